@@ -1,0 +1,28 @@
+package fleet
+
+// EngineKind names how an engine is launched, probed and parked.
+type EngineKind string
+
+// The engine kinds. Their behaviour lives in internal/engine.
+const (
+	EngineTRTLLM EngineKind = "trtllm" // TensorRT-LLM's trtllm-serve
+	EngineNIM    EngineKind = "nim"
+	EngineVLLM   EngineKind = "vllm"
+	EngineOpenAI EngineKind = "openai" // any command that serves the OpenAI API, such as llama.cpp's llama-server
+	EngineSim    EngineKind = "sim"    // the simulator, internal/trtsim: the command line of trtllm-serve
+)
+
+// EngineSpec says how one model's engine is launched. Fields are those of the config's engine block.
+type EngineSpec struct {
+	Kind    EngineKind
+	Driver  string   // on Nomad: docker or raw_exec
+	Image   string   // docker only
+	Command []string // program and leading arguments; for kind openai, ${host}, ${port} and ${weights} are replaced
+	Args    []string // appended after the arguments that the kind adds
+	Weights string   // a path on the node, or a Hugging Face id
+	Volumes []string
+	Env     map[string]string
+	Secrets string // Nomad Variable path; its items become environment variables
+	Memory  Bytes  // host memory
+	CPU     int    // MHz, as in Nomad
+}

@@ -1,0 +1,63 @@
+package fleet
+
+// Tier says how far a model is from answering.
+type Tier string
+
+// Hot answers at once; Parked has its process alive and its GPU memory released; Cold has no process.
+const (
+	Hot    Tier = "hot"
+	Parked Tier = "parked"
+	Cold   Tier = "cold"
+)
+
+// State is where an instance stands.
+//
+//	starting ──► ready ──► draining ──► parking ──► parked ──► resuming ──► ready
+//	    │          │           │                       │           │
+//	    │          │           └──────► stopping ◄─────┘           │
+//	    └──────────┴──────────────────► failed ◄───────────────────┘
+//
+// An instance that is gone has no state: it is absent from the lists.
+type State string
+
+// The states of an instance. Only a ready instance takes new requests; starting, ready, draining, parking and resuming
+// ones are awake: they hold their GPUs.
+const (
+	Starting State = "starting"
+	Ready    State = "ready"
+	Draining State = "draining"
+	Parking  State = "parking"
+	Asleep   State = "parked"
+	Resuming State = "resuming"
+	Stopping State = "stopping"
+	Failed   State = "failed"
+)
+
+// Awake reports whether an instance in this state holds its GPUs. A failed or stopping one still does, until it is gone.
+func (s State) Awake() bool { return s != Asleep }
+
+// Phase is a step of an activation, in the order in which they come. Back ends report those that they can see.
+type Phase string
+
+// The phases of an activation.
+const (
+	PhaseQueued    Phase = "queued"    // waits for GPUs
+	PhaseSubmitted Phase = "submitted" // the back end has accepted the launch
+	PhasePlaced    Phase = "placed"    // a node was chosen
+	PhasePulling   Phase = "pulling"   // the image is being fetched
+	PhaseStarting  Phase = "starting"  // the process runs
+	PhaseLoading   Phase = "loading"   // the engine loads weights and warms up
+	PhaseProbing   Phase = "probing"   // healthy; the one-token probe runs
+	PhaseReady     Phase = "ready"
+)
+
+// Instance is one engine process of a model (or one to be), on one block of GPUs.
+type Instance struct {
+	ID    string // never used again
+	Model string
+	Slot  string // "" = dedicated
+	GPU   int    // first GPU of its block in the slot
+	GPUs  int
+	State State
+	Addr  string // host:port once known
+}

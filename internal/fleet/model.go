@@ -1,0 +1,58 @@
+package fleet
+
+import (
+	"slices"
+	"time"
+)
+
+// Endpoint is an API family that a model serves, as named in a model's endpoints list.
+type Endpoint string
+
+// The endpoints that Pilotlight knows. A model lists those that its engine serves.
+const (
+	EndpointChat        Endpoint = "chat"
+	EndpointCompletions Endpoint = "completions"
+	EndpointEmbeddings  Endpoint = "embeddings"
+	EndpointResponses   Endpoint = "responses"
+	EndpointMessages    Endpoint = "messages"
+)
+
+// Model is one servable model: what callers name, what an engine loads, and the limits that operators set.
+// A Model is immutable once it has been loaded from the config; parts share pointers to it.
+type Model struct {
+	ID             string
+	GPUs           int    // per instance; 0 only for an engine of kind openai on the local back end
+	Pool           string // "" = dedicated instances (on the local back end: the pool "local")
+	Endpoints      []Endpoint
+	ContextLength  int // tokens; 0 = not known
+	MaxConcurrency int // requests that one instance serves at once
+	IdleAfter      time.Duration
+	Instances      Range
+	Queue          QueueLimits
+	Timeouts       Timeouts
+	Allow          []string // engine-control fields that requests may carry, and "remote_media"
+	Engine         EngineSpec
+}
+
+// Serves reports whether the model lists the endpoint.
+func (m *Model) Serves(e Endpoint) bool { return slices.Contains(m.Endpoints, e) }
+
+// Range bounds a count, both ends included.
+type Range struct {
+	Min, Max int
+}
+
+// QueueLimits bounds the requests of one model that wait for a lease.
+type QueueLimits struct {
+	Limit   int           // waiting requests in one server
+	PerOrg  int           // of these, at most so many of one org
+	MaxWait time.Duration // a request that has waited this long is answered activation_timeout or no_capacity
+}
+
+// Timeouts bounds the stages of an instance and of a request. Zero means no limit.
+type Timeouts struct {
+	Start     time.Duration // launch to ready
+	FirstByte time.Duration // dispatch to the first body byte
+	Idle      time.Duration // between two body bytes
+	Total     time.Duration // dispatch to last byte
+}

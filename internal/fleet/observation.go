@@ -1,0 +1,25 @@
+package fleet
+
+import "time"
+
+// Observation is what one source knows at one moment. Complete marks a full list: what this source had listed before and
+// does not list now is gone. In an incomplete one, absence says nothing.
+type Observation struct {
+	Source    string // local, nomad, consul, probe, simulate
+	Seq, Term uint64
+	At        time.Time // when asking began
+	Complete  bool
+	Nodes     []Node
+	Slots     []Slot
+	Instances []Sighting
+}
+
+// Sighting is one instance as a source sees it.
+type Sighting struct {
+	Instance
+	Phase   Phase
+	Act     uint64 // Seq of the last act that the source has carried out on it
+	Running int    // requests that the engine says it is serving; -1 = not asked
+	Gone    bool   // exited or deleted: the GPUs are free
+	Failure string // why it failed, for operators; "" = it did not
+}

@@ -1,0 +1,58 @@
+package fleet
+
+import "time"
+
+// EventKind names what happened to a model.
+type EventKind string
+
+// The events that a policy observes.
+const (
+	EventArrived EventKind = "arrived" // N requests arrived
+	EventBusy    EventKind = "busy"    // first request in flight or waiting after idleness
+	EventIdle    EventKind = "idle"    // nothing in flight or waiting any more
+	EventReady   EventKind = "ready"   // an instance became ready, From a tier
+	EventParked  EventKind = "parked"
+	EventStopped EventKind = "stopped"
+	EventFailed  EventKind = "failed"
+	EventTick    EventKind = "tick" // Model is empty
+)
+
+// Event is one fact that a policy may learn from.
+type Event struct {
+	Kind  EventKind
+	At    time.Time
+	Model string
+	N     int
+	From  Tier
+}
+
+// ModelView is what a policy may look at when it decides about one model.
+type ModelView struct {
+	Model     *Model
+	Waiting   int       // requests that wait for a lease
+	Inflight  int       // leases held
+	IdleSince time.Time // last moment with a request; zero while there is one, or before the first
+	Pending   int       // instances starting or resuming
+	Parked    int
+	Hot       []HotView
+	HeldUntil time.Time // an operator asked to hold the model hot until then; zero = not held
+}
+
+// HotView is one ready instance of a ModelView.
+type HotView struct {
+	ID        string
+	Leases    int
+	IdleSince time.Time // zero while it has leases
+	ReadyAt   time.Time
+}
+
+// Desired is a policy's wish for one model. The planner commits to it only as far as leases and GPUs allow.
+type Desired struct {
+	Model       string
+	Hot         int       // instances wanted ready
+	Parked      int       // instances wanted parked
+	HotValue    float64   // seconds of one request's waiting that losing one idle hot instance would cost
+	ParkedValue float64   // the same per GB of host memory, for a parked one
+	ReviewAt    time.Time // ask again then at the latest; zero = only after an event
+	Reason      string    // for people: why this many
+}

@@ -1,0 +1,114 @@
+package fleet
+
+import "time"
+
+// Answer is the kind of answer that a waiting model has.
+type Answer string
+
+// The answers: NeverFits is final (no pool can hold the model); Busy waits for GPUs in use; StartingUp has its GPUs.
+const (
+	NeverFits  Answer = "never_fits"
+	Busy       Answer = "busy"
+	StartingUp Answer = "starting"
+	BackingOff Answer = "backing_off" // its engine kept failing to start
+	Serving    Answer = "ready"
+)
+
+// Outlook is what a waiter may be told about its model.
+type Outlook struct {
+	Model  string
+	Answer Answer
+	Phase  Phase
+	ETA    time.Duration // until the next instance is ready; 0 = not known
+	Reason string        // for people, free of addresses and paths
+}
+
+// Snapshot is the whole fleet at one moment. It is immutable.
+type Snapshot struct {
+	At          time.Time
+	Models      []ModelStatus
+	Instances   []InstanceStatus
+	Pools       []PoolStatus
+	Activations []Activation // newest first, bounded
+}
+
+// ModelStatus is one model in a Snapshot.
+type ModelStatus struct {
+	Model    *Model
+	State    string // cold, starting, parked or hot
+	Waiting  int
+	Inflight int
+	Hot      int
+	Pending  int
+	Parked   int
+	Desired  Desired
+	Outlook  Outlook
+}
+
+// InstanceStatus is one instance in a Snapshot.
+type InstanceStatus struct {
+	Instance
+	Phase      Phase
+	Leases     int
+	Breaker    string // closed, half-open or open
+	LaunchedAt time.Time
+	ReadyAt    time.Time // zero until ready
+	IdleSince  time.Time // zero while it has leases or is not ready
+	Failure    string
+}
+
+// PoolStatus is one pool in a Snapshot.
+type PoolStatus struct {
+	Pool  Pool
+	Slots []SlotStatus
+}
+
+// SlotStatus is one slot with what sits on each of its GPUs.
+type SlotStatus struct {
+	Slot
+	Occupants []string // the awake instance on each GPU, "" = free
+}
+
+// Activation is one move of a model to hot, shared by all who wait for it.
+type Activation struct {
+	ID       uint64
+	Model    string
+	Instance string
+	From     Tier
+	Reason   string
+	Began    time.Time // its GPUs were reserved
+	Ended    time.Time // ready or failed; zero while it runs
+	Failure  string
+	Phases   []PhaseTime
+}
+
+// PhaseTime is the moment at which an activation entered a phase.
+type PhaseTime struct {
+	Phase Phase
+	At    time.Time
+}
+
+// Notice is one transition, for the event stream and the log.
+type Notice struct {
+	ID       uint64 // increasing by one within one life of a server
+	At       time.Time
+	Model    string
+	Instance string
+	From, To State // From is empty for a new instance; To is empty for one that is gone
+	Reason   string
+}
+
+// Explanation is what the autoscaler would do now, and why.
+type Explanation struct {
+	View    ModelView
+	Desired Desired
+	Outlook Outlook
+	Actions []string // what the planner would do to get there, in order, for people; empty = nothing
+}
+
+// Learned is what past activations of one model have taken. It is kept over restarts.
+type Learned struct {
+	Model     string
+	From      Tier
+	Durations []time.Duration // newest last, bounded
+}
