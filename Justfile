@@ -1,0 +1,44 @@
+# Short names for plain go commands; `just` is a convenience, never needed. Install it with: npm install -g rust-just
+
+# list the recipes
+default:
+    @just --list
+
+# build both programs into bin/
+build:
+    go build -o bin/ ./cmd/pilotlight ./cmd/trtsim
+
+# run Pilotlight on this machine with simulated engines, twenty times faster than life
+demo:
+    go run ./cmd/pilotlight dev --sim-speed 20
+
+# the quick tests
+quick:
+    go test -short ./...
+
+# all tests, as the README gives them
+test:
+    go test -timeout 60m ./...
+
+# the quick tests under the race detector
+race:
+    go test -race -short ./...
+
+# one fuzz target for a while: just fuzz ./internal/openai FuzzInspect
+fuzz package target time="60s":
+    go test -run '^$' -fuzz '^{{ target }}$' -fuzztime {{ time }} {{ package }}
+
+# formatting, vet, staticcheck, known vulnerabilities
+lint:
+    go tool gofumpt -l .
+    go vet ./...
+    go tool staticcheck ./...
+    go tool govulncheck ./...
+
+# Go benchmarks of the hot paths
+bench:
+    go test -run '^$' -bench . -benchmem ./activator ./router ./internal/openai ./internal/upstream ./internal/ledger
+
+# what a change must pass before it lands
+ci:
+    .ci/run
