@@ -1,0 +1,106 @@
+package main_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/pilotlight-io/pilotlight/"
+
+// arrows says which packages of this module each package may import. cmd may import everything. docs/ARCHITECTURE.md
+// draws the same picture; change both together.
+var arrows = map[string][]string{
+	"activator":         {"internal/fleet"},
+	"autoscaler":        {"internal/fleet"},
+	"benchmarks":        {"internal/openai"},
+	"internal/admin":    {"internal/fleet", "internal/tenant", "internal/ledger", "internal/openai"},
+	"internal/config":   {"internal/fleet"},
+	"internal/engine":   {"internal/fleet"},
+	"internal/fleet":    {},
+	"internal/ledger":   {"internal/store", "internal/fleet"},
+	"internal/local":    {"internal/slot", "internal/fleet"},
+	"internal/openai":   {},
+	"internal/slot":     {"internal/engine", "internal/fleet"},
+	"internal/store":    {"internal/fleet"},
+	"internal/tenant":   {"internal/store", "internal/fleet"},
+	"internal/trtsim":   {"internal/fleet", "internal/openai", "internal/engine"},
+	"internal/upstream": {},
+	"router": {
+		"activator", "internal/tenant", "internal/ledger", "internal/openai", "internal/upstream", "internal/fleet",
+	},
+}
+
+// confined says which packages may import a library at all.
+var confined = map[string][]string{
+	"github.com/gofiber/fiber/v2":     {"router", "internal/admin"},
+	"github.com/sony/gobreaker":       {"activator"},
+	"github.com/hashicorp/nomad/api":  {},
+	"github.com/hashicorp/consul/api": {},
+	"database/sql":                    {"internal/store", "internal/tenant", "internal/ledger"},
+}
+
+// stdOnly are the packages that import nothing but the standard library.
+var stdOnly = []string{"internal/fleet", "internal/openai", "internal/upstream"}
+
+func TestArrows_PackagesImportOnlyWhatTheArchitectureAllows(t *testing.T) {
+	for _, p := range listPackages(t) {
+		name, inside := strings.CutPrefix(p.ImportPath, module)
+		if !inside {
+			t.Errorf("package %s: the top level holds no Go package", p.ImportPath)
+			continue
+		}
+		allowed, known := arrows[name]
+		command := strings.HasPrefix(name, "cmd/")
+		if !known && !command {
+			t.Errorf("package %s has no row in arrows; say what it may import, here and in docs/ARCHITECTURE.md", name)
+		}
+		for _, imported := range p.Imports {
+			if target, ours := strings.CutPrefix(imported, module); ours && !command && !slices.Contains(allowed, target) {
+				t.Errorf("%s imports %s, which the architecture does not allow", name, target)
+			}
+			for library, users := range confined {
+				if (imported == library || strings.HasPrefix(imported, library+"/")) && !command && !slices.Contains(users, name) {
+					t.Errorf("%s imports %s, which belongs to %v alone", name, imported, users)
+				}
+			}
+			if slices.Contains(stdOnly, name) && strings.Contains(strings.Split(imported, "/")[0], ".") && !strings.HasPrefix(imported, module) {
+				t.Errorf("%s imports %s; it may import the standard library only", name, imported)
+			}
+		}
+	}
+}
+
+type listedPackage struct {
+	ImportPath string
+	Imports    []string
+}
+
+func listPackages(t *testing.T) []listedPackage {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", module+"...").Output()
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			t.Fatalf("listing packages: %s", exit.Stderr)
+		}
+		t.Fatalf("listing packages: %v", err)
+	}
+	var packages []listedPackage
+	for decoder := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p listedPackage
+		err := decoder.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			return packages
+		}
+		if err != nil {
+			t.Fatalf("reading the package list: %v", err)
+		}
+		packages = append(packages, p)
+	}
+}
