@@ -1,0 +1,50 @@
+package trtsim
+
+import "fmt"
+
+// FaultKind names one way to fail.
+type FaultKind string
+
+// The faults. Those of a request wait until it has After tokens; 0 = before the first one.
+const (
+	FaultLoad       FaultKind = "load"        // Load fails after Factor of its time (0 = at its end)
+	FaultDie        FaultKind = "die"         // the whole engine dies: every connection is cut, the process exits
+	FaultCut        FaultKind = "cut"         // this request's connection is cut, the engine lives
+	FaultHang       FaultKind = "hang"        // this request makes no further token and keeps its place
+	FaultError      FaultKind = "error"       // this request is answered 400
+	FaultFatal      FaultKind = "fatal"       // this request is answered with the body null and the engine interrupts itself
+	FaultSlow       FaultKind = "slow"        // every iteration takes Factor times as long
+	FaultHealth     FaultKind = "health"      // GET /health answers 503
+	FaultResume     FaultKind = "resume"      // the next resume fails, and with it the engine's memory for good
+	FaultResumeHang FaultKind = "resume_hang" // the next resume never ends
+)
+
+// Fault is one injected failure.
+type Fault struct {
+	Kind   FaultKind `json:"kind"`
+	After  int       `json:"after,omitempty"`  // tokens
+	Factor float64   `json:"factor,omitempty"` // of slow and load
+	Times  int       `json:"times,omitempty"`  // how often it strikes; 0 = until it is replaced
+}
+
+func checkFaults(faults []Fault) error {
+	for _, f := range faults {
+		switch f.Kind {
+		case FaultLoad:
+			if f.Factor < 0 || f.Factor > 1 {
+				return fmt.Errorf("fault load at %v of the load time; it must be between 0 and 1", f.Factor)
+			}
+		case FaultSlow:
+			if !(f.Factor > 0) {
+				return fmt.Errorf("fault slow with factor %v; it must be above 0", f.Factor)
+			}
+		case FaultDie, FaultCut, FaultHang, FaultError, FaultFatal, FaultHealth, FaultResume, FaultResumeHang:
+		default:
+			return fmt.Errorf("unknown fault %q", f.Kind)
+		}
+		if f.After < 0 || f.Times < 0 {
+			return fmt.Errorf("fault %s with a negative count", f.Kind)
+		}
+	}
+	return nil
+}
