@@ -1,0 +1,108 @@
+package router
+
+import (
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/pilotlight-io/pilotlight/activator"
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/ledger"
+	"github.com/pilotlight-io/pilotlight/internal/tenant"
+	"github.com/pilotlight-io/pilotlight/internal/upstream"
+)
+
+// Config is what New needs. Activator, Tenants and Ledger are required.
+type Config struct {
+	Activator *activator.Activator
+	Tenants   *tenant.Tenants
+	Ledger    *ledger.Ledger
+	Models    []*fleet.Model
+	Price     fleet.NanoUSD // of one GPU for one hour
+
+	PathAliases     []string      // prefixes that stand for /v1 too, such as "/api/integrations/dgx/v1"
+	BodyLimit       fleet.Bytes   // of one request; 0 = 32 MiB
+	BodyBudget      fleet.Bytes   // of all request bodies held at once; 0 = 32 times BodyLimit
+	Keepalive       string        // off, comment or chunk, for tokens that name none; empty = comment
+	StreamHeartbeat time.Duration // silence after which a waiting stream gets a keep-alive; 0 = 15 s
+	DrainTimeout    time.Duration // how long live requests may go on after Serve's ctx is done; 0 = 30 s
+	OpenAPI         []byte        // served at /openapi.json; nil = 404
+	Log             *slog.Logger  // nil = discard
+}
+
+// Router serves the public API. It is safe for concurrent use.
+type Router struct {
+	c        Config
+	app      *fiber.App
+	models   map[string]*model // model ID -> its model
+	listed   []*model          // in the order of the config
+	engines  *upstream.Client
+	watch    *watch
+	bodies   *budget
+	ready    atomic.Bool
+	draining atomic.Bool
+	metrics  *routerMetrics
+	salts    sync.Map  // org -> its cache salt
+	idle     sync.Pool // of *exchange; a pool per router, because timers and channels must not cross a test's bubble
+	asking   sync.WaitGroup
+}
+
+// New makes a Router. It starts nothing.
+func New(c Config) (*Router, error) {
+	if c.Activator == nil || c.Tenants == nil || c.Ledger == nil {
+		return nil, errors.New("making a router: Activator, Tenants and Ledger are required")
+	}
+	c = c.withDefaults()
+	if !validKeepalive(c.Keepalive) {
+		return nil, errors.New("making a router: keep-alive must be off, comment or chunk")
+	}
+	r := &Router{
+		c:       c,
+		models:  make(map[string]*model, len(c.Models)),
+		engines: upstream.New(upstream.Config{}),
+		bodies:  &budget{left: int64(c.BodyBudget)},
+		watch:   newWatch(),
+		metrics: newMetrics(),
+	}
+	r.idle.New = func() any { return newExchange(r) }
+	for _, m := range c.Models {
+		known := newModel(m, c.Price, r.metrics)
+		r.models[m.ID] = known
+		r.listed = append(r.listed, known)
+	}
+	r.app = r.routes()
+	return r, nil
+}
+
+func (c Config) withDefaults() Config {
+	if c.BodyLimit == 0 {
+		c.BodyLimit = 32 << 20
+	}
+	if c.BodyBudget == 0 {
+		c.BodyBudget = 32 * c.BodyLimit
+	}
+	if c.Keepalive == "" {
+		c.Keepalive = keepComment
+	}
+	if c.StreamHeartbeat == 0 {
+		c.StreamHeartbeat = 15 * time.Second
+	}
+	if c.DrainTimeout == 0 {
+		c.DrainTimeout = 30 * time.Second
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// SetReady says whether /readyz answers 200. A Router starts not ready, and is never ready once Serve's ctx is done.
+func (r *Router) SetReady(ready bool) { r.ready.Store(ready) }
+
+// Metrics gives the router's metrics.
+func (r *Router) Metrics() *metrics.Set { return r.metrics.set }
