@@ -1,0 +1,266 @@
+package admin
+
+import (
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/ledger"
+	"github.com/pilotlight-io/pilotlight/internal/tenant"
+)
+
+// Time is a moment as the contract writes it: RFC 3339, UTC, with microseconds.
+type Time struct{ time.Time }
+
+const timeLayout = "2006-01-02T15:04:05.000000Z"
+
+// MarshalText writes the moment; it fails for a year of more than four digits.
+func (t Time) MarshalText() ([]byte, error) {
+	return t.UTC().AppendFormat(nil, timeLayout), nil
+}
+
+// MarshalJSON writes the moment.
+func (t Time) MarshalJSON() ([]byte, error) {
+	return t.UTC().AppendFormat(nil, `"`+timeLayout+`"`), nil
+}
+
+// at gives nil for the zero time, which JSON shows as null.
+func at(t time.Time) *Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &Time{t}
+}
+
+// Org is an organisation: who pays. BudgetUSD and Concurrency are not available yet, and always nil.
+type Org struct {
+	Name        string          `json:"name"`
+	State       tenant.OrgState `json:"state"`
+	Models      []string        `json:"models"` // that its tokens may use; empty = all
+	BudgetUSD   *string         `json:"budget_usd"`
+	Concurrency *int            `json:"concurrency"`
+	CreatedAt   Time            `json:"created_at"`
+}
+
+// NewOrg is the body of POST /api/orgs.
+type NewOrg struct {
+	Name   string   `json:"name"`
+	Models []string `json:"models,omitempty"`
+}
+
+// OrgChange is the body of PATCH /api/orgs/{name}. Nil fields stay as they are.
+type OrgChange struct {
+	State  *tenant.OrgState `json:"state,omitempty"`
+	Models *[]string        `json:"models,omitempty"`
+}
+
+// Token is what is kept of a token; its secret is not. RPM and Concurrency are not available yet, and always nil.
+type Token struct {
+	ID          string         `json:"id"`
+	Org         string         `json:"org"`
+	Name        string         `json:"name"`
+	Scopes      []tenant.Scope `json:"scopes"`
+	Models      []string       `json:"models"`    // empty = all of the org's
+	Keepalive   *string        `json:"keepalive"` // nil = the config's default
+	RPM         *int           `json:"rpm"`
+	Concurrency *int           `json:"concurrency"`
+	CreatedAt   Time           `json:"created_at"`
+	ExpiresAt   *Time          `json:"expires_at"`
+	RevokedAt   *Time          `json:"revoked_at"`
+}
+
+// IssuedToken is a token just created, with the secret that is shown this once.
+type IssuedToken struct {
+	Secret string `json:"token"`
+	Token
+}
+
+// NewToken is the body of POST /api/tokens. Expires is a time span from now ("90d") or a moment in RFC 3339.
+type NewToken struct {
+	Org       string         `json:"org"`
+	Name      string         `json:"name,omitempty"`
+	Scopes    []tenant.Scope `json:"scopes,omitempty"`
+	Models    []string       `json:"models,omitempty"`
+	Keepalive string         `json:"keepalive,omitempty"`
+	Expires   string         `json:"expires,omitempty"`
+}
+
+// Range bounds a count, both ends included.
+type Range struct {
+	Min int `json:"min"`
+	Max int `json:"max"`
+}
+
+// Model is one model and where it stands. Spans of the config are written as in the config ("5m").
+type Model struct {
+	ID             string           `json:"id"`
+	State          string           `json:"state"` // cold, starting, parked or hot
+	GPUs           int              `json:"gpus"`
+	Pool           string           `json:"pool"`   // empty = dedicated instances
+	Engine         fleet.EngineKind `json:"engine"` // its kind
+	Endpoints      []fleet.Endpoint `json:"endpoints"`
+	ContextLength  int              `json:"context_length"`
+	MaxConcurrency int              `json:"max_concurrency"`
+	IdleAfter      string           `json:"idle_after"`
+	Instances      Range            `json:"instances"`
+	Hot            int              `json:"hot"`
+	Starting       int              `json:"starting"`
+	Parked         int              `json:"parked"`
+	Waiting        int              `json:"waiting"`
+	Inflight       int              `json:"inflight"`
+	Desired        Desired          `json:"desired"`
+	Outlook        Outlook          `json:"outlook"`
+}
+
+// Desired is the policy's wish for a model.
+type Desired struct {
+	Hot      int    `json:"hot"`
+	Parked   int    `json:"parked"`
+	Reason   string `json:"reason"`
+	ReviewAt *Time  `json:"review_at"`
+}
+
+// Outlook is what a waiting request of the model is told.
+type Outlook struct {
+	Answer fleet.Answer `json:"answer"`
+	Phase  fleet.Phase  `json:"phase"`
+	ETAUS  *int64       `json:"eta_us"` // nil = not known
+	Reason string       `json:"reason"`
+}
+
+// Explanation is what the autoscaler would do about a model now, and why.
+type Explanation struct {
+	Model     string        `json:"model"`
+	Waiting   int           `json:"waiting"`
+	Inflight  int           `json:"inflight"`
+	Starting  int           `json:"starting"`
+	Parked    int           `json:"parked"`
+	Hot       []HotInstance `json:"hot"`
+	IdleSince *Time         `json:"idle_since"`
+	HeldUntil *Time         `json:"held_until"`
+	Desired   Desired       `json:"desired"`
+	Outlook   Outlook       `json:"outlook"`
+	Actions   []string      `json:"actions"` // in order, for people; empty = nothing to do
+	Text      string        `json:"text"`    // all of the above in sentences, one a line
+}
+
+// HotInstance is one ready instance in an Explanation.
+type HotInstance struct {
+	ID        string `json:"id"`
+	Leases    int    `json:"leases"`
+	IdleSince *Time  `json:"idle_since"`
+	ReadyAt   *Time  `json:"ready_at"`
+}
+
+// Instance is one engine and where it stands.
+type Instance struct {
+	ID         string      `json:"id"`
+	Model      string      `json:"model"`
+	State      fleet.State `json:"state"`
+	Phase      fleet.Phase `json:"phase"`
+	Slot       string      `json:"slot"` // empty = dedicated
+	GPU        int         `json:"gpu"`  // the first of its block in the slot
+	GPUs       int         `json:"gpus"`
+	Addr       string      `json:"addr"`
+	Leases     int         `json:"leases"`
+	Breaker    string      `json:"breaker"`
+	LaunchedAt *Time       `json:"launched_at"`
+	ReadyAt    *Time       `json:"ready_at"`
+	IdleSince  *Time       `json:"idle_since"`
+	Failure    string      `json:"failure"`
+}
+
+// Activation is one move of a model to hot, shared by all who waited for it.
+type Activation struct {
+	ID       uint64      `json:"id"`
+	Model    string      `json:"model"`
+	Instance string      `json:"instance"`
+	From     fleet.Tier  `json:"from"`
+	Reason   string      `json:"reason"`
+	BeganAt  Time        `json:"began_at"`
+	EndedAt  *Time       `json:"ended_at"` // nil while it runs
+	Failure  string      `json:"failure"`
+	Phases   []PhaseTime `json:"phases"`
+}
+
+// PhaseTime is the moment at which an activation entered a phase.
+type PhaseTime struct {
+	Phase fleet.Phase `json:"phase"`
+	At    Time        `json:"at"`
+}
+
+// Pool is one pool with its slots. Amounts and spans are written as in the config ("1.5TiB", "15m").
+type Pool struct {
+	Name            string `json:"name"`
+	GPUsPerSlot     int    `json:"gpus_per_slot"`
+	NodePool        string `json:"node_pool"`
+	HostMemory      string `json:"host_memory"`
+	MaxParkedPerGPU int    `json:"max_parked_per_gpu"`
+	ParkedGPUMemory string `json:"parked_gpu_memory"`
+	SlotIdle        string `json:"slot_idle"`
+	Slots           Range  `json:"slots"`
+	Live            []Slot `json:"live"`
+}
+
+// Slot is one slot of a pool, with what sits on each of its GPUs.
+type Slot struct {
+	ID        string   `json:"id"`
+	Node      string   `json:"node"`
+	GPUs      int      `json:"gpus"`
+	Occupants []string `json:"occupants"` // the awake instance on each GPU, "" = free
+}
+
+// UsageQuery selects usage. Empty fields select everything; From and To are moments in RFC 3339 or days YYYY-MM-DD, UTC.
+type UsageQuery struct {
+	Org, From, To string
+	By            ledger.By
+	Limit         int
+	Cursor        string
+}
+
+// Usage is one page of usage.
+type Usage struct {
+	Usage      []ledger.UsageRow `json:"usage"`
+	NextCursor *string           `json:"next_cursor"` // nil at the end
+}
+
+// Records is one page of usage records, oldest first.
+type Records struct {
+	Records    []Record `json:"records"`
+	NextCursor *string  `json:"next_cursor"` // nil at the end
+}
+
+// Record is one usage record: one dispatched request.
+type Record struct {
+	ID               string         `json:"id"`
+	RequestID        string         `json:"request_id"`
+	Kind             ledger.Kind    `json:"kind"`
+	Org              string         `json:"org"`
+	TokenID          string         `json:"token_id"`
+	Model            string         `json:"model"`
+	Instance         string         `json:"instance"`
+	GPUs             int            `json:"gpus"`
+	Start            fleet.Tier     `json:"start"`
+	ReceivedAt       Time           `json:"received_at"`
+	DispatchedAt     Time           `json:"dispatched_at"`
+	QueueUS          int64          `json:"queue_us"`
+	ActivateUS       int64          `json:"activate_us"`
+	TTFTUS           int64          `json:"ttft_us"`
+	UpstreamUS       int64          `json:"upstream_us"`
+	BilledUS         int64          `json:"billed_us"`
+	PromptTokens     int64          `json:"prompt_tokens"`
+	CompletionTokens int64          `json:"completion_tokens"`
+	Price            fleet.NanoUSD  `json:"price_nano_usd_per_gpu_hour"`
+	Cost             fleet.NanoUSD  `json:"cost_nano_usd"`
+	Status           ledger.Outcome `json:"status"`
+}
+
+// Event is one transition of an instance.
+type Event struct {
+	ID       string      `json:"id"` // opaque; what Client.Events resumes after
+	At       Time        `json:"at"`
+	Model    string      `json:"model"`
+	Instance string      `json:"instance"`
+	From     fleet.State `json:"from"` // empty for a new instance
+	To       fleet.State `json:"to"`   // empty for one that is gone
+	Reason   string      `json:"reason"`
+}
