@@ -1,0 +1,304 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+)
+
+type heldCmd struct {
+	Requests int           `default:"10000" help:"Requests held at once."`
+	Watch    time.Duration `default:"10s" help:"How long idle CPU is watched."`
+}
+
+// Run holds requests for a model whose engine never gets ready, and looks at what they cost.
+func (c *heldCmd) Run(ctx context.Context, o *options) error {
+	s, err := newStage(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	server, err := s.pilotlight(ctx, "", "--load", "1h")
+	if err != nil {
+		return err
+	}
+	time.Sleep(time.Second) // start-up work is not what is watched
+	empty, idle := server.proc.rss(), server.proc.cpu()
+	time.Sleep(c.Watch)
+	idle = server.proc.cpu() - idle
+
+	held, err := c.hold(ctx, server)
+	defer func() {
+		for _, one := range held {
+			one.conn.Close()
+		}
+	}()
+	if err != nil {
+		return err
+	}
+	time.Sleep(2 * time.Second) // the garbage of the arrivals
+	full, busy := server.proc.rss(), server.proc.cpu()
+	time.Sleep(c.Watch)
+	busy = server.proc.cpu() - busy
+
+	perSecond := func(d time.Duration) float64 { return millis(d) / c.Watch.Seconds() }
+	r := report{Scenario: fmt.Sprintf("%d requests held for a cold model", c.Requests), Findings: []finding{
+		summarize("memory per held request", "KB", "at most 20", []float64{float64(full-empty) / float64(c.Requests) / 1e3}),
+		summarize("CPU per second, nobody waiting", "ms", "", []float64{perSecond(idle)}),
+		summarize("CPU per second, all waiting", "ms", "not measurably more", []float64{perSecond(busy)}),
+	}}
+	return r.write(o)
+}
+
+// hold sends all requests and waits until the server says that they wait.
+func (c *heldCmd) hold(ctx context.Context, server *pilotlight) ([]*client, error) {
+	request := server.request("hold", false)
+	held := make([]*client, 0, c.Requests)
+	for range c.Requests {
+		one, err := server.dial()
+		if err != nil {
+			return held, err
+		}
+		one.r = nil // 10,000 read buffers of our own would be measured nowhere and needed never
+		held = append(held, one)
+		if _, err := one.conn.Write(request); err != nil {
+			return held, fmt.Errorf("sending a request to hold: %w", err)
+		}
+	}
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		waiting, err := server.waiting(ctx)
+		if err != nil || waiting == c.Requests {
+			return held, err
+		}
+		if time.Now().After(deadline) {
+			return held, fmt.Errorf("%d requests wait, want %d", waiting, c.Requests)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+type departureCmd struct {
+	Requests int `default:"200" help:"Departures of each kind."`
+}
+
+// Run lets clients leave while they wait, and while they stream, and times what follows.
+func (c *departureCmd) Run(ctx context.Context, o *options) error {
+	s, err := newStage(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	r := report{Scenario: "a client leaves"}
+	seen, err := c.queued(ctx, s)
+	if err != nil {
+		return err
+	}
+	s.cleanups[len(s.cleanups)-1]() // the first server, before the second
+	s.cleanups = s.cleanups[:len(s.cleanups)-1]
+	told, err := c.streaming(ctx, s)
+	if err != nil {
+		return err
+	}
+	q, t := quantiles(seen, 0.5, 0.99), quantiles(told, 0.5, 0.99)
+	r.Findings = []finding{
+		summarize("queued: left to place freed (polled over HTTP)", "ms", "", asMillis(seen)),
+		{Name: "queued: p99", Unit: "ms", Median: millis(q[1]), Min: millis(q[0]), Max: millis(q[1]), N: len(seen), Goal: "at most 10"},
+		summarize("streaming: left to engine told", "ms", "", asMillis(told)),
+		{Name: "streaming: p99", Unit: "ms", Median: millis(t[1]), Min: millis(t[0]), Max: millis(t[1]), N: len(told), Goal: "at most 15"},
+	}
+	return r.write(o)
+}
+
+// queued times how long a departed client's place in the queue stays taken, as the admin API shows it.
+func (c *departureCmd) queued(ctx context.Context, s *stage) ([]time.Duration, error) {
+	server, err := s.pilotlight(ctx, "", "--load", "1h")
+	if err != nil {
+		return nil, err
+	}
+	holder := heldCmd{Requests: 1}
+	var seen []time.Duration
+	for range c.Requests {
+		held, err := holder.hold(ctx, server)
+		if err != nil {
+			return nil, err
+		}
+		held[0].conn.Close()
+		left := time.Now()
+		for {
+			waiting, err := server.waiting(ctx)
+			if err != nil {
+				return nil, err
+			}
+			if waiting == 0 {
+				break
+			}
+		}
+		seen = append(seen, time.Since(left))
+	}
+	return seen, nil
+}
+
+// streaming times how long an engine goes on for a client that has left, by the engine's own clock on the same machine.
+func (c *departureCmd) streaming(ctx context.Context, s *stage) ([]time.Duration, error) {
+	engineReports, err := listenReports()
+	if err != nil {
+		return nil, err
+	}
+	server, err := s.pilotlight(ctx, `idle_after = "1h"`, "--report", engineReports.addr())
+	if err != nil {
+		return nil, err
+	}
+	if err := server.warm(); err != nil {
+		return nil, err
+	}
+	var told []time.Duration
+	for i := range c.Requests {
+		one, err := server.dial()
+		if err != nil {
+			return nil, err
+		}
+		request := server.request(fmt.Sprintf("tag=%d events=1000 interval=50ms", i), true)
+		if _, err := one.conn.Write(request); err != nil {
+			return nil, fmt.Errorf("sending a request: %w", err)
+		}
+		if _, _, err := one.head(); err != nil { // the head comes with the first event
+			return nil, fmt.Errorf("reading the head: %w", err)
+		}
+		left := time.Now()
+		one.conn.Close()
+		gone, err := engineReports.next("gone")
+		if err != nil {
+			return nil, err
+		}
+		told = append(told, gone.at.Sub(left))
+	}
+	return told, nil
+}
+
+func asMillis(sample []time.Duration) []float64 {
+	out := make([]float64, len(sample))
+	for i, d := range sample {
+		out[i] = millis(d)
+	}
+	return out
+}
+
+type releaseCmd struct {
+	Starts int           `default:"30" help:"Cold starts."`
+	Load   time.Duration `default:"300ms" help:"Time that the engine loads."`
+}
+
+// Run times, for each cold start, engine listens -> one-token probe at the engine -> held request at the engine.
+func (c *releaseCmd) Run(ctx context.Context, o *options) error {
+	s, err := newStage(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	engineReports, err := listenReports()
+	if err != nil {
+		return err
+	}
+	server, err := s.pilotlight(ctx, `idle_after = "100ms"`, "--load", c.Load.String(), "--report", engineReports.addr())
+	if err != nil {
+		return err
+	}
+	var fromListen, fromProbe []time.Duration
+	for i := range c.Starts {
+		one, err := server.dial()
+		if err != nil {
+			return err
+		}
+		if _, err := one.conn.Write(server.request(fmt.Sprintf("tag=%d", i), false)); err != nil {
+			return fmt.Errorf("sending a request: %w", err)
+		}
+		listening, err := engineReports.next("listening")
+		if err != nil {
+			return err
+		}
+		probe, err := engineReports.next("probe")
+		if err != nil {
+			return err
+		}
+		request, err := engineReports.next("request")
+		if err != nil {
+			return err
+		}
+		one.conn.Close()
+		fromListen = append(fromListen, request.at.Sub(listening.at))
+		fromProbe = append(fromProbe, request.at.Sub(probe.at))
+		if err := c.awaitCold(ctx, server); err != nil {
+			return err
+		}
+	}
+	l, p := quantiles(fromListen, 0.5, 0.95), quantiles(fromProbe, 0.5, 0.95)
+	r := report{Scenario: fmt.Sprintf("release of held requests after a cold start (load %v)", c.Load), Findings: []finding{
+		summarize("engine listens to first held request at the engine", "ms", "", asMillis(fromListen)),
+		{Name: "  p95", Unit: "ms", Median: millis(l[1]), Min: millis(l[0]), Max: millis(l[1]), N: c.Starts},
+		summarize("engine's first token to first held request", "ms", "at most 5", asMillis(fromProbe)),
+		{Name: "  p95", Unit: "ms", Median: millis(p[1]), Min: millis(p[0]), Max: millis(p[1]), N: c.Starts},
+	}}
+	return r.write(o)
+}
+
+// awaitCold waits until the model is at zero again.
+func (c *releaseCmd) awaitCold(ctx context.Context, server *pilotlight) error {
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		var model struct{ State string }
+		if err := server.get(ctx, "/api/models/bench", &model); err != nil {
+			return err
+		}
+		if model.State == "cold" {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("the model is %s long after its idle_after, want cold", model.State)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+type drainCmd struct {
+	Streams int `default:"100" help:"Live streams at SIGTERM."`
+}
+
+// Run sends SIGTERM in the middle of live streams and counts those that end as they should.
+func (c *drainCmd) Run(ctx context.Context, o *options) error {
+	s, err := newStage(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	server, err := s.pilotlight(ctx, `idle_after = "1h"`)
+	if err != nil {
+		return err
+	}
+	if err := server.warm(); err != nil {
+		return err
+	}
+	load := sseCmd{Events: 60, Interval: 50 * time.Millisecond}
+	sent := make(chan error, 1)
+	timer := time.AfterFunc(time.Second, func() { sent <- server.proc.cmd.Process.Signal(syscall.SIGTERM) })
+	defer timer.Stop()
+	all, err := load.load(ctx, &server.target, c.Streams)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "benchmarks:", err)
+	}
+	if err := <-sent; err != nil {
+		return fmt.Errorf("sending SIGTERM: %w", err)
+	}
+	complete := 0
+	for _, one := range all {
+		if one.complete {
+			complete++
+		}
+	}
+	r := report{Scenario: fmt.Sprintf("SIGTERM with %d live streams", c.Streams), Findings: []finding{
+		summarize("complete streams", "", fmt.Sprint(c.Streams), []float64{float64(complete)}),
+	}}
+	return r.write(o)
+}

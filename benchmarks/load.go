@@ -1,0 +1,191 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/openai"
+)
+
+// target is one thing that answers chat completions: the engine itself, nginx before it, or Pilotlight.
+type target struct {
+	name  string
+	addr  string
+	token string
+	proc  *process // nil = its CPU is not measured
+}
+
+// request is a chat completion in wire form, padded to about 600 bytes of body.
+func (t *target) request(prompt string, stream bool) []byte {
+	const padding = 420
+	pad := bytes.Repeat([]byte("lorem "), padding/6)
+	body := fmt.Sprintf(`{"model":"bench","messages":[{"role":"system","content":"%s"},{"role":"user","content":"%s "}],"max_tokens":16,"stream":%t}`, pad, prompt, stream)
+	return fmt.Appendf(nil, "POST /v1/chat/completions HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+		t.addr, t.token, len(body), body)
+}
+
+// client is one keep-alive connection.
+type client struct {
+	conn net.Conn
+	r    *bufio.Reader
+}
+
+func (t *target) dial() (*client, error) {
+	conn, err := net.Dial("tcp", t.addr)
+	if err != nil {
+		return nil, fmt.Errorf("dialing %s: %w", t.name, err)
+	}
+	return &client{conn: conn, r: bufio.NewReaderSize(conn, 16<<10)}, nil
+}
+
+// head reads a response head; length is -1 for a chunked body.
+func (c *client) head() (status, length int, err error) {
+	length = -1
+	for first := true; ; first = false {
+		line, err := c.r.ReadSlice('\n')
+		if err != nil {
+			return 0, 0, err
+		}
+		line = bytes.TrimRight(line, "\r\n")
+		switch {
+		case first:
+			if len(line) < 12 {
+				return 0, 0, fmt.Errorf("malformed status line %q", line)
+			}
+			status, _ = strconv.Atoi(string(line[9:12]))
+		case len(line) == 0:
+			return status, length, nil
+		case len(line) > 15 && bytes.EqualFold(line[:15], []byte("content-length:")):
+			length, _ = strconv.Atoi(string(bytes.TrimSpace(line[15:])))
+		}
+	}
+}
+
+// exchange sends a request and reads its answer whole.
+func (c *client) exchange(request []byte) error {
+	if _, err := c.conn.Write(request); err != nil {
+		return err
+	}
+	status, length, err := c.head()
+	if err != nil {
+		return err
+	}
+	if status != 200 || length < 0 {
+		body, _ := io.ReadAll(io.LimitReader(c.r, 300))
+		return fmt.Errorf("answer with status %d: %s", status, body)
+	}
+	_, err = c.r.Discard(length)
+	return err
+}
+
+// closedLoop keeps n connections busy for the window and returns every latency.
+func closedLoop(ctx context.Context, t *target, n int, window time.Duration) ([]time.Duration, error) {
+	request := t.request("hello", false)
+	latencies := make([][]time.Duration, n)
+	errs := make([]error, n)
+	end := time.Now().Add(window)
+	var workers sync.WaitGroup
+	for i := range n {
+		workers.Go(func() {
+			c, err := t.dial()
+			if err != nil {
+				errs[i] = err
+				return
+			}
+			defer c.conn.Close()
+			for began := time.Now(); began.Before(end) && ctx.Err() == nil; {
+				if errs[i] = c.exchange(request); errs[i] != nil {
+					return
+				}
+				now := time.Now()
+				latencies[i] = append(latencies[i], now.Sub(began))
+				began = now
+			}
+		})
+	}
+	workers.Wait()
+	var all []time.Duration
+	for _, l := range latencies {
+		all = append(all, l...)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("loading %s: %w", t.name, err)
+	}
+	return all, ctx.Err()
+}
+
+// streamed is what a client saw of one stream.
+type streamed struct {
+	events   int
+	delays   []time.Duration // from the engine's write to the client's read
+	complete bool            // ended by [DONE] and a clean last chunk
+}
+
+// stream reads one streamed answer to its end.
+func (c *client) stream(request []byte) (streamed, error) {
+	var s streamed
+	if _, err := c.conn.Write(request); err != nil {
+		return s, err
+	}
+	status, _, err := c.head()
+	if err != nil {
+		return s, err
+	}
+	if status != 200 {
+		body, _ := io.ReadAll(io.LimitReader(c.r, 300))
+		return s, fmt.Errorf("answer with status %d: %s", status, body)
+	}
+	done := false
+	for {
+		chunk, err := c.chunk()
+		if err != nil {
+			return s, err
+		}
+		if chunk == nil {
+			s.complete = done
+			return s, nil
+		}
+		now := time.Now().UnixNano()
+		for rest := chunk; ; {
+			i := bytes.Index(rest, []byte("at="))
+			if i < 0 {
+				break
+			}
+			rest = rest[i+3:]
+			if end := bytes.IndexByte(rest, ' '); end > 0 {
+				at, _ := strconv.ParseInt(string(rest[:end]), 10, 64)
+				s.delays = append(s.delays, time.Duration(now-at))
+				s.events++
+			}
+		}
+		done = done || bytes.Contains(chunk, openai.Done)
+	}
+}
+
+// chunk reads one chunk of a chunked body; nil is the end.
+func (c *client) chunk() ([]byte, error) {
+	line, err := c.r.ReadSlice('\n')
+	if err != nil {
+		return nil, err
+	}
+	size, err := strconv.ParseInt(string(bytes.TrimRight(line, "\r\n")), 16, 32)
+	if err != nil {
+		return nil, fmt.Errorf("reading a chunk size: %w", err)
+	}
+	data := make([]byte, size+2)
+	if _, err := io.ReadFull(c.r, data); err != nil {
+		return nil, err
+	}
+	if size == 0 {
+		return nil, nil
+	}
+	return data[:size], nil
+}

@@ -1,0 +1,96 @@
+// Command benchmarks measures Pilotlight from outside, over HTTP, like any client: one scenario a command, each on the
+// real binary with its embedded back end, and each that names a ratio beside nginx in the same run.
+//
+// It never measures in-process code (that is what the Go benchmarks next to it are for), never talks to anything but
+// loopback, and never stores a result by itself: --out names the file.
+//
+//	go run ./benchmarks json        CPU per small request, against nginx
+//	go run ./benchmarks latency     added latency at concurrency 1
+//	go run ./benchmarks sse         CPU per streamed event, against nginx
+//	go run ./benchmarks held        memory and idle CPU of 10,000 held requests
+//	go run ./benchmarks departure   client gone to seen, and to engine told
+//	go run ./benchmarks release     engine ready to first held request sent to it
+//	go run ./benchmarks drain       live streams at SIGTERM that complete
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+type options struct {
+	Pairs  int           `default:"7" help:"Repetitions; each runs every target once, in random order."`
+	Window time.Duration `default:"3s" help:"How long one target runs in one repetition."`
+	Binary string        `help:"The pilotlight program to measure (default: built from this checkout)." type:"path"`
+	Out    string        `help:"Also write the report as JSON to this file." type:"path"`
+}
+
+type cli struct {
+	options
+
+	JSON      jsonCmd      `cmd:"" help:"CPU per small JSON request, against nginx."`
+	Latency   latencyCmd   `cmd:"" help:"Added latency of a small JSON request at concurrency 1."`
+	SSE       sseCmd       `cmd:"" name:"sse" help:"CPU per streamed event, against nginx."`
+	Held      heldCmd      `cmd:"" help:"Memory and idle CPU of requests held for a cold model."`
+	Departure departureCmd `cmd:"" help:"Time from a client's leaving to its place freed and its engine told."`
+	Release   releaseCmd   `cmd:"" help:"Time from an engine's readiness to its first held request."`
+	Drain     drainCmd     `cmd:"" help:"Live streams that complete after SIGTERM."`
+	Engine    engineCmd    `cmd:"" hidden:"" help:"The fake engine that the scenarios drive."`
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	var c cli
+	k := kong.Parse(&c, kong.Name("benchmarks"), kong.BindTo(ctx, (*context.Context)(nil)), kong.UsageOnError())
+	if err := k.Run(&c.options); err != nil && !errors.Is(err, context.Canceled) {
+		fmt.Fprintln(os.Stderr, "benchmarks:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+// finding is one measured figure. Goal is empty where a figure has none.
+type finding struct {
+	Name   string  `json:"name"`
+	Unit   string  `json:"unit"`
+	Median float64 `json:"median"`
+	Min    float64 `json:"min"`
+	Max    float64 `json:"max"`
+	N      int     `json:"n"`
+	Goal   string  `json:"goal,omitempty"`
+}
+
+type report struct {
+	Scenario string    `json:"scenario"`
+	Machine  string    `json:"machine"`
+	Go       string    `json:"go"`
+	Findings []finding `json:"findings"`
+}
+
+// write prints the report as a table and, where asked, as JSON.
+func (r *report) write(o *options) error {
+	r.Machine, r.Go = machine()
+	fmt.Printf("%s (%s, %s)\n", r.Scenario, r.Machine, r.Go)
+	for _, f := range r.Findings {
+		fmt.Printf("  %-52s %10.3f %-4s [%.3f - %.3f] n=%d  %s\n", f.Name, f.Median, f.Unit, f.Min, f.Max, f.N, f.Goal)
+	}
+	if o.Out == "" {
+		return nil
+	}
+	b, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encoding the report: %w", err)
+	}
+	if err := os.WriteFile(o.Out, append(b, '\n'), 0o644); err != nil {
+		return fmt.Errorf("writing the report: %w", err)
+	}
+	return nil
+}

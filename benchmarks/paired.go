@@ -1,0 +1,221 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"sync"
+	"time"
+)
+
+// pairedTargets starts the three targets of a paired scenario: the engine itself, nginx, and Pilotlight with an engine of its own.
+func (s *stage) pairedTargets(ctx context.Context) (direct, proxy *target, server *pilotlight, err error) {
+	if direct, err = s.engine(ctx); err != nil {
+		return nil, nil, nil, err
+	}
+	if proxy, err = s.nginx(ctx, direct); err != nil {
+		return nil, nil, nil, err
+	}
+	if server, err = s.pilotlight(ctx, `idle_after = "1h"`); err != nil {
+		return nil, nil, nil, err
+	}
+	for _, t := range []*target{direct, proxy, &server.target} {
+		if err := t.warm(); err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	return direct, proxy, server, nil
+}
+
+// inRandomOrder runs f once for each target of every repetition.
+func inRandomOrder(pairs int, targets []*target, f func(t *target) error) error {
+	for i := range pairs {
+		fmt.Fprintf(os.Stderr, "repetition %d of %d\n", i+1, pairs)
+		for _, j := range rand.Perm(len(targets)) {
+			if err := f(targets[j]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// ratios divides two samples pair by pair.
+func ratios(a, b []float64) []float64 {
+	out := make([]float64, len(a))
+	for i := range a {
+		out[i] = a[i] / b[i]
+	}
+	return out
+}
+
+type jsonCmd struct {
+	Concurrency []int `default:"16,128" help:"Connections."`
+}
+
+func (c *jsonCmd) Run(ctx context.Context, o *options) error {
+	s, err := newStage(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	_, proxy, server, err := s.pairedTargets(ctx)
+	if err != nil {
+		return err
+	}
+	r := report{Scenario: "CPU per small JSON request (600 B in, 400 B out), auth, metering, ledger and billing on"}
+	for _, n := range c.Concurrency {
+		cpu := map[string][]float64{}
+		rate := map[string][]float64{}
+		err := inRandomOrder(o.Pairs, []*target{proxy, &server.target}, func(t *target) error {
+			before := t.proc.cpu()
+			latencies, err := closedLoop(ctx, t, n, o.Window)
+			if err != nil {
+				return err
+			}
+			time.Sleep(100 * time.Millisecond) // the ledger's mover belongs to the requests that it moves
+			cpu[t.name] = append(cpu[t.name], micros(t.proc.cpu()-before)/float64(len(latencies)))
+			rate[t.name] = append(rate[t.name], float64(len(latencies))/o.Window.Seconds())
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		at := fmt.Sprintf(", c=%d", n)
+		r.Findings = append(r.Findings,
+			summarize("nginx CPU per request"+at, "us", "", cpu["nginx"]),
+			summarize("pilotlight CPU per request"+at, "us", "", cpu["pilotlight"]),
+			summarize("pilotlight / nginx, CPU per request"+at, "x", "at most 1.4", ratios(cpu["pilotlight"], cpu["nginx"])),
+			summarize("nginx requests per second"+at, "1/s", "", rate["nginx"]),
+			summarize("pilotlight requests per second"+at, "1/s", "", rate["pilotlight"]))
+	}
+	return r.write(o)
+}
+
+type latencyCmd struct{}
+
+func (*latencyCmd) Run(ctx context.Context, o *options) error {
+	s, err := newStage(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	direct, proxy, server, err := s.pairedTargets(ctx)
+	if err != nil {
+		return err
+	}
+	p50 := map[string][]float64{}
+	p99 := map[string][]float64{}
+	err = inRandomOrder(o.Pairs, []*target{direct, proxy, &server.target}, func(t *target) error {
+		latencies, err := closedLoop(ctx, t, 1, o.Window)
+		if err != nil {
+			return err
+		}
+		q := quantiles(latencies, 0.5, 0.99)
+		p50[t.name] = append(p50[t.name], micros(q[0]))
+		p99[t.name] = append(p99[t.name], micros(q[1]))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	added := func(name string) []float64 {
+		out := make([]float64, o.Pairs)
+		for i := range out {
+			out[i] = p50[name][i] - p50["direct"][i]
+		}
+		return out
+	}
+	r := report{Scenario: "latency of a small JSON request at concurrency 1"}
+	for _, name := range []string{"direct", "nginx", "pilotlight"} {
+		r.Findings = append(r.Findings, summarize(name+" p50", "us", "", p50[name]), summarize(name+" p99", "us", "", p99[name]))
+	}
+	r.Findings = append(r.Findings,
+		summarize("nginx, added to p50", "us", "", added("nginx")),
+		summarize("pilotlight, added to p50", "us", "at most 80", added("pilotlight")))
+	return r.write(o)
+}
+
+type sseCmd struct {
+	Streams  []int         `default:"100,200,500,1000" help:"Streams at once."`
+	Events   int           `default:"100" help:"Events a stream."`
+	Interval time.Duration `default:"20ms" help:"Between two events of a stream."`
+}
+
+func (c *sseCmd) Run(ctx context.Context, o *options) error {
+	s, err := newStage(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	_, proxy, server, err := s.pairedTargets(ctx)
+	if err != nil {
+		return err
+	}
+	r := report{Scenario: fmt.Sprintf("CPU per streamed event, %d events a stream, one each %v", c.Events, c.Interval)}
+	for _, n := range c.Streams {
+		cpu := map[string][]float64{}
+		delay := map[string][]float64{}
+		tail := map[string][]float64{}
+		err := inRandomOrder(o.Pairs, []*target{proxy, &server.target}, func(t *target) error {
+			before := t.proc.cpu()
+			all, err := c.load(ctx, t, n)
+			if err != nil {
+				return err
+			}
+			time.Sleep(100 * time.Millisecond)
+			var delays []time.Duration
+			for _, one := range all {
+				delays = append(delays, one.delays...)
+			}
+			q := quantiles(delays, 0.5, 0.99)
+			cpu[t.name] = append(cpu[t.name], micros(t.proc.cpu()-before)/float64(len(delays)))
+			delay[t.name] = append(delay[t.name], micros(q[0]))
+			tail[t.name] = append(tail[t.name], micros(q[1]))
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		at := fmt.Sprintf(", %d streams", n)
+		r.Findings = append(r.Findings,
+			summarize("nginx CPU per event"+at, "us", "", cpu["nginx"]),
+			summarize("pilotlight CPU per event"+at, "us", "", cpu["pilotlight"]),
+			summarize("pilotlight / nginx, CPU per event"+at, "x", "at most 1.3", ratios(cpu["pilotlight"], cpu["nginx"])),
+			summarize("nginx delay p50"+at, "us", "", delay["nginx"]),
+			summarize("pilotlight delay p50"+at, "us", "", delay["pilotlight"]),
+			summarize("nginx delay p99"+at, "us", "", tail["nginx"]),
+			summarize("pilotlight delay p99"+at, "us", "", tail["pilotlight"]))
+	}
+	return r.write(o)
+}
+
+// load runs n streams at once and returns what was seen of each, with an error unless every one is complete.
+func (c *sseCmd) load(ctx context.Context, t *target, n int) ([]streamed, error) {
+	request := t.request(fmt.Sprintf("events=%d interval=%s", c.Events, c.Interval), true)
+	all := make([]streamed, n)
+	errs := make([]error, n)
+	var streams sync.WaitGroup
+	for i := range n {
+		streams.Go(func() {
+			client, err := t.dial()
+			if err != nil {
+				errs[i] = err
+				return
+			}
+			defer client.conn.Close()
+			all[i], errs[i] = client.stream(request)
+		})
+	}
+	streams.Wait()
+	for i := range n {
+		if errs[i] != nil {
+			return all, fmt.Errorf("streaming through %s: %w", t.name, errs[i])
+		}
+		if !all[i].complete || all[i].events != c.Events {
+			return all, fmt.Errorf("streaming through %s: got %d events, complete %t; want %d, complete", t.name, all[i].events, all[i].complete, c.Events)
+		}
+	}
+	return all, ctx.Err()
+}

@@ -1,0 +1,227 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+const adminToken = "benchmark-admin-token-0123456789"
+
+// stage is a scenario's place: its directory and what it has started, stopped last first.
+type stage struct {
+	dir      string
+	binary   string
+	self     string
+	cleanups []func()
+}
+
+func newStage(ctx context.Context, o *options) (*stage, error) {
+	dir, err := os.MkdirTemp("", "pilotlight-bench-")
+	if err != nil {
+		return nil, fmt.Errorf("making a directory: %w", err)
+	}
+	s := &stage{dir: dir, binary: o.Binary}
+	s.cleanups = append(s.cleanups, func() { os.RemoveAll(dir) })
+	if s.self, err = selfPath(); err != nil {
+		return nil, err
+	}
+	if s.binary == "" {
+		s.binary = filepath.Join(dir, "pilotlight")
+		build := exec.CommandContext(ctx, "go", "build", "-o", s.binary, "github.com/pilotlight-io/pilotlight/cmd/pilotlight")
+		if out, err := build.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("building pilotlight: %w\n%s", err, out)
+		}
+	}
+	return s, nil
+}
+
+func (s *stage) close() {
+	for i := len(s.cleanups) - 1; i >= 0; i-- {
+		s.cleanups[i]()
+	}
+}
+
+// engine starts a fake engine that nobody but the scenario manages.
+func (s *stage) engine(ctx context.Context) (*target, error) {
+	addr, err := freeAddr()
+	if err != nil {
+		return nil, err
+	}
+	_, port, _ := strings.Cut(addr, ":")
+	p, err := start(filepath.Join(s.dir, "engine.log"), nil, s.self, "engine", "--port", port)
+	if err != nil {
+		return nil, err
+	}
+	s.cleanups = append(s.cleanups, func() { p.stop(time.Second) })
+	return &target{name: "direct", addr: addr}, awaitListening(ctx, addr, p)
+}
+
+// nginx starts Debian's nginx as a reverse proxy before the engine: keep-alive to it, no buffering, as one does for SSE.
+func (s *stage) nginx(ctx context.Context, engine *target) (*target, error) {
+	program, err := exec.LookPath("nginx")
+	if err != nil {
+		return nil, errors.New("nginx is not installed; on Debian: apt-get install nginx-light")
+	}
+	addr, err := freeAddr()
+	if err != nil {
+		return nil, err
+	}
+	config := filepath.Join(s.dir, "nginx.conf")
+	text := fmt.Sprintf(`daemon off; worker_processes 2; worker_rlimit_nofile 16384; pid %[1]s/nginx.pid; error_log %[1]s/nginx.err;
+events { worker_connections 8192; }
+http {
+  access_log off; client_body_temp_path %[1]s/t1; proxy_temp_path %[1]s/t2; fastcgi_temp_path %[1]s/t3; uwsgi_temp_path %[1]s/t4; scgi_temp_path %[1]s/t5;
+  keepalive_requests 1000000;
+  upstream engines { least_conn; server %[2]s; keepalive 256; keepalive_requests 1000000; }
+  server {
+    listen %[3]s backlog=4096;
+    location / { proxy_pass http://engines; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off; proxy_read_timeout 600s; }
+  }
+}
+`, s.dir, engine.addr, addr)
+	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
+		return nil, fmt.Errorf("writing nginx's config: %w", err)
+	}
+	p, err := start(filepath.Join(s.dir, "nginx.log"), nil, program, "-c", config)
+	if err != nil {
+		return nil, err
+	}
+	s.cleanups = append(s.cleanups, func() { p.stop(time.Second) })
+	p.pids = func() []int { return append(children(p.cmd.Process.Pid), p.cmd.Process.Pid) }
+	return &target{name: "nginx", addr: addr, proc: p}, awaitListening(ctx, addr, p)
+}
+
+// pilotlight is a running server with one model called bench.
+type pilotlight struct {
+	target
+	admin string
+}
+
+// pilotlight starts the real program with one model, an org and a token.
+func (s *stage) pilotlight(ctx context.Context, model string, engineArgs ...string) (*pilotlight, error) {
+	api, err := freeAddr()
+	if err != nil {
+		return nil, err
+	}
+	admin, err := freeAddr()
+	if err != nil {
+		return nil, err
+	}
+	command, err := json.Marshal(append([]string{s.self, "engine"}, engineArgs...))
+	if err != nil {
+		return nil, fmt.Errorf("encoding the engine's command: %w", err)
+	}
+	config := filepath.Join(s.dir, "pilotlight.hcl")
+	text := fmt.Sprintf(`api { addr = %q }
+admin { addr = %q }
+store "sqlite" { path = "pilotlight.db" }
+ledger { dir = "ledger" }
+autoscaler { policy = "fixed" }
+backend "local" { gpus = 8 }
+model "bench" {
+  gpus            = 1
+  endpoints       = ["chat", "completions"]
+  max_concurrency = 4096
+  queue {
+    limit   = 20000
+    per_org = 20000
+  }
+  %s
+  engine "openai" {
+    command = %s
+    weights = "none"
+  }
+}
+`, api, admin, model, command)
+	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
+		return nil, fmt.Errorf("writing pilotlight's config: %w", err)
+	}
+	p, err := start(filepath.Join(s.dir, "pilotlight.log"), []string{"PILOTLIGHT_ADMIN_TOKEN=" + adminToken}, s.binary, "serve", "--config", config)
+	if err != nil {
+		return nil, err
+	}
+	s.cleanups = append(s.cleanups, func() { p.stop(20 * time.Second) })
+	server := &pilotlight{target: target{name: "pilotlight", addr: api, proc: p}, admin: admin}
+	if err := awaitListening(ctx, api, p); err != nil {
+		log, _ := os.ReadFile(filepath.Join(s.dir, "pilotlight.log"))
+		return nil, fmt.Errorf("%w\n%s", err, log)
+	}
+	server.token, err = s.token(ctx, server)
+	return server, err
+}
+
+// token creates an org and a token through the command line, as an operator would.
+func (s *stage) token(ctx context.Context, server *pilotlight) (string, error) {
+	run := func(args ...string) ([]byte, error) {
+		cmd := exec.CommandContext(ctx, s.binary, append(args, "--addr", "http://"+server.admin)...)
+		cmd.Env = append(os.Environ(), "PILOTLIGHT_ADMIN_TOKEN="+adminToken)
+		cmd.Stderr = os.Stderr
+		return cmd.Output()
+	}
+	if _, err := run("org", "create", "bench"); err != nil {
+		return "", fmt.Errorf("creating the org: %w", err)
+	}
+	out, err := run("token", "create", "--org", "bench", "--name", "bench", "--json")
+	if err != nil {
+		return "", fmt.Errorf("creating the token: %w", err)
+	}
+	var created struct{ Token string }
+	if err := json.Unmarshal(out, &created); err != nil {
+		return "", fmt.Errorf("reading the token from %q: %w", out, err)
+	}
+	return created.Token, nil
+}
+
+// warm sends one request, so that the engine is ready.
+func (t *target) warm() error {
+	c, err := t.dial()
+	if err != nil {
+		return err
+	}
+	defer c.conn.Close()
+	if err := c.exchange(t.request("hello", false)); err != nil {
+		return fmt.Errorf("warming %s: %w", t.name, err)
+	}
+	return nil
+}
+
+// get reads a page of the admin API.
+func (p *pilotlight) get(ctx context.Context, path string, into any) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.admin+path, nil)
+	if err != nil {
+		return fmt.Errorf("asking for %s: %w", path, err)
+	}
+	request.Header.Set("Authorization", "Bearer "+adminToken)
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return fmt.Errorf("asking for %s: %w", path, err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", path, err)
+	}
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("asking for %s: status %d: %s", path, answer.StatusCode, body)
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return fmt.Errorf("reading %s: %w", path, err)
+	}
+	return nil
+}
+
+// waiting is how many requests of the model wait.
+func (p *pilotlight) waiting(ctx context.Context) (int, error) {
+	var model struct{ Waiting int }
+	err := p.get(ctx, "/api/models/bench", &model)
+	return model.Waiting, err
+}
