@@ -1,0 +1,21 @@
+// Package activator decides which request may use which instance of a model, and which instances exist.
+//
+// It is two machines in a thin shell. The Dispatcher (one in every server) keeps bounded queues that are fair between
+// orgs, and grants leases on the shares of instances that it was given. The Planner (one in the cluster) places instances
+// on GPUs, makes room, and is the only one that moves an instance from state to state. They speak in two messages, Table
+// and Report, each the whole state with a version; in one process these are handed over in memory under one lock.
+//
+// It promises:
+//
+//   - every Waiter gets exactly one answer: a lease, or one Refusal;
+//   - leases on an instance never exceed its max concurrency, counting what any dispatcher may still hold;
+//   - no instance is stopped until every dispatcher has acknowledged a table without it and reported no lease on it, so a
+//     stream is never cut to make room;
+//   - GPUs are reserved only where demand as last reported, or the policy's wish, asks for them, and whether it can work
+//     is checked before anyone is moved;
+//   - an activation belongs to the model, not to the client that asked first;
+//   - missing information is never taken for zero demand.
+//
+// The machines never start a goroutine, use a channel, read a clock, write a log or range over a map: time comes in,
+// effects go out, so that a history replays. The package never speaks HTTP to an engine, and knows nothing of tokens or money.
+package activator

@@ -1,0 +1,23 @@
+package activator
+
+import "github.com/pilotlight-io/pilotlight/internal/fleet"
+
+// Waiter is one request that waits for a lease. It gets exactly one answer, and keeps its place until then or until Leave.
+type Waiter struct {
+	owner *Activator
+	ready chan struct{}
+	place place
+}
+
+// Ready is closed when the answer is there.
+func (w *Waiter) Ready() <-chan struct{} { return w.ready }
+
+// Answer gives the lease, or the *Refusal; exactly one of both. It is valid only after Ready is closed.
+func (w *Waiter) Answer() (*Lease, error) { panic("unfinished") }
+
+// Leave gives the place up at once. A lease that was granted at the same moment goes back. It may be called at any time,
+// and more than once; after the caller has taken the lease from Answer it must not be called.
+func (w *Waiter) Leave() { panic("unfinished") }
+
+// Outlook says what can be told to the one who waits.
+func (w *Waiter) Outlook() fleet.Outlook { panic("unfinished") }
