@@ -24,6 +24,7 @@ type Event struct {
 	Model string
 	N     int
 	From  Tier
+	Took  time.Duration // of ready: what the activation took
 }
 
 // ModelView is what a policy may look at when it decides about one model.
@@ -50,6 +51,7 @@ type HotView struct {
 type Desired struct {
 	Model       string
 	Hot         int       // instances wanted ready
+	Need        int       // of these, as many as present demand is worth; further ready ones get overflow only, so that they can become idle; 0 = no such rule
 	Parked      int       // instances wanted parked
 	HotValue    float64   // seconds of one request's waiting that losing one idle hot instance would cost
 	ParkedValue float64   // the same per GB of host memory, for a parked one
