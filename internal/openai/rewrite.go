@@ -1,0 +1,80 @@
+package openai
+
+import (
+	"slices"
+)
+
+// edit replaces a part of the body.
+type edit struct {
+	span
+	with []byte
+}
+
+var (
+	askWhole  = []byte(`"stream_options":{"include_usage":true},`)
+	askObject = []byte(`{"include_usage":true}`)
+	askMember = []byte(`"include_usage":true,`)
+	askOnly   = []byte(`"include_usage":true`)
+	yes       = []byte(`true`)
+)
+
+// Rewrite gives the segments of the body to send to the engine, in order. Body is the one inspected; it is cut, never
+// copied. The segments are valid until the next Inspect or Rewrite of f, and must not be changed.
+//
+// Streams of chat and completions always ask for usage. A cacheSalt that is not empty becomes the engine's cache_salt; one
+// that the caller gave is kept behind it, so that callers can still separate their own users, but never leave their org.
+func (f *Fields) Rewrite(body []byte, cacheSalt string) [][]byte {
+	f.edits, f.scratch = f.edits[:0], f.scratch[:0]
+	if f.Stream && f.wantUsage {
+		f.askUsage()
+	}
+	if cacheSalt != "" {
+		f.addSalt(body, cacheSalt)
+	}
+	slices.SortStableFunc(f.edits, func(a, b edit) int { return a.start - b.start })
+	f.segments = f.segments[:0]
+	at := 0
+	for _, e := range f.edits {
+		if e.start > at {
+			f.segments = append(f.segments, body[at:e.start])
+		}
+		f.segments = append(f.segments, e.with)
+		at = e.end
+	}
+	f.segments = append(f.segments, body[at:])
+	return f.segments
+}
+
+func (f *Fields) askUsage() {
+	e := edit{span: span{f.optionsIn, f.optionsIn}, with: askMember}
+	switch {
+	case f.IncludeUsage:
+		return
+	case f.options.start == 0:
+		e = edit{span: span{f.inside, f.inside}, with: askWhole} // model is a member too, so the comma is right
+	case f.optionsIn == 0:
+		e = edit{span: f.options, with: askObject}
+	case f.usage.start > 0:
+		e = edit{span: f.usage, with: yes}
+	case f.empty:
+		e.with = askOnly
+	}
+	f.edits = append(f.edits, e)
+}
+
+func (f *Fields) addSalt(body []byte, salt string) {
+	e := edit{span: f.salt}
+	switch {
+	case f.salt.start == 0:
+		e.span = span{f.inside, f.inside}
+		f.scratch = append(AppendString(append(f.scratch, `"cache_salt":`...), salt), ',')
+	case body[f.salt.start] == 'n':
+		f.scratch = AppendString(f.scratch, salt)
+	default: // over the caller's opening quote: "ours:theirs"
+		e.end = e.start + 1
+		f.scratch = AppendString(f.scratch, salt)
+		f.scratch[len(f.scratch)-1] = ':'
+	}
+	e.with = f.scratch
+	f.edits = append(f.edits, e)
+}
