@@ -1,0 +1,133 @@
+package tenant
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/store"
+)
+
+// poll is how often Run looks for changes of other servers: half of the second that the package promises, so that a slow
+// look still keeps it.
+const poll = 500 * time.Millisecond
+
+// Config is what New needs.
+type Config struct {
+	Models []string     // IDs that allow-lists may name; nil = not checked
+	Log    *slog.Logger // nil = discard
+}
+
+// Tenants knows every organisation and token of one store. It is safe for concurrent use.
+type Tenants struct {
+	store *store.Store
+	known []string
+	log   *slog.Logger
+
+	// refreshing makes one goroutine at a time read changes, so that an older snapshot never replaces a newer one. It is
+	// held across reads of the store; Authenticate does not take it.
+	refreshing sync.Mutex
+	snapshot   atomic.Pointer[snapshot]
+}
+
+// New reads the organisations and tokens of the store.
+func New(ctx context.Context, s *store.Store, c Config) (*Tenants, error) {
+	if s == nil {
+		return nil, errors.New("tenant: a store is required")
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	t := &Tenants{store: s, known: c.Models, log: c.Log}
+	t.snapshot.Store(&snapshot{version: unread})
+	return t, t.refresh(ctx)
+}
+
+// Run follows what other servers change in the same store, until ctx is done; then it returns nil.
+func (t *Tenants) Run(ctx context.Context) error {
+	tick := time.NewTicker(poll)
+	defer tick.Stop()
+	failing := false
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		err := t.refresh(ctx)
+		if ctx.Err() == nil && (err != nil) != failing {
+			failing = err != nil
+			t.logOutcome(ctx, err)
+		}
+	}
+}
+
+// Authenticate finds what a secret allows: ErrInvalidToken, ErrRevoked, ErrExpired or ErrOrgSuspended where it allows
+// nothing. It allocates nothing and asks nobody; a typo fails by its checksum.
+func (t *Tenants) Authenticate(secret string) (*Grant, error) {
+	if !CheckSecret(secret) {
+		return nil, ErrInvalidToken
+	}
+	var in [secretLen]byte // a copy on the stack: converting the string could allocate
+	copy(in[:], secret)
+	return t.snapshot.Load().grant(sha256.Sum256(in[:]), time.Now())
+}
+
+func (t *Tenants) logOutcome(ctx context.Context, err error) {
+	if err != nil {
+		t.log.ErrorContext(ctx, "cannot follow changes of tokens; what was last known holds", "error", err)
+		return
+	}
+	t.log.InfoContext(ctx, "following changes of tokens again")
+}
+
+// write runs f in a transaction with the version that its rows must carry, and shows the result to this process.
+func (t *Tenants) write(ctx context.Context, f func(tx *sql.Tx, version int64) error) error {
+	err := t.store.Write(ctx, func(tx *sql.Tx) error {
+		var version int64
+		row := tx.QueryRowContext(ctx, "UPDATE changes SET version = version + 1 WHERE topic = 'tenants' RETURNING version")
+		if err := row.Scan(&version); err != nil {
+			return fmt.Errorf("counting a change of tenants: %w", err)
+		}
+		return f(tx, version)
+	})
+	if err != nil {
+		return err
+	}
+	// The change is committed: a caller who has left must not keep this process from seeing it.
+	return t.refresh(context.WithoutCancel(ctx))
+}
+
+// refresh brings the snapshot up to the store's version. It reads tokens before organisations: every token that it finds
+// then has its organisation, however many are being added meanwhile.
+func (t *Tenants) refresh(ctx context.Context) error {
+	t.refreshing.Lock()
+	defer t.refreshing.Unlock()
+	old, db := t.snapshot.Load(), t.store.DB()
+	var version int64
+	if err := db.QueryRowContext(ctx, "SELECT version FROM changes WHERE topic = 'tenants'").Scan(&version); err != nil {
+		return fmt.Errorf("reading the version of tenants: %w", err)
+	}
+	if version == old.version {
+		return nil
+	}
+	if version < old.version { // an older copy of the file was put in place
+		old = &snapshot{version: unread}
+	}
+	tokens, err := collect(ctx, db, scanHashed, selectToken+" WHERE version > ?", old.version)
+	if err != nil {
+		return err
+	}
+	orgs, err := collect(ctx, db, scanOrg, selectOrg+" WHERE version > ?", old.version)
+	if err != nil {
+		return err
+	}
+	t.snapshot.Store(old.with(version, orgs, tokens))
+	return nil
+}
