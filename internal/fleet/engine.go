@@ -12,6 +12,12 @@ const (
 	EngineSim    EngineKind = "sim"    // the simulator, internal/trtsim: the command line of trtllm-serve
 )
 
+// CacheSalt reports whether engines of this kind accept the request field cache_salt, which keeps what one organisation has
+// left in the prefix cache from the requests of another. Other kinds may refuse a request that carries it.
+func (k EngineKind) CacheSalt() bool {
+	return k == EngineTRTLLM || k == EngineVLLM || k == EngineSim
+}
+
 // EngineSpec says how one model's engine is launched. Fields are those of the config's engine block.
 type EngineSpec struct {
 	Kind    EngineKind
