@@ -1,0 +1,183 @@
+# Pilotlight on one machine: every attribute, with its default.
+#
+#   pilotlight config check docs/config-local.hcl
+#   PILOTLIGHT_ADMIN_TOKEN=... pilotlight serve --config docs/config-local.hcl
+#
+# Every attribute may be left out, except gpus and weights of a model that is not in the built-in catalogue, and its engine
+# block. Time spans are "500ms", "30s", "9m", "1h30m" or "90d"; memory is "64GiB" or "1.5TiB" (binary) or "64GB" (decimal);
+# money is a decimal in quotes. Relative paths are relative to this file's directory (under `pilotlight dev`: to its data
+# directory). A mistake is reported with its line and with what would be right, all mistakes at once.
+#
+# Lines that start with "#|" belong to features that are not available yet, or cannot stand beside what is shown: they are
+# here so that this file names everything.
+
+# Which Pilotlight this is: two of them never touch each other's engines. Letters, digits, - and _.
+cluster = "default"
+
+# The public API: what callers see.
+api {
+  addr = "127.0.0.1:8080" # "0.0.0.0:8080" or ":8080" for every interface
+
+  # Further prefixes that mean /v1, such as "/api/integrations/dgx/v1".
+  path_aliases = []
+
+  # The largest request body. A larger one is answered 413.
+  body_limit = "32MiB"
+
+  # What a stream is sent while its model starts, if neither the request (X-Pilotlight-Keepalive) nor its token says:
+  # "comment" (an SSE comment), "chunk" (an empty chunk, for clients that choke on comments) or "off".
+  keepalive = "comment"
+
+  # The first keep-alive is due after this long, and then one each time as long again. Whatever fails sooner is a plain
+  # HTTP error.
+  stream_heartbeat = "15s"
+}
+
+# The admin API: orgs, tokens, models, usage, metrics. Whoever has its token may do everything.
+admin {
+  # On a loopback address only requests to a loopback name (localhost, 127.0.0.1, [::1]) are answered, so that no web page
+  # can reach it through a name of its own. For another host, or behind a proxy that keeps the Host header, listen on an
+  # address of the network, and let a firewall or the proxy decide who gets there.
+  addr = "127.0.0.1:8081"
+
+  # The environment variable that holds the admin token: at least 24 characters. Never the token itself.
+  token_env = "PILOTLIGHT_ADMIN_TOKEN"
+}
+
+# What a GPU costs, in US dollars an hour. Requests are billed by the microsecond: time from dispatch to last byte, times
+# GPUs, times this.
+price {
+  gpu_hour_usd = "8.25"
+}
+
+# Where orgs, tokens and usage are kept.
+store "sqlite" {
+  path = "pilotlight.db"
+}
+#| store "postgres" {
+#|   url_env = "PILOTLIGHT_DATABASE_URL" # the environment variable that holds the URL
+#| }
+
+# The write-ahead log of usage records, on a local disk.
+ledger {
+  dir = "ledger"
+
+  # "async": a record survives the process being killed at once, and a power cut after 50 ms. "sync": an answer's end waits
+  # until its record survives a power cut.
+  durability = "async"
+
+  # Usage records older than this are deleted.
+  retention = "400d"
+}
+
+# Who decides how many instances stay hot.
+autoscaler {
+  # "fixed": an instance goes after idle_after, and another comes as soon as one has no free place. ("adaptive", "kpa" and
+  # "hybrid" are not available yet.)
+  policy = "fixed"
+
+  # GPU-hours that an hour of waiting is worth. For the adaptive policy; "fixed" does not look at it.
+  latency_weight = 10
+}
+
+# Where engines run: as child processes on this machine. (The nomad back end is not available yet.) A file has one back end.
+backend "local" {
+  gpus        = 8        # of this machine; engines share them
+  host_memory = "1.5TiB" # host memory for parked engines
+}
+
+# On the local back end every model is in the one pool "local", which needs no block. Pools are not available yet.
+#| pool "local" {
+#|   gpus_per_slot      = 8
+#|   node_pool          = "gpu"    # of Nomad's nodes
+#|   host_memory        = "1.5TiB"
+#|   max_parked_per_gpu = 4
+#|   parked_gpu_memory  = "4GiB"   # what a parked engine still holds on each of its GPUs
+#|   slot_idle          = "15m"    # a slot with nothing awake for this long is given back
+#|   slots {
+#|     min = 1
+#|     max = 1
+#|   }
+#| }
+
+# A model: what callers name, and the engine behind it. One whose id is in the built-in catalogue starts from the
+# catalogue's values, so that `model "meta-llama/Meta-Llama-3-8B-Instruct" {}` is a whole block. The catalogue:
+#   mistralai/Mixtral-8x22B-Instruct-v0.1 (8 GPUs), mistralai/Mixtral-8x7B-Instruct-v0.1 (2),
+#   mistralai/Mistral-7B-Instruct-v0.3 (2), meta-llama/Meta-Llama-3.1-70B-Instruct (4),
+#   meta-llama/Meta-Llama-3.1-8B-Instruct (1), meta-llama/Meta-Llama-3-8B-Instruct (1),
+#   meta-llama/Meta-Llama-3-70B-Instruct (4), meta-llama/Meta-Llama-3.1-405B-Instruct-FP8 (8)
+model "meta-llama/Meta-Llama-3-8B-Instruct" {
+  # GPUs of one instance: 1, 2, 4 or 8. 0 is for engines of kind "openai", on this machine's CPU, and costs nothing.
+  gpus = 1
+
+  # On the local back end there is only this one.
+  pool = "local"
+
+  # What the engine serves: "chat" and "completions". ("embeddings", "responses" and "messages" are not available yet.)
+  endpoints = ["chat", "completions"]
+
+  context_length  = 8192 # tokens; shown at /v1/models
+  max_concurrency = 64   # requests that one instance serves at once; more wait, or start another instance
+
+  # An instance without a request for this long is stopped. (`pilotlight dev`: 30s.)
+  idle_after = "5m"
+
+  # Engine-control fields that requests to this model may carry, such as "lora_request", and "remote_media" for media that
+  # are not data: URLs. All others are refused: they reach into the engine, or make it fetch what a caller names.
+  allow = []
+
+  instances {
+    min = 0 # kept hot even without requests
+    max = 4
+  }
+
+  # Requests that wait for an instance.
+  queue {
+    limit    = 2048 # together; one more is answered 429
+    per_org  = 1024 # of one organisation
+    max_wait = "9m" # then 503; stock OpenAI clients give up after 10 minutes
+  }
+
+  # "0s" = no limit.
+  timeouts {
+    start      = "30m" # of an engine, from launch to ready
+    first_byte = "10m" # of a request, from dispatch to the first byte of the answer
+    idle       = "60s" # between two bytes of the answer
+    total      = "30m" # of a request, from dispatch to the last byte
+  }
+
+  # The kinds: "trtllm" (TensorRT-LLM's trtllm-serve), "vllm", "nim", "openai" (any command that serves the OpenAI API),
+  # "sim" (the simulator: the command line of trtllm-serve, plus --sim-speed and the other --sim-* flags).
+  engine "trtllm" {
+    # The program and what always comes first. host, port, tp_size and served_model_name are added by Pilotlight, and
+    # repeating one in args is an error. Kind "openai" has no default, and says itself where ${host}, ${port} and
+    # ${weights} go: ["llama-server", "-m", "${weights}", "--host", "${host}", "--port", "${port}"].
+    command = ["trtllm-serve"]
+    args    = ["--max_batch_size", "256", "--max_num_tokens", "8192", "--max_seq_len", "8192"]
+
+    # A path on this machine (then nothing is downloaded), or a Hugging Face id. A relative path starts with "./" or "../",
+    # or ends in ".gguf".
+    weights = "meta-llama/Meta-Llama-3-8B-Instruct"
+
+    env = {} # environment variables, such as { HF_HUB_OFFLINE = "1" }
+
+    memory = "64GiB" # host memory: of the engine, and what it keeps while parked
+
+    # On Nomad only; the local back end runs command as it is.
+    driver  = "docker" # or "raw_exec"
+    image   = "nvcr.io/nvidia/tensorrt-llm/release:1.3.0rc22"
+    volumes = []   # such as "/srv/weights:/srv/weights:ro"
+    secrets = ""   # a Nomad Variable path; its items become environment variables
+    cpu     = 1000 # MHz
+  }
+}
+
+# A second one, as short as they get: a GGUF file on the CPU, through llama.cpp.
+#
+# model "local/gemma" {
+#   gpus = 0
+#   engine "openai" {
+#     command = ["llama-server", "-m", "${weights}", "--host", "${host}", "--port", "${port}"]
+#     weights = "gemma.gguf"
+#   }
+# }

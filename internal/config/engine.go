@@ -1,0 +1,158 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+var engineKinds = []string{
+	string(fleet.EngineTRTLLM), string(fleet.EngineNIM), string(fleet.EngineVLLM), string(fleet.EngineOpenAI), string(fleet.EngineSim),
+}
+
+// engine reads the engine block. What the catalogue knows of a model's launch line is for trtllm, and for sim, which has
+// the same; another kind takes only its weights and its memory.
+func (r *reader) engine(f *modelHCL, m *fleet.Model, b Backend, known bool) {
+	if f.Engine == nil {
+		if !known {
+			r.wrong(f.Range, "model %q has no engine; write engine \"trtllm\" { weights = ... }", f.ID)
+		}
+		return
+	}
+	e, block := &m.Engine, f.Engine
+	kind := fleet.EngineKind(block.Kind)
+	switch {
+	case !slices.Contains(engineKinds, block.Kind):
+		r.wrong(block.Range, "engine kind %q is unknown; %s", block.Kind, suggestion(block.Kind, engineKinds))
+		e.Kind = "" // so that nothing is held against a kind that was not meant
+	case kind == fleet.EngineSim:
+		e.Kind, e.Command = kind, nil
+	case kind != fleet.EngineTRTLLM:
+		fresh := engine(kind)
+		fresh.Weights = e.Weights
+		if known {
+			fresh.Memory = e.Memory
+		}
+		*e = fresh
+	}
+	r.choice(block.Driver, &e.Driver, "docker", "raw_exec")
+	r.text(block.Image, &e.Image, "the name of an image in quotes")
+	legible := r.list(block.Command, &e.Command, `a list such as ["trtllm-serve"]`, notNUL) || block.Command == nil
+	legible = (r.list(block.Args, &e.Args, `a list such as ["--max_batch_size", "256"]`, notNUL) || block.Args == nil) && legible
+	r.weights(block.Weights, e, b)
+	r.list(block.Volumes, &e.Volumes, `a list such as ["/srv/weights:/srv/weights:ro"]`, volume)
+	r.environment(block.Env, e)
+	r.text(block.Secrets, &e.Secrets, "the path of a Nomad Variable in quotes")
+	r.size(block.Memory, &e.Memory, 1<<20)
+	r.count(block.CPU, &e.CPU, 1, math.MaxInt32)
+	if legible {
+		r.commandLine(block, e, b)
+	}
+	r.launchable(f, e, b)
+}
+
+// launchable holds what the engine needs besides a command line against its kind and the back end.
+func (r *reader) launchable(f *modelHCL, e *fleet.EngineSpec, b Backend) {
+	block := f.Engine
+	if e.Weights == "" && e.Kind == fleet.EngineSim {
+		e.Weights = f.ID // the simulator reads no weights
+	}
+	if e.Weights == "" && block.Weights == nil {
+		r.wrong(block.Range, "engine %q has no weights; write the path of the weights, or a Hugging Face id such as %q", block.Kind, f.ID)
+	}
+	if e.Driver == "docker" && b.Kind == BackendNomad && e.Image == "" {
+		r.wrong(block.Range, "engine %q has no image; write image = \"...\", or driver = \"raw_exec\"", block.Kind)
+	}
+}
+
+// commandLine holds command and args against the kind and the back end.
+func (r *reader) commandLine(block *engineHCL, e *fleet.EngineSpec, b Backend) {
+	if block.Command != nil && len(e.Command) == 0 {
+		r.wrong(block.Command.Range, "command is empty; name a program, or leave command out for the kind's own")
+	}
+	if arg, found := fleet.ReservedArg(e.Kind, slices.Concat(e.Command[min(1, len(e.Command)):], e.Args)); found {
+		r.wrong(either(block.Args, block.Range), "%s is set by Pilotlight; leave it out (GPUs come from gpus, the name from the model's id, the address from where the engine is placed)", arg)
+	}
+	if e.Kind == fleet.EngineOpenAI {
+		r.ownCommand(block, e)
+	}
+	if e.Kind == fleet.EngineNIM && b.Kind == BackendLocal && len(e.Command) == 0 {
+		r.wrong(block.Range, "engine \"nim\" is a container, and the local back end runs programs; write command = [...], or use kind vllm or trtllm")
+	}
+}
+
+// either gives the place of an attribute, or of its block where the attribute is not written.
+func either(attr *hcl.Attribute, block hcl.Range) hcl.Range {
+	if attr != nil {
+		return attr.Range
+	}
+	return block
+}
+
+// ownCommand checks a command of the operator's own: it has to say where the engine listens.
+func (r *reader) ownCommand(block *engineHCL, e *fleet.EngineSpec) {
+	const right = `["llama-server", "-m", "${weights}", "--host", "${host}", "--port", "${port}"]`
+	switch {
+	case block.Command == nil:
+		r.wrong(block.Range, "engine \"openai\" has no command; write one such as command = %s", right)
+	case len(e.Command) > 0 && !containsPort(slices.Concat(e.Command, e.Args)):
+		r.wrong(block.Command.Range, "command never says ${port}, so nobody would know where the engine listens; write one such as %s", right)
+	}
+}
+
+func containsPort(words []string) bool {
+	return slices.ContainsFunc(words, func(s string) bool { return strings.Contains(s, "${port}") })
+}
+
+// weights reads a path or a Hugging Face id. Only what starts with a dot, or is a GGUF file, is a relative path: "a/b" is an id.
+func (r *reader) weights(attr *hcl.Attribute, e *fleet.EngineSpec, b Backend) {
+	var s string
+	if !r.text(attr, &s, "a path or a Hugging Face id in quotes") {
+		return
+	}
+	if strings.TrimSpace(s) == "" || strings.ContainsRune(s, 0) {
+		r.wrong(attr.Range, "weights is empty; write the path of the weights, or a Hugging Face id")
+		return
+	}
+	relative := strings.HasPrefix(s, "./") || strings.HasPrefix(s, "../") || strings.HasSuffix(s, ".gguf")
+	if relative && b.Kind == BackendLocal {
+		s = r.options.resolve(s)
+	}
+	e.Weights = s
+}
+
+func (r *reader) environment(attr *hcl.Attribute, e *fleet.EngineSpec) {
+	var env map[string]string
+	r.table(attr, &env, `an object such as { HF_HUB_OFFLINE = "1" }`)
+	if env == nil {
+		return
+	}
+	e.Env = env
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		if !variablePattern.MatchString(name) || strings.ContainsRune(env[name], 0) {
+			r.wrong(attr.Range, "env: %q names no environment variable; write letters, digits and _", name)
+		}
+	}
+}
+
+func notNUL(s string) string {
+	if strings.ContainsRune(s, 0) {
+		return "holds a NUL; leave it out"
+	}
+	return ""
+}
+
+func volume(s string) string {
+	parts := strings.Split(s, ":")
+	sound := len(parts) == 2 || (len(parts) == 3 && (parts[2] == "ro" || parts[2] == "rw"))
+	if !sound || parts[0] == "" || !strings.HasPrefix(parts[1], "/") {
+		return fmt.Sprintf("is no volume; write %q", "/path/on/the/node:/path/inside[:ro]")
+	}
+	return ""
+}

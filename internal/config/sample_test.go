@@ -1,0 +1,146 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/gohcl"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+const sample = "../../docs/config-local.hcl"
+
+func TestSampleLoadsAndIsTheDefault(t *testing.T) {
+	o := Options{BaseDir: "/base"}
+	c, err := o.Load(sample)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := o.Default()
+	want.API.PathAliases = []string{}
+	models := c.Models
+	if c.Models = nil; !reflect.DeepEqual(c, want) {
+		t.Errorf("the sample says something else than the defaults:\ngot  %+v\nwant %+v", c, want)
+	}
+	m := o.model(models[0].ID)
+	m.GPUs, m.Pool, m.Allow = 1, "local", []string{}
+	m.Engine.Args = models[0].Engine.Args
+	m.Engine.Weights, m.Engine.Env, m.Engine.Volumes = m.ID, map[string]string{}, []string{}
+	if len(models) != 1 || !reflect.DeepEqual(models[0], m) {
+		t.Errorf("the sample's model says something else than the defaults:\ngot  %+v\nwant %+v", *models[0], *m)
+	}
+}
+
+// TestSampleListsEveryField takes the "#|" marks off, so that what is not available yet is read too, and then looks for
+// schema fields that nothing in the sample has filled.
+func TestSampleListsEveryField(t *testing.T) {
+	src, err := os.ReadFile(sample)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, problems := hclsyntax.ParseConfig([]byte(strings.ReplaceAll(string(src), "\n#| ", "\n")), sample, hcl.InitialPos)
+	if problems.HasErrors() {
+		t.Fatal(problems)
+	}
+	// Both stores stand in the file then, which only the schema knows to be one too many.
+	body := parsed.Body.(*hclsyntax.Body)
+	seen := map[string]bool{}
+	listed(body, "", seen)
+	for _, path := range fields(reflect.TypeFor[fileHCL](), "") {
+		if strings.HasPrefix(path, "backend.") && path != "backend.gpus" && path != "backend.host_memory" {
+			continue // Nomad's, in its own sample
+		}
+		if !seen[path] {
+			t.Errorf("%s does not show %s", sample, path)
+		}
+	}
+	for _, block := range body.Blocks {
+		if block.Type == "pool" && gohcl.DecodeBody(block.Body, nil, new(poolHCL)).HasErrors() {
+			t.Error("the pool block in the comments is not one")
+		}
+	}
+}
+
+func listed(body *hclsyntax.Body, prefix string, seen map[string]bool) {
+	for name := range body.Attributes {
+		seen[prefix+name] = true
+	}
+	for _, block := range body.Blocks {
+		listed(block.Body, prefix+block.Type+".", seen)
+	}
+}
+
+// fields gives the dotted names of all attributes that a schema struct can hold.
+func fields(t reflect.Type, prefix string) []string {
+	var paths []string
+	for f := range t.Fields() {
+		name, kind, _ := strings.Cut(f.Tag.Get("hcl"), ",")
+		switch {
+		case kind == "optional":
+			paths = append(paths, prefix+name)
+		case kind == "block":
+			inner := f.Type
+			for inner.Kind() != reflect.Struct {
+				inner = inner.Elem()
+			}
+			paths = append(paths, fields(inner, prefix+name+".")...)
+		}
+	}
+	return paths
+}
+
+func TestFieldsSeesTheWholeSchema(t *testing.T) {
+	got := fields(reflect.TypeFor[fileHCL](), "")
+	for _, want := range []string{"cluster", "api.addr", "backend.consul.token_env", "pool.slots.max", "model.queue.per_org", "model.engine.cpu"} {
+		if !slices.Contains(got, want) {
+			t.Errorf("%s was not found in the schema; the test above would not miss it", want)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, name := range []string{sample, "testdata/everything.hcl", "testdata/names.hcl", "testdata/values.hcl", "testdata/models.hcl"} {
+		src, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(src)
+	}
+	f.Fuzz(func(t *testing.T, src []byte) {
+		c, err := Parse("f.hcl", src)
+		if err == nil {
+			checkServable(t, c)
+			return
+		}
+		var mistakes Mistakes
+		if !errors.As(err, &mistakes) || len(mistakes) == 0 || c != nil {
+			t.Fatalf("got %v, %v, want only mistakes", c, err)
+		}
+		for _, m := range mistakes {
+			if lines := strings.Count(string(src), "\n") + 1; m.Line < 1 || m.Line > lines || m.Message == "" {
+				t.Errorf("mistake %v in a file of %d lines", m, lines)
+			}
+		}
+	})
+}
+
+// checkServable holds a Config that Parse let through against what the other parts take for granted.
+func checkServable(t *testing.T, c *Config) {
+	t.Helper()
+	complain := func(what string, args ...any) { t.Errorf("parsed: "+what, args...) }
+	if c.Cluster == "" || c.API.Addr == "" || c.Price < 0 || c.API.BodyLimit <= 0 || c.API.StreamHeartbeat <= 0 || len(c.Pools) == 0 {
+		complain("%+v", c)
+	}
+	for _, m := range c.Models {
+		if m.ID == "" || m.Instances.Min > m.Instances.Max || m.Instances.Max < 1 || m.MaxConcurrency < 1 || m.Queue.PerOrg > m.Queue.Limit ||
+			m.Queue.MaxWait <= 0 || m.IdleAfter < 0 || len(m.Endpoints) == 0 || m.Engine.Weights == "" || m.GPUs > c.Backend.GPUs || m.Pool != "local" {
+			complain("%s", fmt.Sprintf("%+v", m))
+		}
+	}
+}

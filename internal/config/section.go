@@ -1,0 +1,299 @@
+package config
+
+import (
+	"math"
+	"net"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+// config fills c, which holds the defaults, from the file.
+func (r *reader) config(f *fileHCL, c *Config) {
+	r.word(f.Cluster, &c.Cluster)
+	r.listeners(f, c)
+	if f.Price != nil {
+		r.money(f.Price.GPUHourUSD, &c.Price)
+	}
+	if f.Store != nil {
+		r.store(f.Store, &c.Store)
+	}
+	if f.Ledger != nil {
+		r.path(f.Ledger.Dir, &c.Ledger.Dir)
+		r.choice(f.Ledger.Durability, &c.Ledger.Durability, DurabilityAsync, DurabilitySync)
+		r.span(f.Ledger.Retention, &c.Ledger.Retention, 24*time.Hour)
+	}
+	if f.Autoscaler != nil {
+		r.choice(f.Autoscaler.Policy, &c.Autoscaler.Policy, "fixed", "adaptive", "kpa", "hybrid")
+		r.weight(f.Autoscaler.LatencyWeight, &c.Autoscaler.LatencyWeight)
+	}
+	r.backends(f.Backends, &c.Backend)
+	c.Pools = r.pools(f.Pools, c.Backend)
+	c.Models = r.models(f, c)
+}
+
+func (r *reader) listeners(f *fileHCL, c *Config) {
+	if f.API != nil {
+		r.addr(f.API.Addr, &c.API.Addr)
+		r.pathAliases(f.API.PathAliases, &c.API.PathAliases)
+		r.size(f.API.BodyLimit, &c.API.BodyLimit, 1<<10)
+		r.choice(f.API.Keepalive, &c.API.Keepalive, "off", "comment", "chunk")
+		r.span(f.API.StreamHeartbeat, &c.API.StreamHeartbeat, 100*time.Millisecond)
+	}
+	if f.Admin != nil {
+		r.addr(f.Admin.Addr, &c.Admin.Addr)
+		r.variable(f.Admin.TokenEnv, &c.Admin.TokenEnv)
+	}
+	if c.Admin.Addr != c.API.Addr || strings.HasSuffix(c.API.Addr, ":0") {
+		return
+	}
+	var at hcl.Range
+	if f.API != nil && f.API.Addr != nil {
+		at = f.API.Addr.Range
+	} else {
+		at = f.Admin.Addr.Range // one of both was written, or the defaults would clash
+	}
+	r.wrong(at, "api and admin both listen on %s; give them different ports", c.API.Addr)
+}
+
+func (r *reader) store(f *storeHCL, s *Store) {
+	switch f.Kind {
+	case StoreSQLite:
+		r.path(f.Path, &s.Path)
+		r.misplaced(f.URLEnv, `store "postgres"`)
+	case StorePostgres:
+		*s = Store{Kind: StorePostgres, URLEnv: defaultURLEnv}
+		r.variable(f.URLEnv, &s.URLEnv)
+		r.misplaced(f.Path, `store "sqlite"`)
+	default:
+		r.wrong(f.Range, "store %q is unknown; %s", f.Kind, suggestion(f.Kind, []string{StoreSQLite, StorePostgres}))
+	}
+}
+
+func (r *reader) backends(blocks []*backendHCL, b *Backend) {
+	for i, f := range blocks {
+		if i > 0 {
+			r.wrong(f.Range, "a file holds one backend, and line %d has one; leave one of them", blocks[0].Range.Start.Line)
+			continue
+		}
+		switch f.Kind {
+		case BackendLocal:
+			r.count(f.GPUs, &b.GPUs, 0, maxGPUs)
+			r.size(f.HostMemory, &b.HostMemory, 0)
+			r.misplaced(f.Addr, `backend "nomad"`)
+			r.misplaced(f.TokenEnv, `backend "nomad"`)
+			r.misplaced(f.Namespace, `backend "nomad"`)
+			r.misplaced(f.Datacenters, `backend "nomad"`)
+			r.misplaced(f.NodePool, `backend "nomad"`)
+			if f.Consul != nil {
+				r.wrong(f.Consul.Range, `consul belongs to backend "nomad"; leave it out`)
+			}
+		case BackendNomad:
+			*b = defaultNomad()
+			r.nomad(f, b)
+		default:
+			r.wrong(f.Range, "backend %q is unknown; %s", f.Kind, suggestion(f.Kind, []string{BackendLocal, BackendNomad}))
+		}
+	}
+}
+
+func (r *reader) nomad(f *backendHCL, b *Backend) {
+	r.misplaced(f.GPUs, `backend "local"`)
+	r.misplaced(f.HostMemory, `backend "local"`)
+	r.serverURL(f.Addr, &b.Nomad.Addr)
+	r.variable(f.TokenEnv, &b.Nomad.TokenEnv)
+	r.word(f.Namespace, &b.Nomad.Namespace)
+	r.list(f.Datacenters, &b.Nomad.Datacenters, `datacenters = ["*"]`, notEmpty)
+	r.word(f.NodePool, &b.Nomad.NodePool)
+	if f.Consul != nil {
+		r.serverURL(f.Consul.Addr, &b.Consul.Addr)
+		r.variable(f.Consul.TokenEnv, &b.Consul.TokenEnv)
+	}
+}
+
+// pools gives the pools of the file, the implicit one of the local back end among them.
+func (r *reader) pools(blocks []*poolHCL, b Backend) []fleet.Pool {
+	var pools []fleet.Pool
+	if b.Kind == BackendLocal {
+		pools = append(pools, localPool(b))
+	}
+	first := map[string]int{} // name -> line
+	for _, f := range blocks {
+		if line, again := first[f.Name]; again {
+			r.wrong(f.Range, "pool %q was written before, in line %d; leave one of them", f.Name, line)
+			continue
+		}
+		first[f.Name] = f.Range.Start.Line
+		if !wordPattern.MatchString(f.Name) {
+			r.wrong(f.Range, "pool %q: a name has letters, digits, - and _, at most 63", f.Name)
+		}
+		p := defaultPool(f.Name)
+		if b.Kind == BackendLocal && f.Name == fleet.LocalPool {
+			p, pools = pools[0], nil
+		}
+		r.gpus(f.GPUsPerSlot, &p.GPUsPerSlot, 1)
+		r.word(f.NodePool, &p.NodePool)
+		r.size(f.HostMemory, &p.HostMemory, 0)
+		r.count(f.MaxParkedPerGPU, &p.MaxParkedPerGPU, 0, math.MaxInt32)
+		r.size(f.ParkedGPUMemory, &p.ParkedGPUMemory, 0)
+		r.span(f.SlotIdle, &p.SlotIdle, 0)
+		r.bounds(f.Slots, &p.Slots, "slots")
+		pools = append(pools, p)
+	}
+	return pools
+}
+
+// bounds reads a block of min and max.
+func (r *reader) bounds(f *rangeHCL, to *fleet.Range, name string) {
+	if f == nil {
+		return
+	}
+	b := *to
+	r.count(f.Min, &b.Min, 0, math.MaxInt32)
+	r.count(f.Max, &b.Max, 1, math.MaxInt32)
+	if b.Min > b.Max {
+		byDefault := ""
+		if f.Max == nil {
+			byDefault = " (the default)"
+		}
+		at := f.Range
+		if f.Min != nil {
+			at = f.Min.Range
+		}
+		r.wrong(at, "%s: min %d is more than max %d%s; raise max or lower min", name, b.Min, b.Max, byDefault)
+		return
+	}
+	*to = b
+}
+
+// gpus reads a number of GPUs that a block of them can have.
+func (r *reader) gpus(attr *hcl.Attribute, to *int, least int) bool {
+	var n int
+	if !r.count(attr, &n, least, maxGPUs) {
+		return false
+	}
+	if n&(n-1) != 0 || n > 8 {
+		r.wrong(attr.Expr.Range(), "%s is %d; engines run on 1, 2, 4 or 8 GPUs", attr.Name, n)
+		return false
+	}
+	*to = n
+	return true
+}
+
+var (
+	wordPattern     = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$`)
+	variablePattern = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	aliasPattern    = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)+$`)
+)
+
+func (r *reader) word(attr *hcl.Attribute, to *string) {
+	var s string
+	if !r.text(attr, &s, "a name in quotes") {
+		return
+	}
+	if !wordPattern.MatchString(s) {
+		r.wrong(attr.Expr.Range(), "%s: %q; a name has letters, digits, - and _, at most 63", attr.Name, s)
+		return
+	}
+	*to = s
+}
+
+func (r *reader) variable(attr *hcl.Attribute, to *string) {
+	var s string
+	if !r.text(attr, &s, "the name of an environment variable in quotes") {
+		return
+	}
+	if !variablePattern.MatchString(s) {
+		r.wrong(attr.Expr.Range(), "%s: %q names no environment variable; write its name, such as \"PILOTLIGHT_ADMIN_TOKEN\", never the secret itself", attr.Name, redacted(s))
+		return
+	}
+	*to = s
+}
+
+// redacted keeps what may be a secret, put where its variable's name belongs, out of terminals and logs.
+func redacted(s string) string { return s[:min(len(s), 4)] + "…" }
+
+func (r *reader) addr(attr *hcl.Attribute, to *string) {
+	const right = `host:port in quotes, such as "127.0.0.1:8080"`
+	var s string
+	if !r.text(attr, &s, right) {
+		return
+	}
+	host, port, err := net.SplitHostPort(s)
+	n, portErr := strconv.ParseUint(port, 10, 16)
+	if err != nil || portErr != nil || strings.ContainsAny(host, " /") {
+		r.wrong(attr.Expr.Range(), "%s: %q is no address to listen on; write %s", attr.Name, s, right)
+		return
+	}
+	*to = net.JoinHostPort(host, strconv.FormatUint(n, 10))
+}
+
+func (r *reader) serverURL(attr *hcl.Attribute, to *string) {
+	const right = `a URL in quotes, such as "http://127.0.0.1:4646"`
+	var s string
+	if !r.text(attr, &s, right) {
+		return
+	}
+	u, err := url.Parse(s)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil {
+		r.wrong(attr.Expr.Range(), "%s is no address of a server; write %s", attr.Name, right)
+		return
+	}
+	*to = s
+}
+
+func (r *reader) pathAliases(attr *hcl.Attribute, to *[]string) {
+	seen := map[string]bool{"/v1": true}
+	r.list(attr, to, `a list such as ["/api/integrations/dgx/v1"]`, func(s string) string {
+		switch {
+		case !aliasPattern.MatchString(s):
+			return "is no prefix; write a path such as \"/openai/v1\", without a slash at its end"
+		case seen[s]:
+			return "is served already; leave it out"
+		case s == "/healthz" || s == "/readyz" || s == "/openapi.json" || s == "/console" || strings.HasPrefix(s, "/v1/"):
+			return "would hide a path of ours; choose another"
+		}
+		seen[s] = true
+		return ""
+	})
+}
+
+// path reads a path; a relative one is relative to the base directory.
+func (r *reader) path(attr *hcl.Attribute, to *string) {
+	var s string
+	if !r.text(attr, &s, "a path in quotes") {
+		return
+	}
+	if s == "" || strings.ContainsRune(s, 0) {
+		r.wrong(attr.Expr.Range(), "%s is empty or holds a NUL; write a path", attr.Name)
+		return
+	}
+	*to = r.options.resolve(s)
+}
+
+func (o Options) resolve(path string) string {
+	if filepath.IsAbs(path) {
+		return filepath.Clean(path)
+	}
+	return filepath.Join(o.BaseDir, path)
+}
+
+func (r *reader) misplaced(attr *hcl.Attribute, where string) {
+	if attr != nil {
+		r.wrong(attr.NameRange, "%s belongs to %s; leave it out", attr.Name, where)
+	}
+}
+
+func notEmpty(s string) string {
+	if strings.TrimSpace(s) == "" {
+		return "is empty; leave it out"
+	}
+	return ""
+}

@@ -1,0 +1,3 @@
+cluster = "default"
+cluster = "other"
+price { gpu_hour_usd = "eight" }
