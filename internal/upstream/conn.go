@@ -1,0 +1,80 @@
+package upstream
+
+import (
+	"net"
+	"time"
+)
+
+// bufferSize is what one read takes at most: enough for the head of any engine's answer and for many events, small enough
+// for thousands of streams.
+const bufferSize = 8 << 10
+
+// conn is one connection. It has one owner at a time: the pool, or the call in whose own field it stands.
+type conn struct {
+	nc    net.Conn
+	addr  string
+	buf   []byte
+	r, w  int       // buf[r:w] was read from the connection and not yet taken
+	armed time.Time // the read deadline in force; zero = none
+	since time.Time // idle since
+	quiet func() bool
+}
+
+func newConn(nc net.Conn, addr string) *conn {
+	return &conn{nc: nc, addr: addr, buf: make([]byte, bufferSize), quiet: newProbe(nc)}
+}
+
+// usable reports whether an idle connection can serve an exchange: not idle since before oldest, still open, and with
+// nothing to read. An engine that has something to say between two exchanges says it about none of ours: taken for the
+// next answer, it would be somebody else's.
+func (k *conn) usable(oldest time.Time) bool {
+	return k.since.After(oldest) && (k.quiet == nil || k.quiet())
+}
+
+// armBoth sets the deadline of reads and writes.
+func (k *conn) armBoth(t time.Time) {
+	_ = k.nc.SetDeadline(t) // fails only if closed, and then so does the next read
+	k.armed = t
+}
+
+// arm sets the deadline of reads.
+func (k *conn) arm(t time.Time) {
+	if !t.Equal(k.armed) {
+		_ = k.nc.SetReadDeadline(t)
+		k.armed = t
+	}
+}
+
+// room makes room to read into.
+func (k *conn) room() {
+	switch {
+	case k.r == k.w:
+		k.r, k.w = 0, 0
+	case k.w == len(k.buf):
+		k.w = copy(k.buf, k.buf[k.r:k.w])
+		k.r = 0
+	}
+}
+
+// grow doubles a buffer that is full, up to limit; false if it may not.
+func (k *conn) grow(limit int) bool {
+	k.room()
+	if k.w < len(k.buf) {
+		return true
+	}
+	if len(k.buf) >= limit {
+		return false
+	}
+	larger := make([]byte, min(2*len(k.buf), limit))
+	copy(larger, k.buf[:k.w])
+	k.buf = larger
+	return true
+}
+
+// shrink lets go of a buffer that an unusually long head has made large.
+func (k *conn) shrink() {
+	if len(k.buf) > bufferSize {
+		k.buf = make([]byte, bufferSize)
+	}
+	k.r, k.w = 0, 0
+}

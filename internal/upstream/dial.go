@@ -1,0 +1,67 @@
+package upstream
+
+import (
+	"context"
+	"time"
+)
+
+// connect gives an idle connection, unless fresh is wanted, else a new one.
+func (c *Client) connect(call *Call, r *Request, fresh bool) (k *conn, reused bool, err error) {
+	if !fresh {
+		if k = c.idle(r.Addr); k != nil {
+			return k, true, nil
+		}
+	}
+	k, err = c.dial(call, r)
+	return k, false, err
+}
+
+// dial makes a connection when it is the call's turn. Abort ends it at any moment.
+func (c *Client) dial(call *Call, r *Request) (*conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), c.cfg.DialTimeout)
+	defer cancel()
+	if !r.Deadline.IsZero() {
+		var cancelToo context.CancelFunc
+		ctx, cancelToo = context.WithDeadline(ctx, r.Deadline)
+		defer cancelToo()
+	}
+	call.dialing.Store(&cancel)
+	defer call.dialing.Store(nil)
+	if err := call.aborted(); err != nil { // it came before the store, and found nothing to cancel
+		return nil, err
+	}
+	k, err := c.dialInTurn(ctx, r.Addr)
+	switch {
+	case err == nil:
+		return k, nil
+	case call.aborted() != nil:
+		return nil, call.aborted()
+	case !r.Deadline.IsZero() && !time.Now().Before(r.Deadline):
+		return nil, ErrDeadline
+	}
+	return nil, &DialError{Addr: r.Addr, Err: err}
+}
+
+func (c *Client) dialInTurn(ctx context.Context, addr string) (*conn, error) {
+	c.mu.Lock()
+	h := c.host(addr)
+	h.users++
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		h.users--
+		c.forget(addr, h)
+		c.mu.Unlock()
+	}()
+	select {
+	case h.gate <- struct{}{}:
+		defer func() { <-h.gate }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	nc, err := c.cfg.Dial(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	return newConn(nc, addr), nil
+}
