@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
-	"path"
-	"strings"
 	"time"
 )
 
@@ -77,10 +75,7 @@ func (c Config) withDefaults() (Config, error) {
 		return c, errors.New("no model given")
 	}
 	if c.ServedModelName == "" {
-		c.ServedModelName = c.Model
-		if strings.HasPrefix(c.Model, "/") || strings.HasPrefix(c.Model, ".") {
-			c.ServedModelName = path.Base(c.Model)
-		}
+		c.ServedModelName = baseName(c.Model)
 	}
 	if c.Profile == nil {
 		p := ProfileOf(c.Model, c.ServedModelName)

@@ -1,6 +1,11 @@
 package trtsim
 
-import "fmt"
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+)
 
 // FaultKind names one way to fail.
 type FaultKind string
@@ -47,4 +52,59 @@ func checkFaults(faults []Fault) error {
 		}
 	}
 	return nil
+}
+
+// take gives the first fault of one of the kinds that still strikes, and counts the strike.
+func (e *Engine) take(kinds ...FaultKind) (Fault, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.takeLocked(kinds...)
+}
+
+func (e *Engine) takeLocked(kinds ...FaultKind) (Fault, bool) {
+	for i, f := range e.faults {
+		if !slices.Contains(kinds, f.Kind) {
+			continue
+		}
+		if f.Times == 1 {
+			e.faults = slices.Delete(e.faults, i, i+1)
+		} else if f.Times > 1 {
+			e.faults[i].Times--
+		}
+		return f, true
+	}
+	return Fault{}, false
+}
+
+// slowed is the factor of an injected slowness.
+func (e *Engine) slowed() float64 {
+	for _, f := range e.faults {
+		if f.Kind == FaultSlow {
+			return f.Factor
+		}
+	}
+	return 1
+}
+
+// serveFaults shows and replaces the injected faults. The real server has no such route.
+func (e *Engine) serveFaults(w http.ResponseWriter, r *http.Request, body []byte) {
+	if r.Method == http.MethodPost {
+		var faults []Fault
+		err := json.Unmarshal(body, &faults)
+		if err == nil {
+			err = checkFaults(faults)
+		}
+		if err != nil {
+			writeError(w, http.StatusBadRequest, err.Error())
+			return
+		}
+		e.mu.Lock()
+		e.faults = faults
+		e.mu.Unlock()
+		e.nudge()
+	}
+	e.mu.Lock()
+	out, _ := json.Marshal(append([]Fault{}, e.faults...))
+	e.mu.Unlock()
+	writeJSON(w, http.StatusOK, out)
 }
