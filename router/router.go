@@ -1,8 +1,10 @@
 package router
 
 import (
+	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,7 +34,9 @@ type Config struct {
 	StreamHeartbeat time.Duration // silence after which a waiting stream gets a keep-alive; 0 = 15 s
 	DrainTimeout    time.Duration // how long live requests may go on after Serve's ctx is done; 0 = 30 s
 	OpenAPI         []byte        // served at /openapi.json; nil = 404
-	Log             *slog.Logger  // nil = discard
+
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error) // to engines; nil = TCP
+	Log  *slog.Logger                                                      // nil = discard
 }
 
 // Router serves the public API. It is safe for concurrent use.
@@ -47,8 +51,9 @@ type Router struct {
 	ready    atomic.Bool
 	draining atomic.Bool
 	metrics  *routerMetrics
-	salts    sync.Map  // org -> its cache salt
-	idle     sync.Pool // of *exchange; a pool per router, because timers and channels must not cross a test's bubble
+	unknown  *modelMetrics // of requests that name no model of ours
+	salts    sync.Map      // org -> its cache salt
+	idle     sync.Pool     // of *exchange; a pool per router, because timers and channels must not cross a test's bubble
 	asking   sync.WaitGroup
 }
 
@@ -64,11 +69,12 @@ func New(c Config) (*Router, error) {
 	r := &Router{
 		c:       c,
 		models:  make(map[string]*model, len(c.Models)),
-		engines: upstream.New(upstream.Config{}),
-		bodies:  &budget{left: int64(c.BodyBudget)},
+		engines: upstream.New(upstream.Config{Dial: c.Dial}),
+		bodies:  newBudget(int64(c.BodyBudget)),
 		watch:   newWatch(),
 		metrics: newMetrics(),
 	}
+	r.unknown = r.metrics.forModel("")
 	r.idle.New = func() any { return newExchange(r) }
 	for _, m := range c.Models {
 		known := newModel(m, c.Price, r.metrics)

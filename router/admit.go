@@ -1,0 +1,188 @@
+package router
+
+import (
+	"errors"
+	"time"
+	"unsafe"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
+
+	"github.com/pilotlight-io/pilotlight/internal/openai"
+	"github.com/pilotlight-io/pilotlight/internal/tenant"
+)
+
+// complete handles the POST of one endpoint.
+func (r *Router) complete(e *endpoint) fiber.Handler {
+	return func(c *fiber.Ctx) error {
+		ctx := c.Context()
+		x := r.begin(ctx, e)
+		f := x.admit(ctx)
+		if f == nil {
+			f = x.answer(ctx)
+		}
+		if f != nil {
+			x.refuse(ctx, f)
+		}
+		return nil
+	}
+}
+
+// admit checks everything that needs no engine, the cheapest first, and ends with the request's body in hand.
+func (x *exchange) admit(ctx *fasthttp.RequestCtx) (f *failure) {
+	if x.grant, f = x.r.preflight(ctx); f != nil {
+		return f
+	}
+	if f = x.wish.read(ctx); f != nil {
+		return f
+	}
+	if f = x.r.readBody(ctx, x.conn, &x.body); f != nil {
+		return f
+	}
+	if f = x.inspect(); f != nil {
+		return f
+	}
+	if x.fields.Stream && !ctx.Request.Header.IsHTTP11() {
+		return failf(codeHTTPVersion, "Streaming needs HTTP/1.1 or later.")
+	}
+	return x.permit()
+}
+
+// preflight checks what the head of a request tells.
+func (r *Router) preflight(ctx *fasthttp.RequestCtx) (*tenant.Grant, *failure) {
+	g, f := r.authenticate(ctx)
+	if f != nil {
+		return nil, f
+	}
+	if !g.Has(tenant.ScopeInference) {
+		return nil, failf(codePermissionDenied, "This needs a token with the scope %s.", tenant.ScopeInference)
+	}
+	if e := ctx.Request.Header.Peek("Content-Encoding"); len(e) > 0 && string(e) != "identity" {
+		return nil, failf(codeUnsupportedEncoding, "Send the request body without a Content-Encoding.")
+	}
+	if n := ctx.Request.Header.ContentLength(); int64(n) > int64(r.c.BodyLimit) {
+		return nil, failf(codeRequestTooLarge, "The request body has %d bytes; the limit is %d.", n, r.c.BodyLimit)
+	}
+	return g, nil
+}
+
+func (r *Router) authenticate(ctx *fasthttp.RequestCtx) (*tenant.Grant, *failure) {
+	secret := bearer(ctx)
+	if len(secret) == 0 {
+		return nil, failf(codeInvalidAPIKey, "A token is needed. Send it as \"Authorization: Bearer pl_…\".")
+	}
+	g, err := r.c.Tenants.Authenticate(unsafe.String(&secret[0], len(secret))) // it keeps nothing of the secret
+	if err != nil {
+		return nil, tokenFailure(err)
+	}
+	return g, nil
+}
+
+func (x *exchange) inspect() *failure {
+	if err := openai.Inspect(x.body.b, string(x.endpoint.name), &x.fields); err != nil {
+		f := failf(codeInvalidRequest, "%s", err.Error())
+		var wrong *openai.RequestError
+		if errors.As(err, &wrong) {
+			f.param = wrong.Param
+		}
+		return f
+	}
+	return nil
+}
+
+// permit checks what the body asks for against what the model and the token allow.
+func (x *exchange) permit() *failure {
+	m := x.r.models[x.fields.Model]
+	if m == nil {
+		return failf(codeModelNotFound, "The model %q does not exist.", clip(x.fields.Model)).at("model")
+	}
+	x.model = m
+	if !x.grant.Allows(m.ID) {
+		return failf(codePermissionDenied, "This token may not use the model %q.", m.ID).at("model")
+	}
+	if !x.endpoint.open || !m.Serves(x.endpoint.name) {
+		return m.unsupported(x.endpoint)
+	}
+	if path := x.fields.Refused(m.Allow); path != "" {
+		return failf(codeInvalidRequest, "%q controls the engine or makes it fetch something; the model %q does not allow it.", path, m.ID).at(path)
+	}
+	return nil
+}
+
+// clip keeps a caller's word short enough to be repeated.
+func clip(s string) string {
+	if len(s) > 256 {
+		return s[:256] + "…"
+	}
+	return s
+}
+
+// answer runs the exchange until something can be committed.
+func (x *exchange) answer(ctx *fasthttp.RequestCtx) *failure {
+	if x.fields.Stream && x.keepalive() != keepOff {
+		x.beating = true
+		x.beat.Reset(max(x.r.c.StreamHeartbeat-time.Since(x.received), 0))
+	}
+	x.conn.arm(x)
+	due, f := x.advance()
+	switch {
+	case f != nil:
+		return f
+	case due:
+		x.committed = true
+		x.ready = x.keepaliveNote()
+		x.commitStream(ctx)
+		return nil
+	case x.fields.Stream:
+		x.firstOut()
+		x.timings.writeTo(ctx, x.note)
+		x.commitStream(ctx)
+		return nil
+	}
+	return x.commitWhole(ctx)
+}
+
+// keepalive gives the mode: the request's, else the token's, else the config's.
+func (x *exchange) keepalive() string {
+	switch {
+	case x.wish.keepalive != "":
+		return x.wish.keepalive
+	case x.grant.Keepalive != "":
+		return x.grant.Keepalive
+	}
+	return x.r.c.Keepalive
+}
+
+// refuse answers with a failure and ends the exchange.
+func (x *exchange) refuse(ctx *fasthttp.RequestCtx, f *failure) {
+	m := x.r.unknown
+	if x.model != nil {
+		m = x.model.metrics
+	}
+	x.settleFailure(f)
+	if x.timings.instance != "" {
+		x.note = x.timings.writeTo(ctx, x.note)
+	}
+	x.r.refuse(ctx, f, m)
+	x.retire()
+}
+
+// refuse answers with a failure. What is left of the body is read first, because a caller that is still sending would see
+// a reset instead of the answer.
+func (r *Router) refuse(ctx *fasthttp.RequestCtx, f *failure, m *modelMetrics) {
+	m.answered(f.code.status)
+	if f.code == codeClientGone {
+		ctx.SetStatusCode(f.code.status) // for nobody
+		ctx.SetConnectionClose()
+		return
+	}
+	if c := connOf(ctx); c != nil {
+		if !f.close && !discard(ctx, c) {
+			f.close = true
+		}
+		if f.close {
+			c.linger.Store(true)
+		}
+	}
+	f.writeTo(ctx)
+}

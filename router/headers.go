@@ -1,0 +1,138 @@
+package router
+
+import (
+	"crypto/rand"
+	"strconv"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/pilotlight-io/pilotlight/activator"
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+const (
+	headerRequestID    = "X-Request-Id"
+	headerMaxWait      = "X-Pilotlight-Max-Wait"
+	headerAffinity     = "X-Pilotlight-Affinity"
+	headerKeepalive    = "X-Pilotlight-Keepalive"
+	headerStart        = "X-Pilotlight-Start"
+	headerInstance     = "X-Pilotlight-Instance"
+	headerServerTiming = "Server-Timing"
+	headerBilled       = "X-Pilotlight-Billed-Ms"
+	headerCost         = "X-Pilotlight-Cost-Usd"
+)
+
+const (
+	keepOff     = "off"
+	keepComment = "comment"
+	keepChunk   = "chunk"
+)
+
+func validKeepalive(s string) bool { return s == keepOff || s == keepComment || s == keepChunk }
+
+// requestID keeps the caller's word if it is 1 to 128 visible ASCII characters, else makes one.
+func requestID(ctx *fasthttp.RequestCtx) string {
+	if id := ctx.Request.Header.Peek(headerRequestID); visible(id) {
+		return string(id)
+	}
+	return rand.Text()
+}
+
+func visible(id []byte) bool {
+	if len(id) == 0 || len(id) > 128 {
+		return false
+	}
+	for _, c := range id {
+		if c <= ' ' || c > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// wish is what a caller's headers ask of a request.
+type wish struct {
+	maxWait   time.Duration // 0 = the model's
+	onlyHot   bool
+	affinity  string
+	keepalive string // "" = the token's or the config's
+}
+
+func (w *wish) read(ctx *fasthttp.RequestCtx) *failure {
+	*w = wish{}
+	h := &ctx.Request.Header
+	if v := h.Peek(headerMaxWait); len(v) > 0 {
+		d, err := time.ParseDuration(string(v))
+		if err != nil || d < 0 {
+			return failf(codeInvalidRequest, "%s is not a time span; write one such as \"30s\", or \"0s\" for only if hot.", headerMaxWait).at(headerMaxWait)
+		}
+		w.maxWait, w.onlyHot = d, d == 0
+	}
+	if v := h.Peek(headerKeepalive); len(v) > 0 {
+		if w.keepalive = string(v); !validKeepalive(w.keepalive) {
+			return failf(codeInvalidRequest, "%s must be off, comment or chunk.", headerKeepalive).at(headerKeepalive)
+		}
+	}
+	if v := h.Peek(headerAffinity); len(v) > 0 {
+		w.affinity = string(v)
+	}
+	return nil
+}
+
+// bearer gives the secret in the Authorization header, a view into the request. "" = none.
+func bearer(ctx *fasthttp.RequestCtx) []byte {
+	const scheme = "bearer "
+	v := ctx.Request.Header.Peek("Authorization")
+	if len(v) < len(scheme) {
+		return nil
+	}
+	for i := range scheme {
+		if c := v[i]; c != scheme[i] && (c < 'A' || c > 'Z' || c|0x20 != scheme[i]) {
+			return nil
+		}
+	}
+	return v[len(scheme):]
+}
+
+// timings is how long an answer's parts took.
+type timings struct {
+	start              fleet.Tier
+	instance           string
+	queued, activating time.Duration
+	upstream           time.Duration // 0 = not done yet
+}
+
+// add joins the wait for one more lease.
+func (t *timings) add(l *activator.Lease) {
+	if t.start == "" || t.start == fleet.Hot {
+		t.start = l.Start
+	}
+	t.instance = l.Instance
+	t.queued += l.Queued
+	t.activating += l.Activating
+}
+
+func (t *timings) writeTo(ctx *fasthttp.RequestCtx, scratch []byte) []byte {
+	h := &ctx.Response.Header
+	h.Set(headerStart, string(t.start))
+	h.Set(headerInstance, t.instance)
+	b := append(scratch[:0], "queue;dur="...)
+	b = appendMillis(b, t.queued)
+	b = append(b, ", activate;dur="...)
+	b = appendMillis(b, t.activating)
+	if t.upstream > 0 {
+		b = append(b, ", upstream;dur="...)
+		b = appendMillis(b, t.upstream)
+	}
+	h.SetBytesV(headerServerTiming, b)
+	return b
+}
+
+// appendMillis appends d in milliseconds with exactly three decimals.
+func appendMillis(b []byte, d time.Duration) []byte {
+	us := max(d.Microseconds(), 0)
+	b = strconv.AppendInt(b, us/1000, 10)
+	rest := us % 1000
+	return append(b, '.', byte('0'+rest/100), byte('0'+rest/10%10), byte('0'+rest%10))
+}

@@ -1,0 +1,85 @@
+package router
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"math/big"
+	"strings"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+// model is a model of the config with what the router derives from it once.
+type model struct {
+	*fleet.Model
+	price   string // US dollars per second of a request, a decimal
+	salted  bool   // its engines take a cache salt
+	metrics *modelMetrics
+}
+
+func newModel(m *fleet.Model, price fleet.NanoUSD, rm *routerMetrics) *model {
+	return &model{Model: m, price: perSecond(price, m.GPUs), salted: takesSalt(m.Engine.Kind), metrics: rm.forModel(m.ID)}
+}
+
+// perSecond gives the price of a second, rounded half to even to a nano-dollar. Bills use the exact price.
+func perSecond(hour fleet.NanoUSD, gpus int) string {
+	exact := big.NewRat(int64(hour), 3600)
+	exact.Mul(exact, big.NewRat(int64(gpus), 1))
+	nano, rest := new(big.Int).QuoRem(exact.Num(), exact.Denom(), new(big.Int))
+	switch rest.Lsh(rest, 1).Cmp(exact.Denom()) {
+	case 1:
+		nano.Add(nano, big.NewInt(1))
+	case 0:
+		nano.Add(nano, big.NewInt(int64(nano.Bit(0))))
+	}
+	return fleet.NanoUSD(nano.Int64()).String()
+}
+
+// takesSalt tells the engines that accept cache_salt. Others refuse unknown fields, or share no prefix cache.
+func takesSalt(k fleet.EngineKind) bool {
+	return k == fleet.EngineTRTLLM || k == fleet.EngineVLLM || k == fleet.EngineSim
+}
+
+// endpoint is an API family with the path that callers and engines know it by.
+type endpoint struct {
+	name       fleet.Endpoint
+	path       string // below a prefix of ours
+	enginePath string
+	open       bool // served; else it answers unsupported_endpoint
+}
+
+var endpoints = []*endpoint{
+	{fleet.EndpointChat, "/chat/completions", "/v1/chat/completions", true},
+	{fleet.EndpointCompletions, "/completions", "/v1/completions", true},
+	{fleet.EndpointEmbeddings, "/embeddings", "/v1/embeddings", false},
+	{fleet.EndpointResponses, "/responses", "/v1/responses", false},
+	{fleet.EndpointMessages, "/messages", "/v1/messages", false},
+}
+
+// unsupported says what the model supports instead.
+func (m *model) unsupported(e *endpoint) *failure {
+	var offers []string
+	for _, o := range endpoints {
+		if o.open && m.Serves(o.name) {
+			offers = append(offers, fmt.Sprintf("%s (POST %s)", o.name, o.enginePath))
+		}
+	}
+	if offers == nil {
+		offers = []string{"no endpoint of this server"}
+	}
+	return failf(codeUnsupportedEndpoint, "Model %q does not support %s; it supports %s.", m.ID, e.name, strings.Join(offers, ", "))
+}
+
+// salt gives the cache salt of an organisation: one that no caller can choose, the same in every server and after every
+// restart. Prefixes cached for one organisation are then never hit by another's requests, whose timing would tell of them.
+// It need not be secret: a caller's own cache_salt is overridden.
+func (r *Router) salt(org string) string {
+	if s, ok := r.salts.Load(org); ok {
+		return s.(string)
+	}
+	sum := sha256.Sum256([]byte("pilotlight cache salt\x00" + org))
+	s := hex.EncodeToString(sum[:16])
+	r.salts.Store(org, s)
+	return s
+}

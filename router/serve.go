@@ -1,0 +1,67 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// lastWords is how long requests that were cancelled at the end of the drain may take to say so.
+const lastWords = 2 * time.Second
+
+// Serve answers requests on ln until ctx is done. Then it stops accepting, has the activator answer whoever waits, lets live
+// requests end within the drain timeout, and cancels the rest. It returns when the last connection is closed; nil after a
+// shutdown. It is called once.
+func (r *Router) Serve(ctx context.Context, ln net.Listener) error {
+	if err := r.watch.open(); err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	broken, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var g errgroup.Group
+	g.Go(func() error { r.watch.run(); return nil })
+	g.Go(func() error {
+		defer cancel()
+		if err := r.app.Listener(&listener{Listener: ln, watch: r.watch, stop: ctx, log: r.c.Log}); err != nil {
+			return fmt.Errorf("serving the public API: %w", err)
+		}
+		return nil
+	})
+	<-broken.Done()
+	r.drain()
+	r.watch.stop()
+	r.asking.Wait()
+	r.engines.Close()
+	return g.Wait()
+}
+
+// drain ends all connections. fasthttp leaves those that outlast its own shutdown running, so the last steps are ours.
+func (r *Router) drain() {
+	r.draining.Store(true)
+	r.c.Activator.Drain()
+	s := r.app.Server()
+	patience, cancel := context.WithTimeout(context.Background(), r.c.DrainTimeout)
+	defer cancel()
+	if s.ShutdownWithContext(patience) == nil {
+		return
+	}
+	r.c.Log.Warn("cancelling the requests that outlasted the drain", "connections", s.GetOpenConnectionsCount())
+	r.watch.each(func(c *conn) { c.cancel(errDrained) })
+	r.await(lastWords)
+	r.watch.each(func(c *conn) { _ = c.Conn.Close() })
+	r.await(time.Hour) // a closed connection ends its goroutine
+}
+
+// await waits until all connections have ended, or for d.
+func (r *Router) await(d time.Duration) {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(d); r.app.Server().GetOpenConnectionsCount() > 0 && time.Now().Before(end); {
+		<-tick.C
+		r.watch.each(func(c *conn) { c.closeIdle() })
+	}
+}
