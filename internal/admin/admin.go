@@ -8,15 +8,23 @@ package admin
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
 	_ "embed"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
+	"github.com/gofiber/fiber/v2"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
+	"github.com/pilotlight-io/pilotlight/internal/openai"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
 )
 
@@ -42,19 +50,83 @@ type Config struct {
 	Fleet     Fleet
 	Tenants   *tenant.Tenants
 	Ledger    *ledger.Ledger
-	Token     string         // the admin token; at least MinToken characters
-	Metrics   []*metrics.Set // shown at /metrics after the process's own; may be empty
-	Ready     func() error   // why /readyz must not say 200 yet; nil = always ready
-	Heartbeat time.Duration  // between comments on a silent event stream; 0 = 15 s
-	Log       *slog.Logger   // nil = discard
+	Token     string                    // the admin token; at least MinToken characters
+	Metrics   []*metrics.Set            // shown at /metrics before the process's own; may be empty
+	Ready     func() error              // why /readyz must not say 200 yet; nil = always ready
+	Errors    func(error) *openai.Error // how an error of Fleet is answered; nil, or a nil answer = internal_error
+	Heartbeat time.Duration             // between comments on a silent event stream; 0 = 15 s
+	Log       *slog.Logger              // nil = discard
 }
 
 // Server is the admin API. It is safe for concurrent use.
-type Server struct{ c Config }
+type Server struct {
+	c       Config
+	digest  [sha256.Size]byte // of the admin token
+	life    string            // tells the event IDs of this server's life from those of others
+	app     *fiber.App
+	streams sync.WaitGroup // what event streams have running
+
+	// Set once, by Serve.
+	ctx      context.Context // done = end event streams
+	loopback bool            // answer only to loopback names
+}
+
+const (
+	bodyLimit    = 1 << 20
+	readTimeout  = 15 * time.Second
+	writeTimeout = 30 * time.Second // of a whole answer; event streams set their own, per write
+	askTimeout   = 30 * time.Second // of what a request asks of the store
+	lastWords    = 5 * time.Second  // that requests have to finish once Serve is to end
+)
 
 // New checks the config. It starts nothing.
-func New(c Config) (*Server, error) { panic("unfinished") }
+func New(c Config) (*Server, error) {
+	switch {
+	case c.Fleet == nil || c.Tenants == nil || c.Ledger == nil:
+		return nil, errors.New("admin: Fleet, Tenants and Ledger are required")
+	case len(c.Token) < MinToken:
+		return nil, fmt.Errorf("admin: the admin token has %d characters; it must have %d or more", len(c.Token), MinToken)
+	}
+	if c.Heartbeat <= 0 {
+		c.Heartbeat = 15 * time.Second
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{c: c, digest: sha256.Sum256([]byte(c.Token)), life: rand.Text()[:8], ctx: context.Background()}
+	s.app = s.newApp()
+	return s, nil
+}
 
-// Serve answers on ln until ctx is done, then ends event streams, lets other requests finish for a few seconds, and
-// returns nil. On a loopback listener it answers only requests whose Host is a loopback name or address.
-func (s *Server) Serve(ctx context.Context, ln net.Listener) error { panic("unfinished") }
+// Serve answers on ln, which it closes, until ctx is done; it then ends event streams, lets other requests finish for a
+// few seconds, and returns nil. On a loopback listener it answers only requests whose Host is a loopback name or address.
+// It may be called once.
+func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	s.ctx = ctx
+	if tcp, ok := ln.Addr().(*net.TCPAddr); ok {
+		s.loopback = tcp.IP.IsLoopback()
+	}
+	var g errgroup.Group
+	g.Go(func() error {
+		defer cancel(errServeEnded)
+		err := s.app.Listener(ln)
+		if ctx.Err() != nil {
+			return nil // closed by us
+		}
+		return fmt.Errorf("serving the admin API: %w", err)
+	})
+	g.Go(func() error {
+		<-ctx.Done()
+		if err := s.app.ShutdownWithTimeout(lastWords); err != nil {
+			s.c.Log.Warn("admin requests were cut off at shutdown", "reason", err)
+		}
+		_ = ln.Close() // Shutdown closes no listener that the app has not begun to serve
+		s.streams.Wait()
+		return nil
+	})
+	return g.Wait()
+}
+
+var errServeEnded = errors.New("the admin listener has ended")

@@ -1,14 +1,24 @@
 package admin
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
 	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/openai"
 )
 
-// Client asks the admin API of a running server. It is safe for concurrent use. Errors that the server answered are
-// *openai.Error, wrapped with what was being done; a server that cannot be reached gives another error, with a hint.
+// Client asks the admin API of a running server. It is safe for concurrent use. What the server refused is an
+// *openai.Error; a server that cannot be reached, or is none of ours, is another error. Both say what to do about it.
 type Client struct {
 	BaseURL string       // such as http://127.0.0.1:8081
 	Token   string       // the admin token
@@ -16,75 +26,226 @@ type Client struct {
 }
 
 // Orgs lists all organisations by name.
-func (c *Client) Orgs(ctx context.Context) ([]Org, error) { panic("unfinished") }
+func (c *Client) Orgs(ctx context.Context) ([]Org, error) {
+	list, err := ask[orgList](ctx, c, http.MethodGet, "/api/orgs", nil)
+	return list.Orgs, err
+}
 
 // Org shows one organisation.
-func (c *Client) Org(ctx context.Context, name string) (*Org, error) { panic("unfinished") }
+func (c *Client) Org(ctx context.Context, name string) (*Org, error) {
+	return one(ask[Org](ctx, c, http.MethodGet, "/api/orgs/"+url.PathEscape(name), nil))
+}
 
 // CreateOrg adds an organisation.
-func (c *Client) CreateOrg(ctx context.Context, n NewOrg) (*Org, error) { panic("unfinished") }
+func (c *Client) CreateOrg(ctx context.Context, n NewOrg) (*Org, error) {
+	return one(ask[Org](ctx, c, http.MethodPost, "/api/orgs", n))
+}
 
 // UpdateOrg changes an organisation: its models, or its state (suspend and resume).
 func (c *Client) UpdateOrg(ctx context.Context, name string, change OrgChange) (*Org, error) {
-	panic("unfinished")
+	return one(ask[Org](ctx, c, http.MethodPatch, "/api/orgs/"+url.PathEscape(name), change))
 }
 
-// Tokens lists the tokens of an organisation, "" = of all.
-func (c *Client) Tokens(ctx context.Context, org string) ([]Token, error) { panic("unfinished") }
+// Tokens lists the tokens of an organisation, "" = of all, oldest first, revoked ones too.
+func (c *Client) Tokens(ctx context.Context, org string) ([]Token, error) {
+	list, err := ask[tokenList](ctx, c, http.MethodGet, "/api/tokens"+search("org", org), nil)
+	return list.Tokens, err
+}
 
 // CreateToken adds a token; its secret can never be had again.
 func (c *Client) CreateToken(ctx context.Context, n NewToken) (*IssuedToken, error) {
-	panic("unfinished")
+	return one(ask[IssuedToken](ctx, c, http.MethodPost, "/api/tokens", n))
 }
 
 // RevokeToken makes a token stop working for good.
-func (c *Client) RevokeToken(ctx context.Context, id string) (*Token, error) { panic("unfinished") }
-
-// Models lists all models and where they stand, in the order of the config.
-func (c *Client) Models(ctx context.Context) ([]Model, error) { panic("unfinished") }
-
-// Model shows one model.
-func (c *Client) Model(ctx context.Context, id string) (*Model, error) { panic("unfinished") }
-
-// Explain says what the autoscaler would do about a model now, and why.
-func (c *Client) Explain(ctx context.Context, id string) (*Explanation, error) { panic("unfinished") }
-
-// StartModel holds a model hot for d; 0 = its idle_after.
-func (c *Client) StartModel(ctx context.Context, id string, d time.Duration) (*Model, error) {
-	panic("unfinished")
+func (c *Client) RevokeToken(ctx context.Context, id string) (*Token, error) {
+	return one(ask[Token](ctx, c, http.MethodDelete, "/api/tokens/"+url.PathEscape(id), nil))
 }
 
-// StopModel drains a model's instances and stops them. The next request may start it again.
-func (c *Client) StopModel(ctx context.Context, id string) (*Model, error) { panic("unfinished") }
+// Models lists all models and where they stand, in the order of the config.
+func (c *Client) Models(ctx context.Context) ([]Model, error) {
+	list, err := ask[modelList](ctx, c, http.MethodGet, "/api/models", nil)
+	return list.Models, err
+}
+
+// Model shows one model.
+func (c *Client) Model(ctx context.Context, id string) (*Model, error) {
+	return one(ask[Model](ctx, c, http.MethodGet, modelPath(id), nil))
+}
+
+// Explain says what the autoscaler would do about a model now, and why.
+func (c *Client) Explain(ctx context.Context, id string) (*Explanation, error) {
+	return one(ask[Explanation](ctx, c, http.MethodGet, modelPath(id)+"/explain", nil))
+}
+
+// StartModel holds a model hot for d; 0 = its idle_after. It does not wait until the model is hot.
+func (c *Client) StartModel(ctx context.Context, id string, d time.Duration) (*Model, error) {
+	var h hold
+	if d != 0 {
+		h.For = fleet.FormatDuration(d)
+	}
+	return one(ask[Model](ctx, c, http.MethodPost, modelPath(id)+"/start", h))
+}
+
+// StopModel drains a model's instances and stops them, without waiting for that. The next request may start it again.
+func (c *Client) StopModel(ctx context.Context, id string) (*Model, error) {
+	return one(ask[Model](ctx, c, http.MethodPost, modelPath(id)+"/stop", nil))
+}
+
+// modelPath escapes the slashes of an ID too: a model may be called a/start.
+func modelPath(id string) string { return "/api/models/" + url.PathEscape(id) }
 
 // Instances lists all instances.
-func (c *Client) Instances(ctx context.Context) ([]Instance, error) { panic("unfinished") }
+func (c *Client) Instances(ctx context.Context) ([]Instance, error) {
+	list, err := ask[instanceList](ctx, c, http.MethodGet, "/api/instances", nil)
+	return list.Instances, err
+}
 
 // Activations lists the latest activations, newest first.
-func (c *Client) Activations(ctx context.Context) ([]Activation, error) { panic("unfinished") }
+func (c *Client) Activations(ctx context.Context) ([]Activation, error) {
+	list, err := ask[activationList](ctx, c, http.MethodGet, "/api/activations", nil)
+	return list.Activations, err
+}
 
 // Pools lists all pools.
-func (c *Client) Pools(ctx context.Context) ([]Pool, error) { panic("unfinished") }
+func (c *Client) Pools(ctx context.Context) ([]Pool, error) {
+	list, err := ask[poolList](ctx, c, http.MethodGet, "/api/pools", nil)
+	return list.Pools, err
+}
 
 // Pool shows one pool.
-func (c *Client) Pool(ctx context.Context, name string) (*Pool, error) { panic("unfinished") }
+func (c *Client) Pool(ctx context.Context, name string) (*Pool, error) {
+	return one(ask[Pool](ctx, c, http.MethodGet, "/api/pools/"+url.PathEscape(name), nil))
+}
 
 // Usage gives one page of usage.
-func (c *Client) Usage(ctx context.Context, q UsageQuery) (*Usage, error) { panic("unfinished") }
+func (c *Client) Usage(ctx context.Context, q UsageQuery) (*Usage, error) {
+	parameters := search("org", q.Org, "from", q.From, "to", q.To, "by", string(q.By), "limit", page(q.Limit), "cursor", q.Cursor)
+	return one(ask[Usage](ctx, c, http.MethodGet, "/api/usage"+parameters, nil))
+}
 
 // Records gives one page of usage records. org "" = of all; limit 0 = the server's default.
 func (c *Client) Records(ctx context.Context, org, cursor string, limit int) (*Records, error) {
-	panic("unfinished")
-}
-
-// Events calls f with every transition after the event whose ID is after ("" = all that the server still remembers)
-// until ctx is done, f fails, or the server ends; the error says which. It does not reconnect.
-func (c *Client) Events(ctx context.Context, after string, f func(Event) error) error {
-	panic("unfinished")
+	parameters := search("org", org, "cursor", cursor, "limit", page(limit))
+	return one(ask[Records](ctx, c, http.MethodGet, "/api/usage/records"+parameters, nil))
 }
 
 // Metrics copies the server's metrics to w.
-func (c *Client) Metrics(ctx context.Context, w io.Writer) error { panic("unfinished") }
+func (c *Client) Metrics(ctx context.Context, w io.Writer) error {
+	response, err := c.do(ctx, http.MethodGet, "/metrics", nil)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if _, err := io.Copy(w, response.Body); err != nil {
+		return fmt.Errorf("reading the metrics: %w", err)
+	}
+	return nil
+}
 
 // Ready returns nil where the server takes requests, else why not.
-func (c *Client) Ready(ctx context.Context) error { panic("unfinished") }
+func (c *Client) Ready(ctx context.Context) error {
+	_, err := ask[status](ctx, c, http.MethodGet, "/readyz", nil)
+	return err
+}
+
+// search is a query of the parameters that are not empty.
+func search(pairs ...string) string {
+	values := url.Values{}
+	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			values.Set(pairs[i], pairs[i+1])
+		}
+	}
+	if len(values) == 0 {
+		return ""
+	}
+	return "?" + values.Encode()
+}
+
+func page(limit int) string {
+	if limit == 0 {
+		return ""
+	}
+	return strconv.Itoa(limit)
+}
+
+func one[T any](answer T, err error) (*T, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &answer, nil
+}
+
+// ask sends body (nil = none) as JSON and reads the answer.
+func ask[T any](ctx context.Context, c *Client, method, path string, body any) (answer T, err error) {
+	response, err := c.do(ctx, method, path, body)
+	if err != nil {
+		return answer, err
+	}
+	defer response.Body.Close()
+	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
+		return answer, fmt.Errorf("reading the answer of %s: %w", c.BaseURL, err)
+	}
+	return answer, nil
+}
+
+// do gives an answer of 2xx, whose body the caller closes, or an error.
+func (c *Client) do(ctx context.Context, method, path string, body any) (*http.Response, error) {
+	var content io.Reader
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return nil, fmt.Errorf("writing the request: %w", err)
+		}
+		content = bytes.NewReader(b)
+	}
+	request, err := http.NewRequestWithContext(ctx, method, strings.TrimRight(c.BaseURL, "/")+path, content)
+	if err != nil {
+		return nil, fmt.Errorf("asking the server: %w", err)
+	}
+	request.Header.Set("Authorization", "Bearer "+c.Token)
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	client := c.HTTP
+	if client == nil {
+		client = http.DefaultClient
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return nil, c.unreachable(ctx, err)
+	}
+	if response.StatusCode/100 == 2 {
+		return response, nil
+	}
+	defer response.Body.Close()
+	return nil, c.refused(response)
+}
+
+func (c *Client) unreachable(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	var transport *url.Error
+	if errors.As(err, &transport) {
+		err = transport.Err // without the URL: it is said here
+	}
+	return fmt.Errorf("no server answers at %s: %w; start one with `pilotlight dev`, or name another with --addr or PILOTLIGHT_ADDR", c.BaseURL, err)
+}
+
+// refused reads what the server refused, and adds what to do where the server cannot know.
+func (c *Client) refused(response *http.Response) error {
+	body, _ := io.ReadAll(io.LimitReader(response.Body, 64<<10))
+	var answer struct {
+		Error *openai.Error `json:"error"`
+	}
+	if err := json.Unmarshal(body, &answer); err != nil || answer.Error == nil || answer.Error.Code == "" {
+		return fmt.Errorf("%s answered %s, which is no answer of Pilotlight's admin API; is it the right address?", c.BaseURL, response.Status)
+	}
+	answer.Error.Status = response.StatusCode
+	if answer.Error.Code == openai.CodeInvalidAPIKey {
+		answer.Error.Message = "the server at " + c.BaseURL + " does not accept the admin token; set PILOTLIGHT_ADMIN_TOKEN to the server's"
+	}
+	return answer.Error
+}

@@ -13,11 +13,6 @@ type Time struct{ time.Time }
 
 const timeLayout = "2006-01-02T15:04:05.000000Z"
 
-// MarshalText writes the moment; it fails for a year of more than four digits.
-func (t Time) MarshalText() ([]byte, error) {
-	return t.UTC().AppendFormat(nil, timeLayout), nil
-}
-
 // MarshalJSON writes the moment.
 func (t Time) MarshalJSON() ([]byte, error) {
 	return t.UTC().AppendFormat(nil, `"`+timeLayout+`"`), nil

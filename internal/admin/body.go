@@ -1,0 +1,116 @@
+package admin
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/pilotlight-io/pilotlight/internal/openai"
+)
+
+// limits are the fields of orgs and tokens that are known, but not available yet.
+var limits = []string{"budget_usd", "concurrency", "rpm"}
+
+// read decodes a JSON object strictly: a field that into does not have, or that comes twice, is an error that names it,
+// because a change that is not made must not look as if it had been. encoding/json alone would match names in any case,
+// and take the last of two.
+func read(c *fiber.Ctx, into any) error {
+	body := c.Request().Body() // never c.Body(): it decompresses without a limit
+	if len(bytes.TrimSpace(body)) == 0 {
+		return openai.NewError(openai.CodeInvalidRequest, "the body is empty; send a JSON object")
+	}
+	if err := checkFields(body, fieldsOf(into)); err != nil {
+		return err
+	}
+	err := json.Unmarshal(body, into)
+	var mistyped *json.UnmarshalTypeError
+	if errors.As(err, &mistyped) {
+		return invalid(mistyped.Field, "is %s; it must be %s", mistyped.Value, kind(mistyped.Type))
+	}
+	if err != nil {
+		return openai.NewError(openai.CodeInvalidRequest, "the body is not valid JSON: "+err.Error())
+	}
+	return nil
+}
+
+func fieldsOf(v any) []string {
+	var names []string
+	for f := range reflect.TypeOf(v).Elem().Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		names = append(names, name)
+	}
+	return names
+}
+
+func checkFields(body []byte, known []string) error {
+	d := json.NewDecoder(bytes.NewReader(body))
+	syntax := func(err error) error {
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		return openai.NewError(openai.CodeInvalidRequest, "the body is not valid JSON: "+err.Error())
+	}
+	open, err := d.Token()
+	if err != nil {
+		return syntax(err)
+	}
+	if open != json.Delim('{') {
+		return openai.NewError(openai.CodeInvalidRequest, "the body is not a JSON object")
+	}
+	var seen []string
+	for d.More() {
+		key, err := d.Token()
+		if err != nil {
+			return syntax(err)
+		}
+		name := key.(string) // an object's keys are strings, or Token has failed
+		if err := checkField(name, known, seen); err != nil {
+			return err
+		}
+		seen = append(seen, name)
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			return syntax(err)
+		}
+	}
+	if _, err := d.Token(); err != nil {
+		return syntax(err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return openai.NewError(openai.CodeInvalidRequest, "the body has more after its JSON object")
+	}
+	return nil
+}
+
+func checkField(name string, known, seen []string) error {
+	switch {
+	case slices.Contains(seen, name):
+		return invalid(name, "comes twice; leave one of them")
+	case slices.Contains(known, name):
+		return nil
+	case slices.Contains(limits, name):
+		return invalid(name, "not available yet; leave it out")
+	}
+	return invalid(name, "unknown; possible are %s", strings.Join(known, ", "))
+}
+
+func kind(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.String:
+		return "a string"
+	case reflect.Slice:
+		return "a list"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Struct, reflect.Map:
+		return "an object"
+	default:
+		return "a number"
+	}
+}

@@ -1,0 +1,161 @@
+package admin
+
+import (
+	"bytes"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/openai"
+)
+
+func (s *Server) listModels(c *fiber.Ctx) error {
+	if _, err := query(c); err != nil {
+		return err
+	}
+	return c.JSON(modelList{each(s.c.Fleet.Snapshot().Models, modelView)})
+}
+
+// model finds the model that the path names.
+func (s *Server) model(c *fiber.Ctx) (*fleet.ModelStatus, error) {
+	id, err := param(c)
+	if err != nil {
+		return nil, err
+	}
+	models := s.c.Fleet.Snapshot().Models
+	for i := range models {
+		if models[i].Model.ID == id {
+			return &models[i], nil
+		}
+	}
+	return nil, openai.NewError(openai.CodeModelNotFound, "there is no model of this id; /api/models lists them all")
+}
+
+func (s *Server) showModel(c *fiber.Ctx) error {
+	m, err := s.model(c)
+	if err != nil {
+		return err
+	}
+	return c.JSON(modelView(*m))
+}
+
+func (s *Server) explain(c *fiber.Ctx) error {
+	m, err := s.model(c)
+	if err != nil {
+		return err
+	}
+	e, err := s.c.Fleet.Explain(m.Model.ID)
+	if err != nil {
+		return err
+	}
+	return c.JSON(explanationView(m.Model.ID, e, time.Now()))
+}
+
+// hold is the body of POST /api/models/{id}/start; it may be left out.
+type hold struct {
+	For string `json:"for,omitempty"`
+}
+
+func (s *Server) startModel(c *fiber.Ctx) error {
+	m, err := s.model(c)
+	if err != nil {
+		return err
+	}
+	var h hold
+	if len(bytes.TrimSpace(c.Request().Body())) > 0 {
+		if err := read(c, &h); err != nil {
+			return err
+		}
+	}
+	span := m.Model.IdleAfter
+	if h.For != "" {
+		span, err = fleet.ParseDuration(h.For)
+		switch {
+		case err != nil:
+			return invalid("for", "%s", err)
+		case span == 0:
+			return invalid("for", "must be longer than %s", h.For)
+		}
+	}
+	if err := s.c.Fleet.Hold(m.Model.ID, span); err != nil {
+		return err
+	}
+	return s.accepted(c, "model held hot", "for", span)
+}
+
+func (s *Server) stopModel(c *fiber.Ctx) error {
+	m, err := s.model(c)
+	if err != nil {
+		return err
+	}
+	if len(bytes.TrimSpace(c.Request().Body())) > 0 {
+		if err := read(c, &struct{}{}); err != nil {
+			return err
+		}
+	}
+	if err := s.c.Fleet.StopModel(m.Model.ID); err != nil {
+		return err
+	}
+	return s.accepted(c, "model stopped")
+}
+
+// accepted answers with the model as it stands now: what was asked for has begun, and is not finished.
+func (s *Server) accepted(c *fiber.Ctx, what string, args ...any) error {
+	m, err := s.model(c)
+	if err != nil {
+		return err
+	}
+	s.c.Log.Info(what, append([]any{"model", m.Model.ID}, args...)...)
+	return c.Status(fiber.StatusAccepted).JSON(modelView(*m))
+}
+
+func (s *Server) listInstances(c *fiber.Ctx) error {
+	if _, err := query(c); err != nil {
+		return err
+	}
+	return c.JSON(instanceList{each(s.c.Fleet.Snapshot().Instances, instanceView)})
+}
+
+func (s *Server) listActivations(c *fiber.Ctx) error {
+	if _, err := query(c); err != nil {
+		return err
+	}
+	return c.JSON(activationList{each(s.c.Fleet.Snapshot().Activations, activationView)})
+}
+
+func (s *Server) listPools(c *fiber.Ctx) error {
+	if _, err := query(c); err != nil {
+		return err
+	}
+	return c.JSON(poolList{each(s.c.Fleet.Snapshot().Pools, poolView)})
+}
+
+func (s *Server) pool(c *fiber.Ctx) (*fleet.PoolStatus, error) {
+	name, err := param(c)
+	if err != nil {
+		return nil, err
+	}
+	pools := s.c.Fleet.Snapshot().Pools
+	for i := range pools {
+		if pools[i].Pool.Name == name {
+			return &pools[i], nil
+		}
+	}
+	return nil, openai.NewError(openai.CodeNotFound, "there is no pool of this name; /api/pools lists them all")
+}
+
+func (s *Server) showPool(c *fiber.Ctx) error {
+	p, err := s.pool(c)
+	if err != nil {
+		return err
+	}
+	return c.JSON(poolView(*p))
+}
+
+func (s *Server) tunePool(c *fiber.Ctx) error {
+	if _, err := s.pool(c); err != nil {
+		return err
+	}
+	return openai.NewError(openai.CodeInvalidRequest, "tuning a pool is not available yet; change the config and start again")
+}

@@ -1,0 +1,73 @@
+package admin
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+)
+
+// query gives the parameters of a request's query. One that is not among known, or comes twice, is an error that names
+// it: a filter that was mistyped must not show everything.
+func query(c *fiber.Ctx, known ...string) (map[string]string, error) {
+	values := map[string]string{}
+	var err error
+	c.Request().URI().QueryArgs().VisitAll(func(k, v []byte) {
+		key := string(k)
+		_, twice := values[key]
+		switch {
+		case err != nil:
+		case twice:
+			err = invalid(key, "comes twice; leave one of them")
+		case !slices.Contains(known, key) && len(known) == 0:
+			err = invalid(key, "unknown; there are no parameters here")
+		case !slices.Contains(known, key):
+			err = invalid(key, "unknown; possible are %s", strings.Join(known, ", "))
+		}
+		values[key] = string(v)
+	})
+	return values, err
+}
+
+// period reads from and to: days or moments, in UTC. An absent one is the zero time.
+func period(values map[string]string) (from, to time.Time, err error) {
+	if from, err = moment("from", values["from"]); err != nil {
+		return from, to, err
+	}
+	if to, err = moment("to", values["to"]); err != nil {
+		return from, to, err
+	}
+	if !from.IsZero() && !to.IsZero() && !from.Before(to) {
+		return from, to, invalid("to", "must be after from; the moment itself is not included any more")
+	}
+	return from, to, nil
+}
+
+func moment(name, value string) (time.Time, error) {
+	if value == "" {
+		return time.Time{}, nil
+	}
+	for _, layout := range []string{time.DateOnly, time.RFC3339Nano} {
+		if t, err := time.Parse(layout, value); err == nil {
+			return t.UTC(), nil
+		}
+	}
+	return time.Time{}, invalid(name, "%q is no moment; write YYYY-MM-DD or RFC 3339, such as 2026-03-01T00:00:00Z", value)
+}
+
+// most is how many rows one page may have.
+const most = 1000
+
+func limit(values map[string]string) (int, error) {
+	value, given := values["limit"]
+	if !given {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(value)
+	if err != nil || n < 1 || n > most {
+		return 0, invalid("limit", "%q is no page size; write a number from 1 to %d", value, most)
+	}
+	return n, nil
+}

@@ -1,0 +1,139 @@
+package admin
+
+import (
+	"bytes"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/pilotlight-io/pilotlight/internal/openai"
+)
+
+// route is one operation of the OpenAPI document.
+type route struct {
+	method, path string // as the document has it; {id} of a model may hold slashes, raw or as %2F
+	handle       func(*Server, *fiber.Ctx) error
+	open         bool // needs no token
+}
+
+// routes are tried in order: what is more exact comes first, so that a model may not be called by another route's name.
+var routes = []route{
+	{http.MethodGet, "/healthz", (*Server).healthz, true},
+	{http.MethodGet, "/readyz", (*Server).readyz, true},
+	{http.MethodGet, "/openapi.json", (*Server).openAPI, true},
+	{http.MethodGet, "/metrics", (*Server).metrics, false},
+	{http.MethodGet, "/api/orgs", (*Server).listOrgs, false},
+	{http.MethodPost, "/api/orgs", (*Server).createOrg, false},
+	{http.MethodGet, "/api/orgs/{name}", (*Server).showOrg, false},
+	{http.MethodPatch, "/api/orgs/{name}", (*Server).updateOrg, false},
+	{http.MethodGet, "/api/tokens", (*Server).listTokens, false},
+	{http.MethodPost, "/api/tokens", (*Server).createToken, false},
+	{http.MethodDelete, "/api/tokens/{id}", (*Server).revokeToken, false},
+	{http.MethodGet, "/api/models", (*Server).listModels, false},
+	{http.MethodGet, "/api/models/{id}/explain", (*Server).explain, false},
+	{http.MethodPost, "/api/models/{id}/start", (*Server).startModel, false},
+	{http.MethodPost, "/api/models/{id}/stop", (*Server).stopModel, false},
+	{http.MethodGet, "/api/models/{id}", (*Server).showModel, false},
+	{http.MethodGet, "/api/instances", (*Server).listInstances, false},
+	{http.MethodGet, "/api/activations", (*Server).listActivations, false},
+	{http.MethodGet, "/api/pools", (*Server).listPools, false},
+	{http.MethodGet, "/api/pools/{name}", (*Server).showPool, false},
+	{http.MethodPatch, "/api/pools/{name}", (*Server).tunePool, false},
+	{http.MethodGet, "/api/usage", (*Server).usage, false},
+	{http.MethodGet, "/api/usage/records", (*Server).records, false},
+	{http.MethodGet, "/api/events", (*Server).events, false},
+}
+
+// later are paths that a later version has; until then they say so instead of seeming mistyped.
+var later = []string{"/api/invoices", "/api/corrections", "/api/audit", "/console"}
+
+func (s *Server) newApp() *fiber.App {
+	app := fiber.New(fiber.Config{
+		AppName: "pilotlight admin", CaseSensitive: true, StrictRouting: true, Immutable: true,
+		DisableStartupMessage: true, DisablePreParseMultipartForm: true,
+		BodyLimit: bodyLimit, ReadBufferSize: 16 << 10, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		IdleTimeout: 75 * time.Second, ErrorHandler: s.answerError,
+	})
+	app.Server().CloseOnShutdown = true
+	app.Use(s.guard)
+	for _, r := range routes {
+		handle := r.handle
+		app.Add(r.method, pattern(r.path), func(c *fiber.Ctx) error { return handle(s, c) })
+	}
+	app.Use(s.unknown)
+	return app
+}
+
+// pattern is a path of the document in fiber's words.
+func pattern(path string) string {
+	if strings.HasPrefix(path, "/api/models/") {
+		return strings.Replace(path, "{id}", "+", 1)
+	}
+	return strings.NewReplacer("{", ":", "}", "").Replace(path)
+}
+
+// param gives what stands in the path for the one parameter that its route has.
+func param(c *fiber.Ctx) (string, error) {
+	names := c.Route().Params
+	value, err := url.PathUnescape(c.Params(names[0]))
+	if err != nil {
+		return "", openai.NewError(openai.CodeNotFound, "the path is not well escaped; write a slash or %2F")
+	}
+	return value, nil
+}
+
+// unknown answers what no route has.
+func (s *Server) unknown(c *fiber.Ctx) error {
+	path := c.Path()
+	for _, l := range later {
+		if path == l || strings.HasPrefix(path, l+"/") {
+			return openai.NewError(openai.CodeNotFound, l+" is not available yet")
+		}
+	}
+	var allowed []string
+	for _, r := range routes {
+		if fiber.RoutePatternMatch(path, pattern(r.path), fiber.Config{CaseSensitive: true, StrictRouting: true}) {
+			allowed = append(allowed, r.method)
+		}
+	}
+	if len(allowed) > 0 {
+		list := strings.Join(allowed, ", ")
+		c.Set(fiber.HeaderAllow, list)
+		return openai.NewError(openai.CodeMethodNotAllowed, c.Method()+" is not allowed here; use "+list)
+	}
+	return openai.NewError(openai.CodeNotFound, "there is nothing at this path; /openapi.json lists what there is")
+}
+
+func (s *Server) healthz(c *fiber.Ctx) error { return c.JSON(status{"ok"}) }
+
+func (s *Server) readyz(c *fiber.Ctx) error {
+	if s.c.Ready != nil {
+		if err := s.c.Ready(); err != nil {
+			return openai.NewError(openai.CodeOverloaded, "not ready: "+err.Error())
+		}
+	}
+	return c.JSON(status{"ready"})
+}
+
+type status struct {
+	Status string `json:"status"`
+}
+
+func (s *Server) openAPI(c *fiber.Ctx) error {
+	c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
+	return c.Send(OpenAPI)
+}
+
+func (s *Server) metrics(c *fiber.Ctx) error {
+	var b bytes.Buffer
+	for _, set := range s.c.Metrics {
+		set.WritePrometheus(&b)
+	}
+	metrics.WriteProcessMetrics(&b)
+	c.Set(fiber.HeaderContentType, "text/plain; version=0.0.4; charset=utf-8")
+	return c.Send(b.Bytes())
+}

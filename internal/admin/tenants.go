@@ -1,0 +1,178 @@
+package admin
+
+import (
+	"context"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/tenant"
+)
+
+// asking bounds what one request asks of the store. Fiber's own context of a request is no lifetime: it ends only with
+// the server.
+func (s *Server) asking() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(s.ctx, askTimeout)
+}
+
+func (s *Server) listOrgs(c *fiber.Ctx) error {
+	if _, err := query(c); err != nil {
+		return err
+	}
+	ctx, cancel := s.asking()
+	defer cancel()
+	orgs, err := s.c.Tenants.Orgs(ctx)
+	if err != nil {
+		return err
+	}
+	return c.JSON(orgList{each(orgs, orgView)})
+}
+
+func (s *Server) createOrg(c *fiber.Ctx) error {
+	var n NewOrg
+	if err := read(c, &n); err != nil {
+		return err
+	}
+	ctx, cancel := s.asking()
+	defer cancel()
+	org, err := s.c.Tenants.CreateOrg(ctx, n.Name, n.Models)
+	if err != nil {
+		return err
+	}
+	s.c.Log.Info("org created", "org", org.Name)
+	return c.Status(fiber.StatusCreated).JSON(orgView(*org))
+}
+
+func (s *Server) showOrg(c *fiber.Ctx) error {
+	name, err := param(c)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := s.asking()
+	defer cancel()
+	org, err := s.c.Tenants.Org(ctx, name)
+	if err != nil {
+		return err
+	}
+	return c.JSON(orgView(*org))
+}
+
+func (s *Server) updateOrg(c *fiber.Ctx) error {
+	name, err := param(c)
+	if err != nil {
+		return err
+	}
+	var change OrgChange
+	if err := read(c, &change); err != nil {
+		return err
+	}
+	ctx, cancel := s.asking()
+	defer cancel()
+	org, err := s.changeOrg(ctx, name, change)
+	if err != nil {
+		return err
+	}
+	s.c.Log.Info("org changed", "org", name, "state", org.State)
+	return c.JSON(orgView(*org))
+}
+
+// changeOrg checks everything before it changes anything.
+func (s *Server) changeOrg(ctx context.Context, name string, change OrgChange) (org *tenant.Org, err error) {
+	state := change.State
+	if state != nil && *state != tenant.Active && *state != tenant.Suspended {
+		return nil, invalid("state", "%q is no state; write active or suspended", *state)
+	}
+	if org, err = s.c.Tenants.Org(ctx, name); err != nil {
+		return nil, err
+	}
+	if change.Models != nil {
+		if org, err = s.c.Tenants.UpdateOrg(ctx, name, tenant.OrgChange{Models: change.Models}); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case state == nil || *state == org.State:
+		return org, nil
+	case *state == tenant.Suspended:
+		return s.c.Tenants.SuspendOrg(ctx, name)
+	default:
+		return s.c.Tenants.ResumeOrg(ctx, name)
+	}
+}
+
+func (s *Server) listTokens(c *fiber.Ctx) error {
+	values, err := query(c, "org")
+	if err != nil {
+		return err
+	}
+	ctx, cancel := s.asking()
+	defer cancel()
+	if org := values["org"]; org != "" {
+		if _, err := s.c.Tenants.Org(ctx, org); err != nil {
+			return err
+		}
+	}
+	tokens, err := s.c.Tenants.Tokens(ctx, values["org"])
+	if err != nil {
+		return err
+	}
+	return c.JSON(tokenList{each(tokens, tokenView)})
+}
+
+func (s *Server) createToken(c *fiber.Ctx) error {
+	var n NewToken
+	if err := read(c, &n); err != nil {
+		return err
+	}
+	expires, err := expiry(n.Expires, time.Now())
+	if err != nil {
+		return err
+	}
+	if n.Org == "" {
+		return invalid("org", "missing; name the organisation that pays")
+	}
+	ctx, cancel := s.asking()
+	defer cancel()
+	secret, token, err := s.c.Tenants.CreateToken(ctx, tenant.NewToken{
+		Org: n.Org, Name: n.Name, Scopes: n.Scopes, Models: n.Models, Keepalive: n.Keepalive, ExpiresAt: expires,
+	})
+	if err != nil {
+		return err
+	}
+	s.c.Log.Info("token created", "org", token.Org, "token", token.ID)
+	return c.Status(fiber.StatusCreated).JSON(IssuedToken{Secret: secret, Token: tokenView(*token)})
+}
+
+// expiry reads a span from now, or a moment. "" = never.
+func expiry(s string, now time.Time) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
+		if !t.After(now) {
+			return time.Time{}, invalid("expires", "%s has passed already", s)
+		}
+		return t.UTC(), nil
+	}
+	d, err := fleet.ParseDuration(s)
+	if err != nil || d <= 0 {
+		return time.Time{}, invalid("expires", "%q is neither a time span such as 90d nor a moment in RFC 3339", s)
+	}
+	return now.Add(d).UTC(), nil
+}
+
+func (s *Server) revokeToken(c *fiber.Ctx) error {
+	id, err := param(c)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := s.asking()
+	defer cancel()
+	token, err := s.c.Tenants.RevokeToken(ctx, id)
+	if err != nil {
+		return err
+	}
+	s.c.Log.Info("token revoked", "org", token.Org, "token", token.ID)
+	return c.JSON(tokenView(*token))
+}

@@ -1,0 +1,59 @@
+package admin
+
+import (
+	"slices"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/pilotlight-io/pilotlight/internal/ledger"
+)
+
+func (s *Server) usage(c *fiber.Ctx) error {
+	values, err := query(c, "org", "from", "to", "by", "limit", "cursor")
+	if err != nil {
+		return err
+	}
+	q := ledger.Query{Org: values["org"], By: ledger.By(values["by"]), Cursor: values["cursor"]}
+	if known := []ledger.By{"", ledger.ByModel, ledger.ByToken, ledger.ByDay}; !slices.Contains(known, q.By) {
+		return invalid("by", "%q is unknown; possible are model, token, day", q.By)
+	}
+	if q.From, q.To, err = period(values); err != nil {
+		return err
+	}
+	if q.Limit, err = limit(values); err != nil {
+		return err
+	}
+	ctx, cancel := s.asking()
+	defer cancel()
+	rows, next, err := s.c.Ledger.Usage(ctx, q)
+	if err != nil {
+		return err
+	}
+	return c.JSON(Usage{Usage: each(rows, func(r ledger.UsageRow) ledger.UsageRow { return r }), NextCursor: cursor(next)})
+}
+
+func (s *Server) records(c *fiber.Ctx) error {
+	values, err := query(c, "org", "cursor", "limit")
+	if err != nil {
+		return err
+	}
+	n, err := limit(values)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := s.asking()
+	defer cancel()
+	records, next, err := s.c.Ledger.Records(ctx, values["org"], values["cursor"], n)
+	if err != nil {
+		return err
+	}
+	return c.JSON(Records{Records: each(records, recordView), NextCursor: cursor(next)})
+}
+
+// cursor gives nil at the end, which JSON shows as null.
+func cursor(next string) *string {
+	if next == "" {
+		return nil
+	}
+	return &next
+}

@@ -1,0 +1,185 @@
+package admin
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/ledger"
+	"github.com/pilotlight-io/pilotlight/internal/tenant"
+)
+
+// The lists as they are on the wire: an object each, so that it can grow.
+type (
+	orgList struct {
+		Orgs []Org `json:"orgs"`
+	}
+	tokenList struct {
+		Tokens []Token `json:"tokens"`
+	}
+	modelList struct {
+		Models []Model `json:"models"`
+	}
+	instanceList struct {
+		Instances []Instance `json:"instances"`
+	}
+	activationList struct {
+		Activations []Activation `json:"activations"`
+	}
+	poolList struct {
+		Pools []Pool `json:"pools"`
+	}
+)
+
+// each turns every element into its view. The result is never nil: JSON shows an empty list, not null.
+func each[T, V any](all []T, view func(T) V) []V {
+	views := make([]V, 0, len(all))
+	for _, one := range all {
+		views = append(views, view(one))
+	}
+	return views
+}
+
+func same[T any](all []T) []T { return each(all, func(one T) T { return one }) }
+
+func orgView(o tenant.Org) Org {
+	return Org{Name: o.Name, State: o.State, Models: same(o.Models), CreatedAt: Time{o.CreatedAt}}
+}
+
+func tokenView(t tenant.Token) Token {
+	view := Token{
+		ID: t.ID, Org: t.Org, Name: t.Name, Scopes: same(t.Scopes), Models: same(t.Models), CreatedAt: Time{t.CreatedAt},
+	}
+	if t.Keepalive != "" {
+		view.Keepalive = &t.Keepalive
+	}
+	if t.ExpiresAt != nil {
+		view.ExpiresAt = at(*t.ExpiresAt)
+	}
+	if t.RevokedAt != nil {
+		view.RevokedAt = at(*t.RevokedAt)
+	}
+	return view
+}
+
+func modelView(s fleet.ModelStatus) Model {
+	m := s.Model
+	return Model{
+		ID: m.ID, State: s.State, GPUs: m.GPUs, Pool: m.Pool, Engine: m.Engine.Kind, Endpoints: same(m.Endpoints),
+		ContextLength: m.ContextLength, MaxConcurrency: m.MaxConcurrency, IdleAfter: fleet.FormatDuration(m.IdleAfter),
+		Instances: Range(m.Instances), Hot: s.Hot, Starting: s.Pending, Parked: s.Parked, Waiting: s.Waiting,
+		Inflight: s.Inflight, Desired: desiredView(s.Desired), Outlook: outlookView(s.Outlook),
+	}
+}
+
+func desiredView(d fleet.Desired) Desired {
+	return Desired{Hot: d.Hot, Parked: d.Parked, Reason: d.Reason, ReviewAt: at(d.ReviewAt)}
+}
+
+func outlookView(o fleet.Outlook) Outlook {
+	view := Outlook{Answer: o.Answer, Phase: o.Phase, Reason: o.Reason}
+	if o.ETA > 0 {
+		us := o.ETA.Microseconds()
+		view.ETAUS = &us
+	}
+	return view
+}
+
+func explanationView(model string, e fleet.Explanation, now time.Time) Explanation {
+	v := e.View
+	view := Explanation{
+		Model: model, Waiting: v.Waiting, Inflight: v.Inflight, Starting: v.Pending, Parked: v.Parked,
+		Hot: each(v.Hot, func(h fleet.HotView) HotInstance {
+			return HotInstance{ID: h.ID, Leases: h.Leases, IdleSince: at(h.IdleSince), ReadyAt: at(h.ReadyAt)}
+		}),
+		IdleSince: at(v.IdleSince), HeldUntil: at(v.HeldUntil), Desired: desiredView(e.Desired),
+		Outlook: outlookView(e.Outlook), Actions: same(e.Actions),
+	}
+	view.Text = explanationText(model, e, now)
+	return view
+}
+
+// explanationText says in sentences what an explanation says in fields.
+func explanationText(model string, e fleet.Explanation, now time.Time) string {
+	v := e.View
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	line("%s: %d hot, %d starting, %d parked; %d waiting, %d in flight", model, len(v.Hot), v.Pending, v.Parked, v.Waiting, v.Inflight)
+	if !v.IdleSince.IsZero() {
+		line("idle for %s", ago(now, v.IdleSince))
+	}
+	if v.HeldUntil.After(now) {
+		line("held hot by an operator for another %s", ago(v.HeldUntil, now))
+	}
+	for _, h := range v.Hot {
+		if h.IdleSince.IsZero() {
+			line("  %s serves %d", h.ID, h.Leases)
+		} else {
+			line("  %s has been idle for %s", h.ID, ago(now, h.IdleSince))
+		}
+	}
+	line("wanted: %d hot, %d parked: %s", e.Desired.Hot, e.Desired.Parked, reasonOr(e.Desired.Reason))
+	if e.Outlook.Reason != "" {
+		line("a request now: %s: %s", e.Outlook.Answer, e.Outlook.Reason)
+	}
+	for _, a := range e.Actions {
+		line("would: %s", a)
+	}
+	if len(e.Actions) == 0 {
+		line("nothing to do")
+	}
+	if !e.Desired.ReviewAt.IsZero() && e.Desired.ReviewAt.After(now) {
+		line("looks again in %s, or as soon as something happens", ago(e.Desired.ReviewAt, now))
+	}
+	return b.String()
+}
+
+func ago(now, then time.Time) string {
+	return fleet.FormatDuration(max(now.Sub(then), 0).Round(100 * time.Millisecond))
+}
+
+func reasonOr(reason string) string {
+	if reason == "" {
+		return "the policy gives no reason"
+	}
+	return reason
+}
+
+func instanceView(s fleet.InstanceStatus) Instance {
+	return Instance{
+		ID: s.ID, Model: s.Model, State: s.State, Phase: s.Phase, Slot: s.Slot, GPU: s.GPU, GPUs: s.GPUs, Addr: s.Addr,
+		Leases: s.Leases, Breaker: s.Breaker, LaunchedAt: at(s.LaunchedAt), ReadyAt: at(s.ReadyAt),
+		IdleSince: at(s.IdleSince), Failure: s.Failure,
+	}
+}
+
+func activationView(a fleet.Activation) Activation {
+	return Activation{
+		ID: a.ID, Model: a.Model, Instance: a.Instance, From: a.From, Reason: a.Reason, BeganAt: Time{a.Began},
+		EndedAt: at(a.Ended), Failure: a.Failure,
+		Phases: each(a.Phases, func(p fleet.PhaseTime) PhaseTime { return PhaseTime{p.Phase, Time{p.At}} }),
+	}
+}
+
+func poolView(s fleet.PoolStatus) Pool {
+	p := s.Pool
+	return Pool{
+		Name: p.Name, GPUsPerSlot: p.GPUsPerSlot, NodePool: p.NodePool, HostMemory: p.HostMemory.String(),
+		MaxParkedPerGPU: p.MaxParkedPerGPU, ParkedGPUMemory: p.ParkedGPUMemory.String(),
+		SlotIdle: fleet.FormatDuration(p.SlotIdle), Slots: Range(p.Slots),
+		Live: each(s.Slots, func(l fleet.SlotStatus) Slot {
+			return Slot{ID: l.ID, Node: l.Node, GPUs: l.GPUs, Occupants: same(l.Occupants)}
+		}),
+	}
+}
+
+func recordView(r ledger.Record) Record {
+	return Record{
+		ID: r.ID, RequestID: r.RequestID, Kind: r.Kind, Org: r.Org, TokenID: r.TokenID, Model: r.Model,
+		Instance: r.Instance, GPUs: r.GPUs, Start: r.Start, ReceivedAt: Time{r.ReceivedAt}, DispatchedAt: Time{r.DispatchedAt},
+		QueueUS: r.Queue.Microseconds(), ActivateUS: r.Activate.Microseconds(), TTFTUS: r.TTFT.Microseconds(),
+		UpstreamUS: r.Upstream.Microseconds(), BilledUS: r.Billed.Microseconds(), PromptTokens: r.PromptTokens,
+		CompletionTokens: r.CompletionTokens, Price: r.Price, Cost: r.Cost, Status: r.Status,
+	}
+}
