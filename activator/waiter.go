@@ -13,11 +13,24 @@ type Waiter struct {
 func (w *Waiter) Ready() <-chan struct{} { return w.ready }
 
 // Answer gives the lease, or the *Refusal; exactly one of both. It is valid only after Ready is closed.
-func (w *Waiter) Answer() (*Lease, error) { panic("unfinished") }
+func (w *Waiter) Answer() (*Lease, error) { return w.place.lease, w.place.err }
 
 // Leave gives the place up at once. A lease that was granted at the same moment goes back. It may be called at any time,
-// and more than once; after the caller has taken the lease from Answer it must not be called.
-func (w *Waiter) Leave() { panic("unfinished") }
+// and more than once; after the caller has taken the lease from Answer it must not be called. Ready is not closed by it.
+func (w *Waiter) Leave() {
+	a := w.owner
+	a.mu.Lock()
+	now := a.now()
+	if !a.dispatcher.Leave(now, w) && w.place.lease != nil {
+		a.dispatcher.Release(now, w.place.lease)
+	}
+	a.finish(now)
+}
 
 // Outlook says what can be told to the one who waits.
-func (w *Waiter) Outlook() fleet.Outlook { panic("unfinished") }
+func (w *Waiter) Outlook() fleet.Outlook {
+	a := w.owner
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.dispatcher.Outlook(a.now(), w.place.ask.Model)
+}

@@ -1,0 +1,103 @@
+package activator
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+// Explain says what the policy wishes for the model now, what the planner would do about it, and why, without doing it.
+func (a *Activator) Explain(model string) (fleet.Explanation, error) {
+	a.mu.Lock()
+	now := a.now()
+	a.exchange(now)
+	e, err := a.planner.explain(now, model)
+	a.finish(now)
+	return e, err
+}
+
+func (p *Planner) explain(now time.Duration, id string) (fleet.Explanation, error) {
+	m := p.byModel[id]
+	if m == nil || m.unlisted {
+		return fleet.Explanation{}, fmt.Errorf("explaining %s: %w", id, ErrUnknownModel)
+	}
+	e := fleet.Explanation{Desired: *p.ask(now, m), Outlook: p.prospect(now, m).Outlook}
+	e.View = *p.look(now, m)
+	e.View.Hot = slices.Clone(e.View.Hot)
+	e.Actions = p.actions(now, m)
+	return e, nil
+}
+
+// actions says for people what stands between the model and its wish.
+func (p *Planner) actions(now time.Duration, m *model) []string {
+	var acts []string
+	for _, i := range m.instances {
+		if s := p.underWay(i); s != "" {
+			acts = append(acts, s)
+		}
+	}
+	if n := p.missing(now, m); n > 0 {
+		acts = append(acts, p.startSteps(now, m, n)...)
+	}
+	wanted := p.wantedNow(now, m)
+	if n := m.hot() - wanted; n > 0 {
+		if i := p.surplus(m); i != nil {
+			acts = append(acts, fmt.Sprintf("stop %s: %s", i.ID, m.desired.Reason))
+		} else {
+			acts = append(acts, fmt.Sprintf("stop %d of %d instances once idle: %s", n, m.hot(), m.desired.Reason))
+		}
+	}
+	return acts
+}
+
+func (p *Planner) underWay(i *instance) string {
+	switch {
+	case !i.launched:
+		return fmt.Sprintf("wait for %s of slot %s to be freed, then launch %s", block(i.GPU, i.GPUs), i.Slot, i.ID)
+	case i.State == fleet.Starting:
+		return fmt.Sprintf("wait for %s, which is starting (phase %s)", i.ID, i.phase)
+	case i.State == fleet.Draining:
+		return fmt.Sprintf("stop %s when its last request has ended: %s", i.ID, i.reason)
+	case i.leaving():
+		return fmt.Sprintf("wait for %s to be gone: %s", i.ID, i.reason)
+	default:
+		return ""
+	}
+}
+
+func (p *Planner) startSteps(now time.Duration, m *model, n int) []string {
+	switch {
+	case !p.complete:
+		return []string{"wait for the back end to say what exists"}
+	case p.never(m):
+		return []string{"nothing: " + p.tooSmall(m)}
+	case now < m.retryAt:
+		left := (m.retryAt - now).Round(time.Second)
+		return []string{fmt.Sprintf("wait %s before the next start: its engine failed to start %d times in a row", left, m.failures)}
+	}
+	r, ok := p.roomFor(now, m)
+	if !ok {
+		return []string{fmt.Sprintf("wait for room for %d more of %s", n, gpus(m.GPUs))}
+	}
+	var acts []string
+	for _, v := range r.victims {
+		acts = append(acts, fmt.Sprintf("stop idle %s of %s", v.ID, v.Model))
+	}
+	if r.needs == drainsBusy {
+		acts = append(acts, fmt.Sprintf("drain what is busy on %s of slot %s", block(r.gpu, m.GPUs), r.slot.ID))
+	}
+	return append(acts, fmt.Sprintf("launch on %s of slot %s: %s", block(r.gpu, m.GPUs), r.slot.ID, p.why(now, m)))
+}
+
+func block(gpu, n int) string {
+	switch n {
+	case 0:
+		return "no GPU"
+	case 1:
+		return fmt.Sprintf("GPU %d", gpu)
+	default:
+		return fmt.Sprintf("GPUs %d to %d", gpu, gpu+n-1)
+	}
+}

@@ -1,0 +1,70 @@
+package activator
+
+import (
+	"context"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+const noticesKept = 1024
+
+// board keeps the last notices for those who follow.
+type board struct {
+	last   uint64 // ID of the newest
+	kept   []fleet.Notice
+	fresh  chan struct{} // closed when there are new ones
+	anyone bool          // somebody waits on fresh
+}
+
+// post numbers the notices and shows them.
+func (b *board) post(ns []fleet.Notice) {
+	if len(ns) == 0 {
+		return
+	}
+	for k := range ns {
+		b.last++
+		ns[k].ID = b.last
+	}
+	b.kept = append(b.kept, ns...)
+	if over := len(b.kept) - noticesKept; over > 0 {
+		b.kept = append(b.kept[:0], b.kept[over:]...)
+	}
+	if b.anyone {
+		close(b.fresh)
+		b.fresh, b.anyone = make(chan struct{}), false
+	}
+}
+
+// since gives the notices after an ID, and the channel that is closed when there are more.
+func (b *board) since(after uint64) ([]fleet.Notice, <-chan struct{}) {
+	first := len(b.kept)
+	for first > 0 && b.kept[first-1].ID > after {
+		first--
+	}
+	b.anyone = true
+	return append([]fleet.Notice(nil), b.kept[first:]...), b.fresh
+}
+
+// Follow calls f for every notice after the given ID, first those that are remembered, then new ones as they come. It blocks
+// until ctx is done (and returns its cause) or f returns an error (and returns that). MaxUint64 = only new ones.
+func (a *Activator) Follow(ctx context.Context, after uint64, f func(fleet.Notice) error) error {
+	a.mu.Lock()
+	after = min(after, a.notices.last)
+	a.mu.Unlock()
+	for {
+		a.mu.Lock()
+		ns, fresh := a.notices.since(after)
+		a.mu.Unlock()
+		for _, n := range ns {
+			if err := f(n); err != nil {
+				return err
+			}
+			after = n.ID
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-fresh:
+		}
+	}
+}

@@ -1,0 +1,154 @@
+package activator
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+// instruments are the activator's metrics. Distributions are histograms with fixed buckets; levels are read from the planner
+// when somebody asks.
+type instruments struct {
+	set   *metrics.Set
+	queue map[string]*metrics.PrometheusHistogram // model ID -> seconds waited
+}
+
+// secondsBuckets reach from a hot grant to a start of half an hour.
+var secondsBuckets = []float64{0.001, 0.01, 0.1, 0.5, 1, 2.5, 5, 10, 20, 40, 60, 90, 120, 180, 300, 600, 1200, 1800}
+
+func (in *instruments) init(a *Activator) {
+	in.set = metrics.NewSet()
+	in.queue = make(map[string]*metrics.PrometheusHistogram)
+	for _, m := range a.cfg.Models {
+		in.queue[m.ID] = in.set.NewPrometheusHistogramExt(fmt.Sprintf("pilotlight_queue_seconds{model=%q}", m.ID), secondsBuckets)
+	}
+	in.set.RegisterMetricsWriter(a.writeLevels)
+}
+
+// queued counts one grant and what it waited.
+func (in *instruments) queued(model string, waited time.Duration) {
+	if h := in.queue[model]; h != nil {
+		h.Update(waited.Seconds())
+	}
+}
+
+// activated counts an activation that came to its end; failed ones are not timed.
+func (in *instruments) activated(act *fleet.Activation) {
+	if act.Failure != "" {
+		return
+	}
+	name := fmt.Sprintf("pilotlight_activation_seconds{model=%q,from=%q}", act.Model, act.From)
+	in.set.GetOrCreatePrometheusHistogramExt(name, secondsBuckets).Update(act.Ended.Sub(act.Began).Seconds())
+}
+
+// levels is what the gauges show.
+type levels struct {
+	models   []modelLevel
+	pools    []poolLevel
+	breakers map[string]BreakerState
+}
+
+type modelLevel struct {
+	id      string
+	waiting int
+	states  map[fleet.State]int
+}
+
+type poolLevel struct {
+	name string
+	gpus map[string]int
+	held float64
+}
+
+var instanceStates = []fleet.State{
+	fleet.Starting, fleet.Ready, fleet.Draining, fleet.Parking, fleet.Asleep, fleet.Resuming, fleet.Stopping, fleet.Failed,
+}
+
+var gpuStates = []string{"free", "starting", "busy", "idle", "stopping"}
+
+// writeLevels writes the gauges; series of models and pools are always there, those of an instance go with it.
+func (a *Activator) writeLevels(w io.Writer) {
+	l := a.readLevels()
+	for _, m := range l.models {
+		metrics.WriteGaugeUint64(w, fmt.Sprintf("pilotlight_queue_depth{model=%q}", m.id), uint64(m.waiting))
+	}
+	for _, m := range l.models {
+		for _, s := range instanceStates {
+			metrics.WriteGaugeUint64(w, fmt.Sprintf("pilotlight_instances{model=%q,state=%q}", m.id, s), uint64(m.states[s]))
+		}
+	}
+	for _, p := range l.pools {
+		for _, s := range gpuStates {
+			metrics.WriteGaugeUint64(w, fmt.Sprintf("pilotlight_gpus{pool=%q,state=%q}", p.name, s), uint64(p.gpus[s]))
+		}
+	}
+	for _, p := range l.pools {
+		metrics.WriteCounterFloat64(w, fmt.Sprintf("pilotlight_held_gpu_seconds_total{pool=%q}", p.name), p.held)
+	}
+	for id, state := range l.breakers {
+		metrics.WriteGaugeUint64(w, fmt.Sprintf("pilotlight_breaker_state{instance=%q}", id), uint64(state))
+	}
+}
+
+func (a *Activator) readLevels() levels {
+	a.mu.Lock()
+	now := a.now()
+	a.exchange(now)
+	l := a.planner.levels(now)
+	l.breakers = make(map[string]BreakerState)
+	for _, i := range a.planner.instances {
+		if i.State == fleet.Ready || i.State == fleet.Draining {
+			l.breakers[i.ID] = BreakerClosed
+		}
+		if b := a.breakers[i.ID]; b != nil {
+			l.breakers[i.ID] = b.state
+		}
+	}
+	a.finish(now)
+	return l
+}
+
+func (p *Planner) levels(now time.Duration) levels {
+	p.accrue(now)
+	var l levels
+	for _, m := range p.models {
+		ml := modelLevel{id: m.ID, waiting: m.waiting, states: make(map[fleet.State]int)}
+		for _, i := range m.instances {
+			if i.launched {
+				ml.states[i.State]++
+			}
+		}
+		l.models = append(l.models, ml)
+	}
+	for _, q := range p.pools {
+		pl := poolLevel{name: q.Name, gpus: make(map[string]int), held: q.held}
+		for _, s := range p.slots {
+			if s.Pool == q.Name {
+				p.countGPUs(s, pl.gpus)
+			}
+		}
+		l.pools = append(l.pools, pl)
+	}
+	return l
+}
+
+func (p *Planner) countGPUs(s *slot, n map[string]int) {
+	for _, i := range s.awake[:s.GPUs] {
+		switch {
+		case i == nil:
+			n["free"]++
+		case i.State == fleet.Starting || i.State == fleet.Resuming:
+			n["starting"]++
+		case i.State == fleet.Stopping || i.State == fleet.Failed || i.State == fleet.Parking:
+			n["stopping"]++
+		case p.hotView(i).Leases > 0:
+			n["busy"]++
+		default:
+			n["idle"]++
+		}
+	}
+}

@@ -1,0 +1,121 @@
+package activator
+
+import (
+	"slices"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+// model is one model as the planner knows it.
+type model struct {
+	*fleet.Model
+	index     int
+	capacity  int    // leases that one instance may have
+	pool      string // where it is placed
+	unlisted  bool   // not in the config: adopted only to be stopped
+	instances []*instance
+
+	waiting, inflight int           // over all dispatchers, as last reported
+	oldest            time.Duration // since when the first waits; valid while waiting > 0
+	seen              bool          // it has had a request
+	idleSince         time.Duration // valid once seen and nothing waits or is in flight
+	lastDemand        time.Duration // when something was last reported waiting
+	service           time.Duration
+
+	desired   fleet.Desired
+	stale     bool // the policy must be asked again
+	reviewAt  time.Duration
+	heldUntil time.Duration // 0 = not held
+	stopped   bool          // by the operator: until the next request nothing but demand starts it
+	short     int           // instances wanted for which there is no room
+	shortFrom time.Duration
+	rank      int // its place among those who wait for room; 0 = none
+
+	failures int // starts that failed in a row
+	retryAt  time.Duration
+
+	outlook   Prospect
+	outlookAt time.Duration
+	cold      past
+	parked    past
+}
+
+// pool is a set of slots, and what has been used of it.
+type pool struct {
+	fleet.Pool
+	largest int // GPUs of the largest slot ever seen
+	awake   int // GPUs held now
+	held    float64
+	at      time.Duration
+}
+
+func (p *Planner) addModel(fm *fleet.Model) *model {
+	m := &model{Model: fm, index: len(p.models), capacity: fm.MaxConcurrency, pool: fm.Pool, stale: true}
+	if m.capacity < 1 {
+		m.capacity = defaultCapacity
+	}
+	if m.pool == "" {
+		m.pool = fleet.LocalPool
+	}
+	p.models = append(p.models, m)
+	p.byModel[m.ID] = m
+	p.pool(m.pool)
+	for _, d := range p.peers {
+		d.demands = append(d.demands, Demand{})
+		d.since = append(d.since, 0)
+	}
+	return m
+}
+
+// pool gives the pool of that name, making it known.
+func (p *Planner) pool(name string) *pool {
+	i := slices.IndexFunc(p.pools, func(q *pool) bool { return q.Name == name })
+	if i < 0 {
+		i = len(p.pools)
+		p.pools = append(p.pools, &pool{Pool: fleet.Pool{Name: name}, largest: -1})
+	}
+	return p.pools[i]
+}
+
+// count gives the number of its instances in a state.
+func (m *model) count(s fleet.State) int {
+	n := 0
+	for _, i := range m.instances {
+		if i.State == s {
+			n++
+		}
+	}
+	return n
+}
+
+// hot gives the number of its ready instances.
+func (m *model) hot() int { return m.count(fleet.Ready) }
+
+// pending gives the number of its instances that become ready, reserved ones included.
+func (m *model) pending() int { return m.count(fleet.Starting) + m.count(fleet.Resuming) }
+
+// state gives the state of the whole model.
+func (m *model) state() string {
+	switch {
+	case m.hot() > 0:
+		return "hot"
+	case m.pending() > 0:
+		return "starting"
+	case m.count(fleet.Asleep) > 0:
+		return "parked"
+	default:
+		return "cold"
+	}
+}
+
+// held reports whether an operator holds it hot.
+func (m *model) held(now time.Duration) bool { return m.heldUntil > now }
+
+// accrue adds up the GPU time held since the last call.
+func (p *Planner) accrue(now time.Duration) {
+	for _, q := range p.pools {
+		q.held += float64(q.awake) * (now - q.at).Seconds()
+		q.at = now
+	}
+}

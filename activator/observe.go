@@ -1,0 +1,179 @@
+package activator
+
+import (
+	"slices"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+// source is one observer's name and the version of its last word.
+type source struct {
+	name      string
+	term, seq uint64
+}
+
+// slot is one slot with what sits on each of its GPUs.
+type slot struct {
+	fleet.Slot
+	source *source
+	lost   bool        // no longer listed: nothing new is placed there
+	awake  []*instance // by GPU: who holds it; nil = free
+	claims []*instance // reservations, oldest first
+}
+
+// Observe takes what a source says, unless it is older than what it said before. Sources without versions (Seq 0) are taken in the order
+// in which they speak.
+func (p *Planner) Observe(now time.Duration, o *fleet.Observation) bool {
+	src := p.source(o.Source)
+	if o.Seq > 0 {
+		if !newer(o.Term, o.Seq, src.term, src.seq) {
+			return false
+		}
+		src.term, src.seq = o.Term, o.Seq
+	}
+	p.begin(now)
+	p.accrue(now)
+	p.seeSlots(src, o)
+	for k := range o.Instances {
+		p.sight(now, src, o.At, &o.Instances[k])
+	}
+	if o.Complete {
+		p.bury(now, src, o)
+		p.complete = true
+	}
+	return true
+}
+
+func (p *Planner) source(name string) *source {
+	for _, s := range p.sources {
+		if s.name == name {
+			return s
+		}
+	}
+	s := &source{name: name}
+	p.sources = append(p.sources, s)
+	return s
+}
+
+// seeSlots learns of slots, and of those that are no longer there.
+func (p *Planner) seeSlots(src *source, o *fleet.Observation) {
+	for k := range o.Slots {
+		p.seeSlot(src, &o.Slots[k])
+	}
+	if !o.Complete {
+		return
+	}
+	for _, s := range p.slots {
+		listed := slices.ContainsFunc(o.Slots, func(t fleet.Slot) bool { return t.ID == s.ID })
+		if s.source == src && !listed {
+			s.lost = true
+		}
+	}
+}
+
+func (p *Planner) seeSlot(src *source, seen *fleet.Slot) {
+	name := seen.Pool
+	if name == "" {
+		name = fleet.LocalPool
+	}
+	i := slices.IndexFunc(p.slots, func(s *slot) bool { return s.ID == seen.ID })
+	if i < 0 {
+		i = len(p.slots)
+		p.slots = append(p.slots, &slot{})
+	}
+	s := p.slots[i]
+	s.Slot, s.source, s.lost = *seen, src, false
+	s.Pool = name
+	for len(s.awake) < seen.GPUs {
+		s.awake = append(s.awake, nil)
+	}
+	q := p.pool(name)
+	q.largest = max(q.largest, seen.GPUs)
+}
+
+// sight takes one instance as a source sees it.
+func (p *Planner) sight(now time.Duration, src *source, asked time.Time, s *fleet.Sighting) {
+	i := p.byID[s.ID]
+	if i == nil {
+		if s.Gone || p.own(s.ID) || p.buried[s.ID] {
+			return // it was here and is gone
+		}
+		i = p.adopt(now, s)
+	}
+	if !slices.Contains(i.listedBy, src) {
+		i.listedBy = append(i.listedBy, src)
+	}
+	if s.Addr != "" && s.Addr != i.Addr {
+		i.Addr = s.Addr
+	}
+	if s.Running >= 0 {
+		i.running, i.runningAt, i.asked = s.Running, p.clock(asked), true
+	}
+	switch {
+	case s.Gone:
+		p.gone(now, i, s.Failure)
+		return
+	case s.Failure != "":
+		p.ail(now, i, s.Failure)
+		return
+	case s.Phase != fleet.PhaseReady:
+		p.advance(now, i, s.Phase)
+	case i.State == fleet.Starting && i.launched || i.State == fleet.Resuming:
+		p.ready(now, i)
+	}
+}
+
+// ail takes the news that an instance which is still there has failed.
+func (p *Planner) ail(now time.Duration, i *instance, why string) {
+	switch i.State {
+	case fleet.Starting, fleet.Resuming:
+		p.fail(now, i, why)
+	case fleet.Ready:
+		i.failure = why
+		p.drain(now, i, why) // its streams end by themselves
+		p.countFailure(now, i.m)
+	}
+}
+
+// adopt takes an instance of an earlier life.
+func (p *Planner) adopt(now time.Duration, s *fleet.Sighting) *instance {
+	m := p.byModel[s.Model]
+	if m == nil { // no longer in the config
+		m = p.addModel(&fleet.Model{ID: s.Model, GPUs: s.GPUs})
+		m.unlisted = true
+	}
+	i := &instance{
+		Instance: s.Instance, m: m, launched: true, adopted: true, from: fleet.Cold, phase: s.Phase, reason: "adopted",
+		began: now, launchedAt: now, holds: make([]hold, len(p.peers)),
+	}
+	i.State = fleet.Starting
+	if at := slices.IndexFunc(p.slots, func(t *slot) bool { return t.ID == s.Slot }); at >= 0 {
+		i.slot = p.slots[at]
+	}
+	p.enroll(i)
+	p.occupy(i)
+	p.note(now, i, "", "adopted")
+	if s.State == fleet.Stopping || s.State == fleet.Failed {
+		p.stop(now, i, "was being stopped")
+	}
+	return i
+}
+
+// bury takes away what a complete list no longer has: an instance that this source had listed before; and one
+// whose stop was accepted before the list was asked for, for then its launch came to nothing.
+func (p *Planner) bury(now time.Duration, src *source, o *fleet.Observation) {
+	for _, i := range slices.Clone(p.instances) {
+		if !i.launched || listed(o, i.ID) {
+			continue
+		}
+		never := len(i.listedBy) == 0 && i.stopped && p.clock(o.At) > i.stoppedAt
+		if slices.Contains(i.listedBy, src) || never || p.unsound.forget {
+			p.gone(now, i, i.failure)
+		}
+	}
+}
+
+func listed(o *fleet.Observation, id string) bool {
+	return slices.ContainsFunc(o.Instances, func(s fleet.Sighting) bool { return s.ID == id })
+}

@@ -1,0 +1,111 @@
+package activator
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+const toldAfter = 2 // failed starts after which nobody is kept waiting for the next
+
+// never reports whether the model's pool can never hold it, as far as is known.
+func (p *Planner) never(m *model) bool {
+	return p.complete && m.GPUs > p.pool(m.pool).biggest()
+}
+
+// biggest gives the GPUs of its largest slot, seen or promised by the config; -1 = it has none.
+func (q *pool) biggest() int {
+	if q.GPUsPerSlot > 0 {
+		return max(q.largest, q.GPUsPerSlot)
+	}
+	return q.largest
+}
+
+// lookAhead renews the outlooks, and is true where one has changed so that it should be told.
+func (p *Planner) lookAhead(now time.Duration) bool {
+	changed := false
+	for _, m := range p.models {
+		o := p.prospect(now, m)
+		eta := o.ETA - (m.outlook.ETA - (now - m.outlookAt))
+		same := o.Answer == m.outlook.Answer && o.Phase == m.outlook.Phase && o.Known == m.outlook.Known &&
+			o.Reason == m.outlook.Reason && (!o.Known || eta.Abs() < time.Second)
+		if !same {
+			m.outlook, m.outlookAt, changed = o, now, true
+		}
+	}
+	return changed
+}
+
+// prospect says what can be told to those who wait for the model. Reasons hold no addresses, paths or words of the engine.
+func (p *Planner) prospect(now time.Duration, m *model) Prospect {
+	o := Prospect{Outlook: fleet.Outlook{Model: m.ID}}
+	switch {
+	case m.hot() > 0:
+		o.Answer, o.Phase = fleet.Serving, fleet.PhaseReady
+	case p.never(m):
+		o.Answer, o.Reason = fleet.NeverFits, p.tooSmall(m)
+	case m.pending() > 0:
+		p.foresee(now, m, &o)
+	case m.failures >= toldAfter && now < m.retryAt:
+		o.Answer, o.Known, o.ETA = fleet.BackingOff, true, m.retryAt-now
+		o.Reason = fmt.Sprintf("its engine failed to start %d times in a row", m.failures)
+	case m.failures > 0 && m.waiting > 0 && now < m.retryAt:
+		o.Answer, o.Phase, o.Reason = fleet.StartingUp, fleet.PhaseQueued, "its engine failed to start once and is tried again"
+		left, known := m.cold.remaining(0)
+		o.ETA, o.Known = left+m.retryAt-now, known
+	case m.waiting > 0:
+		o.Answer, o.Phase, o.Reason = fleet.Busy, fleet.PhaseQueued, m.queueing()
+		o.ETA, o.Known = p.foretell(now, m)
+	}
+	return o
+}
+
+// foresee tells of the instance that comes first.
+func (p *Planner) foresee(now time.Duration, m *model, o *Prospect) {
+	o.Answer, o.Phase, o.Reason = fleet.Busy, fleet.PhaseQueued, "its GPUs are being freed"
+	for _, i := range m.instances {
+		if i.State != fleet.Starting && i.State != fleet.Resuming || !i.launched {
+			continue
+		}
+		if o.Answer == fleet.StartingUp && phaseRank(i.phase) < phaseRank(o.Phase) {
+			continue
+		}
+		left, known := m.past(i.from).remaining(now - i.launchedAt)
+		o.Answer, o.Phase, o.Reason, o.ETA, o.Known = fleet.StartingUp, i.phase, "", left, known
+	}
+}
+
+func (m *model) queueing() string {
+	if m.rank < 2 {
+		return fmt.Sprintf("waits for %s in use", gpus(m.GPUs))
+	}
+	return fmt.Sprintf("waits for %s in use, behind %d other models", gpus(m.GPUs), m.rank-1)
+}
+
+func (p *Planner) tooSmall(m *model) string {
+	if largest := p.pool(m.pool).biggest(); largest > 0 {
+		return fmt.Sprintf("needs %s on one machine; the largest has %d", gpus(m.GPUs), largest)
+	}
+	return fmt.Sprintf("needs %s; there are none", gpus(m.GPUs))
+}
+
+func gpus(n int) string {
+	if n == 1 {
+		return "1 GPU"
+	}
+	return fmt.Sprintf("%d GPUs", n)
+}
+
+// foretell estimates when a model that waits for GPUs will be ready: when the block that is freed first is free, and then its start.
+func (p *Planner) foretell(now time.Duration, m *model) (time.Duration, bool) {
+	start, known := m.cold.remaining(0)
+	if !known {
+		return 0, false
+	}
+	r, ok := p.findRoom(now, m, drainsBusy, anything)
+	if !ok {
+		return 0, false
+	}
+	return max(m.oldest+p.cfg.Patience-now, 0) + r.wait + start, true
+}

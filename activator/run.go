@@ -1,0 +1,125 @@
+package activator
+
+import (
+	"context"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+const (
+	watchAgainFirst   = 100 * time.Millisecond
+	watchAgainLongest = 10 * time.Second
+)
+
+// Run adopts what the observers see, watches them, performs the planner's acts and keeps its timers. It blocks until ctx is
+// done and the last effect has returned; whoever still waits is then answered with ErrShuttingDown. Instances are left as they are.
+func (a *Activator) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, o := range a.cfg.Observers {
+		g.Go(func() error {
+			a.watch(ctx, o)
+			return nil
+		})
+	}
+	g.Go(func() error {
+		a.loop(ctx, g)
+		return nil
+	})
+	err := g.Wait()
+	a.Drain()
+	return err
+}
+
+// loop wakes the machines when something is due, and starts the acts.
+func (a *Activator) loop(ctx context.Context, g *errgroup.Group) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-a.kick:
+		case <-timer.C:
+		}
+		acts, wait := a.wake()
+		for _, act := range acts {
+			g.Go(func() error {
+				a.do(ctx, act)
+				return nil
+			})
+		}
+		timer.Reset(wait)
+	}
+}
+
+// wake steps what is due, and gives the acts to perform and how long nothing will be due.
+func (a *Activator) wake() ([]fleet.Act, time.Duration) {
+	a.mu.Lock()
+	now := a.now()
+	a.dispatcher.Tick(now)
+	a.askBreakers(now)
+	if a.timed && now >= a.due {
+		a.exchange(now)
+	}
+	a.armed = 0 // finish need not wake us: we are awake
+	if a.dispatcher.Due(now) {
+		a.exchange(now)
+	}
+	acts := take(&a.acts)
+	a.armed = a.next()
+	wait := a.armed - now
+	if a.armed == never {
+		wait = never
+	}
+	a.finish(now)
+	return acts, max(wait, 0)
+}
+
+// do hands one act to the back end, and its answer to the planner.
+func (a *Activator) do(ctx context.Context, act fleet.Act) {
+	err := a.cfg.Backend.Do(ctx, act)
+	if ctx.Err() != nil {
+		return // cut short by our own end: it says nothing about the instance
+	}
+	if err != nil {
+		a.log.Warn("act refused", "act", string(act.Kind), "model", act.Model, "instance", act.Instance, "error", err)
+	}
+	a.mu.Lock()
+	now := a.now()
+	a.planner.Accepted(now, &act, err)
+	a.exchange(now)
+	a.finish(now)
+}
+
+// watch follows one observer, again and again when it is lost. What it said last stays true meanwhile.
+func (a *Activator) watch(ctx context.Context, o Observer) {
+	delay := watchAgainFirst
+	for ctx.Err() == nil {
+		began := time.Now()
+		err := o.Watch(ctx, a.observe)
+		if ctx.Err() != nil {
+			return
+		}
+		if time.Since(began) > watchAgainLongest {
+			delay = watchAgainFirst
+		}
+		a.log.Warn("observer lost", "error", err, "again_in", delay)
+		select {
+		case <-ctx.Done():
+		case <-time.After(delay):
+		}
+		delay = min(2*delay, watchAgainLongest)
+	}
+}
+
+// observe takes an observation; whoever can be served because of it has been told when observe returns.
+func (a *Activator) observe(o fleet.Observation) {
+	a.mu.Lock()
+	now := a.now()
+	a.planner.Observe(now, &o)
+	a.exchange(now)
+	a.finish(now)
+}

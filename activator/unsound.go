@@ -1,0 +1,23 @@
+package activator
+
+// unsound breaks single rules of the machines on purpose, so that the property tests can show that they would notice. The
+// zero value keeps all of them; nothing but a test sets another.
+type unsound struct {
+	// dispatcher
+	queueBound bool // one more than the queue's limit may wait
+	overlease  bool // one lease more than the share
+	breaker    bool // an open breaker is ignored
+	expiry     bool // an expired table is used
+	oldTables  bool // an older table is taken
+	// planner
+	oldReports  bool // an older report is taken
+	noAck       bool // an instance is stopped before its share was given back
+	leaseBlind  bool // leases reported do not count
+	overshare   bool // every dispatcher gets all slots
+	noDemand    bool // GPUs are reserved without demand
+	noBackoff   bool // a failed start is repeated at once
+	gpuBlind    bool // an instance is launched on GPUs in use
+	forget      bool // what is not listed is gone, whoever listed it
+	noRunning   bool // an expired dispatcher is taken for one without streams
+	unheardIdle bool // a dispatcher that was not heard is taken for idle
+}
