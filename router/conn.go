@@ -114,7 +114,7 @@ func (c *conn) lookAhead() {
 	_ = c.Conn.SetReadDeadline(time.Time{}) // the one for the request's own bytes must not look like a departure
 	p := &peek{done: make(chan struct{})}
 	c.peek = p
-	c.watch.peeks.Go(func() {
+	c.watch.loops.Go(func() {
 		p.n, p.err = c.Conn.Read(p.b[:])
 		close(p.done)
 		if p.n == 0 && !os.IsTimeout(p.err) {

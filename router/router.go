@@ -71,7 +71,7 @@ func New(c Config) (*Router, error) {
 		models:  make(map[string]*model, len(c.Models)),
 		engines: upstream.New(upstream.Config{Dial: c.Dial}),
 		bodies:  newBudget(int64(c.BodyBudget)),
-		watch:   newWatch(),
+		watch:   newWatch(c.Log),
 		metrics: newMetrics(),
 	}
 	r.unknown = r.metrics.forModel("")

@@ -2,7 +2,6 @@ package router
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -17,13 +16,9 @@ const lastWords = 2 * time.Second
 // requests end within the drain timeout, and cancels the rest. It returns when the last connection is closed; nil after a
 // shutdown. It is called once.
 func (r *Router) Serve(ctx context.Context, ln net.Listener) error {
-	if err := r.watch.open(); err != nil {
-		return errors.Join(err, ln.Close())
-	}
 	broken, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var g errgroup.Group
-	g.Go(func() error { r.watch.run(); return nil })
 	g.Go(func() error {
 		defer cancel()
 		if err := r.app.Listener(&listener{Listener: ln, watch: r.watch, stop: ctx, log: r.c.Log}); err != nil {

@@ -1,7 +1,9 @@
 package router
 
 import (
+	"log/slog"
 	"sync"
+	"syscall"
 )
 
 // watch knows every accepted connection and notices when the caller at its other end leaves. fasthttp cannot: nobody reads
@@ -11,44 +13,56 @@ import (
 // pipelined data never wakes it. Elsewhere, and for connections that are no sockets, a goroutine per held request reads one
 // byte ahead, as net/http does. A half-closed connection counts as left in both.
 type watch struct {
-	peeks sync.WaitGroup
-	poll  *poller // nil where the platform has none, and before open
+	log   *slog.Logger
+	loops sync.WaitGroup // the goroutine in epoll, and those that read ahead
+	once  sync.Once
 
 	mu    sync.Mutex // guards the fields below
+	poll  *poller    // nil where the platform has none, and before the first socket
 	conns map[uint64]*conn
 	next  uint64
 }
 
-func newWatch() *watch { return &watch{conns: make(map[uint64]*conn)} }
+func newWatch(log *slog.Logger) *watch { return &watch{log: log, conns: make(map[uint64]*conn)} }
 
-// open prepares run.
-func (w *watch) open() (err error) {
-	w.poll, err = newPoller()
-	return err
-}
-
-// run delivers departures until stop.
-func (w *watch) run() {
-	if w.poll != nil {
-		w.poll.run(w.departed)
-	}
-}
-
-// stop ends run and waits for the background reads, which end with their connections.
+// stop ends the watch and waits for its goroutines. All connections are closed before.
 func (w *watch) stop() {
-	if w.poll != nil {
-		w.poll.stop()
+	w.mu.Lock()
+	p := w.poll
+	w.mu.Unlock()
+	if p != nil {
+		p.stop()
 	}
-	w.peeks.Wait()
+	w.loops.Wait()
 }
 
 func (w *watch) adopt(c *conn) {
+	if _, socket := c.Conn.(syscall.Conn); socket {
+		w.once.Do(w.open)
+	}
 	w.mu.Lock()
 	w.next++
 	c.id = w.next
 	w.conns[c.id] = c
+	p := w.poll
 	w.mu.Unlock()
-	c.polled = w.poll != nil && w.poll.add(c.Conn, c.id)
+	c.polled = p != nil && p.add(c.Conn, c.id)
+}
+
+// open starts watching sockets; the first one accepted brings it about, because a goroutine in epoll would stop the virtual
+// time of tests, which have none.
+func (w *watch) open() {
+	p, err := newPoller()
+	if err != nil {
+		w.log.Warn("watching for departures by reading ahead", "reason", err)
+	}
+	if p == nil {
+		return
+	}
+	w.mu.Lock()
+	w.poll = p
+	w.mu.Unlock()
+	w.loops.Go(func() { p.run(w.departed) })
 }
 
 // forget drops a closed connection. The kernel has dropped its registration with the descriptor.

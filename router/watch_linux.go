@@ -12,7 +12,6 @@ import (
 // poller waits for EPOLLRDHUP on many sockets.
 type poller struct {
 	epoll, wake int
-	done        chan struct{} // closed when run has returned
 }
 
 // wakeID marks the event that ends run. Connections count from 1.
@@ -27,7 +26,7 @@ func newPoller() (*poller, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("making the departure watch: %w", err), unix.Close(epoll))
 	}
-	p := &poller{epoll: epoll, wake: wake, done: make(chan struct{})}
+	p := &poller{epoll: epoll, wake: wake}
 	if err := p.register(wake, wakeID, unix.EPOLLIN); err != nil {
 		return nil, errors.Join(fmt.Errorf("making the departure watch: %w", err), unix.Close(wake), unix.Close(epoll))
 	}
@@ -58,7 +57,7 @@ func (p *poller) add(c net.Conn, id uint64) bool {
 }
 
 func (p *poller) run(departed func(id uint64)) {
-	defer close(p.done)
+	defer func() { _, _ = unix.Close(p.wake), unix.Close(p.epoll) }()
 	events := make([]unix.EpollEvent, 256)
 	for {
 		n, err := unix.EpollWait(p.epoll, events, -1)
@@ -75,11 +74,5 @@ func (p *poller) run(departed func(id uint64)) {
 	}
 }
 
-// stop ends run, waits for it and frees the descriptors.
-func (p *poller) stop() {
-	if _, err := unix.Write(p.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0}); err == nil {
-		<-p.done
-	}
-	_ = unix.Close(p.wake)
-	_ = unix.Close(p.epoll)
-}
+// stop ends run, which closes the descriptors.
+func (p *poller) stop() { _, _ = unix.Write(p.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0}) }
