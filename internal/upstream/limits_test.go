@@ -1,0 +1,164 @@
+package upstream_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/upstream"
+)
+
+const chunkedHead = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+// TestLimits checks when an exchange ends, and why, in virtual time.
+func TestLimits(t *testing.T) {
+	tick := func(s *serverConn, every time.Duration, n int) {
+		for range n {
+			time.Sleep(every)
+			s.say("1\r\nx\r\n")
+		}
+	}
+	tests := []struct {
+		name            string
+		firstByte, idle time.Duration
+		deadline        time.Duration
+		serve           func(s *serverConn)
+		want            error
+		after           time.Duration
+		bytes           int
+		slowReader      time.Duration
+	}{
+		{name: "no head", firstByte: 10 * time.Second, serve: func(*serverConn) {}, want: upstream.ErrFirstByteTimeout, after: 10 * time.Second},
+		{
+			name: "head but no body", firstByte: 10 * time.Second, idle: time.Second, want: upstream.ErrFirstByteTimeout, after: 10 * time.Second,
+			serve: func(s *serverConn) { time.Sleep(4 * time.Second); s.say(chunkedHead) },
+		},
+		{
+			name: "a size is no byte of the body", firstByte: 10 * time.Second, want: upstream.ErrFirstByteTimeout, after: 10 * time.Second,
+			serve: func(s *serverConn) { s.say(chunkedHead + "1\r\n") },
+		},
+		{
+			name: "head drips", firstByte: 10 * time.Second, want: upstream.ErrFirstByteTimeout, after: 10 * time.Second,
+			serve: func(s *serverConn) {
+				s.say("HTTP/1.1 200 OK\r\nX: ")
+				for range 20 {
+					time.Sleep(time.Second)
+					s.say("a")
+				}
+			},
+		},
+		{
+			name: "silence after the first byte", firstByte: time.Hour, idle: 10 * time.Second, want: upstream.ErrIdleTimeout, after: 11 * time.Second, bytes: 1,
+			serve: func(s *serverConn) { s.say(chunkedHead); tick(s, time.Second, 1) },
+		},
+		{
+			name: "silence counts from the last byte", firstByte: time.Hour, idle: 10 * time.Second, want: upstream.ErrIdleTimeout, after: 14 * time.Second, bytes: 4,
+			serve: func(s *serverConn) { s.say(chunkedHead); tick(s, time.Second, 4) },
+		},
+		{
+			name: "slow but steady", firstByte: 10 * time.Second, idle: 10 * time.Second, after: 90 * time.Second, bytes: 10,
+			serve: func(s *serverConn) { s.say(chunkedHead); tick(s, 9*time.Second, 10); s.say("0\r\n\r\n") },
+		},
+		{
+			name: "our reader's time is not the engine's", firstByte: time.Hour, idle: 10 * time.Second, want: upstream.ErrIdleTimeout, after: 41 * time.Second, bytes: 1,
+			serve: func(s *serverConn) { s.say(chunkedHead); tick(s, time.Second, 1) }, slowReader: 30 * time.Second,
+		},
+		{
+			name: "deadline in the body", firstByte: 10 * time.Second, idle: 10 * time.Second, deadline: 25 * time.Second, want: upstream.ErrDeadline, after: 25 * time.Second, bytes: 2,
+			serve: func(s *serverConn) { s.say(chunkedHead); tick(s, 9*time.Second, 9) },
+		},
+		{name: "deadline before the head", firstByte: time.Hour, deadline: 5 * time.Second, serve: func(*serverConn) {}, want: upstream.ErrDeadline, after: 5 * time.Second},
+		{
+			name: "deadline only", deadline: 5 * time.Second, want: upstream.ErrDeadline, after: 5 * time.Second, bytes: 1,
+			serve: func(s *serverConn) { s.say(chunkedHead); tick(s, time.Second, 1) },
+		},
+		{
+			name: "no limits", after: 24 * time.Hour, bytes: 1,
+			serve: func(s *serverConn) { s.say(chunkedHead); tick(s, 24*time.Hour, 1); s.say("0\r\n\r\n") },
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var servers sync.WaitGroup
+				c := upstream.New(upstream.Config{Dial: piped(&servers, func(s *serverConn) {
+					s.request()
+					tt.serve(s)
+					s.closed()
+				})})
+				start := time.Now()
+				r := post("engine:1", "{}")
+				r.FirstByte, r.Idle = tt.firstByte, tt.idle
+				if tt.deadline > 0 {
+					r.Deadline = start.Add(tt.deadline)
+				}
+				var call upstream.Call
+				n, err := 0, c.Do(&call, r)
+				for err == nil {
+					var data []byte
+					data, err = call.Next(0)
+					n += len(data)
+					if len(data) > 0 {
+						time.Sleep(tt.slowReader)
+					}
+				}
+				if tt.want == nil {
+					tt.want = io.EOF
+				}
+				if d := time.Since(start); !errors.Is(err, tt.want) || d != tt.after || n != tt.bytes {
+					t.Errorf("got %v after %v and %d bytes; want %v after %v and %d", err, d, n, tt.want, tt.after, tt.bytes)
+				}
+				call.Close()
+				c.Close()
+				servers.Wait()
+			})
+		})
+	}
+}
+
+func TestLimitsOfOneExchangeDoNotHoldForTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var servers sync.WaitGroup
+		c := upstream.New(upstream.Config{Dial: piped(&servers, func(s *serverConn) {
+			s.request()
+			s.say(okAnswer)
+			s.request()
+			time.Sleep(time.Minute)
+			s.say(okAnswer)
+			s.closed()
+		})})
+		r := post("engine:1", "{}")
+		r.FirstByte, r.Idle, r.Deadline = time.Second, time.Second, time.Now().Add(time.Second)
+		mustExchange(t, c, r, "ok")
+		r.FirstByte, r.Idle, r.Deadline = 0, 0, time.Time{}
+		mustExchange(t, c, r, "ok")
+		c.Close()
+		servers.Wait()
+	})
+}
+
+func TestDialTakesNoLongerThanItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := upstream.New(upstream.Config{Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}})
+		start := time.Now()
+		_, _, err := exchange(c, post("engine:1", "{}"))
+		var dial *upstream.DialError
+		if d := time.Since(start); !errors.As(err, &dial) || d != 3*time.Second {
+			t.Errorf("got %v after %v, want a DialError after 3s", err, d)
+		}
+		r := post("engine:1", "{}")
+		start = time.Now()
+		r.Deadline = start.Add(time.Second)
+		if _, _, err := exchange(c, r); err != upstream.ErrDeadline || time.Since(start) != time.Second {
+			t.Errorf("got %v after %v, want ErrDeadline after 1s", err, time.Since(start))
+		}
+	})
+}
