@@ -29,7 +29,7 @@ func (s *Server) usage(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	return c.JSON(Usage{Usage: each(rows, func(r ledger.UsageRow) ledger.UsageRow { return r }), NextCursor: cursor(next)})
+	return c.JSON(Usage{Usage: same(rows), NextCursor: cursor(next)})
 }
 
 func (s *Server) records(c *fiber.Ctx) error {
@@ -47,7 +47,7 @@ func (s *Server) records(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	return c.JSON(Records{Records: each(records, recordView), NextCursor: cursor(next)})
+	return c.JSON(Records{Records: same(records), NextCursor: cursor(next)})
 }
 
 // cursor gives nil at the end, which JSON shows as null.

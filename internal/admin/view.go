@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
-	"github.com/pilotlight-io/pilotlight/internal/ledger"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
 )
 
@@ -171,15 +170,5 @@ func poolView(s fleet.PoolStatus) Pool {
 		Live: each(s.Slots, func(l fleet.SlotStatus) Slot {
 			return Slot{ID: l.ID, Node: l.Node, GPUs: l.GPUs, Occupants: same(l.Occupants)}
 		}),
-	}
-}
-
-func recordView(r ledger.Record) Record {
-	return Record{
-		ID: r.ID, RequestID: r.RequestID, Kind: r.Kind, Org: r.Org, TokenID: r.TokenID, Model: r.Model,
-		Instance: r.Instance, GPUs: r.GPUs, Start: r.Start, ReceivedAt: Time{r.ReceivedAt}, DispatchedAt: Time{r.DispatchedAt},
-		QueueUS: r.Queue.Microseconds(), ActivateUS: r.Activate.Microseconds(), TTFTUS: r.TTFT.Microseconds(),
-		UpstreamUS: r.Upstream.Microseconds(), BilledUS: r.Billed.Microseconds(), PromptTokens: r.PromptTokens,
-		CompletionTokens: r.CompletionTokens, Price: r.Price, Cost: r.Cost, Status: r.Status,
 	}
 }

@@ -224,30 +224,8 @@ type Records struct {
 	NextCursor *string  `json:"next_cursor"` // nil at the end
 }
 
-// Record is one usage record: one dispatched request.
-type Record struct {
-	ID               string         `json:"id"`
-	RequestID        string         `json:"request_id"`
-	Kind             ledger.Kind    `json:"kind"`
-	Org              string         `json:"org"`
-	TokenID          string         `json:"token_id"`
-	Model            string         `json:"model"`
-	Instance         string         `json:"instance"`
-	GPUs             int            `json:"gpus"`
-	Start            fleet.Tier     `json:"start"`
-	ReceivedAt       Time           `json:"received_at"`
-	DispatchedAt     Time           `json:"dispatched_at"`
-	QueueUS          int64          `json:"queue_us"`
-	ActivateUS       int64          `json:"activate_us"`
-	TTFTUS           int64          `json:"ttft_us"`
-	UpstreamUS       int64          `json:"upstream_us"`
-	BilledUS         int64          `json:"billed_us"`
-	PromptTokens     int64          `json:"prompt_tokens"`
-	CompletionTokens int64          `json:"completion_tokens"`
-	Price            fleet.NanoUSD  `json:"price_nano_usd_per_gpu_hour"`
-	Cost             fleet.NanoUSD  `json:"cost_nano_usd"`
-	Status           ledger.Outcome `json:"status"`
-}
+// Record is one usage record: one dispatched request. Its JSON is the ledger's.
+type Record = ledger.Record
 
 // Event is one transition of an instance.
 type Event struct {
