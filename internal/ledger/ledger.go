@@ -3,176 +3,253 @@ package ledger
 import (
 	"context"
 	"errors"
-	"io"
+	"fmt"
 	"log/slog"
+	"math"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/VictoriaMetrics/metrics"
-
-	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/store"
 )
-
-// Errors of this package.
-var (
-	ErrNotFound = errors.New("no such usage record")
-	ErrClosed   = errors.New("the ledger is closed")
-	ErrLocked   = errors.New("another process has the ledger open")
-)
-
-// InvalidError says which field of a query is wrong, and what would be right.
-type InvalidError struct {
-	Field, Message string
-}
-
-func (e *InvalidError) Error() string { return e.Field + ": " + e.Message }
 
 // Durability says what Append waits for.
 type Durability string
 
-// Async survives the process being killed, and a power cut 50 ms later; Sync survives a power cut.
+// Async survives the process being killed, and a power cut 50 ms later; Sync survives a power cut at once.
 const (
 	Async Durability = "async"
 	Sync  Durability = "sync"
 )
 
-// Kind says what a record is.
-type Kind string
-
-// The kinds of records.
 const (
-	KindUsage      Kind = "usage"
-	KindCorrection Kind = "correction"
+	syncWait  = 25 * time.Millisecond  // after a first record, before the fsync of all since: half of the promised 50 ms
+	moveWait  = 100 * time.Millisecond // the same for the move into the store, of the promised half second
+	retryWait = time.Second            // after a move that failed
+	closeWait = 10 * time.Second       // for the last move
 )
 
-// Outcome says how a dispatched request ended; it is a record's status.
-type Outcome string
-
-// The outcomes. Only an engine error costs nothing.
-const (
-	Complete       Outcome = "complete"
-	ClientGone     Outcome = "client_gone"
-	TimedOut       Outcome = "timed_out"
-	BudgetExceeded Outcome = "budget_exceeded"
-	EngineError    Outcome = "engine_error"
-)
-
-// Record is one usage record: one dispatched request. Append cuts its times and durations to microseconds.
-// Its JSON is the object that the contract's /api/usage/records answers.
-type Record struct {
-	ID               string // of our own making; Append fills it where it is empty
-	RequestID        string // the caller's word; may repeat
-	Kind             Kind   // empty = usage
-	Org              string
-	TokenID          string
-	Model            string
-	Instance         string
-	GPUs             int
-	Start            fleet.Tier // hot, parked or cold
-	ReceivedAt       time.Time
-	DispatchedAt     time.Time // decides the day and the month
-	Queue            time.Duration
-	Activate         time.Duration
-	TTFT             time.Duration
-	Upstream         time.Duration
-	Billed           time.Duration // see Billed
-	PromptTokens     int64
-	CompletionTokens int64
-	Price            fleet.NanoUSD // per GPU-hour
-	Cost             fleet.NanoUSD // of a usage record Append fills it: Cost(Billed, GPUs, Price)
-	Status           Outcome
-}
-
-// NewID makes an ID for a record.
-func NewID() string { panic("unfinished") }
-
-// Cost gives the price of billed time on GPUs, exact, rounded half to even once.
-func Cost(billed time.Duration, gpus int, price fleet.NanoUSD) fleet.NanoUSD { panic("unfinished") }
-
-// Billed gives the time that the caller pays for.
-func Billed(o Outcome, dispatched, ended time.Time) time.Duration { panic("unfinished") }
+// DefaultRetention is for how long records are kept.
+const DefaultRetention = 400 * 24 * time.Hour
 
 // Config is what Open needs.
 type Config struct {
-	Dir        string        // of the write-ahead log; created where missing
-	Store      *store.Store  // stays the caller's; close it after the ledger
+	Dir        string        // of the write-ahead log; created where missing, used by one process at a time
+	Store      *store.Store  // stays the caller's, who closes it after the ledger
 	Durability Durability    // empty = Async
-	Retention  time.Duration // records dispatched longer ago are deleted; 0 = 400 days
+	Retention  time.Duration // records dispatched longer ago are deleted; 0 = DefaultRetention
 	Log        *slog.Logger  // nil = discard
 }
 
-// Ledger keeps usage records.
-type Ledger struct{}
+// Ledger keeps usage records. It is safe for concurrent use.
+type Ledger struct {
+	store      *store.Store
+	log        *slog.Logger
+	durability Durability
+	retention  time.Duration
+	lock       *os.File
+	wal        *wal
+	meters     *meters
+	written    chan struct{} // holds one when there are records to move
+	unsynced   chan struct{} // holds one when there are records to fsync; async only
 
-// Open opens the log in c.Dir and moves what a former life left in it into the store before it returns.
-func Open(ctx context.Context, c Config) (*Ledger, error) { panic("unfinished") }
-
-// Run moves records from the log to the store until ctx is done; it returns after the last batch.
-func (l *Ledger) Run(ctx context.Context) error { panic("unfinished") }
-
-// Close moves what is left, and closes the log. Append fails afterwards.
-func (l *Ledger) Close() error { panic("unfinished") }
-
-// Append writes one record to the log.
-func (l *Ledger) Append(r *Record) error { panic("unfinished") }
-
-// By says how usage is grouped.
-type By string
-
-// Rows are always per org and model; ByToken and ByDay split them further.
-const (
-	ByModel By = "model"
-	ByToken By = "token"
-	ByDay   By = "day"
-)
-
-// Query selects usage. Empty fields select everything.
-type Query struct {
-	Org, TokenID, Model string
-	From, To            time.Time // of the dispatch: From <= t < To
-	By                  By        // empty = ByModel
-	Limit               int       // rows; 0 = 1000
-	Cursor              string    // the next of the page before
+	moving       sync.Mutex // one mover at a time, across its I/O; guards moved
+	moved        place
+	movedRecords atomic.Uint64 // of those appended in this life
 }
 
-// UsageRow is the usage of one group. Times are whole microseconds, because their sums would overflow a Duration.
-type UsageRow struct {
-	Org              string        `json:"org"`
-	Model            string        `json:"model"`
-	TokenID          string        `json:"token_id,omitempty"` // only ByToken
-	Day              string        `json:"day,omitempty"`      // only ByDay: YYYY-MM-DD, UTC
-	Requests         int64         `json:"requests"`
-	PromptTokens     int64         `json:"prompt_tokens"`
-	CompletionTokens int64         `json:"completion_tokens"`
-	BilledUS         int64         `json:"billed_us"`
-	GPUUS            int64         `json:"gpu_us"`
-	Cost             fleet.NanoUSD `json:"cost_nano_usd"`
+// Open opens the log in c.Dir, and moves what a former life left in it into the store before it returns. The error is
+// ErrLocked or ErrNewer where one of these is the cause. Close the ledger when done.
+func Open(ctx context.Context, c Config) (*Ledger, error) {
+	l, err := newLedger(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.open(ctx); err != nil {
+		return nil, fmt.Errorf("opening the ledger in %s: %w", c.Dir, err)
+	}
+	return l, nil
 }
 
-// Usage sums records up. next is the cursor of the next page, "" at the end.
-func (l *Ledger) Usage(ctx context.Context, q Query) (rows []UsageRow, next string, err error) {
-	panic("unfinished")
+// Run makes records durable and moves them into the store until ctx is done; then, in at most ten seconds, what is left.
+// Append and queries work without it, but async records are fsynced, and old ones deleted, only while it runs.
+func (l *Ledger) Run(ctx context.Context) error {
+	var running sync.WaitGroup
+	for _, loop := range []func(context.Context){l.syncLoop, l.moveLoop, l.retentionLoop} {
+		running.Go(func() { loop(ctx) })
+	}
+	running.Wait()
+	return l.settle()
 }
 
-// Records lists records, oldest first, after the record whose ID is cursor ("" = from the start). org "" = of all.
-// next is "" at the end; the ID of any record is a valid cursor. limit 0 = 100.
-func (l *Ledger) Records(ctx context.Context, org, cursor string, limit int) (records []Record, next string, err error) {
-	panic("unfinished")
+// Append writes one record to the log, with a single write(2) done when it returns; with Sync, it is fsynced too. It fills
+// r's ID, kind and cost where they are empty, and cuts its times to microseconds. After an error the caller must take the
+// record as not kept; it may append the same record again, whose ID keeps it from being counted twice.
+func (l *Ledger) Append(r *Record) error {
+	r.complete()
+	b, err := l.wal.append(r)
+	if err != nil {
+		return fmt.Errorf("appending usage record %s: %w", r.ID, err)
+	}
+	l.meters.count(r)
+	signal(l.written)
+	if l.durability != Sync {
+		signal(l.unsynced)
+		return nil
+	}
+	if err := l.wal.sync(b); err != nil {
+		return fmt.Errorf("syncing usage record %s: %w", r.ID, err)
+	}
+	return nil
 }
 
-// Receipt gives the newest record of a token's request, or ErrNotFound.
-func (l *Ledger) Receipt(ctx context.Context, tokenID, requestID string) (*Record, error) {
-	panic("unfinished")
+// Close moves what is left into the store and closes the log; call it after Run has returned. Append fails afterwards.
+// What cannot be moved stays in the log for the next Open.
+func (l *Ledger) Close() error {
+	if l.wal.isClosed() {
+		return nil
+	}
+	err := l.settle()
+	l.wal.close()
+	l.moving.Lock()
+	defer l.moving.Unlock()
+	if to, _ := l.wal.extent(); err == nil && l.moved == to {
+		err = os.Remove(l.wal.path(to.segment))
+	}
+	return errors.Join(err, l.lock.Close())
 }
 
-// Metrics gives the ledger's metrics.
-func (l *Ledger) Metrics() *metrics.Set { panic("unfinished") }
+func newLedger(c Config) (*Ledger, error) {
+	if c.Dir == "" || c.Store == nil {
+		return nil, errors.New("ledger: a directory and a store are required")
+	}
+	if c.Durability == "" {
+		c.Durability = Async
+	}
+	if c.Durability != Async && c.Durability != Sync {
+		return nil, &InvalidError{"durability", fmt.Sprintf("there is no durability %q; use async or sync", c.Durability)}
+	}
+	if c.Retention < 0 {
+		return nil, &InvalidError{"retention", fmt.Sprintf("%s is less than nothing", c.Retention)}
+	}
+	if c.Retention == 0 {
+		c.Retention = DefaultRetention
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	l := &Ledger{
+		store: c.Store, log: c.Log, durability: c.Durability, retention: c.Retention,
+		wal: &wal{dir: c.Dir}, written: make(chan struct{}, 1), unsynced: make(chan struct{}, 1),
+	}
+	l.meters = newMeters(l)
+	return l, nil
+}
 
-// Month gives the first moment of a UTC month "YYYY-MM" and of the next.
-func Month(s string) (from, to time.Time, err error) { panic("unfinished") }
+func (l *Ledger) open(ctx context.Context) (err error) {
+	if err := os.MkdirAll(l.wal.dir, 0o700); err != nil {
+		return err
+	}
+	if l.lock, err = lockFile(filepath.Join(l.wal.dir, "lock")); err != nil {
+		return err
+	}
+	if err := l.replay(ctx); err != nil {
+		l.lock.Close()
+		return err
+	}
+	return nil
+}
 
-// WriteCSV writes rows as CSV with a header.
-func WriteCSV(w io.Writer, rows []UsageRow) error { panic("unfinished") }
+// replay moves all segments of former lives, then begins a new one above them.
+func (l *Ledger) replay(ctx context.Context) error {
+	numbers, err := l.wal.numbers()
+	if err != nil {
+		return err
+	}
+	l.wal.first = math.MaxUint64 // all that is there is of former lives
+	l.moving.Lock()
+	defer l.moving.Unlock()
+	if err := l.moveTo(ctx, end); err != nil {
+		return err
+	}
+	next := uint64(1)
+	if len(numbers) > 0 {
+		next = numbers[len(numbers)-1] + 1
+	}
+	if err := l.wal.start(next); err != nil {
+		return err
+	}
+	l.moved = place{next, headerLen}
+	return nil
+}
 
-// WriteFOCUS writes rows as FinOps FOCUS 1.0 CSV. from and to are what the rows were queried with.
-func WriteFOCUS(w io.Writer, rows []UsageRow, from, to time.Time) error { panic("unfinished") }
+// settle makes durable and moves what has been appended so far.
+func (l *Ledger) settle() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeWait)
+	defer cancel()
+	err := l.wal.sync(l.wal.pending())
+	if err := l.flush(ctx); err != nil {
+		return fmt.Errorf("%w; the records are in %s, and the next start moves them", err, l.wal.dir)
+	}
+	return err
+}
+
+func (l *Ledger) syncLoop(ctx context.Context) {
+	for wait(ctx, l.unsynced, syncWait) {
+		if err := l.wal.sync(l.wal.pending()); err != nil {
+			l.log.Error("fsyncing the ledger failed; a power cut now could lose usage records", "error", err)
+		}
+	}
+}
+
+func (l *Ledger) moveLoop(ctx context.Context) {
+	failing := false
+	for wait(ctx, l.written, moveWait) {
+		err := l.flush(ctx)
+		if err == nil {
+			if failing {
+				l.log.Info("moving usage records into the store again")
+			}
+			failing = false
+			continue
+		}
+		if !failing && ctx.Err() == nil {
+			l.log.Error("cannot move usage records into the store; they stay in the log", "error", err)
+		}
+		failing = true
+		signal(l.written)
+		pause(ctx, retryWait)
+	}
+}
+
+// wait waits for a signal, then for d, so that more can join. It gives false when ctx is done first.
+func wait(ctx context.Context, c <-chan struct{}, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-c:
+		return pause(ctx, d)
+	}
+}
+
+// pause waits for d. It gives false when ctx is done first.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// signal leaves a note in c unless there is one.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

@@ -26,12 +26,6 @@ CREATE TABLE usage_records (
 );
 
 CREATE INDEX usage_records_org ON usage_records (org, dispatched_at);
+CREATE INDEX usage_records_org_seq ON usage_records (org, seq);
 CREATE INDEX usage_records_dispatched ON usage_records (dispatched_at);
 CREATE INDEX usage_records_receipt ON usage_records (token_id, request_id);
-
--- How far each write-ahead log has been moved into usage_records; written in the transaction that moves.
-CREATE TABLE ledger_positions (
-    log     TEXT PRIMARY KEY, -- ID of the log's directory
-    segment BIGINT NOT NULL,
-    byte    BIGINT NOT NULL
-);

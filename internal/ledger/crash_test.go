@@ -1,0 +1,179 @@
+package ledger_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pilotlight-io/pilotlight/internal/ledger"
+	"github.com/pilotlight-io/pilotlight/internal/store"
+)
+
+// The test binary started with these variables is a child that keeps a ledger; see TestMain.
+const (
+	childDir  = "PILOTLIGHT_TEST_LEDGER_DIR"
+	childMode = "PILOTLIGHT_TEST_LEDGER_MODE"
+)
+
+// child runs a ledger in dir. Mode full tries a full disk; any other appends until it is killed, in that durability, and
+// prints the ID of each record once its Append has returned, in one write.
+func child(dir, mode string) {
+	s, err := store.Open(context.Background(), filepath.Join(dir, "p.db"))
+	check(err)
+	durability := ledger.Async
+	if mode == string(ledger.Sync) {
+		durability = ledger.Sync
+	}
+	l, err := ledger.Open(context.Background(), ledger.Config{Dir: filepath.Join(dir, "ledger"), Store: s, Durability: durability})
+	check(err)
+	if mode == "full" {
+		fillDisk(l)
+		return
+	}
+	var running sync.WaitGroup
+	running.Go(func() { check(l.Run(context.Background())) })
+	for range 4 {
+		running.Go(func() {
+			for {
+				r := record(rand.Int())
+				check(l.Append(r))
+				fmt.Println(r.ID)
+			}
+		})
+	}
+	running.Wait()
+}
+
+func check(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func childCommand(t *testing.T, dir, mode string) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), childDir+"="+dir, childMode+"="+mode)
+	cmd.Stderr = os.Stderr
+	return cmd
+}
+
+// A kill -9 at any moment loses no record whose Append had returned, and doubles none: in appending, syncing, moving,
+// rotating and replaying, since each life replays the one before.
+func TestKilledAtAnyMoment_EveryAcknowledgedRecordIsThereOnce(t *testing.T) {
+	lives := 12
+	if testing.Short() {
+		lives = 4
+	}
+	dir := t.TempDir()
+	acknowledged := map[string]bool{}
+	for life := range lives {
+		mode := []string{"async", "sync"}[life%2]
+		cmd := childCommand(t, dir, mode)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		kill := time.AfterFunc(time.Duration(20+rand.IntN(350))*time.Millisecond, func() { cmd.Process.Kill() })
+		for _, id := range wholeLines(t, out) {
+			acknowledged[id] = true
+		}
+		kill.Stop()
+		cmd.Wait() // says "signal: killed"
+	}
+	if len(acknowledged) == 0 {
+		t.Fatal("the children appended nothing")
+	}
+	l := openLedger(t, ledger.Config{Dir: filepath.Join(dir, "ledger"), Store: openStore(t, filepath.Join(dir, "p.db"))})
+	found := map[string]int{}
+	for _, r := range all(t, l) {
+		found[r.ID]++
+		if found[r.ID] > 1 {
+			t.Errorf("record %s is there %d times", r.ID, found[r.ID])
+		}
+	}
+	for id := range acknowledged {
+		if found[id] == 0 {
+			t.Errorf("record %s was acknowledged and is lost", id)
+		}
+	}
+	if extra := len(found) - len(acknowledged); extra < 0 || extra > 4*lives {
+		t.Errorf("%d records are there and %d were acknowledged: more than one a goroutine and life", len(found), len(acknowledged))
+	}
+	t.Logf("%d records over %d lives", len(found), lives)
+}
+
+// wholeLines reads lines to the end and drops a last one without its end.
+func wholeLines(t *testing.T, r io.Reader) (lines []string) {
+	t.Helper()
+	in := bufio.NewReader(r)
+	for {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			return lines
+		}
+		lines = append(lines, strings.TrimSuffix(line, "\n"))
+	}
+}
+
+// fillDisk limits the size of files, which fails writes half-way as a full disk does, and prints what could be appended.
+func fillDisk(l *ledger.Ledger) {
+	signal.Ignore(syscall.SIGXFSZ)
+	var before syscall.Rlimit
+	check(syscall.Getrlimit(syscall.RLIMIT_FSIZE, &before))
+	limit := func(bytes uint64) {
+		check(syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: bytes, Max: before.Max}))
+	}
+	limit(1000)
+	for n := range 20 {
+		r := record(n)
+		r.RequestID += strings.Repeat("x", n) // so that the cut falls elsewhere each time
+		if err := l.Append(r); err == nil {
+			fmt.Println(r.ID)
+		} else if n == 10 {
+			limit(before.Cur) // there is room again
+		}
+	}
+	check(l.Close())
+}
+
+func TestAppend_FailsOnAFullDiskAndGoesOnWhenThereIsRoom(t *testing.T) {
+	dir := t.TempDir()
+	out, err := childCommand(t, dir, "full").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := strings.Fields(string(out))
+	if len(kept) < 10 || len(kept) > 17 {
+		t.Errorf("%d of 20 records were kept, want those before the limit and after it", len(kept))
+	}
+	l := openLedger(t, ledger.Config{Dir: filepath.Join(dir, "ledger"), Store: openStore(t, filepath.Join(dir, "p.db"))})
+	var found []string
+	for _, r := range all(t, l) {
+		found = append(found, r.ID)
+	}
+	if diff := cmp.Diff(kept, found); diff != "" {
+		t.Errorf("(-acknowledged +found):\n%s", diff)
+	}
+}

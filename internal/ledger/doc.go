@@ -1,0 +1,15 @@
+// Package ledger keeps usage records: what each dispatched request used, and what it costs.
+//
+// It promises that a record whose Append has returned nil survives the process being killed at any moment and is then in
+// the store exactly once; that its cost is exact, rounded once; that it shows in every answer of this process at once and
+// of others within half a second. It holds the one definition of a billed second (Billed) and of its price (Cost). It
+// never estimates, never changes a record, and never drops one silently: what cannot be read from a damaged log is set
+// aside as a .corrupt file and reported.
+//
+//	Append ──write(2)──► segment file ──mover──► usage_records   (Usage, Records, Receipt move first, then ask)
+//	                         │ fsync: within 50 ms (async), or before Append returns (sync)
+//
+// A log is a directory of numbered segments. A segment goes when all of it is in the store. How far a segment has been moved
+// is not kept over a restart: the whole of what is left is moved again, and the store drops what it has by the records' IDs.
+// So there is no second truth that could disagree with the records, even where a directory was copied or put back.
+package ledger

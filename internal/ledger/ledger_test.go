@@ -1,0 +1,455 @@
+package ledger_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/ledger"
+	"github.com/pilotlight-io/pilotlight/internal/store"
+)
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(childDir); dir != "" {
+		child(dir, os.Getenv(childMode))
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+func openStore(t testing.TB, path string) *store.Store {
+	t.Helper()
+	s, err := store.Open(context.Background(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func openLedger(t testing.TB, c ledger.Config) *ledger.Ledger {
+	t.Helper()
+	l, err := ledger.Open(context.Background(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+// newLedger gives a ledger and its config, over a new store and directory.
+func newLedger(t testing.TB) (*ledger.Ledger, ledger.Config) {
+	t.Helper()
+	dir := t.TempDir()
+	c := ledger.Config{Dir: filepath.Join(dir, "ledger"), Store: openStore(t, filepath.Join(dir, "p.db"))}
+	return openLedger(t, c), c
+}
+
+var noon = time.Date(2026, 3, 31, 12, 0, 0, 123456000, time.UTC)
+
+// record is a usage record with every field set; n makes it one of its own.
+func record(n int) *ledger.Record {
+	return &ledger.Record{
+		RequestID: fmt.Sprintf("req-%d", n), Org: "acme", TokenID: "tok_1", Model: "m/one", Instance: "i-1", GPUs: 4,
+		Start: fleet.Parked, ReceivedAt: noon, DispatchedAt: noon.Add(3 * time.Second),
+		Queue: time.Second, Activate: 2 * time.Second, TTFT: 250 * time.Millisecond, Upstream: 2100 * time.Millisecond,
+		Billed: 2 * time.Second, PromptTokens: 500, CompletionTokens: 100, Price: 8_250_000_000, Status: ledger.Complete,
+	}
+}
+
+func appendAll(t testing.TB, l *ledger.Ledger, records ...*ledger.Record) {
+	t.Helper()
+	for _, r := range records {
+		if err := l.Append(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// all gives every record of a ledger, page by page.
+func all(t testing.TB, l *ledger.Ledger) []ledger.Record {
+	t.Helper()
+	var records []ledger.Record
+	for cursor := ""; ; {
+		page, next, err := l.Records(context.Background(), "", cursor, 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		records = append(records, page...)
+		if cursor = next; next == "" {
+			return records
+		}
+	}
+}
+
+func requests(records []ledger.Record) (ids []string) {
+	for _, r := range records {
+		ids = append(ids, r.RequestID)
+	}
+	return ids
+}
+
+func TestAppend_KeepsEveryField(t *testing.T) {
+	l, c := newLedger(t)
+	r := record(1)
+	appendAll(t, l, r)
+	if r.ID == "" || r.Kind != ledger.KindUsage || r.Cost != 18_333_333 {
+		t.Errorf("after Append: got %+v, want an ID, kind usage and the cost", r)
+	}
+	want := []ledger.Record{*r}
+	if diff := cmp.Diff(want, all(t, l)); diff != "" {
+		t.Errorf("appended and read (-want +got):\n%s", diff)
+	}
+	l.Close()
+	l = openLedger(t, c)
+	if diff := cmp.Diff(want, all(t, l)); diff != "" {
+		t.Errorf("after a restart (-want +got):\n%s", diff)
+	}
+	receipt, err := l.Receipt(t.Context(), "tok_1", "req-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(&want[0], receipt); diff != "" {
+		t.Errorf("receipt (-want +got):\n%s", diff)
+	}
+}
+
+func TestRecord_JSON(t *testing.T) {
+	r := record(1)
+	r.ID, r.Kind, r.Cost = "id", ledger.KindUsage, 18_333_333
+	r.ReceivedAt = r.ReceivedAt.In(time.FixedZone("", 3600))
+	got, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"id":"id","request_id":"req-1","kind":"usage","org":"acme","token_id":"tok_1","model":"m/one","instance":"i-1",` +
+		`"gpus":4,"start":"parked","received_at":"2026-03-31T12:00:00.123456Z","dispatched_at":"2026-03-31T12:00:03.123456Z",` +
+		`"queue_us":1000000,"activate_us":2000000,"ttft_us":250000,"upstream_us":2100000,"billed_us":2000000,` +
+		`"prompt_tokens":500,"completion_tokens":100,"price_nano_usd_per_gpu_hour":8250000000,"cost_nano_usd":18333333,"status":"complete"}`
+	if string(got) != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	var back ledger.Record
+	if err := json.Unmarshal(got, &back); err != nil || !back.ReceivedAt.Equal(r.ReceivedAt) {
+		t.Fatalf("read back: got %+v, %v", back, err)
+	}
+	back.ReceivedAt = r.ReceivedAt
+	if diff := cmp.Diff(r, &back); diff != "" {
+		t.Errorf("read back (-want +got):\n%s", diff)
+	}
+}
+
+func TestNewID_SortsByTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		last := ""
+		for range 1000 {
+			id := ledger.NewID()
+			if id <= last || len(id) != 26 {
+				t.Fatalf("got %s after %s", id, last)
+			}
+			last = id
+			time.Sleep(time.Microsecond * time.Duration(1+rand.IntN(1e6)))
+		}
+	})
+}
+
+func TestAppend_TheSameRecordAgainCountsOnce(t *testing.T) {
+	l, _ := newLedger(t)
+	r := record(1)
+	appendAll(t, l, r, r)
+	if got := all(t, l); len(got) != 1 {
+		t.Errorf("got %d records, want 1", len(got))
+	}
+	appendAll(t, l, r)
+	if got := all(t, l); len(got) != 1 {
+		t.Errorf("after a move: got %d records, want 1", len(got))
+	}
+}
+
+func TestAppend_PricesUsageButTakesACorrectionAsItIs(t *testing.T) {
+	l, _ := newLedger(t)
+	usage, correction := record(1), record(2)
+	usage.Cost = 1
+	usage.Billed = -time.Second
+	correction.Kind, correction.Cost = ledger.KindCorrection, -500
+	appendAll(t, l, usage, correction)
+	rows, _, err := l.Usage(t.Context(), ledger.Query{})
+	if err != nil || len(rows) != 1 || rows[0].Cost != -500 || rows[0].Requests != 1 || rows[0].BilledUS != 2_000_000 {
+		t.Errorf("got %+v, %v, want one request, and the correction's cost", rows, err)
+	}
+}
+
+func TestRun_ShowsRecordsToOthersWithinHalfASecond(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		c := ledger.Config{Dir: dir, Store: openStore(t, filepath.Join(dir, "p.db"))}
+		l := openLedger(t, c)
+		stop := run(t, l)
+		other := openStore(t, filepath.Join(dir, "p.db"))
+		for n := range 20 {
+			time.Sleep(time.Duration(n) * 37 * time.Millisecond)
+			appendAll(t, l, record(n))
+			time.Sleep(500 * time.Millisecond)
+			var count int
+			if err := other.DB().QueryRow("SELECT count(*) FROM usage_records").Scan(&count); err != nil || count != n+1 {
+				t.Fatalf("half a second after Append %d: got %d records, %v", n, count, err)
+			}
+		}
+		stop()
+	})
+}
+
+// run runs a ledger until the returned function is called.
+func run(t *testing.T, l *ledger.Ledger) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := l.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	return func() { cancel(); running.Wait() }
+}
+
+func TestRun_MovesTheRestBeforeItReturns(t *testing.T) {
+	l, c := newLedger(t)
+	stop := run(t, l)
+	appendAll(t, l, record(1))
+	stop()
+	var count int
+	if err := c.Store.DB().QueryRow("SELECT count(*) FROM usage_records").Scan(&count); err != nil || count != 1 {
+		t.Errorf("got %d records, %v, want 1", count, err)
+	}
+}
+
+func TestClose_LeavesNoSegmentAndNothingIsAppendedAfter(t *testing.T) {
+	l, c := newLedger(t)
+	appendAll(t, l, record(1))
+	for range 2 {
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.Append(record(2)); !errors.Is(err, ledger.ErrClosed) {
+		t.Errorf("got %v, want %v", err, ledger.ErrClosed)
+	}
+	if left := segments(t, c.Dir); len(left) != 0 {
+		t.Errorf("left in the directory: %v", left)
+	}
+}
+
+func TestOpen_OneProcessAtATime(t *testing.T) {
+	l, c := newLedger(t)
+	if _, err := ledger.Open(t.Context(), c); !errors.Is(err, ledger.ErrLocked) {
+		t.Errorf("while open: got %v, want %v", err, ledger.ErrLocked)
+	}
+	l.Close()
+	openLedger(t, c)
+}
+
+func TestOpen_RefusesBadConfigs(t *testing.T) {
+	good := ledger.Config{Dir: t.TempDir(), Store: openStore(t, filepath.Join(t.TempDir(), "p.db"))}
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(*ledger.Config){
+		"no directory":       func(c *ledger.Config) { c.Dir = "" },
+		"no store":           func(c *ledger.Config) { c.Store = nil },
+		"durability":         func(c *ledger.Config) { c.Durability = "never" },
+		"negative retention": func(c *ledger.Config) { c.Retention = -1 },
+		"a file":             func(c *ledger.Config) { c.Dir = file },
+	} {
+		c := good
+		change(&c)
+		if l, err := ledger.Open(t.Context(), c); err == nil {
+			l.Close()
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+func TestAppend_Concurrently(t *testing.T) {
+	for _, durability := range []ledger.Durability{ledger.Async, ledger.Sync} {
+		t.Run(string(durability), func(t *testing.T) {
+			dir := t.TempDir()
+			c := ledger.Config{Dir: dir, Store: openStore(t, filepath.Join(dir, "p.db")), Durability: durability}
+			l := openLedger(t, c)
+			stop := run(t, l)
+			const goroutines, each = 16, 100
+			var wg sync.WaitGroup
+			for g := range goroutines {
+				wg.Go(func() {
+					for n := range each {
+						if err := l.Append(record(g*each + n)); err != nil {
+							t.Error(err)
+						}
+						if n%40 == 0 { // queries move too
+							if _, _, err := l.Usage(context.Background(), ledger.Query{}); err != nil {
+								t.Error(err)
+							}
+						}
+					}
+				})
+			}
+			wg.Wait()
+			rows, _, err := l.Usage(t.Context(), ledger.Query{})
+			if err != nil || len(rows) != 1 || rows[0].Requests != goroutines*each || rows[0].Cost != goroutines*each*18_333_333 {
+				t.Errorf("got %+v, %v, want %d requests and their cost", rows, err, goroutines*each)
+			}
+			stop()
+		})
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	l, _ := newLedger(t)
+	other := record(3)
+	other.Model, other.Billed = `odd"model`, 500*time.Millisecond
+	appendAll(t, l, record(1), record(2), other)
+	want := func(lines ...string) {
+		t.Helper()
+		var out bytes.Buffer
+		l.Metrics().WritePrometheus(&out)
+		for _, line := range lines {
+			if !strings.Contains(out.String(), line+"\n") {
+				t.Errorf("no line %s in:\n%s", line, out.String())
+			}
+		}
+	}
+	want("pilotlight_ledger_wal_records 3",
+		`pilotlight_billed_gpu_seconds_total{model="m/one"} 16`, `pilotlight_billed_gpu_seconds_total{model="odd\"model"} 2`)
+	all(t, l)
+	want("pilotlight_ledger_wal_records 0")
+}
+
+func TestRetention_DeletesOldRecordsWhileRunning(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		c := ledger.Config{Dir: dir, Store: openStore(t, filepath.Join(dir, "p.db")), Retention: 24 * time.Hour}
+		l := openLedger(t, c)
+		var records []*ledger.Record
+		for n := range 2500 { // more than two batches
+			r := record(n)
+			r.DispatchedAt = time.Now()
+			records = append(records, r)
+		}
+		appendAll(t, l, records...)
+		time.Sleep(12 * time.Hour)
+		young := record(9999)
+		young.DispatchedAt = time.Now()
+		appendAll(t, l, young)
+		stop := run(t, l)
+		time.Sleep(11*time.Hour + 59*time.Minute)
+		if got := len(all(t, l)); got != 2501 {
+			t.Errorf("before their time: got %d records, want 2501", got)
+		}
+		time.Sleep(2 * time.Hour)
+		if got := requests(all(t, l)); !cmp.Equal(got, []string{"req-9999"}) {
+			t.Errorf("after a day: got %d records, want the young one", len(got))
+		}
+		stop()
+	})
+}
+
+// logged collects what a ledger logs.
+type logged struct {
+	mu  sync.Mutex
+	out bytes.Buffer
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.out.Write(p)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.out.String()
+}
+
+func (l *logged) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
+
+func TestRun_KeepsRecordsInTheLogWhileTheStoreFails(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		broken, err := store.Open(t.Context(), filepath.Join(dir, "p.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var log logged
+		l, err := ledger.Open(t.Context(), ledger.Config{Dir: dir, Store: broken, Log: log.logger()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() {
+			if err := l.Run(ctx); err == nil {
+				t.Error("Run moved the rest into a closed store")
+			}
+		})
+		broken.Close()
+		appendAll(t, l, record(1), record(2))
+		time.Sleep(time.Minute)
+		if n := strings.Count(log.String(), "cannot move usage records"); n != 1 {
+			t.Errorf("got %d lines about it in a minute, want 1:\n%s", n, log.String())
+		}
+		cancel()
+		running.Wait()
+		if err := l.Close(); err == nil {
+			t.Error("Close says that all is well")
+		}
+		l = openLedger(t, ledger.Config{Dir: dir, Store: openStore(t, filepath.Join(dir, "p.db"))})
+		if got := requests(all(t, l)); !cmp.Equal(got, []string{"req-1", "req-2"}) {
+			t.Errorf("with a store again: got %v", got)
+		}
+	})
+}
+
+func benchmarkAppend(b *testing.B, durability ledger.Durability) {
+	dir := b.TempDir()
+	l := openLedger(b, ledger.Config{Dir: dir, Store: openStore(b, filepath.Join(dir, "p.db")), Durability: durability})
+	b.ReportAllocs()
+	b.SetParallelism(16)
+	b.RunParallel(func(pb *testing.PB) {
+		r := record(1)
+		for pb.Next() {
+			r.ID = ""
+			if err := l.Append(r); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+}
+
+func BenchmarkAppend_Async(b *testing.B) { benchmarkAppend(b, ledger.Async) }
+func BenchmarkAppend_Sync(b *testing.B)  { benchmarkAppend(b, ledger.Sync) }
+
+func BenchmarkMove(b *testing.B) {
+	l, _ := newLedger(b)
+	for n := range b.N {
+		appendAll(b, l, record(n))
+	}
+	b.ResetTimer()
+	if _, err := l.Receipt(context.Background(), "tok_1", "req-0"); err != nil {
+		b.Fatal(err)
+	}
+}

@@ -1,0 +1,155 @@
+package ledger
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+// Kind says what a record is.
+type Kind string
+
+// The kinds of records.
+const (
+	KindUsage      Kind = "usage"
+	KindCorrection Kind = "correction"
+)
+
+// Record is one usage record: one dispatched request. Its JSON is an object of /api/usage/records: durations as whole
+// microseconds (queue_us), times as RFC 3339 in UTC with microseconds.
+type Record struct {
+	ID               string // of our own making; Append fills it where it is empty
+	RequestID        string // the caller's word; may repeat
+	Kind             Kind   // empty = usage
+	Org              string
+	TokenID          string
+	Model            string
+	Instance         string
+	GPUs             int
+	Start            fleet.Tier // hot, parked or cold
+	ReceivedAt       time.Time
+	DispatchedAt     time.Time // decides the day and the month
+	Queue            time.Duration
+	Activate         time.Duration
+	TTFT             time.Duration
+	Upstream         time.Duration
+	Billed           time.Duration // of a usage record; the function Billed gives it
+	PromptTokens     int64
+	CompletionTokens int64
+	Price            fleet.NanoUSD // per GPU-hour
+	Cost             fleet.NanoUSD // of a usage record, Append sets it: Cost(Billed, GPUs, Price)
+	Status           Outcome
+}
+
+// complete brings a record into the form in which it is kept.
+func (r *Record) complete() {
+	if r.ID == "" {
+		r.ID = NewID()
+	}
+	if r.Kind == "" {
+		r.Kind = KindUsage
+	}
+	for _, at := range []*time.Time{&r.ReceivedAt, &r.DispatchedAt} {
+		*at = at.UTC().Truncate(time.Microsecond)
+	}
+	for _, d := range []*time.Duration{&r.Queue, &r.Activate, &r.TTFT, &r.Upstream, &r.Billed} {
+		*d = d.Truncate(time.Microsecond)
+	}
+	if r.Kind == KindUsage {
+		r.Billed = max(r.Billed, 0)
+		r.Cost = Cost(r.Billed, r.GPUs, r.Price)
+	}
+}
+
+// idDigits are in ASCII order, so that IDs sort as their times do.
+const idDigits = "0123456789abcdefghijklmnopqrstuv"
+
+// NewID makes an ID for a record: 11 characters of the time in microseconds, then 75 random bits. IDs made later sort later.
+func NewID() string {
+	const timeDigits, randomDigits = 11, 15
+	var id [timeDigits + randomDigits]byte
+	rand.Read(id[timeDigits:]) // never fails: it would end the program
+	for i := timeDigits; i < len(id); i++ {
+		id[i] = idDigits[id[i]%32]
+	}
+	us := time.Now().UnixMicro()
+	for i := timeDigits - 1; i >= 0; i-- {
+		id[i] = idDigits[us%32]
+		us /= 32
+	}
+	return string(id[:])
+}
+
+// instantLayout is RFC 3339 in UTC, always with microseconds, so that texts sort as times do.
+const instantLayout = "2006-01-02T15:04:05.000000Z"
+
+// recordJSON is Record as the API names it.
+type recordJSON struct {
+	ID               string        `json:"id"`
+	RequestID        string        `json:"request_id"`
+	Kind             Kind          `json:"kind"`
+	Org              string        `json:"org"`
+	TokenID          string        `json:"token_id"`
+	Model            string        `json:"model"`
+	Instance         string        `json:"instance"`
+	GPUs             int           `json:"gpus"`
+	Start            fleet.Tier    `json:"start"`
+	ReceivedAt       instant       `json:"received_at"`
+	DispatchedAt     instant       `json:"dispatched_at"`
+	Queue            micros        `json:"queue_us"`
+	Activate         micros        `json:"activate_us"`
+	TTFT             micros        `json:"ttft_us"`
+	Upstream         micros        `json:"upstream_us"`
+	Billed           micros        `json:"billed_us"`
+	PromptTokens     int64         `json:"prompt_tokens"`
+	CompletionTokens int64         `json:"completion_tokens"`
+	Price            fleet.NanoUSD `json:"price_nano_usd_per_gpu_hour"`
+	Cost             fleet.NanoUSD `json:"cost_nano_usd"`
+	Status           Outcome       `json:"status"`
+}
+
+// MarshalJSON gives the object of the API.
+func (r Record) MarshalJSON() ([]byte, error) {
+	return json.Marshal(recordJSON{
+		r.ID, r.RequestID, r.Kind, r.Org, r.TokenID, r.Model, r.Instance, r.GPUs, r.Start,
+		instant(r.ReceivedAt), instant(r.DispatchedAt),
+		micros(r.Queue), micros(r.Activate), micros(r.TTFT), micros(r.Upstream), micros(r.Billed),
+		r.PromptTokens, r.CompletionTokens, r.Price, r.Cost, r.Status,
+	})
+}
+
+// UnmarshalJSON reads the object of the API.
+func (r *Record) UnmarshalJSON(text []byte) error {
+	var j recordJSON
+	if err := json.Unmarshal(text, &j); err != nil {
+		return err
+	}
+	*r = Record{
+		j.ID, j.RequestID, j.Kind, j.Org, j.TokenID, j.Model, j.Instance, j.GPUs, j.Start,
+		time.Time(j.ReceivedAt), time.Time(j.DispatchedAt),
+		time.Duration(j.Queue), time.Duration(j.Activate), time.Duration(j.TTFT), time.Duration(j.Upstream), time.Duration(j.Billed),
+		j.PromptTokens, j.CompletionTokens, j.Price, j.Cost, j.Status,
+	}
+	return nil
+}
+
+type instant time.Time
+
+func (i instant) MarshalJSON() ([]byte, error) {
+	return time.Time(i).UTC().AppendFormat(nil, `"`+instantLayout+`"`), nil
+}
+
+func (i *instant) UnmarshalJSON(text []byte) error { return (*time.Time)(i).UnmarshalJSON(text) }
+
+type micros time.Duration
+
+func (m micros) MarshalJSON() ([]byte, error) { return json.Marshal(time.Duration(m).Microseconds()) }
+
+func (m *micros) UnmarshalJSON(text []byte) error {
+	var us int64
+	err := json.Unmarshal(text, &us)
+	*m = micros(time.Duration(us) * time.Microsecond)
+	return err
+}

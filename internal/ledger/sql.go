@@ -1,0 +1,42 @@
+package ledger
+
+import (
+	"strings"
+	"time"
+)
+
+const recordColumns = `id, request_id, kind, org, token_id, model, instance, gpus, start, received_at, dispatched_at,
+	queue_us, activate_us, ttft_us, upstream_us, billed_us, prompt_tokens, completion_tokens, price_nano_usd, cost_nano_usd, status`
+
+const selectRecord = "SELECT " + recordColumns + " FROM usage_records"
+
+var insertRecord = "INSERT INTO usage_records (" + recordColumns + ") VALUES (?" +
+	strings.Repeat(", ?", strings.Count(recordColumns, ",")) + ") ON CONFLICT (id) DO NOTHING"
+
+// columns gives a record's values in the order of recordColumns.
+func (r *Record) columns() []any {
+	return []any{
+		r.ID, r.RequestID, string(r.Kind), r.Org, r.TokenID, r.Model, r.Instance, r.GPUs, string(r.Start),
+		r.ReceivedAt.UnixMicro(), r.DispatchedAt.UnixMicro(),
+		r.Queue.Microseconds(), r.Activate.Microseconds(), r.TTFT.Microseconds(), r.Upstream.Microseconds(), r.Billed.Microseconds(),
+		r.PromptTokens, r.CompletionTokens, int64(r.Price), int64(r.Cost), string(r.Status),
+	}
+}
+
+// scanRecord reads a row of selectRecord.
+func scanRecord(row interface{ Scan(...any) error }) (Record, error) {
+	var r Record
+	var received, dispatched int64
+	var us [5]int64
+	err := row.Scan(&r.ID, &r.RequestID, &r.Kind, &r.Org, &r.TokenID, &r.Model, &r.Instance, &r.GPUs, &r.Start,
+		&received, &dispatched, &us[0], &us[1], &us[2], &us[3], &us[4],
+		&r.PromptTokens, &r.CompletionTokens, &r.Price, &r.Cost, &r.Status)
+	if err != nil {
+		return r, err
+	}
+	r.ReceivedAt, r.DispatchedAt = time.UnixMicro(received).UTC(), time.UnixMicro(dispatched).UTC()
+	for i, d := range r.durations() {
+		*d = time.Duration(us[i]) * time.Microsecond
+	}
+	return r, nil
+}
