@@ -1,0 +1,117 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+// ErrProbe is returned when an engine is up and keeps refusing to generate: waiting longer would not help.
+var ErrProbe = errors.New("engine refuses the probe")
+
+const (
+	// knockEvery is the pause between two looks at an engine that does not answer yet. A refused connection on this machine
+	// costs some 30 microseconds of CPU, so that waiting takes under 1 % of a core, and adds 2 ms to a start on average.
+	knockEvery = 4 * time.Millisecond
+	// healthWithin bounds one health request: an engine that took the connection while starting may never answer it.
+	healthWithin = 5 * time.Second
+	// refusedFor bounds how long an engine may answer the token request with errors. TensorRT-LLM says 400 for nearly every
+	// failure, passing ones too, so that the first refusal says little.
+	refusedFor = 15 * time.Second
+	// askPause is the longest pause between two refused token requests.
+	askPause = 100 * time.Millisecond
+)
+
+// Probe returns nil the moment the engine at addr (host:port) has generated its first token for the model. It blocks until then, until ctx
+// is done (it returns the cause), or until the engine has refused for so long that it will not change (ErrProbe). The
+// phases are told from the calling goroutine: loading at once, probing when the engine says that it is healthy.
+//
+// While nothing listens it tries to connect every 4 ms; it starts no goroutine.
+func Probe(ctx context.Context, m *fleet.Model, addr string, phase func(fleet.Phase)) error {
+	k, ok := kinds[m.Engine.Kind]
+	if !ok {
+		return fmt.Errorf("probing %s: %w %q", m.ID, ErrUnknownKind, m.Engine.Kind)
+	}
+	w := &wire{addr: addr}
+	defer w.close()
+	phase(fleet.PhaseLoading)
+	if err := untilHealthy(ctx, w, k); err != nil {
+		return err
+	}
+	phase(fleet.PhaseProbing)
+	return untilToken(ctx, w, questions(m))
+}
+
+// untilHealthy waits for a 200 of the health path.
+func untilHealthy(ctx context.Context, w *wire, k kind) error {
+	for {
+		status, _, err := within(ctx, healthWithin, w, http.MethodGet, k.health, nil)
+		switch {
+		case err == nil && status == http.StatusOK:
+			return nil
+		case err == nil && k.optional && (status == http.StatusNotFound || status == http.StatusMethodNotAllowed):
+			return nil
+		}
+		if err := pause(ctx, knockEvery); err != nil {
+			return err
+		}
+	}
+}
+
+// untilToken asks until an answer holds a generated token. An endpoint that refuses makes the next one be tried: a model
+// without a chat template completes text all the same.
+func untilToken(ctx context.Context, w *wire, asked []question) error {
+	var refusedSince time.Time
+	wait := knockEvery
+	for n := 0; ; n++ {
+		q := asked[n%len(asked)]
+		// No limit but ctx: an engine's first answer can take minutes of compilation.
+		status, body, err := w.do(ctx, http.MethodPost, q.path, q.body)
+		if err == nil && status == http.StatusOK && q.generated(body) {
+			return nil
+		}
+		if err != nil { // The connection broke: whether the engine lives is for the supervisor to see.
+			refusedSince = time.Time{}
+		} else if refusedSince.IsZero() {
+			refusedSince = time.Now()
+		} else if time.Since(refusedSince) > refusedFor {
+			return fmt.Errorf("%w: POST %s answered %d: %s", ErrProbe, q.path, status, excerpt(body))
+		}
+		if err := pause(ctx, wait); err != nil {
+			return err
+		}
+		wait = min(wait*2, askPause)
+	}
+}
+
+// within is one exchange with a limit of its own.
+func within(ctx context.Context, limit time.Duration, w *wire, method, path string, body []byte) (int, []byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return w.do(ctx, method, path, body)
+}
+
+// pause waits, or returns why ctx ended.
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// excerpt keeps the start of an answer, for operators.
+func excerpt(body []byte) string {
+	const most = 300
+	if len(body) > most {
+		body = body[:most]
+	}
+	return string(body)
+}

@@ -1,0 +1,90 @@
+package engine
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+)
+
+// wire is one connection to one engine, dialled when it is needed. net/http's client would keep goroutines for what is one
+// exchange after the other.
+type wire struct {
+	addr   string
+	conn   net.Conn
+	reader *bufio.Reader
+}
+
+const answerMost = 1 << 20 // bytes of an answer that are looked at
+
+var errSelfConnect = errors.New("connected to itself")
+
+// do sends one request and reads the whole answer.
+func (w *wire) do(ctx context.Context, method, path string, body []byte) (int, []byte, error) {
+	if err := w.dial(ctx); err != nil {
+		return 0, nil, err
+	}
+	conn := w.conn
+	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	status, answer, again, err := w.exchange(method, path, body)
+	if !stop() || err != nil || !again {
+		w.close()
+	}
+	if err != nil {
+		return 0, nil, fmt.Errorf("asking %s: %w", path, err)
+	}
+	return status, answer, nil
+}
+
+func (w *wire) dial(ctx context.Context) error {
+	if w.conn != nil {
+		return nil
+	}
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", w.addr)
+	if err != nil {
+		return err
+	}
+	// Dialling a port of this machine on which nobody listens can meet its own outgoing half, once in some thousand tries.
+	if conn.LocalAddr().String() == conn.RemoteAddr().String() {
+		conn.Close()
+		return errSelfConnect
+	}
+	w.conn, w.reader = conn, bufio.NewReader(conn)
+	return nil
+}
+
+func (w *wire) exchange(method, path string, body []byte) (status int, answer []byte, again bool, err error) {
+	req, err := http.NewRequest(method, "http://"+w.addr+path, bytes.NewReader(body))
+	if err != nil {
+		return 0, nil, false, err
+	}
+	if len(body) > 0 {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if err := req.Write(w.conn); err != nil {
+		return 0, nil, false, err
+	}
+	resp, err := http.ReadResponse(w.reader, req)
+	if err != nil {
+		return 0, nil, false, err
+	}
+	defer resp.Body.Close()
+	answer, err = io.ReadAll(io.LimitReader(resp.Body, answerMost+1))
+	if err != nil {
+		return 0, nil, false, err
+	}
+	return resp.StatusCode, answer, !resp.Close && len(answer) <= answerMost, nil
+}
+
+func (w *wire) close() {
+	if w.conn != nil {
+		w.conn.Close()
+		w.conn, w.reader = nil, nil
+	}
+}

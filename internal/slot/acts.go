@@ -1,0 +1,155 @@
+package slot
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"regexp"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+// Do accepts one act: it checks and notes it, and returns before it is carried out; the outcome is pushed to the watchers. An
+// act that was seen before is accepted again and changes nothing. What cannot be carried out is refused with one of this
+// package's errors, and changes nothing. Stop of an unknown instance is accepted, so that a launch that is on its way will
+// be refused.
+func (s *Slot) Do(_ context.Context, act fleet.Act) error {
+	if err := s.do(act); err != nil {
+		return fmt.Errorf("%s %s: %w", act.Kind, act.Instance, err)
+	}
+	return nil
+}
+
+func (s *Slot) do(act fleet.Act) error {
+	if !validID.MatchString(act.Instance) {
+		return fmt.Errorf("%q is not an instance id", act.Instance)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if act.Term < s.term {
+		return fmt.Errorf("%w: %d, now %d", ErrOldTerm, act.Term, s.term)
+	}
+	switch act.Kind {
+	case fleet.ActLaunch:
+		return s.accept(act)
+	case fleet.ActStop:
+		s.end(act)
+		return nil
+	default:
+		return ErrNotAvailable
+	}
+}
+
+// validID keeps an instance's id usable as a file name.
+var validID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
+
+// mark is an act's place in the order of all acts.
+type mark struct{ term, seq uint64 }
+
+func markOf(act fleet.Act) mark { return mark{act.Term, act.Seq} }
+
+func (m mark) compare(o mark) int {
+	return cmp.Or(cmp.Compare(m.term, o.term), cmp.Compare(m.seq, o.seq))
+}
+
+// accept notes a launch.
+func (s *Slot) accept(act fleet.Act) error {
+	if launched, ended := s.graves.find(act.Instance); ended {
+		if launched == markOf(act) {
+			return nil
+		}
+		return ErrEnded
+	}
+	if i := s.find(act.Instance); i != nil {
+		return s.again(i, act)
+	}
+	if s.closed {
+		return ErrShuttingDown
+	}
+	m := s.models[act.Model]
+	if m == nil {
+		return fmt.Errorf("%w: %s", ErrUnknownModel, act.Model)
+	}
+	if err := s.fits(act, m); err != nil {
+		return err
+	}
+	s.term = act.Term
+	i := newInstance(s.cfg.ID, m, act)
+	s.instances = append(s.instances, i)
+	s.due = append(s.due, i)
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+	s.publish()
+	return nil
+}
+
+// again answers a launch of an instance that is there: repeated, or sent by a new leader who knows it.
+func (s *Slot) again(i *instance, act fleet.Act) error {
+	if markOf(act).compare(i.last) <= 0 {
+		return nil
+	}
+	if i.Model != act.Model || i.GPU != act.GPU || i.GPUs != act.GPUs {
+		return ErrExists
+	}
+	s.term, i.last = act.Term, markOf(act)
+	return nil
+}
+
+// fits checks the block: in the slot, whole, aligned as buddies are, and free.
+func (s *Slot) fits(act fleet.Act, m *fleet.Model) error {
+	switch {
+	case act.Slot != "" && act.Slot != s.cfg.ID:
+		return fmt.Errorf("%w: slot %q, here is %q", ErrBadBlock, act.Slot, s.cfg.ID)
+	case act.GPUs != m.GPUs:
+		return fmt.Errorf("%w: %d GPUs, but the model takes %d", ErrBadBlock, act.GPUs, m.GPUs)
+	case act.GPUs == 0:
+		return nil
+	case act.GPU < 0 || act.GPU+act.GPUs > s.cfg.GPUs:
+		return fmt.Errorf("%w: GPUs %d to %d of %d", ErrBadBlock, act.GPU, act.GPU+act.GPUs-1, s.cfg.GPUs)
+	}
+	size := 1
+	for size < act.GPUs {
+		size *= 2
+	}
+	if act.GPU%size != 0 {
+		return fmt.Errorf("%w: %d GPUs cannot begin at GPU %d", ErrBadBlock, act.GPUs, act.GPU)
+	}
+	for _, i := range s.instances {
+		if i.State.Awake() && i.GPUs > 0 && i.GPU < act.GPU+act.GPUs && act.GPU < i.GPU+i.GPUs {
+			return fmt.Errorf("%w: by %s", ErrBusy, i.ID)
+		}
+	}
+	return nil
+}
+
+// end orders the end of an instance.
+func (s *Slot) end(act fleet.Act) {
+	s.term = act.Term
+	i := s.find(act.Instance)
+	if i == nil {
+		if _, ended := s.graves.find(act.Instance); !ended {
+			s.graves.dig(act.Instance, mark{})
+		}
+		return
+	}
+	if i.quitting || markOf(act).compare(i.last) <= 0 {
+		return
+	}
+	i.last, i.quitting = markOf(act), true
+	if i.State != fleet.Failed {
+		i.State = fleet.Stopping
+	}
+	close(i.quit)
+	s.publish()
+}
+
+func (s *Slot) find(id string) *instance {
+	for _, i := range s.instances {
+		if i.ID == id {
+			return i
+		}
+	}
+	return nil
+}

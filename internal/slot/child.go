@@ -1,0 +1,97 @@
+package slot
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/engine"
+)
+
+// child is one engine process, the leader of a process group of its own.
+type child struct {
+	cmd  *exec.Cmd
+	mark string // in its environment, and in that of all that it starts
+
+	mu     sync.Mutex // guards reaped: a number that has been reaped may be another's
+	reaped bool
+}
+
+// ownerVariable holds the owner and the instance. It marks the environment of everything that a supervisor starts, so that its successor finds it again, even
+// where it has left the process group.
+const ownerVariable = "PILOTLIGHT_ENGINE_OWNER"
+
+// outputDelay bounds how long an ended engine's output is waited for where a process that escaped its group still has it.
+const outputDelay = 50 * time.Millisecond
+
+// start starts an engine and records its process.
+func (s *Slot) start(spawn *spawner, i *instance, l engine.Launch, out *engineLog) (*child, error) {
+	cmd := exec.Command(l.Path, l.Args...)
+	cmd.Env = append(inherited(os.Environ()), l.Env...)
+	// What the supervisor alone decides comes last, and so wins.
+	c := &child{cmd: cmd, mark: s.mark() + i.ID}
+	cmd.Env = append(cmd.Env, "CUDA_VISIBLE_DEVICES="+strings.Join(s.devices(i), ","), c.mark)
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.WaitDelay = outputDelay
+	isolate(cmd)
+	if err := spawn.start(cmd); err != nil {
+		return nil, err
+	}
+	if err := s.record(i, cmd.Process.Pid); err != nil {
+		s.cfg.Log.Warn("engine's process was not recorded", "instance", i.ID, "error", err)
+	}
+	s.cfg.Log.Info("engine started", "model", i.model.ID, "instance", i.ID, "pid", cmd.Process.Pid)
+	return c, nil
+}
+
+// mark is how the environment entry of everything that this directory's supervisors start begins.
+func (s *Slot) mark() string { return ownerVariable + "=" + s.owner + "/" }
+
+// devices names the GPUs of an instance; one without GPUs is to see none.
+func (s *Slot) devices(i *instance) []string {
+	if i.GPUs == 0 {
+		return nil
+	}
+	return s.cfg.Devices[i.GPU : i.GPU+i.GPUs]
+}
+
+// inherited leaves out what engines must not know: the control plane's own secrets.
+func inherited(env []string) []string {
+	var kept []string
+	for _, entry := range env {
+		key, _, _ := strings.Cut(entry, "=")
+		switch {
+		case strings.HasPrefix(key, "PILOTLIGHT_"), key == "NOMAD_TOKEN", key == "CONSUL_HTTP_TOKEN", key == "CUDA_VISIBLE_DEVICES":
+		default:
+			kept = append(kept, entry)
+		}
+	}
+	return kept
+}
+
+// wait returns when the process has ended, with its group and whatever else it has started, and says how.
+func (c *child) wait() string {
+	err := c.finish()
+	awaitGroup(c.cmd.Process.Pid)
+	// MPI puts its workers into groups of their own.
+	killMarked(c.mark + "\x00")
+	if c.cmd.ProcessState == nil {
+		return fmt.Sprintf("waiting failed: %v", err)
+	}
+	return c.cmd.ProcessState.String()
+}
+
+// terminate asks the group to end; kill makes it. Both do nothing once it has.
+func (c *child) terminate() { c.signal(terminateGroup) }
+func (c *child) kill()      { c.signal(killGroup) }
+
+func (c *child) signal(send func(leader int)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.reaped {
+		send(c.cmd.Process.Pid)
+	}
+}

@@ -1,0 +1,58 @@
+package slot
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+// Config is what a Slot needs. ID, Dir and Models are required.
+type Config struct {
+	ID     string // the slot's name in observations and acts
+	Source string // of its observations; "" = "slot"
+	Node   string // the machine's name
+	Pool   string
+	GPUs   int
+	// Devices names the GPUs as CUDA_VISIBLE_DEVICES wants them, in the order of the slot's own numbers; nil = "0", "1", …
+	Devices    []string
+	HostMemory fleet.Bytes // for parked engines; reported, not yet accounted for
+	Dir        string      // holds engines/: logs and process files; one supervisor at a time
+	Self       string      // the program that is the simulator when run with "trtsim"; "" = kind sim needs a command
+	Host       string      // IP address that engines listen on; "" = 127.0.0.1
+	Models     []*fleet.Model
+	Grace      time.Duration // between SIGTERM and SIGKILL; 0 = 30 s
+	Log        *slog.Logger  // nil: discard
+}
+
+func (c *Config) complete() error {
+	if c.ID == "" || c.Dir == "" || len(c.Models) == 0 {
+		return errors.New("a slot needs an id, a directory and models")
+	}
+	if c.Source == "" {
+		c.Source = "slot"
+	}
+	if c.Host == "" {
+		c.Host = "127.0.0.1"
+	}
+	if _, err := netip.ParseAddr(c.Host); err != nil {
+		return fmt.Errorf("host of engines: %w", err)
+	}
+	if c.Grace == 0 {
+		c.Grace = 30 * time.Second
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.GPUs < 0 || c.Devices != nil && len(c.Devices) != c.GPUs {
+		return fmt.Errorf("%d GPUs, but %d devices", c.GPUs, len(c.Devices))
+	}
+	for n := len(c.Devices); n < c.GPUs; n++ {
+		c.Devices = append(c.Devices, strconv.Itoa(n))
+	}
+	return nil
+}

@@ -1,0 +1,15 @@
+package slot
+
+import "errors"
+
+// What Do refuses. Each comes wrapped in what the act was.
+var (
+	ErrNotAvailable = errors.New("not available")
+	ErrOldTerm      = errors.New("act of an older term")
+	ErrEnded        = errors.New("instance has ended; its id is never used again")
+	ErrExists       = errors.New("instance exists elsewhere or with another model")
+	ErrUnknownModel = errors.New("model is not in the config")
+	ErrBadBlock     = errors.New("no such block of GPUs")
+	ErrBusy         = errors.New("GPUs are in use")
+	ErrShuttingDown = errors.New("supervisor is shutting down")
+)

@@ -1,0 +1,60 @@
+package slot
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// record is what a process file holds: enough to know the process again, or to know that it is another one by now.
+type record struct {
+	PID   int    `json:"pid"`
+	Start uint64 `json:"start"` // in clock ticks since boot; 0 = not known
+	Boot  string `json:"boot"`  // identity of this boot of the machine
+	Owner string `json:"owner"` // a copied directory names the original's
+}
+
+// record writes the process file of an instance.
+func (s *Slot) record(i *instance, pid int) error {
+	r := record{PID: pid, Start: startTime(pid), Boot: bootID(), Owner: s.owner}
+	data, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(s.file(i, ".pid"), data, 0o600)
+}
+
+func (s *Slot) unrecord(i *instance) { os.Remove(s.file(i, ".pid")) }
+
+// reap kills what an earlier supervisor of this directory has left: by process group what has a process file, one by one
+// what bears its mark in the environment. It returns when they have ended, or after some seconds.
+func (s *Slot) reap() {
+	files, _ := filepath.Glob(filepath.Join(s.dir, "*.pid"))
+	for _, file := range files {
+		r, err := readRecord(file)
+		if err == nil && r.Owner == s.owner && r.Boot == bootID() && r.Start != 0 && startTime(r.PID) == r.Start {
+			s.cfg.Log.Warn("killing an engine of an earlier life", "pid", r.PID)
+			killGroup(r.PID)
+			awaitGroup(r.PID)
+		}
+	}
+	if n := killMarked(s.mark()); n > 0 {
+		s.cfg.Log.Warn("killed processes of an earlier life", "processes", n)
+	}
+	for _, file := range files {
+		os.Remove(file)
+	}
+}
+
+func readRecord(file string) (record, error) {
+	var r record
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return r, err
+	}
+	if err := json.Unmarshal(data, &r); err != nil {
+		return r, fmt.Errorf("reading %s: %w", filepath.Base(file), err)
+	}
+	return r, nil
+}

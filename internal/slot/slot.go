@@ -1,0 +1,107 @@
+package slot
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+// Slot supervises the engines of one slot. Its methods are safe for concurrent use.
+type Slot struct {
+	cfg    Config
+	dir    string                  // of logs and process files
+	models map[string]*fleet.Model // model ID -> model
+	owner  string                  // marks the environment of everything that this directory's supervisors start
+
+	wake chan struct{} // tells Run that there are launches to begin; holds one
+
+	mu        sync.Mutex // guards all below
+	closed    bool
+	term      uint64 // the highest that an act has carried
+	seq       uint64 // of the last observation
+	instances []*instance
+	due       []*instance // accepted, not begun
+	graves    graves
+	recent    []fleet.Sighting // the last that have ended, for new watchers
+	watchers  map[*watcher]struct{}
+}
+
+// New makes a slot. It creates the directory, and starts nothing.
+func New(cfg Config) (*Slot, error) {
+	if err := cfg.complete(); err != nil {
+		return nil, err
+	}
+	dir := filepath.Join(cfg.Dir, "engines")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("making the engines' directory: %w", err)
+	}
+	owner, err := ownerOf(dir)
+	if err != nil {
+		return nil, fmt.Errorf("naming the engines' directory: %w", err)
+	}
+	s := &Slot{
+		cfg: cfg, dir: dir, owner: owner,
+		models:   map[string]*fleet.Model{},
+		wake:     make(chan struct{}, 1),
+		watchers: map[*watcher]struct{}{},
+	}
+	for _, m := range cfg.Models {
+		s.models[m.ID] = m
+	}
+	return s, nil
+}
+
+// Run kills what an earlier supervisor of the directory has left behind, then starts and tends engines until ctx is done. It
+// returns when the last of them has ended: each gets SIGTERM, and SIGKILL after the grace. A clean end is nil; it fails at once
+// when another supervisor uses the directory. Run may be called once.
+func (s *Slot) Run(ctx context.Context) error {
+	lock, err := lockDir(s.dir)
+	if err != nil {
+		return fmt.Errorf("locking %s: %w", s.dir, err)
+	}
+	defer lock.Close()
+	s.reap()
+
+	var thread, engines sync.WaitGroup
+	spawn := newSpawner()
+	thread.Go(spawn.run)
+	defer thread.Wait()
+	defer spawn.close()
+	defer engines.Wait()
+
+	for {
+		for _, i := range s.takeDue() {
+			engines.Go(func() { s.tend(ctx, spawn, i) })
+		}
+		select {
+		case <-s.wake:
+		case <-ctx.Done():
+			s.close()
+			return nil
+		}
+	}
+}
+
+// takeDue gives the launches that were accepted since it was last asked.
+func (s *Slot) takeDue() []*instance {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	due := s.due
+	s.due = nil
+	return due
+}
+
+// close refuses launches from now on, and ends those that were never begun.
+func (s *Slot) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	for _, i := range s.due {
+		s.bury(i, ErrShuttingDown.Error())
+	}
+	s.due = nil
+}
