@@ -1,0 +1,79 @@
+package router_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/ledger"
+)
+
+func contains(b []byte, s string) bool { return bytes.Contains(b, []byte(s)) }
+
+func TestChat_WholeAnswerFromCold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, setup{load: 30 * time.Second})
+		a := w.do(call{body: chat(chatModel), header: map[string]string{"X-Request-Id": "my-1"}})
+		if a.StatusCode != 200 || !strings.Contains(a.text, `"content":"hello"`) {
+			t.Fatalf("got %d %s, want the engine's answer", a.StatusCode, a.text)
+		}
+		for name, want := range map[string]string{
+			"X-Request-Id": "my-1", "X-Pilotlight-Start": "cold", "Content-Type": "application/json",
+			"Server-Timing": "queue;dur=0.000, activate;dur=30000.000",
+		} {
+			if got := a.Header.Get(name); !strings.HasPrefix(got, want) {
+				t.Errorf("%s: got %q, want %q", name, got, want)
+			}
+		}
+		if got := a.Header.Get("X-Pilotlight-Billed-Ms"); !regexp.MustCompile(`^\d+\.\d{3}$`).MatchString(got) {
+			t.Errorf("got billed %q, want milliseconds with three decimals", got)
+		}
+		r := w.lastRecord(1)
+		if r.Status != ledger.Complete || r.Activate != 30*time.Second || r.PromptTokens != 5 || r.CompletionTokens != 3 || r.RequestID != "my-1" ||
+			r.Instance != a.Header.Get("X-Pilotlight-Instance") || r.Start != "cold" || r.Cost.String() != a.Header.Get("X-Pilotlight-Cost-Usd") {
+			t.Errorf("got record %+v", r)
+		}
+	})
+}
+
+func TestChat_StreamHasWholeEventsAndAReceipt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, setup{load: time.Second})
+		a := w.do(call{body: chat(chatModel, stream, withUsage)})
+		if a.StatusCode != 200 || a.Header.Get("Content-Type") != "text/event-stream" || a.err != nil {
+			t.Fatalf("got %d %v %v, want a stream", a.StatusCode, a.Header, a.err)
+		}
+		if want := token("a") + token("b") + token("c"); !strings.HasPrefix(a.text, want) || !strings.HasSuffix(a.text, "data: [DONE]\n\n") {
+			t.Fatalf("got %s", a.text)
+		}
+		parts := strings.Split(a.text, "\n\n")
+		var usage struct {
+			Usage      struct{ Prompt_tokens int }
+			Pilotlight map[string]any
+		}
+		if err := json.Unmarshal([]byte(strings.TrimPrefix(parts[3], "data: ")), &usage); err != nil || usage.Usage.Prompt_tokens != 5 {
+			t.Fatalf("got %q (%v), want the usage event", parts[3], err)
+		}
+		r := w.lastRecord(1)
+		if got := usage.Pilotlight; got["start"] != "cold" || got["billed_us"] != float64(r.Billed.Microseconds()) || got["cost_usd"] != r.Cost.String() {
+			t.Errorf("got receipt %v, want that of %+v", got, r)
+		}
+	})
+}
+
+func TestChat_StreamWithoutUsageAskedHasNoUsageEvent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, setup{})
+		a := w.do(call{body: chat(chatModel, stream)})
+		if want := token("a") + token("b") + token("c") + "data: [DONE]\n\n"; a.text != want {
+			t.Errorf("got %q, want %q", a.text, want)
+		}
+		if r := w.lastRecord(1); r.CompletionTokens != 3 {
+			t.Errorf("got %+v, want its tokens all the same", r)
+		}
+	})
+}

@@ -1,0 +1,333 @@
+package router_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp/fasthttputil"
+	"go.uber.org/goleak"
+
+	"github.com/pilotlight-io/pilotlight/activator"
+	"github.com/pilotlight-io/pilotlight/autoscaler"
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/ledger"
+	"github.com/pilotlight-io/pilotlight/internal/store"
+	"github.com/pilotlight-io/pilotlight/internal/tenant"
+	"github.com/pilotlight-io/pilotlight/router"
+)
+
+func TestMain(m *testing.M) {
+	// fasthttp starts a goroutine for its clock with the first server, which must not be born in a bubble.
+	app := fiber.New(fiber.Config{DisableStartupMessage: true})
+	app.Get("/", func(c *fiber.Ctx) error { return nil })
+	ln := fasthttputil.NewInmemoryListener()
+	done := make(chan error, 1)
+	go func() { done <- app.Listener(ln) }()
+	c, err := ln.Dial()
+	if err != nil {
+		panic(err)
+	}
+	fmt.Fprint(c, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+	if _, err := io.ReadAll(c); err != nil {
+		panic(err)
+	}
+	if err := errors.Join(app.Shutdown(), <-done); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreTopFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"))
+}
+
+const (
+	chatModel = "meta-llama/Meta-Llama-3-8B-Instruct"
+	rareModel = "mistralai/Mixtral-8x7B-Instruct-v0.1"
+	hugeModel = "acme/never-fits"
+	heartbeat = 15 * time.Second
+)
+
+// world is the real router, activator, ledger and tenants around a fake host and fake engines.
+type world struct {
+	testing.TB
+	net     network
+	host    *host
+	engines *engines
+	act     *activator.Activator
+	tenants *tenant.Tenants
+	ledger  *ledger.Ledger
+	router  *router.Router
+	client  *http.Client
+	secret  string // of a token of org acme with all scopes
+	token   string // its ID
+
+	stopRouter context.CancelFunc
+	served     chan error
+}
+
+// setup says how a world differs from the usual one.
+type setup struct {
+	tcp     bool // real sockets; else in memory, for bubbles
+	router  func(*router.Config)
+	model   func(*fleet.Model)
+	ledger  func(*ledger.Config)
+	load    time.Duration // of an engine
+	gpus    int           // of the host; 0 = 8
+	unready bool
+}
+
+func newWorld(t testing.TB, s setup) *world {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	w := &world{TB: t, net: newMemory(), served: make(chan error, 1)}
+	if s.tcp {
+		w.net = &sockets{}
+	}
+	if s.gpus == 0 {
+		s.gpus = 8
+	}
+	models := testModels()
+	if s.model != nil {
+		for _, m := range models {
+			s.model(m)
+		}
+	}
+	w.engines = &engines{tb: t, net: w.net, handler: answerChat}
+	w.host = newHost(ctx, s.gpus, s.load, w.engines)
+	st, err := store.Open(ctx, t.TempDir()+"/test.db")
+	w.must(err)
+	w.tenants, err = tenant.New(ctx, st, tenant.Config{})
+	w.must(err)
+	lc := ledger.Config{Dir: t.TempDir(), Store: st}
+	if s.ledger != nil {
+		s.ledger(&lc)
+	}
+	w.ledger, err = ledger.Open(ctx, lc)
+	w.must(err)
+	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	w.act, err = activator.New(activator.Config{
+		Backend: w.host, Observers: []activator.Observer{w.host}, Policy: autoscaler.NewFixed(autoscaler.FixedConfig{}),
+		Models: models, Pools: []fleet.Pool{{Name: fleet.LocalPool, GPUsPerSlot: s.gpus, Slots: fleet.Range{Min: 1, Max: 1}}}, Log: log, Seed: 1,
+	})
+	w.must(err)
+	rc := router.Config{
+		Activator: w.act, Tenants: w.tenants, Ledger: w.ledger, Models: models, Price: 8_250_000_000,
+		StreamHeartbeat: heartbeat, DrainTimeout: 10 * time.Second, PathAliases: []string{"/api/integrations/dgx/v1"},
+		OpenAPI: []byte(`{"openapi":"3.1.0"}`), Log: log, Dial: w.net.dial,
+	}
+	if s.router != nil {
+		s.router(&rc)
+	}
+	w.router, err = router.New(rc)
+	w.must(err)
+	w.router.SetReady(!s.unready)
+
+	var g sync.WaitGroup
+	g.Go(func() { w.must(w.act.Run(ctx)) })
+	g.Go(func() { w.must(w.ledger.Run(ctx)) })
+	routing, stop := context.WithCancel(ctx)
+	w.stopRouter = stop
+	ln := w.net.listen("router")
+	g.Go(func() { w.served <- w.router.Serve(routing, ln) })
+	w.client = &http.Client{Transport: &http.Transport{
+		MaxIdleConnsPerHost: 1024,
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			return w.net.dial(ctx, network, w.net.addr("router"))
+		},
+	}}
+	w.secret, w.token = w.newToken("acme", tenant.NewToken{Scopes: []tenant.Scope{tenant.ScopeInference, tenant.ScopeModelsRead, tenant.ScopeUsageRead}})
+	t.Cleanup(func() {
+		w.client.CloseIdleConnections()
+		stop()
+		if err := <-w.served; err != nil {
+			t.Errorf("Serve: got %v, want nil", err)
+		}
+		cancel()
+		g.Wait()
+		w.host.wait()
+		w.engines.close()
+		w.net.close()
+		w.must(w.ledger.Close())
+		w.must(st.Close())
+		if !s.tcp {
+			time.Sleep(time.Minute) // fasthttp's pool of workers looks every 10 s whether it has been stopped
+		}
+	})
+	return w
+}
+
+func testModels() []*fleet.Model {
+	limits := func(id string, gpus int) *fleet.Model {
+		return &fleet.Model{
+			ID: id, GPUs: gpus, Pool: fleet.LocalPool, Endpoints: []fleet.Endpoint{fleet.EndpointChat, fleet.EndpointCompletions},
+			ContextLength: 8192, MaxConcurrency: 64, IdleAfter: time.Hour, Instances: fleet.Range{Max: 4},
+			Queue:    fleet.QueueLimits{Limit: 2048, PerOrg: 1024, MaxWait: 9 * time.Minute},
+			Timeouts: fleet.Timeouts{Start: 30 * time.Minute, FirstByte: 10 * time.Minute, Idle: time.Minute, Total: 30 * time.Minute},
+			Engine:   fleet.EngineSpec{Kind: fleet.EngineTRTLLM},
+		}
+	}
+	rare := limits(rareModel, 2)
+	rare.Endpoints = []fleet.Endpoint{fleet.EndpointChat}
+	rare.Engine.Kind = fleet.EngineOpenAI
+	rare.Allow = []string{"lora_request"}
+	return []*fleet.Model{limits(chatModel, 1), rare, limits(hugeModel, 64)}
+}
+
+func (w *world) must(err error) {
+	w.Helper()
+	if err != nil {
+		w.Fatal(err)
+	}
+}
+
+// newToken makes a token in an organisation, which is created where it does not exist.
+func (w *world) newToken(org string, n tenant.NewToken) (secret, id string) {
+	w.Helper()
+	_, err := w.tenants.EnsureOrg(context.Background(), org)
+	w.must(err)
+	n.Org = org
+	secret, token, err := w.tenants.CreateToken(context.Background(), n)
+	w.must(err)
+	return secret, token.ID
+}
+
+// call is one request of a test.
+type call struct {
+	method, path string // POST, /v1/chat/completions
+	body         string
+	secret       string // "-" = none; "" = the world's
+	header       map[string]string
+	ctx          context.Context
+}
+
+type answer struct {
+	*http.Response
+	text string
+	err  error // of reading the body
+}
+
+func (w *world) do(c call) answer {
+	w.Helper()
+	if c.method == "" {
+		c.method = http.MethodPost
+	}
+	if c.path == "" {
+		c.path = "/v1/chat/completions"
+	}
+	if c.ctx == nil {
+		c.ctx = context.Background()
+	}
+	var body io.Reader
+	if c.body != "" {
+		body = strings.NewReader(c.body)
+	}
+	req, err := http.NewRequestWithContext(c.ctx, c.method, "http://router"+c.path, body)
+	w.must(err)
+	switch c.secret {
+	case "":
+		req.Header.Set("Authorization", "Bearer "+w.secret)
+	case "-":
+	default:
+		req.Header.Set("Authorization", "Bearer "+c.secret)
+	}
+	for k, v := range c.header {
+		req.Header.Set(k, v)
+	}
+	resp, err := w.client.Do(req)
+	if err != nil {
+		return answer{err: err}
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	return answer{Response: resp, text: string(text), err: err}
+}
+
+func chat(model string, more ...string) string {
+	return fmt.Sprintf(`{"model":%q,"messages":[{"role":"user","content":"hi"}]%s}`, model, strings.Join(more, ""))
+}
+
+const (
+	stream    = `,"stream":true`
+	withUsage = `,"stream_options":{"include_usage":true}`
+)
+
+// wantCode asserts an error answer in OpenAI's shape.
+func (w *world) wantCode(a answer, status int, code string) {
+	w.Helper()
+	if a.err != nil {
+		w.Fatalf("got error %v, want %d %s", a.err, status, code)
+	}
+	var e struct {
+		Error struct {
+			Message, Type, Code string
+			Param               *string
+		}
+	}
+	if err := json.Unmarshal([]byte(a.text), &e); err != nil {
+		w.Fatalf("got %d %q, want an error in OpenAI's shape: %v", a.StatusCode, a.text, err)
+	}
+	if a.StatusCode != status || e.Error.Code != code {
+		w.Errorf("got %d %s (%s), want %d %s", a.StatusCode, e.Error.Code, e.Error.Message, status, code)
+	}
+	if e.Error.Message == "" || e.Error.Type == "" {
+		w.Errorf("got %q, want a message and a type", a.text)
+	}
+	if a.Header.Get("X-Request-Id") == "" {
+		w.Errorf("got no X-Request-Id on %d %s", a.StatusCode, e.Error.Code)
+	}
+}
+
+// heat brings a model to hot.
+func (w *world) heat(model string) {
+	w.Helper()
+	before := w.engines.swap(answerChat)
+	if a := w.do(call{body: chat(model)}); a.err != nil || a.StatusCode != 200 {
+		w.Fatalf("got %+v, want the model hot", a)
+	}
+	w.engines.swap(before)
+	w.records(1)
+}
+
+// records waits for n records of the ledger in all and gives them, oldest first.
+func (w *world) records(n int) []ledger.Record {
+	w.Helper()
+	for end := time.Now().Add(10 * time.Second); ; {
+		got, _, err := w.ledger.Records(context.Background(), "", "", 1000)
+		w.must(err)
+		if len(got) >= n || time.Now().After(end) {
+			if len(got) != n {
+				w.Fatalf("got %d records, want %d: %+v", len(got), n, got)
+			}
+			return got
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func (w *world) lastRecord(n int) ledger.Record {
+	w.Helper()
+	return w.records(n)[n-1]
+}
+
+func (w *world) metric(line string) string {
+	var b bytes.Buffer
+	w.router.Metrics().WritePrometheus(&b)
+	for l := range strings.Lines(b.String()) {
+		if v, ok := strings.CutPrefix(l, line+" "); ok {
+			return strings.TrimSpace(v)
+		}
+	}
+	return ""
+}
