@@ -39,7 +39,8 @@ type Activator struct {
 	dispatcher *Dispatcher
 	planner    *Planner
 	report     Report // used again and again
-	breakers   map[string]*breaker
+	breakers   map[string]*breaker // instance ID -> its breaker
+	breakersAt time.Duration       // when the first open one must be asked
 	acts       []fleet.Act   // for the loop to perform
 	due        time.Duration // when the planner or a breaker must be looked at; 0 = at once
 	timed      bool          // due is set
@@ -71,7 +72,7 @@ func New(cfg Config) (*Activator, error) {
 		cfg.Seed = rand.Uint64()
 	}
 	a := &Activator{
-		cfg: cfg, log: cfg.Log, epoch: now, kick: make(chan struct{}, 1), breakers: make(map[string]*breaker), armed: never,
+		cfg: cfg, log: cfg.Log, epoch: now, kick: make(chan struct{}, 1), breakers: make(map[string]*breaker), breakersAt: never, armed: never,
 		dispatcher: NewDispatcher(DispatcherConfig{ID: "self", Incarnation: cfg.Term, Models: cfg.Models}),
 		planner: NewPlanner(PlannerConfig{
 			Policy: cfg.Policy, Models: cfg.Models, Pools: cfg.Pools, Learned: cfg.Learned, Term: cfg.Term, Epoch: now, Seed: cfg.Seed,

@@ -59,9 +59,16 @@ func (a *Activator) judge(now time.Duration, l *Lease, o Outcome) {
 
 // askBreakers asks those whose time in the open state is over: a breaker reads the clock only when it is asked.
 func (a *Activator) askBreakers(now time.Duration) {
+	if now < a.breakersAt {
+		return
+	}
+	a.breakersAt = never
 	for _, b := range a.breakers {
 		if b.state == BreakerOpen && now >= b.askAt {
 			a.askBreaker(now, b)
+		}
+		if b.state == BreakerOpen {
+			a.breakersAt = min(a.breakersAt, b.askAt)
 		}
 	}
 }
@@ -77,6 +84,7 @@ func (a *Activator) askBreaker(now time.Duration, b *breaker) {
 	case BreakerOpen:
 		b.opened++
 		b.askAt = now + staysOpen + time.Millisecond
+		a.breakersAt = min(a.breakersAt, b.askAt)
 	case BreakerClosed:
 		b.opened = 0
 		b.done, _ = b.two.Allow()

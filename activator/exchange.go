@@ -60,12 +60,7 @@ func (a *Activator) next() time.Duration {
 	if at, ok := a.dispatcher.Next(); ok && at < next {
 		next = at
 	}
-	for _, b := range a.breakers {
-		if b.state == BreakerOpen && b.askAt < next {
-			next = b.askAt
-		}
-	}
-	return next
+	return min(next, a.breakersAt)
 }
 
 // effects is what a step has to tell the world.

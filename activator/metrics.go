@@ -49,7 +49,12 @@ func (in *instruments) activated(act *fleet.Activation) {
 type levels struct {
 	models   []modelLevel
 	pools    []poolLevel
-	breakers map[string]BreakerState
+	breakers []breakerLevel
+}
+
+type breakerLevel struct {
+	instance string
+	state    BreakerState
 }
 
 type modelLevel struct {
@@ -89,8 +94,8 @@ func (a *Activator) writeLevels(w io.Writer) {
 	for _, p := range l.pools {
 		metrics.WriteCounterFloat64(w, fmt.Sprintf("pilotlight_held_gpu_seconds_total{pool=%q}", p.name), p.held)
 	}
-	for id, state := range l.breakers {
-		metrics.WriteGaugeUint64(w, fmt.Sprintf("pilotlight_breaker_state{instance=%q}", id), uint64(state))
+	for _, b := range l.breakers {
+		metrics.WriteGaugeUint64(w, fmt.Sprintf("pilotlight_breaker_state{instance=%q}", b.instance), uint64(b.state))
 	}
 }
 
@@ -99,13 +104,11 @@ func (a *Activator) readLevels() levels {
 	now := a.now()
 	a.exchange(now)
 	l := a.planner.levels(now)
-	l.breakers = make(map[string]BreakerState)
 	for _, i := range a.planner.instances {
-		if i.State == fleet.Ready || i.State == fleet.Draining {
-			l.breakers[i.ID] = BreakerClosed
-		}
 		if b := a.breakers[i.ID]; b != nil {
-			l.breakers[i.ID] = b.state
+			l.breakers = append(l.breakers, breakerLevel{i.ID, b.state})
+		} else if i.State == fleet.Ready || i.State == fleet.Draining {
+			l.breakers = append(l.breakers, breakerLevel{i.ID, BreakerClosed})
 		}
 	}
 	a.finish(now)

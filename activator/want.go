@@ -18,10 +18,11 @@ func (p *Planner) ask(now time.Duration, m *model) *fleet.Desired {
 	return &m.desired
 }
 
-// look fills in what a policy may see. Waiting requests that slots on their way will take count as in flight.
+// look fills in what a policy may see. Waiting requests that slots on their way will take count as in flight; what still runs on an
+// instance that drains or has died does not, for it needs no other.
 func (p *Planner) look(now time.Duration, m *model) *fleet.ModelView {
 	v := &p.view
-	*v = fleet.ModelView{Model: m.Model, Waiting: m.waiting, Inflight: m.inflight, Hot: v.Hot[:0]}
+	*v = fleet.ModelView{Model: m.Model, Waiting: m.waiting, Hot: v.Hot[:0]}
 	fresh := p.onTheirWay(m)
 	v.Waiting -= fresh
 	v.Inflight += fresh
@@ -35,6 +36,7 @@ func (p *Planner) look(now time.Duration, m *model) *fleet.ModelView {
 	for _, i := range m.instances {
 		if i.State == fleet.Ready {
 			v.Hot = append(v.Hot, p.hotView(i))
+			v.Inflight += v.Hot[len(v.Hot)-1].Leases
 		}
 	}
 	return v
@@ -188,7 +190,7 @@ func (p *Planner) rankSpare(m *model) {
 			continue
 		}
 		n++
-		if spare := m.desired.Need > 0 && n > m.desired.Need; spare != i.spare {
+		if spare := m.desired.Need > 0 && n > max(m.desired.Need, m.Instances.Min); spare != i.spare {
 			i.spare = spare
 			for _, d := range p.peers {
 				d.dirty = true

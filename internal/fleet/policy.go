@@ -31,7 +31,7 @@ type Event struct {
 type ModelView struct {
 	Model     *Model
 	Waiting   int       // requests that wait for a lease
-	Inflight  int       // leases held
+	Inflight  int       // leases held on ready instances
 	IdleSince time.Time // last moment with a request; zero while there is one, or before the first
 	Pending   int       // instances starting or resuming
 	Parked    int

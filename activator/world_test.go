@@ -1,0 +1,338 @@
+package activator_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/activator"
+	"github.com/pilotlight-io/pilotlight/autoscaler"
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+// world is a machine of 8 GPUs whose engines are timers, around a real activator with the fixed policy, in virtual time.
+type world struct {
+	*testing.T
+	a    *activator.Activator
+	stop context.CancelFunc
+	done chan error
+
+	startTime time.Duration
+	stopTime  time.Duration
+	gpus      int
+
+	mu        sync.Mutex
+	engines   map[string]*engine // instance ID -> engine
+	order     []*engine
+	listeners []func(fleet.Observation)
+	failNext  map[string]int // model -> starts that will fail
+	refuse    map[string]int // model -> launches that the back end will refuse
+	hang      map[string]bool
+	launches  map[string]int
+	leases    map[string]int // instance ID -> leases held by the test
+	deaf      bool           // the observer is lost
+	lost      []context.CancelFunc
+}
+
+type engine struct {
+	fleet.Instance
+	phase fleet.Phase
+	gone  bool
+}
+
+func model(id string, gpus int, change ...func(*fleet.Model)) *fleet.Model {
+	m := &fleet.Model{
+		ID: id, GPUs: gpus, MaxConcurrency: 4, IdleAfter: 30 * time.Second, Instances: fleet.Range{Max: 4},
+		Queue: fleet.QueueLimits{Limit: 2048, PerOrg: 1024, MaxWait: 9 * time.Minute}, Timeouts: fleet.Timeouts{Start: 10 * time.Minute},
+	}
+	for _, f := range change {
+		f(m)
+	}
+	return m
+}
+
+// inWorld runs a test in virtual time with a world that serves the models.
+func inWorld(t *testing.T, models []*fleet.Model, test func(*world), change ...func(*activator.Config)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		cfg := activator.Config{Models: models, Policy: autoscaler.NewFixed(autoscaler.FixedConfig{}), Seed: 1}
+		for _, f := range change {
+			f(&cfg)
+		}
+		w.run(cfg)
+		defer func() { w.stop() }()
+		test(w)
+		w.stop()
+		if err := <-w.done; err != nil {
+			t.Errorf("Run returned %v", err)
+		}
+	})
+}
+
+func newWorld(t *testing.T) *world {
+	return &world{
+		T: t, startTime: 20 * time.Second, stopTime: time.Second, gpus: 8, engines: make(map[string]*engine),
+		failNext: make(map[string]int), refuse: make(map[string]int), hang: make(map[string]bool),
+		launches: make(map[string]int), leases: make(map[string]int), done: make(chan error, 1),
+	}
+}
+
+// run starts an activator of the config around this world.
+func (w *world) run(cfg activator.Config) {
+	w.Helper()
+	cfg.Backend, cfg.Observers = w, []activator.Observer{w}
+	a, err := activator.New(cfg)
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.a = a
+	var ctx context.Context
+	ctx, w.stop = context.WithCancel(context.Background())
+	go func() { w.done <- a.Run(ctx) }()
+	synctest.Wait()
+}
+
+// Do is the back end: it starts a timer that makes the engine ready, or gone.
+func (w *world) Do(_ context.Context, act fleet.Act) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if act.Kind == fleet.ActStop {
+		return w.stopEngine(act)
+	}
+	if w.refuse[act.Model] > 0 {
+		w.refuse[act.Model]--
+		return errors.New("no such image")
+	}
+	w.launches[act.Model]++
+	for _, e := range w.order {
+		if !e.gone && e.Slot == act.Slot && e.GPU < act.GPU+act.GPUs && act.GPU < e.GPU+e.GPUs {
+			w.Errorf("%s is launched on GPU %d+%d, where %s of %s still is", act.Model, act.GPU, act.GPUs, e.ID, e.Model)
+		}
+	}
+	e := &engine{phase: fleet.PhaseLoading, Instance: fleet.Instance{
+		ID: act.Instance, Model: act.Model, Slot: act.Slot, GPU: act.GPU, GPUs: act.GPUs, State: fleet.Starting, Addr: "addr-" + act.Instance,
+	}}
+	w.engines[e.ID] = e
+	w.order = append(w.order, e)
+	switch {
+	case w.failNext[act.Model] > 0:
+		w.failNext[act.Model]--
+		time.AfterFunc(w.startTime/2, func() { w.exit(e, "out of memory") })
+	case !w.hang[act.Model]:
+		time.AfterFunc(w.startTime, func() { w.become(e) })
+	}
+	w.tell(e, "")
+	return nil
+}
+
+func (w *world) stopEngine(act fleet.Act) error {
+	if n := w.leases[act.Instance]; n > 0 {
+		w.Errorf("%s of %s is stopped with %d leases", act.Instance, act.Model, n)
+	}
+	if e := w.engines[act.Instance]; e != nil && !e.gone {
+		e.State = fleet.Stopping
+		time.AfterFunc(w.stopTime, func() { w.exit(e, "") })
+	}
+	return nil
+}
+
+func (w *world) become(e *engine) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if e.State == fleet.Starting && !e.gone {
+		e.State, e.phase = fleet.Ready, fleet.PhaseReady
+		w.tell(e, "")
+	}
+}
+
+func (w *world) exit(e *engine, failure string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !e.gone {
+		e.gone = true
+		w.tell(e, failure)
+	}
+}
+
+// tell reports one engine, outside of the world's lock and of the caller.
+func (w *world) tell(e *engine, failure string) {
+	o := fleet.Observation{Source: "local", At: time.Now(), Instances: []fleet.Sighting{{
+		Instance: e.Instance, Phase: e.phase, Running: -1, Gone: e.gone, Failure: failure,
+	}}}
+	if w.deaf {
+		return
+	}
+	for _, f := range w.listeners {
+		time.AfterFunc(0, func() { f(o) })
+	}
+}
+
+// Watch is the observer.
+func (w *world) Watch(ctx context.Context, f func(fleet.Observation)) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	w.mu.Lock()
+	if w.deaf {
+		w.mu.Unlock()
+		return errors.New("unreachable")
+	}
+	w.listeners = []func(fleet.Observation){f}
+	w.lost = append(w.lost, cancel)
+	o := w.all()
+	w.mu.Unlock()
+	f(o)
+	<-ctx.Done()
+	w.mu.Lock()
+	w.listeners = nil
+	w.mu.Unlock()
+	return errors.New("connection lost")
+}
+
+func (w *world) all() fleet.Observation {
+	o := fleet.Observation{Source: "local", At: time.Now(), Complete: true}
+	if w.gpus >= 0 {
+		o.Slots = []fleet.Slot{{ID: "local-0", Pool: fleet.LocalPool, Node: "local", GPUs: w.gpus}}
+	}
+	for _, e := range w.order {
+		if !e.gone {
+			o.Instances = append(o.Instances, fleet.Sighting{Instance: e.Instance, Phase: e.phase, Running: -1})
+		}
+	}
+	return o
+}
+
+// client is one request of a test.
+type client struct {
+	w     *world
+	ask   activator.Ask
+	lease *activator.Lease
+	err   error
+	began time.Time
+	took  time.Duration
+	ready bool
+	done  chan struct{}
+}
+
+// ask asks, and waits in the background until it is answered.
+func (w *world) ask(ask activator.Ask) *client {
+	c := &client{w: w, ask: ask, began: time.Now(), done: make(chan struct{})}
+	l, waiter, err := w.a.Acquire(ask)
+	if waiter == nil {
+		c.answered(l, err)
+		return c
+	}
+	go func() {
+		<-waiter.Ready()
+		c.answered(waiter.Answer())
+	}()
+	return c
+}
+
+func (c *client) answered(l *activator.Lease, err error) {
+	c.w.mu.Lock()
+	defer c.w.mu.Unlock()
+	if (l == nil) == (err == nil) {
+		c.w.Errorf("%+v: got lease %v and error %v, want exactly one", c.ask, l, err)
+	}
+	if c.ready {
+		c.w.Errorf("%+v: answered twice", c.ask)
+	}
+	c.lease, c.err, c.ready, c.took = l, err, true, time.Since(c.began)
+	if l != nil {
+		c.w.leases[l.Instance]++
+	}
+	close(c.done)
+}
+
+func (c *client) release(o activator.Outcome) {
+	c.w.mu.Lock()
+	c.w.leases[c.lease.Instance]--
+	c.w.mu.Unlock()
+	c.lease.Release(o)
+}
+
+// serve asks, waits, holds the lease for a time, and gives it back.
+func (w *world) serve(model string, d time.Duration) *client {
+	w.Helper()
+	c := w.ask(activator.Ask{Model: model, Org: "acme"})
+	w.wait(c)
+	if c.err != nil {
+		w.Fatalf("asking for %s: %v", model, c.err)
+	}
+	time.Sleep(d)
+	c.release(activator.Succeeded)
+	return c
+}
+
+// wait lets time pass until the client is answered.
+func (w *world) wait(c *client) {
+	w.Helper()
+	for range 24 * 3600 {
+		synctest.Wait()
+		w.mu.Lock()
+		ready := c.ready
+		w.mu.Unlock()
+		if ready {
+			return
+		}
+		time.Sleep(time.Second)
+	}
+	w.Fatalf("%+v: not answered in a day", c.ask)
+}
+
+func (w *world) wantState(model, want string) {
+	w.Helper()
+	synctest.Wait()
+	if got := w.a.ModelState(model); got != want {
+		w.Errorf("at %s: %s is %s, want %s", time.Now().Format("15:04:05"), model, got, want)
+	}
+}
+
+func (w *world) wantLaunches(model string, want int) {
+	w.Helper()
+	synctest.Wait()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if got := w.launches[model]; got != want {
+		w.Errorf("at %s: %d launches of %s, want %d", time.Now().Format("15:04:05"), got, model, want)
+	}
+}
+
+func (w *world) wantErr(c *client, want error) *activator.Refusal {
+	w.Helper()
+	synctest.Wait()
+	if !errors.Is(c.err, want) {
+		w.Fatalf("%+v: got %v, want %v", c.ask, c.err, want)
+	}
+	var r *activator.Refusal
+	if !errors.As(c.err, &r) {
+		w.Fatalf("%+v: got a %T, want a *Refusal", c.ask, c.err)
+	}
+	return r
+}
+
+func (w *world) engineOf(model string) *engine {
+	w.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, e := range w.order {
+		if e.Model == model && !e.gone {
+			return e
+		}
+	}
+	w.Fatalf("%s has no engine", model)
+	return nil
+}
+
+func ids(n int) []string {
+	var s []string
+	for i := range n {
+		s = append(s, fmt.Sprintf("m%d", i))
+	}
+	return s
+}
