@@ -1,12 +1,14 @@
 package router_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -37,7 +39,25 @@ func (m *memory) listen(name string) net.Listener {
 	defer m.mu.Unlock()
 	ln := fasthttputil.NewInmemoryListener()
 	m.listeners[m.addr(name)] = ln
-	return ln
+	return pipes{ln}
+}
+
+// pipes gives connections whose timeouts net/http knows for what they are.
+type pipes struct{ net.Listener }
+
+func (p pipes) Accept() (net.Conn, error) {
+	c, err := p.Listener.Accept()
+	return pipe{c}, err
+}
+
+type pipe struct{ net.Conn }
+
+func (p pipe) Read(b []byte) (int, error) {
+	n, err := p.Conn.Read(b)
+	if errors.Is(err, fasthttputil.ErrTimeout) {
+		err = os.ErrDeadlineExceeded
+	}
+	return n, err
 }
 
 func (*memory) addr(name string) string { return name + ":1" }
@@ -49,7 +69,11 @@ func (m *memory) dial(_ context.Context, _, addr string) (net.Conn, error) {
 	if ln == nil {
 		return nil, errors.New("connection refused")
 	}
-	return ln.Dial()
+	c, err := ln.Dial()
+	if err != nil {
+		return nil, err
+	}
+	return pipe{c}, nil
 }
 
 func (*memory) close() {}
@@ -117,6 +141,9 @@ func (e *engines) start(instance string) string {
 			e.mu.Lock()
 			h := e.handler
 			e.mu.Unlock()
+			// Only behind the body does net/http see that the other side leaves.
+			body, _ := io.ReadAll(r.Body)
+			r.Body = io.NopCloser(bytes.NewReader(body))
 			h(w, r.WithContext(context.WithValue(r.Context(), instanceKey{}, instance)))
 		}),
 	}
@@ -256,7 +283,7 @@ func answerChat(w http.ResponseWriter, r *http.Request) {
 // events writes pieces of a stream, each in a write of its own.
 func events(w http.ResponseWriter, pieces ...string) {
 	w.Header().Set("Content-Type", "text/event-stream")
-	w.WriteHeader(200)
+	w.(http.Flusher).Flush()
 	for _, p := range pieces {
 		_, _ = io.WriteString(w, p)
 		w.(http.Flusher).Flush()

@@ -203,6 +203,30 @@ func (w *world) newToken(org string, n tenant.NewToken) (secret, id string) {
 	return secret, token.ID
 }
 
+// named runs f with a name before each of its errors. Bubbles have no subtests.
+func (w *world) named(name string, f func()) {
+	w.Helper()
+	outer := w.TB
+	defer func() { w.TB = outer }()
+	w.TB = named{outer, name}
+	f()
+}
+
+type named struct {
+	testing.TB
+	name string
+}
+
+func (n named) Errorf(format string, args ...any) {
+	n.Helper()
+	n.TB.Errorf(n.name+": "+format, args...)
+}
+
+func (n named) Fatalf(format string, args ...any) {
+	n.Helper()
+	n.TB.Fatalf(n.name+": "+format, args...)
+}
+
 // call is one request of a test.
 type call struct {
 	method, path string // POST, /v1/chat/completions

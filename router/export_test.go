@@ -1,0 +1,37 @@
+package router
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// CodeAnswer is how the map answers with one code.
+type CodeAnswer struct {
+	Code, Type string
+	Status     int
+	Header     map[string]string
+}
+
+// Codes answers once with every code of the map.
+func Codes(wait time.Duration) (all []CodeAnswer) {
+	for _, c := range codes {
+		var ctx fasthttp.RequestCtx
+		failf(c, "message").after(wait).writeTo(&ctx)
+		a := CodeAnswer{Status: ctx.Response.StatusCode(), Header: map[string]string{}}
+		for _, h := range []string{"Retry-After", "X-Should-Retry"} {
+			a.Header[h] = string(ctx.Response.Header.Peek(h))
+		}
+		var body struct{ Error struct{ Code, Type string } }
+		if err := json.Unmarshal(ctx.Response.Body(), &body); err != nil {
+			panic(err)
+		}
+		a.Code, a.Type = body.Error.Code, body.Error.Type
+		all = append(all, a)
+	}
+	return all
+}
+
+// RetryAfter gives the header's value.
+func RetryAfter(d time.Duration) string { return retryAfter(d) }
