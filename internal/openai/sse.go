@@ -196,7 +196,7 @@ func (s *Scanner) limit() int {
 	return defaultEventLimit
 }
 
-// classify looks into data only if it has a word that matters, so that a plain chunk costs two searches.
+// classify looks into data only if it has a word that matters, so that a plain chunk costs one search.
 func (s *Scanner) classify(data []byte) Kind {
 	if string(bytes.TrimSpace(data)) == "[DONE]" {
 		return KindDone
@@ -204,7 +204,7 @@ func (s *Scanner) classify(data []byte) Kind {
 	if s.fault {
 		return KindError
 	}
-	if !bytes.Contains(data, errorWord) && !saysUsage(data) {
+	if !remarkable(data) {
 		return KindChunk
 	}
 	a, _ := glance(data)

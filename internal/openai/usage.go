@@ -1,7 +1,5 @@
 package openai
 
-import "bytes"
-
 // Usage counts tokens as the engine did.
 type Usage struct {
 	PromptTokens, CompletionTokens int64
@@ -104,24 +102,43 @@ func count(value []byte) (n int64, ok bool) {
 	return n, len(value) > 0
 }
 
-var (
-	usageWord = []byte(`usage"`)
-	errorWord = []byte(`error"`)
+// lookAhead has, for a byte that may end one of the words usage" and error", how far the next place is where either could
+// end (Horspool's search, for two words of one length).
+var lookAhead = func() (t [256]uint8) {
+	for i := range t {
+		t[i] = uint8(wordLength)
+	}
+	for _, word := range []string{usageWord, errorWord} {
+		for i := range wordLength - 1 {
+			t[word[i]] = min(t[word[i]], uint8(wordLength-1-i))
+		}
+	}
+	return t
+}()
+
+const (
+	usageWord  = `usage"`
+	errorWord  = `error"`
+	wordLength = len(usageWord)
 )
 
-// saysUsage reports whether data may have a member usage with a value, cheaply: in the text of a string the word could
-// only stand with a backslash before its closing quote, unless it is the whole string, and then no colon follows.
-func saysUsage(data []byte) bool {
-	for {
-		i := bytes.Index(data, usageWord)
-		if i < 0 {
-			return false
+// remarkable reports whether data may have a member usage with a value, or anything about an error, and so needs a closer
+// look. In the text of a string either word has a backslash before its closing quote, unless it is the whole string.
+func remarkable(data []byte) bool {
+	for i := wordLength; i < len(data); i += int(lookAhead[data[i]]) {
+		if data[i] != '"' || data[i-wordLength] != '"' {
+			continue
 		}
-		l := lexer{b: data, i: i + len(usageWord)}
-		l.space()
-		if i > 0 && data[i-1] == '"' && l.take(':') && l.peek() != 'n' {
+		switch string(data[i-wordLength+1 : i+1]) {
+		case errorWord:
 			return true
+		case usageWord:
+			l := lexer{b: data, i: i + 1}
+			l.space()
+			if l.take(':') && l.peek() != 'n' {
+				return true
+			}
 		}
-		data = data[i+len(usageWord):]
 	}
+	return false
 }
