@@ -103,13 +103,13 @@ func (e *Engine) accept(req *request) (*reply, error) {
 func (e *Engine) prepare(rep *reply, i int) error {
 	p := &rep.prompts[i]
 	if !e.cfg.ChunkedPrefill && p.tokens > e.cfg.MaxNumTokens {
-		return fmt.Errorf("The prompt length (%d) should not exceed max_num_tokens (%d)", p.tokens, e.cfg.MaxNumTokens) //nolint:staticcheck // upstream's wording
+		return refuse("The prompt length (%d) should not exceed max_num_tokens (%d)", p.tokens, e.cfg.MaxNumTokens)
 	}
 	// The wording is not known for sure, and neither is that a larger max_tokens is clamped rather than refused.
 	longest := min(e.cfg.MaxSeqLen, e.batch.capacity)
 	room := longest - p.tokens
 	if room < 1 {
-		return fmt.Errorf("The prompt length (%d) should not exceed max_seq_len (%d)", p.tokens, longest) //nolint:staticcheck // upstream's wording
+		return refuse("The prompt length (%d) should not exceed max_seq_len (%d)", p.tokens, longest)
 	}
 	if rep.most > 0 {
 		room = min(room, rep.most)

@@ -2,6 +2,7 @@ package trtsim
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -25,6 +26,13 @@ func (v *validationError) Error() string {
 func (v *validationError) add(kind, field, message, input string) {
 	v.items = append(v.items, "{'type': '"+kind+"', 'loc': ('body', '"+field+"'), 'msg': '"+message+"', 'input': "+input+"}")
 }
+
+// refusal is an error in upstream's own wording: 400 in the shape of create_error_response.
+type refusal struct{ message string }
+
+func (r *refusal) Error() string { return r.message }
+
+func refuse(format string, args ...any) error { return &refusal{fmt.Sprintf(format, args...)} }
 
 // detailError is FastAPI's own: {"detail":"<text>"}.
 type detailError struct {

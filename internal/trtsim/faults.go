@@ -92,19 +92,27 @@ func (e *Engine) serveFaults(w http.ResponseWriter, r *http.Request, body []byte
 		var faults []Fault
 		err := json.Unmarshal(body, &faults)
 		if err == nil {
-			err = checkFaults(faults)
+			err = e.Inject(faults...)
 		}
 		if err != nil {
 			writeError(w, http.StatusBadRequest, err.Error())
 			return
 		}
-		e.mu.Lock()
-		e.faults = faults
-		e.mu.Unlock()
-		e.nudge()
 	}
 	e.mu.Lock()
 	out, _ := json.Marshal(append([]Fault{}, e.faults...))
 	e.mu.Unlock()
 	writeJSON(w, http.StatusOK, out)
+}
+
+// Inject replaces the faults, as POST /sim/faults does. Requests already accepted keep the fault they met.
+func (e *Engine) Inject(faults ...Fault) error {
+	if err := checkFaults(faults); err != nil {
+		return err
+	}
+	e.mu.Lock()
+	e.faults = slices.Clone(faults)
+	e.mu.Unlock()
+	e.nudge()
+	return nil
 }

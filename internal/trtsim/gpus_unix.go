@@ -33,7 +33,7 @@ func openAccount(dir string, visible []string, gpus int) (*account, error) {
 		}
 	}
 	if len(visible) < gpus {
-		return nil, fmt.Errorf("RuntimeError: %d GPUs are needed, %d are visible", gpus, len(visible)) //nolint:staticcheck // upstream style
+		return nil, refuse("RuntimeError: %d GPUs are needed, %d are visible", gpus, len(visible))
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("opening the account of GPU memory: %w", err)

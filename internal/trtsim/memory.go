@@ -28,7 +28,7 @@ const (
 // errParked refuses generation while memory is not all there. Upstream raises a RuntimeError, which its catch-all turns into a 400;
 // its exact text is not known.
 func errParked(s memoryState) error {
-	return fmt.Errorf("Generation is rejected while runtime memory state is %s", s) //nolint:staticcheck // upstream style
+	return refuse("Generation is rejected while runtime memory state is %s", s)
 }
 
 // The tags that may be named, and those of them that this engine has: it has no draft model, guided decoder or speculation.

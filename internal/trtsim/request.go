@@ -50,7 +50,7 @@ func parseChat(r *http.Request, body []byte) (*request, error) {
 		return nil, errors.New(`tool_choice "required" is not supported for this model`)
 	}
 	if !isNull(f["chat_template"]) {
-		return nil, errors.New("Chat template is passed with request, but the server does not allow it. Start it with --allow_request_chat_template") //nolint:staticcheck // upstream's wording
+		return nil, refuse("Chat template is passed with request, but the server does not allow it. Start it with --allow_request_chat_template")
 	}
 	p, err := chatPrompt(f)
 	if err != nil {
@@ -220,7 +220,7 @@ func contentText(raw json.RawMessage) (string, error) {
 	texts := make([]string, len(parts))
 	for i, part := range parts {
 		if part.Type != "text" {
-			return "", fmt.Errorf("Unknown part type: %s. This model reads text only", part.Type) //nolint:staticcheck // upstream's wording
+			return "", refuse("Unknown part type: %s. This model reads text only", part.Type)
 		}
 		texts[i] = part.Text
 	}

@@ -215,14 +215,18 @@ func TestSeedZeroHasNoJitterAndASeedRepeats(t *testing.T) {
 			e := hot(t, trtsim.Config{Seed: seed})
 			return took(func() { complete(e, reference) })
 		}
-		if with(0) != with(0) || with(7) != with(7) {
-			t.Error("got different times for equal seeds")
+		none, seven := with(0), with(7)
+		if again := with(0); again != none {
+			t.Errorf("got %v and %v without jitter", none, again)
 		}
-		if with(7) == with(8) || with(7) == with(0) {
+		if again := with(7); again != seven {
+			t.Errorf("got %v and %v for one seed", seven, again)
+		}
+		if with(8) == seven || seven == none {
 			t.Error("got equal times for different seeds")
 		}
-		if !near(with(7), with(0), 0.15) {
-			t.Errorf("got %v with jitter, want about %v", with(7), with(0))
+		if !near(seven, none, 0.15) {
+			t.Errorf("got %v with jitter, want about %v", seven, none)
 		}
 	})
 }
