@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 )
 
 // FaultKind names one way to fail.
@@ -52,6 +53,32 @@ func checkFaults(faults []Fault) error {
 		}
 	}
 	return nil
+}
+
+// parseFault reads a fault as the command line has it, such as hang:after=3:times=1.
+func parseFault(s string) (Fault, error) {
+	kind, rest, _ := strings.Cut(s, ":")
+	f := Fault{Kind: FaultKind(kind)}
+	for rest != "" {
+		var field string
+		field, rest, _ = strings.Cut(rest, ":")
+		name, value, _ := strings.Cut(field, "=")
+		var err error
+		switch name {
+		case "after":
+			f.After, err = natural(value)
+		case "times":
+			f.Times, err = natural(value)
+		case "factor":
+			f.Factor, err = positive(value)
+		default:
+			err = fmt.Errorf("%q is not one of after, factor, times", name)
+		}
+		if err != nil {
+			return f, err
+		}
+	}
+	return f, checkFaults([]Fault{f})
 }
 
 // take gives the first fault of one of the kinds that still strikes, and counts the strike.

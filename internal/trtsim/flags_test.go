@@ -28,6 +28,9 @@ func TestWrongCommandLinesExit2(t *testing.T) {
 		{"m --sim-stack fast", "not one of"},
 		{"m --sim-load tape", "not one of"},
 		{"m --sim-seed -1", "whole number"},
+		{"m --sim-fault nap", "unknown fault"},
+		{"m --sim-fault hang:after=x", "not a valid integer"},
+		{"m --sim-fault hang:at=1", "not one of after, factor, times"},
 		{"m --sim-fail-load 2", "between 0 and 1"},
 		{"m --sim-load-time soon", "not a duration"},
 		{"m --kv_cache_dtype int4", "not one of"},
@@ -76,7 +79,7 @@ sleep_config: {restore_modes: {model_weights: CPU, kv_cache: NONE}}
 	got, err := trtsim.ParseForTest([]string{
 		"serve", "/srv/weights/x", "--host", "0.0.0.0", "--port=9000", "--tp_size", "4", "--max-batch-size", "128", "--ep_size=8", "--enable_chunked_prefill",
 		"--served_model_name", "meta/x", "--extra_llm_api_options", yaml, "--enable_sleep_mode", "--backend", "pytorch", "--no-telemetry",
-		"--sim-speed", "20", "--sim-stack=published", "--sim_load", "hot", "--sim-seed", "0", "--sim-container-start", "0s", "--sim-die-after", "5", "--sim-slow", "2",
+		"--sim-speed", "20", "--sim-stack=published", "--sim_load", "hot", "--sim-seed", "0", "--sim-container-start", "0s", "--sim-die-after", "5", "--sim-slow", "2", "--sim-fault", "hang:after=3:times=1",
 	}, func(name string) string { return env[name] })
 	if err != nil {
 		t.Fatal(err)
@@ -85,7 +88,7 @@ sleep_config: {restore_modes: {model_weights: CPU, kv_cache: NONE}}
 		Model: "/srv/weights/x", ServedModelName: "meta/x", GPUs: 4, MaxBatchSize: 128, MaxNumTokens: 1234, KVFraction: 0.85, KVFP8: true,
 		ChunkedPrefill: true, IterStats: true, PageableBackup: true, ControlKey: []byte("k"),
 		Speed: 20, Stack: trtsim.StackPublished, Load: trtsim.SourceHot, ContainerStart: -1 * time.Nanosecond,
-		Faults: []trtsim.Fault{{Kind: trtsim.FaultDie, After: 5}, {Kind: trtsim.FaultSlow, Factor: 2}},
+		Faults: []trtsim.Fault{{Kind: trtsim.FaultDie, After: 5}, {Kind: trtsim.FaultSlow, Factor: 2}, {Kind: trtsim.FaultHang, After: 3, Times: 1}},
 		GPUDir: "/d", Visible: []string{"GPU-1", "GPU-2"},
 	}
 	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {

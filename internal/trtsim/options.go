@@ -167,6 +167,11 @@ func faultOptions() []option {
 		}}
 	}
 	return []option{
+		{[]string{"sim_fault"}, "KIND[:after=N][:factor=F][:times=N]", "Any fault of /sim/faults. May be repeated.", func(o *options, s string) error {
+			f, err := parseFault(s)
+			o.config.Faults = append(o.config.Faults, f)
+			return err
+		}},
 		factor(FaultLoad, "sim_fail_load", "FRACTION", "Exit 1 after this fraction of the load."),
 		after(FaultDie, "sim_die_after", "Die when a request has N tokens: connections cut, exit 1."),
 		after(FaultCut, "sim_cut_after", "Cut the connection of each request at N tokens."),
