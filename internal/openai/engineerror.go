@@ -106,12 +106,12 @@ var secrets = []*regexp.Regexp{
 	regexp.MustCompile(`(^|[^\w:])\[?(?:[0-9a-fA-F]{1,4}:){3,}[0-9a-fA-F:.]*(?:%\w+)?(?:\]:\d+|\])?`), // IPv6
 	regexp.MustCompile(`(^|[^\w:])\[?(?:[0-9a-fA-F]{1,4}(?::[0-9a-fA-F]{1,4})*)?::[0-9a-fA-F:.]*(?:%\w+)?(?:\]:\d+|\])?`),
 	regexp.MustCompile(`()(?i:\blocalhost\b)(?::\d+)?`),
-	regexp.MustCompile(`()\b[A-Za-z0-9][A-Za-z0-9.-]*[.-][A-Za-z0-9.-]*:\d{2,5}\b`),                      // gpu-3:8000, a.b:80
-	regexp.MustCompile(`()\b[A-Za-z][A-Za-z0-9]*:\d{4,5}\b`),                                             // node7:8000
 	regexp.MustCompile(`()\b[A-Za-z]:\\[^\s"']*`),                                                        // C:\…
 	regexp.MustCompile(`()\\\\[\w.-]+\\[^\s"']*`),                                                        // \\host\…
 	regexp.MustCompile(`(^|[^\w.~/-])(?:~|\.{1,2})?(?:/[\w.@+~%-]+)+/?(?::\d+)?`),                        // /srv/weights, ~/x, ../x
 	regexp.MustCompile(`()\b[\w./-]+\.(?:py|cpp|cc|cu|cuh|hpp|h|so|go|rs)\b(?:\.\d+)*(?::\d+|\(\d+\))?`), // openai_server.py:123
+	regexp.MustCompile(`()\b[A-Za-z0-9][A-Za-z0-9.-]*[.-][A-Za-z0-9.-]*:\d{2,5}\b`),                      // gpu-3:8000, a.b:80
+	regexp.MustCompile(`()\b[A-Za-z][A-Za-z0-9]*:\d{4,5}\b`),                                             // node7:8000
 }
 
 // sanitise makes text one line without secrets.
