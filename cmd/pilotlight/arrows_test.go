@@ -16,21 +16,23 @@ const module = "github.com/pilotlight-io/pilotlight/"
 // arrows says which packages of this module each package may import. cmd may import everything. docs/ARCHITECTURE.md
 // draws the same picture; change both together.
 var arrows = map[string][]string{
-	"activator":         {"internal/fleet"},
-	"autoscaler":        {"internal/fleet"},
-	"benchmarks":        {"internal/openai"},
-	"internal/admin":    {"internal/fleet", "internal/tenant", "internal/ledger", "internal/openai"},
-	"internal/config":   {"internal/fleet"},
-	"internal/engine":   {"internal/fleet"},
-	"internal/fleet":    {},
-	"internal/ledger":   {"internal/store", "internal/fleet"},
-	"internal/local":    {"internal/slot", "internal/fleet"},
-	"internal/openai":   {},
-	"internal/slot":     {"internal/engine", "internal/fleet"},
-	"internal/store":    {"internal/fleet"},
-	"internal/tenant":   {"internal/store", "internal/fleet"},
-	"internal/trtsim":   {"internal/fleet", "internal/openai", "internal/engine"},
-	"internal/upstream": {},
+	"activator":      {"internal/fleet"},
+	"autoscaler":     {"internal/fleet"},
+	"benchmarks":     {"internal/openai"},
+	"internal/admin": {"internal/fleet", "internal/tenant", "internal/ledger", "internal/openai"},
+	// For tests: it holds answers against the OpenAPI document.
+	"internal/admin/spec": {},
+	"internal/config":     {"internal/fleet"},
+	"internal/engine":     {"internal/fleet"},
+	"internal/fleet":      {},
+	"internal/ledger":     {"internal/store", "internal/fleet"},
+	"internal/local":      {"internal/slot", "internal/fleet"},
+	"internal/openai":     {},
+	"internal/slot":       {"internal/engine", "internal/fleet"},
+	"internal/store":      {"internal/fleet"},
+	"internal/tenant":     {"internal/store", "internal/fleet"},
+	"internal/trtsim":     {"internal/fleet", "internal/openai", "internal/engine"},
+	"internal/upstream":   {},
 	"router": {
 		"activator", "internal/tenant", "internal/ledger", "internal/openai", "internal/upstream", "internal/fleet",
 	},
@@ -43,6 +45,7 @@ var confined = map[string][]string{
 	"github.com/hashicorp/nomad/api":  {},
 	"github.com/hashicorp/consul/api": {},
 	"database/sql":                    {"internal/store", "internal/tenant", "internal/ledger"},
+	"github.com/santhosh-tekuri":      {"internal/admin/spec"},
 }
 
 // stdOnly are the packages that import nothing but the standard library.

@@ -116,7 +116,7 @@ func (s *Server) readyz(c *fiber.Ctx) error {
 			return openai.NewError(openai.CodeOverloaded, "not ready: "+err.Error())
 		}
 	}
-	return c.JSON(status{"ready"})
+	return c.JSON(status{"ok"})
 }
 
 type status struct {

@@ -1,0 +1,262 @@
+package admin_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pilotlight-io/pilotlight/internal/admin"
+	"github.com/pilotlight-io/pilotlight/internal/openai"
+)
+
+func TestDocumentHasEveryRouteAndNoOther(t *testing.T) {
+	var documented []string
+	for _, o := range document(t).Operations("admin") {
+		documented = append(documented, o.String())
+	}
+	routes := admin.Routes()
+	slices.Sort(routes)
+	if diff := cmp.Diff(documented, routes); diff != "" {
+		t.Errorf("routes (-in the document +in the app):\n%s", diff)
+	}
+}
+
+func TestTokenIsNeeded(t *testing.T) {
+	w := newWorld(t)
+	open := []string{"GET /healthz", "GET /readyz", "GET /openapi.json"}
+	for _, route := range append(admin.Routes(), "GET /api/nothing", "GET /") {
+		method, path, _ := strings.Cut(route, " ")
+		want := http.StatusUnauthorized
+		if slices.Contains(open, route) {
+			want = http.StatusOK
+		}
+		for name, header := range map[string]string{
+			"none": "", "wrong": "Bearer " + strings.Repeat("x", len(adminToken)), "prefix": "Bearer " + adminToken[:10],
+			"longer": "Bearer " + adminToken + "x", "basic": "Basic " + adminToken, "bare": adminToken,
+		} {
+			if got, body, _ := w.ask(method, strings.NewReplacer("{id}", "x", "{name}", "x").Replace(path), "", "Authorization", header); got != want {
+				t.Errorf("%s, token %s: got %d %s, want %d", route, name, got, body, want)
+			}
+		}
+	}
+}
+
+func TestLoopbackListenerAnswersOnlyToLoopbackNames(t *testing.T) {
+	w := newWorld(t)
+	for host, want := range map[string]int{
+		"localhost": 200, "localhost:8081": 200, "127.0.0.1": 200, "127.9.9.9:1": 200, "[::1]:8081": 200, "admin.localhost": 200,
+		"evil.example": 403, "evil.example:8081": 403, "127.0.0.1.evil.example": 403, "10.0.0.1:8081": 403, "localhost.evil.example": 403,
+	} {
+		for _, path := range []string{"/healthz", "/api/orgs"} {
+			if got, body, _ := w.ask("GET", path, "", "Host", host); got != want {
+				t.Errorf("Host %s, %s: got %d %s, want %d", host, path, got, body, want)
+			}
+		}
+	}
+	if admin.LoopbackHost("") || !admin.LoopbackHost("::1") || !admin.LoopbackHost("LOCALHOST.") {
+		t.Error("want ::1 and LOCALHOST. taken for loopback, and an empty host not")
+	}
+}
+
+func TestWrongPathsAndMethods(t *testing.T) {
+	w := newWorld(t)
+	for request, want := range map[string]string{
+		"GET /":                        "404 not_found",
+		"GET /api":                     "404 not_found",
+		"GET /api/orgs/":               "404 not_found",
+		"GET /API/orgs":                "404 not_found",
+		"GET /api/invoices":            "404 not_found",
+		"GET /api/audit/1":             "404 not_found",
+		"PUT /api/orgs":                "405 method_not_allowed",
+		"DELETE /api/models/acme/a":    "404 not_found",
+		"GET /api/models/acme/none":    "404 model_not_found",
+		"GET /api/models/none/explain": "404 model_not_found",
+		"POST /api/models/none/start":  "404 model_not_found",
+		"GET /api/models/%zz":          "404 not_found",
+		"GET /api/orgs/none":           "404 not_found",
+		"PATCH /api/pools/none":        "404 not_found",
+		"DELETE /api/tokens/none":      "404 not_found",
+		"GET /api/usage?form=2026":     "400 invalid_request",
+		"HEAD /metrics":                "405 ",
+	} {
+		method, path, _ := strings.Cut(request, " ")
+		if request == "DELETE /api/models/acme/a" {
+			want = "405 method_not_allowed"
+		}
+		if strings.Contains(path, "%zz") || method == http.MethodHead {
+			continue // Go's client refuses to send the first, and hides the body of the second
+		}
+		status, body, header := w.ask(method, path, "")
+		code := codeOf(body)
+		if got := strings.TrimSpace(http.StatusText(status)); status != atoi(want[:3]) || code != want[4:] {
+			t.Errorf("%s: got %d (%s) %s, want %s", request, status, got, body, want)
+		}
+		if allow := header.Get("Allow"); (status == 405) != (allow != "") {
+			t.Errorf("%s: got Allow %q with %d", request, allow, status)
+		}
+		if path == "/api/invoices" && !strings.Contains(body, "not available") {
+			t.Errorf("%s: got %s, want to read that it is not available", request, body)
+		}
+	}
+}
+
+func TestBadBodies(t *testing.T) {
+	w := newWorld(t)
+	_, err := w.client.CreateOrg(t.Context(), admin.NewOrg{Name: "acme"})
+	check(t, err)
+	for _, tt := range []struct{ method, path, body, param, says string }{
+		{"POST", "/api/orgs", ``, "", "empty"},
+		{"POST", "/api/orgs", `{"name": "x"`, "", "not valid JSON"},
+		{"POST", "/api/orgs", `{"name" "x"}`, "", "not valid JSON"},
+		{"POST", "/api/orgs", `[]`, "", "not a JSON object"},
+		{"POST", "/api/orgs", `{"name": "x"} {}`, "", "more after"},
+		{"POST", "/api/orgs", `{"name": "x", "colour": "blue"}`, "colour", "unknown; possible are name, models"},
+		{"POST", "/api/orgs", `{"Name": "x"}`, "Name", "unknown"},
+		{"POST", "/api/orgs", `{"name": "x", "name": "y"}`, "name", "twice"},
+		{"POST", "/api/orgs", `{"name": 5}`, "name", "must be a string"},
+		{"POST", "/api/orgs", `{"name": "x", "models": "acme/a"}`, "models", "must be a list"},
+		{"POST", "/api/orgs", `{"name": "x", "models": ["acme/none"]}`, "models", "acme/none"},
+		{"POST", "/api/orgs", `{"name": "x", "budget_usd": "5"}`, "budget_usd", "not available"},
+		{"POST", "/api/orgs", `{"name": "x", "concurrency": 5}`, "concurrency", "not available"},
+		{"POST", "/api/orgs", `{"name": "no spaces"}`, "name", ""},
+		{"POST", "/api/orgs", `{"name": "acme"}`, "name", "exists"},
+		{"PATCH", "/api/orgs/acme", `{"state": "asleep"}`, "state", "active or suspended"},
+		{"POST", "/api/tokens", `{"name": "ci"}`, "org", "missing"},
+		{"POST", "/api/tokens", `{"org": "acme", "rpm": 5}`, "rpm", "not available"},
+		{"POST", "/api/tokens", `{"org": "acme", "scopes": ["root"]}`, "scopes", "root"},
+		{"POST", "/api/tokens", `{"org": "acme", "keepalive": "loud"}`, "keepalive", ""},
+		{"POST", "/api/tokens", `{"org": "acme", "expires": "soon"}`, "expires", "time span"},
+		{"POST", "/api/tokens", `{"org": "acme", "expires": "2020-01-01T00:00:00Z"}`, "expires", "passed"},
+		{"POST", "/api/models/acme/a/start", `{"for": "-1m"}`, "for", "time span"},
+		{"POST", "/api/models/acme/a/start", `{"for": "0s"}`, "for", "longer"},
+		{"POST", "/api/models/acme/a/stop", `{"now": true}`, "now", "unknown"},
+		{"PATCH", "/api/pools/local", `{"slot_idle": "5m"}`, "", "not available"},
+		{"GET", "/api/orgs?limit=5", ``, "limit", "no parameters"},
+		{"GET", "/api/usage?from=yesterday", ``, "from", "no moment"},
+		{"GET", "/api/usage?from=2026-03-02&to=2026-03-01", ``, "to", "after from"},
+		{"GET", "/api/usage?from=2026-03-01&to=2026-03-01", ``, "to", "after from"},
+		{"GET", "/api/usage?by=hour", ``, "by", "model, token, day"},
+		{"GET", "/api/usage?org=a&org=b", ``, "org", "twice"},
+		{"GET", "/api/usage/records?limit=0", ``, "limit", "1 to 1000"},
+		{"GET", "/api/usage/records?limit=1001", ``, "limit", "1 to 1000"},
+		{"GET", "/api/usage/records?cursor=none", ``, "cursor", ""},
+		{"GET", "/api/events?after=x", ``, "after", "no id"},
+	} {
+		status, body, _ := w.ask(tt.method, tt.path, tt.body)
+		if status != 400 || codeOf(body) != "invalid_request" || !strings.Contains(body, tt.says) || paramOf(body) != tt.param {
+			t.Errorf("%s %s %s: got %d %s, want a 400 at %q that says %q", tt.method, tt.path, tt.body, status, body, tt.param, tt.says)
+		}
+	}
+	if got := len(w.fleet.held) + len(w.fleet.stopped); got != 0 {
+		t.Errorf("%d models were held or stopped by refused requests", got)
+	}
+}
+
+func TestLargeAndEncodedBodiesAreRefused(t *testing.T) {
+	w := newWorld(t)
+	if status, body, _ := w.ask("POST", "/api/orgs", `{"name":"x"}`, "Content-Encoding", "gzip"); status != 415 {
+		t.Errorf("gzip: got %d %s, want 415", status, body)
+	}
+	if status, body, _ := w.ask("POST", "/api/orgs", strings.Repeat(" ", 2<<20)); status != 413 || codeOf(body) != "request_too_large" {
+		t.Errorf("2 MiB: got %d %s, want 413", status, body)
+	}
+	if status, body, _ := w.ask("GET", "/api/orgs", "", "X-Large", strings.Repeat("x", 32<<10)); status != 431 {
+		t.Errorf("a header of 32 KiB: got %d %s, want 431", status, body)
+	}
+}
+
+func TestReadiness(t *testing.T) {
+	var cause error
+	w := newWorld(t, func(c *admin.Config) { c.Ready = func() error { return cause } })
+	if err := w.client.Ready(t.Context()); err != nil {
+		t.Errorf("got %v, want ready", err)
+	}
+	cause = errors.New("shutting down")
+	if err := w.client.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "shutting down") {
+		t.Errorf("got %v, want to read why not", err)
+	}
+}
+
+func TestMetricsAreThoseOfAllSetsAndTheProcess(t *testing.T) {
+	w := newWorld(t)
+	var b strings.Builder
+	check(t, w.client.Metrics(t.Context(), &b))
+	for _, want := range []string{`pilotlight_test_total{model="acme/a"} 1`, "process_resident_memory_bytes", "go_goroutines"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("metrics have no %s:\n%s", want, b.String())
+		}
+	}
+}
+
+func TestClient_SaysWhatToDo(t *testing.T) {
+	w := newWorld(t)
+	wrong := *w.client
+	wrong.Token = "wrong"
+	var refused *openai.Error
+	if _, err := wrong.Orgs(t.Context()); !errors.As(err, &refused) || refused.Status != 401 || !strings.Contains(err.Error(), "PILOTLIGHT_ADMIN_TOKEN") {
+		t.Errorf("wrong token: got %v, want a 401 that names PILOTLIGHT_ADMIN_TOKEN", err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	check(t, err)
+	nobody := *w.client
+	nobody.BaseURL = "http://" + ln.Addr().String()
+	check(t, ln.Close())
+	if _, err := nobody.Orgs(t.Context()); err == nil || !strings.Contains(err.Error(), "pilotlight dev") {
+		t.Errorf("no server: got %v, want a hint to start one", err)
+	}
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := w.client.Orgs(cancelled); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: got %v", err)
+	}
+}
+
+func TestClient_OtherServerIsNotOurs(t *testing.T) {
+	other := &http.Client{Transport: roundTrip(func(*http.Request) *http.Response {
+		return &http.Response{StatusCode: 502, Status: "502 Bad Gateway", Body: io.NopCloser(strings.NewReader("<html>"))}
+	})}
+	c := &admin.Client{BaseURL: "http://proxy.example", HTTP: other}
+	if _, err := c.Models(t.Context()); err == nil || !strings.Contains(err.Error(), "right address") {
+		t.Errorf("got %v, want to read that this is no Pilotlight", err)
+	}
+}
+
+type roundTrip func(*http.Request) *http.Response
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r), nil }
+
+func TestNew_NeedsALongToken(t *testing.T) {
+	w := newWorld(t)
+	c := admin.Config{Fleet: w.fleet, Tenants: w.tenants, Ledger: w.ledger, Token: strings.Repeat("x", admin.MinToken-1)}
+	if _, err := admin.New(c); err == nil {
+		t.Error("a token of 23 characters was taken")
+	}
+	c.Token += "x"
+	if _, err := admin.New(c); err != nil {
+		t.Errorf("a token of 24 characters: %v", err)
+	}
+	c.Ledger = nil
+	if _, err := admin.New(c); err == nil {
+		t.Error("a config without a ledger was taken")
+	}
+}
+
+func TestServe_EndsWhenItsListenerDoes(t *testing.T) {
+	w := newWorld(t)
+	server, err := admin.New(admin.Config{Fleet: w.fleet, Tenants: w.tenants, Ledger: w.ledger, Token: adminToken})
+	check(t, err)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	check(t, err)
+	if err := server.Serve(ended, ln); err != nil {
+		t.Errorf("ctx done before the start: got %v, want nil", err)
+	}
+}

@@ -1,0 +1,76 @@
+package spec_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/pilotlight-io/pilotlight/internal/admin"
+	"github.com/pilotlight-io/pilotlight/internal/admin/spec"
+)
+
+const (
+	org   = `{"name":"a","state":"active","models":[],"budget_usd":null,"concurrency":null,"created_at":"2026-03-01T12:00:00.000000Z"}`
+	event = `{"id":"x-1","at":"2026-03-01T12:00:00.000000Z","model":"m","instance":"i","from":"","to":"starting","reason":""}`
+	fault = `{"error":{"message":"m","type":"invalid_request_error","param":null,"code":"not_found"}}`
+)
+
+func TestCheck(t *testing.T) {
+	s, err := spec.Load(admin.OpenAPI)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const json, sse = "application/json", "text/event-stream"
+	for _, tt := range []struct {
+		name, method, path string
+		status             int
+		media, body, wrong string // wrong: what the error says; empty = none
+	}{
+		{"as documented", "GET", "/api/orgs/a", 200, json, org, ""},
+		{"with a charset", "GET", "/api/orgs/a", 200, json + "; charset=utf-8", org, ""},
+		{"an error", "GET", "/api/orgs/a", 404, json, fault, ""},
+		{"an event", "GET", "/api/events", 200, sse, ": hello\n\nid: 1\ndata: " + event + "\n\n", ""},
+		{"a stream of an engine", "POST", "/v1/chat/completions", 200, sse, "data: {\"id\":1}\n\ndata: [DONE]\n\n", ""},
+		{"an id with slashes", "GET", "/api/models/a/b/c/explain", 404, json, fault, ""},
+		{"an unknown path refused", "GET", "/nowhere", 404, json, fault, ""},
+
+		{"a field too many", "GET", "/api/orgs/a", 200, json, strings.Replace(org, `"name"`, `"colour":1,"name"`, 1), "colour"},
+		{"a field too few", "GET", "/api/orgs/a", 200, json, strings.Replace(org, `"state":"active",`, ``, 1), "state"},
+		{"a time without microseconds", "GET", "/api/orgs/a", 200, json, strings.Replace(org, `.000000Z`, `Z`, 1), "created_at"},
+		{"another status", "GET", "/api/orgs/a", 202, json, org, "202"},
+		{"another type", "GET", "/api/orgs/a", 200, "text/plain", org, "text/plain"},
+		{"another schema", "GET", "/api/models/a/explain", 200, json, org, "explain"},
+		{"an error of another shape", "GET", "/api/orgs/a", 404, json, `{"error":"not found"}`, "error"},
+		{"an error of an unknown code", "GET", "/api/orgs/a", 404, json, strings.Replace(fault, `"not_found"`, `"oops"`, 1), "code"},
+		{"an event of another shape", "GET", "/api/events", 200, sse, "data: {}\n\n", "missing"},
+		{"an unknown path answered", "GET", "/nowhere", 200, json, `{}`, "not in the document"},
+		{"no JSON", "GET", "/api/orgs/a", 200, json, `{`, "reading"},
+	} {
+		err := s.Check(tt.method, tt.path, tt.status, tt.media, []byte(tt.body))
+		if (err == nil) != (tt.wrong == "") || err != nil && !strings.Contains(err.Error(), tt.wrong) {
+			t.Errorf("%s: got %v, want %q", tt.name, err, tt.wrong)
+		}
+	}
+}
+
+func TestLoad_RefusesWhatLeadsNowhere(t *testing.T) {
+	broken := strings.Replace(string(admin.OpenAPI), `"#/components/schemas/Scope"`, `"#/components/schemas/Scoop"`, 1)
+	if _, err := spec.Load([]byte(broken)); err == nil {
+		t.Error("a reference to a schema that does not exist was taken")
+	}
+}
+
+func TestOperations_AreThoseOfATag(t *testing.T) {
+	s, err := spec.Load(admin.OpenAPI)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var public []string
+	for _, o := range s.Operations("public") {
+		public = append(public, o.String())
+	}
+	want := "GET /healthz, GET /openapi.json, GET /readyz, GET /v1/models, GET /v1/models/{id}, GET /v1/usage, GET /v1/usage/{request_id}, " +
+		"POST /v1/chat/completions, POST /v1/completions, POST /v1/embeddings, POST /v1/messages, POST /v1/responses"
+	if got := strings.Join(public, ", "); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}

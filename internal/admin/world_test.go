@@ -1,0 +1,291 @@
+package admin_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+	"go.uber.org/goleak"
+
+	"github.com/pilotlight-io/pilotlight/internal/admin"
+	"github.com/pilotlight-io/pilotlight/internal/admin/spec"
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/ledger"
+	"github.com/pilotlight-io/pilotlight/internal/store"
+	"github.com/pilotlight-io/pilotlight/internal/tenant"
+)
+
+const adminToken = "a-token-of-twenty-four-characters"
+
+func TestMain(m *testing.M) {
+	// fasthttp keeps its Date header fresh for as long as the process lives, and its pool's cleaner notices its end only
+	// when it next wakes, within 10 s.
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"))
+}
+
+// world is a served admin API over a real store, with a fleet that the test writes. Every answer that the client sees is
+// held against the OpenAPI document.
+type world struct {
+	t       *testing.T
+	base    string
+	fleet   *fakeFleet
+	tenants *tenant.Tenants
+	ledger  *ledger.Ledger
+	client  *admin.Client
+	http    *http.Client
+	stop    func() // ends Serve and waits for it
+}
+
+func newWorld(t *testing.T, adapt ...func(*admin.Config)) *world {
+	t.Helper()
+	ctx := context.Background()
+	db, err := store.Open(ctx, filepath.Join(t.TempDir(), "p.db"))
+	check(t, err)
+	t.Cleanup(func() { check(t, db.Close()) })
+	tenants, err := tenant.New(ctx, db, tenant.Config{Models: []string{"acme/a", "acme/b"}})
+	check(t, err)
+	records, err := ledger.Open(ctx, ledger.Config{Dir: filepath.Join(t.TempDir(), "ledger"), Store: db})
+	check(t, err)
+	t.Cleanup(func() { check(t, records.Close()) })
+
+	w := &world{t: t, fleet: newFakeFleet(), tenants: tenants, ledger: records}
+	set := metrics.NewSet()
+	set.NewCounter(`pilotlight_test_total{model="acme/a"}`).Inc()
+	c := admin.Config{Fleet: w.fleet, Tenants: tenants, Ledger: records, Token: adminToken, Metrics: []*metrics.Set{set}}
+	for _, f := range adapt {
+		f(&c)
+	}
+	server, err := admin.New(c)
+	check(t, err)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	check(t, err)
+	serving, cancel := context.WithCancel(ctx)
+	var wait sync.WaitGroup
+	var served error
+	wait.Go(func() { served = server.Serve(serving, ln) })
+	w.stop = sync.OnceFunc(func() { cancel(); wait.Wait(); check(t, served) })
+	t.Cleanup(w.stop)
+
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	w.base = "http://" + ln.Addr().String()
+	w.http = &http.Client{Transport: &checked{t: t, next: transport, document: document(t)}}
+	w.client = &admin.Client{BaseURL: w.base, Token: adminToken, HTTP: w.http}
+	return w
+}
+
+// move runs the ledger until what was appended is in the store.
+func (w *world) move() {
+	w.t.Helper()
+	ctx, cancel := context.WithCancel(w.t.Context())
+	var wait sync.WaitGroup
+	wait.Go(func() { _ = w.ledger.Run(ctx) })
+	defer wait.Wait()
+	defer cancel()
+}
+
+// ask sends one request as it is and gives the status and the body.
+func (w *world) ask(method, path, body string, headers ...string) (int, string, http.Header) {
+	w.t.Helper()
+	request, err := http.NewRequestWithContext(w.t.Context(), method, w.base+path, bytes.NewReader([]byte(body)))
+	check(w.t, err)
+	request.Header.Set("Authorization", "Bearer "+adminToken)
+	for i := 0; i < len(headers); i += 2 {
+		request.Header.Set(headers[i], headers[i+1])
+		if headers[i] == "Host" {
+			request.Host = headers[i+1]
+		}
+	}
+	response, err := w.http.Do(request)
+	check(w.t, err)
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	check(w.t, err)
+	return response.StatusCode, string(answer), response.Header
+}
+
+func document(t *testing.T) *spec.Spec {
+	t.Helper()
+	s, err := spec.Load(admin.OpenAPI)
+	check(t, err)
+	return s
+}
+
+// checked holds every complete answer against the document.
+type checked struct {
+	t        *testing.T
+	next     http.RoundTripper
+	mu       sync.Mutex // guards document
+	document *spec.Spec
+}
+
+func (c *checked) RoundTrip(request *http.Request) (*http.Response, error) {
+	response, err := c.next.RoundTrip(request)
+	if err != nil || response.Header.Get("Content-Type") == "text/event-stream" {
+		return response, err
+	}
+	body, err := io.ReadAll(response.Body)
+	_ = response.Body.Close()
+	if err != nil {
+		return nil, err
+	}
+	response.Body = io.NopCloser(bytes.NewReader(body))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.document.Check(request.Method, request.URL.EscapedPath(), response.StatusCode, response.Header.Get("Content-Type"), body); err != nil {
+		c.t.Errorf("not as the document has it: %v", err)
+	}
+	return response, nil
+}
+
+// fakeFleet is the fleet of a test: two models, of which one is hot.
+type fakeFleet struct {
+	mu       sync.Mutex // guards the fields below
+	snapshot *fleet.Snapshot
+	held     map[string]time.Duration
+	stopped  []string
+	failure  error // of Hold, StopModel and Explain
+	notices  []fleet.Notice
+	news     chan struct{} // closed and replaced when notices grows
+	follows  int           // running now
+}
+
+var began = time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
+
+func newFakeFleet() *fakeFleet {
+	model := func(id string) *fleet.Model {
+		return &fleet.Model{
+			ID: id, GPUs: 2, Pool: "local", Endpoints: []fleet.Endpoint{fleet.EndpointChat}, ContextLength: 8192, MaxConcurrency: 64,
+			IdleAfter: 5 * time.Minute, Instances: fleet.Range{Max: 4}, Engine: fleet.EngineSpec{Kind: fleet.EngineSim},
+		}
+	}
+	instance := fleet.Instance{ID: "i-1", Model: "acme/a", Slot: "local-0", GPU: 2, GPUs: 2, State: fleet.Ready, Addr: "127.0.0.1:9000"}
+	return &fakeFleet{
+		held: map[string]time.Duration{}, news: make(chan struct{}),
+		snapshot: &fleet.Snapshot{
+			At: began,
+			Models: []fleet.ModelStatus{
+				{Model: model("acme/a"), State: "hot", Hot: 1, Inflight: 3, Outlook: fleet.Outlook{Answer: fleet.Serving}},
+				{Model: model("acme/b"), State: "starting", Pending: 1, Waiting: 2, Outlook: fleet.Outlook{
+					Answer: fleet.StartingUp, Phase: fleet.PhaseLoading, ETA: 12 * time.Second, Reason: "loading weights",
+				}, Desired: fleet.Desired{Hot: 1, Reason: "2 requests wait", ReviewAt: began.Add(time.Hour)}},
+				{Model: model("acme/a/start"), State: "cold"},
+			},
+			Instances: []fleet.InstanceStatus{{
+				Instance: instance, Phase: fleet.PhaseReady, Leases: 3, Breaker: "closed", LaunchedAt: began, ReadyAt: began.Add(30 * time.Second),
+			}},
+			Pools: []fleet.PoolStatus{{
+				Pool:  fleet.Pool{Name: "local", GPUsPerSlot: 8, HostMemory: 3 << 39, SlotIdle: 15 * time.Minute, Slots: fleet.Range{Min: 1, Max: 1}},
+				Slots: []fleet.SlotStatus{{Slot: fleet.Slot{ID: "local-0", Node: "local", GPUs: 4}, Occupants: []string{"", "", "i-1", "i-1"}}},
+			}},
+			Activations: []fleet.Activation{{
+				ID: 1, Model: "acme/a", Instance: "i-1", From: fleet.Cold, Reason: "1 request waits", Began: began,
+				Phases: []fleet.PhaseTime{{Phase: fleet.PhaseSubmitted, At: began}},
+			}},
+		},
+	}
+}
+
+func (f *fakeFleet) Snapshot() *fleet.Snapshot {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.snapshot
+}
+
+func (f *fakeFleet) Explain(model string) (fleet.Explanation, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return fleet.Explanation{
+		View: fleet.ModelView{
+			Inflight: 3, IdleSince: time.Now().Add(-90 * time.Second), HeldUntil: time.Now().Add(time.Minute),
+			Hot: []fleet.HotView{{ID: "i-1", Leases: 3, ReadyAt: began}, {ID: "i-2", IdleSince: time.Now().Add(-time.Minute), ReadyAt: began}},
+		},
+		Desired: fleet.Desired{Model: model, Hot: 1, Reason: "one instance serves 64 at once, and 3 are in flight", ReviewAt: time.Now().Add(time.Minute)},
+		Actions: []string{"stop i-2: idle for 5m0s"},
+	}, f.failure
+}
+
+func (f *fakeFleet) Hold(model string, d time.Duration) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.held[model] = d
+	return f.failure
+}
+
+func (f *fakeFleet) StopModel(model string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.stopped = append(f.stopped, model)
+	return f.failure
+}
+
+func (f *fakeFleet) Follow(ctx context.Context, after uint64, tell func(fleet.Notice) error) error {
+	f.mu.Lock()
+	f.follows++
+	if after > uint64(len(f.notices)) {
+		after = uint64(len(f.notices))
+	}
+	f.mu.Unlock()
+	defer func() {
+		f.mu.Lock()
+		f.follows--
+		f.mu.Unlock()
+	}()
+	for {
+		f.mu.Lock()
+		pending, news := f.notices[after:], f.news
+		f.mu.Unlock()
+		for _, n := range pending {
+			if err := tell(n); err != nil {
+				return err
+			}
+			after++
+		}
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// notice makes something happen.
+func (f *fakeFleet) notice(model string, to fleet.State) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.notices = append(f.notices, fleet.Notice{ID: uint64(len(f.notices) + 1), At: began, Model: model, Instance: "i-1", To: to, Reason: "test"})
+	close(f.news)
+	f.news = make(chan struct{})
+}
+
+func (f *fakeFleet) following() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.follows
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// eventually waits for what another goroutine does without telling.
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !is(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within 10 s: %s", what)
+		}
+	}
+}
