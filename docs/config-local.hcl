@@ -151,7 +151,8 @@ model "meta-llama/Meta-Llama-3-8B-Instruct" {
   engine "trtllm" {
     # The program and what always comes first. host, port, tp_size and served_model_name are added by Pilotlight, and
     # repeating one in args is an error. Kind "openai" has no default, and says itself where ${host}, ${port} and
-    # ${weights} go: ["llama-server", "-m", "${weights}", "--host", "${host}", "--port", "${port}"].
+    # ${weights} go: ["llama-server", "-m", "${weights}", "--host", "${host}", "--port", "${port}"]. (Without ${port},
+    # --host and --port are appended.)
     command = ["trtllm-serve"]
     args    = ["--max_batch_size", "256", "--max_num_tokens", "8192", "--max_seq_len", "8192"]
 

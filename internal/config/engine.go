@@ -76,11 +76,10 @@ func (r *reader) commandLine(block *engineHCL, e *fleet.EngineSpec, b Backend) {
 	if block.Command != nil && len(e.Command) == 0 {
 		r.wrong(block.Command.Range, "command is empty; name a program, or leave command out for the kind's own")
 	}
-	if arg, found := fleet.ReservedArg(e.Kind, slices.Concat(e.Command[min(1, len(e.Command)):], e.Args)); found {
-		r.wrong(either(block.Args, block.Range), "%s is set by Pilotlight; leave it out (GPUs come from gpus, the name from the model's id, the address from where the engine is placed)", arg)
-	}
-	if e.Kind == fleet.EngineOpenAI {
-		r.ownCommand(block, e)
+	r.reserved(block, e.Kind, e.Command[min(1, len(e.Command)):], block.Command)
+	r.reserved(block, e.Kind, e.Args, block.Args)
+	if e.Kind == fleet.EngineOpenAI && block.Command == nil {
+		r.wrong(block.Range, `engine "openai" has no command; write one such as command = ["llama-server", "-m", "${weights}", "--host", "${host}", "--port", "${port}"]`)
 	}
 	if e.Kind == fleet.EngineNIM && b.Kind == BackendLocal && len(e.Command) == 0 {
 		r.wrong(block.Range, "engine \"nim\" is a container, and the local back end runs programs; write command = [...], or use kind vllm or trtllm")
@@ -95,19 +94,16 @@ func either(attr *hcl.Attribute, block hcl.Range) hcl.Range {
 	return block
 }
 
-// ownCommand checks a command of the operator's own: it has to say where the engine listens.
-func (r *reader) ownCommand(block *engineHCL, e *fleet.EngineSpec) {
-	const right = `["llama-server", "-m", "${weights}", "--host", "${host}", "--port", "${port}"]`
+// reserved refuses words that repeat what Pilotlight sets itself.
+func (r *reader) reserved(block *engineHCL, kind fleet.EngineKind, words []string, from *hcl.Attribute) {
+	arg, found := fleet.ReservedArg(kind, words)
 	switch {
-	case block.Command == nil:
-		r.wrong(block.Range, "engine \"openai\" has no command; write one such as command = %s", right)
-	case len(e.Command) > 0 && !containsPort(slices.Concat(e.Command, e.Args)):
-		r.wrong(block.Command.Range, "command never says ${port}, so nobody would know where the engine listens; write one such as %s", right)
+	case !found:
+	case kind == fleet.EngineOpenAI:
+		r.wrong(either(from, block.Range), "%s is for Pilotlight to say; write ${host} or ${port} for its value, or leave it out and it is appended", arg)
+	default:
+		r.wrong(either(from, block.Range), "%s is set by Pilotlight; leave it out (GPUs come from gpus, the name from the model's id, the address from where the engine is placed)", arg)
 	}
-}
-
-func containsPort(words []string) bool {
-	return slices.ContainsFunc(words, func(s string) bool { return strings.Contains(s, "${port}") })
 }
 
 // weights reads a path or a Hugging Face id. Only what starts with a dot, or is a GGUF file, is a relative path: "a/b" is an id.

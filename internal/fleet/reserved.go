@@ -5,32 +5,37 @@ import (
 	"strings"
 )
 
-// ReservedFlags lists the flags that Pilotlight sets itself on an engine's command line, in the spelling of their upstream:
-// an operator's args that repeat one would fight with ours. Kinds that place their values themselves have none.
+// ReservedFlags lists the options that Pilotlight sets itself on an engine's command line, with every other name that the
+// engine takes for them, without leading dashes and with underscores.
 func ReservedFlags(kind EngineKind) []string {
 	switch kind {
 	case EngineTRTLLM, EngineSim:
-		return []string{"--host", "--port", "--tp_size", "--tensor_parallel_size", "--served_model_name"}
-	case EngineVLLM:
-		return []string{"--host", "--port", "--tensor-parallel-size", "-tp", "--served-model-name"}
-	default:
-		return nil
+		return []string{"host", "port", "tp_size", "tensor_parallel_size", "served_model_name"}
+	case EngineVLLM, EngineNIM:
+		return []string{"host", "port", "tensor_parallel_size", "tp", "served_model_name"}
+	case EngineOpenAI:
+		return []string{"host", "port"}
 	}
+	return nil
 }
 
-// ReservedArg finds the first of args that repeats a reserved flag of the kind, as "--flag value" or "--flag=value", with
-// dashes or underscores between the words, as both upstreams' parsers are lenient about them.
+// ReservedArg finds the first of args that repeats what Pilotlight sets itself: an engine on another port than its
+// supervisor's would never be found ready. Options are "--name value" or "--name=value", with dashes or underscores between
+// words. One whose value is its own placeholder, as in "--port", "${port}", is fine.
 func ReservedArg(kind EngineKind, args []string) (arg string, found bool) {
 	reserved := ReservedFlags(kind)
-	for _, a := range args {
-		name, _, _ := strings.Cut(a, "=")
-		if slices.ContainsFunc(reserved, func(flag string) bool { return sameFlag(flag, name) }) {
-			return name, true
+	for i, a := range args {
+		option, value, joined := strings.Cut(a, "=")
+		name := strings.ReplaceAll(strings.TrimLeft(option, "-"), "-", "_")
+		if !strings.HasPrefix(option, "-") || !slices.Contains(reserved, name) {
+			continue
+		}
+		if !joined && i+1 < len(args) {
+			value = args[i+1]
+		}
+		if value != "${"+name+"}" {
+			return option, true
 		}
 	}
 	return "", false
-}
-
-func sameFlag(a, b string) bool {
-	return strings.ReplaceAll(a, "_", "-") == strings.ReplaceAll(b, "_", "-")
 }

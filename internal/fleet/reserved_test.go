@@ -20,7 +20,12 @@ func TestReservedArg(t *testing.T) {
 		{fleet.EngineVLLM, []string{"-tp", "2"}, "-tp"},
 		{fleet.EngineVLLM, []string{"--tensor_parallel_size=2"}, "--tensor_parallel_size"},
 		{fleet.EngineVLLM, []string{"--port-range", "2"}, ""},
-		{fleet.EngineOpenAI, []string{"--host", "${host}"}, ""},
+		{fleet.EngineNIM, []string{"--tensor_parallel_size=2"}, "--tensor_parallel_size"},
+		{fleet.EngineOpenAI, []string{"--host", "${host}", "--port=${port}"}, ""},
+		{fleet.EngineOpenAI, []string{"--port", "${host}"}, "--port"},
+		{fleet.EngineOpenAI, []string{"--port"}, "--port"},
+		{fleet.EngineOpenAI, []string{"port", "8000", "--served-model-name", "x"}, ""},
+		{"", []string{"--port", "8000"}, ""},
 	} {
 		got, found := fleet.ReservedArg(tt.kind, tt.args)
 		if got != tt.want || found != (tt.want != "") {
