@@ -13,22 +13,20 @@ import (
 // it: a filter that was mistyped must not show everything.
 func query(c *fiber.Ctx, known ...string) (map[string]string, error) {
 	values := map[string]string{}
-	var err error
-	c.Request().URI().QueryArgs().VisitAll(func(k, v []byte) {
+	for k, v := range c.Request().URI().QueryArgs().All() {
 		key := string(k)
 		_, twice := values[key]
 		switch {
-		case err != nil:
 		case twice:
-			err = invalid(key, "comes twice; leave one of them")
+			return nil, invalid(key, "comes twice; leave one of them")
 		case !slices.Contains(known, key) && len(known) == 0:
-			err = invalid(key, "unknown; there are no parameters here")
+			return nil, invalid(key, "unknown; there are no parameters here")
 		case !slices.Contains(known, key):
-			err = invalid(key, "unknown; possible are %s", strings.Join(known, ", "))
+			return nil, invalid(key, "unknown; possible are %s", strings.Join(known, ", "))
 		}
 		values[key] = string(v)
-	})
-	return values, err
+	}
+	return values, nil
 }
 
 // period reads from and to: days or moments, in UTC. An absent one is the zero time.
