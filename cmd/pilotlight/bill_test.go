@@ -1,0 +1,189 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/admin"
+	"github.com/pilotlight-io/pilotlight/internal/ledger"
+)
+
+// TestBill_PublishedTableComesOut holds what 500 input and 100 output tokens bill on a hot, otherwise idle instance.
+func TestBill_PublishedTableComesOut(t *testing.T) {
+	if testing.Short() {
+		t.Skip("loads three models at the speed of life: minutes; not in short runs")
+	}
+	s := startDev(t, t.TempDir(), "--sim-speed", "1", "--sim-stack", "published", "--sim-seed", "0", "--sim-load", "hot")
+	for _, row := range []struct {
+		model  string
+		gpus   int
+		billed time.Duration
+	}{
+		{"meta-llama/Meta-Llama-3-8B-Instruct", 1, time.Second},
+		{"meta-llama/Meta-Llama-3-70B-Instruct", 4, 2 * time.Second},
+		{"meta-llama/Meta-Llama-3.1-405B-Instruct-FP8", 8, 5 * time.Second},
+	} {
+		t.Run(row.model, func(t *testing.T) {
+			s.mustChat(t, row.model, false) // makes it hot
+			billed, record := s.referenceRequest(t, row.model)
+			if off := math.Abs(billed.Seconds()/row.billed.Seconds() - 1); off > 0.15 {
+				t.Errorf("got %v billed, want %v within 15 %%", billed, row.billed)
+			}
+			if record.GPUs != row.gpus {
+				t.Errorf("got %d GPUs, want %d", record.GPUs, row.gpus)
+			}
+			if want := ledger.Cost(billed, row.gpus, record.Price); record.Cost != want {
+				t.Errorf("got cost %v, want %v", record.Cost, want)
+			}
+		})
+	}
+}
+
+// referenceRequest asks for 100 tokens with a prompt of 500 and gives what was billed, as header and record say.
+func (s *devServer) referenceRequest(t *testing.T, model string) (time.Duration, admin.Record) {
+	t.Helper()
+	words := 500
+	for range 8 { // the chat template adds tokens of its own: correct the prompt until it has 500
+		a, prompt := s.promptOf(t, model, words, 1)
+		if prompt == 500 {
+			a, _ = s.promptOf(t, model, words, 100)
+			return s.billed(t, a)
+		}
+		words += 500 - prompt
+		if !a.whole() {
+			t.Fatalf("got %+v, want a whole answer", a)
+		}
+	}
+	t.Fatal("no number of words makes a prompt of 500 tokens")
+	return 0, admin.Record{}
+}
+
+// promptOf sends a prompt of so many words and gives how many tokens the engine counted.
+func (s *devServer) promptOf(t *testing.T, model string, words, tokens int) (*answer, int) {
+	t.Helper()
+	body := fmt.Appendf(nil, `{"model": %q, "max_tokens": %[2]d, "min_tokens": %[2]d, "ignore_eos": true, "messages": [{"role": "user", "content": %q}]}`,
+		model, tokens, strings.TrimSpace(strings.Repeat("on ", words)))
+	a, err := s.post(t.Context(), "/chat/completions", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said struct {
+		Usage struct {
+			Prompt     int `json:"prompt_tokens"`
+			Completion int `json:"completion_tokens"`
+		}
+	}
+	if err := json.Unmarshal([]byte(a.body), &said); err != nil || said.Usage.Completion != tokens {
+		t.Fatalf("got status %d and body %q, want usage with %d completion tokens (%v)", a.status, a.body, tokens, err)
+	}
+	return a, said.Usage.Prompt
+}
+
+// billed gives the billed time of an answer's header, and its record.
+func (s *devServer) billed(t *testing.T, a *answer) (time.Duration, admin.Record) {
+	t.Helper()
+	ms, err := strconv.ParseFloat(a.header.Get("X-Pilotlight-Billed-Ms"), 64)
+	if err != nil {
+		t.Fatalf("reading X-Pilotlight-Billed-Ms: %v", err)
+	}
+	billed := time.Duration(math.Round(ms*1000)) * time.Microsecond
+	var record admin.Record
+	eventually(t, 2*time.Second, func() string {
+		for _, r := range s.records(t) {
+			if r.RequestID == a.header.Get("X-Request-Id") {
+				record = r
+				return ""
+			}
+		}
+		return "there is no record of the request"
+	})
+	if got := record.Billed; got != billed {
+		t.Errorf("got %v in the record, want the header's %v", got, billed)
+	}
+	return billed, record
+}
+
+// records gives all usage records.
+func (s *devServer) records(t *testing.T) []admin.Record {
+	t.Helper()
+	client, cursor := s.admin(t), ""
+	var all []admin.Record
+	for {
+		page, err := client.Records(t.Context(), "", cursor, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, page.Records...)
+		if page.NextCursor == nil {
+			return all
+		}
+		cursor = *page.NextCursor
+	}
+}
+
+// TestBill_WholeAnswersHaveOneRecordThoughTheServerIsKilled kills the server at random moments of steady traffic.
+func TestBill_WholeAnswersHaveOneRecordThoughTheServerIsKilled(t *testing.T) {
+	rounds := 6
+	if testing.Short() {
+		rounds = 1
+	}
+	dir, whole := t.TempDir(), map[string]bool{}
+	for round := range rounds {
+		s, err := launchDev(dir, "--sim-speed", "200")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var mu sync.Mutex // guards whole
+		var callers sync.WaitGroup
+		for caller := range 8 {
+			callers.Go(func() {
+				for i := 0; ; i++ {
+					id := fmt.Sprintf("round-%d-caller-%d-%d", round, caller, i)
+					a, err := s.chat(t.Context(), "meta-llama/Meta-Llama-3-8B-Instruct", caller%2 == 0, "X-Request-Id", id)
+					if err != nil {
+						return // the server was killed
+					}
+					if a.whole() {
+						mu.Lock()
+						whole[id] = true
+						mu.Unlock()
+					}
+				}
+			})
+		}
+		eventually(t, 20*time.Second, func() string {
+			mu.Lock()
+			defer mu.Unlock()
+			if len(whole) < 10*(round+1) {
+				return fmt.Sprintf("only %d answers", len(whole))
+			}
+			return ""
+		})
+		time.Sleep(rand.N(500 * time.Millisecond)) // any moment will do, and the kill comes at a random one
+		s.kill()
+		callers.Wait()
+	}
+	s := startDev(t, dir)
+	count := map[string]int{}
+	for _, r := range s.records(t) {
+		count[r.RequestID]++
+	}
+	for id := range whole {
+		if count[id] != 1 {
+			t.Errorf("request %s: got %d records of an answer that its caller has whole, want 1", id, count[id])
+		}
+	}
+	for id, n := range count {
+		if n > 1 {
+			t.Errorf("request %s: got %d records, want at most 1", id, n)
+		}
+	}
+	t.Logf("%d whole answers, %d records", len(whole), len(count))
+}

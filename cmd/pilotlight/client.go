@@ -1,0 +1,84 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"path/filepath"
+	"strings"
+
+	"github.com/pilotlight-io/pilotlight/internal/admin"
+)
+
+const defaultAdminURL = "http://127.0.0.1:8081"
+
+// The variables that commands read, in place of flags.
+const (
+	addrVariable       = "PILOTLIGHT_ADDR"
+	adminTokenVariable = "PILOTLIGHT_ADMIN_TOKEN"
+)
+
+// serverFlags say which running server a command talks to.
+type serverFlags struct {
+	Addr    string `placeholder:"URL" help:"Admin address of the server; else $$PILOTLIGHT_ADDR, else ${default_addr}."`
+	DataDir string `name:"data-dir" placeholder:"DIR" help:"Where a server on this machine keeps admin.token, for when $$PILOTLIGHT_ADMIN_TOKEN is not set."`
+}
+
+// jsonFlag is embedded in commands that can print JSON.
+type jsonFlag struct {
+	JSON bool `name:"json" help:"Print JSON."`
+}
+
+// client makes the client of the server that the flags and the environment name.
+func (f serverFlags) client(env *Env) (*admin.Client, error) {
+	base, err := f.url(env)
+	if err != nil {
+		return nil, err
+	}
+	token, err := f.token(env, base)
+	if err != nil {
+		return nil, err
+	}
+	return &admin.Client{BaseURL: strings.TrimRight(base.String(), "/"), Token: token}, nil
+}
+
+func (f serverFlags) url(env *Env) (*url.URL, error) {
+	addr := f.Addr
+	for _, other := range []string{env.Getenv(addrVariable), defaultAdminURL} {
+		if addr == "" {
+			addr = other
+		}
+	}
+	if !strings.Contains(addr, "://") {
+		addr = "http://" + addr
+	}
+	u, err := url.Parse(addr)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, fmt.Errorf("%q is not the address of a server; write one such as %s", addr, defaultAdminURL)
+	}
+	return u, nil
+}
+
+// token is the variable's, or that of the data directory where the server is on this machine.
+func (f serverFlags) token(env *Env, base *url.URL) (string, error) {
+	if token := env.Getenv(adminTokenVariable); token != "" {
+		return token, nil
+	}
+	if !isLoopback(base.Hostname()) {
+		return "", fmt.Errorf("no admin token for %s; set %s", base.Host, adminTokenVariable)
+	}
+	dir, err := resolveDataDir(f.DataDir, env)
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, adminTokenFile)
+	token, err := readSecret(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("no admin token: %s is not set and %s does not exist; is `pilotlight dev` running, and with this --data-dir?", adminTokenVariable, path)
+	}
+	if err != nil {
+		return "", fmt.Errorf("reading the admin token: %w; set %s", err, adminTokenVariable)
+	}
+	return token, nil
+}

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/mattn/go-isatty"
+)
+
+// Env is what a command may touch of the world outside its flags.
+type Env struct {
+	Stdin  io.Reader
+	Stdout io.Writer // data
+	Stderr io.Writer // talk
+	Getenv func(string) string
+	Now    func() time.Time
+	// Progress says that Stderr is a terminal, where a line may be written over. Off one, progress is plain lines.
+	Progress bool
+	// Signals delivers what asks the process to end: the first drains, the second ends it at once.
+	Signals func() (<-chan os.Signal, func())
+
+	ctx     context.Context // of the command that runs
+	command string          // as the parser names it, with its arguments
+}
+
+// osEnv is the environment of the process.
+func osEnv() *Env {
+	return &Env{
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		Getenv:   os.Getenv,
+		Now:      time.Now,
+		Progress: isatty.IsTerminal(os.Stderr.Fd()),
+		Signals: func() (<-chan os.Signal, func()) {
+			c := make(chan os.Signal, 2)
+			signal.Notify(c, os.Interrupt, syscall.SIGTERM)
+			return c, func() { signal.Stop(c) }
+		},
+	}
+}
+
+// exitError is an error with an exit status other than 1.
+type exitError struct {
+	error
+	code int
+}
+
+func (e exitError) Unwrap() error { return e.error }
+
+// fail says in one line on stderr why the command did not do what was asked, and gives the exit status.
+func (e *Env) fail(command string, err error) int {
+	name := strings.TrimSpace("pilotlight " + command)
+	fmt.Fprintf(e.Stderr, "%s: %s\n", name, strings.TrimRight(err.Error(), "\n"))
+	var exit exitError
+	if errors.As(err, &exit) {
+		return exit.code
+	}
+	return 1
+}
+
+// say writes a line of talk to stderr.
+func (e *Env) say(format string, args ...any) {
+	fmt.Fprintf(e.Stderr, format+"\n", args...)
+}

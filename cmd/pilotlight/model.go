@@ -1,0 +1,162 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/admin"
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+// modelCmd holds the commands about models.
+type modelCmd struct {
+	List    modelListCmd    `cmd:"" help:"List models and where they stand."`
+	Show    modelShowCmd    `cmd:"" help:"Show one model."`
+	Start   modelStartCmd   `cmd:"" help:"Hold a model hot."`
+	Stop    modelStopCmd    `cmd:"" help:"Drain a model's instances, then stop them; the next request may start it again."`
+	Explain modelExplainCmd `cmd:"" help:"Say what the autoscaler would do now, and why."`
+}
+
+// modelFlags name one model of one server.
+type modelFlags struct {
+	ID string `arg:"" name:"model" help:"Its id."`
+	serverFlags
+	jsonFlag
+}
+
+type modelListCmd struct {
+	serverFlags
+	jsonFlag
+}
+
+// Run lists all models.
+func (c modelListCmd) Run(env *Env) error {
+	client, err := c.client(env)
+	if err != nil {
+		return err
+	}
+	models, err := client.Models(env.ctx)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return writeJSON(env.Stdout, models)
+	}
+	return modelTable(models...).write(env.Stdout)
+}
+
+type modelShowCmd struct{ modelFlags }
+
+// Run shows one model with its settings.
+func (c modelShowCmd) Run(env *Env) error {
+	client, err := c.client(env)
+	if err != nil {
+		return err
+	}
+	m, err := client.Model(env.ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return writeJSON(env.Stdout, m)
+	}
+	t := newTable("FIELD", "VALUE")
+	t.row("model", m.ID)
+	t.row("state", m.State)
+	t.row("gpus", m.GPUs)
+	t.row("pool", m.Pool)
+	t.row("engine", m.Engine)
+	t.row("endpoints", listOr(m.Endpoints, ""))
+	t.row("context_length", m.ContextLength)
+	t.row("max_concurrency", m.MaxConcurrency)
+	t.row("idle_after", m.IdleAfter)
+	t.row("instances", fmt.Sprintf("%d to %d", m.Instances.Min, m.Instances.Max))
+	t.row("now", fmt.Sprintf("%d hot, %d starting, %d parked, %d waiting, %d in flight", m.Hot, m.Starting, m.Parked, m.Waiting, m.Inflight))
+	t.row("wanted", fmt.Sprintf("%d hot: %s", m.Desired.Hot, m.Desired.Reason))
+	return t.write(env.Stdout)
+}
+
+type modelStartCmd struct {
+	modelFlags
+	For  span `placeholder:"10m" help:"How long to hold it hot; its idle_after if not given."`
+	Wait bool `help:"Show the phases until it is hot. Exits 2 if it cannot be."`
+}
+
+// Run holds the model hot and, with --wait, returns when it is.
+func (c modelStartCmd) Run(env *Env) error {
+	client, err := c.client(env)
+	if err != nil {
+		return err
+	}
+	began := env.Now()
+	m, err := client.StartModel(env.ctx, c.ID, time.Duration(c.For))
+	if err != nil {
+		return err
+	}
+	if c.Wait {
+		w := waiting{env: env, client: client, model: c.ID, began: began}
+		if m, err = w.untilHot(m); err != nil {
+			return err
+		}
+	}
+	return c.print(env, m)
+}
+
+type modelStopCmd struct{ modelFlags }
+
+// Run begins to drain the model's instances.
+func (c modelStopCmd) Run(env *Env) error {
+	client, err := c.client(env)
+	if err != nil {
+		return err
+	}
+	m, err := client.StopModel(env.ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	return c.print(env, m)
+}
+
+type modelExplainCmd struct{ modelFlags }
+
+// Run prints the autoscaler's reasons.
+func (c modelExplainCmd) Run(env *Env) error {
+	client, err := c.client(env)
+	if err != nil {
+		return err
+	}
+	e, err := client.Explain(env.ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return writeJSON(env.Stdout, e)
+	}
+	_, err = fmt.Fprintln(env.Stdout, e.Text)
+	return err
+}
+
+func (f modelFlags) print(env *Env, m *admin.Model) error {
+	if f.JSON {
+		return writeJSON(env.Stdout, m)
+	}
+	return modelTable(*m).write(env.Stdout)
+}
+
+func modelTable(models ...admin.Model) *table {
+	t := newTable("MODEL", "STATE", ">GPUS", ">HOT", ">STARTING", ">PARKED", ">WAITING", ">INFLIGHT", ">IDLE AFTER")
+	for _, m := range models {
+		t.row(m.ID, m.State, m.GPUs, m.Hot, m.Starting, m.Parked, m.Waiting, m.Inflight, m.IdleAfter)
+	}
+	return t
+}
+
+// span is a time span on the command line, written as in the config.
+type span time.Duration
+
+// UnmarshalText reads one such as "90s" or "2d".
+func (s *span) UnmarshalText(text []byte) error {
+	d, err := fleet.ParseDuration(string(text))
+	*s = span(d)
+	return err
+}

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/admin"
+	"github.com/pilotlight-io/pilotlight/internal/tenant"
+)
+
+// orgCmd holds the commands about organisations.
+type orgCmd struct {
+	Create  orgCreateCmd  `cmd:"" help:"Add an organisation."`
+	Update  orgUpdateCmd  `cmd:"" help:"Change what an organisation may use."`
+	Suspend orgSuspendCmd `cmd:"" help:"Make its tokens stop working."`
+	Resume  orgResumeCmd  `cmd:"" help:"Undo suspend."`
+	List    orgListCmd    `cmd:"" help:"List organisations."`
+	Show    orgShowCmd    `cmd:"" help:"Show one organisation."`
+	Import  orgImportCmd  `cmd:"" passthrough:"" help:"Add many from a file (not available yet)."`
+}
+
+// orgLimits are flags that a later version brings.
+type orgLimits struct {
+	BudgetUSD   laterFlag `name:"budget-usd" placeholder:"N" help:"Budget of a UTC month (not available yet)."`
+	Concurrency laterFlag `placeholder:"N" help:"Requests at once (not available yet)."`
+}
+
+func (l orgLimits) refuse() error {
+	if err := l.BudgetUSD.refuse("--budget-usd"); err != nil {
+		return err
+	}
+	return l.Concurrency.refuse("--concurrency")
+}
+
+type orgCreateCmd struct {
+	Name   string   `arg:"" help:"Its name."`
+	Models []string `placeholder:"A,B" help:"Models that its tokens may use; all if not given."`
+	orgLimits
+	serverFlags
+	jsonFlag
+}
+
+// Run adds the organisation and prints it.
+func (c orgCreateCmd) Run(env *Env) error {
+	if err := c.refuse(); err != nil {
+		return err
+	}
+	return c.printOrg(env, c.jsonFlag, func(ctx context.Context, client *admin.Client) (*admin.Org, error) {
+		return client.CreateOrg(ctx, admin.NewOrg{Name: c.Name, Models: c.Models})
+	})
+}
+
+type orgUpdateCmd struct {
+	Name   string  `arg:"" help:"Its name."`
+	Models *string `placeholder:"A,B" help:"Models that its tokens may use; --models= for all."`
+	orgLimits
+	serverFlags
+	jsonFlag
+}
+
+// Run changes the organisation and prints it.
+func (c orgUpdateCmd) Run(env *Env) error {
+	if err := c.refuse(); err != nil {
+		return err
+	}
+	var change admin.OrgChange
+	if c.Models != nil {
+		models := splitList(*c.Models)
+		change.Models = &models
+	}
+	return c.printOrg(env, c.jsonFlag, func(ctx context.Context, client *admin.Client) (*admin.Org, error) {
+		return client.UpdateOrg(ctx, c.Name, change)
+	})
+}
+
+type orgSuspendCmd struct {
+	Name string `arg:"" help:"Its name."`
+	serverFlags
+	jsonFlag
+}
+
+// Run suspends the organisation and prints it.
+func (c orgSuspendCmd) Run(env *Env) error {
+	return c.setState(env, c.jsonFlag, c.Name, tenant.Suspended)
+}
+
+type orgResumeCmd struct {
+	Name string `arg:"" help:"Its name."`
+	serverFlags
+	jsonFlag
+}
+
+// Run undoes suspend and prints the organisation.
+func (c orgResumeCmd) Run(env *Env) error { return c.setState(env, c.jsonFlag, c.Name, tenant.Active) }
+
+type orgListCmd struct {
+	serverFlags
+	jsonFlag
+}
+
+// Run lists all organisations.
+func (c orgListCmd) Run(env *Env) error {
+	client, err := c.client(env)
+	if err != nil {
+		return err
+	}
+	orgs, err := client.Orgs(env.ctx)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return writeJSON(env.Stdout, orgs)
+	}
+	return orgTable(orgs...).write(env.Stdout)
+}
+
+type orgShowCmd struct {
+	Name string `arg:"" help:"Its name."`
+	serverFlags
+	jsonFlag
+}
+
+// Run shows one organisation.
+func (c orgShowCmd) Run(env *Env) error {
+	return c.printOrg(env, c.jsonFlag, func(ctx context.Context, client *admin.Client) (*admin.Org, error) {
+		return client.Org(ctx, c.Name)
+	})
+}
+
+type orgImportCmd struct {
+	Args []string `arg:"" optional:"" help:"Ignored."`
+}
+
+// Run says that a later version brings it.
+func (orgImportCmd) Run(*Env) error { return notAvailable("the command org import") }
+
+func (f serverFlags) setState(env *Env, j jsonFlag, name string, state tenant.OrgState) error {
+	return f.printOrg(env, j, func(ctx context.Context, client *admin.Client) (*admin.Org, error) {
+		return client.UpdateOrg(ctx, name, admin.OrgChange{State: &state})
+	})
+}
+
+// printOrg prints the organisation that ask gives.
+func (f serverFlags) printOrg(env *Env, j jsonFlag, ask func(context.Context, *admin.Client) (*admin.Org, error)) error {
+	client, err := f.client(env)
+	if err != nil {
+		return err
+	}
+	org, err := ask(env.ctx, client)
+	if err != nil {
+		return err
+	}
+	if j.JSON {
+		return writeJSON(env.Stdout, org)
+	}
+	return orgTable(*org).write(env.Stdout)
+}
+
+func orgTable(orgs ...admin.Org) *table {
+	t := newTable("NAME", "STATE", "MODELS", "CREATED")
+	for _, o := range orgs {
+		t.row(o.Name, o.State, listOr(o.Models, "all"), shortTime(&o.CreatedAt))
+	}
+	return t
+}
+
+// splitList splits a list written with commas; an empty text is an empty list.
+func splitList(s string) []string {
+	list := []string{}
+	for item := range strings.SplitSeq(s, ",") {
+		if item = strings.TrimSpace(item); item != "" {
+			list = append(list, item)
+		}
+	}
+	return list
+}
+
+// listOr joins a list for a table's cell.
+func listOr[T ~string](list []T, empty string) string {
+	if len(list) == 0 {
+		return empty
+	}
+	items := make([]string, len(list))
+	for i, item := range list {
+		items[i] = string(item)
+	}
+	return strings.Join(items, ",")
+}
+
+// shortTime writes a moment for a table's cell, to the second.
+func shortTime(t *admin.Time) string {
+	if t == nil {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339)
+}

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+
+	"github.com/pilotlight-io/pilotlight/activator"
+	"github.com/pilotlight-io/pilotlight/autoscaler"
+	"github.com/pilotlight-io/pilotlight/internal/admin"
+	"github.com/pilotlight-io/pilotlight/internal/config"
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/ledger"
+	"github.com/pilotlight-io/pilotlight/internal/local"
+	"github.com/pilotlight-io/pilotlight/internal/store"
+	"github.com/pilotlight-io/pilotlight/internal/tenant"
+	"github.com/pilotlight-io/pilotlight/router"
+)
+
+// serverConfig is what openServer needs. All fields are required.
+type serverConfig struct {
+	Config     *config.Config
+	Dir        string // engines keep their logs and process files in engines/ in it
+	AdminToken string
+	API, Admin net.Listener
+	Log        *slog.Logger
+}
+
+// server is Pilotlight in one process: both APIs, the activator, the embedded back end and the ledger. dev and serve
+// differ only in what they give openServer.
+type server struct {
+	c         serverConfig
+	store     *store.Store
+	tenants   *tenant.Tenants
+	ledger    *ledger.Ledger
+	local     *local.Local
+	activator *activator.Activator
+	router    *router.Router
+	admin     *admin.Server
+	draining  atomic.Bool
+}
+
+// openServer opens the store, replays the ledger into it and builds the parts. Nothing runs yet, and nothing is answered.
+func openServer(ctx context.Context, c serverConfig) (*server, error) {
+	s := &server{c: c}
+	for _, open := range []func(context.Context) error{s.openStore, s.openTenants, s.openLedger, s.openFleet, s.openAPIs} {
+		if err := open(ctx); err != nil {
+			return nil, errors.Join(err, s.close())
+		}
+	}
+	return s, nil
+}
+
+func (s *server) log(component string) *slog.Logger { return s.c.Log.With("component", component) }
+
+func (s *server) openStore(ctx context.Context) (err error) {
+	s.store, err = store.Open(ctx, s.c.Config.Store.Path)
+	return err
+}
+
+func (s *server) openTenants(ctx context.Context) (err error) {
+	ids := make([]string, len(s.c.Config.Models))
+	for i, m := range s.c.Config.Models {
+		ids[i] = m.ID
+	}
+	s.tenants, err = tenant.New(ctx, s.store, tenant.Config{Models: ids, Log: s.log("tenants")})
+	return err
+}
+
+func (s *server) openLedger(ctx context.Context) (err error) {
+	c := s.c.Config.Ledger
+	s.ledger, err = ledger.Open(ctx, ledger.Config{
+		Dir: c.Dir, Store: s.store, Durability: ledger.Durability(c.Durability), Retention: c.Retention, Log: s.log("ledger"),
+	})
+	return err
+}
+
+func (s *server) openFleet(ctx context.Context) error {
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("finding our own program, which is also the simulated engine: %w", err)
+	}
+	cfg := s.c.Config
+	s.local, err = local.New(local.Config{
+		GPUs: cfg.Backend.GPUs, HostMemory: cfg.Backend.HostMemory, Dir: s.c.Dir, Models: cfg.Models, Self: self, Log: s.log("local"),
+	})
+	if err != nil {
+		return fmt.Errorf("making the local back end: %w", err)
+	}
+	learned, err := s.store.Learned(ctx)
+	if err != nil {
+		return fmt.Errorf("reading what past activations took: %w", err)
+	}
+	s.activator, err = activator.New(activator.Config{
+		Backend: s.local, Observers: []activator.Observer{s.local}, Policy: autoscaler.NewFixed(autoscaler.FixedConfig{}),
+		Models: cfg.Models, Pools: cfg.Pools,
+		Learned: learned, Learn: s.learner(context.WithoutCancel(ctx)),
+		Log: s.log("activator"),
+	})
+	return err
+}
+
+// learner keeps what an activation took. Losing it costs a worse estimate, so an error is logged and no more.
+func (s *server) learner(ctx context.Context) func(fleet.Learned) {
+	return func(l fleet.Learned) {
+		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+		defer cancel()
+		if err := s.store.SaveLearned(ctx, l); err != nil {
+			s.log("activator").Warn("an estimate was not kept", "model", l.Model, "reason", err)
+		}
+	}
+}
+
+func (s *server) openAPIs(context.Context) (err error) {
+	cfg := s.c.Config
+	s.router, err = router.New(router.Config{
+		Activator: s.activator, Tenants: s.tenants, Ledger: s.ledger, Models: cfg.Models, Price: cfg.Price,
+		PathAliases: cfg.API.PathAliases, BodyLimit: cfg.API.BodyLimit, Keepalive: cfg.API.Keepalive,
+		StreamHeartbeat: cfg.API.StreamHeartbeat, OpenAPI: admin.OpenAPI, Log: s.log("router"),
+	})
+	if err != nil {
+		return err
+	}
+	s.admin, err = admin.New(admin.Config{
+		Fleet: s.activator, Tenants: s.tenants, Ledger: s.ledger, Token: s.c.AdminToken,
+		Metrics: []*metrics.Set{s.router.Metrics(), s.activator.Metrics(), s.ledger.Metrics()},
+		Ready:   s.readiness, Log: s.log("admin"),
+	})
+	return err
+}
+
+func (s *server) readiness() error {
+	if s.draining.Load() {
+		return errStopping
+	}
+	return nil
+}
+
+// run answers until ctx is done, then drains and stops in order; hurry ends that. It blocks, and may be called once.
+func (s *server) run(ctx context.Context, hurry <-chan struct{}) error {
+	s.router.SetReady(true)
+	return runStages(ctx, hurry, []stage{
+		{
+			name:   "the public API",
+			run:    func(ctx context.Context) error { return s.router.Serve(ctx, s.c.API) },
+			before: s.drain,
+		},
+		{name: "the admin API", run: func(ctx context.Context) error { return s.admin.Serve(ctx, s.c.Admin) }},
+		{name: "the activator", run: s.activator.Run},
+		{name: "the back end", run: s.local.Run},
+		{name: "the tenants", run: s.tenants.Run},
+		{name: "the ledger", run: s.ledger.Run},
+	})
+}
+
+// drain answers whoever waits for a model, so that the router is left with requests that an engine is serving.
+func (s *server) drain() {
+	s.draining.Store(true)
+	s.activator.Drain()
+}
+
+// close releases what openServer has opened. It does not touch the listeners, which Serve closes.
+func (s *server) close() error {
+	var errs []error
+	if s.ledger != nil {
+		errs = append(errs, s.ledger.Close())
+	}
+	if s.store != nil {
+		errs = append(errs, s.store.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/pilotlight-io/pilotlight/internal/admin"
+	"github.com/pilotlight-io/pilotlight/internal/tenant"
+)
+
+// tokenCmd holds the commands about tokens.
+type tokenCmd struct {
+	Create tokenCreateCmd `cmd:"" help:"Make a token; its secret is shown this once."`
+	List   tokenListCmd   `cmd:"" help:"List tokens."`
+	Revoke tokenRevokeCmd `cmd:"" help:"Make a token stop working for good."`
+}
+
+type tokenCreateCmd struct {
+	Org         string         `required:"" placeholder:"NAME" help:"Whose token it is."`
+	Name        string         `placeholder:"NAME" help:"For people, to tell tokens apart."`
+	Scopes      []tenant.Scope `placeholder:"A,B" help:"Rights: inference, models:read, usage:read, tokens:manage; the first two if not given."`
+	Models      []string       `placeholder:"A,B" help:"Models that it may use; all of the organisation's if not given."`
+	Expires     string         `placeholder:"90d" help:"When it stops working: a time span from now, or a moment in RFC 3339; never if not given."`
+	Keepalive   string         `placeholder:"MODE" help:"What a waiting stream gets: off, comment or chunk; the config's default if not given."`
+	RPM         laterFlag      `name:"rpm" placeholder:"N" help:"Requests a minute (not available yet)."`
+	Concurrency laterFlag      `placeholder:"N" help:"Requests at once (not available yet)."`
+	serverFlags
+	jsonFlag
+}
+
+// Run makes the token and prints nothing but its secret, so that a script can take it as it is.
+func (c tokenCreateCmd) Run(env *Env) error {
+	if err := c.RPM.refuse("--rpm"); err != nil {
+		return err
+	}
+	if err := c.Concurrency.refuse("--concurrency"); err != nil {
+		return err
+	}
+	client, err := c.client(env)
+	if err != nil {
+		return err
+	}
+	issued, err := client.CreateToken(env.ctx, admin.NewToken{
+		Org: c.Org, Name: c.Name, Scopes: c.Scopes, Models: c.Models, Keepalive: c.Keepalive, Expires: c.Expires,
+	})
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return writeJSON(env.Stdout, issued)
+	}
+	env.say("token %s of org %s; its secret is shown this once:", issued.ID, issued.Org)
+	_, err = fmt.Fprintln(env.Stdout, issued.Secret)
+	return err
+}
+
+type tokenListCmd struct {
+	Org string `placeholder:"NAME" help:"Only this organisation's."`
+	serverFlags
+	jsonFlag
+}
+
+// Run lists tokens, revoked ones included.
+func (c tokenListCmd) Run(env *Env) error {
+	client, err := c.client(env)
+	if err != nil {
+		return err
+	}
+	tokens, err := client.Tokens(env.ctx, c.Org)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return writeJSON(env.Stdout, tokens)
+	}
+	return tokenTable(tokens...).write(env.Stdout)
+}
+
+type tokenRevokeCmd struct {
+	ID string `arg:"" help:"Its id, as token list shows it."`
+	serverFlags
+	jsonFlag
+}
+
+// Run revokes the token and prints it.
+func (c tokenRevokeCmd) Run(env *Env) error {
+	client, err := c.client(env)
+	if err != nil {
+		return err
+	}
+	token, err := client.RevokeToken(env.ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return writeJSON(env.Stdout, token)
+	}
+	return tokenTable(*token).write(env.Stdout)
+}
+
+func tokenTable(tokens ...admin.Token) *table {
+	t := newTable("ID", "ORG", "NAME", "SCOPES", "MODELS", "CREATED", "EXPIRES", "REVOKED")
+	for _, k := range tokens {
+		t.row(k.ID, k.Org, k.Name, listOr(k.Scopes, ""), listOr(k.Models, "all"),
+			shortTime(&k.CreatedAt), shortTime(k.ExpiresAt), shortTime(k.RevokedAt))
+	}
+	return t
+}
