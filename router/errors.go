@@ -235,7 +235,7 @@ func engineFailure(err error) *failure {
 	return failf(codeEngineError, "The engine failed while it answered.").because(err)
 }
 
-// protocolFailure maps errors of fiber and fasthttp, whose own words name our internals.
+// protocolFailure words the errors of fiber and fasthttp: their own words name our internals.
 func protocolFailure(status int) *failure {
 	switch status {
 	case http.StatusNotFound:

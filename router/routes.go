@@ -42,6 +42,7 @@ func (r *Router) routes() *fiber.App {
 	s.CloseOnShutdown = true
 	s.Handler = r.guard(app.Handler())
 	s.ExpectHandler = r.expect
+	s.ErrorHandler = r.broken
 	return app
 }
 
@@ -99,20 +100,31 @@ func (r *Router) guard(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 	}
 }
 
-// failed answers the errors of fiber (no such path, no such method) and those of fasthttp (what cannot be parsed, is too
-// large or too slow).
+// failed answers the errors of fiber: no such path, no such method.
 func (r *Router) failed(c *fiber.Ctx, err error) error {
-	ctx := c.Context()
 	status := http.StatusBadRequest
 	var known *fiber.Error
 	if errors.As(err, &known) {
 		status = known.Code
 	}
-	if len(ctx.Response.Header.Peek(headerRequestID)) == 0 {
-		ctx.Response.Header.Set(headerRequestID, requestID(ctx))
-	}
-	r.refuse(ctx, protocolFailure(status), r.unknown)
+	r.refuse(c.Context(), protocolFailure(status), r.unknown)
 	return nil
+}
+
+// broken answers the errors of fasthttp: what cannot be parsed, is too large or too slow. No handler has run.
+func (r *Router) broken(ctx *fasthttp.RequestCtx, err error) {
+	status := http.StatusBadRequest
+	var small *fasthttp.ErrSmallBuffer
+	switch {
+	case errors.As(err, &small):
+		status = http.StatusRequestHeaderFieldsTooLarge
+	case isTimeout(err):
+		status = http.StatusRequestTimeout
+	case errors.Is(err, fasthttp.ErrBodyTooLarge):
+		status = http.StatusRequestEntityTooLarge
+	}
+	ctx.Response.Header.Set(headerRequestID, requestID(ctx))
+	r.refuse(ctx, protocolFailure(status), r.unknown)
 }
 
 // expect answers a request that asks before it sends its body: what its head already condemns is refused without it.

@@ -44,7 +44,7 @@ func (r *Router) drain() {
 	if s.ShutdownWithContext(patience) == nil {
 		return
 	}
-	r.c.Log.Warn("cancelling the requests that outlasted the drain", "connections", s.GetOpenConnectionsCount())
+	r.c.Log.Warn("cancelling the requests that outlasted the drain", "connections", r.watch.count())
 	r.watch.each(func(c *conn) { c.cancel(errDrained) })
 	r.await(lastWords)
 	r.watch.each(func(c *conn) { _ = c.Conn.Close() })
@@ -55,7 +55,7 @@ func (r *Router) drain() {
 func (r *Router) await(d time.Duration) {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(d); r.app.Server().GetOpenConnectionsCount() > 0 && time.Now().Before(end); {
+	for end := time.Now().Add(d); r.watch.count() > 0 && time.Now().Before(end); {
 		<-tick.C
 		r.watch.each(func(c *conn) { c.closeIdle() })
 	}

@@ -81,6 +81,12 @@ func (w *watch) departed(id uint64) {
 	}
 }
 
+func (w *watch) count() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.conns)
+}
+
 // each calls f for every connection that is open now, without the lock.
 func (w *watch) each(f func(*conn)) {
 	w.mu.Lock()
