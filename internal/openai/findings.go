@@ -92,7 +92,6 @@ func (in *inspector) array(where place, depth int) bool {
 			return false
 		}
 		if another, ok := in.more(']'); !another {
-			in.f.path = in.f.path[:top]
 			return ok
 		}
 	}
@@ -121,7 +120,6 @@ func (in *inspector) object(where place, depth int) bool {
 			return false
 		}
 		if another, ok := in.more('}'); !another {
-			in.f.path = in.f.path[:top]
 			return ok
 		}
 	}

@@ -90,6 +90,7 @@ func TestInspectRefuses(t *testing.T) {
 		{name: "no digit after the point", body: `{"model":"m","a":1.}`, says: "not valid JSON"},
 		{name: "no exponent", body: `{"model":"m","a":1e}`, says: "not valid JSON"},
 		{name: "control character", body: "{\"model\":\"m\",\"a\":\"\n\"}", says: "not valid JSON"},
+		{name: "control character in a long text", body: "{\"model\":\"m\",\"a\":\"" + strings.Repeat("a", 20) + "\x1f" + strings.Repeat("a", 20) + "\"}", says: "byte 38"},
 		{name: "bad escape", body: `{"model":"m","a":"\x"}`, says: "not valid JSON"},
 		{name: "short escape", body: `{"model":"m","a":"\u12"}`, says: "not valid JSON"},
 		{name: "comma at the end", body: `{"model":"m",}`, says: "not valid JSON"},

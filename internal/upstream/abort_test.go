@@ -63,11 +63,36 @@ func TestAbortWhileDialling(t *testing.T) {
 			})
 		}
 		synctest.Wait()
+		start := time.Now()
 		for i := range calls {
 			calls[i].Abort(errClientGone)
 			synctest.Wait()
 		}
 		wg.Wait()
+		if d := time.Since(start); d != 0 {
+			t.Errorf("got back after %v, want at once", d)
+		}
+	})
+}
+
+func TestAbortJustAsTheConnectionIsMade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var servers sync.WaitGroup
+		var call upstream.Call
+		pipe := piped(&servers, func(s *serverConn) {
+			if _, _, ok := s.request(); ok {
+				t.Error("got a request, want none")
+			}
+		})
+		c := upstream.New(upstream.Config{Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			call.Abort(errClientGone) // too late for the dial, too early for a connection to be there
+			return pipe(ctx, network, addr)
+		}})
+		defer c.Close()
+		if err := c.Do(&call, post("engine:1", "{}")); err != errClientGone {
+			t.Errorf("got %v, want the cause", err)
+		}
+		servers.Wait()
 	})
 }
 

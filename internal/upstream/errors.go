@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 )
 
 // Errors of Do and Next, beside the cause given to Abort, io.EOF and io.ErrUnexpectedEOF.
@@ -42,7 +41,8 @@ func cut(where string, err error) error {
 	return fmt.Errorf("%s: %w: %w", where, io.ErrUnexpectedEOF, err)
 }
 
+// isTimeout asks for no more of an error than it needs: those of in-memory connections are no net.Error.
 func isTimeout(err error) bool {
-	var n net.Error
-	return errors.As(err, &n) && n.Timeout()
+	var late interface{ Timeout() bool }
+	return errors.As(err, &late) && late.Timeout()
 }

@@ -65,6 +65,31 @@ func TestUnreadAnswerNeverReachesTheNextRequest(t *testing.T) {
 	}
 }
 
+func TestConnectionWithMoreToComeIsNotReused(t *testing.T) {
+	e := newEngine(t, func(n int64, c *serverConn) {
+		c.request()
+		if n > 1 {
+			c.say(okAnswer)
+			return
+		}
+		c.say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n") // its end would come later
+		c.closed()
+	})
+	c := newClient(t, upstream.Config{})
+	var call upstream.Call
+	if err := c.Do(&call, post(e.addr, "{}")); err != nil {
+		t.Fatal(err)
+	}
+	if data, err := call.Next(0); string(data) != "ok" || err != nil {
+		t.Fatal(data, err)
+	}
+	call.Close()
+	mustExchange(t, c, post(e.addr, "{}"), "ok")
+	if n := e.accepted.Load(); n != 2 {
+		t.Errorf("got %d connections, want 2", n)
+	}
+}
+
 func TestBytesOfAnIdleConnectionNeverReachTheNextRequest(t *testing.T) {
 	late := make(chan struct{})
 	said := make(chan struct{})
