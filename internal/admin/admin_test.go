@@ -3,6 +3,7 @@ package admin_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -75,28 +76,19 @@ func TestWrongPathsAndMethods(t *testing.T) {
 		"GET /api/invoices":            "404 not_found",
 		"GET /api/audit/1":             "404 not_found",
 		"PUT /api/orgs":                "405 method_not_allowed",
-		"DELETE /api/models/acme/a":    "404 not_found",
+		"DELETE /api/models/acme/a":    "405 method_not_allowed",
 		"GET /api/models/acme/none":    "404 model_not_found",
 		"GET /api/models/none/explain": "404 model_not_found",
 		"POST /api/models/none/start":  "404 model_not_found",
-		"GET /api/models/%zz":          "404 not_found",
 		"GET /api/orgs/none":           "404 not_found",
 		"PATCH /api/pools/none":        "404 not_found",
 		"DELETE /api/tokens/none":      "404 not_found",
 		"GET /api/usage?form=2026":     "400 invalid_request",
-		"HEAD /metrics":                "405 ",
 	} {
 		method, path, _ := strings.Cut(request, " ")
-		if request == "DELETE /api/models/acme/a" {
-			want = "405 method_not_allowed"
-		}
-		if strings.Contains(path, "%zz") || method == http.MethodHead {
-			continue // Go's client refuses to send the first, and hides the body of the second
-		}
 		status, body, header := w.ask(method, path, "")
-		code := codeOf(body)
-		if got := strings.TrimSpace(http.StatusText(status)); status != atoi(want[:3]) || code != want[4:] {
-			t.Errorf("%s: got %d (%s) %s, want %s", request, status, got, body, want)
+		if got := fmt.Sprint(status, " ", codeOf(body)); got != want {
+			t.Errorf("%s: got %s, want %s", request, body, want)
 		}
 		if allow := header.Get("Allow"); (status == 405) != (allow != "") {
 			t.Errorf("%s: got Allow %q with %d", request, allow, status)
@@ -248,15 +240,33 @@ func TestNew_NeedsALongToken(t *testing.T) {
 	}
 }
 
-func TestServe_EndsWhenItsListenerDoes(t *testing.T) {
+func TestServe_EndsAlsoBeforeItHasBegun(t *testing.T) {
+	server, ln := bare(t)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := server.Serve(ended, ln); err != nil {
+		t.Errorf("got %v, want nil", err)
+	}
+	if _, err := ln.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("accepting afterwards: got %v, want the listener closed", err)
+	}
+}
+
+func TestServe_FailsWithItsListener(t *testing.T) {
+	server, ln := bare(t)
+	check(t, ln.Close())
+	if err := server.Serve(t.Context(), ln); err == nil {
+		t.Error("got nil although the listener was closed by another")
+	}
+}
+
+// bare is a server that nothing serves yet, with a listener for it.
+func bare(t *testing.T) (*admin.Server, net.Listener) {
+	t.Helper()
 	w := newWorld(t)
 	server, err := admin.New(admin.Config{Fleet: w.fleet, Tenants: w.tenants, Ledger: w.ledger, Token: adminToken})
 	check(t, err)
-	ended, cancel := context.WithCancel(t.Context())
-	cancel()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	check(t, err)
-	if err := server.Serve(ended, ln); err != nil {
-		t.Errorf("ctx done before the start: got %v, want nil", err)
-	}
+	return server, ln
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -268,9 +267,4 @@ func errorOf(body string) openai.Error {
 	var answer struct{ Error openai.Error }
 	_ = json.Unmarshal([]byte(body), &answer)
 	return answer.Error
-}
-
-func atoi(s string) int {
-	n, _ := strconv.Atoi(s)
-	return n
 }
