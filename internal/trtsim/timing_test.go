@@ -3,7 +3,6 @@ package trtsim_test
 import (
 	"fmt"
 	"net/http/httptest"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -175,38 +174,33 @@ func TestKVRoomBoundsTheBatch(t *testing.T) {
 }
 
 func TestPromptDelaysDecodersLessWhenChunked(t *testing.T) {
-	longest := func(t *testing.T, chunked bool) (gap time.Duration) {
-		e := hot(t, trtsim.Config{MaxSeqLen: 100_000, MaxNumTokens: 6000, ChunkedPrefill: chunked})
-		w := newTimedWriter()
-		var wg sync.WaitGroup
-		wg.Go(func() {
-			r := httptest.NewRequest("POST", "/v1/completions", strings.NewReader(`{"model":"m","prompt":"hi","max_tokens":300,"ignore_eos":true,"stream":true}`))
-			e.ServeHTTP(w, r)
+	for chunked, row := range map[bool]struct {
+		budget int
+		gap    time.Duration
+	}{
+		false: {6000, 206 * time.Millisecond}, // one whole prompt of 5,991 tokens at 30,000 a second, and one step
+		true:  {1000, 40 * time.Millisecond},  // a chunk of 999, and one step
+	} {
+		bubble(t, func(t *testing.T) {
+			e := hot(t, trtsim.Config{MaxNumTokens: row.budget, ChunkedPrefill: chunked})
+			w := newTimedWriter()
+			var wg sync.WaitGroup
+			wg.Go(func() { stream(t.Context(), e, w, `"max_tokens":300,"ignore_eos":true`) })
+			time.Sleep(500 * time.Millisecond)
+			prompt := fmt.Sprintf(`{"model":"m","prompt":"%s","max_tokens":1}`, words(5990))
+			if got := took(func() { parse(t, complete(e, prompt)) }); got < 220*time.Millisecond {
+				t.Errorf("chunked %v: got the prompt read in %v, want at least 6,000 tokens' time", chunked, got)
+			}
+			wg.Wait()
+			gap := time.Duration(0)
+			for i := 1; i < len(w.writes); i++ {
+				gap = max(gap, w.writes[i].Sub(w.writes[i-1]))
+			}
+			if !near(gap, row.gap, 0.02) {
+				t.Errorf("chunked %v: got a gap of %v in another's stream, want %v", chunked, gap, row.gap)
+			}
 		})
-		time.Sleep(500 * time.Millisecond)
-		complete(e, fmt.Sprintf(`{"model":"m","prompt":"%s","max_tokens":1}`, words(5990)))
-		complete(e, fmt.Sprintf(`{"model":"m","prompt":"%s","max_tokens":1}`, words(5990)))
-		wg.Wait()
-		for i := 1; i < len(w.writes); i++ {
-			gap = max(gap, w.writes[i].Sub(w.writes[i-1]))
-		}
-		return gap
 	}
-	synctest.Test(t, func(t *testing.T) {
-		if gap := longest(t, false); !near(gap, 206*time.Millisecond, 0.02) { // 5991 tokens at 30,000 a second, and one step
-			t.Errorf("got a gap of %v in another's stream, want one whole prompt", gap)
-		}
-	})
-	synctest.Test(t, func(t *testing.T) {
-		e := hot(t, trtsim.Config{MaxSeqLen: 100_000, MaxNumTokens: 1000, ChunkedPrefill: true})
-		one := took(func() { complete(e, fmt.Sprintf(`{"model":"m","prompt":"%s","max_tokens":1}`, words(5999))) })
-		if !near(one, 220*time.Millisecond, 0.01) { // 20 ms + 6000 / 30,000, in six chunks
-			t.Errorf("got %v for a chunked prompt, want 220 ms", one)
-		}
-		if w := complete(e, fmt.Sprintf(`{"model":"m","prompt":"%s","max_tokens":1}`, words(5999))); w.Code != 200 {
-			t.Errorf("got %d for a prompt above max_num_tokens, want 200 with chunked prefill", w.Code)
-		}
-	})
 }
 
 func TestSeedZeroHasNoJitterAndASeedRepeats(t *testing.T) {
