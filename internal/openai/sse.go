@@ -24,6 +24,9 @@ type Event struct {
 	Data []byte // the values of its data lines, joined by \n
 }
 
+// Done is the event that ends a complete stream. It must not be changed.
+var Done = []byte("data: [DONE]\n\n")
+
 // ErrEventTooLarge says that an event is longer than the scanner's limit.
 var ErrEventTooLarge = errors.New("an event of the stream is too large")
 

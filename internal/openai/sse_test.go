@@ -15,8 +15,9 @@ const (
 	roleChunk  = `data: {"id":"chatcmpl-17","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"role":"assistant"}}]} ` + "\n\n"
 	tokenChunk = `data: {"id":"chatcmpl-17","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"Hel","reasoning_content":""}}]}` + "\n\n"
 	usageChunk = `data: {"id":"chatcmpl-17","object":"chat.completion.chunk","created":1,"model":"m","choices":[],"usage":{"prompt_tokens":12,"total_tokens":15,"completion_tokens":3,"prompt_tokens_details":{"cached_tokens":9}}}` + "\n\n"
-	doneEvent  = "data: [DONE]\n\n"
 )
+
+var doneEvent = string(openai.Done)
 
 // event is an Event that outlives the next Feed.
 type event struct {
