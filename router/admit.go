@@ -17,6 +17,13 @@ func (r *Router) complete(e *endpoint) fiber.Handler {
 	return func(c *fiber.Ctx) error {
 		ctx := c.Context()
 		x := r.begin(ctx, e)
+		defer func() {
+			if p := recover(); p != nil {
+				x.crashed(p)
+				x.conn.disarm() // and the exchange is not pooled: what state it is in is not known
+				panic(p)
+			}
+		}()
 		f := x.admit(ctx)
 		if f == nil {
 			f = x.answer(ctx)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/pilotlight-io/pilotlight/activator"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/ledger"
 	"github.com/pilotlight-io/pilotlight/internal/openai"
 	"github.com/pilotlight-io/pilotlight/internal/upstream"
 )
@@ -146,7 +147,7 @@ func (x *exchange) judge(err error) *failure {
 	x.r.c.Log.Warn("engine failed before its first byte, asking another", "model", x.model.ID, "instance", x.lease.Instance,
 		"request", x.request, "reason", err)
 	x.call.Close()
-	x.lease.Release(activator.EngineFailed)
+	x.lease.Release(verdictOn(ledger.EngineError, f))
 	x.avoid, x.lease = x.lease.Instance, nil
 	x.attempt++
 	x.lost = true

@@ -111,25 +111,26 @@ func TestFraming_OfAnswers(t *testing.T) {
 		"size beyond all ints": "Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n" + whole,
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t, setup{tcp: true})
-			w.heat(chatModel)
-			w.engines.swap(func(rw http.ResponseWriter, _ *http.Request) {
-				c, _, err := rw.(http.Hijacker).Hijack()
-				if err != nil {
-					panic(err)
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, setup{})
+				w.heat(chatModel)
+				w.engines.swap(func(rw http.ResponseWriter, _ *http.Request) {
+					c, _, err := rw.(http.Hijacker).Hijack()
+					if err != nil {
+						panic(err)
+					}
+					defer c.Close()
+					status := "200 OK"
+					if reply == "" {
+						status = "204 No Content\r\n\r\n" + whole
+					}
+					fmt.Fprintf(c, "HTTP/1.1 %s\r\nContent-Type: application/json\r\n%s", status, reply)
+				})
+				w.wantCode(w.do(call{body: chat(chatModel)}), 502, "engine_error")
+				if r := w.lastRecord(2); r.Status != ledger.EngineError || r.Cost != 0 {
+					t.Errorf("got %+v, want it free", r)
 				}
-				defer c.Close()
-				status := "200 OK"
-				if reply == "" {
-					status = "204 No Content\r\n\r\n" + whole
-				}
-				fmt.Fprintf(c, "HTTP/1.1 %s\r\nContent-Type: application/json\r\n%s", status, reply)
 			})
-			w.wantCode(w.do(call{body: chat(chatModel)}), 502, "engine_error")
-			if r := w.lastRecord(2); r.Status != ledger.EngineError || r.Cost != 0 {
-				t.Errorf("got %+v, want it free", r)
-			}
 		})
 	}
 }

@@ -3,7 +3,6 @@ package router
 import (
 	"errors"
 	"io"
-	"runtime/debug"
 	"strconv"
 
 	"github.com/valyala/fasthttp"
@@ -62,7 +61,7 @@ func (x *exchange) commitWhole(ctx *fasthttp.RequestCtx) *failure {
 func (x *exchange) Read(b []byte) (n int, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			x.r.c.Log.Error("relaying panicked", "request", x.request, "reason", p, "stack", string(debug.Stack()))
+			x.crashed(p)
 			n, err = 0, errCut
 		}
 	}()
@@ -155,7 +154,7 @@ func (x *exchange) finishStream() {
 func (x *exchange) relayRaw() {
 	switch err := x.pullRaw(); {
 	case err != nil:
-		x.fail(engineFailure(err), errCut)
+		x.cut(err)
 		x.ready = nil // an event has no place in a JSON body
 	case x.ended:
 		if f := x.seal(openai.Usage{}); f != nil {

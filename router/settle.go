@@ -3,6 +3,7 @@ package router
 import (
 	"context"
 	"log/slog"
+	"runtime/debug"
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/activator"
@@ -44,9 +45,23 @@ func (x *exchange) settleFailure(f *failure) {
 	case f.code == codeUpstreamTimeout && x.answered():
 		outcome = ledger.TimedOut
 	}
+	if f.code == codeEngineError || f.code == codeUpstreamTimeout {
+		x.r.c.Log.Warn("engine failed a request", "request", x.request, "model", x.model.ID, "instance", x.timings.instance, "reason", f.cause)
+	}
 	if err := x.settle(outcome, f); err != nil {
 		x.r.c.Log.Error("cannot append a usage record", "request", x.request, "model", x.model.ID, "reason", err)
 	}
+}
+
+// crashed ends an exchange after a panic of ours: nobody pays, and the lease is not lost.
+func (x *exchange) crashed(p any) {
+	x.r.c.Log.Error("a request panicked", "request", x.request, "reason", p, "stack", string(debug.Stack()))
+	if x.waiter != nil {
+		x.waiter.Leave()
+		x.waiter = nil
+	}
+	x.settleFailure(failf(codeOverloaded, "The server failed at this request."))
+	x.stage, x.ready, x.last = stageFailed, nil, errCut
 }
 
 // answered reports whether the engine has sent a 2xx: without one nobody pays.
