@@ -95,7 +95,7 @@ func TestKilledAtAnyMoment_EveryAcknowledgedRecordIsThereOnce(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		kill := time.AfterFunc(time.Duration(20+rand.IntN(350))*time.Millisecond, func() { cmd.Process.Kill() })
+		kill := time.AfterFunc(time.Duration(20+rand.IntN(250))*time.Millisecond, func() { cmd.Process.Kill() })
 		for _, id := range wholeLines(t, out) {
 			acknowledged[id] = true
 		}

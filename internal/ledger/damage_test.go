@@ -168,7 +168,7 @@ func TestOpen_TwoMoversOfTheSameRecordsCountOnce(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "p.db")
 	first := openLedger(t, ledger.Config{Dir: filepath.Join(dir, "a"), Store: openStore(t, path)})
-	const n = 3000
+	const n = 1200
 	for i := range n {
 		appendAll(t, first, record(i))
 	}
@@ -200,9 +200,16 @@ func TestOpen_TwoMoversOfTheSameRecordsCountOnce(t *testing.T) {
 
 func TestAppend_RotatesAndRemovesWhatWasMoved(t *testing.T) {
 	l, c := newLedger(t)
-	const n = 15000 // about three segments
+	const n = 150 // about three segments
 	for i := range n {
-		appendAll(t, l, record(i))
+		r := record(i)
+		r.RequestID = strings.Repeat("x", 20000)
+		appendAll(t, l, r)
+	}
+	long := record(n)
+	long.RequestID = strings.Repeat("x", 1<<20)
+	if err := l.Append(long); err == nil {
+		t.Error("a record larger than a segment was taken")
 	}
 	if got := len(segments(t, c.Dir)); got < 3 {
 		t.Errorf("got %d segments before the move, want 3 or more", got)

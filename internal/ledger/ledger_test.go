@@ -291,7 +291,7 @@ func TestAppend_Concurrently(t *testing.T) {
 			c := ledger.Config{Dir: dir, Store: openStore(t, filepath.Join(dir, "p.db")), Durability: durability}
 			l := openLedger(t, c)
 			stop := run(t, l)
-			const goroutines, each = 16, 100
+			const goroutines, each = 16, 50
 			var wg sync.WaitGroup
 			for g := range goroutines {
 				wg.Go(func() {

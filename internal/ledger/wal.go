@@ -124,7 +124,9 @@ func (w *wal) take() (segments []*segment, ends []int64, newFiles bool) {
 			segments, ends = append(segments, s), append(ends, s.end)
 		}
 	}
-	newFiles, w.newFiles = w.newFiles, false
+	if len(segments) > 0 { // a new segment without records may be lost
+		newFiles, w.newFiles = w.newFiles, false
+	}
 	return segments, ends, newFiles
 }
 
@@ -181,7 +183,7 @@ func (w *wal) create(number uint64) error {
 	if _, err := f.Write(segmentHeader[:]); err != nil {
 		return errors.Join(fmt.Errorf("beginning a segment: %w", err), f.Close(), os.Remove(f.Name()))
 	}
-	w.open = append(w.open, &segment{number: number, file: f, end: headerLen})
+	w.open = append(w.open, &segment{number: number, file: f, end: headerLen, synced: headerLen})
 	w.full, w.newFiles = false, true
 	return nil
 }
