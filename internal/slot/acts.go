@@ -21,6 +21,9 @@ func (s *Slot) Do(_ context.Context, act fleet.Act) error {
 }
 
 func (s *Slot) do(act fleet.Act) error {
+	if act.Kind != fleet.ActLaunch && act.Kind != fleet.ActStop {
+		return ErrNotAvailable
+	}
 	if !validID.MatchString(act.Instance) {
 		return fmt.Errorf("%q is not an instance id", act.Instance)
 	}
@@ -29,15 +32,11 @@ func (s *Slot) do(act fleet.Act) error {
 	if act.Term < s.term {
 		return fmt.Errorf("%w: %d, now %d", ErrOldTerm, act.Term, s.term)
 	}
-	switch act.Kind {
-	case fleet.ActLaunch:
+	if act.Kind == fleet.ActLaunch {
 		return s.accept(act)
-	case fleet.ActStop:
-		s.end(act)
-		return nil
-	default:
-		return ErrNotAvailable
 	}
+	s.end(act)
+	return nil
 }
 
 // validID keeps an instance's id usable as a file name.

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -84,13 +85,15 @@ func (l *engineLog) last() []string {
 	l.mu.Unlock()
 	var lines []string
 	for line := range strings.Lines(strings.ToValidUTF8(tail, "?")) {
-		line = strings.TrimSpace(strings.Map(printable, line))
+		line = strings.TrimSpace(strings.Map(printable, colours.ReplaceAllString(line, "")))
 		if line != "" {
 			lines = append(lines, line)
 		}
 	}
 	return lines[max(0, len(lines)-lastMost):]
 }
+
+var colours = regexp.MustCompile("\x1b\\[[0-9;]*[A-Za-z]")
 
 func printable(r rune) rune {
 	if r < ' ' || r == 0x7f {
