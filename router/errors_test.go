@@ -186,6 +186,14 @@ func TestRetryAfter_IsBetween1And120(t *testing.T) {
 	}
 }
 
+func TestAmounts_AreShownAsEverywhere(t *testing.T) {
+	for _, n := range []fleet.NanoUSD{0, 1, 9, 10, 2_291_667, 18_333_333, 91_666_667, 500_000_000, 1e9, 8_250_000_000, 1_000_000_001, 120_000_000} {
+		if got, want := router.AppendUSD(n), n.String(); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
 func TestMethods_HeadAndOptions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{})

@@ -73,11 +73,10 @@ type exchange struct {
 	endedAt time.Time
 	firstAt time.Time
 
-	ready   []byte // what Read gives next
-	note    []byte // memory for keep-alives and headers
-	last    error  // what Read gives after it, in stageFailed
-	receipt openai.Receipt
-	record  ledger.Record
+	ready  []byte // what Read gives next
+	note   []byte // memory for keep-alives and headers
+	last   error  // what Read gives after it, in stageFailed
+	record ledger.Record
 }
 
 // exit is the end of a request that came from another goroutine.
@@ -145,7 +144,7 @@ func (x *exchange) forget() {
 	x.raw, x.held, x.ended = false, false, false
 	x.firstAt, x.endedAt = time.Time{}, time.Time{}
 	x.ready, x.last = nil, nil
-	x.receipt, x.record = openai.Receipt{}, ledger.Record{}
+	x.record = ledger.Record{}
 }
 
 // spool is an answer's body that is being collected.

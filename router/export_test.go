@@ -3,8 +3,11 @@ package router
 import (
 	"encoding/json"
 	"time"
+	"unsafe"
 
 	"github.com/valyala/fasthttp"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
 // CodeAnswer is how the map answers with one code.
@@ -32,6 +35,12 @@ func Codes(wait time.Duration) (all []CodeAnswer) {
 	}
 	return all
 }
+
+// AppendUSD gives an amount as headers show it.
+func AppendUSD(n fleet.NanoUSD) string { return string(appendUSD(nil, n)) }
+
+// ExchangeSize is the memory of one exchange, without what it points to.
+const ExchangeSize = unsafe.Sizeof(exchange{})
 
 // RetryAfter gives the header's value.
 func RetryAfter(d time.Duration) string { return retryAfter(d) }

@@ -136,3 +136,17 @@ func appendMillis(b []byte, d time.Duration) []byte {
 	rest := us % 1000
 	return append(b, '.', byte('0'+rest/100), byte('0'+rest/10%10), byte('0'+rest%10))
 }
+
+// appendUSD appends an amount that is not negative, as its String does.
+func appendUSD(b []byte, n fleet.NanoUSD) []byte {
+	const unit, cents = 1_000_000_000, 2
+	b = strconv.AppendInt(b, int64(n/unit), 10)
+	b = append(b, '.')
+	rest, digits := n%unit, 0
+	for place := fleet.NanoUSD(unit / 10); place > 0 && (rest > 0 || digits < cents); place /= 10 {
+		b = append(b, byte('0'+rest/place))
+		rest %= place
+		digits++
+	}
+	return b
+}

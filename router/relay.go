@@ -45,7 +45,8 @@ func (x *exchange) commitWhole(ctx *fasthttp.RequestCtx) *failure {
 	x.note = x.timings.writeTo(ctx, x.note)
 	x.note = appendMillis(x.note[:0], x.record.Billed)
 	h.SetBytesV(headerBilled, x.note)
-	h.Set(headerCost, x.record.Cost.String())
+	x.note = appendUSD(x.note[:0], x.record.Cost)
+	h.SetBytesV(headerCost, x.note)
 	h.SetContentType("application/json")
 	if x.whole.n <= inlineLimit {
 		ctx.Response.AppendBody(x.whole.bytes())
@@ -140,11 +141,12 @@ func (x *exchange) finishStream() {
 		return
 	}
 	if x.fields.IncludeUsage {
+		receipt := x.receipt()
 		if len(x.usage) > 0 {
-			x.out = openai.AppendUsageEvent(x.out, x.usage, &x.receipt)
+			x.out = openai.AppendUsageEvent(x.out, x.usage, &receipt)
 		} else {
 			head := openai.Head{ID: x.chunkID(), Model: x.model.ID, Endpoint: string(x.endpoint.name), Created: x.received.Unix()}
-			x.out = openai.AppendUsageChunk(x.out, &head, usage, &x.receipt)
+			x.out = openai.AppendUsageChunk(x.out, &head, usage, &receipt)
 		}
 	}
 	x.out = append(x.out, x.done...)

@@ -28,11 +28,16 @@ func (x *exchange) seal(u openai.Usage) *failure {
 	}
 	x.stage = stageSealed
 	x.model.metrics.answered(200)
-	x.receipt = openai.Receipt{
-		Start: string(x.record.Start), Queue: x.record.Queue, Activate: x.record.Activate, TTFT: x.record.TTFT,
-		Upstream: x.record.Upstream, Billed: x.record.Billed, CostUSD: x.record.Cost.String(),
-	}
 	return nil
+}
+
+// receipt is what the caller is told of a sealed record.
+func (x *exchange) receipt() openai.Receipt {
+	r := &x.record
+	return openai.Receipt{
+		Start: string(r.Start), Queue: r.Queue, Activate: r.Activate, TTFT: r.TTFT,
+		Upstream: r.Upstream, Billed: r.Billed, CostUSD: r.Cost.String(),
+	}
 }
 
 // settleFailure ends an exchange that has failed. Who pays is the ledger's to say by the outcome.
