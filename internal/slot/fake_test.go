@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -32,6 +31,7 @@ const (
 	fakeVariable       = "SLOT_TEST_ENGINE"     // what the engine does, as words
 	sleeperVariable    = "SLOT_TEST_SLEEPER"    // file for its pid
 	supervisorVariable = "SLOT_TEST_SUPERVISOR" // its directory
+	wordsVariable      = "SLOT_TEST_WORDS"      // what its engine does
 )
 
 func TestMain(m *testing.M) {
@@ -175,11 +175,10 @@ func fake(id string, gpus int, words ...string) *fleet.Model {
 	}
 }
 
-// supervise is a supervisor with one engine that outlives its parent and has started another process. It says so when
-// both run, and then waits to be killed.
+// supervise is a supervisor with one engine. It says when that is ready, and then waits to be killed.
 func supervise(dir string) {
-	orphan := filepath.Join(dir, "orphan")
-	s, err := slot.New(slot.Config{ID: "s", GPUs: 1, Dir: dir, Models: []*fleet.Model{fake("m", 1, "immortal", "orphan="+orphan)}})
+	m := fake("m", 1, os.Getenv(wordsVariable))
+	s, err := slot.New(slot.Config{ID: "s", GPUs: 1, Dir: dir, Models: []*fleet.Model{m}})
 	if err != nil {
 		die(9, err)
 	}
@@ -197,10 +196,10 @@ func supervise(dir string) {
 }
 
 // startSupervisor starts one in a process of its own, and returns when its engine is ready.
-func startSupervisor(t *testing.T, dir string) *exec.Cmd {
+func startSupervisor(t *testing.T, dir string, words ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(self())
-	cmd.Env = append(os.Environ(), supervisorVariable+"="+dir)
+	cmd.Env = append(os.Environ(), supervisorVariable+"="+dir, wordsVariable+"="+strings.Join(words, " "))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -300,30 +299,5 @@ func TestRun_OneSupervisorPerDirectory(t *testing.T) {
 	}
 	if err := other.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "another supervisor") {
 		t.Errorf("got %v, want that another supervisor uses the directory", err)
-	}
-}
-
-func TestRun_KillsWhatAKilledSupervisorLeft(t *testing.T) {
-	dir := t.TempDir()
-	supervisor := startSupervisor(t, dir)
-	files, _ := filepath.Glob(filepath.Join(dir, "engines", "*.pid"))
-	orphan := pidIn(t, filepath.Join(dir, "orphan"))
-	if len(files) != 1 {
-		t.Fatalf("process files: %v", files)
-	}
-	supervisor.Process.Kill()
-	supervisor.Wait()
-	engine := recordedPID(t, files[0])
-	if !alive(engine) || !alive(orphan) {
-		t.Fatal("nothing was left: this test shows nothing")
-	}
-	w := start(t, options{gpus: 1, dir: dir}, fake("m", 1))
-	w.launch("i2", "m", 0, 1)
-	w.until("i2", in(fleet.PhaseLoading)) // something is launched: what was left must be gone
-	if alive(engine) || alive(orphan) {
-		t.Errorf("left-overs run beside the next engine: engine %t, what it started %t", alive(engine), alive(orphan))
-	}
-	if _, err := os.Stat(files[0]); err == nil {
-		t.Error("the process file of the left-over is still there")
 	}
 }
