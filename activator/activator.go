@@ -1,6 +1,7 @@
 package activator
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -38,13 +39,14 @@ type Activator struct {
 	mu         sync.Mutex // guards both machines and what follows
 	dispatcher *Dispatcher
 	planner    *Planner
-	report     Report // used again and again
-	breakers   map[string]*breaker // instance ID -> its breaker
-	breakersAt time.Duration       // when the first open one must be asked
-	acts       []fleet.Act   // for the loop to perform
-	due        time.Duration // when the planner or a breaker must be looked at; 0 = at once
-	timed      bool          // due is set
-	armed      time.Duration // when the loop wakes by itself
+	report     Report                    // used again and again
+	breakers   map[string]*breaker       // instance ID -> its breaker
+	breakersAt time.Duration             // when the first open one must be asked
+	acts       []fleet.Act               // for the loop to perform
+	due        time.Duration             // when the planner or a breaker must be looked at; 0 = at once
+	timed      bool                      // due is set
+	armed      time.Duration             // when the loop wakes by itself
+	watching   []context.CancelCauseFunc // by observer: ends the watch under way
 	notices    board
 	metrics    instruments
 }

@@ -146,7 +146,7 @@ func (p *Planner) idle(o *instance) bool {
 	}
 	for n := range o.holds {
 		h := &o.holds[n]
-		if h.leases > 0 || h.foreign > 0 || !h.settled() || p.peers[n].lapsed && p.bound(o, n) > 0 && !p.unsound.unheardIdle {
+		if h.leases > 0 || h.foreign > 0 || !h.settled() || p.peers[n].lapsed && p.bound(o, n) > 0 {
 			return false
 		}
 	}

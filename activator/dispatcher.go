@@ -150,8 +150,8 @@ func (d *Dispatcher) Release(now time.Duration, l *Lease) bool {
 	g.released = true
 	s, q := g.seat, g.seat.queue
 	s.leases--
-	if g.trial {
-		s.trial = false
+	if s.trial == l {
+		s.trial = nil
 	}
 	q.inflight--
 	q.finished++
@@ -175,8 +175,8 @@ func (d *Dispatcher) Breaker(now time.Duration, instance string, b BreakerState)
 	if s == nil || s.breaker == b {
 		return
 	}
-	s.breaker, s.trial = b, false
-	d.dispatch(now, s.queue)
+	s.breaker, s.trial = b, nil
+	d.settle(now, s.queue)
 }
 
 // Tick answers those whose time is up.

@@ -10,7 +10,6 @@ import (
 type grant struct {
 	seat     *seat
 	at       time.Duration
-	trial    bool // the one lease of a half-open breaker
 	released bool
 }
 
@@ -49,7 +48,7 @@ func (d *Dispatcher) grant(now time.Duration, s *seat, since time.Duration, l *L
 	l.Instance, l.Addr, l.Model, l.Start = s.id, s.addr, q.model, fleet.Hot
 	l.grant = grant{seat: s, at: now}
 	if s.breaker == BreakerHalfOpen {
-		s.trial, l.grant.trial = true, true
+		s.trial = l
 	}
 	l.Queued = now - since
 	if since < s.readyAt {
@@ -89,7 +88,7 @@ func (d *Dispatcher) refuse(now time.Duration, w *Waiter, err error) {
 // remove takes the waiter out of its queue.
 func (d *Dispatcher) remove(now time.Duration, w *Waiter) {
 	q := w.place.queue
-	q.leave(w)
+	q.leave(w, !d.unsound.unfair)
 	d.timers.drop(w)
 	q.rest(now)
 	d.touch(q)
@@ -101,7 +100,7 @@ func (d *Dispatcher) settle(now time.Duration, q *queue) {
 	if q.hot() || q.waiters() == 0 {
 		return
 	}
-	if err := q.verdict(); err != nil {
+	if err := q.verdict(); err != nil && !d.unsound.deaf {
 		for w := q.first(); w != nil; w = q.first() {
 			d.refuse(now, w, err)
 		}

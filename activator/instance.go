@@ -24,7 +24,6 @@ type instance struct {
 	launched   bool // else reserved: it waits for its block to be free
 	drains     bool // as a reservation: it may drain busy instances
 	adopted    bool // from an earlier life of the planner
-	refused    bool // the back end did not accept its launch
 	from       fleet.Tier
 	phase      fleet.Phase
 	reason     string
@@ -222,7 +221,6 @@ func (p *Planner) Accepted(now time.Duration, act *fleet.Act, err error) {
 	i.acting = false
 	switch {
 	case act.Kind == fleet.ActLaunch && err != nil:
-		i.refused = true
 		if i.State == fleet.Starting {
 			p.fail(now, i, "launch refused: "+err.Error())
 		}
@@ -233,10 +231,13 @@ func (p *Planner) Accepted(now time.Duration, act *fleet.Act, err error) {
 		i.stopTries++
 	case act.Kind == fleet.ActStop:
 		i.stopped, i.stoppedAt = true, now
-		if i.refused && len(i.listedBy) == 0 {
-			p.gone(now, i, i.failure) // neither accepted nor ever seen
-		}
 	}
+}
+
+// Unsure reports whether some instance was stopped before any source had listed it: only a complete list that is asked for from now on says that
+// it is not there.
+func (p *Planner) Unsure() bool {
+	return slices.ContainsFunc(p.instances, func(i *instance) bool { return i.stopped && len(i.listedBy) == 0 })
 }
 
 // tell lets the policy learn.

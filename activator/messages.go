@@ -13,6 +13,11 @@ func (d *Dispatcher) Receive(now time.Duration, t *Table) bool {
 	if !newer(t.Term, t.Seq, d.term, d.seq) && !d.unsound.oldTables {
 		return false
 	}
+	if t.Term != d.term {
+		for _, q := range d.order { // a new planner knows nothing of what an earlier one had heard
+			d.touch(q)
+		}
+	}
 	d.term, d.seq, d.heard = t.Term, t.Seq, t.Heard
 	d.forever = t.TTL == 0
 	d.expiry = t.Stamp + t.TTL

@@ -11,6 +11,7 @@ import (
 type source struct {
 	name      string
 	term, seq uint64
+	places    bool // it knows slots or nodes: it is believed for existence
 }
 
 // slot is one slot with what sits on each of its GPUs.
@@ -22,23 +23,27 @@ type slot struct {
 	claims []*instance // reservations, oldest first
 }
 
-// Observe takes what a source says, unless it is older than what it said before. Sources without versions (Seq 0) are taken in the order
+// Observe takes what a source says, unless it is older than what it said before; the same said again is news of its moment. Sources without versions (Seq 0) are taken in the order
 // in which they speak.
 func (p *Planner) Observe(now time.Duration, o *fleet.Observation) bool {
 	src := p.source(o.Source)
+	if p.cfg.TTL > 0 && o.Term > 0 && o.Term < p.cfg.Term {
+		return false // asked before the source knew of this life: an act of the one before may have followed
+	}
 	if o.Seq > 0 {
-		if !newer(o.Term, o.Seq, src.term, src.seq) {
+		if newer(src.term, src.seq, o.Term, o.Seq) {
 			return false
 		}
 		src.term, src.seq = o.Term, o.Seq
 	}
 	p.begin(now)
 	p.accrue(now)
+	src.places = src.places || len(o.Slots)+len(o.Nodes) > 0
 	p.seeSlots(src, o)
 	for k := range o.Instances {
 		p.sight(now, src, o.At, &o.Instances[k])
 	}
-	if o.Complete {
+	if o.Complete && src.places {
 		p.bury(now, src, o)
 		p.complete = true
 	}
@@ -96,10 +101,13 @@ func (p *Planner) seeSlot(src *source, seen *fleet.Slot) {
 func (p *Planner) sight(now time.Duration, src *source, asked time.Time, s *fleet.Sighting) {
 	i := p.byID[s.ID]
 	if i == nil {
-		if s.Gone || p.own(s.ID) || p.buried[s.ID] {
-			return // it was here and is gone
+		if s.Gone || p.own(s.ID) || p.buried[s.ID] || !src.places {
+			return // it was here and is gone, or this source is not believed for existence
 		}
 		i = p.adopt(now, s)
+	}
+	if i.slot == nil {
+		p.locate(i)
 	}
 	if !slices.Contains(i.listedBy, src) {
 		i.listedBy = append(i.listedBy, src)
@@ -148,11 +156,8 @@ func (p *Planner) adopt(now time.Duration, s *fleet.Sighting) *instance {
 		began: now, launchedAt: now, holds: make([]hold, len(p.peers)),
 	}
 	i.State = fleet.Starting
-	if at := slices.IndexFunc(p.slots, func(t *slot) bool { return t.ID == s.Slot }); at >= 0 {
-		i.slot = p.slots[at]
-	}
 	p.enroll(i)
-	p.occupy(i)
+	p.locate(i)
 	p.note(now, i, "", "adopted")
 	if s.State == fleet.Stopping || s.State == fleet.Failed {
 		p.stop(now, i, "was being stopped")
@@ -160,7 +165,15 @@ func (p *Planner) adopt(now time.Duration, s *fleet.Sighting) *instance {
 	return i
 }
 
-// bury takes away what a complete list no longer has: an instance that this source had listed before; and one
+// locate enters an adopted instance on its slot, once that is known.
+func (p *Planner) locate(i *instance) {
+	if at := slices.IndexFunc(p.slots, func(t *slot) bool { return t.ID == i.Slot }); at >= 0 {
+		i.slot = p.slots[at]
+		p.occupy(i)
+	}
+}
+
+// bury takes away what a complete list of a source that is believed for existence no longer has: an instance that this source had listed before; and one
 // whose stop was accepted before the list was asked for, for then its launch came to nothing.
 func (p *Planner) bury(now time.Duration, src *source, o *fleet.Observation) {
 	for _, i := range slices.Clone(p.instances) {

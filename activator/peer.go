@@ -155,9 +155,10 @@ func (p *Planner) sum(now time.Duration, m *model) {
 	}
 }
 
-// heardAnyone reports whether some dispatcher has spoken in its present life. Before that nothing is known of demand.
+// heardAnyone reports whether some dispatcher has answered a table of this planner: only such a report tells of every model. Before
+// that nothing is known of demand.
 func (p *Planner) heardAnyone() bool {
-	return slices.ContainsFunc(p.peers, func(d *peer) bool { return d.seq > 0 })
+	return slices.ContainsFunc(p.peers, func(d *peer) bool { return d.ackTerm == p.cfg.Term })
 }
 
 // lapsedAt gives the moment from which a dispatcher leases nothing more unless it is heard again.

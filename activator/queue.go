@@ -82,7 +82,6 @@ func (q *queue) hotBeside(instance string) bool {
 }
 
 func (q *queue) join(w *Waiter) {
-
 	if w.place.ask.OnlyHot {
 		q.onlyHot++
 	}
@@ -101,7 +100,7 @@ func (q *queue) join(w *Waiter) {
 }
 
 // leave takes the waiter out; when it was the one whose turn it was and it got its lease, the turn passes on.
-func (q *queue) leave(w *Waiter) {
+func (q *queue) leave(w *Waiter, sound bool) {
 	l := w.place.line
 	l.remove(w)
 	if w.place.ask.OnlyHot {
@@ -111,7 +110,7 @@ func (q *queue) leave(w *Waiter) {
 		return
 	}
 	q.waiting--
-	if q.turn == l && w.place.lease != nil {
+	if q.turn == l && w.place.lease != nil && sound {
 		q.turn = l.next
 	}
 	if l.n == 0 {

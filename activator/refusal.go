@@ -80,6 +80,9 @@ func (q *queue) prospect(now time.Duration) fleet.Outlook {
 		o.Answer, o.Phase, o.ETA = fleet.Serving, fleet.PhaseReady, 0
 		return o
 	}
+	if o.Answer == "" && q.waiters() > 0 { // the planner has not spoken of it yet
+		o.Answer, o.Phase = fleet.Busy, fleet.PhaseQueued
+	}
 	if q.known {
 		o.ETA = max(o.ETA-(now-q.outlookAt), 0)
 	}

@@ -2,6 +2,8 @@ package activator
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -18,9 +20,12 @@ const (
 // done and the last effect has returned; whoever still waits is then answered with ErrShuttingDown. Instances are left as they are.
 func (a *Activator) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	for _, o := range a.cfg.Observers {
+	a.mu.Lock()
+	a.watching = make([]context.CancelCauseFunc, len(a.cfg.Observers))
+	a.mu.Unlock()
+	for n := range a.cfg.Observers {
 		g.Go(func() error {
-			a.watch(ctx, o)
+			a.watch(ctx, n)
 			return nil
 		})
 	}
@@ -91,28 +96,54 @@ func (a *Activator) do(ctx context.Context, act fleet.Act) {
 	now := a.now()
 	a.planner.Accepted(now, &act, err)
 	a.exchange(now)
+	var again []context.CancelCauseFunc
+	if a.planner.Unsure() {
+		again = slices.Clone(a.watching)
+	}
 	a.finish(now)
+	for _, cancel := range again {
+		if cancel != nil {
+			cancel(errAskAgain)
+		}
+	}
 }
 
+// errAskAgain ends a watch so that the next one begins with a fresh complete list.
+var errAskAgain = errors.New("asked again for a complete list")
+
 // watch follows one observer, again and again when it is lost. What it said last stays true meanwhile.
-func (a *Activator) watch(ctx context.Context, o Observer) {
+func (a *Activator) watch(ctx context.Context, n int) {
 	delay := watchAgainFirst
 	for ctx.Err() == nil {
 		began := time.Now()
-		err := o.Watch(ctx, a.observe)
+		err := a.watchOnce(ctx, n)
 		if ctx.Err() != nil {
 			return
 		}
-		if time.Since(began) > watchAgainLongest {
+		if errors.Is(err, errAskAgain) || time.Since(began) > watchAgainLongest {
 			delay = watchAgainFirst
 		}
-		a.log.Warn("observer lost", "error", err, "again_in", delay)
+		a.log.Warn("observer lost", "reason", err, "again_in", delay)
 		select {
 		case <-ctx.Done():
 		case <-time.After(delay):
 		}
 		delay = min(2*delay, watchAgainLongest)
 	}
+}
+
+// watchOnce follows one observer until it is lost, or must be asked again.
+func (a *Activator) watchOnce(ctx context.Context, n int) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	a.mu.Lock()
+	a.watching[n] = cancel
+	a.mu.Unlock()
+	err := a.cfg.Observers[n].Watch(ctx, a.observe)
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return err
 }
 
 // observe takes an observation; whoever can be served because of it has been told when observe returns.

@@ -28,7 +28,7 @@ type seat struct {
 	leases    int
 	spare     bool
 	breaker   BreakerState
-	trial     bool // half-open: its one lease is out
+	trial     *Lease // half-open: its one lease
 	from      fleet.Tier
 	began     time.Duration // its activation
 	readyAt   time.Duration
@@ -40,7 +40,7 @@ type seat struct {
 // room reports whether one more lease is allowed.
 func (s *seat) room(d *Dispatcher) bool {
 	free := s.leases < s.slots || d.unsound.overlease && s.slots > 0 && s.leases == s.slots
-	return free && (s.breaker == BreakerClosed || s.breaker == BreakerHalfOpen && !s.trial || d.unsound.breaker)
+	return free && (s.breaker == BreakerClosed || s.breaker == BreakerHalfOpen && s.trial == nil || d.unsound.breaker)
 }
 
 // before orders two seats with room.

@@ -299,7 +299,7 @@ func TestRetry_GoesFirstAndAvoids(t *testing.T) {
 		w.wait(c)
 		other := w.ask(activator.Ask{Model: "llama", Org: "b"})
 		retry := w.ask(activator.Ask{Model: "llama", Retry: true, Avoid: c.lease.Instance}) // beyond the queue's bound of 1
-		time.Sleep(3 * time.Second)                                                          // its avoidance of the only instance is over
+		time.Sleep(3 * time.Second)                                                         // its avoidance of the only instance is over
 		c.release(activator.EngineFailed)
 		synctest.Wait()
 		if !retry.ready || retry.err != nil || other.ready {

@@ -1,0 +1,269 @@
+package activator
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// server is one dispatcher of a history, with the clients that ask it.
+type server struct {
+	h      *history
+	n      int
+	id     string
+	life   uint64
+	offset time.Duration // of its clock
+	d      *Dispatcher
+	asked  []*asked
+	leases []*Lease
+	trial  map[string]*Lease // instance -> the lease granted while its breaker was half-open
+	orders int
+}
+
+// asked is one request that waits or has waited.
+type asked struct {
+	w       *Waiter
+	ask     Ask
+	order   int
+	first   bool           // no other of its org waited when it came
+	passed  map[string]int // org -> grants since
+	over    bool           // answered or left
+	answers int
+}
+
+func (s *server) now() time.Duration { return s.h.now + s.offset }
+
+// restart begins a new life: leases and waiters die with the old one.
+func (s *server) restart() {
+	s.life++
+	s.d = NewDispatcher(DispatcherConfig{ID: s.id, Incarnation: s.life, Models: s.h.models, Heartbeat: 2 * time.Second})
+	s.d.unsound = s.h.unsound
+	s.asked, s.leases, s.trial = nil, nil, make(map[string]*Lease)
+}
+
+func (s *server) waiting() []*asked {
+	var ws []*asked
+	for _, a := range s.asked {
+		if !a.over {
+			ws = append(ws, a)
+		}
+	}
+	return ws
+}
+
+// step does what is due and reports.
+func (s *server) step() {
+	s.d.Tick(s.now())
+	s.collect()
+	if !s.d.Due(s.now()) {
+		return
+	}
+	r := &Report{}
+	s.d.Report(s.now(), r)
+	s.h.send(s.n, "report", func() {
+		if s.h.planner.Hear(s.h.now, r) {
+			s.h.hears(r)
+		}
+	})
+}
+
+func (s *server) receive(t *Table) {
+	s.d.Receive(s.now(), t)
+	s.collect()
+}
+
+func (s *server) ask() {
+	h := s.h
+	ask := Ask{Model: pick(h, h.models).ID, Org: pick(h, []string{"a", "a", "b", "c"})}
+	switch h.choose(8) {
+	case 0:
+		ask.OnlyHot = true
+	case 1:
+		ask.Retry = true
+		if len(s.d.listed) > 0 {
+			ask.Avoid = pick(h, s.d.listed).id
+		}
+	case 2:
+		ask.MaxWait = time.Duration(1+h.choose(20)) * time.Second
+	case 3:
+		ask.Affinity = pick(h, []string{"x", "y"})
+	}
+	h.note("%s asks %+v", s.id, ask)
+	q := s.d.queues[ask.Model]
+	l := &Lease{}
+	if s.d.Take(s.now(), &ask, l) {
+		s.granted(&ask, l, nil)
+		return
+	}
+	s.orders++
+	a := &asked{w: &Waiter{}, ask: ask, order: s.orders, passed: make(map[string]int), first: q.waitingOf(ask.Org) == 0}
+	full := q.model.Queue.Limit > 0 && q.waiting >= q.model.Queue.Limit || q.model.Queue.PerOrg > 0 && q.waitingOf(ask.Org) >= q.model.Queue.PerOrg
+	err := s.d.Enqueue(s.now(), &ask, a.w)
+	if refused := errors.Is(err, ErrQueueFull) || errors.Is(err, ErrOrgQueueFull); refused && (!full || ask.Retry) {
+		h.fail("%s: refused %+v with room in the queue", s.id, ask)
+	} else if full && !ask.Retry && err == nil {
+		h.fail("%s: took %+v beyond the queue's bound", s.id, ask)
+	}
+	if err == nil {
+		s.asked = append(s.asked, a)
+	}
+	s.collect()
+}
+
+// collect takes the answers.
+func (s *server) collect() {
+	for _, w := range s.d.TakeAnswered() {
+		k := slices.IndexFunc(s.asked, func(a *asked) bool { return a.w == w })
+		if k < 0 {
+			s.h.fail("%s: an answer for nobody", s.id)
+			return
+		}
+		a := s.asked[k]
+		l, err := w.Answer()
+		if a.over || (l == nil) == (err == nil) {
+			s.h.fail("%s: %+v answered with %v, %v; over %v", s.id, a.ask, l, err, a.over)
+			return
+		}
+		a.over = true
+		if l != nil {
+			s.granted(&a.ask, l, a)
+		}
+	}
+	s.asked = s.waiting()
+}
+
+// granted checks what must hold when a lease is granted.
+func (s *server) granted(ask *Ask, l *Lease, a *asked) {
+	h := s.h
+	s.leases = append(s.leases, l)
+	h.note("%s grants %s of %s", s.id, l.Instance, ask.Model)
+	e := h.site.find(l.Instance)
+	if e == nil {
+		h.fail("%s: a lease on %s, which never was", s.id, l.Instance)
+		return
+	}
+	if n := h.leasesOn(l.Instance); n > l.Model.MaxConcurrency && !e.gone {
+		h.fail("%d leases on %s, which takes %d", n, l.Instance, l.Model.MaxConcurrency)
+	}
+	if e.stopping && !e.gone {
+		h.fail("%s: a lease on %s, which is being stopped", s.id, l.Instance)
+	}
+	s.checkBreaker(l)
+	s.checkOrder(ask, a)
+}
+
+func (s *server) checkBreaker(l *Lease) {
+	switch s.d.seats[l.Instance].breaker {
+	case BreakerOpen:
+		s.h.fail("%s: a lease on %s, whose breaker is open", s.id, l.Instance)
+	case BreakerHalfOpen:
+		if s.trial[l.Instance] != nil {
+			s.h.fail("%s: a second lease on %s, whose breaker is half-open", s.id, l.Instance)
+		}
+		s.trial[l.Instance] = l
+	}
+}
+
+// checkOrder holds the queue's order against a grant: FIFO per org, orgs in turn, retries first.
+func (s *server) checkOrder(ask *Ask, a *asked) {
+	for _, other := range s.asked {
+		if other.over || other == a || other.ask.Model != ask.Model || ask.Retry {
+			continue
+		}
+		o := &other.ask
+		switch {
+		case o.Retry && o.Avoid == "":
+			s.h.fail("%s: %+v was served before a retry", s.id, *ask)
+		case o.Retry:
+		case o.Org == ask.Org && (a == nil || other.order < a.order):
+			s.h.fail("%s: %+v was served before an older one of its org", s.id, *ask)
+		case o.Org != ask.Org && other.first:
+			if other.passed[ask.Org]++; other.passed[ask.Org] > 1 {
+				s.h.fail("%s: org %s was served twice while the first of %s waited", s.id, ask.Org, o.Org)
+			}
+		}
+	}
+}
+
+func (s *server) release() {
+	if len(s.leases) == 0 {
+		return
+	}
+	k := s.h.choose(len(s.leases))
+	l := s.leases[k]
+	s.leases = slices.Delete(s.leases, k, k+1)
+	s.h.note("%s releases %s", s.id, l.Instance)
+	if s.trial[l.Instance] == l {
+		delete(s.trial, l.Instance)
+	}
+	if !s.d.Release(s.now(), l) || s.d.Release(s.now(), l) {
+		s.h.fail("%s: a lease must be released once", s.id)
+	}
+	s.collect()
+}
+
+func (s *server) leave() {
+	ws := s.waiting()
+	if len(ws) == 0 {
+		return
+	}
+	a := pick(s.h, ws)
+	a.over = true
+	before := s.d.queues[a.ask.Model].waiters()
+	if !s.d.Leave(s.now(), a.w) || s.d.Leave(s.now(), a.w) {
+		s.h.fail("%s: a waiter must leave once", s.id)
+	}
+	if after := s.d.queues[a.ask.Model].waiters(); after != before-1 {
+		s.h.fail("%s: %d wait after one of %d has left", s.id, after, before)
+	}
+	s.collect()
+}
+
+// trip changes the state of a breaker.
+func (s *server) trip() {
+	if len(s.d.listed) == 0 {
+		return
+	}
+	seat := pick(s.h, s.d.listed)
+	s.setBreaker(seat.id, BreakerState(s.h.choose(3)))
+}
+
+func (s *server) setBreaker(instance string, b BreakerState) {
+	if s.d.seats[instance].breaker != b {
+		delete(s.trial, instance)
+	}
+	s.d.Breaker(s.now(), instance, b)
+	s.collect()
+}
+
+func (s *server) closeBreakers() {
+	for _, seat := range slices.Clone(s.d.listed) {
+		if s.d.seats[seat.id] != nil {
+			s.setBreaker(seat.id, BreakerClosed)
+		}
+	}
+}
+
+func (h *history) leasesOn(instance string) int {
+	n := 0
+	for _, s := range h.servers {
+		for _, l := range s.leases {
+			if l.Instance == instance {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// hears remembers what the planner was told.
+func (h *history) hears(r *Report) {
+	life := fmt.Sprint(r.From)
+	if h.heard[life] == nil {
+		h.heard[life] = make(map[string]Demand)
+	}
+	for _, d := range r.Demands {
+		h.heard[life][d.Model] = d
+	}
+}

@@ -1,0 +1,202 @@
+package activator
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+// site is the back end of a history: what is really there.
+type site struct {
+	h       *history
+	slots   []fleet.Slot
+	engines []*process
+	stopped map[string]bool // instance IDs that may never be launched (again)
+	done    map[uint64]map[uint64]bool
+	term    uint64 // older ones are refused
+	seq     uint64
+	live    uint64
+	healthy bool
+}
+
+type process struct {
+	fleet.Instance
+	phase    fleet.Phase
+	ordered  bool // the planner has ordered its stop
+	stopping bool
+	gone     bool
+	failure  string
+}
+
+func newSite(h *history) *site {
+	s := &site{h: h, stopped: make(map[string]bool), done: make(map[uint64]map[uint64]bool)}
+	for _, id := range []string{"x", "y"}[:1+h.choose(2)] {
+		s.slots = append(s.slots, fleet.Slot{ID: id, Pool: "local", Node: id, GPUs: pick(h, []int{2, 4, 8})})
+	}
+	return s
+}
+
+func (s *site) find(id string) *process {
+	for _, e := range s.engines {
+		if e.ID == id {
+			return e
+		}
+	}
+	return nil
+}
+
+// ordered checks an act at the moment at which the planner decides it.
+func (s *site) ordered(act fleet.Act) {
+	s.h.note("act %s %s of %s on %s/%d+%d: %s", act.Kind, act.Instance, act.Model, act.Slot, act.GPU, act.GPUs, act.Why)
+	e := s.find(act.Instance)
+	if act.Kind != fleet.ActStop || e == nil {
+		return
+	}
+	e.stopping = true
+	if n := s.h.leasesOn(act.Instance); n > 0 && !e.gone {
+		s.h.fail("%s is stopped with %d leases", act.Instance, n)
+	}
+}
+
+// do carries an act out, or refuses it, and answers.
+func (s *site) do(act fleet.Act, answer bool) {
+	err := s.carryOut(act)
+	if err == nil && !s.healthy && s.h.choose(12) == 0 {
+		err = errors.New("timed out") // though it was carried out
+	}
+	if answer {
+		s.h.send(-1, "accepted", func() { s.h.planner.Accepted(s.h.now, &act, err) })
+	}
+}
+
+func (s *site) carryOut(act fleet.Act) error {
+	if act.Term < s.term {
+		return errors.New("of an older term")
+	}
+	if !s.healthy && s.h.choose(12) == 0 {
+		return errors.New("refused")
+	}
+	if s.done[act.Term] == nil {
+		s.done[act.Term] = make(map[uint64]bool)
+	}
+	if s.done[act.Term][act.Seq] {
+		return nil
+	}
+	s.done[act.Term][act.Seq] = true
+	if act.Kind == fleet.ActStop {
+		s.stopped[act.Instance] = true
+		if e := s.find(act.Instance); e != nil && !e.gone {
+			e.State, e.stopping = fleet.Stopping, true
+		}
+		return nil
+	}
+	if s.stopped[act.Instance] || s.find(act.Instance) != nil {
+		return errors.New("was stopped, or is here")
+	}
+	for _, e := range s.engines {
+		if !e.gone && e.Slot == act.Slot && e.GPU < act.GPU+act.GPUs && act.GPU < e.GPU+e.GPUs {
+			s.h.fail("%s is launched on GPUs that %s still holds", act.Instance, e.ID)
+		}
+	}
+	e := &process{phase: fleet.PhaseLoading, Instance: fleet.Instance{
+		ID: act.Instance, Model: act.Model, Slot: act.Slot, GPU: act.GPU, GPUs: act.GPUs, State: fleet.Starting, Addr: act.Instance,
+	}}
+	s.engines = append(s.engines, e)
+	s.changed(e)
+	return nil
+}
+
+// changed tells of one engine.
+func (s *site) changed(e *process) {
+	s.h.note("engine %s of %s: %s %s gone=%v %s", e.ID, e.Model, e.State, e.phase, e.gone, e.failure)
+	o := s.observation(false)
+	o.Instances = append(o.Instances, s.sighting(e))
+	s.send(o)
+}
+
+func (s *site) sighting(e *process) fleet.Sighting {
+	running := s.h.leasesOn(e.ID)
+	if !s.healthy && s.h.choose(3) == 0 {
+		running = -1
+	}
+	return fleet.Sighting{Instance: e.Instance, Phase: e.phase, Running: running, Gone: e.gone, Failure: e.failure}
+}
+
+func (s *site) observation(complete bool) fleet.Observation {
+	s.seq++
+	return fleet.Observation{Source: "slot", Seq: s.seq, Term: s.term, At: s.h.epoch.Add(s.h.now), Complete: complete, Slots: s.slots}
+}
+
+func (s *site) send(o fleet.Observation) {
+	s.h.send(-1, "observation", func() {
+		s.h.planner.Observe(s.h.now, &o)
+		s.h.checkKnown()
+	})
+}
+
+// stepObserve asks the site what is there.
+func (h *history) stepObserve() {
+	o := h.site.observation(true)
+	for _, e := range h.site.engines {
+		if !e.gone {
+			o.Instances = append(o.Instances, h.site.sighting(e))
+		}
+	}
+	h.site.send(o)
+}
+
+// stepLiveness asks a second source, which knows only ready engines.
+func (h *history) stepLiveness() {
+	h.site.live++
+	o := fleet.Observation{Source: "liveness", Seq: h.site.live, Term: h.site.term, At: h.epoch.Add(h.now), Complete: true}
+	for _, e := range h.site.engines {
+		if !e.gone && e.State == fleet.Ready {
+			o.Instances = append(o.Instances, fleet.Sighting{Instance: e.Instance, Phase: e.phase, Running: -1})
+		}
+	}
+	h.site.send(o)
+}
+
+// stepEngine moves one engine on.
+func (h *history) stepEngine() {
+	live := slices.DeleteFunc(slices.Clone(h.site.engines), func(e *process) bool { return e.gone })
+	if len(live) == 0 {
+		return
+	}
+	e := pick(h, live)
+	switch e.State {
+	case fleet.Starting:
+		switch h.choose(6) {
+		case 0:
+			e.gone, e.failure = true, "exit status 1"
+		case 1:
+			e.failure = "no token came"
+		default:
+			e.State, e.phase = fleet.Ready, fleet.PhaseReady
+		}
+	case fleet.Ready:
+		if h.choose(5) > 0 {
+			return
+		}
+		e.gone, e.failure = true, "killed"
+	case fleet.Stopping:
+		e.gone = true
+	}
+	h.site.changed(e)
+}
+
+// progress moves every engine on, without failures.
+func (s *site) progress() {
+	for _, e := range s.engines {
+		switch {
+		case e.gone:
+		case e.State == fleet.Starting && e.failure == "":
+			e.State, e.phase = fleet.Ready, fleet.PhaseReady
+			s.changed(e)
+		case e.State == fleet.Stopping:
+			e.gone = true
+			s.changed(e)
+		}
+	}
+}
