@@ -28,6 +28,7 @@ type history struct {
 	policy  *wisher
 	servers []*server
 	net     []packet
+	drawer  []packet // copies that the network has kept, to bring them late
 	site    *site
 	begun   uint64                       // activations seen
 	failed  map[string]time.Duration     // model -> its last failed start in this planner's life
@@ -42,7 +43,6 @@ type history struct {
 // packet is one message on its way.
 type packet struct {
 	server  int // -1 = between planner and site
-	term    uint64
 	deliver func()
 	what    string
 }
@@ -93,7 +93,7 @@ func newHistory(choose func(int) int, broken unsound, logs bool) *history {
 func (h *history) chooseKinds() {
 	all := []func(){
 		h.stepAsk, h.stepAsk, h.stepRelease, h.stepLeave, h.stepTime, h.stepDeliver, h.stepLose, h.stepDouble, h.stepEngine,
-		h.stepObserve, h.stepLiveness, h.stepCut, h.stepOperator, h.stepBreaker, h.stepCrashServer, h.stepLongTime,
+		h.stepObserve, h.stepLiveness, h.stepCut, h.stepOperator, h.stepBreaker, h.stepCrashServer, h.stepLongTime, h.stepLate, h.stepLate,
 	}
 	if h.ttl > 0 {
 		all = append(all, h.stepCrashPlanner)
@@ -169,7 +169,21 @@ func (h *history) indexOf(id string) int {
 }
 
 func (h *history) send(server int, what string, deliver func()) {
-	h.net = append(h.net, packet{server: server, term: h.term, deliver: deliver, what: what})
+	m := packet{server: server, deliver: deliver, what: what}
+	h.net = append(h.net, m)
+	if what != "act" && what != "accepted" && h.choose(8) == 0 {
+		h.drawer = append(h.drawer, m)
+	}
+}
+
+// stepLate delivers a message once more, long after.
+func (h *history) stepLate() {
+	if len(h.drawer) == 0 {
+		return
+	}
+	h.note("late")
+	h.net = append(h.net, pick(h, h.drawer))
+	h.deliver(len(h.net) - 1)
 }
 
 func (h *history) deliver(k int) {
@@ -397,8 +411,8 @@ func (h *history) dump() {
 			m.ID, m.GPUs, m.waiting, m.inflight, m.hot(), m.pending(), m.short, m.retryAt-h.now, m.failures, m.desired.Hot, m.desired.Reason, m.outlook)
 	}
 	for _, i := range p.instances {
-		h.note("%s of %s on %s/%d+%d: %s, launched %v, acting %v, stopDue %v, drains %v, adopted %v, asked %v running %d, holds %+v", i.ID, i.Model, i.Slot, i.GPU, i.GPUs, i.State,
-			i.launched, i.acting, i.stopDue, i.drains, i.adopted, i.asked, i.running, i.holds)
+		h.note("%s of %s on %s/%d+%d: %s, launched %v, acting %v, stopDue %v, drains %v, adopted %v, stopped %v at %s listed %d, asked %v running %d, holds %+v", i.ID, i.Model, i.Slot, i.GPU, i.GPUs, i.State,
+			i.launched, i.acting, i.stopDue, i.drains, i.adopted, i.stopped, i.stoppedAt, len(i.listedBy), i.asked, i.running, i.holds)
 	}
 	for _, e := range h.site.engines {
 		if !e.gone {

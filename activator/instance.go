@@ -234,11 +234,9 @@ func (p *Planner) Accepted(now time.Duration, act *fleet.Act, err error) {
 	}
 }
 
-// Unsure reports whether some instance was stopped before any source had listed it: only a complete list that is asked for from now on says that
+// Unsure reports whether some instance was stopped before its launch was ever seen: only a complete list that is asked for from now on says that
 // it is not there.
-func (p *Planner) Unsure() bool {
-	return slices.ContainsFunc(p.instances, func(i *instance) bool { return i.stopped && len(i.listedBy) == 0 })
-}
+func (p *Planner) Unsure() bool { return slices.ContainsFunc(p.instances, (*instance).unseen) }
 
 // tell lets the policy learn.
 func (p *Planner) tell(now time.Duration, e fleet.Event) {

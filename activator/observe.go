@@ -180,11 +180,16 @@ func (p *Planner) bury(now time.Duration, src *source, o *fleet.Observation) {
 		if !i.launched || listed(o, i.ID) {
 			continue
 		}
-		never := len(i.listedBy) == 0 && i.stopped && p.clock(o.At) > i.stoppedAt
+		never := i.unseen() && i.slot.source == src && p.clock(o.At) > i.stoppedAt
 		if slices.Contains(i.listedBy, src) || never || p.unsound.forget {
 			p.gone(now, i, i.failure)
 		}
 	}
+}
+
+// unseen reports whether the instance was stopped before the source that knows its slot had listed it.
+func (i *instance) unseen() bool {
+	return i.stopped && i.slot != nil && !slices.Contains(i.listedBy, i.slot.source)
 }
 
 func listed(o *fleet.Observation, id string) bool {
