@@ -34,8 +34,8 @@ func TestEngine_FailsBeforeTheFirstByte_AnotherIsAsked(t *testing.T) {
 		fail http.HandlerFunc
 	}{
 		{"closed", func(w http.ResponseWriter, _ *http.Request) { die(w) }},
-		{"5xx", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "boom", 500) }},
-		{"503", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "LLM is unavailable.", 503) }},
+		{"5xx", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "boom", http.StatusInternalServerError) }},
+		{"503", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "LLM is unavailable.", http.StatusServiceUnavailable) }},
 		{"400 of an engine in trouble", func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(400)
 			fmt.Fprint(w, `{"object":"error","message":"LLM is shutting down","type":"BadRequestError","param":null,"code":400}`)

@@ -3,7 +3,6 @@ package router
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -11,18 +10,9 @@ import (
 	"time"
 )
 
-// Listen opens a TCP listener that notices dead peers within 30 seconds: TCP keep-alive probes are what tells of a caller
-// whose host has vanished without a FIN.
-func Listen(ctx context.Context, addr string) (net.Listener, error) {
-	lc := net.ListenConfig{KeepAliveConfig: net.KeepAliveConfig{
-		Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3,
-	}}
-	ln, err := lc.Listen(ctx, "tcp", addr)
-	if err != nil {
-		return nil, fmt.Errorf("listening for the public API: %w", err)
-	}
-	return ln, nil
-}
+// keepAlive tells of callers whose host has vanished without a FIN, within 30 seconds: the departure watch hears of a dead
+// connection as of any other.
+var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}
 
 // listener hands accepted connections to the departure watch.
 type listener struct {
@@ -41,6 +31,9 @@ func (l *listener) Accept() (net.Conn, error) {
 		c, err := l.Listener.Accept()
 		switch {
 		case err == nil:
+			if tcp, ok := c.(*net.TCPConn); ok {
+				_ = tcp.SetKeepAliveConfig(keepAlive) // a socket that is broken already says so when it is read
+			}
 			return l.watch.accept(c), nil
 		case l.stop.Err() != nil:
 			return nil, io.EOF
