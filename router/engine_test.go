@@ -35,7 +35,9 @@ func TestEngine_FailsBeforeTheFirstByte_AnotherIsAsked(t *testing.T) {
 	}{
 		{"closed", func(w http.ResponseWriter, _ *http.Request) { die(w) }},
 		{"5xx", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "boom", http.StatusInternalServerError) }},
-		{"503", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "LLM is unavailable.", http.StatusServiceUnavailable) }},
+		{"503", func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "LLM is unavailable.", http.StatusServiceUnavailable)
+		}},
 		{"400 of an engine in trouble", func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(400)
 			fmt.Fprint(w, `{"object":"error","message":"LLM is shutting down","type":"BadRequestError","param":null,"code":400}`)
