@@ -18,9 +18,10 @@ import (
 // TestBill_PublishedTableComesOut holds what 500 input and 100 output tokens bill on a hot, otherwise idle instance.
 func TestBill_PublishedTableComesOut(t *testing.T) {
 	if testing.Short() {
-		t.Skip("loads three models at the speed of life: minutes; not in short runs")
+		t.Skip("runs at the speed of life; not in short runs")
 	}
-	s := startDev(t, t.TempDir(), "--sim-speed", "1", "--sim-stack", "published", "--sim-seed", "0", "--sim-load", "hot")
+	s := startDev(t, t.TempDir(), "--sim-speed", "1", "--sim-stack", "published", "--sim-seed", "0",
+		"--sim-load-time", "1s", "--sim-container-start", "0s") // what is billed comes after the load
 	for _, row := range []struct {
 		model  string
 		gpus   int
@@ -33,6 +34,7 @@ func TestBill_PublishedTableComesOut(t *testing.T) {
 		t.Run(row.model, func(t *testing.T) {
 			s.mustChat(t, row.model, false) // makes it hot
 			billed, record := s.referenceRequest(t, row.model)
+			t.Logf("%v on %d GPUs, $%v", billed, record.GPUs, record.Cost)
 			if off := math.Abs(billed.Seconds()/row.billed.Seconds() - 1); off > 0.15 {
 				t.Errorf("got %v billed, want %v within 15 %%", billed, row.billed)
 			}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,39 +21,9 @@ import (
 
 // sdkConfig has one cold model for each thing that a client does from cold, and one for each way to fail. The heartbeat is
 // short, so that every cold stream gets keep-alives.
-const sdkConfig = `
+var sdkConfig = `
 api {
   stream_heartbeat = "100ms"
-}
-model "cold/1" {
-  gpus = 1
-  engine "sim" {}
-}
-model "cold/2" {
-  gpus = 1
-  engine "sim" {}
-}
-model "cold/3" {
-  gpus = 1
-  engine "sim" {}
-}
-model "cold/4" {
-  gpus = 1
-  engine "sim" {}
-}
-model "cold/5" {
-  gpus = 1
-  engine "sim" {}
-}
-model "never-hot" {
-  gpus = 1
-  engine "sim" {}
-}
-model "broken" {
-  gpus = 1
-  engine "sim" {
-    args = ["--sim-fail-load", "1"]
-  }
 }
 model "full" {
   gpus = 1
@@ -63,7 +34,21 @@ model "full" {
     args = ["--sim-speed", "0.1"]
   }
 }
-`
+model "never-hot" {
+  gpus = 1
+  engine "sim" {}
+}
+` + simModels("", "cold/1", "cold/2", "cold/3", "cold/4", "cold/5", "raw/comment", "raw/chunk") +
+	simModels(`args = ["--sim-fail-load", "1"]`, "broken/comment", "broken/chunk")
+
+// simModels are models of one GPU with a simulated engine.
+func simModels(engine string, ids ...string) string {
+	var text strings.Builder
+	for _, id := range ids {
+		fmt.Fprintf(&text, "model %q {\n  gpus = 1\n  engine \"sim\" {\n    %s\n  }\n}\n", id, engine)
+	}
+	return text.String()
+}
 
 // sdkServer is a server as the checks of stock clients want it, and what they are told about it.
 type sdkServer struct {
@@ -152,6 +137,7 @@ func TestSDK_GoSeesWhatItsUsersExpect(t *testing.T) {
 	for model, mode := range map[string]string{"cold/2": "off", "cold/3": "comment", "cold/4": "chunk"} {
 		t.Run("stream from cold, keep-alive "+mode, func(t *testing.T) { c.streamFromCold(t, model, mode) })
 	}
+	t.Run("keep-alives do come", c.keepalivesDoCome)
 	t.Run("stream with usage", c.streamWithUsage)
 	t.Run("models", c.models)
 	t.Run("typed errors", c.typedErrors)
@@ -206,6 +192,17 @@ func (c goClient) streamFromCold(t *testing.T, model, mode string) {
 	}
 }
 
+// keepalivesDoCome looks at the bytes, because clients do not show what they skip.
+func (c goClient) keepalivesDoCome(t *testing.T) {
+	for mode, sign := range map[string]string{"comment": ": pilotlight state=", "chunk": `"delta":{"content":""},"finish_reason":null`} {
+		a := c.server.mustChat(t, "raw/"+mode, true, "X-Pilotlight-Keepalive", mode)
+		before, _, _ := strings.Cut(a.body, "simulat")
+		if !strings.Contains(before, sign) {
+			t.Errorf("%s: got %q before the answer, want a keep-alive", mode, before)
+		}
+	}
+}
+
 func (c goClient) streamWithUsage(t *testing.T) {
 	p := question("cold/5")
 	p.StreamOptions.IncludeUsage = openai.Bool(true)
@@ -226,8 +223,8 @@ func (c goClient) models(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(page.Data) != 8 {
-		t.Errorf("got %d models, want 8", len(page.Data))
+	if len(page.Data) != 11 {
+		t.Errorf("got %d models, want 11", len(page.Data))
 	}
 	m, err := client.Models.Get(t.Context(), "cold/1")
 	if err != nil || m.ID != "cold/1" {
@@ -263,7 +260,7 @@ func (c goClient) typedErrors(t *testing.T) {
 
 func (c goClient) failureAfterKeepalives(t *testing.T) {
 	for _, mode := range []string{"comment", "chunk"} {
-		stream := c.stream(t.Context(), question("broken"), option.WithHeader("X-Pilotlight-Keepalive", mode))
+		stream := c.stream(t.Context(), question("broken/"+mode), option.WithHeader("X-Pilotlight-Keepalive", mode))
 		for stream.Next() {
 			if text := stream.Current().Choices[0].Delta.Content; text != "" {
 				t.Errorf("%s: got text %q from a model that cannot start", mode, text)

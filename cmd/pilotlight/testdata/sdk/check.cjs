@@ -65,7 +65,7 @@ async function typedErrors() {
 
 async function failureAfterKeepalives() {
   for (const mode of ["comment", "chunk"]) {
-    const stream = await ask("broken", { stream: true }, { "X-Pilotlight-Keepalive": mode });
+    const stream = await ask(`broken/${mode}`, { stream: true }, { "X-Pilotlight-Keepalive": mode });
     await assert.rejects(
       async () => {
         for await (const m of stream) assert.ok(!m.choices[0].delta.content);

@@ -85,7 +85,7 @@ def typed_errors():
 
 def failure_after_keepalives():
     for mode in ("comment", "chunk"):
-        stream = whole("broken", stream=True, extra_headers={"X-Pilotlight-Keepalive": mode})
+        stream = whole(f"broken/{mode}", stream=True, extra_headers={"X-Pilotlight-Keepalive": mode})
         try:
             for m in stream:
                 assert not m.choices[0].delta.content, m
