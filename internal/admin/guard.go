@@ -3,6 +3,7 @@ package admin
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"fmt"
 	"net"
 	"net/netip"
 	"slices"
@@ -32,6 +33,9 @@ func (s *Server) guard(c *fiber.Ctx) error {
 	}
 	if encoding := c.Get(fiber.HeaderContentEncoding); encoding != "" && encoding != "identity" {
 		return openai.NewError(openai.CodeUnsupportedEncoding, "send the body without Content-Encoding")
+	}
+	if n := len(c.Request().Body()); n > bodyLimit {
+		return openai.NewError(openai.CodeRequestTooLarge, fmt.Sprintf("the body has %d bytes; at most %d are taken here", n, bodyLimit))
 	}
 	return c.Next()
 }

@@ -55,7 +55,7 @@ func (s *Server) newApp() *fiber.App {
 	app := fiber.New(fiber.Config{
 		AppName: "pilotlight admin", CaseSensitive: true, StrictRouting: true, Immutable: true,
 		DisableStartupMessage: true, DisablePreParseMultipartForm: true,
-		BodyLimit: bodyLimit, ReadBufferSize: 16 << 10, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		BodyLimit: readLimit, ReadBufferSize: 16 << 10, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		IdleTimeout: 75 * time.Second, ErrorHandler: s.answerError,
 	})
 	app.Server().CloseOnShutdown = true
