@@ -73,7 +73,7 @@ type Server struct {
 
 const (
 	bodyLimit    = 1 << 20
-	readLimit    = 16 << 20         // a body up to here is read before it is refused: who is cut off while sending sees a reset, not the answer
+	readLimit    = 16 << 20 // a body up to here is read before it is refused: who is cut off while sending sees a reset, not the answer
 	readTimeout  = 15 * time.Second
 	writeTimeout = 30 * time.Second // of a whole answer; event streams set their own, per write
 	askTimeout   = 30 * time.Second // of what a request asks of the store
