@@ -46,6 +46,7 @@ type instance struct {
 	running   int // as the engine said
 	runningAt time.Duration
 	asked     bool // it was ever asked
+	clean     bool // adopted: nobody unknown has a lease on it
 
 	holds []hold // by dispatcher
 	spare bool

@@ -19,9 +19,12 @@ func (d *Dispatcher) Receive(now time.Duration, t *Table) bool {
 		}
 	}
 	d.term, d.seq, d.heard = t.Term, t.Seq, t.Heard
+	d.changed, d.urgent = true, true // the acknowledgement
+	if t.Hello {
+		return true
+	}
 	d.forever = t.TTL == 0
 	d.expiry = t.Stamp + t.TTL
-	d.changed, d.urgent = true, true // the acknowledgement
 	d.takeShares(now, t)
 	d.takeOutlooks(now, t)
 	for _, q := range d.order {

@@ -17,6 +17,8 @@ type peer struct {
 	ackTerm, ackSeq uint64
 	demands         []Demand        // by model
 	since           []time.Duration // by model: since when its first waits, or since when it is idle
+	known           bool            // its last report answers this planner, so it says what it holds as of this planner's life
+	plain           uint64          // the first table for this life that was no Hello; 0 = none yet
 	table           uint64          // the last table built for it
 	tableAt         time.Duration
 	dirty           bool // its table no longer says what is meant
@@ -36,6 +38,9 @@ func (p *Planner) Hear(now time.Duration, r *Report) bool {
 	}
 	d.incarnation, d.seq, d.stamp, d.heardAt = r.Incarnation, r.Seq, r.Stamp, now
 	d.ackTerm, d.ackSeq = r.AckTerm, r.AckSeq
+	if known := r.AckTerm == p.cfg.Term; known != d.known {
+		d.known, d.dirty = known, true
+	}
 	p.hearHeld(now, n, r)
 	for i := range r.Demands {
 		p.hearDemand(now, d, &r.Demands[i])
@@ -61,7 +66,7 @@ func (p *Planner) peer(id string) int {
 // reborn forgets what an earlier life of a dispatcher held: it died with its connections.
 func (p *Planner) reborn(now time.Duration, n int) {
 	d := p.peers[n]
-	d.dirty = true
+	d.dirty, d.known, d.plain = true, false, 0
 	for _, i := range p.instances {
 		i.holds[n] = hold{}
 	}
@@ -73,13 +78,16 @@ func (p *Planner) reborn(now time.Duration, n int) {
 	}
 }
 
-// hearHeld takes what the dispatcher holds, and what it has acknowledged.
+// hearHeld takes what the dispatcher holds, and what it has acknowledged. Slots count as foreign, given by an earlier planner, until
+// the first table of this one that says anything is acknowledged.
 func (p *Planner) hearHeld(now time.Duration, n int, r *Report) {
-	mine := r.AckTerm == p.cfg.Term
+	d := p.peers[n]
+	foreign := !d.known || d.plain == 0 || r.AckSeq < d.plain
 	for _, i := range p.instances {
 		h := &i.holds[n]
+		h.before = h.leases
 		h.leases, h.foreign, h.idleAt = 0, 0, max(h.idleAt, i.readyAt)
-		if mine {
+		if d.known {
 			h.acknowledge(r.AckSeq)
 		}
 	}
@@ -90,10 +98,14 @@ func (p *Planner) hearHeld(now time.Duration, n int, r *Report) {
 		}
 		h := &i.holds[n]
 		h.leases, h.idleAt = r.Held[k].Leases, now-r.Held[k].Idle
-		if !mine {
-			h.foreign = r.Held[k].Slots // given by an earlier planner
+		if foreign {
+			h.foreign = r.Held[k].Slots
 		}
-		i.m.stale = true
+	}
+	for _, i := range p.instances {
+		if i.holds[n].leases != i.holds[n].before {
+			i.m.stale = true
+		}
 	}
 }
 
@@ -158,7 +170,7 @@ func (p *Planner) sum(now time.Duration, m *model) {
 // heardAnyone reports whether some dispatcher has answered a table of this planner: only such a report tells of every model. Before
 // that nothing is known of demand.
 func (p *Planner) heardAnyone() bool {
-	return slices.ContainsFunc(p.peers, func(d *peer) bool { return d.ackTerm == p.cfg.Term })
+	return slices.ContainsFunc(p.peers, func(d *peer) bool { return d.known })
 }
 
 // lapsedAt gives the moment from which a dispatcher leases nothing more unless it is heard again.

@@ -13,6 +13,7 @@ type hold struct {
 	given   []given // oldest first; those before the last acknowledged one are forgotten
 	foreign int
 	leases  int
+	before  int           // leases in the report before
 	idleAt  time.Duration // since when it has no lease here; valid while it has none
 }
 
@@ -80,20 +81,16 @@ func (p *Planner) revoked(i *instance) bool {
 			return false
 		}
 	}
-	return p.proven(i) && (!i.adopted || p.cfg.TTL == 0 || i.running == 0)
+	return p.proven(i)
 }
 
-// proven reports whether all leases on an adopted instance are known: dispatchers that were given slots by an earlier planner have
-// lapsed or been heard, and the engine, asked since, serves no more than they report.
+// proven reports whether nobody but the dispatchers that are known can have a lease on an adopted instance: what an earlier planner gave
+// has expired, and the engine, asked since, has said that it serves nobody. Until then shares are only confirmed.
 func (p *Planner) proven(i *instance) bool {
-	if !i.adopted || p.cfg.TTL == 0 {
-		return true
+	if i.adopted && p.cfg.TTL > 0 && i.asked && i.running == 0 && i.runningAt > p.started+p.cfg.TTL {
+		i.clean = true
 	}
-	leases := 0
-	for n := range i.holds {
-		leases += i.holds[n].leases
-	}
-	return i.asked && i.runningAt > p.started+p.cfg.TTL && i.running <= leases
+	return !i.adopted || p.cfg.TTL == 0 || i.clean
 }
 
 // share sets every dispatcher's slots of every instance: lowers at once, raises only into what nobody else may hold.
@@ -183,7 +180,7 @@ func (p *Planner) targets(i *instance) []int {
 	for ; left > 0; left-- {
 		best := -1
 		for n, d := range p.peers {
-			if !d.lapsed && (best < 0 || p.hungrier(i.m, n, best, targets)) {
+			if d.known && !d.lapsed && (best < 0 || p.hungrier(i.m, n, best, targets)) {
 				best = n
 			}
 		}
@@ -214,11 +211,10 @@ func (p *Planner) hungrier(m *model, n, k int, targets []int) bool {
 
 // give writes a number of slots into the dispatcher's next table.
 func (p *Planner) give(i *instance, n, slots int) {
-	h := &i.holds[n]
-	if h.slots() == slots {
+	h, d := &i.holds[n], p.peers[n]
+	if h.slots() == slots || !d.known {
 		return
 	}
-	d := p.peers[n]
 	d.dirty = true
 	if k := len(h.given) - 1; k >= 0 && h.given[k].table == d.table+1 {
 		h.given[k].slots = slots
@@ -250,6 +246,12 @@ func (p *Planner) tableFor(now time.Duration, n int) *Table {
 	d.tableAt, d.dirty = now, false
 	t := &Table{
 		To: d.id, Incarnation: d.incarnation, Term: p.cfg.Term, Seq: d.table, Stamp: d.stamp, Heard: d.seq, TTL: p.cfg.TTL,
+	}
+	if t.Hello = !d.known; t.Hello {
+		return t
+	}
+	if d.plain == 0 {
+		d.plain = d.table
 	}
 	for _, i := range p.instances {
 		if slots := i.holds[n].slots(); slots > 0 {

@@ -15,6 +15,7 @@ type Table struct {
 	Term, Seq   uint64 // the planner's life, and the number of this table in it
 	Stamp       time.Duration
 	Heard       uint64        // the last report heard of this life
+	Hello       bool          // says nothing but "answer me": a new planner does not know yet what this life holds. Shares, outlooks and expiry stay
 	TTL         time.Duration // the dispatcher leases until Stamp + TTL on its own clock; 0 = for ever
 	Shares      []Share       // a share that is not listed is revoked
 	Outlooks    []Prospect

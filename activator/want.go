@@ -164,7 +164,8 @@ func (p *Planner) review(now time.Duration, m *model) {
 	for n := m.hot() - p.wantedNow(now, m); n > 0; n-- {
 		i := p.surplus(m)
 		if i == nil {
-			return // the rest serve; spare ones become idle
+			m.stale = true // the rest serve; spare ones become idle
+			return
 		}
 		p.drain(now, i, m.desired.Reason)
 	}
