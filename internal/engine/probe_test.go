@@ -62,6 +62,8 @@ func TestProbe_ReadyOnlyAfterAToken(t *testing.T) {
 			case 1: // What a TensorRT-LLM with a dead executor says.
 				io.WriteString(w, "null")
 			case 2:
+				io.WriteString(w, `{"choices":[]}`)
+			case 3:
 				http.Error(w, `{"error":"not yet"}`, http.StatusBadRequest)
 			default:
 				io.WriteString(w, token)
@@ -70,8 +72,8 @@ func TestProbe_ReadyOnlyAfterAToken(t *testing.T) {
 	})
 	var phases []fleet.Phase
 	err := engine.Probe(within(t, 10*time.Second), model("trtllm", "chat"), addr, func(p fleet.Phase) { phases = append(phases, p) })
-	if err != nil || health.Load() != 3 || asked.Load() != 3 {
-		t.Errorf("got %v after %d looks at health and %d questions, want nil, 3 and 3", err, health.Load(), asked.Load())
+	if err != nil || health.Load() != 3 || asked.Load() != 4 {
+		t.Errorf("got %v after %d looks at health and %d questions, want nil, 3 and 4", err, health.Load(), asked.Load())
 	}
 	if want := []fleet.Phase{fleet.PhaseLoading, fleet.PhaseProbing}; !slices.Equal(phases, want) {
 		t.Errorf("phases: got %v, want %v", phases, want)

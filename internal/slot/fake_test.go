@@ -49,7 +49,8 @@ func TestMain(m *testing.M) {
 
 // fakeEngine serves the OpenAI API as far as a probe looks. Its words: hang (never listen), crash (exit 3 at once), deaf (ignore
 // SIGTERM), orphan=FILE (start a process in a session of its own; its pid goes to FILE), clash=FILE (the first time,
-// complain of the port), plain (bind without SO_REUSEADDR), immortal (outlive its parent), chatty (log a lot).
+// complain of the port), plain (bind without SO_REUSEADDR), immortal (outlive its parent), chatty (log a lot),
+// refuse (answer no request).
 func fakeEngine(words, args []string) {
 	does := map[string]string{}
 	for _, w := range words {
@@ -86,7 +87,7 @@ func fakeEngine(words, args []string) {
 		fmt.Println("hanging")
 		select {}
 	}
-	serveFake(listenFake(args, has("plain")))
+	serveFake(listenFake(args, has("plain")), has("refuse"))
 }
 
 func die(status int, words ...any) {
@@ -113,12 +114,16 @@ func listenFake(args []string, plain bool) net.Listener {
 	return ln
 }
 
-func serveFake(ln net.Listener) {
+func serveFake(ln net.Listener, refuse bool) {
 	listened := time.Now().UnixNano()
 	var answered atomic.Int64
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /health", func(http.ResponseWriter, *http.Request) {})
 	mux.HandleFunc("POST /v1/chat/completions", func(w http.ResponseWriter, _ *http.Request) {
+		if refuse {
+			http.Error(w, "no chat template", http.StatusBadRequest)
+			return
+		}
 		answered.Store(time.Now().UnixNano())
 		io.WriteString(w, `{"choices":[{"message":{"content":"hi"}}]}`)
 	})

@@ -173,6 +173,10 @@ func TestDo_StoppedInstanceStaysStopped(t *testing.T) {
 	w.end("i2")
 	w.until("i2", gone)
 	again := launch("i2", "m", 0, 1)
+	again.Seq = 11
+	if err := w.Do(t.Context(), again); err != nil {
+		t.Errorf("the launch that it was made by, doubled: got %v, want nil", err)
+	}
 	again.Seq = 20
 	if err := w.Do(t.Context(), again); !errors.Is(err, slot.ErrEnded) {
 		t.Errorf("launch of an ended instance: got %v, want %v", err, slot.ErrEnded)
@@ -195,6 +199,22 @@ func TestEngine_FailureSaysHowItEnded(t *testing.T) {
 		t.Errorf("log: %q", got)
 	}
 	w.launch("i2", "m", 0, 1) // its GPU is free again
+}
+
+func TestEngine_ThatKeepsRefusingFailsAndIsKilled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes as long as an engine may refuse")
+	}
+	t.Parallel()
+	w := start(t, options{gpus: 1}, fake("m", 1, "refuse", "deaf"))
+	w.launch("i1", "m", 0, 1)
+	i, _ := w.until("i1", func(i fleet.Sighting) bool { return i.State == fleet.Failed })
+	if i.Gone || !strings.Contains(i.Failure, "400: no chat template") {
+		t.Errorf("got %+v, want it failed, there still, and the engine's answer", i)
+	}
+	if i, _ = w.until("i1", gone); !strings.Contains(i.Failure, "400: no chat template") {
+		t.Errorf("failure: %q", i.Failure)
+	}
 }
 
 func TestEngine_ThatCannotBeStartedFails(t *testing.T) {

@@ -128,6 +128,9 @@ func (w *world) until(id string, wanted func(fleet.Sighting) bool) (fleet.Sighti
 					if wanted(i) {
 						return i, h.at
 					}
+					if i.Gone {
+						w.t.Fatalf("%s is gone: %s", id, i.Failure)
+					}
 				}
 			}
 		case <-deadline:
@@ -170,6 +173,11 @@ func pidIn(t *testing.T, file string) int {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { // where the test has failed, the process may still be there
+		if alive(pid) {
+			syscall.Kill(pid, syscall.SIGKILL)
+		}
+	})
 	return pid
 }
 
