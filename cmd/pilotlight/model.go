@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/admin"
@@ -132,7 +133,7 @@ func (c modelExplainCmd) Run(env *Env) error {
 	if c.JSON {
 		return writeJSON(env.Stdout, e)
 	}
-	_, err = fmt.Fprintln(env.Stdout, e.Text)
+	_, err = fmt.Fprintln(env.Stdout, strings.TrimRight(e.Text, "\n"))
 	return err
 }
 

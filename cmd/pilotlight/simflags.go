@@ -9,6 +9,7 @@ import (
 
 	"github.com/pilotlight-io/pilotlight/internal/config"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/trtsim"
 )
 
 // simFlags are passed on to every simulated engine; `pilotlight trtsim --help` says more about each. Where a model's own
@@ -50,6 +51,11 @@ func (f simFlags) Validate() error {
 		return errors.New("--sim-slow must be a number above 0")
 	case f.FailLoad != nil && !(*f.FailLoad >= 0 && *f.FailLoad <= 1):
 		return errors.New("--sim-fail-load must be between 0 and 1")
+	}
+	for _, fault := range f.Faults {
+		if _, err := trtsim.ParseFault(fault); err != nil {
+			return fmt.Errorf("--sim-fault %s: %w", fault, err)
+		}
 	}
 	return nil
 }

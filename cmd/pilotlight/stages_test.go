@@ -89,9 +89,11 @@ func TestRunStages_HurryEndsAllAtOnce(t *testing.T) {
 		if took := time.Since(began); took != 2*time.Second+hurryGrace {
 			t.Errorf("got an end after %v, want %v", took, 2*time.Second+hurryGrace)
 		}
+		time.Sleep(10 * time.Second) // until the stage that was left behind has ended: a bubble wants nothing left
+		j.mu.Lock()
+		defer j.mu.Unlock()
 		if want := []string{"activator"}; !slices.Equal(j.ended, want) {
 			t.Errorf("got ends %v, want %v: what can end at once does", j.ended, want)
 		}
-		time.Sleep(10 * time.Second) // until the stage that was left behind has ended: a bubble wants nothing left
 	})
 }

@@ -55,8 +55,8 @@ func checkFaults(faults []Fault) error {
 	return nil
 }
 
-// parseFault reads a fault as the command line has it, such as hang:after=3:times=1.
-func parseFault(s string) (Fault, error) {
+// ParseFault reads a fault as the command line has it: KIND[:after=N][:factor=F][:times=N], such as hang:after=3:times=1.
+func ParseFault(s string) (Fault, error) {
 	kind, rest, _ := strings.Cut(s, ":")
 	f := Fault{Kind: FaultKind(kind)}
 	for rest != "" {

@@ -168,7 +168,7 @@ func faultOptions() []option {
 	}
 	return []option{
 		{[]string{"sim_fault"}, "KIND[:after=N][:factor=F][:times=N]", "Any fault of /sim/faults. May be repeated.", func(o *options, s string) error {
-			f, err := parseFault(s)
+			f, err := ParseFault(s)
 			o.config.Faults = append(o.config.Faults, f)
 			return err
 		}},
