@@ -1,7 +1,6 @@
 package router
 
 import (
-	"crypto/rand"
 	"strconv"
 	"time"
 
@@ -9,6 +8,7 @@ import (
 
 	"github.com/pilotlight-io/pilotlight/activator"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/ledger"
 )
 
 const (
@@ -31,12 +31,13 @@ const (
 
 func validKeepalive(s string) bool { return s == keepOff || s == keepComment || s == keepChunk }
 
-// requestID keeps the caller's word if it is 1 to 128 visible ASCII characters, else makes one.
+// requestID keeps the caller's word if it is 1 to 128 visible ASCII characters, else makes one; ours sort by time, as the
+// ledger's own do, so that the store's index of them grows at its end.
 func requestID(ctx *fasthttp.RequestCtx) string {
 	if id := ctx.Request.Header.Peek(headerRequestID); visible(id) {
 		return string(id)
 	}
-	return rand.Text()
+	return ledger.NewID()
 }
 
 func visible(id []byte) bool {

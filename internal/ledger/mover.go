@@ -10,11 +10,16 @@ import (
 	"io/fs"
 	"math"
 	"os"
+	"slices"
+	"strings"
 )
 
 // batchRecords bounds one transaction of the mover: long enough to pay for its fsync, short enough that others who write to
 // the store hardly wait.
-const batchRecords = 500
+const batchRecords = 4000
+
+// rowsPerInsert is how many records one statement inserts, far below SQLite's limit of 32,766 values.
+const rowsPerInsert = 100
 
 // end is a place after everything that can be in the log.
 var end = place{math.MaxUint64, math.MaxInt64}
@@ -169,16 +174,35 @@ func (l *Ledger) insert(ctx context.Context, records []Record) error {
 		return nil
 	}
 	return l.store.Write(ctx, func(tx *sql.Tx) error {
-		insert, err := tx.PrepareContext(ctx, insertRecord)
-		if err != nil {
-			return fmt.Errorf("preparing an insert: %w", err)
+		ctx := context.WithoutCancel(ctx) // the driver starts a goroutine for a statement that can be cancelled; the transaction can be
+		full := len(records) - len(records)%rowsPerInsert
+		if err := insertChunks(ctx, tx, records[:full]); err != nil {
+			return err
 		}
-		defer insert.Close()
-		for i := range records {
-			if _, err := insert.ExecContext(ctx, records[i].columns()...); err != nil {
-				return fmt.Errorf("inserting record %s: %w", records[i].ID, err)
-			}
-		}
-		return nil
+		return insertChunks(ctx, tx, records[full:])
 	})
+}
+
+// insertChunks inserts records, rowsPerInsert with each run of one statement, or all at once where there are fewer.
+func insertChunks(ctx context.Context, tx *sql.Tx, records []Record) error {
+	if len(records) == 0 {
+		return nil
+	}
+	rows := min(rowsPerInsert, len(records))
+	insert, err := tx.PrepareContext(ctx, insertRows(rows))
+	if err != nil {
+		return fmt.Errorf("preparing an insert: %w", err)
+	}
+	defer insert.Close()
+	values := make([]any, 0, rows*(strings.Count(recordColumns, ",")+1))
+	for some := range slices.Chunk(records, rows) {
+		values = values[:0]
+		for i := range some {
+			values = some[i].appendColumns(values)
+		}
+		if _, err := insert.ExecContext(ctx, values...); err != nil {
+			return fmt.Errorf("inserting %d records from %s on: %w", len(some), some[0].ID, err)
+		}
+	}
+	return nil
 }

@@ -66,7 +66,7 @@ func (r *Record) complete() {
 // idDigits are in ASCII order, so that IDs sort as their times do.
 const idDigits = "0123456789abcdefghijklmnopqrstuv"
 
-// NewID makes an ID for a record: 11 characters of the time in microseconds, then 75 random bits. IDs made later sort later.
+// NewID makes an ID for a record or a request: 11 characters of the time in microseconds, then 75 random bits. IDs made later sort later.
 func NewID() string {
 	const timeDigits, randomDigits = 11, 15
 	var id [timeDigits + randomDigits]byte

@@ -10,17 +10,20 @@ const recordColumns = `id, request_id, kind, org, token_id, model, instance, gpu
 
 const selectRecord = "SELECT " + recordColumns + " FROM usage_records"
 
-var insertRecord = "INSERT INTO usage_records (" + recordColumns + ") VALUES (?" +
-	strings.Repeat(", ?", strings.Count(recordColumns, ",")) + ") ON CONFLICT (id) DO NOTHING"
+// insertRows inserts n records with one statement: binding and stepping through a statement costs more than a row.
+func insertRows(n int) string {
+	row := ", (?" + strings.Repeat(", ?", strings.Count(recordColumns, ",")) + ")"
+	return "INSERT INTO usage_records (" + recordColumns + ") VALUES " + strings.Repeat(row, n)[2:] + " ON CONFLICT (id) DO NOTHING"
+}
 
-// columns gives a record's values in the order of recordColumns.
-func (r *Record) columns() []any {
-	return []any{
+// appendColumns adds a record's values in the order of recordColumns.
+func (r *Record) appendColumns(values []any) []any {
+	return append(values,
 		r.ID, r.RequestID, string(r.Kind), r.Org, r.TokenID, r.Model, r.Instance, r.GPUs, string(r.Start),
 		r.ReceivedAt.UnixMicro(), r.DispatchedAt.UnixMicro(),
 		r.Queue.Microseconds(), r.Activate.Microseconds(), r.TTFT.Microseconds(), r.Upstream.Microseconds(), r.Billed.Microseconds(),
 		r.PromptTokens, r.CompletionTokens, int64(r.Price), int64(r.Cost), string(r.Status),
-	}
+	)
 }
 
 // scanRecord reads a row of selectRecord.

@@ -64,7 +64,7 @@ func (s *Store) open(ctx context.Context) error {
 	if err := check(ctx, abs); err != nil {
 		return explain(err)
 	}
-	s.db, err = sql.Open("sqlite", dsn(abs, "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)"))
+	s.db, err = sql.Open("sqlite", dsn(abs, "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "cache_size(-65536)", "wal_autocheckpoint(4000)"))
 	if err != nil {
 		return explain(err)
 	}
