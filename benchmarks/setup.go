@@ -120,7 +120,11 @@ func (s *stage) pilotlight(ctx context.Context, model string, engineArgs ...stri
 	if err != nil {
 		return nil, fmt.Errorf("encoding the engine's command: %w", err)
 	}
-	config := filepath.Join(s.dir, "pilotlight.hcl")
+	dir, err := os.MkdirTemp(s.dir, "server-")
+	if err != nil {
+		return nil, fmt.Errorf("making a directory: %w", err)
+	}
+	config := filepath.Join(dir, "pilotlight.hcl")
 	text := fmt.Sprintf(`api { addr = %q }
 admin { addr = %q }
 store "sqlite" { path = "pilotlight.db" }
@@ -145,14 +149,14 @@ model "bench" {
 	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 		return nil, fmt.Errorf("writing pilotlight's config: %w", err)
 	}
-	p, err := start(filepath.Join(s.dir, "pilotlight.log"), []string{"PILOTLIGHT_ADMIN_TOKEN=" + adminToken}, s.binary, "serve", "--config", config)
+	p, err := start(filepath.Join(dir, "pilotlight.log"), []string{"PILOTLIGHT_ADMIN_TOKEN=" + adminToken}, s.binary, "serve", "--config", config)
 	if err != nil {
 		return nil, err
 	}
 	s.cleanups = append(s.cleanups, func() { p.stop(20 * time.Second) })
 	server := &pilotlight{target: target{name: "pilotlight", addr: api, proc: p}, admin: admin}
 	if err := awaitListening(ctx, api, p); err != nil {
-		log, _ := os.ReadFile(filepath.Join(s.dir, "pilotlight.log"))
+		log, _ := os.ReadFile(filepath.Join(dir, "pilotlight.log"))
 		return nil, fmt.Errorf("%w\n%s", err, log)
 	}
 	server.token, err = s.token(ctx, server)

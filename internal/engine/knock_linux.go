@@ -1,0 +1,27 @@
+package engine
+
+import (
+	"errors"
+	"net/netip"
+	"syscall"
+)
+
+// refused reports whether a connection to the address (numeric, with a port) is refused at once, which is how an engine of this machine
+// answers until it listens. One socket and one connect: a tenth of what a dial costs, and it is tried hundreds of times a
+// second. Anything but a plain refusal is false: then dial, and see.
+func refused(addr string) bool {
+	a, err := netip.ParseAddrPort(addr)
+	if err != nil {
+		return false
+	}
+	family, to := syscall.AF_INET6, syscall.Sockaddr(&syscall.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16()})
+	if a.Addr().Is4() {
+		family, to = syscall.AF_INET, &syscall.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}
+	}
+	fd, err := syscall.Socket(family, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer syscall.Close(fd)
+	return errors.Is(syscall.Connect(fd, to), syscall.ECONNREFUSED)
+}
