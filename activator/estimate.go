@@ -45,3 +45,15 @@ func (e *past) remaining(elapsed time.Duration) (time.Duration, bool) {
 	slices.Sort(longer[:n])
 	return longer[n/2] - elapsed, true
 }
+
+// outlasts gives the moment in an activation, later than elapsed, at which it will have outlasted one more of the past ones, so that its
+// estimate changes; 0 = it has outlasted all.
+func (e *past) outlasts(elapsed time.Duration) time.Duration {
+	next := time.Duration(0)
+	for _, d := range e.durations {
+		if d > elapsed && (next == 0 || d < next) {
+			next = d
+		}
+	}
+	return next
+}

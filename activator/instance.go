@@ -257,8 +257,11 @@ func (p *Planner) instanceAlarms(i *instance, next *alarm) {
 	switch {
 	case !i.launched:
 		next.due(max(i.m.lastDemand, i.began) + linger)
-	case i.State == fleet.Starting && i.m.Timeouts.Start > 0:
-		next.due(i.launchedAt + i.m.Timeouts.Start)
+	case i.State == fleet.Starting:
+		next.due(i.launchedAt + i.m.past(i.from).outlasts(next.now-i.launchedAt))
+		if i.m.Timeouts.Start > 0 {
+			next.due(i.launchedAt + i.m.Timeouts.Start)
+		}
 	case i.State == fleet.Ready:
 		next.due(i.readyAt + p.cfg.Residence)
 	}

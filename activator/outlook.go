@@ -80,7 +80,11 @@ func (m *model) queueing() string {
 	if m.rank < 2 {
 		return fmt.Sprintf("waits for %s in use", gpus(m.GPUs))
 	}
-	return fmt.Sprintf("waits for %s in use, behind %d other models", gpus(m.GPUs), m.rank-1)
+	others := "1 other model"
+	if m.rank > 2 {
+		others = fmt.Sprintf("%d other models", m.rank-1)
+	}
+	return fmt.Sprintf("waits for %s in use, behind %s", gpus(m.GPUs), others)
 }
 
 func (p *Planner) tooSmall(m *model) string {

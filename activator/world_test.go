@@ -21,6 +21,7 @@ type world struct {
 	stop context.CancelFunc
 	done chan error
 
+	began     time.Time
 	startTime time.Duration
 	stopTime  time.Duration
 	gpus      int
@@ -76,7 +77,7 @@ func inWorld(t *testing.T, models []*fleet.Model, test func(*world), change ...f
 
 func newWorld(t *testing.T) *world {
 	return &world{
-		T: t, startTime: 20 * time.Second, stopTime: time.Second, gpus: 8, engines: make(map[string]*engine),
+		T: t, began: time.Now(), startTime: 20 * time.Second, stopTime: time.Second, gpus: 8, engines: make(map[string]*engine),
 		failNext: make(map[string]int), refuse: make(map[string]int), hang: make(map[string]bool),
 		launches: make(map[string]int), leases: make(map[string]int), done: make(chan error, 1),
 	}
