@@ -23,5 +23,10 @@ func refused(addr string) bool {
 		return false
 	}
 	defer syscall.Close(fd)
-	return errors.Is(syscall.Connect(fd, to), syscall.ECONNREFUSED)
+	err = syscall.Connect(fd, to)
+	if errors.Is(err, syscall.EINPROGRESS) { // over loopback the refusal has come by now; it waits in the socket
+		pending, _ := syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_ERROR)
+		err = syscall.Errno(pending)
+	}
+	return errors.Is(err, syscall.ECONNREFUSED)
 }
