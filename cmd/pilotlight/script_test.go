@@ -23,6 +23,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Values[devsKey{}] = map[string]*devServer{}
+			env.Setenv("GORACE", "atexit_sleep_ms=0") // under -race each of the many processes would end a second later
 			env.Setenv("XDG_DATA_HOME", filepath.Join(env.WorkDir, "data"))
 			return nil
 		},
