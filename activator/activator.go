@@ -22,7 +22,7 @@ type Config struct {
 	Models    []*fleet.Model
 	Pools     []fleet.Pool
 	Learned   []fleet.Learned     // what activations took in earlier lives
-	Learn     func(fleet.Learned) // called after each activation, outside of all locks; nil = nothing is kept
+	Learn     func(fleet.Learned) // called by Run after each activation, one at a time, outside of all locks; nil = nothing is kept
 	Log       *slog.Logger        // nil = discard
 	Term      uint64              // this planner's life, larger than any before; 0 = milliseconds of the clock
 	Seed      uint64              // of the jitter of back-offs; 0 = random
@@ -31,10 +31,11 @@ type Config struct {
 // Activator hands out leases on instances and sees to it that instances exist. All methods may be called from any
 // goroutine at any time, before, during and after Run.
 type Activator struct {
-	cfg   Config
-	log   *slog.Logger
-	epoch time.Time     // 0 on the machines' clocks
-	kick  chan struct{} // wakes the loop
+	cfg    Config
+	log    *slog.Logger
+	epoch  time.Time     // 0 on the machines' clocks
+	kick   chan struct{} // wakes the loop
+	lesson chan struct{} // wakes the learner
 
 	mu         sync.Mutex // guards both machines and what follows
 	dispatcher *Dispatcher
@@ -47,6 +48,7 @@ type Activator struct {
 	timed      bool                      // due is set
 	armed      time.Duration             // when the loop wakes by itself
 	watching   []context.CancelCauseFunc // by observer: ends the watch under way
+	learned    []fleet.Learned           // for the learner to hand on
 	notices    board
 	metrics    instruments
 }
@@ -74,7 +76,7 @@ func New(cfg Config) (*Activator, error) {
 		cfg.Seed = rand.Uint64()
 	}
 	a := &Activator{
-		cfg: cfg, log: cfg.Log, epoch: now, kick: make(chan struct{}, 1), breakers: make(map[string]*breaker), breakersAt: never, armed: never,
+		cfg: cfg, log: cfg.Log, epoch: now, kick: make(chan struct{}, 1), lesson: make(chan struct{}, 1), breakers: make(map[string]*breaker), breakersAt: never, armed: never,
 		dispatcher: NewDispatcher(DispatcherConfig{ID: "self", Incarnation: cfg.Term, Models: cfg.Models}),
 		planner: NewPlanner(PlannerConfig{
 			Policy: cfg.Policy, Models: cfg.Models, Pools: cfg.Pools, Learned: cfg.Learned, Term: cfg.Term, Epoch: now, Seed: cfg.Seed,

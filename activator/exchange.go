@@ -37,10 +37,7 @@ func (a *Activator) finish(now time.Duration) {
 		a.exchange(now)
 	}
 	if len(a.acts) > 0 || a.next() < a.armed {
-		select {
-		case a.kick <- struct{}{}:
-		default:
-		}
+		poke(a.kick)
 	}
 	if len(a.dispatcher.answered)+len(a.planner.notices)+len(a.planner.learned)+len(a.planner.ended) == 0 {
 		a.mu.Unlock()
@@ -49,6 +46,14 @@ func (a *Activator) finish(now time.Duration) {
 	e := a.takeEffects(now)
 	a.mu.Unlock()
 	a.perform(e)
+}
+
+// poke wakes the goroutine that waits on a channel of one place.
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
 }
 
 // next gives the moment at which the loop must wake.
@@ -67,14 +72,16 @@ func (a *Activator) next() time.Duration {
 type effects struct {
 	answered []*Waiter
 	notices  []fleet.Notice
-	learned  []fleet.Learned
 	ended    []fleet.Activation
 }
 
 func (a *Activator) takeEffects(now time.Duration) effects {
 	e := effects{
-		answered: a.dispatcher.TakeAnswered(), notices: a.planner.TakeNotices(),
-		learned: a.planner.TakeLearned(), ended: a.planner.TakeEnded(),
+		answered: a.dispatcher.TakeAnswered(), notices: a.planner.TakeNotices(), ended: a.planner.TakeEnded(),
+	}
+	if learned := a.planner.TakeLearned(); len(learned) > 0 {
+		a.learned = append(a.learned, learned...)
+		poke(a.lesson)
 	}
 	for _, w := range e.answered {
 		if l := w.place.lease; l != nil {
@@ -91,7 +98,7 @@ func (a *Activator) takeEffects(now time.Duration) effects {
 	return e
 }
 
-// perform wakes those who were answered, first of all; then it tells the log, the metrics and the store.
+// perform wakes those who were answered, first of all; then it tells the log and the metrics.
 func (a *Activator) perform(e effects) {
 	for _, w := range e.answered {
 		close(w.ready)
@@ -104,11 +111,6 @@ func (a *Activator) perform(e effects) {
 	}
 	for k := range e.ended {
 		a.metrics.activated(&e.ended[k])
-	}
-	if a.cfg.Learn != nil {
-		for _, l := range e.learned {
-			a.cfg.Learn(l)
-		}
 	}
 }
 

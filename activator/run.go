@@ -3,6 +3,7 @@ package activator
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -31,6 +32,10 @@ func (a *Activator) Run(ctx context.Context) error {
 	}
 	g.Go(func() error {
 		a.loop(ctx, g)
+		return nil
+	})
+	g.Go(func() error {
+		a.learn(ctx)
 		return nil
 	})
 	err := g.Wait()
@@ -111,6 +116,24 @@ func (a *Activator) do(ctx context.Context, act fleet.Act) {
 // errAskAgain ends a watch so that the next one begins with a fresh complete list.
 var errAskAgain = errors.New("asked again for a complete list")
 
+// learn hands on what activations took. It has a goroutine of its own, because a store may be slow, and nobody else may wait for it.
+func (a *Activator) learn(ctx context.Context) {
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-a.lesson:
+		}
+		a.mu.Lock()
+		learned := take(&a.learned)
+		a.mu.Unlock()
+		for _, l := range learned {
+			if a.cfg.Learn != nil {
+				a.cfg.Learn(l)
+			}
+		}
+	}
+}
+
 // watch follows one observer, again and again when it is lost. What it said last stays true meanwhile.
 func (a *Activator) watch(ctx context.Context, n int) {
 	delay := watchAgainFirst
@@ -123,7 +146,11 @@ func (a *Activator) watch(ctx context.Context, n int) {
 		if errors.Is(err, errAskAgain) || time.Since(began) > watchAgainLongest {
 			delay = watchAgainFirst
 		}
-		a.log.Warn("observer lost", "reason", err, "again_in", delay)
+		level := slog.LevelWarn
+		if errors.Is(err, errAskAgain) {
+			level = slog.LevelDebug
+		}
+		a.log.Log(ctx, level, "observer lost", "reason", err, "again_in", delay)
 		select {
 		case <-ctx.Done():
 		case <-time.After(delay):

@@ -49,6 +49,7 @@ func TestOutlook_LearnsFromItsOwnPast(t *testing.T) {
 			w.serve("new", time.Second)
 			time.Sleep(time.Minute)
 		}
+		synctest.Wait()
 		want := []fleet.Learned{
 			{Model: "known", From: fleet.Cold, Durations: []time.Duration{30 * time.Second, 40 * time.Second, 50 * time.Second, 60 * time.Second}},
 			{Model: "new", From: fleet.Cold, Durations: []time.Duration{60 * time.Second}},
