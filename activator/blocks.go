@@ -26,6 +26,7 @@ type effort int
 const (
 	isFree effort = iota
 	stopsIdle
+	awaitsDraining // somebody who is going away anyway still serves there
 	drainsBusy
 )
 
@@ -122,8 +123,8 @@ func (i *instance) leaving() bool {
 // effortFor says what it takes to free what the instance holds, and estimates how long.
 func (p *Planner) effortFor(now time.Duration, o *instance) (effort, time.Duration) {
 	switch {
-	case o.State == fleet.Draining:
-		return stopsIdle, stopTime + o.m.service
+	case o.leaving() && p.hotView(o).Leases > 0:
+		return awaitsDraining, stopTime + o.m.service
 	case o.leaving():
 		return stopsIdle, stopTime
 	case p.idle(o):

@@ -32,23 +32,22 @@ func (p *Planner) place(now time.Duration, m *model) {
 // roomFor looks for room with the effort that the model's need is worth. Demand may displace any idle instance at once; a wish only those that
 // are worth less than it; and only for a model of which nothing is hot or coming, busy ones are drained after patience.
 func (p *Planner) roomFor(now time.Duration, m *model) (room, bool) {
-	bid := m.desired.HotValue
-	if m.waiting > 0 || m.hot()+m.pending() < m.Instances.Min || m.held(now) {
-		bid = anything
-	}
-	if r, ok := p.findRoom(now, m, stopsIdle, bid); ok {
+	if r, ok := p.findRoom(now, m, awaitsDraining, p.bid(now, m)); ok {
 		return r, true
 	}
 	if m.waiting == 0 || m.hot()+m.pending() > 0 || now < m.oldest+p.cfg.Patience {
 		return room{}, false
 	}
 	r, ok := p.findRoom(now, m, drainsBusy, anything)
-	return withDrain(r), ok
+	return r, ok
 }
 
-func withDrain(r room) room {
-	r.needs = drainsBusy
-	return r
+// bid gives what the model may displace, in seconds of one request's waiting.
+func (p *Planner) bid(now time.Duration, m *model) float64 {
+	if m.waiting > 0 || m.hot()+m.pending() < m.Instances.Min || m.held(now) {
+		return anything
+	}
+	return m.desired.HotValue
 }
 
 // why says for people what an activation is for.
@@ -78,6 +77,9 @@ func (p *Planner) clearClaims(now time.Duration) {
 			if o == nil || o.State != fleet.Ready {
 				continue
 			}
+			if p.protected(now, o, nil) {
+				continue // an operator has taken hold of it since
+			}
 			if p.idle(o) || i.drains && now >= o.readyAt+p.cfg.Residence {
 				p.drain(now, o, "makes room for "+i.Model)
 			}
@@ -100,20 +102,49 @@ func (p *Planner) finishDrains(now time.Duration) {
 	}
 }
 
-// launchClaims launches the reservations whose block has become free, or for which another has.
+// launchClaims launches the reservations whose block has become free. One that waits for somebody who still serves moves where
+// there is room sooner.
 func (p *Planner) launchClaims(now time.Duration) {
 	for _, i := range p.instances {
 		if i.launched || p.closing {
 			continue
 		}
-		if i.slot.taken(i.GPU, i.GPUs) || i.slot.claimed(i.GPU, i.GPUs, i) {
-			r, ok := p.findRoom(now, i.m, isFree, anything)
-			if !ok {
-				continue
-			}
-			i.slot.unclaim(i)
-			i.slot, i.Slot, i.GPU = r.slot, r.slot.ID, r.gpu
+		if !p.blocked(i) || p.move(now, i) && !p.blocked(i) {
+			p.launch(now, i)
 		}
-		p.launch(now, i)
 	}
+}
+
+// blocked reports whether somebody holds a GPU of the reservation's block, or comes first.
+func (p *Planner) blocked(i *instance) bool {
+	return i.slot.taken(i.GPU, i.GPUs) || i.slot.claimed(i.GPU, i.GPUs, i)
+}
+
+// move takes a reservation to another block, if one is free, or if its own is still served on and another takes only idle instances.
+func (p *Planner) move(now time.Duration, i *instance) bool {
+	most := isFree
+	if p.servedOn(i) {
+		most = stopsIdle
+	}
+	r, ok := p.findRoom(now, i.m, most, p.bid(now, i.m))
+	if !ok {
+		return false
+	}
+	i.slot.unclaim(i)
+	i.slot, i.Slot, i.GPU = r.slot, r.slot.ID, r.gpu
+	i.slot.claims = append(i.slot.claims, i)
+	for _, v := range r.victims {
+		p.drain(now, v, "makes room for "+i.Model)
+	}
+	return true
+}
+
+// servedOn reports whether the reservation waits for an instance that is not about to go.
+func (p *Planner) servedOn(i *instance) bool {
+	for _, o := range i.slot.awake[i.GPU : i.GPU+i.GPUs] {
+		if o != nil && (!o.leaving() || p.hotView(o).Leases > 0) {
+			return true
+		}
+	}
+	return i.slot.claimed(i.GPU, i.GPUs, i)
 }

@@ -102,3 +102,23 @@ func TestStarvation_LargeAgainstManySmall(t *testing.T) {
 		time.Sleep(time.Hour)
 	})
 }
+
+func TestMakingRoom_ReservationMovesWhereItIsSooner(t *testing.T) {
+	models := []*fleet.Model{model("a", 4), model("b", 4, func(m *fleet.Model) { m.IdleAfter = time.Hour }), model("c", 4)}
+	inWorld(t, models, func(w *world) {
+		a, b := w.ask(activator.Ask{Model: "a"}), w.ask(activator.Ask{Model: "b"})
+		w.wait(a)
+		w.wait(b)
+		time.Sleep(2 * time.Minute)
+		c := w.ask(activator.Ask{Model: "c"})
+		time.Sleep(time.Minute) // its block is reserved under one of them, whose stream goes on
+		b.release(activator.Succeeded)
+		time.Sleep(w.stopTime + w.startTime)
+		synctest.Wait()
+		if !c.ready || c.err != nil {
+			t.Fatalf("got answered %v, %v; want c on the GPUs of b, which has become idle", c.ready, c.err)
+		}
+		a.release(activator.Succeeded)
+		c.release(activator.Succeeded)
+	})
+}
