@@ -74,7 +74,7 @@ func (r *room) better(than *room) bool {
 // assess finds out what a block takes; false = more than it may.
 func (p *Planner) assess(now time.Duration, m *model, r *room, most effort) bool {
 	if r.slot.claimed(r.gpu, m.GPUs, nil) {
-		if most < drainsBusy && !p.unsound.gpuBlind {
+		if most < drainsBusy {
 			return false
 		}
 		r.needs, r.wait = drainsBusy, p.cfg.Residence
@@ -82,7 +82,7 @@ func (p *Planner) assess(now time.Duration, m *model, r *room, most effort) bool
 	var last *instance
 	for g := r.gpu; g < r.gpu+m.GPUs; g++ {
 		o := r.slot.awake[g]
-		if o == nil || o == last || p.unsound.gpuBlind {
+		if o == nil || o == last {
 			continue
 		}
 		last = o

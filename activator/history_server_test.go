@@ -23,13 +23,12 @@ type server struct {
 
 // asked is one request that waits or has waited.
 type asked struct {
-	w       *Waiter
-	ask     Ask
-	order   int
-	first   bool           // no other of its org waited when it came
-	passed  map[string]int // org -> grants since
-	over    bool           // answered or left
-	answers int
+	w      *Waiter
+	ask    Ask
+	order  int
+	first  bool           // no other of its org waited when it came
+	passed map[string]int // org -> grants since
+	over   bool           // answered or left
 }
 
 func (s *server) now() time.Duration { return s.h.now + s.offset }

@@ -23,7 +23,6 @@ type site struct {
 type process struct {
 	fleet.Instance
 	phase    fleet.Phase
-	ordered  bool // the planner has ordered its stop
 	stopping bool
 	gone     bool
 	failure  string

@@ -33,7 +33,6 @@ type history struct {
 	begun   uint64                       // activations seen
 	failed  map[string]time.Duration     // model -> its last failed start in this planner's life
 	heard   map[string]map[string]Demand // server -> model -> what this planner last heard
-	claims  map[string]bool              // instance -> was seen reserved
 	held    map[string]time.Duration     // model -> held by the operator until
 	cut     []bool                       // servers that the network does not reach
 	kinds   []func()                     // steps of this history, some more than once

@@ -22,7 +22,7 @@ func (p *Planner) place(now time.Duration, m *model) {
 		for _, v := range r.victims {
 			p.drain(now, v, "makes room for "+m.ID)
 		}
-		if !r.slot.taken(i.GPU, i.GPUs) && !r.slot.claimed(i.GPU, i.GPUs, i) {
+		if !p.blocked(i) {
 			p.launch(now, i)
 		}
 	}
@@ -117,7 +117,7 @@ func (p *Planner) launchClaims(now time.Duration) {
 
 // blocked reports whether somebody holds a GPU of the reservation's block, or comes first.
 func (p *Planner) blocked(i *instance) bool {
-	return i.slot.taken(i.GPU, i.GPUs) || i.slot.claimed(i.GPU, i.GPUs, i)
+	return !p.unsound.gpuBlind && (i.slot.taken(i.GPU, i.GPUs) || i.slot.claimed(i.GPU, i.GPUs, i))
 }
 
 // move takes a reservation to another block, if one is free, or if its own is still served on and another takes only idle instances.
