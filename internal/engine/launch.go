@@ -30,8 +30,8 @@ func Command(m *fleet.Model, host string, port int, self string) (Launch, error)
 	if !ok {
 		return Launch{}, fmt.Errorf("launching %s: %w %q", m.ID, ErrUnknownKind, m.Engine.Kind)
 	}
-	if err := checkReserved(k, m.Engine.Args); err != nil {
-		return Launch{}, fmt.Errorf("launching %s: %w", m.ID, err)
+	if arg, found := fleet.ReservedArg(m.Engine.Kind, m.Engine.Args); found {
+		return Launch{}, fmt.Errorf("launching %s: argument %s is set by Pilotlight; leave it out", m.ID, arg)
 	}
 	l := k.launch(place{model: m, host: host, port: strconv.Itoa(port), self: self})
 	if l.Path == "" {

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// ReservedFlags lists the options that Pilotlight sets itself on an engine's command line, with every other name that the
+// reservedFlags lists the options that Pilotlight sets itself on an engine's command line, with every other name that the
 // engine takes for them, without leading dashes and with underscores.
-func ReservedFlags(kind EngineKind) []string {
+func reservedFlags(kind EngineKind) []string {
 	switch kind {
 	case EngineTRTLLM, EngineSim:
 		return []string{"host", "port", "tp_size", "tensor_parallel_size", "served_model_name"}
@@ -23,7 +23,7 @@ func ReservedFlags(kind EngineKind) []string {
 // supervisor's would never be found ready. Options are "--name value" or "--name=value", with dashes or underscores between
 // words. One whose value is its own placeholder, as in "--port", "${port}", is fine.
 func ReservedArg(kind EngineKind, args []string) (arg string, found bool) {
-	reserved := ReservedFlags(kind)
+	reserved := reservedFlags(kind)
 	for i, a := range args {
 		option, value, joined := strings.Cut(a, "=")
 		name := strings.ReplaceAll(strings.TrimLeft(option, "-"), "-", "_")
