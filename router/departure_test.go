@@ -122,8 +122,11 @@ func TestDeparture_BeforeTheRequestIsHandled(t *testing.T) {
 	c := w.dial()
 	w.post(c, chat(chatModel))
 	_ = c.Close()
-	time.Sleep(50 * time.Millisecond)
-	w.soon("leaving the queue", func() bool { return w.waiting(chatModel) == 0 })
+	gone := `pilotlight_requests_total{model="` + chatModel + `",code="499"}`
+	w.soon("counting it as left", func() bool { return w.metric(gone) == "1" })
+	if n := w.waiting(chatModel); n != 0 {
+		t.Errorf("got %d waiting, want none", n)
+	}
 }
 
 func TestDeparture_InMemory(t *testing.T) {

@@ -19,7 +19,7 @@ type model struct {
 }
 
 func newModel(m *fleet.Model, price fleet.NanoUSD, rm *routerMetrics) *model {
-	return &model{Model: m, price: perSecond(price, m.GPUs), salted: takesSalt(m.Engine.Kind), metrics: rm.forModel(m.ID)}
+	return &model{Model: m, price: perSecond(price, m.GPUs), salted: m.Engine.Kind.CacheSalt(), metrics: rm.forModel(m.ID)}
 }
 
 // perSecond gives the price of a second, rounded half to even to a nano-dollar. Bills use the exact price.
@@ -34,11 +34,6 @@ func perSecond(hour fleet.NanoUSD, gpus int) string {
 		nano.Add(nano, big.NewInt(int64(nano.Bit(0))))
 	}
 	return fleet.NanoUSD(nano.Int64()).String()
-}
-
-// takesSalt tells the engines that accept cache_salt. Others refuse unknown fields, or share no prefix cache.
-func takesSalt(k fleet.EngineKind) bool {
-	return k == fleet.EngineTRTLLM || k == fleet.EngineVLLM || k == fleet.EngineSim
 }
 
 // endpoint is an API family with the path that callers and engines know it by.
