@@ -51,11 +51,6 @@ func New(cfg Config) (*Local, error) {
 	return &Local{slot: s, node: fleet.Node{ID: NodeID, GPUs: cfg.GPUs, Eligible: true}}, nil
 }
 
-// Pool gives the one pool of this machine, with the limits that matter to placement.
-func Pool(gpus int, host fleet.Bytes) fleet.Pool {
-	return fleet.Pool{Name: fleet.LocalPool, GPUsPerSlot: gpus, HostMemory: host, Slots: fleet.Range{Min: 1, Max: 1}}
-}
-
 // Run tends the engines until ctx is done, and returns when the last one has ended. It may be called once.
 func (l *Local) Run(ctx context.Context) error {
 	if err := l.slot.Run(ctx); err != nil {

@@ -91,15 +91,6 @@ func NewError(code, message string) *Error {
 	return &Error{Status: status, Message: message, Type: kind, Code: code}
 }
 
-// OpenAI gives the answer to a request that is refused.
-func (e *RequestError) OpenAI() *Error {
-	answer := NewError(CodeInvalidRequest, e.Message)
-	if e.Param != "" {
-		answer.Param = &e.Param
-	}
-	return answer
-}
-
 func (e *Error) Error() string { return strconv.Itoa(e.Status) + " " + e.Code + ": " + e.Message }
 
 // JSON is the body {"error":{…}}.

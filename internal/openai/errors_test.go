@@ -50,16 +50,6 @@ func TestCodesHaveTheirStatusAndType(t *testing.T) {
 	}
 }
 
-func TestRequestErrorAsAnAnswer(t *testing.T) {
-	e := (&openai.RequestError{Message: "m", Param: "model"}).OpenAI()
-	if got, want := string(e.JSON()), `{"error":{"message":"m","type":"invalid_request_error","param":"model","code":"invalid_request"}}`; got != want || e.Status != 400 {
-		t.Errorf("got %d %s, want 400 %s", e.Status, got, want)
-	}
-	if e := (&openai.RequestError{Message: "m"}).OpenAI(); e.Param != nil {
-		t.Errorf("got param %q, want none", *e.Param)
-	}
-}
-
 func TestEngineError(t *testing.T) {
 	tests := []struct {
 		name, body string

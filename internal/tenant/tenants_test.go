@@ -259,8 +259,8 @@ func TestNew_KnowsWhatAFormerLifeWrote(t *testing.T) {
 	secret, token := createToken(t, first, tenant.NewToken{Org: "acme", Name: "n", Models: []string{"a"}, ExpiresAt: at})
 	second := open(t, path)
 	wantAuth(t, second, secret, nil)
-	got, err := second.Token(t.Context(), token.ID)
-	if diff := cmp.Diff(token, got); diff != "" || err != nil {
+	got, err := second.Tokens(t.Context(), "acme")
+	if diff := cmp.Diff([]tenant.Token{*token}, got); diff != "" || err != nil {
 		t.Errorf("(-created +read):\n%s%v", diff, err)
 	}
 	org, err := second.Org(t.Context(), "acme")

@@ -77,11 +77,6 @@ func (t *Tenants) Tokens(ctx context.Context, org string) ([]Token, error) {
 	return collect(ctx, t.store.DB(), scanToken, selectToken+" WHERE ? IN ('', org) ORDER BY created_at, id", org)
 }
 
-// Token gives one token by its ID, or ErrNotFound.
-func (t *Tenants) Token(ctx context.Context, id string) (*Token, error) {
-	return tokenByID(ctx, t.store.DB().QueryRowContext(ctx, selectToken+" WHERE id = ?", id), id)
-}
-
 // RevokeToken makes a token stop working for good, at once. Revoking it again changes nothing.
 func (t *Tenants) RevokeToken(ctx context.Context, id string) (*Token, error) {
 	var token *Token

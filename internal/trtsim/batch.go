@@ -106,13 +106,6 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 }
 
-// Busy says how many answers are being made and how many wait for a place.
-func (e *Engine) Busy() (active, queued int) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return len(e.batch.active), len(e.batch.queue)
-}
-
 // pause waits until a moment, or, where the batch is not working, until something new. A zero moment is never.
 func (e *Engine) pause(ctx context.Context, timer *time.Timer, until time.Time, working bool) error {
 	wait := time.Until(until)
