@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/pilotlight-io/pilotlight/internal/admin"
 )
 
 // Names in a data directory.
@@ -18,9 +20,6 @@ const (
 	adminTokenFile = "admin.token"
 	devTokenFile   = "dev.token"
 )
-
-// minAdminToken is the least length of an admin token: 24 characters of the alphabet that we use are 120 bits.
-const minAdminToken = 24
 
 // dataDir is a directory that belongs to one server at a time.
 type dataDir struct {
@@ -114,8 +113,8 @@ func (d *dataDir) adminToken() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if len(token) < minAdminToken {
-		return "", fmt.Errorf("%s holds fewer than %d characters; delete it, and the next start makes a new one", path, minAdminToken)
+	if len(token) < admin.MinToken {
+		return "", fmt.Errorf("%s holds fewer than %d characters; delete it, and the next start makes a new one", path, admin.MinToken)
 	}
 	return token, nil
 }

