@@ -22,6 +22,7 @@ var arrows = map[string][]string{
 	"internal/admin": {"internal/fleet", "internal/tenant", "internal/ledger", "internal/openai"},
 	// For tests: it holds answers against the OpenAPI document.
 	"internal/admin/spec": {},
+	"internal/cluster":    {},
 	"internal/config":     {"internal/fleet"},
 	"internal/engine":     {"internal/fleet"},
 	"internal/fleet":      {},

@@ -1,0 +1,122 @@
+//go:build unix
+
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Agent is one running Nomad or Consul process, with its data and its log in a directory of its own. Its methods are for
+// one goroutine.
+type Agent struct {
+	Name   string // nomad-server, consul-server, nomad-1, consul-1, …
+	Addr   string // of its HTTP API, http://host:port
+	dir    string
+	binary string
+	args   []string
+	cmd    *exec.Cmd
+	done   chan struct{} // closed when the process is gone
+}
+
+// Start starts the agent and waits until its API answers. A restarted one has the data of its former life.
+func (a *Agent) Start(ctx context.Context) error {
+	log, err := os.OpenFile(a.Log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return fmt.Errorf("opening the log of %s: %w", a.Name, err)
+	}
+	defer log.Close()
+	a.cmd = exec.Command(a.binary, a.args...)
+	a.cmd.Stdout, a.cmd.Stderr = log, log
+	a.cmd.Env = environment()
+	a.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := a.cmd.Start(); err != nil {
+		return fmt.Errorf("starting %s: %w", a.Name, err)
+	}
+	a.done = make(chan struct{})
+	go func(cmd *exec.Cmd, done chan struct{}) { // ends with the process, for which Kill and Interrupt wait
+		_ = cmd.Wait()
+		close(done)
+	}(a.cmd, a.done)
+	return a.await(ctx, "/v1/agent/self")
+}
+
+// environment is ours without what would steer the agents to somebody else's cluster, and without AWS_CA_BUNDLE, with
+// which Nomad 1.11 does not start.
+func environment() []string {
+	var out []string
+	for _, entry := range os.Environ() {
+		if !strings.HasPrefix(entry, "NOMAD_") && !strings.HasPrefix(entry, "CONSUL_") && !strings.HasPrefix(entry, "AWS_CA_BUNDLE=") {
+			out = append(out, entry)
+		}
+	}
+	return out
+}
+
+// await asks for a path until it is answered with 200.
+func (a *Agent) await(ctx context.Context, path string) error {
+	for {
+		if ok(ctx, a.Addr+path) {
+			return nil
+		}
+		select {
+		case <-a.done:
+			return fmt.Errorf("%s ended at its start:\n%s", a.Name, a.lastWords())
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for %s: %w\n%s", a.Name, context.Cause(ctx), a.lastWords())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func ok(ctx context.Context, url string) bool {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return false
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return false
+	}
+	answer.Body.Close()
+	return answer.StatusCode == http.StatusOK
+}
+
+// Kill ends the agent as a crash would. What it had started goes on.
+func (a *Agent) Kill() { a.end(syscall.SIGKILL, 0) }
+
+// Interrupt ends the agent as an operator would, and kills it if that takes longer than the grace.
+func (a *Agent) Interrupt(grace time.Duration) { a.end(syscall.SIGINT, grace) }
+
+func (a *Agent) end(signal syscall.Signal, grace time.Duration) {
+	if a.cmd == nil {
+		return
+	}
+	_ = a.cmd.Process.Signal(signal)
+	if grace > 0 {
+		select {
+		case <-a.done:
+		case <-time.After(grace):
+			_ = a.cmd.Process.Kill()
+		}
+	}
+	<-a.done
+	a.cmd = nil
+}
+
+// Log is the agent's log file.
+func (a *Agent) Log() string { return filepath.Join(a.dir, "agent.log") }
+
+// lastWords are the end of the agent's log.
+func (a *Agent) lastWords() string {
+	const most = 2000
+	b, _ := os.ReadFile(a.Log())
+	return string(b[max(0, len(b)-most):])
+}
