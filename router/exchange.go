@@ -33,6 +33,7 @@ type exchange struct {
 	conn     *conn
 	endpoint *endpoint
 	request  string // its ID
+	named    bool   // by its caller
 	received time.Time
 	grant    *tenant.Grant
 	model    *model // nil until it is known
@@ -98,6 +99,7 @@ func (r *Router) begin(ctx *fasthttp.RequestCtx, e *endpoint) *exchange {
 	x.conn = connOf(ctx)
 	x.endpoint = e
 	x.request = string(ctx.Response.Header.Peek(headerRequestID))
+	x.named = visible(ctx.Request.Header.Peek(headerRequestID))
 	return x
 }
 

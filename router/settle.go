@@ -118,6 +118,9 @@ func verdictOn(o ledger.Outcome, f *failure) activator.Outcome {
 func (x *exchange) fill(o ledger.Outcome, ended time.Time) {
 	r := &x.record
 	r.RequestID = x.request
+	if !x.named { // then it is like no other, and saves the ledger a second ID
+		r.ID = x.request
+	}
 	r.Org, r.TokenID = x.grant.Org, x.grant.TokenID
 	r.Model, r.GPUs = x.model.ID, x.model.GPUs
 	r.Start = x.timings.start

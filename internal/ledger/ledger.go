@@ -26,7 +26,7 @@ const (
 
 const (
 	syncWait  = 25 * time.Millisecond  // after a first record, before the fsync of all since: half of the promised 50 ms
-	moveWait  = 100 * time.Millisecond // the same for the move into the store, of the promised half second
+	moveWait  = 250 * time.Millisecond // the same for the move into the store: half of the promised half second
 	retryWait = time.Second            // after a move that failed
 	closeWait = 10 * time.Second       // for the last move
 )

@@ -153,8 +153,7 @@ func (l *Ledger) Receipt(ctx context.Context, tokenID, requestID string) (*Recor
 	if err := l.flush(ctx); err != nil {
 		return nil, err
 	}
-	r, err := scanRecord(l.store.DB().QueryRowContext(ctx,
-		selectRecord+" WHERE token_id = ? AND request_id = ? AND kind = 'usage' ORDER BY seq DESC LIMIT 1", tokenID, requestID))
+	r, err := scanRecord(l.store.DB().QueryRowContext(ctx, selectReceipt, tokenID, requestID))
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, ErrNotFound
 	}

@@ -212,6 +212,28 @@ func TestReceipt_IsTheNewestOfTheTokenThatAsked(t *testing.T) {
 	}
 }
 
+func TestReceipt_OfARequestThatItsCallerDidNotName(t *testing.T) {
+	l, _ := newLedger(t)
+	unnamed, namesake := record(1), record(2)
+	unnamed.RequestID = ""
+	appendAll(t, l, unnamed)
+	if unnamed.RequestID != unnamed.ID {
+		t.Errorf("got the request ID %q, want the record's, %q", unnamed.RequestID, unnamed.ID)
+	}
+	got, err := l.Receipt(t.Context(), "tok_1", unnamed.ID)
+	if diff := cmp.Diff(unnamed, got); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	if _, err := l.Receipt(t.Context(), "tok_2", unnamed.ID); !errors.Is(err, ledger.ErrNotFound) {
+		t.Errorf("for another token: got %v, want %v", err, ledger.ErrNotFound)
+	}
+	namesake.RequestID = unnamed.ID
+	appendAll(t, l, namesake)
+	if got, err := l.Receipt(t.Context(), "tok_1", unnamed.ID); err != nil || got.ID != namesake.ID {
+		t.Errorf("after a caller took the name: got %+v, %v, want the newest, %s", got, err, namesake.ID)
+	}
+}
+
 func TestMonth_IsUTCAndHalfOpen(t *testing.T) {
 	from, to, err := ledger.Month("2026-12")
 	if err != nil || from.Format(time.RFC3339) != "2026-12-01T00:00:00Z" || to.Format(time.RFC3339) != "2027-01-01T00:00:00Z" {

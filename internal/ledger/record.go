@@ -21,7 +21,7 @@ const (
 // microseconds (queue_us), times as RFC 3339 in UTC with microseconds.
 type Record struct {
 	ID               string // of our own making; Append fills it where it is empty
-	RequestID        string // the caller's word; may repeat
+	RequestID        string // the caller's word, which may repeat; Append makes it the ID where it is empty
 	Kind             Kind   // empty = usage
 	Org              string
 	TokenID          string
@@ -47,6 +47,9 @@ type Record struct {
 func (r *Record) complete() {
 	if r.ID == "" {
 		r.ID = NewID()
+	}
+	if r.RequestID == "" {
+		r.RequestID = r.ID
 	}
 	if r.Kind == "" {
 		r.Kind = KindUsage

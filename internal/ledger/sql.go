@@ -8,7 +8,15 @@ import (
 const recordColumns = `id, request_id, kind, org, token_id, model, instance, gpus, start, received_at, dispatched_at,
 	queue_us, activate_us, ttft_us, upstream_us, billed_us, prompt_tokens, completion_tokens, price_nano_usd, cost_nano_usd, status`
 
-const selectRecord = "SELECT " + recordColumns + " FROM usage_records"
+// A request that has its record's ID as its own is kept without it: most are, and the index of requests stays small.
+var selectRecord = "SELECT " + strings.Replace(recordColumns, "request_id", "CASE request_id WHEN '' THEN id ELSE request_id END", 1) +
+	" FROM usage_records"
+
+// selectReceipt has two parts, because each needs an index of its own.
+var selectReceipt = selectRecord + ` WHERE seq = (SELECT max(seq) FROM (
+	SELECT seq FROM usage_records WHERE token_id = ?1 AND request_id = ?2 AND request_id <> '' AND kind = 'usage'
+	UNION ALL
+	SELECT seq FROM usage_records WHERE token_id = ?1 AND id = ?2 AND request_id = '' AND kind = 'usage'))`
 
 // insertRows inserts n records with one statement: binding and stepping through a statement costs more than a row.
 func insertRows(n int) string {
@@ -18,8 +26,12 @@ func insertRows(n int) string {
 
 // appendColumns adds a record's values in the order of recordColumns.
 func (r *Record) appendColumns(values []any) []any {
+	request := r.RequestID
+	if request == r.ID {
+		request = ""
+	}
 	return append(values,
-		r.ID, r.RequestID, string(r.Kind), r.Org, r.TokenID, r.Model, r.Instance, r.GPUs, string(r.Start),
+		r.ID, request, string(r.Kind), r.Org, r.TokenID, r.Model, r.Instance, r.GPUs, string(r.Start),
 		r.ReceivedAt.UnixMicro(), r.DispatchedAt.UnixMicro(),
 		r.Queue.Microseconds(), r.Activate.Microseconds(), r.TTFT.Microseconds(), r.Upstream.Microseconds(), r.Billed.Microseconds(),
 		r.PromptTokens, r.CompletionTokens, int64(r.Price), int64(r.Cost), string(r.Status),
