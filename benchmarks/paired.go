@@ -41,6 +41,10 @@ func inRandomOrder(pairs int, targets []*target, f func(t *target) error) error 
 	return nil
 }
 
+// settle is how long a target's CPU is watched behind its load: longer than the ledger waits before it moves the last records into
+// the store, which is part of what a request costs.
+const settle = 600 * time.Millisecond
+
 // ratios divides two samples pair by pair.
 func ratios(a, b []float64) []float64 {
 	out := make([]float64, len(a))
@@ -74,7 +78,7 @@ func (c *jsonCmd) Run(ctx context.Context, o *options) error {
 			if err != nil {
 				return err
 			}
-			time.Sleep(100 * time.Millisecond) // the ledger's mover belongs to the requests that it moves
+			time.Sleep(settle)
 			cpu[t.name] = append(cpu[t.name], micros(t.proc.cpu()-before)/float64(len(latencies)))
 			rate[t.name] = append(rate[t.name], float64(len(latencies))/o.Window.Seconds())
 			return nil
@@ -164,7 +168,7 @@ func (c *sseCmd) Run(ctx context.Context, o *options) error {
 			if err != nil {
 				return err
 			}
-			time.Sleep(100 * time.Millisecond)
+			time.Sleep(settle)
 			var delays []time.Duration
 			for _, one := range all {
 				delays = append(delays, one.delays...)
