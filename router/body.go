@@ -128,7 +128,7 @@ func (in *intake) read() error {
 }
 
 func (in *intake) expectProgress() {
-	_ = in.conn.Conn.SetReadDeadline(time.Now().Add(progressPatience))
+	_ = in.conn.SetReadDeadline(time.Now().Add(progressPatience))
 }
 
 // grow moves the body to memory for size bytes. One byte above the limit tells a body that is too large.
@@ -172,7 +172,7 @@ func discard(ctx *fasthttp.RequestCtx, c *conn) bool {
 	if ctx.Request.Header.ContentLength() > discardLimit {
 		return false
 	}
-	_ = c.Conn.SetReadDeadline(time.Now().Add(discardPatience))
+	_ = c.SetReadDeadline(time.Now().Add(discardPatience))
 	n, err := io.Copy(io.Discard, io.LimitReader(stream, discardLimit))
 	return err == nil && n < discardLimit
 }

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -23,7 +24,8 @@ const (
 type departure interface{ leave(cause error) }
 
 // conn is an accepted connection. Its Write re-arms the write deadline when less than half of it is left, so that every byte
-// to a slow reader, in a stream or not, is under the same rule.
+// to a slow reader, in a stream or not, is under the same rule. Its read deadline, which fasthttp moves three times a request,
+// is moved in truth only to an earlier moment, or once the one in force has passed: moving it costs more than a look at the clock.
 type conn struct {
 	net.Conn
 	watch  *watch
@@ -33,6 +35,8 @@ type conn struct {
 	linger atomic.Bool // Close waits for the caller to have read the answer
 
 	writeBy time.Time // only the connection's own goroutine writes
+	readBy  time.Time // the read deadline that was set; zero = none. Only the connection's own goroutine reads
+	armedBy time.Time // the one in force, never after readBy while a Read waits; zero = none
 	peek    *peek     // only the connection's own goroutine uses the pointer
 
 	mu    sync.Mutex // guards the fields below
@@ -111,7 +115,8 @@ func (c *conn) lookAhead() {
 		}
 		return
 	}
-	_ = c.Conn.SetReadDeadline(time.Time{}) // the one for the request's own bytes must not look like a departure
+	c.readBy = time.Time{} // the one for the request's own bytes must not look like a departure
+	_ = c.armRead()
 	p := &peek{done: make(chan struct{})}
 	c.peek = p
 	c.watch.loops.Go(func() {
@@ -123,11 +128,50 @@ func (c *conn) lookAhead() {
 	})
 }
 
+// SetReadDeadline bounds the next reads. It is the connection's own goroutine's to call.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	c.readBy = t
+	if c.peek != nil {
+		return c.armRead() // its read is under way
+	}
+	return nil
+}
+
+// SetDeadline bounds the next reads and writes.
+func (c *conn) SetDeadline(t time.Time) error {
+	c.readBy, c.writeBy = t, t
+	return errors.Join(c.armRead(), c.Conn.SetWriteDeadline(t))
+}
+
+func (c *conn) armRead() error {
+	c.armedBy = c.readBy
+	return c.Conn.SetReadDeadline(c.readBy)
+}
+
+// read reads under readBy. A deadline in force that lies before it may stay: where it ends the read, it is put right.
+func (c *conn) read(b []byte) (int, error) {
+	if c.armedBy.IsZero() && !c.readBy.IsZero() || !c.readBy.IsZero() && c.readBy.Before(c.armedBy) {
+		if err := c.armRead(); err != nil {
+			return 0, err
+		}
+	}
+	for {
+		n, err := c.Conn.Read(b)
+		early := n == 0 && !c.armedBy.Equal(c.readBy) && isTimeout(err)
+		if !early || !c.readBy.IsZero() && !time.Now().Before(c.readBy) {
+			return n, err
+		}
+		if err := c.armRead(); err != nil {
+			return 0, err
+		}
+	}
+}
+
 // Read gives what a background read has found before it reads on.
 func (c *conn) Read(b []byte) (int, error) {
 	p := c.peek
 	if p == nil || len(b) == 0 {
-		return c.Conn.Read(b)
+		return c.read(b)
 	}
 	<-p.done // deadlines set meanwhile end the background read too
 	c.peek = nil
@@ -161,7 +205,7 @@ const (
 func (c *conn) Close() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.linger.Swap(false) && half.CloseWrite() == nil {
 		_ = c.Conn.SetReadDeadline(time.Now().Add(lingerPatience))
-		_, _ = io.Copy(io.Discard, io.LimitReader(c, lingerLimit))
+		_, _ = io.Copy(io.Discard, io.LimitReader(c.Conn, lingerLimit))
 	}
 	c.watch.forget(c)
 	return c.Conn.Close()

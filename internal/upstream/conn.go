@@ -16,6 +16,7 @@ type conn struct {
 	buf   []byte
 	r, w  int       // buf[r:w] was read from the connection and not yet taken
 	armed time.Time // the read deadline in force; zero = none
+	wrote time.Time // the write deadline in force; zero = none
 	since time.Time // idle since
 	quiet func() bool
 }
@@ -34,7 +35,14 @@ func (k *conn) usable(oldest time.Time) bool {
 // armBoth sets the deadline of reads and writes.
 func (k *conn) armBoth(t time.Time) {
 	_ = k.nc.SetDeadline(t) // fails only if closed, and then so does the next read
-	k.armed = t
+	k.armed, k.wrote = t, t
+}
+
+// near reports whether the deadlines in force lie before t, but not by more than half of what is left until then: moving one
+// costs more than a look at the clock, and who meets an early one puts it right.
+func (k *conn) near(t, now time.Time) bool {
+	half := now.Add(t.Sub(now) / 2)
+	return !t.IsZero() && !k.armed.After(t) && !k.wrote.After(t) && k.armed.After(half) && k.wrote.After(half)
 }
 
 // arm sets the deadline of reads.

@@ -11,7 +11,9 @@ func (c *Call) send(r *Request) error {
 	if r.FirstByte > 0 {
 		c.limit = earlier(c.dispatched.Add(r.FirstByte), c.deadline)
 	}
-	k.armBoth(c.limit)
+	if !k.near(c.limit, c.dispatched) {
+		k.armBoth(c.limit)
+	}
 	err := c.write(r.appendHead(k.buf[:0], length), length, r.Body)
 	if err == nil {
 		return nil
@@ -31,14 +33,25 @@ func (c *Call) write(head []byte, length int64, segments [][]byte) error {
 		for _, s := range segments {
 			head = append(head, s...)
 		}
-		_, err := c.conn.nc.Write(head)
-		return err
+		return c.writeSmall(head)
 	}
+	c.conn.armBoth(c.limit) // a large body may well take long
 	c.vectorBase = append(append(c.vectorBase[:0], head), segments...)
 	c.vectors = c.vectorBase
 	_, err := c.vectors.WriteTo(c.conn.nc)
 	clear(c.vectorBase)
 	return err
+}
+
+func (c *Call) writeSmall(b []byte) error {
+	for {
+		n, err := c.conn.nc.Write(b)
+		if err == nil || !isTimeout(err) || !c.limit.After(c.conn.wrote) {
+			return err
+		}
+		b = b[n:]
+		c.conn.armBoth(c.limit)
+	}
 }
 
 // fill reads once into the buffer, which has room. It waits until the limit.
