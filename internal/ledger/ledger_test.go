@@ -5,8 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -17,92 +15,12 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
 
-	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
 	"github.com/pilotlight-io/pilotlight/internal/store"
 )
 
-func TestMain(m *testing.M) {
-	if dir := os.Getenv(childDir); dir != "" {
-		child(dir, os.Getenv(childMode))
-		return
-	}
-	goleak.VerifyTestMain(m)
-}
-
-func openStore(t testing.TB, path string) *store.Store {
-	t.Helper()
-	s, err := store.Open(context.Background(), path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	return s
-}
-
-func openLedger(t testing.TB, c ledger.Config) *ledger.Ledger {
-	t.Helper()
-	l, err := ledger.Open(context.Background(), c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	return l
-}
-
-// newLedger gives a ledger and its config, over a new store and directory.
-func newLedger(t testing.TB) (*ledger.Ledger, ledger.Config) {
-	t.Helper()
-	dir := t.TempDir()
-	c := ledger.Config{Dir: filepath.Join(dir, "ledger"), Store: openStore(t, filepath.Join(dir, "p.db"))}
-	return openLedger(t, c), c
-}
-
 var noon = time.Date(2026, 3, 31, 12, 0, 0, 123456000, time.UTC)
-
-// record is a usage record with every field set; n makes it one of its own.
-func record(n int) *ledger.Record {
-	return &ledger.Record{
-		RequestID: fmt.Sprintf("req-%d", n), Org: "acme", TokenID: "tok_1", Model: "m/one", Instance: "i-1", GPUs: 4,
-		Start: fleet.Parked, ReceivedAt: noon, DispatchedAt: noon.Add(3 * time.Second),
-		Queue: time.Second, Activate: 2 * time.Second, TTFT: 250 * time.Millisecond, Upstream: 2100 * time.Millisecond,
-		Billed: 2 * time.Second, PromptTokens: 500, CompletionTokens: 100, Price: 8_250_000_000, Status: ledger.Complete,
-	}
-}
-
-func appendAll(t testing.TB, l *ledger.Ledger, records ...*ledger.Record) {
-	t.Helper()
-	for _, r := range records {
-		if err := l.Append(r); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// all gives every record of a ledger, page by page.
-func all(t testing.TB, l *ledger.Ledger) []ledger.Record {
-	t.Helper()
-	var records []ledger.Record
-	for cursor := ""; ; {
-		page, next, err := l.Records(context.Background(), "", cursor, 1000)
-		if err != nil {
-			t.Fatal(err)
-		}
-		records = append(records, page...)
-		if cursor = next; next == "" {
-			return records
-		}
-	}
-}
-
-func requests(records []ledger.Record) (ids []string) {
-	for _, r := range records {
-		ids = append(ids, r.RequestID)
-	}
-	return ids
-}
 
 func TestAppend_KeepsEveryField(t *testing.T) {
 	l, c := newLedger(t)
@@ -212,18 +130,6 @@ func TestRun_ShowsRecordsToOthersWithinHalfASecond(t *testing.T) {
 		}
 		stop()
 	})
-}
-
-// run runs a ledger until the returned function is called.
-func run(t *testing.T, l *ledger.Ledger) (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	running.Go(func() {
-		if err := l.Run(ctx); err != nil {
-			t.Error(err)
-		}
-	})
-	return func() { cancel(); running.Wait() }
 }
 
 func TestRun_MovesTheRestBeforeItReturns(t *testing.T) {
@@ -367,26 +273,6 @@ func TestRetention_DeletesOldRecordsWhileRunning(t *testing.T) {
 	})
 }
 
-// logged collects what a ledger logs.
-type logged struct {
-	mu  sync.Mutex
-	out bytes.Buffer
-}
-
-func (l *logged) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.out.Write(p)
-}
-
-func (l *logged) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.out.String()
-}
-
-func (l *logged) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
-
 func TestRun_KeepsRecordsInTheLogWhileTheStoreFails(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -422,34 +308,4 @@ func TestRun_KeepsRecordsInTheLogWhileTheStoreFails(t *testing.T) {
 			t.Errorf("with a store again: got %v", got)
 		}
 	})
-}
-
-func benchmarkAppend(b *testing.B, durability ledger.Durability) {
-	dir := b.TempDir()
-	l := openLedger(b, ledger.Config{Dir: dir, Store: openStore(b, filepath.Join(dir, "p.db")), Durability: durability})
-	b.ReportAllocs()
-	b.SetParallelism(16)
-	b.RunParallel(func(pb *testing.PB) {
-		r := record(1)
-		for pb.Next() {
-			r.ID = ""
-			if err := l.Append(r); err != nil {
-				b.Error(err)
-			}
-		}
-	})
-}
-
-func BenchmarkAppend_Async(b *testing.B) { benchmarkAppend(b, ledger.Async) }
-func BenchmarkAppend_Sync(b *testing.B)  { benchmarkAppend(b, ledger.Sync) }
-
-func BenchmarkMove(b *testing.B) {
-	l, _ := newLedger(b)
-	for n := range b.N {
-		appendAll(b, l, record(n))
-	}
-	b.ResetTimer()
-	if _, err := l.Receipt(context.Background(), "tok_1", "req-0"); err != nil {
-		b.Fatal(err)
-	}
 }

@@ -1,0 +1,129 @@
+package ledger_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/ledger"
+	"github.com/pilotlight-io/pilotlight/internal/store"
+)
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(childDir); dir != "" {
+		child(dir, os.Getenv(childMode))
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+func openStore(t testing.TB, path string) *store.Store {
+	t.Helper()
+	s, err := store.Open(context.Background(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func openLedger(t testing.TB, c ledger.Config) *ledger.Ledger {
+	t.Helper()
+	l, err := ledger.Open(context.Background(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+// newLedger gives a ledger and its config, over a new store and directory.
+func newLedger(t testing.TB) (*ledger.Ledger, ledger.Config) {
+	t.Helper()
+	dir := t.TempDir()
+	c := ledger.Config{Dir: filepath.Join(dir, "ledger"), Store: openStore(t, filepath.Join(dir, "p.db"))}
+	return openLedger(t, c), c
+}
+
+// record is a usage record with every field set; n makes it one of its own.
+func record(n int) *ledger.Record {
+	return &ledger.Record{
+		RequestID: fmt.Sprintf("req-%d", n), Org: "acme", TokenID: "tok_1", Model: "m/one", Instance: "i-1", GPUs: 4,
+		Start: fleet.Parked, ReceivedAt: noon, DispatchedAt: noon.Add(3 * time.Second),
+		Queue: time.Second, Activate: 2 * time.Second, TTFT: 250 * time.Millisecond, Upstream: 2100 * time.Millisecond,
+		Billed: 2 * time.Second, PromptTokens: 500, CompletionTokens: 100, Price: 8_250_000_000, Status: ledger.Complete,
+	}
+}
+
+func appendAll(t testing.TB, l *ledger.Ledger, records ...*ledger.Record) {
+	t.Helper()
+	for _, r := range records {
+		if err := l.Append(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// all gives every record of a ledger, page by page.
+func all(t testing.TB, l *ledger.Ledger) []ledger.Record {
+	t.Helper()
+	var records []ledger.Record
+	for cursor := ""; ; {
+		page, next, err := l.Records(context.Background(), "", cursor, 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		records = append(records, page...)
+		if cursor = next; next == "" {
+			return records
+		}
+	}
+}
+
+func requests(records []ledger.Record) (ids []string) {
+	for _, r := range records {
+		ids = append(ids, r.RequestID)
+	}
+	return ids
+}
+
+// run runs a ledger until the returned function is called.
+func run(t *testing.T, l *ledger.Ledger) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := l.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	return func() { cancel(); running.Wait() }
+}
+
+// logged collects what a ledger logs.
+type logged struct {
+	mu  sync.Mutex
+	out bytes.Buffer
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.out.Write(p)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.out.String()
+}
+
+func (l *logged) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
