@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 )
 
@@ -28,7 +29,9 @@ func serveUntilSignalled(env *Env, s *server) error {
 		case <-ended:
 		}
 	})
+	ballast := newBallast(env.Getenv)
 	err := s.run(ctx, hurry)
+	runtime.KeepAlive(ballast)
 	close(ended)
 	watch.Wait()
 	unwatch()
