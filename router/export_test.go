@@ -2,6 +2,8 @@ package router
 
 import (
 	"encoding/json"
+	"log/slog"
+	"net"
 	"time"
 	"unsafe"
 
@@ -44,3 +46,6 @@ const ExchangeSize = unsafe.Sizeof(exchange{})
 
 // RetryAfter gives the header's value.
 func RetryAfter(d time.Duration) string { return retryAfter(d) }
+
+// Accept gives a connection as the router's listener does.
+func Accept(c net.Conn) net.Conn { return newWatch(slog.New(slog.DiscardHandler)).accept(c) }
