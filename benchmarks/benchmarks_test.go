@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+)
+
+// TestScenarios_Run runs each scenario in small. What it measures there means nothing; that it measures, and finds nothing lost, does.
+func TestScenarios_Run(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds and runs the program; not in short runs")
+	}
+	dir := t.TempDir() + "/"
+	build := exec.Command("go", "build", "-o", dir, ".", "github.com/pilotlight-io/pilotlight/cmd/pilotlight")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("building both programs: %v\n%s", err, out)
+	}
+	for _, tt := range []struct {
+		paired bool
+		args   []string
+	}{
+		{true, []string{"json", "--concurrency", "2"}},
+		{true, []string{"latency"}},
+		{true, []string{"sse", "--streams", "3", "--events", "5"}},
+		{false, []string{"held", "--requests", "20", "--watch", "200ms"}},
+		{false, []string{"departure", "--requests", "3"}},
+		{false, []string{"release", "--starts", "2", "--load", "50ms"}},
+		{false, []string{"drain", "--streams", "5"}},
+	} {
+		t.Run(tt.args[0], func(t *testing.T) {
+			if _, err := exec.LookPath("nginx"); err != nil && tt.paired {
+				lacking(t, "nginx is not installed; on Debian: apt-get install nginx-light")
+			}
+			report := filepath.Join(t.TempDir(), "report.json")
+			args := slices.Concat(tt.args, []string{"--pairs", "1", "--window", "300ms", "--binary", dir + "pilotlight", "--out", report})
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+			defer cancel()
+			if out, err := exec.CommandContext(ctx, dir+"benchmarks", args...).CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			checkReport(t, report)
+		})
+	}
+}
+
+func checkReport(t *testing.T, path string) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r report
+	if err := json.Unmarshal(b, &r); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Findings) == 0 {
+		t.Fatal("the report has no findings")
+	}
+	for _, f := range r.Findings {
+		if f.N == 0 || f.Name == "complete streams" && f.Median != 5 {
+			t.Errorf("got %+v, want a figure, and all streams complete", f)
+		}
+	}
+}
+
+func lacking(t *testing.T, what string) {
+	t.Helper()
+	if os.Getenv("PILOTLIGHT_REQUIRE") == "all" {
+		t.Fatal(what)
+	}
+	t.Skip(what)
+}
+
+func TestQuantile_InterpolatesBetweenSamples(t *testing.T) {
+	sample := []time.Duration{4, 1, 3, 2}
+	if got := quantiles(sample, 0, 0.5, 1); got[0] != 1 || got[1] != 2 || got[2] != 4 {
+		t.Errorf("got %v, want 1, 2 (2.5 cut) and 4", got)
+	}
+}
