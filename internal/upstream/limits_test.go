@@ -162,3 +162,46 @@ func TestDialTakesNoLongerThanItsTime(t *testing.T) {
 		}
 	})
 }
+
+// TestLimits_OfALaterExchange checks that the deadlines that an earlier exchange has left on its connection, which may lie before
+// those of the next, end neither that one's reads nor its writes.
+func TestLimits_OfALaterExchange(t *testing.T) {
+	silence := 350 * time.Millisecond
+	e := newEngine(t, func(_ int64, s *serverConn) {
+		for n := 0; ; n++ {
+			if _, _, ok := s.request(); !ok {
+				return
+			}
+			if n == 2 {
+				time.Sleep(time.Second) // longer than the caller waits
+				return
+			}
+			time.Sleep(silence * time.Duration(n))
+			s.say("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx")
+		}
+	})
+	c := upstream.New(upstream.Config{})
+	defer c.Close()
+	var call upstream.Call
+	for n, limit := range []time.Duration{300 * time.Millisecond, 500 * time.Millisecond, 200 * time.Millisecond} {
+		began := time.Now()
+		err := c.Do(&call, &upstream.Request{Addr: e.addr, Path: "/", FirstByte: limit})
+		if n == 2 {
+			if took := time.Since(began); !errors.Is(err, upstream.ErrFirstByteTimeout) || took < limit {
+				t.Errorf("got %v after %v, want a timeout after %v", err, took, limit)
+			}
+			break
+		}
+		if err != nil {
+			t.Fatalf("exchange %d: %v", n+1, err)
+		}
+		for err == nil {
+			_, err = call.Next(0)
+		}
+		call.Close()
+	}
+	call.Close()
+	if e.accepted.Load() != 1 {
+		t.Errorf("got %d connections, want 1", e.accepted.Load())
+	}
+}
