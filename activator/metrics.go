@@ -24,6 +24,7 @@ func (in *instruments) init(a *Activator) {
 	in.set = metrics.NewSet()
 	in.queue = make(map[string]*metrics.PrometheusHistogram)
 	for _, m := range a.cfg.Models {
+		in.activations(m.ID, fleet.Cold) // from the start, so that a rate sees the first one too
 		in.queue[m.ID] = in.set.NewPrometheusHistogramExt(fmt.Sprintf("pilotlight_queue_seconds{model=%q}", m.ID), secondsBuckets)
 	}
 	in.set.RegisterMetricsWriter(a.writeLevels)
@@ -41,8 +42,12 @@ func (in *instruments) activated(act *fleet.Activation) {
 	if act.Failure != "" {
 		return
 	}
-	name := fmt.Sprintf("pilotlight_activation_seconds{model=%q,from=%q}", act.Model, act.From)
-	in.set.GetOrCreatePrometheusHistogramExt(name, secondsBuckets).Update(act.Ended.Sub(act.Began).Seconds())
+	in.activations(act.Model, act.From).Update(act.Ended.Sub(act.Began).Seconds())
+}
+
+func (in *instruments) activations(model string, from fleet.Tier) *metrics.PrometheusHistogram {
+	name := fmt.Sprintf("pilotlight_activation_seconds{model=%q,from=%q}", model, from)
+	return in.set.GetOrCreatePrometheusHistogramExt(name, secondsBuckets)
 }
 
 // levels is what the gauges show.

@@ -246,7 +246,8 @@ func TestMetrics_AreThoseOfTheContract(t *testing.T) {
 				}
 			}
 		}
-		want(`pilotlight_queue_depth{model="a"} 1`, `pilotlight_instances{model="a",state="starting"} 1`,
+		want(`pilotlight_activation_seconds_count{model="a",from="cold"} 0`,
+			`pilotlight_queue_depth{model="a"} 1`, `pilotlight_instances{model="a",state="starting"} 1`,
 			`pilotlight_gpus{pool="local",state="starting"} 2`, `pilotlight_gpus{pool="local",state="free"} 6`)
 		w.wait(c)
 		time.Sleep(10 * time.Second)

@@ -2,6 +2,7 @@ package router
 
 import (
 	"fmt"
+	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -40,6 +41,7 @@ func (m *routerMetrics) forModel(id string) *modelMetrics {
 	for _, t := range []fleet.Tier{fleet.Hot, fleet.Parked, fleet.Cold} {
 		of.ttft[t] = m.set.GetOrCreatePrometheusHistogramExt(fmt.Sprintf("pilotlight_ttft_seconds{model=%q,start=%q}", id, t), ttftBuckets)
 	}
+	of.counter(http.StatusOK) // from the start, so that a rate sees the first request too
 	return of
 }
 
@@ -50,10 +52,15 @@ func (m *modelMetrics) answered(status int) {
 	}
 	c := m.requests[status].Load()
 	if c == nil {
-		c = m.set.GetOrCreateCounter(fmt.Sprintf("pilotlight_requests_total{model=%q,code=\"%d\"}", m.model, status))
-		m.requests[status].Store(c)
+		c = m.counter(status)
 	}
 	c.Inc()
+}
+
+func (m *modelMetrics) counter(status int) *metrics.Counter {
+	c := m.set.GetOrCreateCounter(fmt.Sprintf("pilotlight_requests_total{model=%q,code=\"%d\"}", m.model, status))
+	m.requests[status].Store(c)
+	return c
 }
 
 func (m *modelMetrics) took(d time.Duration) {

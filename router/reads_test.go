@@ -177,6 +177,9 @@ func TestOnlyHot_IsServedByAHotModel(t *testing.T) {
 func TestMetrics_AreBoundedAndHavePrometheusBuckets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{load: time.Second})
+		if got := w.metric(`pilotlight_requests_total{model="` + chatModel + `",code="200"}`); got != "0" {
+			t.Errorf("got %q requests before the first, want 0", got)
+		}
 		w.heat(chatModel)
 		for i := range 50 {
 			w.do(call{body: chat("made-up/" + strings.Repeat("x", i))})

@@ -66,18 +66,23 @@ func (s *server) openStore(ctx context.Context) (err error) {
 }
 
 func (s *server) openTenants(ctx context.Context) (err error) {
+	s.tenants, err = tenant.New(ctx, s.store, tenant.Config{Models: s.modelIDs(), Log: s.log("tenants")})
+	return err
+}
+
+func (s *server) modelIDs() []string {
 	ids := make([]string, len(s.c.Config.Models))
 	for i, m := range s.c.Config.Models {
 		ids[i] = m.ID
 	}
-	s.tenants, err = tenant.New(ctx, s.store, tenant.Config{Models: ids, Log: s.log("tenants")})
-	return err
+	return ids
 }
 
 func (s *server) openLedger(ctx context.Context) (err error) {
 	c := s.c.Config.Ledger
 	s.ledger, err = ledger.Open(ctx, ledger.Config{
-		Dir: c.Dir, Store: s.store, Durability: ledger.Durability(c.Durability), Retention: c.Retention, Log: s.log("ledger"),
+		Dir: c.Dir, Store: s.store, Durability: ledger.Durability(c.Durability), Retention: c.Retention,
+		Models: s.modelIDs(), Log: s.log("ledger"),
 	})
 	return err
 }

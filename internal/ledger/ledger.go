@@ -40,6 +40,7 @@ type Config struct {
 	Store      *store.Store  // stays the caller's, who closes it after the ledger
 	Durability Durability    // empty = Async
 	Retention  time.Duration // records dispatched longer ago are deleted; 0 = DefaultRetention
+	Models     []string      // whose metrics are there from the start; of any other, from its first record
 	Log        *slog.Logger  // nil = discard
 }
 
@@ -144,7 +145,7 @@ func newLedger(c Config) (*Ledger, error) {
 		store: c.Store, log: c.Log, durability: c.Durability, retention: c.Retention,
 		wal: &wal{dir: c.Dir}, written: make(chan struct{}, 1), unsynced: make(chan struct{}, 1),
 	}
-	l.meters = newMeters(l)
+	l.meters = newMeters(l, c.Models)
 	return l, nil
 }
 

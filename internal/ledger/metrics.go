@@ -15,9 +15,12 @@ type meters struct {
 	billed map[string]*metrics.FloatCounter // by model
 }
 
-func newMeters(l *Ledger) *meters {
+func newMeters(l *Ledger, models []string) *meters {
 	m := &meters{set: metrics.NewSet(), billed: map[string]*metrics.FloatCounter{}}
 	m.set.NewGauge("pilotlight_ledger_wal_records", func() float64 { return float64(l.backlog()) })
+	for _, model := range models {
+		m.counter(model)
+	}
 	return m
 }
 
