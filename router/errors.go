@@ -10,6 +10,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/pilotlight-io/pilotlight/activator"
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/openai"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
 	"github.com/pilotlight-io/pilotlight/internal/upstream"
@@ -91,12 +92,13 @@ var (
 
 // failure is an answer that is an error. It is not shared between requests.
 type failure struct {
-	code    *code
-	message string
-	param   string // the field or header at fault
-	wait    time.Duration
-	close   bool  // what is left on the connection cannot be the next request
-	cause   error // for the log
+	code     *code
+	message  string
+	param    string // the field or header at fault
+	wait     time.Duration
+	hopeless bool  // a retry cannot help, whatever the code says
+	close    bool  // what is left on the connection cannot be the next request
+	cause    error // for the log
 }
 
 // waits for codes that are to name one although none is known.
@@ -152,7 +154,7 @@ func (f *failure) writeTo(ctx *fasthttp.RequestCtx) {
 	ctx.SetStatusCode(f.code.status)
 	h.SetContentType("application/json")
 	ctx.Response.AppendBody(f.wire().JSON())
-	if f.code.retry == retryHopeless || f.code.retry == retryLater && f.wait == 0 {
+	if f.hopeless || f.code.retry == retryHopeless || f.code.retry == retryLater && f.wait == 0 {
 		h.Set("X-Should-Retry", "false")
 	}
 	if f.code.retry == retryLater {
@@ -180,6 +182,9 @@ func admissionFailure(err error, modelID string) *failure {
 	var refusal *activator.Refusal
 	if errors.As(err, &refusal) {
 		f.wait = refusal.RetryAfter
+		// Who takes only a hot model starts none: unless one is on its way, the same request fares no better later, and a
+		// stock client would keep its caller waiting for that.
+		f.hopeless = errors.Is(err, activator.ErrNotHot) && (refusal.Outlook.Answer == "" || refusal.Outlook.Answer == fleet.NeverFits)
 	}
 	for _, row := range admissionCodes {
 		if errors.Is(err, row.err) {

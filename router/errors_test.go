@@ -76,7 +76,7 @@ func TestErrors_OfRequests(t *testing.T) {
 				if a.StatusCode == 503 && a.Header.Get("Retry-After") == "" {
 					w.Errorf("got no Retry-After")
 				}
-				if want := map[bool]string{true: "false"}[tt.name == "never fits"]; a.Header.Get("X-Should-Retry") != want {
+				if want := map[bool]string{true: "false"}[tt.name == "never fits" || tt.name == "only if hot"]; a.Header.Get("X-Should-Retry") != want {
 					w.Errorf("x-should-retry: got %q, want %q", a.Header.Get("X-Should-Retry"), want)
 				}
 			})
