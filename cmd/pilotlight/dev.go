@@ -77,7 +77,7 @@ func (c devCmd) config(dir *dataDir) (*config.Config, error) {
 		}
 	}
 	if len(cfg.Models) == 0 {
-		cfg.Models = catalogueFor(options, cfg.Backend.GPUs)
+		cfg.Models = options.Catalogue() // whole: a model too large for the GPUs is refused when it is asked for
 	}
 	cfg.Models = c.simulated(cfg.Models)
 	ggufs, err := ggufModels(c.GGUF)
@@ -97,11 +97,6 @@ func (c devCmd) config(dir *dataDir) (*config.Config, error) {
 		cfg.Admin.Addr = c.AdminAddr
 	}
 	return cfg, nil
-}
-
-// catalogueFor gives the models of the catalogue that so many GPUs can hold.
-func catalogueFor(options config.Options, gpus int) []*fleet.Model {
-	return slices.DeleteFunc(options.Catalogue(), func(m *fleet.Model) bool { return m.GPUs > gpus })
 }
 
 // open binds the ports, then opens the server.
