@@ -98,6 +98,9 @@ var stackLine = regexp.MustCompile(`^\s*(File "|at \S+\(|#?\d+:?\s+(0x|/)|frame 
 // pydanticLink ends each complaint of pydantic and helps nobody here.
 var pydanticLink = regexp.MustCompile(`For further information visit \S+`)
 
+// saltEcho matches the field that is ours where a complaint repeats the whole request.
+var saltEcho = regexp.MustCompile(`['"]cache_salt['"]: ?['"][^'"]*['"](?:, ?)?`)
+
 // secrets match what is never shown. Group 1 is what stands before it and stays.
 var secrets = []*regexp.Regexp{
 	regexp.MustCompile(`()[A-Za-z][A-Za-z0-9+.-]*://[^\s"'<>]*`),                                      // URLs
@@ -125,7 +128,7 @@ func sanitise(text string) string {
 		kept = append(kept, line)
 	}
 	text = strings.Map(plain, strings.ToValidUTF8(strings.Join(kept, " "), ""))
-	text = pydanticLink.ReplaceAllString(text, "")
+	text = saltEcho.ReplaceAllString(pydanticLink.ReplaceAllString(text, ""), "")
 	for _, secret := range secrets {
 		text = secret.ReplaceAllString(text, "${1}"+hidden)
 	}

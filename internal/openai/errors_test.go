@@ -69,6 +69,7 @@ func TestEngineError(t *testing.T) {
 		{name: "other JSON", status: 500, body: `{"status":"bad"}`, want: "The engine answered: Internal Server Error."},
 		{name: "escapes", status: 400, body: `{"error":"caf\u00e9 \u001b[31mred"}`, want: "café [31mred"},
 		{name: "pydantic", status: 400, body: `{"error":"1 validation error for ChatCompletionRequest\nmessages\n  Field required [type=missing]\n    For further information visit https://errors.pydantic.dev/2.11/v/missing"}`, want: "1 validation error for ChatCompletionRequest messages Field required [type=missing]"},
+		{name: "the salt that is ours", status: 400, body: `{"error":"1 validation error: {'loc': ('body', 'messages'), 'msg': 'Field required', 'input': {'cache_salt': '3e7e637d', 'model': 'm'}}"}`, want: "1 validation error: {'loc': ('body', 'messages'), 'msg': 'Field required', 'input': {'model': 'm'}}"},
 
 		{name: "URL", status: 400, body: `{"error":"cannot fetch http://10.0.0.1:9000/x?y=z now"}`, want: "cannot fetch [hidden] now"},
 		{name: "IPv4", status: 400, body: `{"error":"connect to 10.1.2.3:8000 failed"}`, want: "connect to [hidden] failed"},
