@@ -66,6 +66,18 @@ func TestLoopbackListenerAnswersOnlyToLoopbackNames(t *testing.T) {
 	}
 }
 
+func TestHead_AnswersWhereALoadBalancerLooks(t *testing.T) {
+	w := newWorld(t)
+	for _, path := range []string{"/healthz", "/readyz", "/openapi.json"} {
+		if status, body, _ := w.ask("HEAD", path, ""); status != 200 || body != "" {
+			t.Errorf("%s: got %d %q, want 200 and no body", path, status, body)
+		}
+	}
+	if status, _, _ := w.ask("HEAD", "/api/orgs", ""); status != 405 {
+		t.Errorf("/api/orgs: got %d, want 405", status)
+	}
+}
+
 func TestWrongPathsAndMethods(t *testing.T) {
 	w := newWorld(t)
 	for request, want := range map[string]string{

@@ -20,6 +20,14 @@ type route struct {
 	open         bool // needs no token
 }
 
+// methods are the route's, and HEAD for what is open: load balancers look with it.
+func (r route) methods() []string {
+	if r.open && r.method == http.MethodGet {
+		return []string{http.MethodGet, http.MethodHead}
+	}
+	return []string{r.method}
+}
+
 // routes are tried in order: what is more exact comes first, so that a model may not be called by another route's name.
 var routes = []route{
 	{http.MethodGet, "/healthz", (*Server).healthz, true},
@@ -62,7 +70,9 @@ func (s *Server) newApp() *fiber.App {
 	app.Use(s.guard)
 	for _, r := range routes {
 		handle := r.handle
-		app.Add(r.method, pattern(r.path), func(c *fiber.Ctx) error { return handle(s, c) })
+		for _, method := range r.methods() {
+			app.Add(method, pattern(r.path), func(c *fiber.Ctx) error { return handle(s, c) })
+		}
 	}
 	app.Use(s.unknown)
 	return app
@@ -97,7 +107,7 @@ func (s *Server) unknown(c *fiber.Ctx) error {
 	var allowed []string
 	for _, r := range routes {
 		if fiber.RoutePatternMatch(path, pattern(r.path), fiber.Config{CaseSensitive: true, StrictRouting: true}) {
-			allowed = append(allowed, r.method)
+			allowed = append(allowed, r.methods()...)
 		}
 	}
 	if len(allowed) > 0 {

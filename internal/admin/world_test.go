@@ -130,8 +130,8 @@ type checked struct {
 
 func (c *checked) RoundTrip(request *http.Request) (*http.Response, error) {
 	response, err := c.next.RoundTrip(request)
-	if err != nil || response.Header.Get("Content-Type") == "text/event-stream" {
-		return response, err
+	if err != nil || response.Header.Get("Content-Type") == "text/event-stream" || request.Method == http.MethodHead {
+		return response, err // what has no end, or no body
 	}
 	body, err := io.ReadAll(response.Body)
 	_ = response.Body.Close()
