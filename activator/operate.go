@@ -7,14 +7,14 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
-// Hold keeps the model hot for d from now.
+// Hold keeps the model hot for d from now. A model that no pool can hold is refused.
 func (p *Planner) Hold(now time.Duration, id string, d time.Duration) error {
 	m := p.byModel[id]
 	if m == nil || m.unlisted {
 		return ErrUnknownModel
 	}
 	if p.never(m) {
-		return ErrNoCapacity
+		return &Refusal{Err: ErrNoCapacity, Outlook: fleet.Outlook{Answer: fleet.NeverFits, Reason: p.tooSmall(m)}}
 	}
 	m.heldUntil = now + d
 	m.stopped = false

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/admin"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/openai"
 )
 
 // modelCmd holds the commands about models.
@@ -91,6 +93,10 @@ func (c modelStartCmd) Run(env *Env) error {
 	}
 	began := env.Now()
 	m, err := client.StartModel(env.ctx, c.ID, time.Duration(c.For))
+	var refused *openai.Error
+	if c.Wait && errors.As(err, &refused) && refused.Code == openai.CodeNoCapacity {
+		return exitError{error: err, code: 2}
+	}
 	if err != nil {
 		return err
 	}

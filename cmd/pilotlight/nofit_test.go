@@ -1,9 +1,13 @@
 package main
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/openai"
 )
 
 func TestDev_RefusesAtOnceWhatItsGPUsNeverHold(t *testing.T) {
@@ -18,5 +22,10 @@ func TestDev_RefusesAtOnceWhatItsGPUsNeverHold(t *testing.T) {
 	}
 	if a.status != http.StatusServiceUnavailable || !strings.Contains(a.body, "no_capacity") || a.header.Get("X-Should-Retry") != "false" {
 		t.Errorf("got %d %s, x-should-retry %q, want no_capacity, and no retry", a.status, a.body, a.header.Get("X-Should-Retry"))
+	}
+	_, err = s.admin(t).StartModel(t.Context(), huge, time.Minute)
+	var refused *openai.Error
+	if !errors.As(err, &refused) || refused.Code != openai.CodeNoCapacity || !strings.Contains(refused.Message, "8 GPUs") {
+		t.Errorf("holding it: got %v, want no_capacity, and why", err)
 	}
 }

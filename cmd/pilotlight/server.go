@@ -19,6 +19,7 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
 	"github.com/pilotlight-io/pilotlight/internal/local"
+	"github.com/pilotlight-io/pilotlight/internal/openai"
 	"github.com/pilotlight-io/pilotlight/internal/store"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
 	"github.com/pilotlight-io/pilotlight/router"
@@ -136,9 +137,22 @@ func (s *server) openAPIs(context.Context) (err error) {
 	s.admin, err = admin.New(admin.Config{
 		Fleet: s.activator, Tenants: s.tenants, Ledger: s.ledger, Token: s.c.AdminToken,
 		Metrics: []*metrics.Set{s.router.Metrics(), s.activator.Metrics(), s.ledger.Metrics()},
-		Ready:   s.readiness, Log: s.log("admin"),
+		Ready:   s.readiness, Errors: fleetAnswer, Log: s.log("admin"),
 	})
 	return err
+}
+
+// fleetAnswer words what the activator refuses an operator; nil = it should not happen.
+func fleetAnswer(err error) *openai.Error {
+	switch {
+	case errors.Is(err, activator.ErrUnknownModel):
+		return openai.NewError(openai.CodeModelNotFound, err.Error())
+	case errors.Is(err, activator.ErrNoCapacity):
+		return openai.NewError(openai.CodeNoCapacity, err.Error())
+	case errors.Is(err, activator.ErrShuttingDown):
+		return openai.NewError(openai.CodeShuttingDown, err.Error())
+	}
+	return nil
 }
 
 func (s *server) readiness() error {
