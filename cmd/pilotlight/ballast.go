@@ -1,7 +1,7 @@
 package main
 
 // ballastSize is what a server adds to the heap that the garbage collector sees. Without it the heap of a busy server is so small
-// that a collection comes every few milliseconds; with it, one comes after so many bytes more. A percentage (GOGC) would do the same
+// that a collection comes after every few megabytes; with it, one comes after so many bytes more. A percentage (GOGC) would do the same
 // for a small heap, but would let the garbage of a large one, with ten thousand requests waiting, grow to many times that.
 const ballastSize = 32 << 20
 
