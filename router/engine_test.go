@@ -191,6 +191,19 @@ func TestEngine_TimeLimits(t *testing.T) {
 	})
 }
 
+func TestEngine_ATotalThatAWholeAnswerExceedsIsBilled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, setup{model: func(m *fleet.Model) { m.Timeouts.FirstByte, m.Timeouts.Total = 0, 5*time.Minute }})
+		w.heat(chatModel)
+		// An engine sends the head of a whole answer only once it has all of it.
+		w.engines.swap(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+		w.wantCode(w.do(call{body: chat(chatModel)}), 504, "upstream_timeout")
+		if r := w.lastRecord(2); r.Status != ledger.TimedOut || r.Billed.Round(time.Second) != 5*time.Minute {
+			t.Errorf("got %+v, want five minutes billed", r)
+		}
+	})
+}
+
 func TestEngine_GetsARequestWrittenAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{})

@@ -2,6 +2,7 @@ package router
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"runtime/debug"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/pilotlight-io/pilotlight/activator"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
 	"github.com/pilotlight-io/pilotlight/internal/openai"
+	"github.com/pilotlight-io/pilotlight/internal/upstream"
 )
 
 // noteDispatch keeps when and to whom the request was sent. A later attempt replaces an earlier one, which is no record.
@@ -47,7 +49,8 @@ func (x *exchange) settleFailure(f *failure) {
 	case x.lost: // the attempt that was sent has failed, whatever ended the wait for the next
 	case f.code == codeClientGone:
 		outcome = ledger.ClientGone
-	case f.code == codeUpstreamTimeout && x.answered():
+	case f.code == codeUpstreamTimeout && (x.answered() || errors.Is(f.cause, upstream.ErrDeadline)):
+		// An engine says nothing of a whole answer before it has all of it, so that the total may strike before a 2xx.
 		outcome = ledger.TimedOut
 	}
 	if f.code == codeEngineError || f.code == codeUpstreamTimeout {
@@ -69,7 +72,7 @@ func (x *exchange) crashed(p any) {
 	x.stage, x.ready, x.last = stageFailed, nil, errCut
 }
 
-// answered reports whether the engine has sent a 2xx: without one nobody pays.
+// answered reports whether the engine has sent a 2xx: without one nobody pays, unless our total limit ended it.
 func (x *exchange) answered() bool { return x.call.Status()/100 == 2 }
 
 // settle gives the lease back and appends the record of a request that was dispatched. The first call counts.
