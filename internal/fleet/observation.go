@@ -22,4 +22,17 @@ type Sighting struct {
 	Running int    // requests that the engine says it is serving; -1 = not asked
 	Gone    bool   // exited or deleted: the GPUs are free
 	Failure string // why it failed, for operators; "" = it did not
+
+	// Unplaced says that the back end has accepted the launch and found no node for it; it is cleared by the sighting that says
+	// where the instance was placed.
+	Unplaced Unplaced
 }
+
+// Unplaced is why a back end that places instances by itself has not placed one.
+type Unplaced string
+
+// The reasons why an instance is not placed.
+const (
+	UnplacedExhausted  Unplaced = "exhausted"  // some node could hold it once what is there now has gone: it waits
+	UnplacedImpossible Unplaced = "impossible" // no node could hold it, even if empty
+)
