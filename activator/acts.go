@@ -72,6 +72,8 @@ func (p *Planner) instanceAlarms(i *instance, next *alarm) {
 	switch {
 	case !i.launched:
 		next.due(max(i.m.lastDemand, i.began) + linger)
+	case i.unplaced != "" && i.State == fleet.Starting:
+		next.due(max(i.m.lastDemand, i.began) + linger)
 	case i.State == fleet.Starting:
 		next.due(i.launchedAt + i.m.past(i.from).outlasts(next.now-i.launchedAt))
 		if i.m.Timeouts.Start > 0 {
@@ -79,6 +81,9 @@ func (p *Planner) instanceAlarms(i *instance, next *alarm) {
 		}
 	case i.State == fleet.Ready:
 		next.due(i.readyAt + p.cfg.Residence)
+	}
+	if (!i.launched || i.unplaced != "") && i.m.waiting > 0 {
+		next.due(i.m.oldest + p.cfg.Patience)
 	}
 	if i.stopDue && !i.acting {
 		next.due(i.stopAt)
@@ -93,8 +98,15 @@ func (p *Planner) overdue(now time.Duration) {
 		case !i.launched:
 			if p.wantedNow(now, i.m) < i.m.hot()+i.m.pending() && now >= max(i.m.lastDemand, i.began)+linger {
 				p.cancel(now, i, "no longer needed")
+			} else if p.hopeless(now, i) {
+				p.cancel(now, i, "its machine takes no new work")
 			}
-		case i.State == fleet.Starting && limit > 0 && now-i.launchedAt >= limit:
+		case i.unplaced != "" && i.State == fleet.Starting:
+			if p.wantedNow(now, i.m) < i.m.hot()+i.m.pending() && now >= max(i.m.lastDemand, i.began)+linger {
+				p.endActivation(now, i, unplacedUnneeded)
+				p.stop(now, i, unplacedUnneeded)
+			}
+		case i.State == fleet.Starting && limit > 0 && p.audible(i) && now-i.launchedAt >= limit:
 			p.fail(now, i, "not ready within "+limit.String())
 		}
 	}
