@@ -31,6 +31,7 @@ var arrows = map[string][]string{
 	"internal/local":      {"internal/slot", "internal/fleet"},
 	"internal/nomad":      {"nomad-jobs", "internal/engine", "internal/fleet"},
 	"internal/openai":     {},
+	"internal/probe":      {"internal/engine", "internal/fleet"},
 	"internal/slot":       {"internal/engine", "internal/fleet"},
 	"internal/store":      {"internal/fleet"},
 	"internal/tenant":     {"internal/store", "internal/fleet"},

@@ -167,10 +167,10 @@ func TestWatch_TellsEachInstanceWithItsHealthAndAddress(t *testing.T) {
 	if err := c.Watch(ctx, func(o fleet.Observation) { got = o; cancel() }); err != nil {
 		t.Errorf("got %v, want nil at the end of the context", err)
 	}
-	at := func(id string, h fleet.Health) fleet.Sighting {
-		return fleet.Sighting{Instance: fleet.Instance{ID: id, Model: "m", Addr: "10.0.0.1:7000"}, Health: h, Running: -1}
+	at := func(id string, h fleet.Health, p fleet.Phase) fleet.Sighting {
+		return fleet.Sighting{Instance: fleet.Instance{ID: id, Model: "m", Addr: "10.0.0.1:7000"}, Health: h, Phase: p, Running: -1}
 	}
-	want := []fleet.Sighting{at("a", fleet.Passing), at("b", fleet.Critical), at("c", fleet.Passing)}
+	want := []fleet.Sighting{at("a", fleet.Passing, fleet.PhaseReady), at("b", fleet.Critical, ""), at("c", fleet.Passing, fleet.PhaseReady)}
 	if diff := cmp.Diff(want, got.Instances); diff != "" || !got.Complete {
 		t.Errorf("complete: %v; instances (-want +got):\n%s", got.Complete, diff)
 	}

@@ -56,11 +56,15 @@ func sighting(e *api.ServiceEntry) (s fleet.Sighting, sound bool) {
 	if id == "" || model == "" || host == "" || e.Service.Port <= 0 || slices.Contains(e.Checks, nil) {
 		return fleet.Sighting{}, false
 	}
-	return fleet.Sighting{
+	s = fleet.Sighting{
 		Instance: fleet.Instance{ID: id, Model: model, Addr: net.JoinHostPort(host, strconv.Itoa(e.Service.Port))},
 		Health:   health(e.Checks),
 		Running:  -1,
-	}, true
+	}
+	if s.Health == fleet.Passing {
+		s.Phase = fleet.PhaseReady // as far as checks can tell
+	}
+	return s, true
 }
 
 // health sums up the checks of a service and of its node. A warning passes, as it does for Consul itself; a status that is
