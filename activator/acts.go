@@ -90,6 +90,17 @@ func (p *Planner) instanceAlarms(i *instance, next *alarm) {
 	}
 }
 
+// expire gives up an instance that nobody has called ready in time.
+func (p *Planner) expire(now time.Duration, i *instance, why string) {
+	if !i.adopted {
+		p.fail(now, i, why)
+		return
+	}
+	i.failure = why
+	p.drain(now, i, why)
+	p.countFailure(now, i.m)
+}
+
 // overdue ends starts that take too long, and reservations that nobody needs any more.
 func (p *Planner) overdue(now time.Duration) {
 	for _, i := range slices.Clone(p.instances) {
@@ -107,7 +118,7 @@ func (p *Planner) overdue(now time.Duration) {
 				p.stop(now, i, unplacedUnneeded)
 			}
 		case i.State == fleet.Starting && limit > 0 && p.audible(i) && now-i.launchedAt >= limit:
-			p.fail(now, i, "not ready within "+limit.String())
+			p.expire(now, i, "not ready within "+limit.String())
 		}
 	}
 }

@@ -56,7 +56,7 @@ func (p *Planner) audible(i *instance) bool {
 
 // vouch takes the word of a source that is not believed for existence.
 func (p *Planner) vouch(now time.Duration, src *source, asked time.Time, i *instance, s *fleet.Sighting) {
-	healthy := !s.Gone && s.Failure == "" && s.Phase == fleet.PhaseReady
+	healthy := !s.Gone && s.Failure == "" && (s.Health == fleet.Passing || s.Health == "" && s.Phase == fleet.PhaseReady)
 	if src.name == probeSource {
 		i.answers, i.answeredAt = healthy, p.clock(asked)
 	} else {

@@ -130,6 +130,15 @@ func (p *Planner) stop(now time.Duration, i *instance, why string) {
 	p.note(now, i, from, why)
 }
 
+// abandon gives a start up. What an earlier life had started may have streams of which nobody has told yet.
+func (p *Planner) abandon(now time.Duration, i *instance, why string) {
+	if i.adopted {
+		p.drain(now, i, why)
+		return
+	}
+	p.stop(now, i, why)
+}
+
 // cancel gives a reservation up.
 func (p *Planner) cancel(now time.Duration, i *instance, why string) {
 	i.slot.unclaim(i)

@@ -138,7 +138,7 @@ func (p *Planner) assessNode(now time.Duration, m *model, r *room, most effort) 
 		return false
 	}
 	lacking := m.GPUs - r.slot.left(nil)
-	if lacking <= 0 || p.unsound.nodeBlind {
+	if lacking <= 0 {
 		r.fit = -lacking
 		return true
 	}

@@ -125,7 +125,7 @@ func (p *Planner) sight(now time.Duration, src *source, asked time.Time, s *flee
 	if !slices.Contains(i.listedBy, src) {
 		i.listedBy = append(i.listedBy, src)
 	}
-	if s.Addr != "" && s.Addr != i.Addr {
+	if s.Addr != "" && (src.places || i.Addr == "") {
 		i.Addr = s.Addr
 	}
 	if s.Running >= 0 {

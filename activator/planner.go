@@ -101,8 +101,8 @@ func (p *Planner) Settle(now time.Duration) {
 	p.accrue(now)
 	if p.complete && p.heardAnyone() {
 		p.overdue(now)
-		p.decide(now)
 		p.replan(now)
+		p.decide(now)
 		p.clearClaims(now)
 		p.finishDrains(now)
 		p.launchClaims(now)

@@ -20,7 +20,6 @@ type unsound struct {
 	noBackoff    bool // a failed start is repeated at once
 	gpuBlind     bool // an instance is launched on GPUs in use
 	forget       bool // what is not listed is gone, whoever listed it
-	nodeBlind    bool // a node is taken for empty
 	stopsUnseen  bool // an instance is taken away though its source is lost
 	trustsConsul bool // what liveness misses is gone
 	noRunning    bool // an expired dispatcher is taken for one without streams
