@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -56,10 +57,17 @@ func passing(err error) bool {
 			return false
 		}
 	}
-	status, text := refusal(err)
-	return status == 0 || status >= 500 && (strings.Contains(text, "No cluster leader") || strings.Contains(text, "rpc error") ||
-		strings.Contains(text, "not ready") || strings.Contains(text, "leader")) || status == http.StatusTooManyRequests
+	switch status, text := refusal(err); {
+	case status == 0, status == http.StatusTooManyRequests:
+		return true
+	case status >= http.StatusInternalServerError: // also for jobs that Nomad does not take
+		return slices.ContainsFunc(unready, func(words string) bool { return strings.Contains(text, words) })
+	}
+	return false
 }
+
+// unready is what servers say that have no leader, or one that has only just become it.
+var unready = []string{"leader", "rpc error", "not ready", "keyring", "connection"}
 
 // refusal is what the server answered; 0 = it did not.
 func refusal(err error) (status int, text string) {
@@ -100,7 +108,7 @@ func (n *Nomad) launch(ctx context.Context, act fleet.Act) error {
 	if job.ID == nil || *job.ID != name {
 		return fmt.Errorf("the job file names its job otherwise than %s", name)
 	}
-	// Index 0: only if there is no such job, for one that was stopped in the meantime would rise again.
+	// Index 0: only where there is no such job; one that was stopped in the meantime would rise again.
 	_, _, err = n.client.Jobs().RegisterOpts(job, &api.RegisterOptions{
 		EnforceIndex: true, Submission: &api.JobSubmission{Source: text, Format: "hcl2"},
 	}, n.write(ctx))

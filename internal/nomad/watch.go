@@ -73,7 +73,19 @@ var topics = map[api.Topic][]string{
 func (w *watch) stream(ctx context.Context) (<-chan *api.Events, error) {
 	q := w.n.query(ctx)
 	q.Namespace = w.namespace
-	return w.n.client.EventStream().Stream(ctx, topics, w.index, q)
+	events, err := w.n.client.EventStream().Stream(ctx, topics, w.index, q)
+	if status, _ := refusal(err); status == http.StatusForbidden && w.narrow() {
+		return w.stream(ctx)
+	}
+	return events, err
+}
+
+// narrow looks at our namespace alone from now on, and reports whether that changes anything: others' use of GPUs is then
+// known in that namespace only, and Nomad itself says where there is no room.
+func (w *watch) narrow() bool {
+	before := w.namespace
+	w.namespace = w.n.cfg.Namespace
+	return before != w.namespace
 }
 
 // next waits for events, takes those that are there at once, and says what they are about.
@@ -121,8 +133,7 @@ func (w *watch) read(ctx context.Context, c change) error {
 	}
 	if c.allocations {
 		err := w.readAllocations(ctx)
-		if status, _ := refusal(err); status == http.StatusForbidden && w.namespace != w.n.cfg.Namespace {
-			w.namespace = w.n.cfg.Namespace // others' use of GPUs is then seen in our namespace alone
+		if status, _ := refusal(err); status == http.StatusForbidden && w.narrow() {
 			err = w.readAllocations(ctx)
 		}
 		if err != nil {
