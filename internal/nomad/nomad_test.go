@@ -206,6 +206,7 @@ func TestNomad_InstancesLiveInJobs(t *testing.T) {
 	}
 	w.foreign(t)
 	w.crash(t)
+	w.drain(t)
 }
 
 // foreign has a job of somebody else, whose name is as ours might be.
@@ -287,4 +288,35 @@ func (w *world) crash(t *testing.T) {
 		}
 		return true
 	})
+}
+
+// drain takes the node out of service: its instances end, and none of them is started again.
+func (w *world) drain(t *testing.T) {
+	nodes, _, err := w.client.Nodes().List(nil)
+	if err != nil || len(nodes) != 1 {
+		t.Fatalf("got %v, %v; want one node", nodes, err)
+	}
+	spec := &api.DrainSpec{Deadline: 20 * time.Second}
+	if _, err := w.client.Nodes().UpdateDrain(nodes[0].ID, spec, false, nil); err != nil {
+		t.Fatal(err)
+	}
+	w.until("the node to take no work", "", func(_ *fleet.Sighting, o fleet.Observation) bool {
+		return len(o.Nodes) == 1 && !o.Nodes[0].Eligible
+	})
+	for _, id := range []string{"i2", "i4"} {
+		w.until(id+" to be gone", id, gone)
+	}
+	if _, err := w.client.Nodes().UpdateDrain(nodes[0].ID, nil, true, nil); err != nil {
+		t.Fatal(err)
+	}
+	w.until("the node to take work", "", func(_ *fleet.Sighting, o fleet.Observation) bool {
+		return len(o.Nodes) == 1 && o.Nodes[0].Eligible
+	})
+	for _, id := range []string{"i2", "i4"} {
+		for _, a := range w.allocations(nomad.JobName("test", "org/one", id)) {
+			if a.ClientStatus == api.AllocClientStatusRunning {
+				t.Errorf("%s runs again", id)
+			}
+		}
+	}
 }
