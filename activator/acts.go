@@ -72,7 +72,7 @@ func (p *Planner) instanceAlarms(i *instance, next *alarm) {
 	switch {
 	case !i.launched:
 		next.due(max(i.m.lastDemand, i.began) + linger)
-	case i.unplaced != "" && i.State == fleet.Starting:
+	case i.waitsForNode():
 		next.due(max(i.m.lastDemand, i.began) + linger)
 	case i.State == fleet.Starting:
 		next.due(i.launchedAt + i.m.past(i.from).outlasts(next.now-i.launchedAt))
@@ -82,7 +82,7 @@ func (p *Planner) instanceAlarms(i *instance, next *alarm) {
 	case i.State == fleet.Ready:
 		next.due(i.readyAt + p.cfg.Residence)
 	}
-	if (!i.launched || i.unplaced != "") && i.m.waiting > 0 {
+	if (!i.launched || i.waitsForNode()) && i.m.waiting > 0 {
 		next.due(i.m.oldest + p.cfg.Patience)
 	}
 	if i.stopDue && !i.acting {
@@ -112,7 +112,7 @@ func (p *Planner) overdue(now time.Duration) {
 			} else if p.hopeless(now, i) {
 				p.cancel(now, i, "its machine takes no new work")
 			}
-		case i.unplaced != "" && i.State == fleet.Starting:
+		case i.waitsForNode():
 			if p.wantedNow(now, i.m) < i.m.hot()+i.m.pending() && now >= max(i.m.lastDemand, i.began)+linger {
 				p.endActivation(now, i, unplacedUnneeded)
 				p.stop(now, i, unplacedUnneeded)

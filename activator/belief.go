@@ -58,7 +58,7 @@ func (p *Planner) audible(i *instance) bool {
 func (p *Planner) vouch(now time.Duration, src *source, asked time.Time, i *instance, s *fleet.Sighting) {
 	healthy := !s.Gone && s.Failure == "" && (s.Health == fleet.Passing || s.Health == "" && s.Phase == fleet.PhaseReady)
 	if src.name == probeSource {
-		i.answers, i.answeredAt = healthy, p.clock(asked)
+		i.silent, i.silentAt = s.Failure != "", p.clock(asked)
 	} else {
 		p.miss(now, i, !healthy)
 	}
@@ -104,7 +104,7 @@ func (p *Planner) miss(now time.Duration, i *instance, missing bool) {
 
 // doubt gives up a ready instance that is missed, and that the probe, asked since, did not find either.
 func (p *Planner) doubt(now time.Duration, i *instance) {
-	confirmed := !i.answers && i.answeredAt > i.missingAt || p.unsound.trustsConsul
+	confirmed := i.silent && i.silentAt >= i.missingAt || p.unsound.trustsConsul
 	if i.State == fleet.Ready && i.missing && confirmed && p.visible(i) {
 		p.ail(now, i, "no longer answers")
 	}

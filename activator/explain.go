@@ -56,7 +56,7 @@ func (p *Planner) underWay(i *instance) string {
 	switch {
 	case !i.launched:
 		return fmt.Sprintf("wait for %s to be freed, then launch %s", where(i.slot, i.GPU, i.GPUs), i.ID)
-	case i.unplaced != "" && i.State == fleet.Starting:
+	case i.waitsForNode():
 		return fmt.Sprintf("wait for the back end to place %s: %s are in use", i.ID, gpus(i.GPUs))
 	case i.State == fleet.Starting:
 		return fmt.Sprintf("wait for %s, which is starting (phase %s)", i.ID, i.phase)

@@ -42,11 +42,11 @@ type instance struct {
 	stopped   bool // the back end has accepted the stop
 	stoppedAt time.Duration
 
-	unplaced   fleet.Unplaced // dedicated, launched: why the back end has not placed it; "" = nothing is known to hinder it
-	missing    bool           // a source that tells of liveness has listed it, and does not any more
-	missingAt  time.Duration
-	answers    bool // the probe's last word on it
-	answeredAt time.Duration
+	unplaced  fleet.Unplaced // dedicated, launched: why the back end has not placed it; "" = nothing is known to hinder it
+	missing   bool           // a source that tells of liveness has listed it, and does not any more
+	missingAt time.Duration
+	silent    bool // the probe's last word on it: it does not answer
+	silentAt  time.Duration
 
 	listedBy  []*source
 	running   int // as the engine said

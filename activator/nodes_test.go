@@ -134,9 +134,14 @@ func (c *cluster) observation(name string) fleet.Observation {
 		case e.gone || name != "nomad" && e.Addr == "" || name == "consul" && (c.forgets || e.State != fleet.Ready):
 			continue
 		case name == "nomad" && e.Node == "":
-			s.Phase, s.Unplaced = fleet.PhaseSubmitted, c.whyNot(e)
+			s.Phase, s.Unplaced = fleet.PhaseQueued, c.whyNot(e)
+			if s.Unplaced == fleet.UnplacedImpossible {
+				s.Failure = "no node can hold it"
+			}
 		case name == "consul":
 			s.Phase, s.Health = "", fleet.Passing
+		case name == "probe" && e.State == fleet.Failed:
+			s.Phase, s.Failure = "", "it does not answer"
 		case name == "probe" && e.State == fleet.Ready:
 			s.Phase = fleet.PhaseReady
 		}
@@ -339,5 +344,22 @@ func TestNodes_UnseenAreNotStopped(t *testing.T) {
 		c.outage("nomad", false)
 		time.Sleep(time.Minute)
 		w.wantState("a", "cold")
+	})
+}
+
+func TestNodes_DrainedMachineIsNoFailure(t *testing.T) {
+	onNodes(t, []int{4, 4}, []*fleet.Model{model("a", 4)}, func(w *world, c *cluster) {
+		w.serve("a", time.Second)
+		e := w.engineOf("a")
+		c.change(func() {
+			for k := range c.nodes {
+				c.nodes[k].Eligible = c.nodes[k].ID != e.Node
+			}
+			e.State = fleet.Stopping
+		})
+		if got := w.serve("a", time.Second); got.took != w.startTime {
+			t.Errorf("waited %s, want a start on the other machine at once", got.took)
+		}
+		c.change(func() { e.gone = true })
 	})
 }

@@ -136,7 +136,9 @@ func (p *Planner) sight(now time.Duration, src *source, asked time.Time, s *flee
 		p.vouch(now, src, asked, i, s)
 	case s.Gone:
 		p.gone(now, i, s.Failure)
-	case s.Failure != "":
+	case src.nodes && s.State == fleet.Stopping && i.State == fleet.Ready:
+		p.drain(now, i, "is being stopped by the back end") // its machine is drained: no fault of the engine
+	case s.Failure != "" && s.Unplaced == "":
 		p.ail(now, i, s.Failure)
 	default:
 		if src.nodes && i.Slot == "" {

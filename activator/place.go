@@ -70,7 +70,7 @@ func (p *Planner) why(now time.Duration, m *model) string {
 // and they have been hot long enough.
 func (p *Planner) clearClaims(now time.Duration) {
 	for _, i := range p.instances {
-		if i.launched && i.unplaced == "" {
+		if i.launched && !i.waitsForNode() {
 			continue
 		}
 		for _, o := range p.holders(now, i) {

@@ -6,6 +6,9 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
+// waitsForNode reports whether the instance was launched, and the back end has found no node for it yet.
+func (i *instance) waitsForNode() bool { return i.unplaced != "" && i.State == fleet.Starting }
+
 // follow takes what a back end that lists nodes says about where an instance is.
 func (p *Planner) follow(now time.Duration, i *instance, s *fleet.Sighting) {
 	switch {
@@ -71,7 +74,7 @@ func (p *Planner) expect(i *instance) {
 // replan finds room for launches that the back end has not placed, because the node in mind for them turned out to be full.
 func (p *Planner) replan(now time.Duration) {
 	for _, i := range p.instances {
-		if i.unplaced == "" || i.State != fleet.Starting || i.GPUs == 0 || p.closing {
+		if !i.waitsForNode() || i.GPUs == 0 || p.closing {
 			continue
 		}
 		if i.slot.usable(i.GPUs) && i.slot.left(nil) >= 0 {
