@@ -153,7 +153,7 @@ func (c *Consul) ask(ctx context.Context, index uint64, wait time.Duration) (ans
 	}
 	a := answer{entries: entries, index: meta.LastIndex}
 	switch {
-	case !meta.KnownLeader:
+	case !meta.KnownLeader && meta.QueryBackend != api.QueryBackendStreaming: // a streamed answer never names a leader
 		a.doubt = "no leader"
 	case meta.ResultsFilteredByACLs:
 		a.doubt = "the token may not read everything"

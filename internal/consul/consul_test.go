@@ -26,6 +26,7 @@ type reply struct {
 	status   int    // 0 = 200
 	leader   string // "" = true
 	filtered bool
+	streamed bool
 	hang     bool // until the client leaves
 }
 
@@ -65,6 +66,9 @@ func (s *script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	h.Set("X-Consul-KnownLeader", a.leader)
 	h.Set("X-Consul-LastContact", "0")
+	if a.streamed {
+		h.Set("X-Consul-Query-Backend", "streaming")
+	}
 	if a.filtered {
 		h.Set("X-Consul-Results-Filtered-By-ACLs", "true")
 	}
@@ -277,6 +281,15 @@ func TestWatch_ReturnsAnErrorAndSaysNothingWhenTheAnswerMakesNoSense(t *testing.
 			want(t, told, "a+")
 		})
 	}
+}
+
+func TestWatch_AStreamedAnswerNeedsNoLeader(t *testing.T) {
+	s := &script{t: t}
+	told, err := s.watch(t, consul.Config{Settle: settled}, reply{index: 7, leader: "false", streamed: true, body: list(entry("b", "critical"))})
+	if err != nil {
+		t.Error(err)
+	}
+	want(t, told, "b-")
 }
 
 func TestWatch_ReturnsAnErrorWhenNobodyListens(t *testing.T) {
