@@ -72,6 +72,8 @@ func (p *Planner) instanceAlarms(i *instance, next *alarm) {
 	switch {
 	case !i.launched:
 		next.due(max(i.m.lastDemand, i.began) + linger)
+	case i.waitsForNode():
+		next.due(max(i.m.lastDemand, i.began) + linger)
 	case i.State == fleet.Starting:
 		next.due(i.launchedAt + i.m.past(i.from).outlasts(next.now-i.launchedAt))
 		if i.m.Timeouts.Start > 0 {
@@ -80,9 +82,23 @@ func (p *Planner) instanceAlarms(i *instance, next *alarm) {
 	case i.State == fleet.Ready:
 		next.due(i.readyAt + p.cfg.Residence)
 	}
+	if (!i.launched || i.waitsForNode()) && i.m.waiting > 0 {
+		next.due(i.m.oldest + p.cfg.Patience)
+	}
 	if i.stopDue && !i.acting {
 		next.due(i.stopAt)
 	}
+}
+
+// expire gives up an instance that nobody has called ready in time.
+func (p *Planner) expire(now time.Duration, i *instance, why string) {
+	if !i.adopted {
+		p.fail(now, i, why)
+		return
+	}
+	i.failure = why
+	p.drain(now, i, why)
+	p.countFailure(now, i.m)
 }
 
 // overdue ends starts that take too long, and reservations that nobody needs any more.
@@ -93,9 +109,16 @@ func (p *Planner) overdue(now time.Duration) {
 		case !i.launched:
 			if p.wantedNow(now, i.m) < i.m.hot()+i.m.pending() && now >= max(i.m.lastDemand, i.began)+linger {
 				p.cancel(now, i, "no longer needed")
+			} else if p.hopeless(now, i) {
+				p.cancel(now, i, "its machine takes no new work")
 			}
-		case i.State == fleet.Starting && limit > 0 && now-i.launchedAt >= limit:
-			p.fail(now, i, "not ready within "+limit.String())
+		case i.waitsForNode():
+			if p.wantedNow(now, i.m) < i.m.hot()+i.m.pending() && now >= max(i.m.lastDemand, i.began)+linger {
+				p.endActivation(now, i, unplacedUnneeded)
+				p.stop(now, i, unplacedUnneeded)
+			}
+		case i.State == fleet.Starting && limit > 0 && p.audible(i) && now-i.launchedAt >= limit:
+			p.expire(now, i, "not ready within "+limit.String())
 		}
 	}
 }

@@ -17,7 +17,7 @@ type room struct {
 	needs   effort        // what it takes
 	value   float64       // what the victims are worth, in seconds of one request's waiting
 	wait    time.Duration // estimate until it is free
-	fit     int           // GPUs of the largest free block around it: the smaller, the less is broken up
+	fit     int           // GPUs of the largest free block around it, or left over on the node: the smaller, the less is broken up
 }
 
 // effort says how far one must go for a room, from nothing to draining busy instances.
@@ -42,6 +42,9 @@ func align(gpus int) int {
 // findRoom gives the best block for one more instance of the model that takes no more than the given effort and displaces less than bid;
 // false = there is none.
 func (p *Planner) findRoom(now time.Duration, m *model, most effort, bid float64) (room, bool) {
+	if m.dedicated() {
+		return p.findNode(now, m, most, bid)
+	}
 	best, found := room{}, false
 	for _, s := range p.slots {
 		if s.lost || s.Pool != m.pool || s.GPUs < m.GPUs {
@@ -142,7 +145,7 @@ const stopTime = 2 * time.Second // about what a stop takes
 // idle reports whether the instance serves nobody and nobody waits for it, as far as every dispatcher has said since it has known
 // of its share.
 func (p *Planner) idle(o *instance) bool {
-	if o.State != fleet.Ready || o.m.waiting > 0 || len(o.holds) == 0 {
+	if o.State != fleet.Ready || o.m.waiting > 0 || len(o.holds) == 0 || !p.visible(o) {
 		return false
 	}
 	for n := range o.holds {
@@ -163,8 +166,11 @@ func (o *instance) idleSince() time.Duration {
 	return at
 }
 
-// protected reports whether the instance may not be taken away: instances.min or an operator's hold keep it.
+// protected reports whether the instance may not be taken away: it cannot be seen, or instances.min or an operator's hold keep it.
 func (p *Planner) protected(now time.Duration, o *instance, taken []*instance) bool {
+	if !p.visible(o) {
+		return true
+	}
 	left := o.m.hot()
 	for _, v := range taken {
 		if v.m == o.m {
@@ -186,6 +192,9 @@ func (p *Planner) occupy(i *instance) {
 	if i.slot == nil {
 		return
 	}
+	if i.slot.counted {
+		i.slot.residents = append(i.slot.residents, i)
+	}
 	for g := i.GPU; g < i.GPU+i.GPUs && g < len(i.slot.awake); g++ {
 		i.slot.awake[g] = i
 	}
@@ -197,6 +206,7 @@ func (p *Planner) vacate(i *instance) {
 	if i.slot == nil || !i.launched {
 		return
 	}
+	i.slot.residents = slices.DeleteFunc(i.slot.residents, func(o *instance) bool { return o == i })
 	for g, o := range i.slot.awake {
 		if o == i {
 			i.slot.awake[g] = nil

@@ -14,7 +14,7 @@
 //   - GPUs are reserved only where demand as last reported, or the policy's wish, asks for them, and whether it can work
 //     is checked before anyone is moved;
 //   - an activation belongs to the model, not to the client that asked first;
-//   - missing information is never taken for zero demand.
+//   - missing information is never taken for zero demand: while a source cannot be reached, nothing that it lists is taken away.
 //
 // The machines never start a goroutine, use a channel, read a clock, write a log or range over a map: time comes in,
 // effects go out, so that a history replays. The package never speaks HTTP to an engine, and knows nothing of tokens or money.

@@ -55,7 +55,9 @@ func (p *Planner) actions(now time.Duration, m *model) []string {
 func (p *Planner) underWay(i *instance) string {
 	switch {
 	case !i.launched:
-		return fmt.Sprintf("wait for %s of slot %s to be freed, then launch %s", block(i.GPU, i.GPUs), i.Slot, i.ID)
+		return fmt.Sprintf("wait for %s to be freed, then launch %s", where(i.slot, i.GPU, i.GPUs), i.ID)
+	case i.waitsForNode():
+		return fmt.Sprintf("wait for the back end to place %s: %s are in use", i.ID, gpus(i.GPUs))
 	case i.State == fleet.Starting:
 		return fmt.Sprintf("wait for %s, which is starting (phase %s)", i.ID, i.phase)
 	case i.State == fleet.Draining:
@@ -86,9 +88,21 @@ func (p *Planner) startSteps(now time.Duration, m *model, n int) []string {
 		acts = append(acts, fmt.Sprintf("stop idle %s of %s", v.ID, v.Model))
 	}
 	if r.needs == drainsBusy {
-		acts = append(acts, fmt.Sprintf("drain what is busy on %s of slot %s", block(r.gpu, m.GPUs), r.slot.ID))
+		acts = append(acts, fmt.Sprintf("drain what is busy on %s", where(r.slot, r.gpu, m.GPUs)))
 	}
-	return append(acts, fmt.Sprintf("launch on %s of slot %s: %s", block(r.gpu, m.GPUs), r.slot.ID, p.why(now, m)))
+	return append(acts, fmt.Sprintf("launch on %s: %s", where(r.slot, r.gpu, m.GPUs), p.why(now, m)))
+}
+
+// where says which GPUs an instance gets.
+func where(s *slot, gpu, n int) string {
+	switch {
+	case !s.counted:
+		return fmt.Sprintf("%s of slot %s", block(gpu, n), s.ID)
+	case n == 0:
+		return "any machine"
+	default:
+		return fmt.Sprintf("%s of node %s", gpus(n), s.ID)
+	}
 }
 
 func block(gpu, n int) string {

@@ -73,7 +73,9 @@ func (h *history) checkPlanner() {
 
 func (h *history) checkNotice(n *fleet.Notice) {
 	h.note("%s of %s: %q to %q: %s", n.Instance, n.Model, n.From, n.To, n.Reason)
+	h.checkSources(n)
 	switch {
+	case n.Reason == unplacedUnneeded || n.Reason == unplacedImpossible:
 	case n.From == fleet.Starting && (n.To == fleet.Failed || n.To == ""):
 		h.failed[n.Model] = h.now
 	case n.From == fleet.Starting && n.To == fleet.Stopping && n.Reason != "stopped by the operator" && n.Reason != "was being stopped":

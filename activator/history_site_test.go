@@ -18,6 +18,10 @@ type site struct {
 	seq     uint64
 	live    uint64
 	healthy bool
+
+	nodes  []fleet.Node // of a site that places by itself
+	out    map[string]bool
+	consul uint64
 }
 
 type process struct {
@@ -26,6 +30,8 @@ type process struct {
 	stopping bool
 	gone     bool
 	failure  string
+	unplaced fleet.Unplaced
+	moved    bool // its streams died with what ran before
 }
 
 func newSite(h *history) *site {
@@ -49,11 +55,14 @@ func (s *site) find(id string) *process {
 func (s *site) ordered(act fleet.Act) {
 	s.h.note("act %s %s of %s on %s/%d+%d: %s", act.Kind, act.Instance, act.Model, act.Slot, act.GPU, act.GPUs, act.Why)
 	e := s.find(act.Instance)
+	if act.Kind == fleet.ActLaunch && s.h.dedicated {
+		s.h.checkNodes(&act)
+	}
 	if act.Kind != fleet.ActStop || e == nil {
 		return
 	}
 	e.stopping = true
-	if n := s.h.leasesOn(act.Instance); n > 0 && !e.gone {
+	if n := s.h.leasesOn(act.Instance); n > 0 && !e.gone && !e.moved {
 		s.h.fail("%s is stopped with %d leases", act.Instance, n)
 	}
 }
@@ -94,13 +103,19 @@ func (s *site) carryOut(act fleet.Act) error {
 		return errors.New("was stopped, or is here")
 	}
 	for _, e := range s.engines {
-		if !e.gone && e.Slot == act.Slot && e.GPU < act.GPU+act.GPUs && act.GPU < e.GPU+e.GPUs {
+		if !e.gone && !s.h.dedicated && e.Slot == act.Slot && e.GPU < act.GPU+act.GPUs && act.GPU < e.GPU+e.GPUs {
 			s.h.fail("%s is launched on GPUs that %s still holds", act.Instance, e.ID)
 		}
 	}
 	e := &process{phase: fleet.PhaseLoading, Instance: fleet.Instance{
 		ID: act.Instance, Model: act.Model, Slot: act.Slot, GPU: act.GPU, GPUs: act.GPUs, State: fleet.Starting, Addr: act.Instance,
 	}}
+	if s.h.dedicated {
+		e.Addr, e.phase = "", fleet.PhaseSubmitted
+		if s.h.choose(3) > 0 {
+			s.place(e)
+		}
+	}
 	s.engines = append(s.engines, e)
 	s.changed(e)
 	return nil
@@ -112,6 +127,9 @@ func (s *site) changed(e *process) {
 	o := s.observation(false)
 	o.Instances = append(o.Instances, s.sighting(e))
 	s.send(o)
+	if s.h.dedicated {
+		s.tellProbe(false, e)
+	}
 }
 
 func (s *site) sighting(e *process) fleet.Sighting {
@@ -119,16 +137,31 @@ func (s *site) sighting(e *process) fleet.Sighting {
 	if !s.healthy && s.h.choose(3) == 0 {
 		running = -1
 	}
-	return fleet.Sighting{Instance: e.Instance, Phase: e.phase, Running: running, Gone: e.gone, Failure: e.failure}
+	ph := e.phase
+	if s.h.dedicated {
+		ph = fleet.PhaseSubmitted // it knows jobs, not engines
+		if e.Node != "" {
+			ph = fleet.PhaseStarting
+		}
+	}
+	return fleet.Sighting{Instance: e.Instance, Phase: ph, Running: running, Gone: e.gone, Failure: e.failure, Unplaced: e.unplaced}
 }
 
 func (s *site) observation(complete bool) fleet.Observation {
 	s.seq++
+	if s.h.dedicated {
+		return fleet.Observation{
+			Source: "nodes", Seq: s.seq, Term: s.term, At: s.h.epoch.Add(s.h.now), Complete: complete, Nodes: slices.Clone(s.nodes),
+		}
+	}
 	return fleet.Observation{Source: "slot", Seq: s.seq, Term: s.term, At: s.h.epoch.Add(s.h.now), Complete: complete, Slots: s.slots}
 }
 
 func (s *site) send(o fleet.Observation) {
 	s.h.send(-1, "observation", func() {
+		if s.out[o.Source] {
+			return
+		}
 		s.h.planner.Observe(s.h.now, &o)
 		s.h.checkKnown()
 	})
@@ -164,6 +197,14 @@ func (h *history) stepEngine() {
 		return
 	}
 	e := pick(h, live)
+	if h.dedicated && e.State == fleet.Starting && e.Node == "" {
+		h.site.place(e)
+		h.site.changed(e)
+		return
+	}
+	if h.dedicated && e.State == fleet.Starting && e.failure != "" {
+		return // one that has failed stays so
+	}
 	switch e.State {
 	case fleet.Starting:
 		switch h.choose(6) {
@@ -188,8 +229,13 @@ func (h *history) stepEngine() {
 // progress moves every engine on, without failures.
 func (s *site) progress() {
 	for _, e := range s.engines {
+		if s.h.dedicated {
+			s.place(e)
+		}
 		switch {
 		case e.gone:
+		case s.h.dedicated && e.State == fleet.Starting && e.Node == "":
+			s.changed(e)
 		case e.State == fleet.Starting && e.failure == "":
 			e.State, e.phase = fleet.Ready, fleet.PhaseReady
 			s.changed(e)

@@ -13,15 +13,16 @@ import (
 // history is one random run of both machines: a planner, two dispatchers, a network that loses, delays, doubles and reorders, and a back
 // end whose engines fail. Every choice comes from the chooser, so that a history replays and shrinks.
 type history struct {
-	choose  func(n int) int // 0 to n-1
-	log     []string
-	logs    bool
-	broken  error // the first broken promise
-	now     time.Duration
-	epoch   time.Time
-	models  []*fleet.Model
-	ttl     time.Duration
-	unsound unsound
+	choose    func(n int) int // 0 to n-1
+	log       []string
+	logs      bool
+	broken    error // the first broken promise
+	now       time.Duration
+	epoch     time.Time
+	models    []*fleet.Model
+	ttl       time.Duration
+	dedicated bool // instances are placed on nodes by the back end
+	unsound   unsound
 
 	planner *Planner
 	term    uint64
@@ -63,9 +64,9 @@ func (h *history) note(format string, args ...any) {
 // pick chooses one of a list.
 func pick[T any](h *history, s []T) T { return s[h.choose(len(s))] }
 
-func newHistory(choose func(int) int, broken unsound, logs bool) *history {
+func newHistory(choose func(int) int, broken unsound, dedicated, logs bool) *history {
 	h := &history{
-		logs: logs, choose: choose, epoch: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), unsound: broken, now: time.Second,
+		logs: logs, dedicated: dedicated, choose: choose, epoch: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), unsound: broken, now: time.Second,
 		held: make(map[string]time.Duration), cut: make([]bool, 2),
 	}
 	h.ttl = pick(h, []time.Duration{0, 20 * time.Second, 60 * time.Second})
@@ -78,7 +79,15 @@ func newHistory(choose func(int) int, broken unsound, logs bool) *history {
 		})
 	}
 	h.policy = &wisher{h: h, inner: autoscaler.NewFixed(autoscaler.FixedConfig{}), wild: choose(3) == 0, wished: make(map[string]int)}
-	h.site = newSite(h)
+	if h.site = newSite(h); dedicated {
+		h.site = newNodes(h)
+		for _, m := range h.models {
+			m.Pool = ""
+			if h.choose(8) == 0 {
+				m.GPUs = 0
+			}
+		}
+	}
 	for i := range 2 {
 		h.servers = append(h.servers, &server{h: h, n: i, id: fmt.Sprint("s", i), offset: time.Duration(choose(100)) * time.Hour})
 		h.servers[i].restart()
@@ -96,6 +105,9 @@ func (h *history) chooseKinds() {
 	}
 	if h.ttl > 0 {
 		all = append(all, h.stepCrashPlanner)
+	}
+	if h.dedicated {
+		all = append(all, h.stepProbe, h.stepConsul, h.stepNode, h.stepNode, h.stepOutage)
 	}
 	for _, f := range all {
 		for range pick(h, []int{0, 1, 2, 6}) {
@@ -203,6 +215,7 @@ func (h *history) calmDown() {
 	h.policy.wild = false
 	h.cut = make([]bool, len(h.servers))
 	h.site.healthy = true
+	h.site.recover()
 	h.eager = 4
 	for _, m := range h.models {
 		h.held[m.ID] = 0
@@ -233,6 +246,10 @@ func (h *history) calmRound() {
 	h.deliverAll()
 	h.site.progress()
 	h.stepObserve()
+	if h.dedicated {
+		h.stepProbe()
+		h.stepConsul()
+	}
 	h.deliverAll()
 	h.settle()
 	h.deliverAll()

@@ -42,6 +42,12 @@ type instance struct {
 	stopped   bool // the back end has accepted the stop
 	stoppedAt time.Duration
 
+	unplaced  fleet.Unplaced // dedicated, launched: why the back end has not placed it; "" = nothing is known to hinder it
+	missing   bool           // a source that tells of liveness has listed it, and does not any more
+	missingAt time.Duration
+	silent    bool // the probe's last word on it: it does not answer
+	silentAt  time.Duration
+
 	listedBy  []*source
 	running   int // as the engine said
 	runningAt time.Duration
@@ -57,15 +63,24 @@ func (p *Planner) reserve(now time.Duration, m *model, r room, reason string) *i
 	p.made++
 	i := &instance{
 		Instance: fleet.Instance{
-			ID: p.prefix + formatID(p.made), Model: m.ID, Slot: r.slot.ID, GPU: r.gpu, GPUs: m.GPUs, State: fleet.Starting,
+			ID: p.prefix + formatID(p.made), Model: m.ID, GPUs: m.GPUs, State: fleet.Starting,
 		},
-		m: m, slot: r.slot, from: fleet.Cold, phase: fleet.PhaseQueued, reason: reason, began: now, drains: r.needs == drainsBusy,
+		m: m, from: fleet.Cold, phase: fleet.PhaseQueued, reason: reason, began: now, drains: r.needs == drainsBusy,
 		holds: make([]hold, len(p.peers)),
 	}
+	i.claim(r)
 	p.enroll(i)
-	r.slot.claims = append(r.slot.claims, i)
 	p.activate(now, i)
 	return i
+}
+
+// claim reserves the room.
+func (i *instance) claim(r room) {
+	i.slot, i.Slot, i.GPU = r.slot, r.slot.ID, r.gpu
+	if r.slot.counted {
+		i.Slot = "" // the back end chooses
+	}
+	r.slot.claims = append(r.slot.claims, i)
 }
 
 // enroll enters the instance in the lists.
@@ -113,6 +128,15 @@ func (p *Planner) stop(now time.Duration, i *instance, why string) {
 	i.stopDue, i.stopAt = true, now
 	i.m.stale = true
 	p.note(now, i, from, why)
+}
+
+// abandon gives a start up. What an earlier life had started may have streams of which nobody has told yet.
+func (p *Planner) abandon(now time.Duration, i *instance, why string) {
+	if i.adopted {
+		p.drain(now, i, why)
+		return
+	}
+	p.stop(now, i, why)
 }
 
 // cancel gives a reservation up.

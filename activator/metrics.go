@@ -139,6 +139,9 @@ func (p *Planner) levels(now time.Duration) levels {
 				p.countGPUs(s, pl.gpus)
 			}
 		}
+		if q.Name == dedicatedPool {
+			p.countNodes(pl.gpus)
+		}
 		l.pools = append(l.pools, pl)
 	}
 	return l
@@ -146,17 +149,38 @@ func (p *Planner) levels(now time.Duration) levels {
 
 func (p *Planner) countGPUs(s *slot, n map[string]int) {
 	for _, i := range s.awake[:s.GPUs] {
-		switch {
-		case i == nil:
+		if i == nil {
 			n["free"]++
-		case i.State == fleet.Starting || i.State == fleet.Resuming:
-			n["starting"]++
-		case i.State == fleet.Stopping || i.State == fleet.Failed || i.State == fleet.Parking:
-			n["stopping"]++
-		case p.hotView(i).Leases > 0:
-			n["busy"]++
-		default:
-			n["idle"]++
+		} else {
+			n[p.use(i)]++
 		}
+	}
+}
+
+// countNodes counts the GPUs of nodes that others do not use. What was launched and is not placed yet counts where it is expected.
+func (p *Planner) countNodes(n map[string]int) {
+	for _, s := range p.nodes {
+		free := s.GPUs - s.others
+		for _, i := range s.residents {
+			n[p.use(i)] += i.GPUs
+			free -= i.GPUs
+		}
+		if !s.lost {
+			n["free"] += max(free, 0)
+		}
+	}
+}
+
+// use says what the instance does with its GPUs.
+func (p *Planner) use(i *instance) string {
+	switch {
+	case i.State == fleet.Starting || i.State == fleet.Resuming:
+		return "starting"
+	case i.State == fleet.Stopping || i.State == fleet.Failed || i.State == fleet.Parking:
+		return "stopping"
+	case p.hotView(i).Leases > 0:
+		return "busy"
+	default:
+		return "idle"
 	}
 }

@@ -32,6 +32,8 @@ type model struct {
 	shortFrom time.Duration
 	rank      int // its place among those who wait for room; 0 = none
 
+	impossibleUntil time.Duration // the back end has said that no node can hold it; 0 = it has not
+
 	failures int // starts that failed in a row
 	retryAt  time.Duration
 
@@ -55,7 +57,7 @@ func (p *Planner) addModel(fm *fleet.Model) *model {
 	if m.capacity < 1 {
 		m.capacity = defaultCapacity
 	}
-	if m.pool == "" {
+	if m.pool == "" && p.anywhere == nil {
 		m.pool = fleet.LocalPool
 	}
 	p.models = append(p.models, m)

@@ -12,6 +12,9 @@ type source struct {
 	name      string
 	term, seq uint64
 	places    bool // it knows slots or nodes: it is believed for existence
+	slots     bool // it knows slots
+	nodes     bool // it knows nodes
+	lost      bool // it is unreachable
 }
 
 // slot is one slot with what sits on each of its GPUs.
@@ -21,6 +24,11 @@ type slot struct {
 	lost   bool        // no longer listed: nothing new is placed there
 	awake  []*instance // by GPU: who holds it; nil = free
 	claims []*instance // reservations, oldest first
+
+	counted   bool        // a node: its GPUs are counted, not numbered
+	eligible  bool        // a node: it takes new work
+	others    int         // a node: GPUs in use by others
+	residents []*instance // a node: who is counted there
 }
 
 // Observe takes what a source says, unless it is older than what it said before; the same said again is news of its moment. Sources without versions (Seq 0) are taken in the order
@@ -38,14 +46,19 @@ func (p *Planner) Observe(now time.Duration, o *fleet.Observation) bool {
 	}
 	p.begin(now)
 	p.accrue(now)
-	src.places = src.places || len(o.Slots)+len(o.Nodes) > 0
+	src.lost = false
+	src.slots = src.slots || len(o.Slots) > 0
 	p.seeSlots(src, o)
+	p.seeNodes(src, o)
+	src.places = src.slots || src.nodes
 	for k := range o.Instances {
 		p.sight(now, src, o.At, &o.Instances[k])
 	}
 	if o.Complete && src.places {
 		p.bury(now, src, o)
 		p.complete = true
+	} else if o.Complete && src.name != probeSource {
+		p.missAbsent(now, src, o)
 	}
 	return true
 }
@@ -112,23 +125,26 @@ func (p *Planner) sight(now time.Duration, src *source, asked time.Time, s *flee
 	if !slices.Contains(i.listedBy, src) {
 		i.listedBy = append(i.listedBy, src)
 	}
-	if s.Addr != "" && s.Addr != i.Addr {
+	if s.Addr != "" && (src.places || i.Addr == "") {
 		i.Addr = s.Addr
 	}
 	if s.Running >= 0 {
 		i.running, i.runningAt, i.asked = s.Running, p.clock(asked), true
 	}
 	switch {
+	case !src.places:
+		p.vouch(now, src, asked, i, s)
 	case s.Gone:
 		p.gone(now, i, s.Failure)
-		return
-	case s.Failure != "":
+	case src.nodes && s.State == fleet.Stopping && i.State == fleet.Ready:
+		p.drain(now, i, "is being stopped by the back end") // its machine is drained: no fault of the engine
+	case s.Failure != "" && s.Unplaced == "":
 		p.ail(now, i, s.Failure)
-		return
-	case s.Phase != fleet.PhaseReady:
-		p.advance(now, i, s.Phase)
-	case i.State == fleet.Starting && i.launched || i.State == fleet.Resuming:
-		p.ready(now, i)
+	default:
+		if src.nodes && i.Slot == "" {
+			p.follow(now, i, s)
+		}
+		p.welcome(now, src, i, s)
 	}
 }
 
@@ -156,17 +172,27 @@ func (p *Planner) adopt(now time.Duration, s *fleet.Sighting) *instance {
 		began: now, launchedAt: now, holds: make([]hold, len(p.peers)),
 	}
 	i.State = fleet.Starting
+	if i.Slot == "" && i.GPUs == 0 {
+		i.GPUs = m.GPUs
+	}
+	i.Node = "" // see follow
 	p.enroll(i)
 	p.locate(i)
 	p.note(now, i, "", "adopted")
 	if s.State == fleet.Stopping || s.State == fleet.Failed {
 		p.stop(now, i, "was being stopped")
+	} else if m.unlisted {
+		p.drain(now, i, "the model is no longer in the config")
 	}
 	return i
 }
 
 // locate enters an adopted instance on its slot, once that is known.
 func (p *Planner) locate(i *instance) {
+	if i.Slot == "" && p.anywhere != nil {
+		p.expect(i)
+		return
+	}
 	if at := slices.IndexFunc(p.slots, func(t *slot) bool { return t.ID == i.Slot }); at >= 0 {
 		i.slot = p.slots[at]
 		p.occupy(i)

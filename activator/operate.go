@@ -38,7 +38,7 @@ func (p *Planner) StopModel(now time.Duration, id string) error {
 			p.drain(now, i, why)
 		case i.State == fleet.Starting:
 			p.endActivation(now, i, why)
-			p.stop(now, i, why)
+			p.abandon(now, i, why)
 		}
 	}
 	return nil

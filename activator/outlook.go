@@ -11,6 +11,9 @@ const toldAfter = 2 // failed starts after which nobody is kept waiting for the 
 
 // never reports whether the model's pool can never hold it, as far as is known.
 func (p *Planner) never(m *model) bool {
+	if m.dedicated() {
+		return p.complete && (m.GPUs > 0 && m.GPUs > p.largestNode() || m.impossibleUntil > 0)
+	}
 	return p.complete && m.GPUs > p.pool(m.pool).biggest()
 }
 
@@ -71,6 +74,12 @@ func (p *Planner) foresee(now time.Duration, m *model, o *Prospect) {
 		if o.Answer == fleet.StartingUp && phaseRank(i.phase) < phaseRank(o.Phase) {
 			continue
 		}
+		if i.unplaced != "" {
+			if o.Answer != fleet.StartingUp {
+				o.Reason = m.queueing()
+			}
+			continue
+		}
 		left, known := m.past(i.from).remaining(now - i.launchedAt)
 		o.Answer, o.Phase, o.Reason, o.ETA, o.Known = fleet.StartingUp, i.phase, "", left, known
 	}
@@ -88,7 +97,14 @@ func (m *model) queueing() string {
 }
 
 func (p *Planner) tooSmall(m *model) string {
-	if largest := p.pool(m.pool).biggest(); largest > 0 {
+	largest := p.pool(m.pool).biggest()
+	if m.dedicated() {
+		largest = p.largestNode()
+	}
+	if largest >= m.GPUs {
+		return "no machine can hold it: the back end has none that meets its job's constraints"
+	}
+	if largest > 0 {
 		return fmt.Sprintf("needs %s on one machine; the largest has %d", gpus(m.GPUs), largest)
 	}
 	return fmt.Sprintf("needs %s; there are none", gpus(m.GPUs))

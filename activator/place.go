@@ -70,10 +70,10 @@ func (p *Planner) why(now time.Duration, m *model) string {
 // and they have been hot long enough.
 func (p *Planner) clearClaims(now time.Duration) {
 	for _, i := range p.instances {
-		if i.launched {
+		if i.launched && !i.waitsForNode() {
 			continue
 		}
-		for _, o := range i.slot.awake[i.GPU : i.GPU+i.GPUs] {
+		for _, o := range p.holders(now, i) {
 			if o == nil || o.State != fleet.Ready {
 				continue
 			}
@@ -85,6 +85,23 @@ func (p *Planner) clearClaims(now time.Duration) {
 			}
 		}
 	}
+}
+
+// holders gives who holds what the reservation waits for. One on a node may have been overtaken there by what the back end has placed: after patience
+// it, too, drains busy ones.
+func (p *Planner) holders(now time.Duration, i *instance) []*instance {
+	if !i.slot.counted {
+		return i.slot.awake[i.GPU : i.GPU+i.GPUs]
+	}
+	i.drains = i.drains || i.m.hot() == 0 && i.m.waiting > 0 && now >= i.m.oldest+p.cfg.Patience
+	var held []*instance
+	losses, ok := p.inTheWay(now, i)
+	for _, l := range losses {
+		if ok {
+			held = append(held, l.instance)
+		}
+	}
+	return held
 }
 
 // finishDrains stops the draining instances on which nobody has a lease any more.
@@ -117,6 +134,9 @@ func (p *Planner) launchClaims(now time.Duration) {
 
 // blocked reports whether somebody holds a GPU of the reservation's block, or comes first.
 func (p *Planner) blocked(i *instance) bool {
+	if i.slot.counted {
+		return !p.unsound.gpuBlind && i.GPUs > 0 && (!i.slot.usable(i.GPUs) || i.slot.left(i) < i.GPUs)
+	}
 	return !p.unsound.gpuBlind && (i.slot.taken(i.GPU, i.GPUs) || i.slot.claimed(i.GPU, i.GPUs, i))
 }
 
@@ -127,12 +147,11 @@ func (p *Planner) move(now time.Duration, i *instance) bool {
 		most = stopsIdle
 	}
 	r, ok := p.findRoom(now, i.m, most, p.bid(now, i.m))
-	if !ok {
+	if !ok || r.slot.counted && r.slot == i.slot {
 		return false
 	}
 	i.slot.unclaim(i)
-	i.slot, i.Slot, i.GPU = r.slot, r.slot.ID, r.gpu
-	i.slot.claims = append(i.slot.claims, i)
+	i.claim(r)
 	for _, v := range r.victims {
 		p.drain(now, v, "makes room for "+i.Model)
 	}
@@ -141,6 +160,9 @@ func (p *Planner) move(now time.Duration, i *instance) bool {
 
 // servedOn reports whether the reservation waits for an instance that is not about to go.
 func (p *Planner) servedOn(i *instance) bool {
+	if i.slot.counted {
+		return p.servedOnNode(i)
+	}
 	for _, o := range i.slot.awake[i.GPU : i.GPU+i.GPUs] {
 		if o != nil && (!o.leaving() || p.hotView(o).Leases > 0) {
 			return true

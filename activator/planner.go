@@ -39,6 +39,8 @@ type Planner struct {
 	byModel   map[string]*model // model ID -> model
 	pools     []*pool
 	slots     []*slot
+	nodes     []*slot              // of a back end that places instances by itself
+	anywhere  *slot                // a node for those that need no GPU; nil = no source knows nodes
 	instances []*instance          // in the order in which they were made
 	byID      map[string]*instance // instance ID -> instance
 	buried    map[string]bool      // adopted instances that are gone: a late sighting must not bring them back
@@ -99,6 +101,7 @@ func (p *Planner) Settle(now time.Duration) {
 	p.accrue(now)
 	if p.complete && p.heardAnyone() {
 		p.overdue(now)
+		p.replan(now)
 		p.decide(now)
 		p.clearClaims(now)
 		p.finishDrains(now)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -166,11 +167,29 @@ func (a *Activator) watchOnce(ctx context.Context, n int) error {
 	a.mu.Lock()
 	a.watching[n] = cancel
 	a.mu.Unlock()
-	err := a.cfg.Observers[n].Watch(ctx, a.observe)
+	var name atomic.Pointer[string]
+	err := a.cfg.Observers[n].Watch(ctx, func(o fleet.Observation) {
+		if name.Load() == nil {
+			name.Store(&o.Source)
+		}
+		a.observe(o)
+	})
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
+	if name := name.Load(); name != nil {
+		a.lose(*name)
+	}
 	return err
+}
+
+// lose notes that a source is unreachable.
+func (a *Activator) lose(name string) {
+	a.mu.Lock()
+	now := a.now()
+	a.planner.Lost(name)
+	a.exchange(now)
+	a.finish(now)
 }
 
 // observe takes an observation; whoever can be served because of it has been told when observe returns.

@@ -12,13 +12,15 @@ type unsound struct {
 	unfair     bool // an org keeps its turn
 	deaf       bool // waiters are not told of failed starts
 	// planner
-	oldReports bool // an older report is taken
-	noAck      bool // an instance is stopped before its share was given back
-	leaseBlind bool // leases reported do not count
-	overshare  bool // every dispatcher gets all slots
-	noDemand   bool // GPUs are reserved without demand
-	noBackoff  bool // a failed start is repeated at once
-	gpuBlind   bool // an instance is launched on GPUs in use
-	forget     bool // what is not listed is gone, whoever listed it
-	noRunning  bool // an expired dispatcher is taken for one without streams
+	oldReports   bool // an older report is taken
+	noAck        bool // an instance is stopped before its share was given back
+	leaseBlind   bool // leases reported do not count
+	overshare    bool // every dispatcher gets all slots
+	noDemand     bool // GPUs are reserved without demand
+	noBackoff    bool // a failed start is repeated at once
+	gpuBlind     bool // an instance is launched on GPUs in use
+	forget       bool // what is not listed is gone, whoever listed it
+	stopsUnseen  bool // an instance is taken away though its source is lost
+	trustsConsul bool // what liveness misses is gone
+	noRunning    bool // an expired dispatcher is taken for one without streams
 }

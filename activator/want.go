@@ -106,6 +106,9 @@ func (p *Planner) decide(now time.Duration) {
 	p.needy = p.needy[:0]
 	for _, m := range p.models {
 		m.rank = 0
+		if m.impossibleUntil > 0 && now >= m.impossibleUntil {
+			m.impossibleUntil = 0
+		}
 		if p.closing || p.missing(now, m) == 0 {
 			m.short = 0
 			continue
@@ -204,6 +207,7 @@ func (p *Planner) modelAlarms(m *model, next *alarm) {
 	next.due(m.reviewAt)
 	next.due(m.heldUntil)
 	next.due(m.retryAt)
+	next.due(m.impossibleUntil)
 	if m.waiting > 0 && m.short > 0 {
 		next.due(m.oldest + p.cfg.Patience)
 	}

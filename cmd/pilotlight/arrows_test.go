@@ -24,16 +24,20 @@ var arrows = map[string][]string{
 	"internal/admin/spec": {},
 	"internal/cluster":    {},
 	"internal/config":     {"internal/fleet"},
+	"internal/consul":     {"internal/fleet"},
 	"internal/engine":     {"internal/fleet"},
 	"internal/fleet":      {},
 	"internal/ledger":     {"internal/store", "internal/fleet"},
 	"internal/local":      {"internal/slot", "internal/fleet"},
+	"internal/nomad":      {"nomad-jobs", "internal/engine", "internal/fleet"},
 	"internal/openai":     {},
+	"internal/probe":      {"internal/engine", "internal/fleet"},
 	"internal/slot":       {"internal/engine", "internal/fleet"},
 	"internal/store":      {"internal/fleet"},
 	"internal/tenant":     {"internal/store", "internal/fleet"},
 	"internal/trtsim":     {"internal/fleet", "internal/openai", "internal/engine"},
 	"internal/upstream":   {},
+	"nomad-jobs":          {},
 	"router": {
 		"activator", "internal/tenant", "internal/ledger", "internal/openai", "internal/upstream", "internal/fleet",
 	},
@@ -43,14 +47,14 @@ var arrows = map[string][]string{
 var confined = map[string][]string{
 	"github.com/gofiber/fiber/v2":     {"router", "internal/admin"},
 	"github.com/sony/gobreaker":       {"activator"},
-	"github.com/hashicorp/nomad/api":  {},
-	"github.com/hashicorp/consul/api": {},
+	"github.com/hashicorp/nomad/api":  {"internal/nomad"},
+	"github.com/hashicorp/consul/api": {"internal/consul"},
 	"database/sql":                    {"internal/store", "internal/tenant", "internal/ledger"},
 	"github.com/santhosh-tekuri":      {"internal/admin/spec"},
 }
 
 // stdOnly are the packages that import nothing but the standard library.
-var stdOnly = []string{"internal/fleet", "internal/openai", "internal/upstream"}
+var stdOnly = []string{"internal/fleet", "internal/openai", "internal/upstream", "nomad-jobs"}
 
 func TestArrows_PackagesImportOnlyWhatTheArchitectureAllows(t *testing.T) {
 	for _, p := range listPackages(t) {

@@ -52,3 +52,6 @@ func MetricsPath(k fleet.EngineKind) string { return kinds[k].metrics }
 
 // Park gives the park protocol that the kind declares.
 func Park(k fleet.EngineKind) ParkProtocol { return kinds[k].park }
+
+// HealthPath gives the path that answers 200 once an engine of the kind has loaded; "" for an unknown kind.
+func HealthPath(k fleet.EngineKind) string { return kinds[k].health }

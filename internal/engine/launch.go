@@ -26,6 +26,11 @@ type Launch struct {
 // Command gives the command line that makes an engine of the model listen on host and port. The program self, run with
 // the leading argument "trtsim", is the simulator: it is launched for kind sim where the model names no command.
 func Command(m *fleet.Model, host string, port int, self string) (Launch, error) {
+	return CommandAt(m, host, strconv.Itoa(port), self)
+}
+
+// CommandAt is Command for a port that somebody else will fill in, such as "${NOMAD_PORT_engine}".
+func CommandAt(m *fleet.Model, host, port, self string) (Launch, error) {
 	k, ok := kinds[m.Engine.Kind]
 	if !ok {
 		return Launch{}, fmt.Errorf("launching %s: %w %q", m.ID, ErrUnknownKind, m.Engine.Kind)
@@ -33,7 +38,7 @@ func Command(m *fleet.Model, host string, port int, self string) (Launch, error)
 	if arg, found := fleet.ReservedArg(m.Engine.Kind, m.Engine.Args); found {
 		return Launch{}, fmt.Errorf("launching %s: argument %s is set by Pilotlight; leave it out", m.ID, arg)
 	}
-	l := k.launch(place{model: m, host: host, port: strconv.Itoa(port), self: self})
+	l := k.launch(place{model: m, host: host, port: port, self: self})
 	if l.Path == "" {
 		return Launch{}, fmt.Errorf("launching %s: an engine of kind %s needs a command", m.ID, m.Engine.Kind)
 	}

@@ -56,6 +56,7 @@ type Instance struct {
 	ID    string // never used again
 	Model string
 	Slot  string // "" = dedicated
+	Node  string // of a dedicated one: where the back end has placed it; "" = not known (yet)
 	GPU   int    // first GPU of its block in the slot
 	GPUs  int
 	State State

@@ -21,5 +21,29 @@ type Sighting struct {
 	Act     uint64 // Seq of the last act that the source has carried out on it
 	Running int    // requests that the engine says it is serving; -1 = not asked
 	Gone    bool   // exited or deleted: the GPUs are free
+	Health  Health // "" = this source does not watch liveness
 	Failure string // why it failed, for operators; "" = it did not
+
+	// Unplaced says that the back end has accepted the launch and found no node for it; it is cleared by the sighting that says
+	// where the instance was placed.
+	Unplaced Unplaced
 }
+
+// Unplaced is why a back end that places instances by itself has not placed one.
+type Unplaced string
+
+// The reasons why an instance is not placed.
+const (
+	UnplacedExhausted  Unplaced = "exhausted"  // some node could hold it once what is there now has gone: it waits
+	UnplacedImpossible Unplaced = "impossible" // no node could hold it, even if empty
+)
+
+// Health is what a source of liveness says of an instance. It is a hint: whoever would act on bad news asks the engine first.
+type Health string
+
+// The words of a source of liveness. Only a complete observation has bad ones: Critical, or that an instance which it had
+// listed before is absent.
+const (
+	Passing  Health = "passing"
+	Critical Health = "critical"
+)

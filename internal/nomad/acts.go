@@ -1,0 +1,185 @@
+package nomad
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/nomad/api"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+const (
+	retryFor   = 15 * time.Second // a server that restarts leads again within a few seconds
+	retryEvery = 200 * time.Millisecond
+)
+
+// Do accepts a launch or a stop: it returns when Nomad has stored it. It may be repeated. While the Nomad servers do not answer or have
+// no leader it tries again for 15 s, or until ctx is done.
+func (n *Nomad) Do(ctx context.Context, act fleet.Act) error {
+	var do func(context.Context, fleet.Act) error
+	switch {
+	case act.Slot != "":
+		return fmt.Errorf("%s of %s in slot %s: %w", act.Kind, act.Instance, act.Slot, ErrNotAvailable)
+	case act.Kind == fleet.ActLaunch:
+		do = n.launch
+	case act.Kind == fleet.ActStop:
+		do = n.stop
+	default:
+		return fmt.Errorf("%s of %s: %w", act.Kind, act.Instance, ErrNotAvailable)
+	}
+	for deadline := time.Now().Add(retryFor); ; {
+		err := do(ctx, act)
+		if err == nil {
+			return nil
+		}
+		err = fmt.Errorf("%s of %s: %w", act.Kind, act.Instance, err)
+		if !passing(err) || time.Now().After(deadline) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(retryEvery):
+		}
+	}
+}
+
+// passing reports whether an error may go away by itself: the server was not reached, or has no leader.
+func passing(err error) bool {
+	for _, final := range []error{ErrForeign, ErrStopped, ErrUnknownModel, context.Canceled, context.DeadlineExceeded} {
+		if errors.Is(err, final) {
+			return false
+		}
+	}
+	switch status, text := refusal(err); {
+	case status == 0, status == http.StatusTooManyRequests:
+		return true
+	case status >= http.StatusInternalServerError: // also for jobs that Nomad does not take
+		return slices.ContainsFunc(unready, func(words string) bool { return strings.Contains(text, words) })
+	}
+	return false
+}
+
+// unready is what servers say that have no leader, or one that has only just become it.
+var unready = []string{"leader", "rpc error", "not ready", "keyring", "connection"}
+
+// refusal is what the server answered; 0 = it did not.
+func refusal(err error) (status int, text string) {
+	var answer api.UnexpectedResponseError
+	if errors.As(err, &answer) {
+		return answer.StatusCode(), answer.Body()
+	}
+	return 0, ""
+}
+
+func (n *Nomad) launch(ctx context.Context, act fleet.Act) error {
+	m, ok := n.models[act.Model]
+	if !ok {
+		return ErrUnknownModel
+	}
+	if n.wasStopped(act.Instance) {
+		return ErrStopped
+	}
+	name := JobName(n.cfg.Cluster, act.Model, act.Instance)
+	known, err := n.job(ctx, name, act.Instance)
+	if err != nil {
+		return err
+	}
+	if known != nil {
+		if known.Stop != nil && *known.Stop {
+			return ErrStopped
+		}
+		return nil
+	}
+	text, err := n.render(m, act.Instance)
+	if err != nil {
+		return err
+	}
+	job, err := n.parse(ctx, text)
+	if err != nil {
+		return err
+	}
+	if job.ID == nil || *job.ID != name {
+		return fmt.Errorf("the job file names its job otherwise than %s", name)
+	}
+	// Index 0: only where there is no such job; one that was stopped in the meantime would rise again.
+	_, _, err = n.client.Jobs().RegisterOpts(job, &api.RegisterOptions{
+		EnforceIndex: true, Submission: &api.JobSubmission{Source: text, Format: "hcl2"},
+	}, n.write(ctx))
+	if _, text := refusal(err); strings.Contains(text, api.RegisterEnforceIndexErrPrefix) {
+		return nil // an earlier try came through
+	}
+	return err
+}
+
+// parse has the server read a job file.
+func (n *Nomad) parse(ctx context.Context, text string) (*api.Job, error) {
+	var job api.Job
+	request := api.JobsParseRequest{JobHCL: text, Canonicalize: true}
+	if _, err := n.client.Raw().Write("/v1/jobs/parse", &request, &job, n.write(ctx)); err != nil {
+		return nil, fmt.Errorf("reading the job file: %w", err)
+	}
+	return &job, nil
+}
+
+func (n *Nomad) stop(ctx context.Context, act fleet.Act) error {
+	name := JobName(n.cfg.Cluster, act.Model, act.Instance)
+	known, err := n.job(ctx, name, act.Instance)
+	switch {
+	case err != nil:
+		return err
+	case known == nil:
+		n.rememberStop(act.Instance)
+		return nil
+	case known.Stop != nil && *known.Stop:
+		return nil
+	}
+	return n.deregister(ctx, name)
+}
+
+// deregister stops a job. It is never purged: Nomad 1.11's server does not survive that while the job is being placed.
+func (n *Nomad) deregister(ctx context.Context, name string) error {
+	_, _, err := n.client.Jobs().Deregister(name, false, n.write(ctx))
+	return err
+}
+
+// job gives the instance's job, nil where there is none, and ErrForeign where the name is somebody else's.
+func (n *Nomad) job(ctx context.Context, name, instance string) (*api.Job, error) {
+	job, _, err := n.client.Jobs().Info(name, n.query(ctx))
+	if status, _ := refusal(err); status == http.StatusNotFound {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if job.Meta[metaCluster] != n.cfg.Cluster || job.Meta[metaInstance] != instance {
+		return nil, fmt.Errorf("job %s: %w", name, ErrForeign)
+	}
+	return job, nil
+}
+
+func (n *Nomad) wasStopped(instance string) bool {
+	n.stopsMu.Lock()
+	defer n.stopsMu.Unlock()
+	return n.stopped[instance]
+}
+
+func (n *Nomad) rememberStop(instance string) {
+	n.stopsMu.Lock()
+	defer n.stopsMu.Unlock()
+	n.stopped[instance] = true
+}
+
+func (n *Nomad) query(ctx context.Context) *api.QueryOptions {
+	return (&api.QueryOptions{Namespace: n.cfg.Namespace, Region: n.cfg.Region}).WithContext(ctx)
+}
+
+func (n *Nomad) write(ctx context.Context) *api.WriteOptions {
+	return (&api.WriteOptions{Namespace: n.cfg.Namespace, Region: n.cfg.Region}).WithContext(ctx)
+}

@@ -1,0 +1,54 @@
+package nomad
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/pilotlight-io/pilotlight/internal/engine"
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	nomadjobs "github.com/pilotlight-io/pilotlight/nomad-jobs"
+)
+
+const rawExec = "raw_exec"
+
+// Render gives the job of one instance of the model as text that `nomad job run` takes: the file of the model's driver with its values
+// as defaults. It is what Do submits, except that the instance is called "manual".
+func (n *Nomad) Render(model string) (string, error) {
+	m, ok := n.models[model]
+	if !ok {
+		return "", fmt.Errorf("rendering the job of %s: %w", model, ErrUnknownModel)
+	}
+	return n.render(m, "manual")
+}
+
+func (n *Nomad) render(m *fleet.Model, instance string) (string, error) {
+	launch, err := engine.CommandAt(m, "${NOMAD_IP_engine}", "${NOMAD_PORT_engine}", n.cfg.Self)
+	if err != nil {
+		return "", err
+	}
+	env := make(map[string]string)
+	for _, entry := range launch.Env {
+		key, value, _ := strings.Cut(entry, "=")
+		env[key] = value
+	}
+	values := nomadjobs.Values{
+		"cluster": n.cfg.Cluster, "model": m.ID, "instance": instance,
+		"region": n.cfg.Region, "namespace": n.cfg.Namespace, "datacenters": n.cfg.Datacenters, "node_pool": n.cfg.NodePool,
+		"gpus": m.GPUs, "command": []string{launch.Path}, "args": launch.Args, "env": env,
+		"secrets": m.Engine.Secrets, "health": engine.HealthPath(m.Engine.Kind),
+	}
+	if m.Engine.Memory > 0 {
+		values["memory"] = int(m.Engine.Memory >> 20)
+	}
+	if m.Engine.CPU > 0 {
+		values["cpu"] = m.Engine.CPU
+	}
+	if m.Engine.Driver == rawExec {
+		return nomadjobs.Render(nomadjobs.DedicatedRaw, values)
+	}
+	values["volumes"] = m.Engine.Volumes
+	if m.Engine.Image != "" {
+		values["image"] = m.Engine.Image
+	}
+	return nomadjobs.Render(nomadjobs.Dedicated, values)
+}

@@ -1,0 +1,128 @@
+package nomad_test
+
+import (
+	"errors"
+	"io/fs"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/pilotlight-io/pilotlight/internal/config"
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/nomad"
+	nomadjobs "github.com/pilotlight-io/pilotlight/nomad-jobs"
+)
+
+// TestRender_SaysWhatTheValueFilesSay holds the files for operators against what is submitted for the same models.
+func TestRender_SaysWhatTheValueFilesSay(t *testing.T) {
+	models := config.Catalogue()
+	n, err := nomad.New(nomad.Config{Cluster: "default", Models: models})
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := fs.Glob(nomadjobs.Files, "models/*.hcl")
+	if err != nil || len(files) != len(models) {
+		t.Fatalf("got %v, %v; want %d files", files, err, len(models))
+	}
+	for _, file := range files {
+		text, err := fs.ReadFile(nomadjobs.Files, file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		values := make(map[string]string)
+		for _, v := range regexp.MustCompile(`(?m)^(\w+) += (.*)$`).FindAllStringSubmatch(string(text), -1) {
+			values[v[1]] = v[2]
+		}
+		job, err := n.Render(strings.Trim(values["model"], `"`))
+		if err != nil {
+			t.Errorf("%s: %v", file, err)
+			continue
+		}
+		for name, value := range values {
+			if got := defaultOf(job, name); got != value {
+				t.Errorf("%s: %s is %s, and what is submitted has %s", file, name, value, got)
+			}
+		}
+	}
+}
+
+// defaultOf gives the default of a variable, as written in a job file.
+func defaultOf(job, name string) string {
+	m := regexp.MustCompile(`(?ms)^variable "` + name + `" \{.*?^  default += ([^\n]*)`).FindStringSubmatch(job)
+	if m == nil {
+		return ""
+	}
+	return m[1]
+}
+
+func TestRender_TakesTheModelsEngineAndTheBackendsPlace(t *testing.T) {
+	n, err := nomad.New(nomad.Config{
+		Cluster: "c", Namespace: "ml", Datacenters: []string{"a", "b"}, NodePool: "gpu",
+		Models: []*fleet.Model{
+			{ID: "org/m", GPUs: 2, Engine: fleet.EngineSpec{
+				Kind: "nim", Image: "i:1", Env: map[string]string{"A": "1"}, Secrets: "s/m", Memory: 3 << 30, CPU: 7, Volumes: []string{"/a:/a"},
+			}},
+			{ID: "org/raw", GPUs: 1, Engine: fleet.EngineSpec{Kind: "openai", Driver: "raw_exec", Command: []string{"srv", "--listen=${host}:${port}"}}},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	job, err := n.Render("org/m")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"cluster": `"c"`, "namespace": `"ml"`, "datacenters": `["a", "b"]`, "node_pool": `"gpu"`, "gpus": "2", "image": `"i:1"`, "secrets": `"s/m"`,
+		"memory": "3072", "cpu": "7", "volumes": `["/a:/a"]`, "health": `"/v1/health/ready"`,
+		"env": `{ "A" = "1", "NIM_SERVED_MODEL_NAME" = "org/m", "NIM_SERVER_PORT" = "$${NOMAD_PORT_engine}", "NIM_TENSOR_PARALLEL_SIZE" = "2" }`,
+	} {
+		if got := defaultOf(job, name); got != want {
+			t.Errorf("%s: got %s, want %s", name, got, want)
+		}
+	}
+	raw, err := n.Render("org/raw")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := defaultOf(raw, "args"), `["--listen=$${NOMAD_IP_engine}:$${NOMAD_PORT_engine}"]`; got != want || !strings.Contains(raw, `"raw_exec"`) {
+		t.Errorf("got %s by\n%s\nwant %s by raw_exec", got, raw, want)
+	}
+	if _, err := n.Render("other"); !errors.Is(err, nomad.ErrUnknownModel) {
+		t.Errorf("got %v, want %v", err, nomad.ErrUnknownModel)
+	}
+}
+
+func TestNew_AttributesWinOverTheEnvironment(t *testing.T) {
+	t.Setenv("NOMAD_NAMESPACE", "environment")
+	t.Setenv("NOMAD_REGION", "far")
+	models := []*fleet.Model{{ID: "m", GPUs: 1, Engine: fleet.EngineSpec{Kind: "trtllm"}}}
+	for _, row := range []struct{ attribute, want string }{{"", `"environment"`}, {"own", `"own"`}} {
+		n, err := nomad.New(nomad.Config{Cluster: "c", Namespace: row.attribute, Models: models})
+		if err != nil {
+			t.Fatal(err)
+		}
+		job, err := n.Render("m")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := defaultOf(job, "namespace"); got != row.want || defaultOf(job, "region") != `"far"` {
+			t.Errorf("got namespace %s and region %s, want %s and the environment's", got, defaultOf(job, "region"), row.want)
+		}
+	}
+}
+
+func TestDo_RefusesWhatNomadDoesNotOffer(t *testing.T) {
+	n, err := nomad.New(nomad.Config{Cluster: "c"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, act := range []fleet.Act{{Kind: fleet.ActPark}, {Kind: fleet.ActAddSlot}, {Kind: fleet.ActLaunch, Slot: "s"}} {
+		if err := n.Do(t.Context(), act); !errors.Is(err, nomad.ErrNotAvailable) {
+			t.Errorf("%+v: got %v, want %v", act, err, nomad.ErrNotAvailable)
+		}
+	}
+	if err := n.Do(t.Context(), fleet.Act{Kind: fleet.ActLaunch, Model: "m"}); !errors.Is(err, nomad.ErrUnknownModel) {
+		t.Errorf("got %v, want %v", err, nomad.ErrUnknownModel)
+	}
+}

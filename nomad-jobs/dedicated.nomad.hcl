@@ -1,0 +1,277 @@
+# One engine with GPUs of its own, in docker: what Pilotlight submits for each instance of a model without a pool.
+#
+#   nomad job run -var-file models/llama-3-8b.hcl dedicated.nomad.hcl
+#
+# The node needs the nvidia device plugin and the docker driver, with the runtime "nvidia" and, for the default volumes, volumes
+# enabled; ipc_mode "host" has to be allowed (allowed_modes, Nomad 2.0.4 and later), and docker { gc { image = false } } keeps the
+# image on the node.
+
+variable "cluster" {
+  description = "the Pilotlight that owns the job; two never touch each other's"
+  type        = string
+  default     = "default"
+}
+
+variable "model" {
+  description = "what callers name"
+  type        = string
+  default     = "meta-llama/Meta-Llama-3-8B-Instruct"
+}
+
+variable "instance" {
+  description = "distinguishes the instances of a model; Pilotlight never uses one again"
+  type        = string
+  default     = "manual"
+}
+
+variable "region" {
+  type    = string
+  default = "global"
+}
+
+variable "namespace" {
+  type    = string
+  default = "default"
+}
+
+variable "datacenters" {
+  type    = list(string)
+  default = ["*"]
+}
+
+variable "node_pool" {
+  type    = string
+  default = "default"
+}
+
+variable "gpus" {
+  description = "GPUs of one node, for this instance alone"
+  type        = number
+  default     = 1
+}
+
+variable "gpu_memory" {
+  description = "the least memory that each GPU must have, with its unit"
+  type        = string
+  default     = "75 GiB"
+}
+
+variable "gpu_model" {
+  description = "regular expression that the GPU's name must match, such as H100"
+  type        = string
+  default     = ".*"
+}
+
+variable "image" {
+  type    = string
+  default = "nvcr.io/nvidia/tensorrt-llm/release:1.3.0rc22"
+}
+
+variable "volumes" {
+  description = "of weights and caches, source:target or source:target:ro"
+  type        = list(string)
+  default     = []
+}
+
+variable "command" {
+  description = "the engine's program and its leading arguments"
+  type        = list(string)
+  default     = ["trtllm-serve"]
+}
+
+variable "args" {
+  description = "the rest of its command line; Nomad fills in address and port"
+  type        = list(string)
+  default     = ["meta-llama/Meta-Llama-3-8B-Instruct", "--host", "$${NOMAD_IP_engine}", "--port", "$${NOMAD_PORT_engine}", "--tp_size", "1", "--served_model_name", "meta-llama/Meta-Llama-3-8B-Instruct", "--max_batch_size", "256", "--max_num_tokens", "8192", "--max_seq_len", "8192"]
+}
+
+variable "env" {
+  type    = map(string)
+  default = {}
+}
+
+variable "secrets" {
+  description = "path of a Nomad Variable whose items become environment variables; empty: none"
+  type        = string
+  default     = ""
+}
+
+variable "health" {
+  description = "path that answers 200 once the engine has loaded"
+  type        = string
+  default     = "/health"
+}
+
+variable "memory" {
+  description = "host memory in MiB"
+  type        = number
+  default     = 65536
+}
+
+variable "cpu" {
+  description = "MHz"
+  type        = number
+  default     = 1000
+}
+
+variable "kill_timeout" {
+  description = "from SIGTERM to SIGKILL; the client's max_kill_timeout caps it"
+  type        = string
+  default     = "120s"
+}
+
+variable "shutdown_delay" {
+  description = "from leaving Consul to SIGTERM, so that no router sends a request to an engine that is about to end"
+  type        = string
+  default     = "1s"
+}
+
+variable "ipc_mode" {
+  description = "tensor parallel workers talk through shared memory; private needs an image that copes with 64 MB of it"
+  type        = string
+  default     = "host"
+}
+
+variable "ulimits" {
+  description = "without memlock where the docker daemon may not raise limits"
+  type        = map(string)
+  default     = { memlock = "-1", stack = "67108864" }
+}
+
+locals {
+  slug = trim(regex_replace(lower(var.model), "[^a-z0-9]+", "-"), "-")
+  name = "pilotlight-${var.cluster}-${local.slug}-${var.instance}"
+}
+
+job "dedicated" {
+  id          = local.name
+  name        = local.name
+  type        = "service"
+  region      = var.region
+  namespace   = var.namespace
+  datacenters = var.datacenters
+  node_pool   = var.node_pool
+
+  # Pilotlight touches only jobs that say that they are its own.
+  meta {
+    pilotlight_cluster  = var.cluster
+    pilotlight_model    = var.model
+    pilotlight_instance = var.instance
+  }
+
+  # No deployments: while one runs, Nomad refuses to scale the job, and purging a job in that moment crashes Nomad 1.11's server.
+  update {
+    max_parallel = 0
+  }
+
+  group "engine" {
+    # One instance a job: with a larger count it would be Nomad that picks which instance ends.
+    count          = 1
+    shutdown_delay = var.shutdown_delay
+
+    # Whether an engine that ended is started again is Pilotlight's to decide.
+    restart {
+      attempts = 0
+      mode     = "fail"
+    }
+
+    reschedule {
+      attempts  = 0
+      unlimited = false
+    }
+
+    # A node that Nomad does not hear serves on. It is taken for lost only after this time.
+    disconnect {
+      lost_after = "5m"
+      replace    = false
+      reconcile  = "keep_original"
+    }
+
+    ephemeral_disk {
+      size = 300
+    }
+
+    network {
+      mode = "host"
+      port "engine" {}
+    }
+
+    service {
+      name     = "pilotlight-engine"
+      provider = "consul"
+      port     = "engine"
+
+      meta {
+        pilotlight_cluster  = var.cluster
+        pilotlight_model    = var.model
+        pilotlight_instance = var.instance
+      }
+
+      check {
+        name     = "loaded"
+        type     = "http"
+        path     = var.health
+        interval = "1s"
+        timeout  = "1s"
+      }
+    }
+
+    task "engine" {
+      driver       = "docker"
+      kill_signal  = "SIGTERM"
+      kill_timeout = var.kill_timeout
+      env          = var.env
+
+      config {
+        image        = var.image
+        command      = var.command[0]
+        args         = concat(slice(var.command, 1, length(var.command)), var.args)
+        network_mode = "host"
+        init         = true
+        ipc_mode     = var.ipc_mode
+        volumes      = var.volumes
+        force_pull   = false
+
+        # The host's port is the container's: a published port costs most of a second at each start.
+        ulimit = [var.ulimits]
+      }
+
+      logs {
+        max_files     = 5
+        max_file_size = 20
+      }
+
+      # A changed secret is for the next instance: a serving one is not interrupted.
+      dynamic "template" {
+        for_each = var.secrets == "" ? [] : [var.secrets]
+        content {
+          data        = "{{ with nomadVar \"${template.value}\" }}{{ range .Tuples }}{{ .K }}={{ .V | toJSON }}\n{{ end }}{{ end }}"
+          destination = "${NOMAD_SECRETS_DIR}/engine.env"
+          env         = true
+          change_mode = "noop"
+        }
+      }
+
+      resources {
+        cpu    = var.cpu
+        memory = var.memory
+
+        device "nvidia/gpu" {
+          count = var.gpus
+
+          constraint {
+            attribute = "${device.attr.memory}"
+            operator  = ">="
+            value     = var.gpu_memory
+          }
+
+          constraint {
+            attribute = "${device.model}"
+            operator  = "regexp"
+            value     = var.gpu_model
+          }
+        }
+      }
+    }
+  }
+}
