@@ -177,8 +177,24 @@ func (s source) Watch(ctx context.Context, f func(fleet.Observation)) error {
 	o := s.c.observation(s.name)
 	s.c.w.mu.Unlock()
 	f(o)
+	if s.name == "nomad" {
+		s.c.probeAgain()
+	}
 	<-ctx.Done()
 	return errors.New("connection lost")
+}
+
+// probeAgain lets the probe speak after the back end has: it asks the instances that the back end has named, and no others.
+func (c *cluster) probeAgain() {
+	c.w.mu.Lock()
+	tell, o := c.heard["probe"], c.observation("probe")
+	if c.out["probe"] {
+		tell = nil
+	}
+	c.w.mu.Unlock()
+	if tell != nil {
+		tell(o)
+	}
 }
 
 // outage makes a source unreachable, or reachable again.
