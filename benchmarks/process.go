@@ -36,7 +36,7 @@ func start(log string, env []string, name string, args ...string) (*process, err
 		return nil, fmt.Errorf("starting %s: %w", name, err)
 	}
 	p.pids = func() []int { return []int{p.cmd.Process.Pid} }
-	go func() { p.done <- p.cmd.Wait() }() // ends with the process, which stop waits for
+	go func() { p.done <- p.cmd.Wait() }() // ends with the process, for which stop waits
 	return p, nil
 }
 
