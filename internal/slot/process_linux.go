@@ -68,16 +68,20 @@ func groupRuns(leader int) bool {
 }
 
 // killMarked kills every process with an environment entry that begins so, until there is none, and tells how many it found.
+// It returns when they run no more: one that is being killed shows no environment before it has let go of its GPUs.
 func killMarked(entry string) int {
-	killed := map[int]bool{}
+	killed := map[int]uint64{} // pid -> its start
 	for deadline := time.Now().Add(endWithin); time.Now().Before(deadline); time.Sleep(endPause) {
 		found := false
 		for _, pid := range processes() {
 			if pid != os.Getpid() && marked(pid, entry) {
 				found = true
-				killed[pid] = true
+				killed[pid] = startTime(pid)
 				syscall.Kill(pid, syscall.SIGKILL)
 			}
+		}
+		for pid, start := range killed {
+			found = found || start != 0 && startTime(pid) == start
 		}
 		if !found {
 			break
