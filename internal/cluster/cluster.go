@@ -6,12 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -24,6 +22,10 @@ type Config struct {
 	Dir   string // for everything; created, and removed again by Stop; "" = a temporary one
 	Nodes int    // clients with GPUs; 0 = 4
 	GPUs  int    // simulated H100s of each; 0 = 8
+
+	// WellKnown puts the servers' APIs at the programs' own ports, 4646 and 8500, where these are free: for people. Tests stay away from
+	// them.
+	WellKnown bool
 }
 
 // Cluster is one Nomad server, one Consul server, and nodes with a Nomad client and a Consul agent each: two Nomad clients on
@@ -33,6 +35,7 @@ type Cluster struct {
 	Consul *Agent // the server
 	Nodes  []Node
 	dir    string
+	claims []net.Listener // keep other clusters off the ports that the nodes hand out
 }
 
 // Node is one machine of the cluster, as far as a machine of one's own can be several.
@@ -86,13 +89,15 @@ func lay(ctx context.Context, cfg Config) (*Cluster, error) {
 		return nil, fmt.Errorf("making the cluster's directory: %w", err)
 	}
 	c := &Cluster{dir: dir}
-	w := writer{dir: dir, nomad: nomad, consul: consul, plugins: filepath.Dir(gpu), taken: make(map[int]bool)}
+	w := writer{dir: dir, nomad: nomad, consul: consul, plugins: filepath.Dir(gpu), wellKnown: cfg.WellKnown, taken: make(map[int]bool)}
 	c.Consul = w.consulServer()
 	c.Nomad = w.nomadServer()
 	for n := 1; n <= cfg.Nodes; n++ {
 		c.Nodes = append(c.Nodes, w.node(n, cfg.GPUs))
 	}
+	c.claims = w.claims
 	if w.err != nil {
+		c.release()
 		return nil, errors.Join(w.err, os.RemoveAll(dir))
 	}
 	return c, nil
@@ -129,6 +134,7 @@ func (c *Cluster) Stop() error {
 	c.Nomad.Kill()
 	c.Consul.Kill()
 	c.sweep()
+	c.release()
 	if err := c.unmount(); err != nil {
 		return err
 	}
@@ -173,24 +179,10 @@ func (c *Cluster) unmount() error {
 	return errors.Join(failed...)
 }
 
-// freePort finds a port that nobody listens on, TCP or UDP. It lies below the range from which systems take the ports of
-// outgoing connections, which would otherwise take it before an agent does.
-func freePort() (int, error) {
-	const low, high = 15000, 20000
-	for range 1000 {
-		port := low + rand.IntN(high-low)
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-		stream, err := net.Listen("tcp", addr)
-		if err != nil {
-			continue
-		}
-		stream.Close()
-		packets, err := net.ListenPacket("udp", addr)
-		if err != nil {
-			continue
-		}
-		packets.Close()
-		return port, nil
+// release lets other clusters hand out our nodes' ports.
+func (c *Cluster) release() {
+	for _, claim := range c.claims {
+		claim.Close()
 	}
-	return 0, fmt.Errorf("no port between %d and %d is free", low, high)
+	c.claims = nil
 }

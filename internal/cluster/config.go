@@ -4,6 +4,7 @@ package cluster
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,21 +13,23 @@ import (
 // writer lays out the agents. Its first error makes the later calls do nothing.
 type writer struct {
 	dir, nomad, consul, plugins string
+	wellKnown                   bool
 	consulLAN, nomadRPC         int // ports of the servers that the nodes join
 	taken                       map[int]bool
+	claims                      []net.Listener
 	err                         error
 }
 
 // consulServer lays out the one Consul server. Its data survive a restart.
 func (w *writer) consulServer() *Agent {
-	return w.consulAgent("consul-server", "server = true\nbootstrap_expect = 1\n", &w.consulLAN)
+	return w.consulAgent("consul-server", w.port(8500), "server = true\nbootstrap_expect = 1\n", &w.consulLAN)
 }
 
-// consulAgent lays out a Consul agent; extra is added to its config, and lan learns its gossip port.
-func (w *writer) consulAgent(name, extra string, lan *int) *Agent {
-	ports := w.ports(6)
-	a := w.agent(name, w.consul, ports[0], "agent", "-config-file")
-	*lan = ports[1]
+// consulAgent lays out a Consul agent with its API at the port; extra is added to its config, and lan learns its gossip port.
+func (w *writer) consulAgent(name string, http int, extra string, lan *int) *Agent {
+	ports := w.ports(3)
+	a := w.agent(name, w.consul, http, "agent", "-config-file")
+	*lan = ports[0]
 	w.write(a, fmt.Sprintf(`node_name = %q
 data_dir = %q
 bind_addr = "127.0.0.1"
@@ -45,16 +48,16 @@ ports {
   dns = -1
   serf_wan = -1
 }
-%s`, name, filepath.Join(a.dir, "data"), ports[0], ports[1], ports[2], ports[3], extra))
+%s`, name, filepath.Join(a.dir, "data"), http, ports[0], ports[1], ports[2], extra))
 	return a
 }
 
 // nomadServer lays out the one Nomad server. The heartbeat settings are those for which an activation survives its restart soonest.
 func (w *writer) nomadServer() *Agent {
-	ports := w.ports(3)
-	a := w.agent("nomad-server", w.nomad, ports[0], "agent", "-config")
-	w.nomadRPC = ports[1]
-	w.write(a, w.nomadBase(a, ports)+`
+	http, ports := w.port(4646), w.ports(2)
+	a := w.agent("nomad-server", w.nomad, http, "agent", "-config")
+	w.nomadRPC = ports[0]
+	w.write(a, w.nomadBase(a, http, ports)+`
 consul {
   auto_advertise      = false
   server_auto_join    = false
@@ -71,7 +74,7 @@ server {
 }
 
 // nomadBase is what every Nomad agent's config begins with.
-func (w *writer) nomadBase(a *Agent, ports []int) string {
+func (w *writer) nomadBase(a *Agent, http int, ports []int) string {
 	return fmt.Sprintf(`name = %q
 data_dir = %q
 bind_addr = "127.0.0.1"
@@ -87,18 +90,19 @@ advertise {
   rpc  = "127.0.0.1"
   serf = "127.0.0.1"
 }
-`, a.Name, filepath.Join(a.dir, "data"), ports[0], ports[1], ports[2])
+`, a.Name, filepath.Join(a.dir, "data"), http, ports[0], ports[1])
 }
 
 // node lays out one machine: a Consul agent, and a Nomad client with simulated H100s and ports that no other node hands out.
 func (w *writer) node(n, gpus int) Node {
 	var lan int
-	consul := w.consulAgent(fmt.Sprintf("consul-%d", n), fmt.Sprintf("retry_join = [\"127.0.0.1:%d\"]\n", w.consulLAN), &lan)
-	ports := w.ports(3)
-	nomad := w.agent(fmt.Sprintf("node-%d", n), w.nomad, ports[0], "agent", "-config")
+	join := fmt.Sprintf("retry_join = [%q]\n", loopback(w.consulLAN))
+	consul := w.consulAgent(fmt.Sprintf("consul-%d", n), w.ports(1)[0], join, &lan)
+	http, ports := w.ports(1)[0], w.ports(2)
+	nomad := w.agent(fmt.Sprintf("node-%d", n), w.nomad, http, "agent", "-config")
 	unhealthy := filepath.Join(w.dir, fmt.Sprintf("unhealthy-%d", n))
-	low := 10000 + 500*(n-1)
-	w.write(nomad, w.nomadBase(nomad, ports)+fmt.Sprintf(`plugin_dir = %q
+	low, high := w.block()
+	w.write(nomad, w.nomadBase(nomad, http, ports)+fmt.Sprintf(`plugin_dir = %q
 consul { address = %q }
 client {
   enabled            = true
@@ -127,7 +131,7 @@ plugin "nvidia-gpu" {
     unhealthy_file = %q
   }
 }
-`, w.plugins, strings.TrimPrefix(consul.Addr, "http://"), w.nomadRPC, low, low+499, gpus, n, unhealthy))
+`, w.plugins, strings.TrimPrefix(consul.Addr, "http://"), w.nomadRPC, low, high, gpus, n, unhealthy))
 	return Node{Name: nomad.Name, Nomad: nomad, Consul: consul, Unhealthy: unhealthy}
 }
 
@@ -145,6 +149,29 @@ func (w *writer) write(a *Agent, text string) {
 	if w.err = os.MkdirAll(a.dir, 0o755); w.err == nil {
 		w.err = os.WriteFile(filepath.Join(a.dir, "agent.hcl"), []byte(text), 0o644)
 	}
+}
+
+// port gives the port that people know, where they are meant and it is free, else any.
+func (w *writer) port(known int) int {
+	if w.wellKnown && free(known) {
+		return known
+	}
+	return w.ports(1)[0]
+}
+
+// block claims the ports of one node's engines.
+func (w *writer) block() (low, high int) {
+	if w.err != nil {
+		return 0, 0
+	}
+	claim, err := claimBlock()
+	if err != nil {
+		w.err = err
+		return 0, 0
+	}
+	w.claims = append(w.claims, claim)
+	own := claim.Addr().(*net.TCPAddr).Port
+	return own + 1, own + engineBlock - 1
 }
 
 func (w *writer) ports(n int) []int {
