@@ -5,39 +5,60 @@ package cluster
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"strconv"
 )
 
-// Ports lie below the range from which systems take those of outgoing connections, which would otherwise take one before an
-// agent or an engine does. Those of agents are apart from those that nodes hand out.
+// A block is the ports of one cluster. Blocks lie below the range from which systems take the ports of outgoing connections,
+// which would otherwise take one before an agent does.
 const (
-	agentLow, agentHigh   = 15000, 20000
-	engineLow, engineHigh = 20000, 32000
-	engineBlock           = 250 // of one node
+	blocksLow   = 10000
+	blocksHigh  = 32000
+	blockSize   = 1000
+	agentPorts  = 100 // of a block; the first is its lock
+	dynamicEach = 75  // for the engines of each node
+	mostNodes   = (blockSize - agentPorts) / dynamicEach
 )
 
-var errNoPort = errors.New("no port is free")
-
-// freePort finds a port that nobody listens on, TCP or UDP.
-func freePort() (int, error) {
-	for range 1000 {
-		if port := agentLow + rand.IntN(agentHigh-agentLow); free(port) {
-			return port, nil
-		}
-	}
-	return 0, fmt.Errorf("between %d and %d: %w", agentLow, agentHigh, errNoPort)
+// block hands out ports that no other cluster on this machine uses, in whichever process.
+type block struct {
+	lock net.Listener // on the first port, for as long as the cluster lives
+	low  int
+	used int // agents' ports handed out
 }
 
+// takeBlock takes a block that no living cluster holds and of which no agent's port is in use, by what a killed test left running either.
+func takeBlock() (*block, error) {
+	for low := blocksLow; low < blocksHigh; low += blockSize {
+		lock, err := net.Listen("tcp", loopback(low))
+		if err != nil {
+			continue
+		}
+		if allFree(low+1, low+agentPorts) {
+			return &block{lock: lock, low: low}, nil
+		}
+		lock.Close()
+	}
+	return nil, fmt.Errorf("no %d ports between %d and %d are free", blockSize, blocksLow, blocksHigh)
+}
+
+func allFree(low, end int) bool {
+	for port := low; port < end; port++ {
+		if !free(port) {
+			return false
+		}
+	}
+	return true
+}
+
+// free reports whether nobody listens on the port, by TCP or UDP.
 func free(port int) bool {
-	addr := loopback(port)
-	stream, err := net.Listen("tcp", addr)
+	stream, err := net.Listen("tcp", loopback(port))
 	if err != nil {
 		return false
 	}
 	stream.Close()
-	packets, err := net.ListenPacket("udp", addr)
+	packets, err := net.ListenPacket("udp", loopback(port))
 	if err != nil {
 		return false
 	}
@@ -45,16 +66,22 @@ func free(port int) bool {
 	return true
 }
 
-// claimBlock takes a block of ports for the engines of one node: those of other clusters on this machine, which other test binaries may
-// have started, take others while the claim is held. The block begins after the claim's own port.
-func claimBlock() (claim net.Listener, err error) {
-	blocks := (engineHigh - engineLow) / engineBlock
-	for _, n := range rand.Perm(blocks) {
-		if claim, err = net.Listen("tcp", loopback(engineLow+n*engineBlock)); err == nil {
-			return claim, nil
-		}
+func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+
+// next is a port for an agent.
+func (b *block) next() (int, error) {
+	b.used++
+	if b.used >= agentPorts {
+		return 0, errors.New("the cluster has more agents than ports")
 	}
-	return nil, fmt.Errorf("between %d and %d: %w", engineLow, engineHigh, errNoPort)
+	return b.low + b.used, nil
 }
 
-func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+// dynamic is the range of a node's engines; nodes count from 1.
+func (b *block) dynamic(node int) (low, high int) {
+	low = b.low + agentPorts + dynamicEach*(node-1)
+	return low, low + dynamicEach - 1
+}
+
+// release gives the block back.
+func (b *block) release() { b.lock.Close() }
