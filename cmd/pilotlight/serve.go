@@ -35,7 +35,7 @@ func (c serveCmd) Run(env *Env) error {
 		return err
 	}
 	s, err := openServer(env.ctx, serverConfig{
-		Config: cfg, Dir: filepath.Dir(cfg.Store.Path), AdminToken: token,
+		Config: cfg, Dir: filepath.Dir(cfg.Store.Path), AdminToken: token, Getenv: env.Getenv,
 		API: api, Admin: adminLn, Log: env.logger(c.LogLevel),
 	})
 	if err != nil {

@@ -12,6 +12,8 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/gohcl"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
 const sample = "../../docs/config-local.hcl"
@@ -134,13 +136,29 @@ func FuzzParse(f *testing.F) {
 func checkServable(t *testing.T, c *Config) {
 	t.Helper()
 	complain := func(what string, args ...any) { t.Errorf("parsed: "+what, args...) }
-	if c.Cluster == "" || c.API.Addr == "" || c.Price < 0 || c.API.BodyLimit <= 0 || c.API.StreamHeartbeat <= 0 || len(c.Pools) == 0 {
+	if c.Cluster == "" || c.API.Addr == "" || c.Price < 0 || c.API.BodyLimit <= 0 || c.API.StreamHeartbeat <= 0 || (len(c.Pools) == 0) == (c.Backend.Kind == BackendLocal) {
 		complain("%+v", c)
 	}
 	for _, m := range c.Models {
+		if c.Backend.Kind == BackendNomad {
+			checkSubmittable(t, m)
+		} else if m.GPUs > c.Backend.GPUs || m.Pool != "local" {
+			complain("%s of %d GPUs in pool %q", m.ID, m.GPUs, m.Pool)
+		}
 		if m.ID == "" || m.Instances.Min > m.Instances.Max || m.Instances.Max < 1 || m.MaxConcurrency < 1 || m.Queue.PerOrg > m.Queue.Limit ||
-			m.Queue.MaxWait <= 0 || m.IdleAfter < 0 || len(m.Endpoints) == 0 || m.Engine.Weights == "" || m.GPUs > c.Backend.GPUs || m.Pool != "local" {
+			m.Queue.MaxWait <= 0 || m.IdleAfter < 0 || len(m.Endpoints) == 0 || m.Engine.Weights == "" {
 			complain("%s", fmt.Sprintf("%+v", m))
 		}
+	}
+}
+
+// checkSubmittable holds a model against what a Nomad job takes.
+func checkSubmittable(t *testing.T, m *fleet.Model) {
+	t.Helper()
+	e := m.Engine
+	docker := e.Driver == driverDocker
+	sound := m.GPUs >= 1 && m.Pool == "" && e.Memory >= 10<<20 && e.CPU >= 1 && docker == (e.Image != "") && (docker || len(e.Volumes) == 0)
+	if !sound || docker && e.Kind == fleet.EngineSim && len(e.Command) == 0 {
+		t.Errorf("parsed: %+v", m)
 	}
 }
