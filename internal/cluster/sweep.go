@@ -49,12 +49,19 @@ func (c *Cluster) unmount() error {
 	lines := strings.Split(string(mounts), "\n")
 	for i := len(lines) - 1; i >= 0; i-- { // the innermost first
 		fields := strings.Fields(lines[i])
-		if len(fields) < 2 || !strings.HasPrefix(fields[1], c.dir+"/") {
+		if len(fields) < 2 {
 			continue
 		}
-		if out, err := exec.Command("umount", "-l", fields[1]).CombinedOutput(); err != nil {
-			failed = append(failed, fmt.Errorf("unmounting %s: %w: %s", fields[1], err, out))
+		path := unescape.Replace(fields[1])
+		if !strings.HasPrefix(path, c.dir+"/") {
+			continue
+		}
+		if out, err := exec.Command("umount", "-l", path).CombinedOutput(); err != nil {
+			failed = append(failed, fmt.Errorf("unmounting %s: %w: %s", path, err, out))
 		}
 	}
 	return errors.Join(failed...)
 }
+
+// unescape reads a path as the kernel writes it in a list of fields.
+var unescape = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
