@@ -43,7 +43,7 @@ func (c devCmd) Run(env *Env) error {
 	if err != nil {
 		return err
 	}
-	dir, err := openDataDir(path)
+	dir, err := openDataDir(path, "--data-dir")
 	if err != nil {
 		return err
 	}
