@@ -47,6 +47,9 @@ func TestDemo_WhatItPrintsWorksAndNothingIsLeft(t *testing.T) {
 	}()
 	// A person has waited for the server to say that it serves; a script asks.
 	ready := `until curl -sf "${PILOTLIGHT_API%/v1}/readyz" >/dev/null; do sleep 0.1; done` + "\n"
+	// Nomad tells Consul of a service a moment after it has started it.
+	listed := "consul catalog nodes -service pilotlight-engine\n"
+	caller = strings.Replace(caller, listed, "until "+strings.TrimSpace(listed)+" | grep -q consul-; do sleep 0.2; done\n"+listed, 1)
 	env, rest, _ := strings.Cut(caller, "\n")
 	out, err := exec.CommandContext(ctx, "sh", "-c", "set -e\n"+env+"\n"+ready+rest).CombinedOutput()
 	if err != nil {
