@@ -14,10 +14,10 @@ const (
 	readNode  = `node { policy = "read" }`
 )
 
-// needs says which right is missing where Nomad says only that one is.
+// needs says which right is missing where Nomad says only that one is. It says no more of a token that it does not know.
 func needs(err error, right string) error {
 	if status, text := refusal(err); status == http.StatusForbidden && strings.Contains(text, "Permission denied") {
-		return fmt.Errorf("the token lacks the right %s: %w", right, err)
+		return fmt.Errorf("the token lacks the right %s, or does not exist: %w", right, err)
 	}
 	return err
 }
