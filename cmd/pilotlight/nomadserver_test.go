@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -74,20 +75,35 @@ func buildSim(path string) error {
 
 // nomadFile is a config for serve on a cluster.
 type nomadFile struct {
-	cluster  *cluster.Cluster
-	name     string // of this Pilotlight in the cluster
-	sim      string // path of the simulator
-	args     []string
-	nodePool string // "" = default
-	models   []string
-	settings string // more lines in every model block
+	cluster *cluster.Cluster
+	name    string // of this Pilotlight in the cluster
+	sim     string // path of the simulator
+	models  []nomadModel
+	nomad   string // Nomad's address; "" = the cluster's
+	consul  string // Consul's address; "" = the cluster's
 }
 
-// catalogueIDs names the eight published models.
-func catalogueIDs() []string {
-	var ids []string
+// nomadModel is a model of the catalogue with a simulated engine.
+type nomadModel struct {
+	id       string
+	args     []string // of the simulator
+	settings string   // more lines in its block
+}
+
+// catalogueModels gives the eight published models.
+func catalogueModels(settings string, args ...string) []nomadModel {
+	var models []nomadModel
 	for _, m := range config.Catalogue() {
-		ids = append(ids, m.ID)
+		models = append(models, nomadModel{id: m.ID, args: args, settings: settings})
+	}
+	return models
+}
+
+// ids names the models of the file.
+func (f nomadFile) ids() []string {
+	var ids []string
+	for _, m := range f.models {
+		ids = append(ids, m.id)
 	}
 	return ids
 }
@@ -95,14 +111,11 @@ func catalogueIDs() []string {
 func (f nomadFile) text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "cluster = %q\napi { addr = \"127.0.0.1:0\" }\nadmin { addr = \"127.0.0.1:0\" }\n", f.name)
-	fmt.Fprintf(&b, "backend \"nomad\" {\n  addr = %q\n", f.cluster.Nomad.Addr)
-	if f.nodePool != "" {
-		fmt.Fprintf(&b, "  node_pool = %q\n", f.nodePool)
-	}
-	fmt.Fprintf(&b, "  consul { addr = %q }\n}\n", f.cluster.Consul.Addr)
-	for _, id := range f.models {
+	fmt.Fprintf(&b, "backend \"nomad\" {\n  addr = %q\n  consul { addr = %q }\n}\n",
+		cmp.Or(f.nomad, f.cluster.Nomad.Addr), cmp.Or(f.consul, f.cluster.Consul.Addr))
+	for _, m := range f.models {
 		fmt.Fprintf(&b, "model %q {\n%s\n  engine \"sim\" {\n    driver  = \"raw_exec\"\n    command = [%q]\n    args    = [\"%s\"]\n    cpu     = 100\n  }\n}\n",
-			id, f.settings, f.sim, strings.Join(f.args, `", "`))
+			m.id, m.settings, f.sim, strings.Join(m.args, `", "`))
 	}
 	return b.String()
 }
@@ -152,6 +165,13 @@ func startServe(t *testing.T, f nomadFile) *devServer {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.stopAfter(t)
+	s.newToken(t)
+	return s
+}
+
+// stopAfter stops the server at the test's end, and shows its log if the test has failed.
+func (s *devServer) stopAfter(t *testing.T) {
 	t.Cleanup(func() {
 		if err := s.signal(os.Interrupt); err != nil {
 			t.Errorf("stopping serve: got %v, want exit status 0", err)
@@ -160,8 +180,6 @@ func startServe(t *testing.T, f nomadFile) *devServer {
 			t.Logf("log of serve:\n%s", s.stderr)
 		}
 	})
-	s.newToken(t)
-	return s
 }
 
 // newToken makes an organisation and takes its token for the server's requests.
