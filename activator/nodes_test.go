@@ -379,3 +379,19 @@ func TestNodes_DrainedMachineIsNoFailure(t *testing.T) {
 		c.change(func() { e.gone = true })
 	})
 }
+
+func TestNodes_StartsWaitForALostBackEnd(t *testing.T) {
+	onNodes(t, []int{4}, []*fleet.Model{model("a", 4)}, func(w *world, c *cluster) {
+		c.outage("nomad", true)
+		held := w.ask(activator.Ask{Model: "a"})
+		time.Sleep(5 * time.Minute) // of nine
+		w.wantLaunches("a", 0)
+		if e, err := w.a.Explain("a"); err != nil || e.Outlook.Answer != fleet.Busy || e.Outlook.Reason != "the back end cannot be reached" {
+			t.Errorf("who waits is told %+v, %v", e.Outlook, err)
+		}
+		c.outage("nomad", false)
+		w.wait(held)
+		w.wantLaunches("a", 1)
+		held.release(activator.Succeeded)
+	})
+}

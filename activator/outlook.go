@@ -70,6 +70,9 @@ func (p *Planner) prospect(now time.Duration, m *model) Prospect {
 func (p *Planner) foresee(now time.Duration, m *model, o *Prospect) {
 	o.Answer, o.Phase, o.Reason = fleet.Busy, fleet.PhaseQueued, "its GPUs are being freed"
 	for _, i := range m.instances {
+		if !i.launched && i.State == fleet.Starting && i.slot.silent() && o.Answer != fleet.StartingUp {
+			o.Reason = "the back end cannot be reached"
+		}
 		if i.State != fleet.Starting && i.State != fleet.Resuming || !i.launched {
 			continue
 		}

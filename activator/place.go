@@ -22,7 +22,7 @@ func (p *Planner) place(now time.Duration, m *model) {
 		for _, v := range r.victims {
 			p.drain(now, v, "makes room for "+m.ID)
 		}
-		if !p.blocked(i) {
+		if !p.blocked(i) && !i.slot.silent() {
 			p.launch(now, i)
 		}
 	}
@@ -123,7 +123,7 @@ func (p *Planner) finishDrains(now time.Duration) {
 // there is room sooner.
 func (p *Planner) launchClaims(now time.Duration) {
 	for _, i := range p.instances {
-		if i.launched || p.closing {
+		if i.launched || p.closing || i.slot.silent() {
 			continue
 		}
 		if !p.blocked(i) || p.move(now, i) && !p.blocked(i) {
@@ -131,6 +131,9 @@ func (p *Planner) launchClaims(now time.Duration) {
 		}
 	}
 }
+
+// silent reports whether the back end of a node cannot be reached: it would refuse a launch, which is no fault of the engine.
+func (s *slot) silent() bool { return s.counted && s.source != nil && s.source.lost }
 
 // blocked reports whether somebody holds a GPU of the reservation's block, or comes first.
 func (p *Planner) blocked(i *instance) bool {
