@@ -107,6 +107,20 @@ func (w *world) nowhere() {
 	if want := "no node can hold it: none is in node pool gpu and datacenters south"; s.Unplaced != fleet.UnplacedImpossible || s.Failure != want {
 		w.t.Errorf("i2 is %q with %q, want impossible with %q", s.Unplaced, s.Failure, want)
 	}
+	huge := &fleet.Model{ID: "org/huge", GPUs: 1, Engine: w.cfg.Models[0].Engine}
+	huge.Engine.Memory = 3 << 40
+	w.cfg.Models = append(w.cfg.Models, huge)
+	roomy := make(chan fleet.Observation, 1000)
+	n = w.backend(func(c *nomad.Config) { c.Cluster = "roomy" })
+	w.watch(n, roomy)
+	if err := n.Do(w.t.Context(), fleet.Act{Kind: fleet.ActLaunch, Instance: "h1", Model: "org/huge"}); err != nil {
+		w.t.Fatal(err)
+	}
+	elsewhere.said = roomy
+	s = elsewhere.until("h1 to be impossible", "h1", func(s *fleet.Sighting, _ fleet.Observation) bool { return s != nil && s.Unplaced != "" })
+	if want := "no node can hold it: it asks for 3145728 MiB of memory, and the largest has 2000000"; s.Unplaced != fleet.UnplacedImpossible || s.Failure != want {
+		w.t.Errorf("h1 is %q with %q, want impossible with %q", s.Unplaced, s.Failure, want)
+	}
 	missing := w.backend(func(c *nomad.Config) { c.Cluster, c.NodePool = "lost", "none" })
 	err := missing.Do(w.t.Context(), fleet.Act{Kind: fleet.ActLaunch, Instance: "i3", Model: "org/one"})
 	if err == nil || !strings.Contains(err.Error(), `nonexistent node pool "none"`) {

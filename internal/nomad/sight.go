@@ -6,7 +6,6 @@ import (
 	"path"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/hashicorp/nomad/api"
 
@@ -66,6 +65,7 @@ func (w *watch) sight(j *api.JobListStub) (fleet.Sighting, bool) {
 		w.ended = append(w.ended, j.ID)
 	case a.DesiredStatus != api.AllocDesiredStatusRun && !j.Stop:
 		s.State, s.Failure = fleet.Stopping, "Nomad is stopping it: "+cmp.Or(a.DesiredDescription, "the node is being drained")
+		w.ended = append(w.ended, j.ID) // or Nomad would start it elsewhere
 	}
 	return s, true
 }
@@ -207,77 +207,4 @@ func (n *Nomad) mayUse(node *api.NodeListStub) bool {
 		match, err := path.Match(pattern, node.Datacenter)
 		return err == nil && match
 	})
-}
-
-// unplaced says why a job without an allocation has none, where Nomad has tried.
-func (w *watch) unplaced(j *api.JobListStub, s *fleet.Sighting) {
-	var last *api.Evaluation
-	for _, e := range w.evaluations {
-		if e.JobID == j.ID && len(e.FailedTGAllocs) > 0 && (last == nil || e.ModifyIndex > last.ModifyIndex) {
-			last = e
-		}
-	}
-	if last == nil || last.FailedTGAllocs[label] == nil {
-		return
-	}
-	s.Phase = fleet.PhaseQueued
-	m := last.FailedTGAllocs[label]
-	if w.mayComeFree(m) {
-		s.Unplaced = fleet.UnplacedExhausted
-	} else {
-		s.Unplaced, s.Failure = fleet.UnplacedImpossible, "no node can hold it: "+w.lacks(m)
-	}
-	w.say(s, placing(s, m))
-}
-
-// mayComeFree reports whether a node that Nomad refused could hold the instance later: some node lacks only what is in use now, or one that
-// takes no work at present was not looked at.
-func (w *watch) mayComeFree(m *api.AllocationMetric) bool {
-	if m.NodesExhausted > 0 || len(m.QuotaExhausted) > 0 {
-		return true
-	}
-	return slices.ContainsFunc(w.nodes, func(n *api.NodeListStub) bool {
-		away := n.Status != api.NodeStatusReady || n.Drain || n.SchedulingEligibility != api.NodeSchedulingEligible
-		return away && w.n.mayUse(n) && devices(n) > 0
-	})
-}
-
-// plain are Nomad's words for what operators would call otherwise.
-var plain = map[string]string{
-	"missing devices":                   "too few GPUs, or none of the kind (missing devices)",
-	"missing drivers":                   "no such driver (missing drivers)",
-	"devices: no devices match request": "no GPUs free",
-}
-
-// lacks says what nodes lack that could not hold the instance even if empty.
-func (w *watch) lacks(m *api.AllocationMetric) string {
-	if parts := counted(m.ConstraintFiltered); len(parts) > 0 {
-		return strings.Join(parts, ", ")
-	}
-	return "none is in node pool " + w.n.cfg.NodePool + " and datacenters " + strings.Join(w.n.cfg.Datacenters, ", ")
-}
-
-// exhausted says what is in use of nodes that could hold the instance, and what the others lack.
-func exhausted(m *api.AllocationMetric) string {
-	parts := append(counted(m.DimensionExhausted), counted(m.ConstraintFiltered)...)
-	for _, quota := range m.QuotaExhausted {
-		parts = append(parts, "quota "+quota)
-	}
-	if len(parts) == 0 {
-		return "its nodes take no work at present"
-	}
-	return strings.Join(parts, ", ")
-}
-
-// counted says of how many nodes each is true.
-func counted(nodes map[string]int) []string {
-	var parts []string
-	for what, count := range nodes {
-		if word, ok := plain[what]; ok {
-			what = word
-		}
-		parts = append(parts, what+" on "+strconv.Itoa(count))
-	}
-	slices.Sort(parts)
-	return parts
 }
