@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -56,7 +57,7 @@ func (l *Ledger) pruneBlocks(ctx context.Context, tx *sql.Tx, before int64) (mor
 		var data []byte
 		err := tx.QueryRowContext(ctx, "SELECT seq, records, data FROM usage_blocks WHERE dispatched_to < ? ORDER BY dispatched_to LIMIT 1", before).
 			Scan(&seq, &records, &data)
-		if err == sql.ErrNoRows {
+		if errors.Is(err, sql.ErrNoRows) {
 			return false, nil
 		}
 		if err != nil {
