@@ -57,6 +57,8 @@ func (p *Planner) prospect(now time.Duration, m *model) Prospect {
 		o.Answer, o.Phase, o.Reason = fleet.StartingUp, fleet.PhaseQueued, "its engine failed to start once and is tried again"
 		left, known := m.cold.remaining(0)
 		o.ETA, o.Known = left+m.retryAt-now, known
+	case m.waiting > 0 && !p.complete:
+		o.Answer, o.Phase, o.Reason = fleet.Busy, fleet.PhaseQueued, "the back end has not said yet what runs"
 	case m.waiting > 0:
 		o.Answer, o.Phase, o.Reason = fleet.Busy, fleet.PhaseQueued, m.queueing()
 		o.ETA, o.Known = p.foretell(now, m)

@@ -31,10 +31,10 @@ type cli struct {
 	Pool     poolCmd    `cmd:"" help:"Pools: GPUs that models share."`
 	Usage    usageCmd   `cmd:"" help:"Usage and cost of a month, in UTC."`
 	Config   configCmd  `cmd:"" help:"Config files."`
+	Job      jobCmd     `cmd:"" help:"Nomad jobs."`
 	Version  versionCmd `cmd:"" help:"Print the version."`
 	Slot     notYetCmd  `cmd:"" passthrough:"" help:"Supervise the engines of a pool's Nomad allocation (not available yet)."`
 	Simulate notYetCmd  `cmd:"" passthrough:"" help:"Run the activator over a trace in virtual time (not available yet)."`
-	Job      notYetCmd  `cmd:"" passthrough:"" help:"Render Nomad jobs (not available yet)."`
 	Invoice  notYetCmd  `cmd:"" passthrough:"" help:"Invoices of past months (not available yet)."`
 	Bench    notYetCmd  `cmd:"" passthrough:"" help:"Benchmarks (not available yet)."`
 }

@@ -25,13 +25,14 @@ const label = "engine"
 
 // observation says what was read, and notes which jobs are to be stopped.
 func (w *watch) observation() fleet.Observation {
-	w.ended = nil
+	w.ended, w.saying = nil, make(map[string]news)
 	o := fleet.Observation{Source: Source, At: w.asked, Complete: true, Nodes: w.observeNodes()}
 	for _, j := range w.jobs {
 		if s, ok := w.sight(j); ok {
 			o.Instances = append(o.Instances, s)
 		}
 	}
+	w.heard = w.saying
 	return o
 }
 
@@ -56,6 +57,9 @@ func (w *watch) sight(j *api.JobListStub) (fleet.Sighting, bool) {
 		return s, false
 	}
 	place(a, &s)
+	if !j.Stop {
+		w.say(&s, starting(a))
+	}
 	switch {
 	case terminal(a):
 		s.State, s.Gone, s.Failure = fleet.Failed, true, why(a)
@@ -220,9 +224,10 @@ func (w *watch) unplaced(j *api.JobListStub, s *fleet.Sighting) {
 	m := last.FailedTGAllocs[label]
 	if w.mayComeFree(m) {
 		s.Unplaced = fleet.UnplacedExhausted
-		return
+	} else {
+		s.Unplaced, s.Failure = fleet.UnplacedImpossible, "no node can hold it: "+w.lacks(m)
 	}
-	s.Unplaced, s.Failure = fleet.UnplacedImpossible, "no node can hold it: "+lacks(m)
+	w.say(s, placing(s, m))
 }
 
 // mayComeFree reports whether a node that Nomad refused could hold the instance later: some node lacks only what is in use now, or one that
@@ -237,15 +242,42 @@ func (w *watch) mayComeFree(m *api.AllocationMetric) bool {
 	})
 }
 
-// lacks says what nodes lack, for operators.
-func lacks(m *api.AllocationMetric) string {
-	var parts []string
-	for what, count := range m.ConstraintFiltered {
-		parts = append(parts, strconv.Itoa(count)+" with "+what)
+// plain are Nomad's words for what operators would call otherwise.
+var plain = map[string]string{
+	"missing devices":                   "too few GPUs, or none of the kind (missing devices)",
+	"missing drivers":                   "no such driver (missing drivers)",
+	"devices: no devices match request": "no GPUs free",
+}
+
+// lacks says what nodes lack that could not hold the instance even if empty.
+func (w *watch) lacks(m *api.AllocationMetric) string {
+	if parts := counted(m.ConstraintFiltered); len(parts) > 0 {
+		return strings.Join(parts, ", ")
 	}
-	slices.Sort(parts)
+	return "none is in node pool " + w.n.cfg.NodePool + " and datacenters " + strings.Join(w.n.cfg.Datacenters, ", ")
+}
+
+// exhausted says what is in use of nodes that could hold the instance, and what the others lack.
+func exhausted(m *api.AllocationMetric) string {
+	parts := append(counted(m.DimensionExhausted), counted(m.ConstraintFiltered)...)
+	for _, quota := range m.QuotaExhausted {
+		parts = append(parts, "quota "+quota)
+	}
 	if len(parts) == 0 {
-		return "none is in its datacenters and node pool"
+		return "its nodes take no work at present"
 	}
 	return strings.Join(parts, ", ")
+}
+
+// counted says of how many nodes each is true.
+func counted(nodes map[string]int) []string {
+	var parts []string
+	for what, count := range nodes {
+		if word, ok := plain[what]; ok {
+			what = word
+		}
+		parts = append(parts, what+" on "+strconv.Itoa(count))
+	}
+	slices.Sort(parts)
+	return parts
 }
