@@ -34,10 +34,11 @@ var arrows = map[string][]string{
 	"internal/openai":       {},
 	"internal/probe":        {"internal/engine", "internal/fleet"},
 	"internal/slot":         {"internal/engine", "internal/fleet"},
+	"internal/socket":       {},
 	"internal/store":        {"internal/fleet"},
 	"internal/tenant":       {"internal/store", "internal/fleet"},
 	"internal/trtsim":       {"internal/fleet", "internal/openai", "internal/engine"},
-	"internal/upstream":     {},
+	"internal/upstream":     {"internal/socket"},
 	"nomad-jobs":            {},
 	"router": {
 		"activator", "internal/tenant", "internal/ledger", "internal/openai", "internal/upstream", "internal/socket", "internal/fleet",
