@@ -34,13 +34,14 @@ var arrows = map[string][]string{
 	"internal/openai":       {},
 	"internal/probe":        {"internal/engine", "internal/fleet"},
 	"internal/slot":         {"internal/engine", "internal/fleet"},
+	"internal/socket":       {},
 	"internal/store":        {"internal/fleet"},
 	"internal/tenant":       {"internal/store", "internal/fleet"},
 	"internal/trtsim":       {"internal/fleet", "internal/openai", "internal/engine"},
-	"internal/upstream":     {},
+	"internal/upstream":     {"internal/socket"},
 	"nomad-jobs":            {},
 	"router": {
-		"activator", "internal/tenant", "internal/ledger", "internal/openai", "internal/upstream", "internal/fleet",
+		"activator", "internal/tenant", "internal/ledger", "internal/openai", "internal/upstream", "internal/socket", "internal/fleet",
 	},
 }
 
@@ -55,7 +56,7 @@ var confined = map[string][]string{
 }
 
 // stdOnly are the packages that import nothing but the standard library.
-var stdOnly = []string{"internal/fleet", "internal/openai", "internal/upstream", "nomad-jobs"}
+var stdOnly = []string{"internal/fleet", "internal/openai", "internal/socket", "internal/upstream", "nomad-jobs"}
 
 func TestArrows_PackagesImportOnlyWhatTheArchitectureAllows(t *testing.T) {
 	for _, p := range listPackages(t) {
