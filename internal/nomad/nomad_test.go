@@ -72,6 +72,7 @@ func begin(t *testing.T, cfg cluster.Config) *world {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Minute) // the first run on a machine builds both programs
 	defer cancel()
+	cfg.Dir = filepath.Join(t.TempDir(), "c")
 	c, err := cluster.Start(ctx, cfg)
 	if errors.Is(err, cluster.ErrNoDocker) && os.Getenv("PILOTLIGHT_REQUIRE") != "all" {
 		t.Skip(err)
@@ -83,6 +84,10 @@ func begin(t *testing.T, cfg cluster.Config) *world {
 		http.DefaultClient.CloseIdleConnections()
 		if err := c.Stop(); err != nil {
 			t.Error(err)
+		}
+		mounts, _ := os.ReadFile("/proc/self/mounts")
+		if left := cluster.Processes(cfg.Dir); len(left) > 0 || strings.Contains(string(mounts), cfg.Dir) {
+			t.Errorf("the cluster leaves the processes %v, or mounts in\n%s", left, mounts)
 		}
 	})
 	w := &world{t: t, cluster: c, said: make(chan fleet.Observation, 1000), log: new(log)}
