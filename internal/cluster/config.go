@@ -156,8 +156,9 @@ func (w *writer) unwanted() string {
 	return "docker,exec,java,qemu"
 }
 
-// nomadDocker is the docker driver's config, as docs/nomad.md gives it for real nodes, but for the endpoint, and for the search for
-// containers that Nomad does not know: several nodes share this engine, and would take each other's for such.
+// nomadDocker is the docker driver's config, as docs/nomad.md gives it for real nodes, but for the endpoint; for the search for
+// containers that Nomad does not know, as several nodes share this engine, and would take each other's for such; and for the delay, by which
+// a test would soon see that images are not kept.
 func (w *writer) nomadDocker() string {
 	if !w.cfg.Docker {
 		return ""
@@ -171,7 +172,8 @@ func (w *writer) nomadDocker() string {
       enabled = true
     }
     gc {
-      image = false
+      image       = false
+      image_delay = "1s"
       dangling_containers {
         enabled = false
       }

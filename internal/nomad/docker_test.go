@@ -62,10 +62,12 @@ func TestDocker_RunsTheJobsOfRealNodes(t *testing.T) {
 	for _, id := range sizes {
 		w.until(id+" to be gone", slugOf(id), gone)
 	}
+	stopped := time.Now()
 	w.eventually("no container", func() bool {
 		var left []any
 		return w.cluster.Docker.Ask(t.Context(), "/containers/json?all=true", &left) == nil && len(left) == 0
 	})
+	w.eventually("the time in which images go that are not kept", func() bool { return time.Since(stopped) > 3*time.Second })
 	if err := w.cluster.Docker.Ask(t.Context(), "/images/"+cluster.Image+"/json", nil); err != nil {
 		t.Errorf("the image has gone with its containers: %v", err)
 	}
