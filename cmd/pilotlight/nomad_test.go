@@ -219,8 +219,8 @@ func TestNomad_BusyIsToldAndServedWhenRoomComes(t *testing.T) {
 	s.mustChat(t, eight, false) // so that it is known what a start takes
 	eventually(t, time.Minute, func() string { return agree(t, c, s, "busy", nil) })
 
-	s.hold(t, held)
-	s.hold(t, held)
+	_, leaveFirst := s.hold(t, held)
+	_, leaveSecond := s.hold(t, held)
 	fours := map[string][]func(){} // node -> ends the streams of its instances
 	for range 4 {
 		node, leave := s.hold(t, four)
@@ -274,6 +274,12 @@ func TestNomad_BusyIsToldAndServedWhenRoomComes(t *testing.T) {
 	if a := <-served; !a.whole() {
 		t.Errorf("who waited got %+v, want a whole stream", a)
 	}
+	leaveFirst()
+	leaveSecond()
+	for _, leaves := range fours {
+		leaves[1]()
+	}
+	eventually(t, time.Minute, func() string { return agree(t, c, s, "busy", nil) }) // the cluster is for others too
 }
 
 // hold keeps a request on an instance of the model until the function that it gives is called, and says on which node that is.
@@ -341,7 +347,7 @@ func TestNomad_WhatNoMachineHoldsIsRefusedAtOnce(t *testing.T) {
 	}
 	mend(t, c)
 	eventually(t, time.Minute, func() string {
-		if a, err := s.chat(t.Context(), eight, true); err != nil || !a.whole() {
+		if a, err := s.chat(t.Context(), eight, false, "X-Pilotlight-Max-Wait", "20s"); err != nil || !a.whole() {
 			return fmt.Sprintf("with all GPUs in order again: %+v, %v", a, err)
 		}
 		return ""
