@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -390,6 +391,13 @@ func TestNomad_InstancesOutliveTheServer(t *testing.T) {
 	}
 	s.newToken(t)
 	first := s.mustChat(t, model, true).header.Get("X-Pilotlight-Instance")
+	job := runningJobs(t, c, "heir")[model]
+	if out := s.command(t, "model", "show", model); !regexp.MustCompile(`instance +` + first + ` ready on [0-9a-f]{8} at 127\.0\.0\.1:\d+ job ` + job + `\n`).MatchString(out) {
+		t.Errorf("model show says %s, want node, address and job of %s", out, first)
+	}
+	if out := s.command(t, "model", "list"); !regexp.MustCompile(model + ` +hot .* [0-9a-f]{8}\n`).MatchString(out) {
+		t.Errorf("model list says %s, want the node", out)
+	}
 	for _, killed := range []bool{true, false} {
 		token := s.Token
 		if killed {
@@ -556,6 +564,18 @@ func TestNomad_RenderedJobIsTheSubmittedOne(t *testing.T) {
 		}
 		return agree(t, c, s, "render", nil)
 	})
+}
+
+// command gives what a command says to the server.
+func (s *devServer) command(t *testing.T, args ...string) string {
+	t.Helper()
+	c := exec.CommandContext(t.Context(), os.Args[0], args...)
+	c.Env = append(os.Environ(), asProgram+"=1", "PILOTLIGHT_ADDR="+s.Admin, "PILOTLIGHT_ADMIN_TOKEN="+testAdminToken)
+	out, err := c.Output()
+	if err != nil {
+		t.Fatalf("pilotlight %s: %v", strings.Join(args, " "), err)
+	}
+	return string(out)
 }
 
 func (s *devServer) instanceOf(t *testing.T, model string) string {
