@@ -38,6 +38,7 @@ func (a *Agent) Start(ctx context.Context) error {
 	a.cmd = exec.Command(a.binary, a.args...)
 	a.cmd.Stdout, a.cmd.Stderr = log, log
 	a.cmd.Env = environment()
+	a.cmd.Dir = a.dir // what it starts is found by it: of a Nomad client that was killed, the loggers of tasks live on
 	a.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := a.cmd.Start(); err != nil {
 		return fmt.Errorf("starting %s: %w", a.Name, err)

@@ -90,6 +90,9 @@ func lay(ctx context.Context, cfg Config) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the cluster's directory: %w", err)
 	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return nil, fmt.Errorf("finding the cluster's directory: %w", err)
+	}
 	c := &Cluster{dir: dir}
 	if err := c.lay(cfg, tools); err != nil {
 		return nil, errors.Join(err, c.Stop())
