@@ -14,7 +14,7 @@ const (
 	EventParked  EventKind = "parked"
 	EventStopped EventKind = "stopped"
 	EventFailed  EventKind = "failed"
-	EventTick    EventKind = "tick" // Model is empty
+	EventDemand  EventKind = "demand" // N requests wait or are in flight from now on
 )
 
 // Event is one fact that a policy may learn from.
