@@ -80,15 +80,18 @@ func TestControl_JudgesTRTLLMsAnswers(t *testing.T) {
 		"parked after an error":             {false, map[string][]said{release: {{500, "{}"}, success}, status: {stands("running")}}, nil},
 		"signed anew after a 401":           {false, map[string][]said{release: {{401, `{"detail":"Runtime control nonce has already been used."}`}, success}, status: {stands("running")}}, nil},
 		"failed for good": {
-			false, map[string][]said{release: {late}, status: {stands("failed")}},
+			false,
+			map[string][]said{release: {late}, status: {stands("failed")}},
 			[]error{engine.ErrLost, engine.ErrRefused},
 		},
 		"out of memory and failed": {
-			true, map[string][]said{resume: {oom}, status: {stands("failed")}},
+			true,
+			map[string][]said{resume: {oom}, status: {stands("failed")}},
 			[]error{engine.ErrLost, engine.ErrOutOfMemory},
 		},
 		"out of memory and still parked": {
-			true, map[string][]said{resume: {oom}, status: {stands("parked")}},
+			true,
+			map[string][]said{resume: {oom}, status: {stands("parked")}},
 			[]error{engine.ErrOutOfMemory},
 		},
 		"out of memory in a tag, then there after all": {true, map[string][]said{resume: {oom}, status: {stands("waking"), stands("running")}}, nil},
