@@ -34,7 +34,7 @@ type ModelView struct {
 	Inflight  int       // leases held on ready instances
 	IdleSince time.Time // last moment with a request; zero while there is one, or before the first
 	Pending   int       // instances starting or resuming
-	Parked    int // parked or being parked, and not about to be resumed
+	Parked    int       // parked or being parked, and not about to be resumed
 	Hot       []HotView
 	HeldUntil time.Time // an operator asked to hold the model hot until then; zero = not held
 }
