@@ -45,7 +45,9 @@ func (l Launch) Shared(m *fleet.Model, s Sharing) Launch {
 // the engine runs, but it is about what the engine keeps on the host while it is parked, and rather less.
 func (s Sharing) ofFree(m *fleet.Model) float64 {
 	taken := s.Memory / 2
-	if m.Engine.Memory > 0 && m.GPUs > 0 {
+	if known := m.ParkedMemory; known > 0 && m.GPUs > 0 {
+		taken = known / fleet.Bytes(m.GPUs)
+	} else if m.Engine.Memory > 0 && m.GPUs > 0 {
 		taken = m.Engine.Memory / fleet.Bytes(m.GPUs)
 	}
 	left := s.Memory - taken

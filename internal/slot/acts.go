@@ -21,7 +21,9 @@ func (s *Slot) Do(_ context.Context, act fleet.Act) error {
 }
 
 func (s *Slot) do(act fleet.Act) error {
-	if act.Kind != fleet.ActLaunch && act.Kind != fleet.ActStop {
+	switch act.Kind {
+	case fleet.ActLaunch, fleet.ActStop, fleet.ActPark, fleet.ActResume:
+	default:
 		return ErrNotAvailable
 	}
 	if !validID.MatchString(act.Instance) {
@@ -32,11 +34,15 @@ func (s *Slot) do(act fleet.Act) error {
 	if act.Term < s.term {
 		return fmt.Errorf("%w: %d, now %d", ErrOldTerm, act.Term, s.term)
 	}
-	if act.Kind == fleet.ActLaunch {
+	switch act.Kind {
+	case fleet.ActLaunch:
 		return s.accept(act)
+	case fleet.ActStop:
+		s.end(act)
+		return nil
+	default:
+		return s.shift(act)
 	}
-	s.end(act)
-	return nil
 }
 
 // validID keeps an instance's id usable as a file name.
@@ -115,11 +121,49 @@ func (s *Slot) fits(act fleet.Act, m *fleet.Model) error {
 	if act.GPU%size != 0 {
 		return fmt.Errorf("%w: %d GPUs cannot begin at GPU %d", ErrBadBlock, act.GPUs, act.GPU)
 	}
+	return s.free(act.GPU, act.GPUs, nil)
+}
+
+// free checks that nobody but self holds one of these GPUs.
+func (s *Slot) free(gpu, gpus int, self *instance) error {
 	for _, i := range s.instances {
-		if i.State.Awake() && i.GPUs > 0 && i.GPU < act.GPU+act.GPUs && act.GPU < i.GPU+i.GPUs {
+		if i != self && i.overlaps(gpu, gpus) {
 			return fmt.Errorf("%w: by %s", ErrBusy, i.ID)
 		}
 	}
+	return nil
+}
+
+// shift orders a ready engine to be parked, or a parked one to be resumed.
+func (s *Slot) shift(act fleet.Act) error {
+	i := s.find(act.Instance)
+	if i == nil {
+		if _, ended := s.graves.find(act.Instance); ended {
+			return ErrEnded
+		}
+		return ErrUnknown
+	}
+	if markOf(act).compare(i.last) <= 0 {
+		return nil
+	}
+	from, to, phase := fleet.Ready, fleet.Parking, i.phase
+	if act.Kind == fleet.ActResume {
+		from, to, phase = fleet.Asleep, fleet.Resuming, fleet.PhaseLoading
+	}
+	switch {
+	case i.State != from:
+		return fmt.Errorf("%w: %s", ErrState, i.State)
+	case !i.parks:
+		return fmt.Errorf("%w: the engine cannot be parked", ErrNotAvailable)
+	case to == fleet.Resuming:
+		if err := s.free(i.GPU, i.GPUs, i); err != nil {
+			return err
+		}
+	}
+	s.term, i.last = act.Term, markOf(act)
+	i.State, i.phase, i.failure, i.short, i.released = to, phase, "", false, false
+	i.orders <- act.Kind // its life has taken the one before: the state says so
+	s.publish()
 	return nil
 }
 

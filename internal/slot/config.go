@@ -25,7 +25,9 @@ type Config struct {
 	Self       string      // the program that is the simulator when run with "trtsim"; "" = kind sim needs a command
 	Host       string      // IP address that engines listen on; "" = 127.0.0.1
 	Models     []*fleet.Model
+	GPUMemory  fleet.Bytes   // of each GPU; 0 = that of an H100 of 80 GB
 	Grace      time.Duration // between SIGTERM and SIGKILL; 0 = 30 s
+	MoveWithin time.Duration // a park or resume that takes longer hangs, and its engine is killed; 0 = 60 s
 	Log        *slog.Logger  // nil: discard
 }
 
@@ -44,6 +46,9 @@ func (c *Config) complete() error {
 	}
 	if c.Grace == 0 {
 		c.Grace = 30 * time.Second
+	}
+	if c.MoveWithin == 0 {
+		c.MoveWithin = time.Minute
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

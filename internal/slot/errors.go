@@ -7,6 +7,8 @@ var (
 	ErrNotAvailable = errors.New("not available")
 	ErrOldTerm      = errors.New("act of an older term")
 	ErrEnded        = errors.New("instance has ended; its id is never used again")
+	ErrUnknown      = errors.New("no such instance")
+	ErrState        = errors.New("instance is in another state")
 	ErrExists       = errors.New("instance exists elsewhere or with another model")
 	ErrUnknownModel = errors.New("model is not in the config")
 	ErrBadBlock     = errors.New("no such block of GPUs")

@@ -26,6 +26,7 @@ type Slot struct {
 	instances []*instance
 	due       []*instance // accepted, not begun
 	graves    graves
+	sleepless map[string]bool  // engines' programs that do not know sleep mode
 	recent    []fleet.Sighting // the last that have ended, for new watchers
 	watchers  map[*watcher]struct{}
 }
@@ -47,7 +48,7 @@ func New(cfg Config) (*Slot, error) {
 		cfg: cfg, dir: dir, owner: owner,
 		models:   map[string]*fleet.Model{},
 		wake:     make(chan struct{}, 1),
-		watchers: map[*watcher]struct{}{},
+		watchers: map[*watcher]struct{}{}, sleepless: map[string]bool{},
 	}
 	for _, m := range cfg.Models {
 		s.models[m.ID] = m

@@ -103,8 +103,18 @@ func (e *Engine) release(named []string) error {
 	case <-e.dead:
 		return errCut
 	}
+	if _, strikes := e.take(FaultReleaseHang); strikes {
+		<-e.dead
+		return errCut
+	}
 	if err := e.move(took); err != nil {
 		return err
+	}
+	if _, strikes := e.take(FaultRelease); strikes {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.memory.state = failed
+		return errors.New("CUDA error: invalid argument (cuMemUnmap)")
 	}
 	away := map[string]bool{}
 	for _, t := range tags { // from running, nothing else is parked
