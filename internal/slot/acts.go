@@ -14,13 +14,18 @@ import (
 // package's errors, and changes nothing. Stop of an unknown instance is accepted, so that a launch that is on its way will
 // be refused.
 func (s *Slot) Do(_ context.Context, act fleet.Act) error {
-	if err := s.do(act); err != nil {
+	return s.carryOut(act, s.models[act.Model])
+}
+
+// carryOut is Do for an act that brings its model along; nil = there is no such model.
+func (s *Slot) carryOut(act fleet.Act, m *fleet.Model) error {
+	if err := s.do(act, m); err != nil {
 		return fmt.Errorf("%s %s: %w", act.Kind, act.Instance, err)
 	}
 	return nil
 }
 
-func (s *Slot) do(act fleet.Act) error {
+func (s *Slot) do(act fleet.Act, m *fleet.Model) error {
 	switch act.Kind {
 	case fleet.ActLaunch, fleet.ActStop, fleet.ActPark, fleet.ActResume:
 	default:
@@ -36,7 +41,7 @@ func (s *Slot) do(act fleet.Act) error {
 	}
 	switch act.Kind {
 	case fleet.ActLaunch:
-		return s.accept(act)
+		return s.accept(act, m)
 	case fleet.ActStop:
 		s.end(act)
 		return nil
@@ -58,7 +63,7 @@ func (m mark) compare(o mark) int {
 }
 
 // accept notes a launch.
-func (s *Slot) accept(act fleet.Act) error {
+func (s *Slot) accept(act fleet.Act, m *fleet.Model) error {
 	if launched, ended := s.graves.find(act.Instance); ended {
 		if launched == markOf(act) {
 			return nil
@@ -71,14 +76,13 @@ func (s *Slot) accept(act fleet.Act) error {
 	if s.closed {
 		return ErrShuttingDown
 	}
-	m := s.models[act.Model]
 	if m == nil {
 		return fmt.Errorf("%w: %s", ErrUnknownModel, act.Model)
 	}
 	if err := s.fits(act, m); err != nil {
 		return err
 	}
-	s.term = act.Term
+	s.raise(act.Term)
 	i := newInstance(s.cfg.ID, m, act)
 	s.instances = append(s.instances, i)
 	s.due = append(s.due, i)
@@ -98,7 +102,8 @@ func (s *Slot) again(i *instance, act fleet.Act) error {
 	if i.Model != act.Model || i.GPU != act.GPU || i.GPUs != act.GPUs {
 		return ErrExists
 	}
-	s.term, i.last = act.Term, markOf(act)
+	s.raise(act.Term)
+	i.last = markOf(act)
 	return nil
 }
 
@@ -160,7 +165,8 @@ func (s *Slot) shift(act fleet.Act) error {
 			return err
 		}
 	}
-	s.term, i.last = act.Term, markOf(act)
+	s.raise(act.Term)
+	i.last = markOf(act)
 	i.State, i.phase, i.failure, i.short, i.released = to, phase, "", false, false
 	i.orders <- act.Kind // its life has taken the one before: the state says so
 	s.publish()
@@ -169,7 +175,7 @@ func (s *Slot) shift(act fleet.Act) error {
 
 // end orders the end of an instance.
 func (s *Slot) end(act fleet.Act) {
-	s.term = act.Term
+	s.raise(act.Term)
 	i := s.find(act.Instance)
 	if i == nil {
 		if _, ended := s.graves.find(act.Instance); !ended {

@@ -11,7 +11,7 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
-// Config is what a Slot needs. ID, Dir and Models are required.
+// Config is what a Slot needs. ID and Dir are required, and Models unless every act comes through an API, which brings the model along.
 type Config struct {
 	ID     string // the slot's name in observations and acts
 	Source string // of its observations; "" = "slot"
@@ -25,6 +25,7 @@ type Config struct {
 	Self       string      // the program that is the simulator when run with "trtsim"; "" = kind sim needs a command
 	Host       string      // IP address that engines listen on; "" = 127.0.0.1
 	Models     []*fleet.Model
+	KeepTerm   bool          // over restarts of the supervisor: where those who watch outlive it
 	GPUMemory  fleet.Bytes   // of each GPU; 0 = that of an H100 of 80 GB
 	Grace      time.Duration // between SIGTERM and SIGKILL; 0 = 30 s
 	MoveWithin time.Duration // a park or resume that takes longer hangs, and its engine is killed; 0 = 60 s
@@ -32,8 +33,8 @@ type Config struct {
 }
 
 func (c *Config) complete() error {
-	if c.ID == "" || c.Dir == "" || len(c.Models) == 0 {
-		return errors.New("a slot needs an id, a directory and models")
+	if c.ID == "" || c.Dir == "" {
+		return errors.New("a slot needs an id and a directory")
 	}
 	if c.Source == "" {
 		c.Source = "slot"

@@ -2,7 +2,7 @@ package slot
 
 import "errors"
 
-// What Do refuses. Each comes wrapped in what the act was.
+// What Do refuses, here and at a distance. Each comes wrapped in what the act was.
 var (
 	ErrNotAvailable = errors.New("not available")
 	ErrOldTerm      = errors.New("act of an older term")
@@ -14,4 +14,5 @@ var (
 	ErrBadBlock     = errors.New("no such block of GPUs")
 	ErrBusy         = errors.New("GPUs are in use")
 	ErrShuttingDown = errors.New("supervisor is shutting down")
+	ErrUnauthorized = errors.New("the slot key is missing or wrong")
 )

@@ -53,6 +53,7 @@ func New(cfg Config) (*Slot, error) {
 	for _, m := range cfg.Models {
 		s.models[m.ID] = m
 	}
+	s.remember()
 	return s, nil
 }
 
@@ -96,7 +97,7 @@ func (s *Slot) takeDue() []*instance {
 	return due
 }
 
-// close refuses launches from now on, and ends those that were never begun.
+// close refuses launches from now on, ends those that were never begun, and says that the others end.
 func (s *Slot) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -105,4 +106,10 @@ func (s *Slot) close() {
 		s.bury(i, ErrShuttingDown.Error())
 	}
 	s.due = nil
+	for _, i := range s.instances {
+		if i.State != fleet.Failed {
+			i.State = fleet.Stopping
+		}
+	}
+	s.publish()
 }
