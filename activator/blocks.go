@@ -13,10 +13,13 @@ import (
 type room struct {
 	slot    *slot
 	gpu     int
-	victims []*instance   // idle ones that are stopped for it
+	resumes *instance     // the parked instance that is resumed there; nil = a new one is started
+	victims []*instance   // idle ones that are parked or stopped for it
 	needs   effort        // what it takes
 	value   float64       // what the victims are worth, in seconds of one request's waiting
 	wait    time.Duration // estimate until it is free
+	start   time.Duration // and then until the instance is ready
+	cost    float64       // all of it, in seconds of one request's waiting
 	fit     int           // GPUs of the largest free block around it, or left over on the node: the smaller, the less is broken up
 }
 
@@ -39,49 +42,128 @@ func align(gpus int) int {
 	return size
 }
 
-// findRoom gives the best block for one more instance of the model that takes no more than the given effort and displaces less than bid;
-// false = there is none.
+// findRoom gives the best room for one more instance of the model that takes no more than the given effort and displaces less than bid;
+// false = there is none. A wish without demand starts nothing while an instance could be resumed.
 func (p *Planner) findRoom(now time.Duration, m *model, most effort, bid float64) (room, bool) {
 	if m.dedicated() {
 		return p.findNode(now, m, most, bid)
 	}
 	best, found := room{}, false
+	consider := func(r *room) {
+		if p.assess(now, m, r, most) && (r.needs == isFree || r.value < bid) && (!found || r.better(&best)) {
+			best, found = *r, true
+		}
+	}
+	resumable := false
+	for _, i := range m.instances {
+		if i.resumable() {
+			resumable = true
+			consider(&room{slot: i.slot, gpu: i.GPU, resumes: i, start: p.takes(m, fleet.Parked)})
+		}
+	}
+	if resumable && !p.demanded(now, m) {
+		return best, found
+	}
+	cold := p.takes(m, fleet.Cold)
 	for _, s := range p.slots {
-		if s.lost || s.Pool != m.pool || s.GPUs < m.GPUs {
+		if !s.open() || s.Pool != m.pool || s.GPUs < m.GPUs {
 			continue
 		}
 		if m.GPUs == 0 {
 			return room{slot: s}, true
 		}
 		for gpu := 0; gpu+m.GPUs <= s.GPUs; gpu += align(m.GPUs) {
-			r := room{slot: s, gpu: gpu}
-			if p.assess(now, m, &r, most) && (r.needs == isFree || r.value < bid) && (!found || r.better(&best)) {
-				best, found = r, true
-			}
+			consider(&room{slot: s, gpu: gpu, start: cold})
 		}
 	}
 	return best, found
 }
 
+// resumable reports whether the instance is parked, or is being parked, and nobody has laid hands on it.
+func (i *instance) resumable() bool {
+	return (i.State == fleet.Asleep || i.State == fleet.Parking) && !i.claiming && i.due != fleet.ActStop && i.slot != nil && i.slot.open()
+}
+
 // better orders rooms; the earlier one wins a tie.
 func (r *room) better(than *room) bool {
-	if (r.needs == isFree) != (than.needs == isFree) {
-		return r.needs == isFree
+	if r.cost != than.cost {
+		return r.cost < than.cost
 	}
-	if r.needs == isFree {
-		return r.fit < than.fit
+	return r.fit < than.fit
+}
+
+// price adds up what the room costs: the waiting of those who wait, and what the victims are worth.
+func (p *Planner) price(m *model, r *room) {
+	r.cost = (r.wait+r.start).Seconds()*float64(max(m.waiting, 1)) + r.value
+	if r.resumes == nil {
+		r.cost += p.settlingCost(m, r)
 	}
-	return r.value+r.wait.Seconds() < than.value+than.wait.Seconds()
+}
+
+// settlingCost prefers for a new instance a node that has its weights, and GPUs on which few others live: whoever lives there too can
+// never be hot at the same time.
+func (p *Planner) settlingCost(m *model, r *room) float64 {
+	cost := 0.0
+	if len(m.nodes) > 0 && !slices.Contains(m.nodes, r.slot.Node) {
+		cost += strangeNode
+	}
+	most := p.pool(r.slot.Pool).MaxParkedPerGPU
+	if most == 0 {
+		return cost
+	}
+	homes := 0
+	for g := r.gpu; g < r.gpu+m.GPUs; g++ {
+		homes = max(homes, r.slot.livingOn(g))
+	}
+	cost += crowdCost * float64(homes)
+	if homes >= most {
+		cost += fullCost
+	}
+	if limit := p.hostMemory(r.slot); limit > 0 && r.slot.living()+m.ParkedMemory > limit {
+		cost += fullCost
+	}
+	return cost
+}
+
+// What places cost that are otherwise equal, in seconds of one request's waiting.
+const (
+	strangeNode = 1.0  // the weights may not be there
+	crowdCost   = 0.5  // for each instance that lives on the same GPU
+	fullCost    = 60.0 // when it is parked, another must go
+)
+
+// livingOn gives the number of instances whose home is on the GPU.
+func (s *slot) livingOn(gpu int) int {
+	n := 0
+	for _, o := range s.homes {
+		if o.covers(gpu) {
+			n++
+		}
+	}
+	return n
+}
+
+// living gives the host memory that all who live in the slot would take if they were parked.
+func (s *slot) living() fleet.Bytes {
+	var sum fleet.Bytes
+	for _, o := range s.homes {
+		sum += o.m.ParkedMemory
+	}
+	return sum
 }
 
 // assess finds out what a block takes; false = more than it may.
 func (p *Planner) assess(now time.Duration, m *model, r *room, most effort) bool {
-	if r.slot.claimed(r.gpu, m.GPUs, nil) {
-		if most < drainsBusy {
+	for _, c := range r.slot.claims {
+		if !c.overlaps(r.gpu, m.GPUs) {
+			continue
+		}
+		if most < drainsBusy || c.m == m {
 			return false
 		}
-		r.needs, r.wait = drainsBusy, p.cfg.Residence
+		r.needs, r.wait = drainsBusy, max(r.wait, p.cfg.Residence+c.m.service+p.takes(c.m, c.from)+p.leaves(c))
 	}
+	r.wait = max(r.wait, p.pendingFor(now, r.slot))
 	var last *instance
 	for g := r.gpu; g < r.gpu+m.GPUs; g++ {
 		o := r.slot.awake[g]
@@ -96,13 +178,19 @@ func (p *Planner) assess(now time.Duration, m *model, r *room, most effort) bool
 	if r.needs == isFree {
 		r.fit = r.slot.freeAround(r.gpu, align(m.GPUs))
 	}
+	p.price(m, r)
 	return true
 }
+
+func (i *instance) overlaps(gpu, gpus int) bool { return i.GPU < gpu+gpus && gpu < i.GPU+i.GPUs }
 
 func (p *Planner) assessOccupant(now time.Duration, m *model, r *room, o *instance, most effort) bool {
 	needs, wait := p.effortFor(now, o)
 	if needs > most || o.m == m && !o.leaving() {
 		return false
+	}
+	if needs == drainsBusy && m.waiting > 0 {
+		wait += max(m.oldest+p.cfg.Patience-now, 0)
 	}
 	r.needs, r.wait = max(r.needs, needs), max(r.wait, wait)
 	if o.leaving() {
@@ -111,32 +199,47 @@ func (p *Planner) assessOccupant(now time.Duration, m *model, r *room, o *instan
 	if p.protected(now, o, r.victims) {
 		return false
 	}
-	if needs == stopsIdle {
+	switch needs {
+	case stopsIdle:
 		r.victims = append(r.victims, o)
+	case drainsBusy:
+		r.value += drainCost
 	}
 	r.value += p.ask(now, o.m).HotValue
 	return true
 }
 
-// leaving reports whether the instance goes away whatever happens.
+const drainCost = 5.0 // seconds of one request's waiting: what it costs to take a busy instance from those who use it
+
+// leaving reports whether the instance gives its GPUs back whatever happens.
 func (i *instance) leaving() bool {
-	return i.State == fleet.Stopping || i.State == fleet.Failed || i.State == fleet.Draining
+	return i.State == fleet.Stopping || i.State == fleet.Failed || i.State == fleet.Draining || i.State == fleet.Parking
 }
 
-// effortFor says what it takes to free what the instance holds, and estimates how long.
+// leaves estimates how long an instance takes to give its GPUs back.
+func (p *Planner) leaves(o *instance) time.Duration {
+	if o.State == fleet.Parking || p.parkable(o) {
+		return p.takes(o.m, fleet.Hot)
+	}
+	return stopTime
+}
+
+// effortFor says what it takes to free what the instance holds, and estimates how long. A stream that has outlived its estimate is expected
+// to run as long again.
 func (p *Planner) effortFor(now time.Duration, o *instance) (effort, time.Duration) {
+	leaves := p.leaves(o)
 	switch {
 	case o.leaving() && p.hotView(o).Leases > 0:
-		return awaitsDraining, stopTime + o.m.service
-	case o.leaving():
-		return stopsIdle, stopTime
-	case p.idle(o):
-		return stopsIdle, stopTime
+		return awaitsDraining, leaves + max(o.m.service, now-o.drainedAt)
+	case o.State == fleet.Parking:
+		return stopsIdle, max(o.drainedAt+leaves-now, 0)
+	case o.leaving() || p.idle(o):
+		return stopsIdle, leaves
 	case o.State == fleet.Ready:
-		return drainsBusy, stopTime + o.m.service + max(o.readyAt+p.cfg.Residence-now, 0)
+		return drainsBusy, leaves + o.m.service + max(o.readyAt+p.cfg.Residence-now, 0)
 	default:
-		left, _ := o.m.past(o.from).remaining(now - o.launchedAt)
-		return drainsBusy, stopTime + o.m.service + p.cfg.Residence + left
+		left := max(o.launchedAt+p.takes(o.m, o.from)-now, 0)
+		return drainsBusy, leaves + o.m.service + p.cfg.Residence + left
 	}
 }
 
@@ -189,24 +292,41 @@ func (p *Planner) protected(now time.Duration, o *instance, taken []*instance) b
 
 // occupy marks the instance's GPUs as held.
 func (p *Planner) occupy(i *instance) {
-	if i.slot == nil {
+	if i.slot == nil || i.housed {
 		return
 	}
-	if i.slot.counted {
-		i.slot.residents = append(i.slot.residents, i)
-	}
+	p.settleIn(i)
+	i.housed = true
 	for g := i.GPU; g < i.GPU+i.GPUs && g < len(i.slot.awake); g++ {
 		i.slot.awake[g] = i
 	}
 	p.pool(i.slot.Pool).awake += i.GPUs
 }
 
-// vacate marks them as free.
-func (p *Planner) vacate(i *instance) {
-	if i.slot == nil || !i.launched {
+// settleIn enters the instance among those who live in its slot, awake or not.
+func (p *Planner) settleIn(i *instance) {
+	if slices.Contains(i.slot.homes, i) {
 		return
 	}
-	i.slot.residents = slices.DeleteFunc(i.slot.residents, func(o *instance) bool { return o == i })
+	i.slot.homes = append(i.slot.homes, i)
+	if m := i.m; !i.slot.counted && !slices.Contains(m.nodes, i.slot.Node) {
+		m.nodes = append(m.nodes, i.slot.Node)
+	}
+}
+
+// vacate marks them as free. A parked instance goes on living there.
+func (p *Planner) vacate(now time.Duration, i *instance) {
+	if i.slot == nil {
+		return
+	}
+	if i.State != fleet.Asleep {
+		i.slot.homes = slices.DeleteFunc(i.slot.homes, func(o *instance) bool { return o == i })
+	}
+	if !i.housed {
+		return
+	}
+	i.housed = false
+	i.slot.quietAt = now
 	for g, o := range i.slot.awake {
 		if o == i {
 			i.slot.awake[g] = nil
@@ -221,7 +341,7 @@ func (s *slot) claimed(gpu, gpus int, before *instance) bool {
 		if c == before {
 			return false
 		}
-		if c.GPU < gpu+gpus && gpu < c.GPU+c.GPUs {
+		if c.overlaps(gpu, gpus) {
 			return true
 		}
 	}
@@ -238,8 +358,10 @@ func (s *slot) taken(gpu, gpus int) bool {
 	return false
 }
 
-func (s *slot) unclaim(i *instance) {
-	s.claims = slices.DeleteFunc(s.claims, func(c *instance) bool { return c == i })
+// unclaim ends the instance's reservation.
+func (i *instance) unclaim() {
+	i.claiming = false
+	i.slot.claims = slices.DeleteFunc(i.slot.claims, func(c *instance) bool { return c == i })
 }
 
 // freeAround gives the size of the largest free aligned block that contains this one.

@@ -54,7 +54,9 @@ func (p *Planner) actions(now time.Duration, m *model) []string {
 
 func (p *Planner) underWay(i *instance) string {
 	switch {
-	case !i.launched:
+	case i.claiming && i.launched:
+		return fmt.Sprintf("wait for %s to be freed, then resume %s", where(i.slot, i.GPU, i.GPUs), i.ID)
+	case i.claiming:
 		return fmt.Sprintf("wait for %s to be freed, then launch %s", where(i.slot, i.GPU, i.GPUs), i.ID)
 	case i.waitsForNode():
 		return fmt.Sprintf("wait for the back end to place %s: %s are in use", i.ID, gpus(i.GPUs))

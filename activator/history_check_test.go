@@ -39,7 +39,7 @@ func (h *history) checkQueue(s *server, q *queue) {
 func (h *history) checkSlot(s *slot) {
 	sum := 0
 	for _, i := range h.planner.instances {
-		if i.slot != s || !i.launched {
+		if i.slot != s || !i.housed {
 			continue
 		}
 		sum += i.GPUs

@@ -300,8 +300,8 @@ func (h *history) dump() {
 			m.ID, m.GPUs, m.waiting, m.inflight, m.hot(), m.pending(), m.short, m.retryAt-h.now, m.failures, m.desired.Hot, m.desired.Reason, m.outlook)
 	}
 	for _, i := range p.instances {
-		h.note("%s of %s on %s/%d+%d: %s, launched %v, acting %v, stopDue %v, drains %v, adopted %v, stopped %v at %s listed %d, asked %v running %d, holds %+v", i.ID, i.Model, i.Slot, i.GPU, i.GPUs, i.State,
-			i.launched, i.acting, i.stopDue, i.drains, i.adopted, i.stopped, i.stoppedAt, len(i.listedBy), i.asked, i.running, i.holds)
+		h.note("%s of %s on %s/%d+%d: %s, launched %v, acting %v, due %q, drains %v, adopted %v, stopped %v at %s listed %d, asked %v running %d, holds %+v", i.ID, i.Model, i.Slot, i.GPU, i.GPUs, i.State,
+			i.launched, i.acting, i.due, i.drains, i.adopted, i.stopped, i.stoppedAt, len(i.listedBy), i.asked, i.running, i.holds)
 	}
 	for _, e := range h.site.engines {
 		if !e.gone {

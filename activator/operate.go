@@ -35,8 +35,12 @@ func (p *Planner) StopModel(now time.Duration, id string) error {
 		case !i.launched:
 			p.cancel(now, i, why)
 		case i.State == fleet.Ready:
-			p.drain(now, i, why)
-		case i.State == fleet.Starting:
+			p.dismiss(now, i, why)
+		case i.State == fleet.Draining:
+			i.parks = false
+		case i.State == fleet.Parking || i.State == fleet.Asleep:
+			p.stop(now, i, why)
+		case i.State == fleet.Starting || i.State == fleet.Resuming:
 			p.endActivation(now, i, why)
 			p.abandon(now, i, why)
 		}
@@ -54,6 +58,6 @@ func (p *Planner) Condemn(now time.Duration, id string) {
 		return
 	}
 	i.failure = "its engine keeps failing requests"
-	p.drain(now, i, i.failure)
-	p.countFailure(now, i.m)
+	p.dismiss(now, i, i.failure)
+	p.countFailure(now, i)
 }

@@ -68,7 +68,7 @@ func (p *Planner) prospect(now time.Duration, m *model) Prospect {
 func (p *Planner) foresee(now time.Duration, m *model, o *Prospect) {
 	o.Answer, o.Phase, o.Reason = fleet.Busy, fleet.PhaseQueued, "its GPUs are being freed"
 	for _, i := range m.instances {
-		if i.State != fleet.Starting && i.State != fleet.Resuming || !i.launched {
+		if i.State != fleet.Starting && i.State != fleet.Resuming || i.claiming {
 			continue
 		}
 		if o.Answer == fleet.StartingUp && phaseRank(i.phase) < phaseRank(o.Phase) {

@@ -2,15 +2,19 @@ package activator
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
-// place reserves room for what the model lacks, as far as there is any.
+// place reserves room for what the model lacks, as far as there is any, and has the pool grow where demand has none.
 func (p *Planner) place(now time.Duration, m *model) {
 	for n := p.missing(now, m); n > 0; n-- {
 		r, ok := p.roomFor(now, m)
+		if !ok || r.needs == drainsBusy {
+			p.grow(now, m)
+		}
 		if !ok {
 			if m.short == 0 {
 				m.shortFrom = now
@@ -22,7 +26,7 @@ func (p *Planner) place(now time.Duration, m *model) {
 		for _, v := range r.victims {
 			p.drain(now, v, "makes room for "+m.ID)
 		}
-		if !p.blocked(i) {
+		if !p.blocked(now, i) {
 			p.launch(now, i)
 		}
 	}
@@ -30,24 +34,31 @@ func (p *Planner) place(now time.Duration, m *model) {
 }
 
 // roomFor looks for room with the effort that the model's need is worth. Demand may displace any idle instance at once; a wish only those that
-// are worth less than it; and only for a model of which nothing is hot or coming, busy ones are drained after patience.
+// are worth less than it; and only for a model of which nothing is hot or coming, busy ones are drained after patience. Until then it
+// rather waits for them than taking a room that would cost more.
 func (p *Planner) roomFor(now time.Duration, m *model) (room, bool) {
-	if r, ok := p.findRoom(now, m, awaitsDraining, p.bid(now, m)); ok {
-		return r, true
-	}
-	if m.waiting == 0 || m.hot()+m.pending() > 0 || now < m.oldest+p.cfg.Patience {
-		return room{}, false
+	drains := m.waiting > 0 && m.hot()+m.pending() == 0
+	patient := drains && now < m.oldest+p.cfg.Patience
+	if !drains || m.dedicated() {
+		if r, ok := p.findRoom(now, m, awaitsDraining, p.bid(now, m)); ok || !drains || patient {
+			return r, ok
+		}
 	}
 	r, ok := p.findRoom(now, m, drainsBusy, anything)
-	return r, ok
+	return r, ok && !(patient && r.needs == drainsBusy)
 }
 
 // bid gives what the model may displace, in seconds of one request's waiting.
 func (p *Planner) bid(now time.Duration, m *model) float64 {
-	if m.waiting > 0 || m.hot()+m.pending() < m.Instances.Min || m.held(now) {
+	if p.demanded(now, m) {
 		return anything
 	}
 	return m.desired.HotValue
+}
+
+// demanded reports whether one more instance is needed for requests, or by the operator's word; else it is a mere wish.
+func (p *Planner) demanded(now time.Duration, m *model) bool {
+	return m.waiting > 0 || m.hot()+m.pending() < max(m.Instances.Min, m.desired.Need) || m.held(now)
 }
 
 // why says for people what an activation is for.
@@ -70,7 +81,7 @@ func (p *Planner) why(now time.Duration, m *model) string {
 // and they have been hot long enough.
 func (p *Planner) clearClaims(now time.Duration) {
 	for _, i := range p.instances {
-		if i.launched && !i.waitsForNode() {
+		if !i.claiming && !i.waitsForNode() {
 			continue
 		}
 		for _, o := range p.holders(now, i) {
@@ -104,58 +115,91 @@ func (p *Planner) holders(now time.Duration, i *instance) []*instance {
 	return held
 }
 
-// finishDrains stops the draining instances on which nobody has a lease any more.
-func (p *Planner) finishDrains(now time.Duration) {
-	for _, i := range p.instances {
-		if i.State != fleet.Draining {
-			continue
-		}
-		for n := range i.holds {
-			p.give(i, n, 0)
-		}
-		if p.revoked(i) {
-			p.stop(now, i, i.reason)
-		}
-	}
-}
-
 // launchClaims launches the reservations whose block has become free. One that waits for somebody who still serves moves where
 // there is room sooner.
 func (p *Planner) launchClaims(now time.Duration) {
-	for _, i := range p.instances {
-		if i.launched || p.closing {
+	for _, i := range slices.Clone(p.instances) {
+		if !i.claiming || p.closing {
 			continue
 		}
-		if !p.blocked(i) || p.move(now, i) && !p.blocked(i) {
+		if p.blocked(now, i) {
+			i = p.move(now, i)
+		}
+		if !p.blocked(now, i) {
 			p.launch(now, i)
 		}
 	}
 }
 
-// blocked reports whether somebody holds a GPU of the reservation's block, or comes first.
-func (p *Planner) blocked(i *instance) bool {
+// blocked reports whether somebody holds a GPU of the reservation's block, or comes first, or too many are parked there.
+func (p *Planner) blocked(now time.Duration, i *instance) bool {
 	if i.slot.counted {
 		return !p.unsound.gpuBlind && i.GPUs > 0 && (!i.slot.usable(i.GPUs) || i.slot.left(i) < i.GPUs)
 	}
-	return !p.unsound.gpuBlind && (i.slot.taken(i.GPU, i.GPUs) || i.slot.claimed(i.GPU, i.GPUs, i))
+	if i.slot.Pending || !i.slot.open() || i.launched && i.State != fleet.Asleep || i.due != "" {
+		return true
+	}
+	blind := p.unsound.gpuBlind || p.unsound.wakesEarly && i.launched
+	return !blind && (i.slot.taken(i.GPU, i.GPUs) || i.slot.claimed(i.GPU, i.GPUs, i)) || !p.makeWay(now, i)
 }
 
-// move takes a reservation to another block, if one is free, or if its own is still served on and another takes only idle instances.
-func (p *Planner) move(now time.Duration, i *instance) bool {
+// move takes a reservation to another block, if one is free, or if its own is still served on and another costs less; it gives the
+// instance that has it now.
+func (p *Planner) move(now time.Duration, i *instance) *instance {
 	most := isFree
 	if p.servedOn(i) {
 		most = stopsIdle
 	}
-	r, ok := p.findRoom(now, i.m, most, p.bid(now, i.m))
-	if !ok || r.slot.counted && r.slot == i.slot {
-		return false
+	if i.launched && most == isFree {
+		return i // it is resumed as soon as those who leave have left
 	}
-	i.slot.unclaim(i)
-	i.claim(r)
+	r, ok := p.findRoom(now, i.m, most, p.bid(now, i.m))
+	if !ok || r.slot.counted && r.slot == i.slot || i.launched && r.cost >= p.costHere(now, i) {
+		return i
+	}
+	moved := p.transfer(now, i, r)
 	for _, v := range r.victims {
 		p.drain(now, v, "makes room for "+i.Model)
 	}
-	return true
+	return moved
+}
+
+// costHere estimates what it costs to go on waiting for the reserved block.
+func (p *Planner) costHere(now time.Duration, i *instance) float64 {
+	wait := time.Duration(0)
+	for _, o := range i.slot.awake[i.GPU : i.GPU+i.GPUs] {
+		if o != nil {
+			_, w := p.effortFor(now, o)
+			wait = max(wait, w)
+		}
+	}
+	if i.slot.claimed(i.GPU, i.GPUs, i) {
+		wait += p.cfg.Residence
+	}
+	return (wait + p.takes(i.m, i.from)).Seconds() * float64(max(i.m.waiting, 1))
+}
+
+// transfer gives the instance's reservation, with its activation, another room: to itself, or to another instance where one of the two is
+// parked.
+func (p *Planner) transfer(now time.Duration, i *instance, r room) *instance {
+	i.unclaim()
+	if !i.launched && r.resumes == nil {
+		i.claim(r)
+		return i
+	}
+	to := r.resumes
+	if to == nil {
+		to = p.conceive(i.m)
+	}
+	to.phase, to.reason, to.began = i.phase, i.reason, i.began
+	to.claim(r)
+	if to.activation, i.activation = i.activation, nil; to.activation != nil {
+		to.activation.Instance, to.activation.From = to.ID, to.from
+	}
+	if !i.launched {
+		p.remove(i)
+	}
+	return to
 }
 
 // servedOn reports whether the reservation waits for an instance that is not about to go.

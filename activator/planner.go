@@ -1,7 +1,6 @@
 package activator
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -89,7 +88,9 @@ func NewPlanner(cfg PlannerConfig) *Planner {
 	}
 	for i := range cfg.Learned {
 		if m := p.byModel[cfg.Learned[i].Model]; m != nil {
-			m.past(cfg.Learned[i].From).durations = slices.Clone(cfg.Learned[i].Durations)
+			for _, took := range cfg.Learned[i].Durations {
+				m.past(cfg.Learned[i].From).add(took)
+			}
 		}
 	}
 	return p
@@ -102,13 +103,14 @@ func (p *Planner) Settle(now time.Duration) {
 	if p.complete && p.heardAnyone() {
 		p.overdue(now)
 		p.replan(now)
+		p.tendSlots(now)
 		p.decide(now)
 		p.clearClaims(now)
 		p.finishDrains(now)
 		p.launchClaims(now)
 	}
 	p.share(now)
-	p.issueStops(now)
+	p.issue(now)
 	p.buildTables(now)
 }
 
@@ -127,6 +129,12 @@ func (p *Planner) Next(now time.Duration) (time.Duration, bool) {
 	}
 	for _, i := range p.instances {
 		p.instanceAlarms(i, &next)
+	}
+	for _, s := range p.slots {
+		p.slotAlarms(s, &next)
+	}
+	for _, q := range p.pools {
+		next.due(q.retryAt)
 	}
 	for _, d := range p.peers {
 		p.peerAlarms(d, &next)
