@@ -18,7 +18,7 @@ const module = "github.com/pilotlight-io/pilotlight/"
 var arrows = map[string][]string{
 	"activator":      {"internal/fleet"},
 	"autoscaler":     {"internal/fleet"},
-	"benchmarks":     {"internal/openai"},
+	"benchmarks":     {"internal/openai", "internal/trace"},
 	"internal/admin": {"internal/fleet", "internal/tenant", "internal/ledger", "internal/openai"},
 	// For tests: it holds answers against the OpenAPI document.
 	"internal/admin/spec": {},
@@ -32,9 +32,11 @@ var arrows = map[string][]string{
 	"internal/nomad":      {"nomad-jobs", "internal/engine", "internal/fleet"},
 	"internal/openai":     {},
 	"internal/probe":      {"internal/engine", "internal/fleet"},
+	"internal/simulate":   {"activator", "autoscaler", "internal/trace", "internal/fleet"},
 	"internal/slot":       {"internal/engine", "internal/fleet"},
 	"internal/store":      {"internal/fleet"},
 	"internal/tenant":     {"internal/store", "internal/fleet"},
+	"internal/trace":      {"internal/fleet"},
 	"internal/trtsim":     {"internal/fleet", "internal/openai", "internal/engine"},
 	"internal/upstream":   {},
 	"nomad-jobs":          {},
