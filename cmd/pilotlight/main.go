@@ -32,7 +32,7 @@ type cli struct {
 	Usage    usageCmd    `cmd:"" help:"Usage and cost of a month, in UTC."`
 	Config   configCmd   `cmd:"" help:"Config files."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
-	Slot     notYetCmd   `cmd:"" passthrough:"" help:"Supervise the engines of a pool's Nomad allocation (not available yet)."`
+	Slot     slotCmd     `cmd:"" help:"Supervise the engines of a pool's Nomad allocation."`
 	Simulate simulateCmd `cmd:"" help:"Run policies over a trace in virtual time; no server needed."`
 	Job      notYetCmd   `cmd:"" passthrough:"" help:"Render Nomad jobs (not available yet)."`
 	Invoice  notYetCmd   `cmd:"" passthrough:"" help:"Invoices of past months (not available yet)."`
