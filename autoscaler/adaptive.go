@@ -151,7 +151,7 @@ func (a *Adaptive) Decide(now time.Time, v *fleet.ModelView) fleet.Desired {
 		m = &acquaintance{Gaps: newGaps()}
 	}
 	t := m.takes(v.Model.GPUs)
-	d := fleet.Desired{Model: v.Model.ID, Parked: copies(v), HotValue: leastRecentlyUsed(now, v), ParkedValue: a.parkedValue(now, v, m, t)}
+	d := fleet.Desired{Model: v.Model.ID, Parked: everyCopy, HotValue: leastRecentlyUsed(now, v), ParkedValue: a.parkedValue(now, v, m, t)}
 	d.Hot = a.needed(now, v, m, &d)
 	d.Need = max(atLeast(float64(demand(v)), float64(capacity(v.Model))), 1)
 	a.keepIdle(now, v, m, t, &d)

@@ -22,17 +22,17 @@ func bound(now time.Time, v *fleet.ModelView, d *fleet.Desired) {
 	}
 }
 
-// parked gives how many parked instances a policy wishes that parks all or nothing, and what one of them is worth per GB: the more the
+// parked gives how many parked copies a policy allows that parks all or nothing, and what one of them is worth per GB: the more the
 // later it was used, as a cache that drops what was used least recently.
 func parked(parks bool, now time.Time, v *fleet.ModelView) (n int, value float64) {
 	if !parks {
 		return 0, 0
 	}
-	return copies(v), 1 / (1 + age(now, v).Seconds())
+	return everyCopy, 1 / (1 + age(now, v).Seconds())
 }
 
-// copies gives how many instances of the model there are, in every tier.
-func copies(v *fleet.ModelView) int { return len(v.Hot) + v.Pending + v.Parked }
+// everyCopy is a cap on parked copies that leaves it to the pool how many there is room for.
+const everyCopy = 1 << 20
 
 // age gives the time since the model's last request; one that never had any is very old.
 func age(now time.Time, v *fleet.ModelView) time.Duration {

@@ -81,4 +81,19 @@ func (c *Config) models(idleAfter time.Duration) []*fleet.Model {
 	return models
 }
 
+// learned gives what moves take, as a planner knows it that has seen each of them before.
+func (c *Config) learned() []fleet.Learned {
+	var all []fleet.Learned
+	for i := range c.Profiles {
+		p := &c.Profiles[i]
+		all = append(
+			all,
+			fleet.Learned{Model: p.Model, From: fleet.Cold, Durations: []time.Duration{p.Cold}},
+			fleet.Learned{Model: p.Model, From: fleet.Parked, Durations: []time.Duration{p.Wake}},
+			fleet.Learned{Model: p.Model, From: fleet.Hot, Durations: []time.Duration{p.Park}},
+		)
+	}
+	return all
+}
+
 const unbounded = 10 * 365 * 24 * time.Hour

@@ -80,7 +80,7 @@ func (o *oracle) Decide(now time.Time, v *fleet.ModelView) fleet.Desired {
 	p, next := f.profile, f.next(now)
 	least := max(next.Seconds(), 1)
 	d := fleet.Desired{
-		Model: v.Model.ID, Parked: len(v.Hot) + v.Pending + v.Parked, HotValue: 1e3 / least / o.lambda,
+		Model: v.Model.ID, Parked: 1 << 20, HotValue: 1e3 / least / o.lambda,
 		ParkedValue: p.Cold.Seconds() / least / (float64(p.ParkedRAM) / 1e9), Reason: "foreseen",
 	}
 	target := fourFifths(v.Model)
