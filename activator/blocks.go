@@ -18,6 +18,7 @@ type room struct {
 	needs   effort        // what it takes
 	value   float64       // what the victims are worth, in seconds of one request's waiting
 	wait    time.Duration // estimate until it is free
+	hold    time.Duration // until all who are busy there have had their residence
 	start   time.Duration // and then until the instance is ready
 	cost    float64       // all of it, in seconds of one request's waiting
 	fit     int           // GPUs of the largest free block around it, or left over on the node: the smaller, the less is broken up
@@ -79,9 +80,10 @@ func (p *Planner) findRoom(now time.Duration, m *model, most effort, bid float64
 	return best, found
 }
 
-// resumable reports whether the instance is parked, or is being parked, and nobody has laid hands on it.
+// resumable reports whether the instance is parked, or will be, and has no reservation yet.
 func (i *instance) resumable() bool {
-	return (i.State == fleet.Asleep || i.State == fleet.Parking) && !i.claiming && i.due != fleet.ActStop && i.slot != nil && i.slot.open()
+	will := i.State == fleet.Asleep || i.State == fleet.Parking || i.State == fleet.Draining && i.parks
+	return will && !i.claiming && i.slot != nil && i.slot.open()
 }
 
 // better orders rooms; the earlier one wins a tie.
@@ -161,7 +163,8 @@ func (p *Planner) assess(now time.Duration, m *model, r *room, most effort) bool
 		if most < drainsBusy || c.m == m {
 			return false
 		}
-		r.needs, r.wait = drainsBusy, max(r.wait, p.cfg.Residence+c.m.service+p.takes(c.m, c.from)+p.leaves(c))
+		r.needs, r.hold = drainsBusy, max(r.hold, p.takes(c.m, c.from)+p.cfg.Residence)
+		r.wait = max(r.wait, r.hold+c.m.service+p.leaves(c))
 	}
 	r.wait = max(r.wait, p.pendingFor(now, r.slot))
 	var last *instance
@@ -185,14 +188,14 @@ func (p *Planner) assess(now time.Duration, m *model, r *room, most effort) bool
 func (i *instance) overlaps(gpu, gpus int) bool { return i.GPU < gpu+gpus && gpu < i.GPU+i.GPUs }
 
 func (p *Planner) assessOccupant(now time.Duration, m *model, r *room, o *instance, most effort) bool {
-	needs, wait := p.effortFor(now, o)
+	needs, wait, hold := p.effortFor(now, o)
 	if needs > most || o.m == m && !o.leaving() {
 		return false
 	}
 	if needs == drainsBusy && m.waiting > 0 {
-		wait += max(m.oldest+p.cfg.Patience-now, 0)
+		wait += max(hold, m.oldest+p.cfg.Patience-now)
 	}
-	r.needs, r.wait = max(r.needs, needs), max(r.wait, wait)
+	r.needs, r.wait, r.hold = max(r.needs, needs), max(r.wait, wait), max(r.hold, hold)
 	if o.leaving() {
 		return true
 	}
@@ -224,22 +227,22 @@ func (p *Planner) leaves(o *instance) time.Duration {
 	return stopTime
 }
 
-// effortFor says what it takes to free what the instance holds, and estimates how long. A stream that has outlived its estimate is expected
+// effortFor says what it takes to free what the instance holds, and estimates how long: once it may be drained, and until then. A stream that has outlived its estimate is expected
 // to run as long again.
-func (p *Planner) effortFor(now time.Duration, o *instance) (effort, time.Duration) {
+func (p *Planner) effortFor(now time.Duration, o *instance) (needs effort, wait, hold time.Duration) {
 	leaves := p.leaves(o)
 	switch {
 	case o.leaving() && p.hotView(o).Leases > 0:
-		return awaitsDraining, leaves + max(o.m.service, now-o.drainedAt)
+		return awaitsDraining, leaves + max(o.m.service, now-o.drainedAt), 0
 	case o.State == fleet.Parking:
-		return stopsIdle, max(o.drainedAt+leaves-now, 0)
+		return stopsIdle, max(o.drainedAt+leaves-now, 0), 0
 	case o.leaving() || p.idle(o):
-		return stopsIdle, leaves
+		return stopsIdle, leaves, 0
 	case o.State == fleet.Ready:
-		return drainsBusy, leaves + o.m.service + max(o.readyAt+p.cfg.Residence-now, 0)
+		return drainsBusy, leaves + o.m.service, max(o.readyAt+p.cfg.Residence-now, 0)
 	default:
 		left := max(o.launchedAt+p.takes(o.m, o.from)-now, 0)
-		return drainsBusy, leaves + o.m.service + p.cfg.Residence + left
+		return drainsBusy, leaves + o.m.service, p.cfg.Residence + left
 	}
 }
 

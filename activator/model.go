@@ -1,6 +1,7 @@
 package activator
 
 import (
+	"slices"
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
@@ -97,6 +98,9 @@ func (m *model) asleep() int {
 	}
 	return n
 }
+
+// anyResumable reports whether one of its instances could be resumed.
+func (m *model) anyResumable() bool { return slices.ContainsFunc(m.instances, (*instance).resumable) }
 
 // going gives the number of those that hold GPUs and are about to give them back for good.
 func (m *model) going() int {

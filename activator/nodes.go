@@ -195,11 +195,11 @@ func (p *Planner) choose(now time.Duration, m *model, s *slot, lacking int, most
 func (p *Planner) losses(now time.Duration, m *model, s *slot, most effort) []loss {
 	var ls []loss
 	for _, o := range s.homes {
-		needs, wait := p.effortFor(now, o)
+		needs, wait, hold := p.effortFor(now, o)
 		if needs > most || o.GPUs == 0 || o.m == m && !o.leaving() {
 			continue
 		}
-		l := loss{instance: o, needs: needs, wait: wait}
+		l := loss{instance: o, needs: needs, wait: wait + hold}
 		if !o.leaving() {
 			l.value = p.ask(now, o.m).HotValue
 		}

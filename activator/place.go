@@ -34,18 +34,35 @@ func (p *Planner) place(now time.Duration, m *model) {
 }
 
 // roomFor looks for room with the effort that the model's need is worth. Demand may displace any idle instance at once; a wish only those that
-// are worth less than it; and only for a model of which nothing is hot or coming, busy ones are drained after patience. Until then it
-// rather waits for them than taking a room that would cost more.
+// are worth less than it; and where requests wait, busy ones are drained after patience, once they have had their residence. Until then
+// the model rather waits for them than taking a room that would cost more.
 func (p *Planner) roomFor(now time.Duration, m *model) (room, bool) {
-	drains := m.waiting > 0 && m.hot()+m.pending() == 0
-	patient := drains && now < m.oldest+p.cfg.Patience
-	if !drains || m.dedicated() {
-		if r, ok := p.findRoom(now, m, awaitsDraining, p.bid(now, m)); ok || !drains || patient {
-			return r, ok
-		}
+	if m.dedicated() {
+		return p.nodeFor(now, m)
+	}
+	if m.waiting == 0 {
+		return p.findRoom(now, m, awaitsDraining, p.bid(now, m))
 	}
 	r, ok := p.findRoom(now, m, drainsBusy, anything)
-	return r, ok && !(patient && r.needs == drainsBusy)
+	return r, ok && (r.needs < drainsBusy || p.mayDrain(now, m, &r))
+}
+
+// mayDrain reports whether the model has waited long enough to have the room's busy instances drained. They need not all have had their
+// residence when it has waited so long that they may never have it at the same time: the room is then kept for it while they get theirs.
+func (p *Planner) mayDrain(now time.Duration, m *model, r *room) bool {
+	waited := now - m.oldest
+	return waited >= p.cfg.Patience && r.hold == 0 || waited >= p.cfg.Patience+p.cfg.Residence
+}
+
+// nodeFor looks for room on a node, where busy ones are drained only for a model of which nothing is hot or coming.
+func (p *Planner) nodeFor(now time.Duration, m *model) (room, bool) {
+	if r, ok := p.findRoom(now, m, awaitsDraining, p.bid(now, m)); ok {
+		return r, true
+	}
+	if m.waiting == 0 || m.hot()+m.pending() > 0 || now < m.oldest+p.cfg.Patience {
+		return room{}, false
+	}
+	return p.findRoom(now, m, drainsBusy, anything)
 }
 
 // bid gives what the model may displace, in seconds of one request's waiting.
@@ -58,7 +75,8 @@ func (p *Planner) bid(now time.Duration, m *model) float64 {
 
 // demanded reports whether one more instance is needed for requests, or by the operator's word; else it is a mere wish.
 func (p *Planner) demanded(now time.Duration, m *model) bool {
-	return m.waiting > 0 || m.hot()+m.pending() < max(m.Instances.Min, m.desired.Need) || m.held(now)
+	there := m.hot() + m.pending()
+	return m.waiting > 0 || m.inflight > 0 && there < m.desired.Need || there < m.Instances.Min || m.held(now)
 }
 
 // why says for people what an activation is for.
@@ -122,10 +140,11 @@ func (p *Planner) launchClaims(now time.Duration) {
 		if !i.claiming || p.closing {
 			continue
 		}
-		if p.blocked(now, i) {
-			i = p.move(now, i)
+		blocked := p.blocked(now, i)
+		if to := p.move(now, i, blocked); to != nil {
+			i, blocked = to, p.blocked(now, to)
 		}
-		if !p.blocked(now, i) {
+		if !blocked {
 			p.launch(now, i)
 		}
 	}
@@ -143,19 +162,23 @@ func (p *Planner) blocked(now time.Duration, i *instance) bool {
 	return !blind && (i.slot.taken(i.GPU, i.GPUs) || i.slot.claimed(i.GPU, i.GPUs, i)) || !p.makeWay(now, i)
 }
 
-// move takes a reservation to another block, if one is free, or if its own is still served on and another costs less; it gives the
-// instance that has it now.
-func (p *Planner) move(now time.Duration, i *instance) *instance {
+// move takes a reservation to another room, if one is free, or if its own is still served on and another costs less; one for a new
+// instance also where one can be resumed sooner. It gives the instance that has it then; nil = it stays.
+func (p *Planner) move(now time.Duration, i *instance, blocked bool) *instance {
+	served := blocked && p.servedOn(i)
+	if !served && (i.launched || !blocked && !i.m.anyResumable()) {
+		return nil
+	}
 	most := isFree
-	if p.servedOn(i) {
+	if served {
 		most = stopsIdle
 	}
-	if i.launched && most == isFree {
-		return i // it is resumed as soon as those who leave have left
-	}
 	r, ok := p.findRoom(now, i.m, most, p.bid(now, i.m))
-	if !ok || r.slot.counted && r.slot == i.slot || i.launched && r.cost >= p.costHere(now, i) {
-		return i
+	if !ok || r.slot.counted && r.slot == i.slot {
+		return nil
+	}
+	if (i.launched || !blocked) && r.cost >= p.costHere(now, i) {
+		return nil
 	}
 	moved := p.transfer(now, i, r)
 	for _, v := range r.victims {
@@ -169,8 +192,8 @@ func (p *Planner) costHere(now time.Duration, i *instance) float64 {
 	wait := time.Duration(0)
 	for _, o := range i.slot.awake[i.GPU : i.GPU+i.GPUs] {
 		if o != nil {
-			_, w := p.effortFor(now, o)
-			wait = max(wait, w)
+			_, w, hold := p.effortFor(now, o)
+			wait = max(wait, w+hold)
 		}
 	}
 	if i.slot.claimed(i.GPU, i.GPUs, i) {

@@ -223,5 +223,6 @@ func (p *Planner) modelAlarms(m *model, next *alarm) {
 	next.due(m.impossibleUntil)
 	if m.waiting > 0 && m.short > 0 {
 		next.due(m.oldest + p.cfg.Patience)
+		next.due(m.oldest + p.cfg.Patience + p.cfg.Residence)
 	}
 }
