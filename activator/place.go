@@ -23,14 +23,21 @@ func (p *Planner) place(now time.Duration, m *model) {
 			return
 		}
 		i := p.reserve(now, m, r, p.why(now, m))
-		for _, v := range r.victims {
-			p.drain(now, v, "makes room for "+m.ID)
+		if r.hold == 0 {
+			p.oust(now, &r, m)
 		}
 		if !p.blocked(now, i) {
 			p.launch(now, i)
 		}
 	}
 	m.short = 0
+}
+
+// oust drains the idle instances whose room it was.
+func (p *Planner) oust(now time.Duration, r *room, m *model) {
+	for _, v := range r.victims {
+		p.drain(now, v, "makes room for "+m.ID)
+	}
 }
 
 // roomFor looks for room with the effort that the model's need is worth. Demand may displace any idle instance at once; a wish only those that
@@ -96,23 +103,36 @@ func (p *Planner) why(now time.Duration, m *model) string {
 }
 
 // clearClaims takes from the blocks of reservations what may be taken: idle instances at once, busy ones when the reservation may drain
-// and they have been hot long enough.
+// and all of them there have been hot long enough: until then nobody is moved, for the block would stand empty.
 func (p *Planner) clearClaims(now time.Duration) {
 	for _, i := range p.instances {
 		if !i.claiming && !i.waitsForNode() {
 			continue
 		}
-		for _, o := range p.holders(now, i) {
-			if o == nil || o.State != fleet.Ready {
-				continue
-			}
-			if p.protected(now, o, nil) {
-				continue // an operator has taken hold of it since
+		holders := p.holders(now, i)
+		if i.drains && !i.slot.counted && slices.ContainsFunc(holders, func(o *instance) bool { return p.resides(now, o) }) {
+			continue
+		}
+		for _, o := range holders {
+			if o == nil || o.State != fleet.Ready || p.protected(now, o, nil) {
+				continue // an operator may have taken hold of it since
 			}
 			if p.idle(o) || i.drains && now >= o.readyAt+p.cfg.Residence {
 				p.drain(now, o, "makes room for "+i.Model)
 			}
 		}
+	}
+}
+
+// resides reports whether the instance cannot be drained yet: it becomes ready, or is busy and has not had its residence.
+func (p *Planner) resides(now time.Duration, o *instance) bool {
+	switch {
+	case o == nil || o.leaving() || o.State == fleet.Asleep:
+		return false
+	case o.State == fleet.Ready:
+		return !p.idle(o) && now < o.readyAt+p.cfg.Residence
+	default:
+		return true
 	}
 }
 
@@ -181,9 +201,7 @@ func (p *Planner) move(now time.Duration, i *instance, blocked bool) *instance {
 		return nil
 	}
 	moved := p.transfer(now, i, r)
-	for _, v := range r.victims {
-		p.drain(now, v, "makes room for "+i.Model)
-	}
+	p.oust(now, &r, i.m)
 	return moved
 }
 
