@@ -3,6 +3,7 @@ package autoscaler
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
@@ -159,21 +160,20 @@ func (a *Adaptive) Decide(now time.Time, v *fleet.ModelView) fleet.Desired {
 	return d
 }
 
-// needed gives how many instances the demand is worth.
+// needed gives how many instances the demand is worth. It must be asked again by itself only while the means of more demand than there are
+// slots for are still rising.
 func (a *Adaptive) needed(now time.Time, v *fleet.ModelView, m *acquaintance, d *fleet.Desired) int {
 	n := demand(v)
-	if n == 0 && m.scale.quiet(now) {
-		d.Reason = "no requests"
-		return 0
-	}
-	want := m.scale.want(now, scaleTarget*float64(capacity(v.Model)))
-	d.ReviewAt = now.Add(cellLength)
 	if n == 0 {
 		d.Reason = "no requests"
 		return 0
 	}
-	d.Reason = fmt.Sprintf("%s in flight or waiting, %d slots an instance", requests(n), capacity(v.Model))
-	return max(want, 1)
+	each := scaleTarget * float64(capacity(v.Model))
+	if float64(n) > each*float64(len(v.Hot)+v.Pending) {
+		d.ReviewAt = nextCell(now)
+	}
+	d.Reason = requests(n) + " in flight or waiting, " + strconv.Itoa(capacity(v.Model)) + " slots an instance"
+	return max(m.scale.want(now, each), 1)
 }
 
 // keepIdle keeps idle instances for as long as that is worth it.

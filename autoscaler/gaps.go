@@ -111,7 +111,13 @@ func keepFor(p *[gapBins]float64, s stakes) (keep, cost float64) {
 	}
 	swap := s.gpus*(s.off+s.on) + s.lambda*s.on*s.waits
 	caught := s.lambda * s.off / 2 * s.waits
-	late := func(edge float64, next int) float64 { return below[gapBin(edge+s.off)+1] - below[next] }
+	reach := 0 // the bin in which a gap lies that ends just when the instance has been let go
+	late := func(edge float64, next int) float64 {
+		for reach < gapBins-1 && gapEdges[reach] < edge+s.off {
+			reach++
+		}
+		return below[reach+1] - below[next]
+	}
 	best, at := swap+late(0, 0)*caught, 0.0
 	idle, before := 0.0, 0.0
 	for j := range gapBins - 1 {

@@ -42,7 +42,7 @@ func (k *KPA) Decide(now time.Time, v *fleet.ModelView) fleet.Desired {
 	d := fleet.Desired{Model: v.Model.ID, HotValue: leastRecentlyUsed(now, v), Reason: "no requests"}
 	d.Parked, d.ParkedValue = parked(k.cfg.Park, now, v)
 	if s := k.scales[v.Model.ID]; s != nil && !s.quiet(now) {
-		d.Hot, d.ReviewAt = s.want(now, scaleTarget*float64(capacity(v.Model))), now.Add(cellLength)
+		d.Hot, d.ReviewAt = s.want(now, scaleTarget*float64(capacity(v.Model))), nextCell(now)
 		d.Reason = fmt.Sprintf("%.1f requests on average over a minute", s.mean(now, stableSpan))
 		if !s.full(now, stableSpan) {
 			d.Hot = max(d.Hot, len(v.Hot))

@@ -88,3 +88,6 @@ func (w *window) full(now time.Time, span time.Duration) bool {
 
 // quiet reports whether there was nothing in the whole window.
 func (w *window) quiet(now time.Time) bool { return w.level == 0 && w.mean(now, stableSpan) == 0 }
+
+// nextCell gives the moment at which the next cell begins: the same for all models, so that they are looked at together.
+func nextCell(now time.Time) time.Time { return now.Truncate(cellLength).Add(cellLength) }
