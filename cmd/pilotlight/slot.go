@@ -28,6 +28,8 @@ type slotCmd struct {
 	Cluster    string        `default:"default" help:"The Pilotlight that it belongs to."`
 	KeyEnv     string        `name:"key-env" default:"PILOTLIGHT_SLOT_KEY" placeholder:"NAME" help:"Environment variable that holds the key of its API."`
 	Devices    string        `env:"NVIDIA_VISIBLE_DEVICES" placeholder:"UUID,…" help:"The GPUs, as CUDA_VISIBLE_DEVICES takes them (default: $$NVIDIA_VISIBLE_DEVICES, else 0, 1, …)."`
+	FirstPort  int           `name:"first-port" default:"10000" placeholder:"N" help:"First port that engines may get; the default range is outside Nomad's."`
+	LastPort   int           `name:"last-port" default:"14999" placeholder:"N" help:"Last port that engines may get."`
 	HostMemory string        `name:"host-memory" placeholder:"SIZE" help:"Memory of the machine for parked engines."`
 	GPUMemory  string        `name:"gpu-memory" placeholder:"SIZE" help:"Memory of each GPU (default: that of an H100 of 80 GB)."`
 	Grace      time.Duration `default:"100s" help:"From SIGTERM to SIGKILL of an engine."`
@@ -83,7 +85,7 @@ func (c slotCmd) slot(log *slog.Logger) (*slot.Slot, error) {
 	}
 	cfg := slot.Config{
 		ID: c.ID, Source: "slot/" + c.ID, Node: c.Node, Pool: c.Pool, GPUs: c.GPUs, Dir: c.Dir, Host: host, Grace: c.Grace,
-		KeepTerm: true, Log: log.With("component", "slot"),
+		Ports: fleet.Range{Min: c.FirstPort, Max: c.LastPort}, KeepTerm: true, Log: log.With("component", "slot"),
 	}
 	if cfg.Self, err = os.Executable(); err != nil {
 		return nil, fmt.Errorf("finding our own program, which is also the simulated engine: %w", err)

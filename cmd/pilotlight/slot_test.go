@@ -93,7 +93,7 @@ func (s *slotServer) until(instance string, wanted func(fleet.Sighting) bool) fl
 		select {
 		case o := <-s.said:
 			for _, i := range o.Instances {
-				if i.ID == instance && wanted(i) {
+				if wanted(i) && i.ID == instance {
 					return o
 				}
 			}

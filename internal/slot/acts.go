@@ -164,6 +164,8 @@ func (s *Slot) shift(act fleet.Act) error {
 		if err := s.free(i.GPU, i.GPUs, i); err != nil {
 			return err
 		}
+	case s.cfg.HostMemory > 0 && s.hostMemory()+i.model.ParkedMemory > s.cfg.HostMemory:
+		return fmt.Errorf("%w: %s of %s is in use, %s more is needed", ErrHostMemory, s.hostMemory(), s.cfg.HostMemory, i.model.ParkedMemory)
 	}
 	s.raise(act.Term)
 	i.last = markOf(act)
@@ -192,6 +194,16 @@ func (s *Slot) end(act fleet.Act) {
 	}
 	close(i.quit)
 	s.publish()
+}
+
+// hostMemory is what parked engines take of the machine's memory; one that is being resumed gives it back at the end.
+func (s *Slot) hostMemory() (sum fleet.Bytes) {
+	for _, i := range s.instances {
+		if i.released || i.State == fleet.Parking || i.State == fleet.Resuming {
+			sum += i.model.ParkedMemory
+		}
+	}
+	return sum
 }
 
 func (s *Slot) find(id string) *instance {

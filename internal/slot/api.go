@@ -57,7 +57,7 @@ func NewAPI(cfg APIConfig) (*API, error) {
 	return a, nil
 }
 
-// Serve answers on ln until ctx is done; then it ends every stream, and returns nil. It closes ln.
+// Serve answers on ln until ctx is done; then every stream ends with what has happened until then, and it returns nil. It closes ln.
 func (a *API) Serve(ctx context.Context, ln net.Listener) error {
 	server := &http.Server{
 		Handler: a.mux, ReadHeaderTimeout: sendWithin, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
@@ -130,6 +130,7 @@ func (a *API) serveActs(w http.ResponseWriter, r *http.Request) {
 func (a *API) serveWatch(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
+	left := false // of the goroutine that tells
 	w.Header().Set("Content-Type", "text/event-stream")
 	s := &stream{w: w, control: http.NewResponseController(w)}
 	var beats sync.WaitGroup
@@ -140,20 +141,21 @@ func (a *API) serveWatch(w http.ResponseWriter, r *http.Request) {
 		for {
 			select {
 			case <-tick.C:
-				s.send(cancel, ":\n\n")
+				if s.send(":\n\n") != nil {
+					cancel()
+				}
 			case <-ctx.Done():
 				return
 			}
 		}
 	})
-	a.slot.Watch(ctx, func(o fleet.Observation) {
+	a.slot.watch(ctx, func(o fleet.Observation) {
 		data, err := json.Marshal(o)
-		if err != nil {
+		if err != nil || s.send(fmt.Sprintf("id: %d-%d\ndata: %s\n\n", o.Term, o.Seq, data)) != nil {
 			cancel()
-			return
+			left = true
 		}
-		s.send(cancel, fmt.Sprintf("id: %d-%d\ndata: %s\n\n", o.Term, o.Seq, data))
-	})
+	}, func() bool { return !left })
 	cancel()
 }
 
@@ -164,14 +166,13 @@ type stream struct {
 	control *http.ResponseController
 }
 
-// send writes one event, and calls failed where that takes too long or the watcher has left.
-func (s *stream) send(failed func(), event string) {
+// send writes one event, and fails where that takes too long or the watcher has left.
+func (s *stream) send(event string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.control.SetWriteDeadline(time.Now().Add(sendWithin))
 	if _, err := s.w.Write([]byte(event)); err != nil {
-		failed()
-	} else if s.control.Flush() != nil {
-		failed()
+		return err
 	}
+	return s.control.Flush()
 }

@@ -20,10 +20,11 @@ type Config struct {
 	GPUs   int
 	// Devices names the GPUs as CUDA_VISIBLE_DEVICES wants them, in the order of the slot's own numbers; nil = "0", "1", …
 	Devices    []string
-	HostMemory fleet.Bytes // for parked engines; reported, not yet accounted for
+	HostMemory fleet.Bytes // for parked engines, counted as Model.ParkedMemory; 0 = no limit
 	Dir        string      // holds engines/: logs and process files; one supervisor at a time
 	Self       string      // the program that is the simulator when run with "trtsim"; "" = kind sim needs a command
 	Host       string      // IP address that engines listen on; "" = 127.0.0.1
+	Ports      fleet.Range // of engines; zero = 20000 to 32767, below what the kernel gives to outgoing connections
 	Models     []*fleet.Model
 	KeepTerm   bool          // over restarts of the supervisor: where those who watch outlive it
 	GPUMemory  fleet.Bytes   // of each GPU; 0 = that of an H100 of 80 GB
@@ -44,6 +45,12 @@ func (c *Config) complete() error {
 	}
 	if _, err := netip.ParseAddr(c.Host); err != nil {
 		return fmt.Errorf("host of engines: %w", err)
+	}
+	if c.Ports == (fleet.Range{}) {
+		c.Ports = fleet.Range{Min: 20000, Max: 32767}
+	}
+	if c.Ports.Min < 1 || c.Ports.Max > 65535 || c.Ports.Min > c.Ports.Max {
+		return fmt.Errorf("engines' ports from %d to %d", c.Ports.Min, c.Ports.Max)
 	}
 	if c.Grace == 0 {
 		c.Grace = 30 * time.Second

@@ -161,6 +161,37 @@ func TestPark_IsRefusedWhereItMakesNoSense(t *testing.T) {
 	}
 }
 
+func TestPark_KeepsToTheHostsMemory(t *testing.T) {
+	m := sim(small, 1)
+	m.ParkedMemory = 20 << 30
+	w := start(t, options{gpus: 2, memory: 30 << 30}, m)
+	w.parked("i1", small, 0, 1)
+	w.hot("i2", small, 1, 1)
+	act := fleet.Act{Kind: fleet.ActPark, Term: 1, Seq: 50, Instance: "i2"}
+	if err := w.Do(t.Context(), act); !errors.Is(err, slot.ErrHostMemory) {
+		t.Errorf("got %v, want %v", err, slot.ErrHostMemory)
+	}
+	w.end("i1")
+	w.until("i1", gone)
+	if err := w.Do(t.Context(), act); err != nil {
+		t.Errorf("with room: %v", err)
+	}
+	w.until("i2", parked)
+}
+
+func TestHealth_EngineThatHangsIsKilled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes as long as an engine may be silent")
+	}
+	t.Parallel()
+	w := start(t, options{gpus: 1}, sim(small, 1))
+	i := w.hot("i1", small, 0, 1)
+	inject(t, i.Addr, `[{"kind":"health"}]`)
+	if i, _ = w.until("i1", gone); i.State != fleet.Failed || !strings.Contains(i.Failure, "engine hangs: no sign of health 3 times in a row") {
+		t.Errorf("got %+v, want it failed by hanging", i)
+	}
+}
+
 func TestPark_OrderedTwiceIsDoneOnce(t *testing.T) {
 	w := start(t, options{gpus: 1}, sim(small, 1))
 	w.hot("i1", small, 0, 1)
@@ -221,6 +252,44 @@ func TestResume_ThatFailsKillsTheEngine(t *testing.T) {
 			w.hot("i2", small, 0, 1)
 		})
 	}
+}
+
+// TestMove_EngineThatEndsOnTheWay holds an engine on its way into or out of being parked.
+func TestMove_EngineThatEndsOnTheWay(t *testing.T) {
+	for name, row := range map[string]struct {
+		fault string
+		kind  fleet.ActKind
+		state fleet.State
+		end   func(w *world)
+		want  string // the failure; "" = the end was wanted
+	}{
+		"killed while parking":   {"release_hang", fleet.ActPark, fleet.Parking, killed, "while it was being parked"},
+		"killed while resuming":  {"resume_hang", fleet.ActResume, fleet.Resuming, killed, "while it was being resumed"},
+		"stopped while parking":  {"release_hang", fleet.ActPark, fleet.Parking, func(w *world) { w.end("i1") }, ""},
+		"stopped while resuming": {"resume_hang", fleet.ActResume, fleet.Resuming, func(w *world) { w.end("i1") }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := start(t, options{gpus: 1, grace: 200 * time.Millisecond}, sim(small, 1))
+			i := w.hot("i1", small, 0, 1)
+			if row.kind == fleet.ActResume {
+				w.park("i1")
+				w.until("i1", parked)
+			}
+			inject(t, i.Addr, `[{"kind":"`+row.fault+`"}]`)
+			w.order(fleet.Act{Kind: row.kind, Instance: "i1"})
+			w.until("i1", func(i fleet.Sighting) bool { return i.State == row.state })
+			row.end(w)
+			i, _ = w.until("i1", gone)
+			if (row.want == "") != (i.Failure == "") || !strings.Contains(i.Failure, row.want) {
+				t.Errorf("got failure %q, want %q", i.Failure, row.want)
+			}
+			w.hot("i2", small, 0, 1)
+		})
+	}
+}
+
+func killed(w *world) {
+	syscall.Kill(recordedPID(w.t, filepath.Join(w.dir, "engines", "i1.pid")), syscall.SIGKILL)
 }
 
 func TestResume_RefusingEngineIsNeverReady(t *testing.T) {

@@ -64,7 +64,7 @@ func (s *Slot) live(ctx context.Context, spawn *spawner, i *instance, hold bool)
 	if asked(ctx, i) {
 		return ending{}
 	}
-	port, err := reservePort(s.cfg.Host, hold)
+	port, err := reservePort(s.cfg.Host, s.cfg.Ports, hold)
 	if err != nil {
 		return ending{failure: "finding a free port: " + err.Error()}
 	}

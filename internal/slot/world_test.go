@@ -46,6 +46,7 @@ type options struct {
 	self  string
 
 	moveWithin time.Duration
+	memory     fleet.Bytes
 	log        io.Writer
 }
 
@@ -60,7 +61,7 @@ func start(t *testing.T, o options, models ...*fleet.Model) *world {
 	}
 	s, err := slot.New(slot.Config{
 		ID: "s", Node: "n", Pool: "p", GPUs: o.gpus, Dir: o.dir, Models: models, Grace: o.grace, Self: o.self,
-		MoveWithin: o.moveWithin, Log: slog.New(slog.NewTextHandler(o.log, nil)),
+		MoveWithin: o.moveWithin, HostMemory: o.memory, Log: slog.New(slog.NewTextHandler(o.log, nil)),
 	})
 	if err != nil {
 		t.Fatal(err)
