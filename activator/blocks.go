@@ -19,6 +19,7 @@ type room struct {
 	value   float64       // what the victims are worth, in seconds of one request's waiting
 	wait    time.Duration // estimate until it is free
 	hold    time.Duration // until all who are busy there have had their residence
+	loss    float64       // what draining those costs who use them, in seconds of one request's waiting
 	start   time.Duration // and then until the instance is ready
 	cost    float64       // all of it, in seconds of one request's waiting
 	fit     int           // GPUs of the largest free block around it, or left over on the node: the smaller, the less is broken up
@@ -206,13 +207,21 @@ func (p *Planner) assessOccupant(now time.Duration, m *model, r *room, o *instan
 	case stopsIdle:
 		r.victims = append(r.victims, o)
 	case drainsBusy:
-		r.value += drainCost
+		loss := p.ask(now, o.m).HotValue
+		r.loss += loss
+		r.value += drainCost + min(loss, drainCostMost)
+		return true
 	}
 	r.value += p.ask(now, o.m).HotValue
 	return true
 }
 
-const drainCost = 5.0 // seconds of one request's waiting: what it costs to take a busy instance from those who use it
+// What it costs to take a busy instance from those who use it, in seconds of one request's waiting: so much beyond its HotValue, which counts for at most so
+// much where rooms are compared. More would have models started cold all over the cluster to spare others one drain.
+const (
+	drainCost     = 5.0
+	drainCostMost = 30.0
+)
 
 // leaving reports whether the instance gives its GPUs back whatever happens.
 func (i *instance) leaving() bool {

@@ -54,11 +54,13 @@ func (p *Planner) roomFor(now time.Duration, m *model) (room, bool) {
 	return r, ok && (r.needs < drainsBusy || p.mayDrain(now, m, &r))
 }
 
-// mayDrain reports whether the model has waited long enough to have the room's busy instances drained. They need not all have had their
+// mayDrain reports whether the model has waited long enough to have the room's busy instances drained: for patience, and until its requests have waited for
+// as long together as draining costs those who use them. Those need not all have had their
 // residence when it has waited so long that they may never have it at the same time: the room is then kept for it while they get theirs.
 func (p *Planner) mayDrain(now time.Duration, m *model, r *room) bool {
 	waited := now - m.oldest
-	return waited >= p.cfg.Patience && r.hold == 0 || waited >= p.cfg.Patience+p.cfg.Residence
+	earned := float64(m.waiting)*waited.Seconds() >= r.loss
+	return waited >= p.cfg.Patience && earned && r.hold == 0 || waited >= p.cfg.Patience+p.cfg.Residence
 }
 
 // nodeFor looks for room on a node, where busy ones are drained only for a model of which nothing is hot or coming.

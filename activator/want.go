@@ -224,5 +224,6 @@ func (p *Planner) modelAlarms(m *model, next *alarm) {
 	if m.waiting > 0 && m.short > 0 {
 		next.due(m.oldest + p.cfg.Patience)
 		next.due(m.oldest + p.cfg.Patience + p.cfg.Residence)
+		next.due(next.now + p.cfg.Patience)
 	}
 }

@@ -13,6 +13,7 @@ const (
 	defaultLatencyWeight = 10.0
 	lull                 = 300 * time.Second // a gap from which on a cold start could have been the answer
 	parkedAging          = 300.0             // seconds
+	turn                 = 30 * time.Second  // about what it takes to drain an instance, and to serve others in its place
 )
 
 // AdaptiveConfig tunes the adaptive policy.
@@ -36,17 +37,16 @@ type Adaptive struct {
 
 // acquaintance is what is known of one model.
 type acquaintance struct {
-	Gaps    gaps
-	Wakes   toll
-	Colds   toll
-	Moves   moves
-	Seen    [3]bool // a cold start, a wake, a park
-	scale   scale
-	busy    bool
-	idle    time.Time // since then; zero before the first request
-	last    time.Time // its last request
-	keep    time.Duration
-	planned bool // keep is for the gap that began last
+	Gaps  gaps
+	Wakes toll
+	Colds toll
+	Moves moves
+	Seen  [3]bool // a cold start, a wake, a park
+	rate  rate
+	scale scale
+	busy  bool
+	idle  time.Time // since then; zero before the first request
+	last  time.Time // its last request
 }
 
 // NewAdaptive makes the policy.
@@ -94,6 +94,7 @@ func (a *Adaptive) arrive(now time.Time, m *acquaintance, n int) {
 		a.endGap(now, m)
 	}
 	m.last = now
+	m.rate.add(now, n)
 	m.Wakes.arrive(now, n)
 	m.Colds.arrive(now, n)
 }
@@ -152,7 +153,7 @@ func (a *Adaptive) Decide(now time.Time, v *fleet.ModelView) fleet.Desired {
 		m = &acquaintance{Gaps: newGaps()}
 	}
 	t := m.takes(v.Model.GPUs)
-	d := fleet.Desired{Model: v.Model.ID, Parked: everyCopy, HotValue: leastRecentlyUsed(now, v), ParkedValue: a.parkedValue(now, v, m, t)}
+	d := fleet.Desired{Model: v.Model.ID, Parked: everyCopy, HotValue: m.hotValue(now, v, t), ParkedValue: a.parkedValue(now, v, m, t)}
 	d.Hot = a.needed(now, v, m, &d)
 	d.Need = max(atLeast(float64(demand(v)), float64(capacity(v.Model))), 1)
 	a.keepIdle(now, v, m, t, &d)
@@ -212,6 +213,16 @@ func (a *Adaptive) keepFor(v *fleet.ModelView, m *acquaintance, t moves) time.Du
 		keep = min(keep, most)
 	}
 	return keep
+}
+
+// hotValue gives what losing one instance would cost, in seconds of one request's waiting. An idle one is worth the less the longer it has been idle. A busy one that
+// has to go leaves those who wait, and those who come meanwhile, without it until it has drained, another has had its turn, and it is back.
+func (m *acquaintance) hotValue(now time.Time, v *fleet.ModelView, t moves) float64 {
+	if _, idle := lastIdle(v); idle || demand(v) == 0 {
+		return leastRecentlyUsed(now, v)
+	}
+	outage := (turn + t.Park + t.Wake).Seconds()
+	return (float64(v.Waiting) + m.rate.value(now)*outage/2) * outage / float64(max(len(v.Hot), 1))
 }
 
 // parkedValue gives what a model's only parked engine is worth per GB of host memory: what a cold start would cost in its place, the less the longer ago

@@ -104,6 +104,9 @@ func sooner(a, b time.Time) time.Time {
 // value estimates what it costs, in seconds of one request's waiting, to lose one idle hot instance: a start, times how likely it is
 // needed again soon. A model that was used lately, or that takes long to start, is dearer; a copy beside others is cheaper.
 func (f *Fixed) value(now time.Time, v *fleet.ModelView, need int) float64 {
+	if _, idle := lastIdle(v); !idle && len(v.Hot) > 0 {
+		return leastRecentlyUsed(now, v) // whoever waits for GPUs in use need not wait longer than the planner's patience
+	}
 	took, known := f.took[v.Model.ID]
 	if !known {
 		took = 20*time.Second + time.Duration(v.Model.GPUs)*10*time.Second

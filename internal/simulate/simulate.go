@@ -26,14 +26,13 @@ type simulation struct {
 	timed      bool
 	observed   uint64
 
-	agenda   agenda
-	byModel  map[string]int     // model -> index in the profiles
-	engines  map[string]*engine // instance -> engine
-	waiting  map[*activator.Waiter]*request
-	spare    []*request // to be used again
-	moves    uint64
-	score    score
-	arrivals trace.Request
+	agenda  agenda
+	byModel map[string]int     // model -> index in the profiles
+	engines map[string]*engine // instance -> engine
+	waiting map[*activator.Waiter]*request
+	spare   []*request // to be used again
+	moves   uint64
+	score   score
 }
 
 // request is one request from its arrival until it has been served.
