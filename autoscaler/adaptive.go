@@ -33,6 +33,7 @@ type Adaptive struct {
 	lambda float64
 	fleet  [contexts]histogram      // idle gaps of all models
 	models map[string]*acquaintance // model ID -> what is known of it
+	began  time.Time                // the first event of this life; zero before
 }
 
 // acquaintance is what is known of one model.
@@ -68,6 +69,9 @@ func (a *Adaptive) model(id string) *acquaintance {
 
 // Observe learns.
 func (a *Adaptive) Observe(e fleet.Event) {
+	if a.began.IsZero() {
+		a.began = e.At
+	}
 	m := a.model(e.Model)
 	switch e.Kind {
 	case fleet.EventArrived:
@@ -77,7 +81,7 @@ func (a *Adaptive) Observe(e fleet.Event) {
 	case fleet.EventIdle:
 		m.busy, m.idle = false, e.At
 	case fleet.EventDemand:
-		m.scale.tell(e.At, e.N, scaleTarget*64)
+		m.scale.tell(e.At, e.N)
 	case fleet.EventReady:
 		m.learnStart(e.From, e.Took)
 	case fleet.EventParked:
@@ -191,6 +195,9 @@ func (a *Adaptive) keepIdle(now time.Time, v *fleet.ModelView, m *acquaintance, 
 			keep = a.keepFor(v, m, t)
 		}
 		until := h.IdleSince.Add(keep)
+		if a.fresh(h.IdleSince) {
+			until = h.IdleSince.Add(max(keep, stableSpan))
+		}
 		if now.Before(until) {
 			kept++
 			d.ReviewAt = sooner(d.ReviewAt, until)
@@ -200,6 +207,12 @@ func (a *Adaptive) keepIdle(now time.Time, v *fleet.ModelView, m *acquaintance, 
 		}
 	}
 	d.Hot = max(d.Hot, kept)
+}
+
+// fresh reports whether less than a whole window was seen before that moment: the demand of which an earlier life knew may not have been told yet, so nothing is
+// let go.
+func (a *Adaptive) fresh(at time.Time) bool {
+	return a.began.IsZero() || at.Before(a.began.Add(stableSpan))
 }
 
 // keepFor gives how long an instance stays hot without a request.

@@ -34,7 +34,7 @@ func (k *KPA) Observe(e fleet.Event) {
 		s = &scale{}
 		k.scales[e.Model] = s
 	}
-	s.tell(e.At, e.N, scaleTarget*64)
+	s.tell(e.At, e.N)
 }
 
 // Decide says how many instances the model should have now.

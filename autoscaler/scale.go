@@ -13,33 +13,28 @@ const (
 type scale struct {
 	window
 	panicUntil time.Time
-	peak       int // the most that the panic window has asked for since panic began
+	peak       float64 // the highest mean of the panic window since panic began
 }
 
 // tell takes the number of requests from now on.
-func (s *scale) tell(now time.Time, level int, each float64) {
+func (s *scale) tell(now time.Time, level int) {
 	s.set(now, level)
 	if !now.Before(s.panicUntil) {
 		s.peak = 0
 	}
-	stable, burst := s.asks(now, each)
-	if burst >= panicAt*max(1, stable) {
+	if burst := s.mean(now, panicSpan); burst >= panicAt*s.mean(now, stableSpan) {
 		s.panicUntil, s.peak = now.Add(panicFor), max(s.peak, burst)
 	}
 }
 
-func (s *scale) asks(now time.Time, each float64) (stable, burst int) {
-	return atLeast(s.mean(now, stableSpan), each), atLeast(s.mean(now, panicSpan), each)
-}
-
 // want gives the number of instances, each of which should serve so many requests.
 func (s *scale) want(now time.Time, each float64) int {
-	stable, burst := s.asks(now, each)
-	if burst >= panicAt*max(1, stable) {
-		stable = burst
-	}
+	stable, burst := atLeast(s.mean(now, stableSpan), each), s.mean(now, panicSpan)
 	if now.Before(s.panicUntil) {
-		return max(stable, burst, s.peak)
+		burst = max(burst, s.peak)
+	}
+	if n := atLeast(burst, each); n >= panicAt*max(1, stable) {
+		return n
 	}
 	return stable
 }
