@@ -15,7 +15,7 @@ type Config struct {
 	Trace    string          // path of the gzipped CSV
 	Profiles []trace.Profile // of the trace's models
 	Policy   string          // fixed-T, kpa, hybrid, each also +park; adaptive; oracle
-	Seed     uint64          // of the jitter on what moves take
+	Seed     uint64          // of the jitter on what moves take; 0 = no jitter
 	Lambda   float64         // GPU-hours that an hour of waiting is worth
 	Warmup   time.Duration   // nothing is scored before
 

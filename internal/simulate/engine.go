@@ -42,8 +42,12 @@ func (e *engine) doing() use {
 	}
 }
 
-// jittered gives what a move takes this time: the profile's value times a fraction from 0.9 to 1.2 that the seed and the number of the move give.
+// jittered gives what a move takes this time: the profile's value times a fraction from 0.9 to 1.2 that the seed and the number of the move give;
+// under seed 0 the profile's value.
 func (s *simulation) jittered(d time.Duration) time.Duration {
+	if s.cfg.Seed == 0 {
+		return d
+	}
 	s.moves++
 	x := mix(s.moves*0x9e3779b97f4a7c15 + mix(s.cfg.Seed+0x632be59bd9b4e019))
 	return time.Duration(float64(d) * (0.9 + 0.3*float64(x>>11)/(1<<53)))
