@@ -51,6 +51,7 @@ func (c slotCmd) Run(env *Env) error {
 	if len(key) < slot.MinKey {
 		return fmt.Errorf("%s must hold the slot key, of %d characters or more; it has %d", c.KeyEnv, slot.MinKey, len(key))
 	}
+	os.Unsetenv(c.KeyEnv) // engines inherit the environment
 	api, err := slot.NewAPI(slot.APIConfig{Slot: s, Key: key, Log: log.With("component", "api")})
 	if err != nil {
 		return err

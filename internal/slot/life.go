@@ -44,7 +44,7 @@ const returned fleet.ActKind = "returned"
 
 // firstToken is how long an engine that has been resumed may take for a token before it is called ready without one: it has
 // generated before, and whoever waits gains nothing by waiting for that token first. One that refuses the token is never called ready.
-const firstToken = 5 * time.Millisecond
+const firstToken = 3 * time.Millisecond
 
 // run follows the process to its end.
 func (e *life) run(ctx context.Context, out *engineLog, port *port) ending {

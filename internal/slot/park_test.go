@@ -254,6 +254,21 @@ func TestResume_ThatFailsKillsTheEngine(t *testing.T) {
 	}
 }
 
+func TestResume_EngineThatSurvivesWantOfMemoryStaysParked(t *testing.T) {
+	w := start(t, options{gpus: 1}, sim(small, 1))
+	i := w.parked("i1", small, 0, 1)
+	inject(t, i.Addr, `[{"kind":"resume_short","times":1}]`)
+	w.resume("i1")
+	i, _ = w.until("i1", parked)
+	if !i.Short || !strings.Contains(i.Failure, "resuming failed: out of GPU memory") || i.Act != w.seq {
+		t.Errorf("got %+v, want it parked, for want of memory, after act %d", i, w.seq)
+	}
+	w.resume("i1")
+	if i, _ = w.until("i1", ready); i.Short || i.Failure != "" {
+		t.Errorf("got %+v, want it ready and the failure forgotten", i)
+	}
+}
+
 // TestMove_EngineThatEndsOnTheWay holds an engine on its way into or out of being parked.
 func TestMove_EngineThatEndsOnTheWay(t *testing.T) {
 	for name, row := range map[string]struct {
