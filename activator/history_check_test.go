@@ -52,6 +52,7 @@ func (h *history) checkSlot(s *slot) {
 			h.fail("%s lies on GPU %d+%d", i.ID, i.GPU, i.GPUs)
 		}
 	}
+	h.checkBeds(s)
 	if sum > s.GPUs {
 		h.fail("%d GPUs are awake on %s, which has %d", sum, s.ID, s.GPUs)
 	}
@@ -107,8 +108,8 @@ func (h *history) checkReservation(act *fleet.Activation) {
 	if n := m.hot() + m.pending(); n > allowed {
 		h.fail("%d instances of %s where demand and wishes ask for %d", n, m.ID, allowed)
 	}
-	if most := m.Instances.Max; most > 0 && len(m.instances) > most {
-		h.fail("%d instances of %s, instances.max is %d", len(m.instances), m.ID, most)
+	if most, n := m.Instances.Max, m.hot()+m.pending()+m.going(); most > 0 && n > most {
+		h.fail("%d instances of %s awake, instances.max is %d", n, m.ID, most)
 	}
 	if at, failed := h.failed[m.ID]; failed && h.now < at+time.Second {
 		h.fail("%s was started %s after a failed start", m.ID, h.now-at)

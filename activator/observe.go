@@ -33,7 +33,7 @@ func (p *Planner) Observe(now time.Duration, o *fleet.Observation) bool {
 	p.begin(now)
 	p.accrue(now)
 	src.lost = false
-	src.slots = src.slots || len(o.Slots) > 0
+	src.slots = src.slots || len(o.Slots) > 0 || o.Slots != nil && o.Complete
 	p.seeSlots(now, src, o)
 	p.seeNodes(src, o)
 	src.places = src.slots || src.nodes

@@ -10,7 +10,7 @@ import (
 // pool is a set of slots, and what has been used of it.
 type pool struct {
 	fleet.Pool
-	largest int // GPUs of the largest slot ever seen
+	largest int // GPUs of the largest slot seen; of one whose slots come and go, of those that are there
 	awake   int // GPUs held now
 	held    float64
 	at      time.Duration

@@ -49,7 +49,7 @@ func (p *Planner) mayAdd(now time.Duration, q *pool) bool {
 // grow adds a slot to the pool of a model whose demand finds no room but by draining busy instances, unless one is on its way already.
 func (p *Planner) grow(now time.Duration, m *model) {
 	q := p.pool(m.pool)
-	if m.dedicated() || !p.demanded(now, m) || !p.mayAdd(now, q) {
+	if m.dedicated() || m.GPUs > q.GPUsPerSlot || !p.demanded(now, m) || !p.mayAdd(now, q) {
 		return
 	}
 	if slices.ContainsFunc(p.slots, func(s *slot) bool { return s.Pool == q.Name && s.open() && s.Pending }) {
@@ -164,7 +164,16 @@ func (p *Planner) loseSlot(now time.Duration, s *slot) {
 	for _, c := range slices.Clone(s.claims) {
 		p.cancel(now, c, "its slot is gone")
 	}
-	if q := p.pool(s.Pool); s.Pending {
+	q := p.pool(s.Pool)
+	if q.Slots.Max > 0 { // what was lost is not coming back by itself
+		q.largest = -1
+		for _, t := range p.slots {
+			if t.Pool == s.Pool && !t.lost {
+				q.largest = max(q.largest, t.GPUs)
+			}
+		}
+	}
+	if s.Pending {
 		q.retryAt = now + min(slotRetry<<min(q.refused, 10), slotRetryLonger)
 		q.refused++
 	}

@@ -10,7 +10,7 @@ type Observation struct {
 	At        time.Time // when asking began
 	Complete  bool
 	Nodes     []Node
-	Slots     []Slot
+	Slots     []Slot // of one that is complete: nil = this source knows no slots, empty = there are none
 	Instances []Sighting
 }
 
