@@ -74,8 +74,11 @@ func (w *window) mean(now time.Time, span time.Duration) float64 {
 	}
 	first, last := begin.UnixNano()/int64(cellLength), now.UnixNano()/int64(cellLength)
 	for i := range w.ring {
-		if c := &w.ring[i]; c.index > first && c.index <= last || c.index == first && begin.Equal(w.since) {
+		switch c := &w.ring[i]; {
+		case c.index > first && c.index <= last, c.index == first && begin.Equal(w.since):
 			sum += c.sum
+		case c.index == first: // the part of it that lies in the span
+			sum += c.sum * float64((first+1)*int64(cellLength)-begin.UnixNano()) / float64(cellLength)
 		}
 	}
 	return sum / known
