@@ -93,7 +93,28 @@ func (p *Planner) tell(now time.Duration, e fleet.Event) {
 func (p *Planner) note(now time.Duration, i *instance, from fleet.State, why string) {
 	p.notices = append(p.notices, fleet.Notice{
 		At: p.at(now), Model: i.Model, Instance: i.ID, From: from, To: i.State, Reason: why,
+		GPUSeconds: p.gpuTime(now, i, from).Seconds() * float64(i.GPUs),
 	})
+}
+
+// gpuTime gives how long the instance holds its GPUs for a move that begins, or has held them for one that has ended.
+func (p *Planner) gpuTime(now time.Duration, i *instance, from fleet.State) time.Duration {
+	switch {
+	case from == i.State || !i.housed:
+		return 0
+	case i.State == fleet.Starting && !i.adopted, i.State == fleet.Resuming:
+		return p.takes(i.m, i.from)
+	case i.State == fleet.Parking:
+		return p.takes(i.m, fleet.Hot)
+	case i.State == fleet.Stopping:
+		return stopTime
+	case from == fleet.Starting || from == fleet.Resuming:
+		return now - i.launchedAt
+	case from == fleet.Parking || from == fleet.Stopping || from == fleet.Failed:
+		return now - i.drainedAt
+	default:
+		return 0
+	}
 }
 
 // instanceAlarms tells when something is due for the instance.
@@ -134,7 +155,7 @@ func (p *Planner) expire(now time.Duration, i *instance, why string) {
 
 // overdue ends moves that take too long, and reservations that nobody needs any more.
 func (p *Planner) overdue(now time.Duration) {
-	for _, i := range slices.Clone(p.instances) {
+	for _, i := range p.everyone() {
 		limit := i.m.Timeouts.Start
 		switch {
 		case i.claiming:

@@ -1,7 +1,10 @@
 package activator_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -69,6 +72,217 @@ func TestParking_EightModelsInTurnStartOnce(t *testing.T) {
 		time.Sleep(2 * time.Hour)
 		for i := range models {
 			w.wantState(fmt.Sprint("m", i), "parked")
+		}
+	}, parking())
+}
+
+// hour keeps an instance hot for longer than any test.
+func hour(m *fleet.Model) { m.IdleAfter = time.Hour }
+
+func TestParking_IdleOnesAreParkedAndThePolicySaysHowMany(t *testing.T) {
+	inWorld(t, []*fleet.Model{model("a", 4), model("b", 4)}, func(w *world) {
+		w.serve("a", time.Second)
+		if w.reserved != 16<<30 {
+			t.Errorf("a launch leaves %d bytes a GPU to parked ones, want 4 of 4 GiB", w.reserved)
+		}
+		time.Sleep(40 * time.Second)
+		w.wantState("a", "parked")
+		c := w.serve("a", time.Second)
+		if c.took != w.wakeTime || c.lease.Start != fleet.Parked || c.lease.Activating == 0 {
+			t.Errorf("got an answer after %s from %s, want after %s from parked", c.took, c.lease.Start, w.wakeTime)
+		}
+		w.wantLaunches("a", 1)
+	}, parking())
+	inWorld(t, []*fleet.Model{model("a", 4)}, func(w *world) {
+		w.serve("a", time.Second)
+		time.Sleep(40 * time.Second)
+		w.wantState("a", "cold") // the fixed policy wishes nothing parked
+	}, parking(), func(cfg *activator.Config) { cfg.Policy = autoscaler.NewFixed(autoscaler.FixedConfig{}) })
+}
+
+func TestParking_WhereItIsNotOfferedOnesAreStopped(t *testing.T) {
+	inWorld(t, []*fleet.Model{model("a", 8, hour), model("b", 8, hour)}, func(w *world) {
+		w.noParking = true
+		w.serve("a", time.Second)
+		if c := w.serve("b", time.Second); c.took != w.stopTime+w.startTime || c.lease.Start != fleet.Cold {
+			t.Errorf("waited %s from %s, want a stop and a start", c.took, c.lease.Start)
+		}
+		w.wantState("a", "cold")
+	}, parking())
+}
+
+func TestParking_RequestDuringAParkIsServedByAResume(t *testing.T) {
+	inWorld(t, []*fleet.Model{model("a", 8)}, func(w *world) {
+		w.serve("a", time.Second)
+		time.Sleep(30*time.Second + w.parkTime/2) // idle_after is over
+		c := w.serve("a", time.Second)
+		if c.took > w.parkTime+w.wakeTime || c.lease.Start != fleet.Parked {
+			t.Errorf("waited %s from %s, want the rest of the park and a resume", c.took, c.lease.Start)
+		}
+		w.wantLaunches("a", 1)
+	}, parking())
+}
+
+func TestParking_TheCheapestToLoseGoesWhenAGPUIsFull(t *testing.T) {
+	models := []*fleet.Model{model("a", 8, hour), model("b", 8, hour), model("c", 8, hour), model("d", 8, hour)}
+	inWorld(t, models, func(w *world) {
+		for _, id := range []string{"a", "b", "c"} {
+			w.serve(id, time.Second)
+		}
+		w.wantState("a", "parked")
+		w.wantState("b", "parked")
+		w.serve("d", time.Second) // c must go, and two are parked already
+		w.wantState("a", "parked")
+		w.wantState("b", "cold")
+		w.wantState("c", "parked")
+		w.serve("a", time.Second) // a swap needs no third bed
+		w.wantState("c", "parked")
+		w.wantState("d", "parked")
+		w.serve("b", time.Second) // a is worth more than c and d
+		w.wantState("a", "parked")
+	}, parking(func(q *fleet.Pool, k keeper) {
+		q.MaxParkedPerGPU = 2
+		k.worth["a"], k.worth["b"], k.worth["c"], k.worth["d"] = 9, 1, 5, 3
+	}))
+}
+
+func TestParking_HostMemoryIsKept(t *testing.T) {
+	memory := func(n fleet.Bytes) func(*fleet.Model) {
+		return func(m *fleet.Model) { m.ParkedMemory, m.IdleAfter = n, time.Hour }
+	}
+	inWorld(t, []*fleet.Model{model("a", 8, memory(6)), model("b", 8, memory(6)), model("c", 8, memory(11))}, func(w *world) {
+		w.serve("a", time.Second)
+		w.serve("b", time.Second)
+		w.wantState("a", "parked")
+		w.serve("c", time.Second) // both do not fit
+		w.wantState("a", "cold")
+		w.wantState("b", "parked")
+		w.serve("b", time.Second) // c never fits: it is stopped
+		w.wantState("c", "cold")
+	}, parking(func(q *fleet.Pool, k keeper) { q.HostMemory = 10 }))
+}
+
+func TestParking_ALongStreamIsNotCut(t *testing.T) {
+	inWorld(t, []*fleet.Model{model("a", 8, hour), model("b", 8, hour)}, func(w *world) {
+		s := w.ask(activator.Ask{Model: "a"})
+		w.wait(s)
+		time.Sleep(2 * time.Minute)
+		c := w.ask(activator.Ask{Model: "b"})
+		time.Sleep(5 * time.Minute)
+		if c.ready {
+			t.Fatalf("b was answered while the stream ran: %v", c.err)
+		}
+		s.release(activator.Succeeded)
+		w.wait(c)
+		c.release(activator.Succeeded)
+		w.wantState("a", "parked")
+		if again := w.serve("a", time.Second); again.took != w.parkTime+w.wakeTime {
+			t.Errorf("waited %s, want one park and one resume", again.took)
+		}
+	}, parking())
+}
+
+func TestParking_FailedResumes(t *testing.T) {
+	rows := []struct {
+		how      string
+		launches int
+		states   map[string]string // of the others afterwards
+	}{
+		{"lost", 2, map[string]string{"b": "parked", "c": "parked"}},
+		{"short", 1, map[string]string{"b": "cold", "c": "parked"}}, // the cheapest beside it made room
+	}
+	for _, r := range rows {
+		inWorld(t, []*fleet.Model{model("a", 8), model("b", 8), model("c", 8)}, func(w *world) {
+			for _, id := range []string{"a", "b", "c"} {
+				w.serve(id, time.Second)
+				time.Sleep(time.Minute)
+			}
+			w.failWake["a"] = r.how
+			c := w.serve("a", time.Second)
+			if c.took > w.startTime+2*w.wakeTime+10*time.Second {
+				t.Errorf("%s: waited %s", r.how, c.took)
+			}
+			w.wantLaunches("a", r.launches)
+			for id, want := range r.states {
+				w.wantState(id, want)
+			}
+		}, parking(func(_ *fleet.Pool, k keeper) { k.worth["b"], k.worth["c"] = 1, 2 }))
+	}
+}
+
+func TestParking_RestartAdoptsParkedOnes(t *testing.T) {
+	models := []*fleet.Model{model("a", 8), model("b", 8)}
+	inWorld(t, models, func(w *world) {
+		w.serve("a", time.Second)
+		w.serve("b", time.Second)
+		w.wantState("a", "parked")
+		w.stop()
+		if err := <-w.done; err != nil {
+			t.Error(err)
+		}
+		cfg := activator.Config{Models: models, Seed: 1, Term: 1 << 50}
+		parking()(&cfg)
+		w.run(cfg)
+		time.Sleep(time.Second)
+		w.wantState("a", "parked")
+		if c := w.serve("a", time.Second); c.took > time.Minute || c.lease.Start != fleet.Parked {
+			t.Errorf("waited %s from %s, want a resume", c.took, c.lease.Start)
+		}
+		w.wantLaunches("a", 1)
+	}, parking())
+}
+
+func TestParking_OperatorStopsParkedOnes(t *testing.T) {
+	inWorld(t, []*fleet.Model{model("a", 8)}, func(w *world) {
+		w.serve("a", time.Second)
+		time.Sleep(time.Minute)
+		w.wantState("a", "parked")
+		if err := w.a.StopModel("a"); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(2 * w.stopTime)
+		w.wantState("a", "cold")
+	}, parking())
+}
+
+func TestParking_EveryMoveIsTold(t *testing.T) {
+	inWorld(t, []*fleet.Model{model("a", 4)}, func(w *world) {
+		w.serve("a", time.Second)
+		time.Sleep(time.Minute)
+		w.serve("a", time.Second)
+		type move struct {
+			from, to fleet.State
+			cost     float64
+		}
+		want := []move{
+			{"", fleet.Starting, 240},
+			{fleet.Starting, fleet.Ready, 80},
+			{fleet.Ready, fleet.Draining, 0},
+			{fleet.Draining, fleet.Parking, 16},
+			{fleet.Parking, fleet.Asleep, 8},
+			{fleet.Asleep, fleet.Resuming, 16},
+			{fleet.Resuming, fleet.Ready, 12},
+		}
+		var got []move
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		err := w.a.Follow(ctx, 0, func(n fleet.Notice) error {
+			if n.Reason == "" {
+				t.Errorf("%s to %s for no reason", n.From, n.To)
+			}
+			if n.From != n.To {
+				got = append(got, move{n.From, n.To, n.GPUSeconds})
+			}
+			if len(got) == len(want) {
+				cancel()
+			}
+			return nil
+		})
+		if !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("got %v, want %v", got, want)
 		}
 	}, parking())
 }

@@ -158,7 +158,7 @@ func (p *Planner) holders(now time.Duration, i *instance) []*instance {
 // launchClaims launches the reservations whose block has become free. One that waits for somebody who still serves moves where
 // there is room sooner.
 func (p *Planner) launchClaims(now time.Duration) {
-	for _, i := range slices.Clone(p.instances) {
+	for _, i := range p.everyone() {
 		if !i.claiming || p.closing {
 			continue
 		}

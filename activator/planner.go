@@ -55,6 +55,7 @@ type Planner struct {
 	random    uint64
 	view      fleet.ModelView
 	needy     []*model
+	round     []*instance // of everyone
 
 	activations []*fleet.Activation // oldest first, bounded
 	activated   uint64
@@ -173,6 +174,12 @@ func take[T any](s *[]T) []T {
 	t := *s
 	*s = nil
 	return t
+}
+
+// everyone gives the instances that there are now, so that some may go meanwhile. Calls do not nest.
+func (p *Planner) everyone() []*instance {
+	p.round = append(p.round[:0], p.instances...)
+	return p.round
 }
 
 // at gives a moment of this planner's clock as a time.

@@ -178,6 +178,9 @@ func (p *Planner) review(now time.Duration, m *model) {
 // reviewParked stops the parked instances that the policy does not wish kept.
 func (p *Planner) reviewParked(now time.Duration, m *model) {
 	over := m.asleep() - m.desired.Parked
+	if over <= 0 {
+		return
+	}
 	for _, i := range slices.Clone(m.instances) {
 		if over > 0 && i.State == fleet.Asleep && !i.claiming && p.visible(i) {
 			p.stop(now, i, "not kept parked: "+m.desired.Reason)
