@@ -186,6 +186,7 @@ func (p *Planner) adopt(now time.Duration, s *fleet.Sighting) *instance {
 	p.locate(i)
 	p.note(now, i, "", "adopted")
 	if s.State == fleet.Stopping || s.State == fleet.Failed {
+		i.inHost = true // it may have been parked
 		p.stop(now, i, "was being stopped")
 	} else if m.unlisted {
 		p.dismiss(now, i, "the model is no longer in the config")

@@ -28,6 +28,7 @@ func (p *Planner) tendSlots(now time.Duration) {
 		}
 	}
 	p.issueSlotActs(now)
+	p.forgetSlots()
 }
 
 // countSlots gives the slots that the pool has, or is about to have.
@@ -182,7 +183,7 @@ func (p *Planner) loseSlot(now time.Duration, s *slot) {
 // forgetSlots drops the slots that are gone, once nothing is known to be there.
 func (p *Planner) forgetSlots() {
 	p.slots = slices.DeleteFunc(p.slots, func(s *slot) bool {
-		return s.lost && s.asked && len(s.homes) == 0 && len(s.claims) == 0 && !s.acting
+		return s.lost && p.pool(s.Pool).Slots.Max > 0 && len(s.homes) == 0 && len(s.claims) == 0 && !s.acting
 	})
 }
 

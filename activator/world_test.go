@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -28,6 +29,9 @@ type world struct {
 	wakeTime  time.Duration
 	gpus      int
 	noParking bool // the engines offer none
+	slotTime  time.Duration
+	added     []fleet.Slot
+	refuseAdd int // slots that the back end will refuse
 
 	mu        sync.Mutex
 	engines   map[string]*engine // instance ID -> engine
@@ -120,8 +124,55 @@ func (w *world) Do(_ context.Context, act fleet.Act) error {
 		return w.resumeEngine(act)
 	case fleet.ActLaunch:
 		return w.launchEngine(act)
+	case fleet.ActAddSlot:
+		return w.addSlot(act)
+	case fleet.ActDropSlot:
+		return w.dropSlot(act)
 	default:
 		return errors.New("not here")
+	}
+}
+
+func (w *world) addSlot(act fleet.Act) error {
+	if w.refuseAdd > 0 {
+		w.refuseAdd--
+		return errors.New("unreachable")
+	}
+	w.added = append(w.added, fleet.Slot{ID: act.Slot, Pool: act.Pool, Node: "node-" + act.Slot, GPUs: act.GPUs, Pending: true})
+	time.AfterFunc(w.slotTime, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		for k := range w.added {
+			if w.added[k].ID == act.Slot {
+				w.added[k].Pending = false
+			}
+		}
+		w.tellAll()
+	})
+	return nil
+}
+
+// dropSlot ends a slot and what is parked there; nothing else may be.
+func (w *world) dropSlot(act fleet.Act) error {
+	for _, e := range w.order {
+		if e.Slot != act.Slot || e.gone {
+			continue
+		}
+		if !e.asleep() {
+			w.Errorf("slot %s is given back with %s of %s", act.Slot, e.ID, e.Model)
+		}
+		e.gone = true
+	}
+	w.added = slices.DeleteFunc(w.added, func(s fleet.Slot) bool { return s.ID == act.Slot })
+	w.tellAll()
+	return nil
+}
+
+// tellAll reports everything, outside of the world's lock.
+func (w *world) tellAll() {
+	o := w.all()
+	for _, f := range w.listeners {
+		time.AfterFunc(0, func() { f(o) })
 	}
 }
 
@@ -257,6 +308,9 @@ func (w *world) sight(e *engine) fleet.Sighting {
 }
 
 func (w *world) slots() []fleet.Slot {
+	if w.slotTime > 0 {
+		return append([]fleet.Slot{}, w.added...)
+	}
 	if w.gpus < 0 {
 		return nil
 	}
