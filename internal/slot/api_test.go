@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -220,5 +221,43 @@ func TestRestartedSlot_ContinuesItsNumbersAndItsTerm(t *testing.T) {
 	time.Sleep(time.Millisecond)
 	if after := last(0); after.Term != 7 || after.Seq <= before.Seq {
 		t.Errorf("got number %d of term %d after number %d of term 7", after.Seq, after.Term, before.Seq)
+	}
+}
+
+func TestClient_TellsASilentSupervisorFromAQuietOne(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes as long as a supervisor may be silent")
+	}
+	t.Parallel()
+	w := start(t, options{gpus: 1}, fake("m", 1))
+	quiet := offer(t, w.Slot, "127.0.0.1:0")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	broken := make(chan error, 1)
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	defer cancel()
+	watching.Go(func() { broken <- quiet.Watch(ctx, func(fleet.Observation) {}) })
+
+	release := make(chan struct{})
+	deaf := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusOK)
+		http.NewResponseController(w).Flush()
+		<-release
+	}))
+	defer deaf.Close()
+	defer close(release)
+	c, err := slot.NewClient(slot.ClientConfig{Addr: deaf.Listener.Addr().String(), Key: slotKey})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.Watch(t.Context(), func(fleet.Observation) {}); !errors.Is(err, slot.ErrSilent) {
+		t.Errorf("silent: got %v, want %v", err, slot.ErrSilent)
+	}
+	select {
+	case err := <-broken:
+		t.Errorf("quiet for as long: got %v, want it still watched", err)
+	default:
 	}
 }
