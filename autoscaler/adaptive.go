@@ -13,6 +13,7 @@ const (
 	defaultLatencyWeight = 10.0
 	lull                 = 300 * time.Second // a gap from which on a cold start could have been the answer
 	parkedAging          = 300.0             // seconds
+	stranded             = 0.1               // of those who come meanwhile: most find another instance, or room for one
 	turn                 = 30 * time.Second  // about what it takes to drain an instance, and to serve others in its place
 )
 
@@ -229,13 +230,13 @@ func (a *Adaptive) keepFor(v *fleet.ModelView, m *acquaintance, t moves) time.Du
 }
 
 // hotValue gives what losing one instance would cost, in seconds of one request's waiting. An idle one is worth the less the longer it has been idle. A busy one that
-// has to go leaves those who wait, and those who come meanwhile, without it until it has drained, another has had its turn, and it is back.
+// has to go leaves those who wait, and some of those who come meanwhile, without it until it has drained, another has had its turn, and it is back.
 func (m *acquaintance) hotValue(now time.Time, v *fleet.ModelView, t moves) float64 {
 	if _, idle := lastIdle(v); idle || demand(v) == 0 {
 		return leastRecentlyUsed(now, v)
 	}
 	outage := (turn + t.Park + t.Wake).Seconds()
-	return (float64(v.Waiting) + m.rate.value(now)*outage/2) * outage / float64(max(len(v.Hot), 1))
+	return (float64(v.Waiting) + stranded*m.rate.value(now)*outage/2) * outage / float64(max(len(v.Hot), 1))
 }
 
 // parkedValue gives what a model's only parked engine is worth per GB of host memory: what a cold start would cost in its place, the less the longer ago

@@ -27,7 +27,7 @@ type Result struct {
 	Drops    int           `json:"parked_dropped"`       // parked engines stopped for their memory, warm-up included
 	ByGPUs   []SizeResult  `json:"by_gpus"`
 	ByModel  []ModelResult `json:"by_model"`
-	Timeline Timeline      `json:"timeline"`
+	Timeline Timeline      `json:"-"`
 }
 
 // SizeResult is what the requests of all models of one size waited.
@@ -52,14 +52,11 @@ type ModelResult struct {
 }
 
 // Timeline says how many GPUs were held for what, on average over stretches of equal length from the start of the trace.
+// Leaving is parking or stopping.
 type Timeline struct {
-	Stretch  float64   `json:"stretch_s"`
-	GPUs     int       `json:"gpus"` // of the cluster
-	Busy     []float64 `json:"busy"`
-	Idle     []float64 `json:"idle"`
-	Starting []float64 `json:"starting"`
-	Waking   []float64 `json:"waking"`
-	Leaving  []float64 `json:"leaving"` // parking or stopping
+	Stretch                               float64 // seconds
+	GPUs                                  int     // of the cluster
+	Busy, Idle, Starting, Waking, Leaving []float64
 }
 
 // result sums the score up.

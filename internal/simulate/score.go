@@ -67,7 +67,7 @@ type timeline struct {
 	held  [][uses]float64 // GPU-seconds by stretch
 }
 
-const timelineMost = 336
+const timelineMost = 256
 
 func newTimeline() timeline { return timeline{width: time.Minute} }
 
