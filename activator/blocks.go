@@ -341,10 +341,20 @@ func (p *Planner) vacate(now time.Duration, i *instance) {
 	i.slot.quietAt = now
 	for g, o := range i.slot.awake {
 		if o == i {
-			i.slot.awake[g] = nil
+			i.slot.awake[g] = i.slot.holder(g)
 		}
 	}
 	p.pool(i.slot.Pool).awake -= i.GPUs
+}
+
+// holder gives who holds a GPU; nil = nobody. There may be two where an adopted one that is being stopped may have been parked.
+func (s *slot) holder(gpu int) *instance {
+	for _, o := range s.homes {
+		if o.housed && o.covers(gpu) {
+			return o
+		}
+	}
+	return nil
 }
 
 // claimed reports whether a reservation overlaps the block: any, or those before the given one.

@@ -78,6 +78,10 @@ func (s *site) parkEngine(e *process, act *fleet.Act) error {
 }
 
 func (s *site) resumeEngine(e *process, act *fleet.Act) error {
+	if e != nil && !e.gone && (e.State == fleet.Resuming || e.State == fleet.Ready) {
+		e.act = act.Seq
+		return nil
+	}
 	if e == nil || e.gone || e.State != fleet.Asleep {
 		return errors.New("not parked")
 	}
@@ -167,7 +171,7 @@ func (h *history) checkDrop(slot string) {
 func (h *history) checkBeds(s *slot) {
 	used := fleet.Bytes(0)
 	for _, i := range h.planner.instances {
-		if i.slot == s && i.inHost {
+		if i.slot == s && i.inHost && (i.State != fleet.Stopping || h.planner.own(i.ID)) { // of an adopted one it is only feared
 			used += i.m.ParkedMemory
 		}
 	}
@@ -177,7 +181,7 @@ func (h *history) checkBeds(s *slot) {
 	for g := range s.GPUs {
 		n := 0
 		for _, i := range h.planner.instances {
-			if i.slot == s && i.inHost && i.covers(g) && !i.claiming && i.State != fleet.Resuming {
+			if i.slot == s && i.inHost && i.covers(g) && !i.claiming && i.State != fleet.Resuming && (i.State != fleet.Stopping || h.planner.own(i.ID)) {
 				n++
 			}
 		}

@@ -137,7 +137,7 @@ func (p *Planner) launch(now time.Duration, i *instance) {
 func (p *Planner) ready(now time.Duration, i *instance) {
 	from := i.State
 	i.State, i.readyAt, i.wasReady = fleet.Ready, now, true
-	i.inHost, i.relapses = false, 0
+	i.inHost, i.relapses, i.due = false, 0, ""
 	i.m.short = 0
 	i.m.stale = true
 	p.succeed(now, i)

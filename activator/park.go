@@ -250,7 +250,7 @@ func (p *Planner) relapse(now time.Duration, i *instance, s *fleet.Sighting) {
 		return
 	}
 	from := i.State
-	i.State, i.reason = fleet.Asleep, s.Failure
+	i.State, i.reason, i.due = fleet.Asleep, s.Failure, ""
 	p.note(now, i, from, s.Failure)
 	p.endActivation(now, i, s.Failure)
 	p.countFailure(now, i)
