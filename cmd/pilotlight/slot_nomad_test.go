@@ -94,6 +94,12 @@ func TestSlotJob_SwapsModelsOnARealNomad(t *testing.T) {
 			})
 		}
 	}
+	eventually(t, time.Minute, func() string {
+		if got := n.status("pilotlight-default-slot-s"); got != "complete" {
+			return "its allocation is " + got
+		}
+		return ""
+	})
 }
 
 // nomadServer is a Nomad that is asked over HTTP.
@@ -156,6 +162,16 @@ func (n nomadServer) run(text string) (addr string) {
 		return ""
 	})
 	return addr
+}
+
+// status gives how the one allocation of a job stands.
+func (n nomadServer) status(job string) string {
+	var list []struct{ ClientStatus string }
+	n.ask(http.MethodGet, path.Join("/v1/job", job, "allocations"), nil, &list)
+	if len(list) != 1 {
+		return fmt.Sprintf("%d allocations", len(list))
+	}
+	return list[0].ClientStatus
 }
 
 func (n nomadServer) nodes() (nodes []struct{ ID string }) {
