@@ -103,12 +103,15 @@ func (p *Planner) price(m *model, r *room) {
 	}
 }
 
-// settlingCost prefers for a new instance a node that has its weights, and GPUs on which few others live: whoever lives there too can
-// never be hot at the same time.
+// settlingCost prefers for a new instance a node that has its weights, a slot without another copy of the model, for a large model would
+// displace both, and GPUs on which few others live: whoever lives there too can never be hot at the same time.
 func (p *Planner) settlingCost(m *model, r *room) float64 {
 	cost := 0.0
 	if len(m.nodes) > 0 && !slices.Contains(m.nodes, r.slot.Node) {
 		cost += strangeNode
+	}
+	if slices.ContainsFunc(r.slot.homes, func(o *instance) bool { return o.m == m }) {
+		cost += togetherCost
 	}
 	most := p.pool(r.slot.Pool).MaxParkedPerGPU
 	if most == 0 {
@@ -130,30 +133,11 @@ func (p *Planner) settlingCost(m *model, r *room) float64 {
 
 // What places cost that are otherwise equal, in seconds of one request's waiting.
 const (
-	strangeNode = 1.0  // the weights may not be there
-	crowdCost   = 0.5  // for each instance that lives on the same GPU
-	fullCost    = 60.0 // when it is parked, another must go
+	togetherCost = 3.0
+	strangeNode  = 1.0  // the weights may not be there
+	crowdCost    = 0.5  // for each instance that lives on the same GPU
+	fullCost     = 60.0 // when it is parked, another must go
 )
-
-// livingOn gives the number of instances whose home is on the GPU.
-func (s *slot) livingOn(gpu int) int {
-	n := 0
-	for _, o := range s.homes {
-		if o.covers(gpu) {
-			n++
-		}
-	}
-	return n
-}
-
-// living gives the host memory that all who live in the slot would take if they were parked.
-func (s *slot) living() fleet.Bytes {
-	var sum fleet.Bytes
-	for _, o := range s.homes {
-		sum += o.m.ParkedMemory
-	}
-	return sum
-}
 
 // assess finds out what a block takes; false = more than it may.
 func (p *Planner) assess(now time.Duration, m *model, r *room, most effort) bool {
@@ -185,8 +169,6 @@ func (p *Planner) assess(now time.Duration, m *model, r *room, most effort) bool
 	p.price(m, r)
 	return true
 }
-
-func (i *instance) overlaps(gpu, gpus int) bool { return i.GPU < gpu+gpus && gpu < i.GPU+i.GPUs }
 
 func (p *Planner) assessOccupant(now time.Duration, m *model, r *room, o *instance, most effort) bool {
 	needs, wait, hold := p.effortFor(now, o)
@@ -300,102 +282,6 @@ func (p *Planner) protected(now time.Duration, o *instance, taken []*instance) b
 		}
 	}
 	return left <= keep && keep > 0
-}
-
-// occupy marks the instance's GPUs as held.
-func (p *Planner) occupy(i *instance) {
-	if i.slot == nil || i.housed {
-		return
-	}
-	p.settleIn(i)
-	i.housed = true
-	for g := i.GPU; g < i.GPU+i.GPUs && g < len(i.slot.awake); g++ {
-		i.slot.awake[g] = i
-	}
-	p.pool(i.slot.Pool).awake += i.GPUs
-}
-
-// settleIn enters the instance among those who live in its slot, awake or not.
-func (p *Planner) settleIn(i *instance) {
-	if slices.Contains(i.slot.homes, i) {
-		return
-	}
-	i.slot.homes = append(i.slot.homes, i)
-	if m := i.m; !i.slot.counted && !slices.Contains(m.nodes, i.slot.Node) {
-		m.nodes = append(m.nodes, i.slot.Node)
-	}
-}
-
-// vacate marks them as free. A parked instance goes on living there.
-func (p *Planner) vacate(now time.Duration, i *instance) {
-	if i.slot == nil {
-		return
-	}
-	if i.State != fleet.Asleep {
-		i.slot.homes = slices.DeleteFunc(i.slot.homes, func(o *instance) bool { return o == i })
-	}
-	if !i.housed {
-		return
-	}
-	i.housed = false
-	i.slot.quietAt = now
-	for g, o := range i.slot.awake {
-		if o == i {
-			i.slot.awake[g] = i.slot.holder(g)
-		}
-	}
-	p.pool(i.slot.Pool).awake -= i.GPUs
-}
-
-// holder gives who holds a GPU; nil = nobody. There may be two where an adopted one that is being stopped may have been parked.
-func (s *slot) holder(gpu int) *instance {
-	for _, o := range s.homes {
-		if o.housed && o.covers(gpu) {
-			return o
-		}
-	}
-	return nil
-}
-
-// claimed reports whether a reservation overlaps the block: any, or those before the given one.
-func (s *slot) claimed(gpu, gpus int, before *instance) bool {
-	for _, c := range s.claims {
-		if c == before {
-			return false
-		}
-		if c.overlaps(gpu, gpus) {
-			return true
-		}
-	}
-	return false
-}
-
-// taken reports whether somebody holds a GPU of the block.
-func (s *slot) taken(gpu, gpus int) bool {
-	for g := gpu; g < gpu+gpus; g++ {
-		if s.awake[g] != nil {
-			return true
-		}
-	}
-	return false
-}
-
-// unclaim ends the instance's reservation.
-func (i *instance) unclaim() {
-	i.claiming = false
-	i.slot.claims = slices.DeleteFunc(i.slot.claims, func(c *instance) bool { return c == i })
-}
-
-// freeAround gives the size of the largest free aligned block that contains this one.
-func (s *slot) freeAround(gpu, size int) int {
-	for bigger := size * 2; bigger <= s.GPUs; bigger *= 2 {
-		from := gpu / bigger * bigger
-		if from+bigger > s.GPUs || s.taken(from, bigger) || s.claimed(from, bigger, nil) {
-			return bigger / 2
-		}
-		size = bigger
-	}
-	return size
 }
 
 var anything = math.Inf(1) // the bid of one who must not be outbid

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -283,6 +285,97 @@ func TestParking_EveryMoveIsTold(t *testing.T) {
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("got %v, want %v", got, want)
+		}
+	}, parking())
+}
+
+func TestParking_RefusedActs(t *testing.T) {
+	inWorld(t, []*fleet.Model{model("a", 8, hour), model("b", 8, hour)}, func(w *world) {
+		w.serve("a", time.Second)
+		w.refuseAct[fleet.ActPark] = 1
+		if c := w.serve("b", time.Second); c.err != nil || c.took != w.stopTime+w.startTime {
+			t.Errorf("waited %s, %v, want a stop where the park was refused", c.took, c.err)
+		}
+		w.wantState("a", "cold")
+		w.serve("a", time.Second)
+		w.wantState("b", "parked")
+		w.refuseAct[fleet.ActResume] = 2
+		if c := w.serve("b", time.Second); c.err != nil || c.took > w.parkTime+w.wakeTime+4*time.Second || c.lease.Start != fleet.Parked {
+			t.Errorf("waited %s from %s, want a resume at the third try", c.took, c.lease.Start)
+		}
+		w.refuseAct[fleet.ActResume] = 3
+		if c := w.serve("a", time.Second); c.err != nil || c.lease.Start != fleet.Cold {
+			t.Errorf("got %v, want a start where the resume was refused for good", c.err)
+		}
+	}, parking())
+}
+
+func TestParking_SnapshotShowsWhoSleepsWhere(t *testing.T) {
+	inWorld(t, []*fleet.Model{model("a", 4, hour), model("b", 8, hour)}, func(w *world) {
+		w.serve("a", time.Second)
+		a := w.engineOf("a").ID
+		w.serve("b", time.Second)
+		s := w.a.Snapshot()
+		slot := s.Pools[0].Slots[0]
+		if !slices.Equal(slot.Sleepers, []string{a}) || slot.Occupants[0] != w.engineOf("b").ID {
+			t.Errorf("got %v parked and %v awake", slot.Sleepers, slot.Occupants)
+		}
+		if m := s.Models[0]; m.State != "parked" || m.Parked != 1 || m.Hot != 0 {
+			t.Errorf("got a %s, %d parked, %d hot", m.State, m.Parked, m.Hot)
+		}
+		e, err := w.a.Explain("a")
+		if err != nil || len(e.Actions) != 0 {
+			t.Errorf("explaining a: %q, %v", e.Actions, err)
+		}
+		if err := w.a.Hold("a", time.Hour); err != nil {
+			t.Error(err)
+		}
+		if e, _ := w.a.Explain("a"); len(e.Actions) != 1 || !strings.HasSuffix(e.Actions[0], "then resume "+a) {
+			t.Errorf("explaining a, held: %q, want a resume", e.Actions)
+		}
+	}, parking())
+}
+
+func TestParking_AllSizesGetTheirTurn(t *testing.T) {
+	models := []*fleet.Model{model("large", 8, hour)}
+	for i, gpus := range []int{1, 1, 1, 1, 2, 2, 2, 4, 4} {
+		models = append(models, model(fmt.Sprint("m", i), gpus, hour, func(m *fleet.Model) { m.Queue.MaxWait = time.Hour }))
+	}
+	inWorld(t, models, func(w *world) {
+		over := make(chan struct{})
+		var users sync.WaitGroup
+		longest := make([]time.Duration, 9)
+		for i := range longest {
+			users.Go(func() { // somebody always uses each of the small ones
+				for {
+					select {
+					case <-over:
+						return
+					default:
+					}
+					c := w.ask(activator.Ask{Model: fmt.Sprint("m", i)})
+					<-c.done
+					longest[i] = max(longest[i], c.took)
+					time.Sleep(7 * time.Second)
+					if c.err == nil {
+						c.release(activator.Succeeded)
+					}
+				}
+			})
+		}
+		time.Sleep(10 * time.Minute)
+		for range 3 {
+			if c := w.serve("large", time.Second); c.took > 4*time.Minute {
+				t.Errorf("the large model waited %s", c.took)
+			}
+			time.Sleep(3 * time.Minute)
+		}
+		close(over)
+		users.Wait()
+		for i, took := range longest {
+			if took > 6*time.Minute {
+				t.Errorf("m%d waited %s", i, took)
+			}
 		}
 	}, parking())
 }

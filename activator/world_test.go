@@ -41,6 +41,7 @@ type world struct {
 	refuse    map[string]int // model -> launches that the back end will refuse
 	hang      map[string]bool
 	failWake  map[string]string // model -> how its next resume fails: for good ("lost"), or for memory ("short")
+	refuseAct map[fleet.ActKind]int
 	launches  map[string]int
 	resumes   map[string]int
 	reserved  fleet.Bytes    // of the last launch: what it leaves free for parked engines
@@ -90,7 +91,7 @@ func inWorld(t *testing.T, models []*fleet.Model, test func(*world), change ...f
 func newWorld(t *testing.T) *world {
 	return &world{
 		T: t, began: time.Now(), startTime: 20 * time.Second, stopTime: time.Second, parkTime: 2 * time.Second, wakeTime: 3 * time.Second, gpus: 8,
-		failWake: make(map[string]string), resumes: make(map[string]int), engines: make(map[string]*engine),
+		refuseAct: make(map[fleet.ActKind]int), failWake: make(map[string]string), resumes: make(map[string]int), engines: make(map[string]*engine),
 		failNext: make(map[string]int), refuse: make(map[string]int), hang: make(map[string]bool),
 		launches: make(map[string]int), leases: make(map[string]int), done: make(chan error, 1),
 	}
@@ -115,6 +116,10 @@ func (w *world) run(cfg activator.Config) {
 func (w *world) Do(_ context.Context, act fleet.Act) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.refuseAct[act.Kind] > 0 {
+		w.refuseAct[act.Kind]--
+		return errors.New("unreachable")
+	}
 	switch act.Kind {
 	case fleet.ActStop:
 		return w.stopEngine(act)
