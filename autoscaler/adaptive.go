@@ -222,11 +222,7 @@ func (a *Adaptive) keepFor(v *fleet.ModelView, m *acquaintance, t moves) time.Du
 	seconds, _ := keepFor(&p, stakes{
 		gpus: float64(v.Model.GPUs), off: t.Park.Seconds(), on: t.Wake.Seconds(), lambda: a.lambda, waits: m.Wakes.value(),
 	})
-	keep := max(time.Duration(seconds*float64(time.Second)), 50*time.Millisecond)
-	if most := v.Model.IdleAfter; most > 0 {
-		keep = min(keep, most)
-	}
-	return keep
+	return atMost(max(time.Duration(seconds*float64(time.Second)), 50*time.Millisecond), v.Model)
 }
 
 // hotValue gives what losing one instance would cost, in seconds of one request's waiting. An idle one is worth the less the longer it has been idle. A busy one that

@@ -67,3 +67,11 @@ func atLeast(requests, each float64) int {
 	}
 	return n
 }
+
+// atMost bounds how long an idle instance stays hot by the model's idle_after.
+func atMost(keep time.Duration, m *fleet.Model) time.Duration {
+	if m.IdleAfter > 0 {
+		return min(keep, m.IdleAfter)
+	}
+	return keep
+}

@@ -50,16 +50,24 @@ func (k *KPA) Decide(now time.Time, v *fleet.ModelView) fleet.Desired {
 	}
 	if demand(v) > 0 {
 		d.Hot = max(d.Hot, 1)
+	} else if last, ok := lastIdle(v); ok {
+		k.keep(now, last, v, &d)
 	}
 	d.Need = max(d.Hot, 1)
-	if last, ok := lastIdle(v); ok && d.Hot == 0 {
-		if until := last.Add(zeroAfter); now.Before(until) {
-			d.Hot, d.ReviewAt = 1, sooner(d.ReviewAt, until)
-			d.Reason = fmt.Sprintf("idle %s of %s", round(now.Sub(last)), zeroAfter)
-		}
-	}
 	bound(now, v, &d)
 	return d
+}
+
+// keep holds the last idle instance through the grace, and none beyond idle_after.
+func (k *KPA) keep(now, last time.Time, v *fleet.ModelView, d *fleet.Desired) {
+	keep := atMost(zeroAfter, v.Model)
+	until := last.Add(keep)
+	if !now.Before(until) {
+		d.Hot = 0
+		return
+	}
+	d.Hot, d.ReviewAt = max(d.Hot, 1), sooner(d.ReviewAt, until)
+	d.Reason = fmt.Sprintf("idle %s of %s", round(now.Sub(last)), round(keep))
 }
 
 // lastIdle gives the moment at which the last of the idle instances became idle.

@@ -194,6 +194,20 @@ func TestAdaptive_IdleAfterBoundsIt(t *testing.T) {
 	}
 }
 
+func TestIdleAfterBoundsEveryPolicy(t *testing.T) {
+	for name, p := range map[string]activator.Policy{
+		"fixed": autoscaler.NewFixed(autoscaler.FixedConfig{}), "kpa": autoscaler.NewKPA(autoscaler.KPAConfig{}),
+		"hybrid": autoscaler.NewHybrid(autoscaler.HybridConfig{}),
+	} {
+		l := newLife(p)
+		l.model.IdleAfter = 3 * time.Second
+		l.serve(1, time.Second)
+		if before, after := l.idle(2900*time.Millisecond).Hot, l.idle(3*time.Second).Hot; before != 1 || after != 0 {
+			t.Errorf("%s: got %d hot just before idle_after and %d at it, want 1 and 0", name, before, after)
+		}
+	}
+}
+
 func TestAdaptive_JumpsToTheNeededNumber(t *testing.T) {
 	l := newLife(autoscaler.NewAdaptive(autoscaler.AdaptiveConfig{}))
 	l.tell(fleet.EventArrived, 300)
