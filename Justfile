@@ -12,6 +12,10 @@ build:
 demo:
     go run ./cmd/pilotlight dev --sim-speed 20
 
+# a real Nomad and Consul with four nodes of 8 simulated H100s, to play with; prints what to type next
+cluster *flags:
+    go run ./internal/cluster/demo {{ flags }}
+
 # the quick tests
 quick:
     go test -short ./...

@@ -49,6 +49,14 @@ func (p *Planner) visible(i *instance) bool {
 	return !slices.ContainsFunc(i.listedBy, func(s *source) bool { return s.places && s.lost })
 }
 
+// heard reports whether everybody can be reached who would speak of the instance: those who list it, and those who tell of liveness. Until then it
+// is not let go merely because it seems idle. Room for whoever waits may still be made of it: what that takes is known.
+func (p *Planner) heard(i *instance) bool {
+	return p.unsound.stopsUnseen || !slices.ContainsFunc(p.sources, func(s *source) bool {
+		return s.lost && (!s.places || slices.Contains(i.listedBy, s))
+	})
+}
+
 // audible reports whether whoever would say that a starting instance is ready can be reached.
 func (p *Planner) audible(i *instance) bool {
 	return p.visible(i) && !(i.m.dedicated() && slices.ContainsFunc(p.sources, func(s *source) bool { return s.name == probeSource && s.lost }))

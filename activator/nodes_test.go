@@ -349,16 +349,31 @@ func TestNodes_ForgottenByConsulStillServes(t *testing.T) {
 }
 
 func TestNodes_UnseenAreNotStopped(t *testing.T) {
-	onNodes(t, []int{4}, []*fleet.Model{model("a", 4)}, func(w *world, c *cluster) {
+	for _, away := range []string{"nomad", "consul"} {
+		t.Run(away, func(t *testing.T) {
+			onNodes(t, []int{4}, []*fleet.Model{model("a", 4)}, func(w *world, c *cluster) {
+				w.serve("a", time.Second)
+				c.outage(away, true)
+				time.Sleep(time.Hour)
+				w.wantState("a", "hot")
+				if got := w.serve("a", time.Second); got.took != 0 {
+					t.Errorf("waited %s, want routing to go on", got.took)
+				}
+				c.outage(away, false)
+				time.Sleep(time.Minute)
+				w.wantState("a", "cold")
+			})
+		})
+	}
+}
+
+func TestNodes_RoomIsMadeWhileConsulIsAway(t *testing.T) {
+	onNodes(t, []int{4}, []*fleet.Model{model("a", 4), model("b", 4)}, func(w *world, c *cluster) {
 		w.serve("a", time.Second)
-		c.outage("nomad", true)
-		time.Sleep(time.Hour)
-		w.wantState("a", "hot")
-		if got := w.serve("a", time.Second); got.took != 0 {
-			t.Errorf("waited %s, want routing to go on", got.took)
-		}
-		c.outage("nomad", false)
+		c.outage("consul", true)
 		time.Sleep(time.Minute)
+		w.wantState("a", "hot")
+		w.serve("b", time.Second)
 		w.wantState("a", "cold")
 	})
 }
@@ -377,5 +392,21 @@ func TestNodes_DrainedMachineIsNoFailure(t *testing.T) {
 			t.Errorf("waited %s, want a start on the other machine at once", got.took)
 		}
 		c.change(func() { e.gone = true })
+	})
+}
+
+func TestNodes_StartsWaitForALostBackEnd(t *testing.T) {
+	onNodes(t, []int{4}, []*fleet.Model{model("a", 4)}, func(w *world, c *cluster) {
+		c.outage("nomad", true)
+		held := w.ask(activator.Ask{Model: "a"})
+		time.Sleep(5 * time.Minute) // of nine
+		w.wantLaunches("a", 0)
+		if e, err := w.a.Explain("a"); err != nil || e.Outlook.Answer != fleet.Busy || e.Outlook.Reason != "the back end cannot be reached" {
+			t.Errorf("who waits is told %+v, %v", e.Outlook, err)
+		}
+		c.outage("nomad", false)
+		w.wait(held)
+		w.wantLaunches("a", 1)
+		held.release(activator.Succeeded)
 	})
 }

@@ -57,6 +57,8 @@ func (p *Planner) prospect(now time.Duration, m *model) Prospect {
 		o.Answer, o.Phase, o.Reason = fleet.StartingUp, fleet.PhaseQueued, "its engine failed to start once and is tried again"
 		left, known := m.soonest().remaining(0)
 		o.ETA, o.Known = left+m.retryAt-now, known
+	case m.waiting > 0 && !p.complete:
+		o.Answer, o.Phase, o.Reason = fleet.Busy, fleet.PhaseQueued, "the back end has not said yet what runs"
 	case m.waiting > 0:
 		o.Answer, o.Phase, o.Reason = fleet.Busy, fleet.PhaseQueued, m.queueing()
 		o.ETA, o.Known = p.foretell(now, m)
@@ -68,6 +70,9 @@ func (p *Planner) prospect(now time.Duration, m *model) Prospect {
 func (p *Planner) foresee(now time.Duration, m *model, o *Prospect) {
 	o.Answer, o.Phase, o.Reason = fleet.Busy, fleet.PhaseQueued, "its GPUs are being freed"
 	for _, i := range m.instances {
+		if i.claiming && i.State == fleet.Starting && i.slot.silent() && o.Answer != fleet.StartingUp {
+			o.Reason = "the back end cannot be reached"
+		}
 		if i.State != fleet.Starting && i.State != fleet.Resuming || i.claiming {
 			continue
 		}

@@ -26,7 +26,7 @@ func (p *Planner) place(now time.Duration, m *model) {
 		if r.hold == 0 {
 			p.oust(now, &r, m)
 		}
-		if !p.blocked(now, i) {
+		if !p.blocked(now, i) && !i.slot.silent() {
 			p.launch(now, i)
 		}
 	}
@@ -159,7 +159,7 @@ func (p *Planner) holders(now time.Duration, i *instance) []*instance {
 // there is room sooner.
 func (p *Planner) launchClaims(now time.Duration) {
 	for _, i := range p.everyone() {
-		if !i.claiming || p.closing {
+		if !i.claiming || p.closing || i.slot.silent() {
 			continue
 		}
 		blocked := p.blocked(now, i)
@@ -171,6 +171,9 @@ func (p *Planner) launchClaims(now time.Duration) {
 		}
 	}
 }
+
+// silent reports whether the back end of a node cannot be reached: it would refuse a launch, which is no fault of the engine.
+func (s *slot) silent() bool { return s.counted && s.source != nil && s.source.lost }
 
 // blocked reports whether somebody holds a GPU of the reservation's block, or comes first, or too many are parked there.
 func (p *Planner) blocked(now time.Duration, i *instance) bool {

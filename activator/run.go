@@ -135,12 +135,19 @@ func (a *Activator) learn(ctx context.Context) {
 	}
 }
 
-// watch follows one observer, again and again when it is lost. What it said last stays true meanwhile.
+// watch follows one observer, again and again when it is lost. What it said last stays true meanwhile. Of an outage the log has its beginning and
+// its end; that it goes on is for whoever looks closely.
 func (a *Activator) watch(ctx context.Context, n int) {
 	delay := watchAgainFirst
+	away := false // it has been lost, and has not spoken since
 	for ctx.Err() == nil {
 		began := time.Now()
-		err := a.watchOnce(ctx, n)
+		err := a.watchOnce(ctx, n, func(source string) {
+			if away {
+				a.log.Info("observer is back", "source", source)
+			}
+			away = false
+		})
 		if ctx.Err() != nil {
 			return
 		}
@@ -148,10 +155,11 @@ func (a *Activator) watch(ctx context.Context, n int) {
 			delay = watchAgainFirst
 		}
 		level := slog.LevelWarn
-		if errors.Is(err, errAskAgain) {
+		if errors.Is(err, errAskAgain) || away {
 			level = slog.LevelDebug
 		}
 		a.log.Log(ctx, level, "observer lost", "reason", err, "again_in", delay)
+		away = away || !errors.Is(err, errAskAgain)
 		select {
 		case <-ctx.Done():
 		case <-time.After(delay):
@@ -160,8 +168,8 @@ func (a *Activator) watch(ctx context.Context, n int) {
 	}
 }
 
-// watchOnce follows one observer until it is lost, or must be asked again.
-func (a *Activator) watchOnce(ctx context.Context, n int) error {
+// watchOnce follows one observer until it is lost, or must be asked again, and calls spoke at its first word.
+func (a *Activator) watchOnce(ctx context.Context, n int, spoke func(source string)) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	a.mu.Lock()
@@ -169,8 +177,8 @@ func (a *Activator) watchOnce(ctx context.Context, n int) error {
 	a.mu.Unlock()
 	var name atomic.Pointer[string]
 	err := a.cfg.Observers[n].Watch(ctx, func(o fleet.Observation) {
-		if name.Load() == nil {
-			name.Store(&o.Source)
+		if name.CompareAndSwap(nil, &o.Source) {
+			spoke(o.Source)
 		}
 		a.observe(o)
 	})

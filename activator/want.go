@@ -189,11 +189,12 @@ func (p *Planner) reviewParked(now time.Duration, m *model) {
 	}
 }
 
-// surplus gives the ready instance that is let go first: the one that has been idle longest; nil = none is idle.
+// surplus gives the ready instance that is let go first: the one that has been idle longest; nil = none is idle, or not all that would
+// speak of it can be heard.
 func (p *Planner) surplus(m *model) *instance {
 	var best *instance
 	for _, i := range m.instances {
-		if p.idle(i) && (best == nil || i.idleSince() < best.idleSince()) {
+		if p.idle(i) && p.heard(i) && (best == nil || i.idleSince() < best.idleSince()) {
 			best = i
 		}
 	}

@@ -32,6 +32,7 @@ func TestScenarios_Run(t *testing.T) {
 		{false, []string{"departure", "--requests", "3"}},
 		{false, []string{"release", "--starts", "2", "--load", "50ms"}},
 		{false, []string{"drain", "--streams", "5"}},
+		{false, []string{"activation", "--runs", "1"}},
 	} {
 		t.Run(tt.args[0], func(t *testing.T) {
 			if _, err := exec.LookPath("nginx"); err != nil && tt.paired {

@@ -27,6 +27,9 @@ type engineCmd struct {
 	Model  string        `help:"Ignored; here for command lines that name one."`
 }
 
+// born is when this program began.
+var born = time.Now()
+
 func (e *engineCmd) Run(ctx context.Context) error {
 	select {
 	case <-time.After(e.Load):
@@ -43,7 +46,7 @@ func (e *engineCmd) Run(ctx context.Context) error {
 			return fmt.Errorf("dialing the report address: %w", err)
 		}
 	}
-	s.tell("listening", "")
+	s.tell("listening", strconv.FormatInt(born.UnixNano(), 10))
 	var conns sync.WaitGroup
 	defer conns.Wait()
 	for {

@@ -236,7 +236,7 @@ func (c *releaseCmd) Run(ctx context.Context, o *options) error {
 		one.conn.Close()
 		fromListen = append(fromListen, request.at.Sub(listening.at))
 		fromProbe = append(fromProbe, request.at.Sub(probe.at))
-		if err := c.awaitCold(ctx, server); err != nil {
+		if err := server.awaitCold(ctx); err != nil {
 			return err
 		}
 	}
@@ -248,24 +248,6 @@ func (c *releaseCmd) Run(ctx context.Context, o *options) error {
 		{Name: "  p95", Unit: "ms", Median: millis(p[1]), Min: millis(p[0]), Max: millis(p[1]), N: c.Starts},
 	}}
 	return r.write(o)
-}
-
-// awaitCold waits until the model is at zero again.
-func (c *releaseCmd) awaitCold(ctx context.Context, server *pilotlight) error {
-	deadline := time.Now().Add(30 * time.Second)
-	for {
-		var model struct{ State string }
-		if err := server.get(ctx, "/api/models/bench", &model); err != nil {
-			return err
-		}
-		if model.State == "cold" {
-			return nil
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("the model is %s long after its idle_after, want cold", model.State)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
 }
 
 type drainCmd struct {

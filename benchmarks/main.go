@@ -1,5 +1,5 @@
 // Command benchmarks measures Pilotlight from outside, over HTTP, like any client: one scenario a command, each on the
-// real binary with its embedded back end, and each that names a ratio beside nginx in the same run.
+// real binary, with its embedded back end unless it says otherwise, and each that names a ratio beside nginx in the same run.
 //
 // It never measures in-process code (that is what the Go benchmarks next to it are for), never talks to anything but
 // loopback, and never stores a result by itself: --out names the file.
@@ -11,6 +11,7 @@
 //	go run ./benchmarks departure   client gone to seen, and to engine told
 //	go run ./benchmarks release     engine ready to first held request sent to it
 //	go run ./benchmarks drain       live streams at SIGTERM that complete
+//	go run ./benchmarks activation  what an activation adds: embedded, and on a real Nomad and Consul
 package main
 
 import (
@@ -35,14 +36,15 @@ type options struct {
 type cli struct {
 	options
 
-	JSON      jsonCmd      `cmd:"" help:"CPU per small JSON request, against nginx."`
-	Latency   latencyCmd   `cmd:"" help:"Added latency of a small JSON request at concurrency 1."`
-	SSE       sseCmd       `cmd:"" name:"sse" help:"CPU per streamed event, against nginx."`
-	Held      heldCmd      `cmd:"" help:"Memory and idle CPU of requests held for a cold model."`
-	Departure departureCmd `cmd:"" help:"Time from a client's leaving to its place freed and its engine told."`
-	Release   releaseCmd   `cmd:"" help:"Time from an engine's readiness to its first held request."`
-	Drain     drainCmd     `cmd:"" help:"Live streams that complete after SIGTERM."`
-	Engine    engineCmd    `cmd:"" hidden:"" help:"The fake engine that the scenarios drive."`
+	JSON       jsonCmd       `cmd:"" help:"CPU per small JSON request, against nginx."`
+	Latency    latencyCmd    `cmd:"" help:"Added latency of a small JSON request at concurrency 1."`
+	SSE        sseCmd        `cmd:"" name:"sse" help:"CPU per streamed event, against nginx."`
+	Held       heldCmd       `cmd:"" help:"Memory and idle CPU of requests held for a cold model."`
+	Departure  departureCmd  `cmd:"" help:"Time from a client's leaving to its place freed and its engine told."`
+	Release    releaseCmd    `cmd:"" help:"Time from an engine's readiness to its first held request."`
+	Drain      drainCmd      `cmd:"" help:"Live streams that complete after SIGTERM."`
+	Activation activationCmd `cmd:"" help:"Time from a cold request to its dispatch, beyond the engine's own start."`
+	Engine     engineCmd     `cmd:"" hidden:"" help:"The fake engine that the scenarios drive."`
 }
 
 func main() {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"sync"
 	"time"
 )
@@ -45,6 +46,42 @@ func inRandomOrder(pairs int, targets []*target, f func(t *target) error) error 
 // the store, which is part of what a request costs.
 const settle = 600 * time.Millisecond
 
+// samples holds figures by the target's name, one a repetition.
+type samples map[string][]float64
+
+// cost loads every target in each repetition, and gives the CPU time in µs of one unit of the load. The load says how many units
+// it was, and may keep other figures.
+func cost(pairs int, targets []*target, load func(t *target) (units int, err error)) (samples, error) {
+	cpu := samples{}
+	return cpu, inRandomOrder(pairs, targets, func(t *target) error {
+		before := t.proc.cpu()
+		units, err := load(t)
+		if err != nil {
+			return err
+		}
+		time.Sleep(settle)
+		cpu[t.name] = append(cpu[t.name], micros(t.proc.cpu()-before)/float64(units))
+		return nil
+	})
+}
+
+// compare gives the findings about what a unit costs, "request, c=16" say, through nginx and through Pilotlight.
+func compare(unit, goal string, cpu samples) []finding {
+	return []finding{
+		summarize("nginx CPU per "+unit, "us", "", cpu["nginx"]),
+		summarize("pilotlight CPU per "+unit, "us", "", cpu["pilotlight"]),
+		summarize("pilotlight / nginx, CPU per "+unit, "x", goal, ratios(cpu["pilotlight"], cpu["nginx"])),
+	}
+}
+
+// both gives the findings about another figure of both.
+func both(what, unit string, figures samples) []finding {
+	return []finding{
+		summarize("nginx "+what, unit, "", figures["nginx"]),
+		summarize("pilotlight "+what, unit, "", figures["pilotlight"]),
+	}
+}
+
 // ratios divides two samples pair by pair.
 func ratios(a, b []float64) []float64 {
 	out := make([]float64, len(a))
@@ -70,29 +107,19 @@ func (c *jsonCmd) Run(ctx context.Context, o *options) error {
 	}
 	r := report{Scenario: "CPU per small JSON request (600 B in, 400 B out), auth, metering, ledger and billing on"}
 	for _, n := range c.Concurrency {
-		cpu := map[string][]float64{}
-		rate := map[string][]float64{}
-		err := inRandomOrder(o.Pairs, []*target{proxy, &server.target}, func(t *target) error {
-			before := t.proc.cpu()
+		rate := samples{}
+		cpu, err := cost(o.Pairs, []*target{proxy, &server.target}, func(t *target) (int, error) {
 			latencies, err := closedLoop(ctx, t, n, o.Window)
-			if err != nil {
-				return err
-			}
-			time.Sleep(settle)
-			cpu[t.name] = append(cpu[t.name], micros(t.proc.cpu()-before)/float64(len(latencies)))
 			rate[t.name] = append(rate[t.name], float64(len(latencies))/o.Window.Seconds())
-			return nil
+			return len(latencies), err
 		})
 		if err != nil {
 			return err
 		}
 		at := fmt.Sprintf(", c=%d", n)
-		r.Findings = append(r.Findings,
-			summarize("nginx CPU per request"+at, "us", "", cpu["nginx"]),
-			summarize("pilotlight CPU per request"+at, "us", "", cpu["pilotlight"]),
-			summarize("pilotlight / nginx, CPU per request"+at, "x", "at most 1.4", ratios(cpu["pilotlight"], cpu["nginx"])),
-			summarize("nginx requests per second"+at, "1/s", "", rate["nginx"]),
-			summarize("pilotlight requests per second"+at, "1/s", "", rate["pilotlight"]))
+		r.Findings = slices.Concat(r.Findings,
+			compare("request"+at, "at most 1.4", cpu),
+			both("requests per second"+at, "1/s", rate))
 	}
 	return r.write(o)
 }
@@ -109,8 +136,7 @@ func (*latencyCmd) Run(ctx context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
-	p50 := map[string][]float64{}
-	p99 := map[string][]float64{}
+	p50, p99 := samples{}, samples{}
 	err = inRandomOrder(o.Pairs, []*target{direct, proxy, &server.target}, func(t *target) error {
 		latencies, err := closedLoop(ctx, t, 1, o.Window)
 		if err != nil {
@@ -159,38 +185,26 @@ func (c *sseCmd) Run(ctx context.Context, o *options) error {
 	}
 	r := report{Scenario: fmt.Sprintf("CPU per streamed event, %d events a stream, one each %v", c.Events, c.Interval)}
 	for _, n := range c.Streams {
-		cpu := map[string][]float64{}
-		delay := map[string][]float64{}
-		tail := map[string][]float64{}
-		err := inRandomOrder(o.Pairs, []*target{proxy, &server.target}, func(t *target) error {
-			before := t.proc.cpu()
+		p50, p99 := samples{}, samples{}
+		cpu, err := cost(o.Pairs, []*target{proxy, &server.target}, func(t *target) (int, error) {
 			all, err := c.load(ctx, t, n)
-			if err != nil {
-				return err
-			}
-			time.Sleep(settle)
 			var delays []time.Duration
 			for _, one := range all {
 				delays = append(delays, one.delays...)
 			}
 			q := quantiles(delays, 0.5, 0.99)
-			cpu[t.name] = append(cpu[t.name], micros(t.proc.cpu()-before)/float64(len(delays)))
-			delay[t.name] = append(delay[t.name], micros(q[0]))
-			tail[t.name] = append(tail[t.name], micros(q[1]))
-			return nil
+			p50[t.name] = append(p50[t.name], micros(q[0]))
+			p99[t.name] = append(p99[t.name], micros(q[1]))
+			return len(delays), err
 		})
 		if err != nil {
 			return err
 		}
 		at := fmt.Sprintf(", %d streams", n)
-		r.Findings = append(r.Findings,
-			summarize("nginx CPU per event"+at, "us", "", cpu["nginx"]),
-			summarize("pilotlight CPU per event"+at, "us", "", cpu["pilotlight"]),
-			summarize("pilotlight / nginx, CPU per event"+at, "x", "at most 1.3", ratios(cpu["pilotlight"], cpu["nginx"])),
-			summarize("nginx delay p50"+at, "us", "", delay["nginx"]),
-			summarize("pilotlight delay p50"+at, "us", "", delay["pilotlight"]),
-			summarize("nginx delay p99"+at, "us", "", tail["nginx"]),
-			summarize("pilotlight delay p99"+at, "us", "", tail["pilotlight"]))
+		r.Findings = slices.Concat(r.Findings,
+			compare("event"+at, "at most 1.3", cpu),
+			both("delay p50"+at, "us", p50),
+			both("delay p99"+at, "us", p99))
 	}
 	return r.write(o)
 }

@@ -103,34 +103,17 @@ http {
 // pilotlight is a running server with one model called bench.
 type pilotlight struct {
 	target
-	admin string
+	admin  string
+	config string // file
 }
 
-// pilotlight starts the real program with one model, an org and a token.
+// pilotlight starts the real program with its embedded back end, one model on the fake engine, an org and a token.
 func (s *stage) pilotlight(ctx context.Context, model string, engineArgs ...string) (*pilotlight, error) {
-	api, err := freeAddr()
-	if err != nil {
-		return nil, err
-	}
-	admin, err := freeAddr()
-	if err != nil {
-		return nil, err
-	}
 	command, err := json.Marshal(append([]string{s.self, "engine"}, engineArgs...))
 	if err != nil {
 		return nil, fmt.Errorf("encoding the engine's command: %w", err)
 	}
-	dir, err := os.MkdirTemp(s.dir, "server-")
-	if err != nil {
-		return nil, fmt.Errorf("making a directory: %w", err)
-	}
-	config := filepath.Join(dir, "pilotlight.hcl")
-	text := fmt.Sprintf(`api { addr = %q }
-admin { addr = %q }
-store "sqlite" { path = "pilotlight.db" }
-ledger { dir = "ledger" }
-autoscaler { policy = "fixed" }
-backend "local" { gpus = 8 }
+	return s.serve(ctx, fmt.Sprintf(`backend "local" { gpus = 8 }
 model "bench" {
   gpus            = 1
   endpoints       = ["chat", "completions"]
@@ -145,7 +128,30 @@ model "bench" {
     weights = "none"
   }
 }
-`, api, admin, model, command)
+`, model, command))
+}
+
+// serve starts the real program with back end and models as given, an org and a token.
+func (s *stage) serve(ctx context.Context, rest string) (*pilotlight, error) {
+	api, err := freeAddr()
+	if err != nil {
+		return nil, err
+	}
+	admin, err := freeAddr()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp(s.dir, "server-")
+	if err != nil {
+		return nil, fmt.Errorf("making a directory: %w", err)
+	}
+	config := filepath.Join(dir, "pilotlight.hcl")
+	text := fmt.Sprintf(`api { addr = %q }
+admin { addr = %q }
+store "sqlite" { path = "pilotlight.db" }
+ledger { dir = "ledger" }
+autoscaler { policy = "fixed" }
+%s`, api, admin, rest)
 	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 		return nil, fmt.Errorf("writing pilotlight's config: %w", err)
 	}
@@ -154,7 +160,7 @@ model "bench" {
 		return nil, err
 	}
 	s.cleanups = append(s.cleanups, func() { p.stop(20 * time.Second) })
-	server := &pilotlight{target: target{name: "pilotlight", addr: api, proc: p}, admin: admin}
+	server := &pilotlight{target: target{name: "pilotlight", addr: api, proc: p}, admin: admin, config: config}
 	if err := awaitListening(ctx, api, p); err != nil {
 		log, _ := os.ReadFile(filepath.Join(dir, "pilotlight.log"))
 		return nil, fmt.Errorf("%w\n%s", err, log)

@@ -31,6 +31,10 @@ func quantile(sorted []float64, q float64) float64 {
 	return sorted[i] + (at-float64(i))*(sorted[i+1]-sorted[i])
 }
 
+func quantileOf(sample []float64, q float64) float64 {
+	return quantile(slices.Sorted(slices.Values(sample)), q)
+}
+
 func quantiles(sample []time.Duration, qs ...float64) []time.Duration {
 	s := make([]float64, len(sample))
 	for i, d := range sample {

@@ -80,7 +80,7 @@ autoscaler {
   latency_weight = 10
 }
 
-# Where engines run: as child processes on this machine. (The nomad back end is not available yet.) A file has one back end.
+# Where engines run: as child processes on this machine. A file has one back end; for Nomad see config-nomad.hcl.
 backend "local" {
   gpus        = 8        # of this machine; engines share them
   host_memory = "1.5TiB" # host memory for parked engines

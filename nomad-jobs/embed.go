@@ -24,9 +24,9 @@ const (
 	Pilotlight   = "pilotlight.nomad.hcl"    // Pilotlight itself
 )
 
-// Files holds the job files, and under models/ values for the published models.
+// Files holds the job files, under models/ values for the published models, and under policies/ the ACL policies that Pilotlight needs.
 //
-//go:embed *.nomad.hcl models/*.hcl
+//go:embed *.nomad.hcl models/*.hcl policies/*.hcl
 var Files embed.FS
 
 // ErrVariable is returned for a value that a job file has no variable for.

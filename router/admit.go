@@ -64,7 +64,7 @@ func (r *Router) preflight(ctx *fasthttp.RequestCtx) (*tenant.Grant, *failure) {
 	if !g.Has(tenant.ScopeInference) {
 		return nil, failf(codePermissionDenied, "This needs a token with the scope %s.", tenant.ScopeInference)
 	}
-	if e := ctx.Request.Header.Peek("Content-Encoding"); len(e) > 0 && string(e) != "identity" {
+	if e := ctx.Request.Header.PeekCanonical(headerEncoding); len(e) > 0 && string(e) != "identity" {
 		return nil, failf(codeUnsupportedEncoding, "Send the request body without a Content-Encoding.")
 	}
 	if n := ctx.Request.Header.ContentLength(); int64(n) > int64(r.c.BodyLimit) {

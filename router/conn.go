@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"github.com/pilotlight-io/pilotlight/internal/socket"
 )
 
 const (
@@ -28,6 +30,7 @@ type departure interface{ leave(cause error) }
 // is moved in truth only to an earlier moment, or once the one in force has passed: moving it costs more than a look at the clock.
 type conn struct {
 	net.Conn
+	sock   *socket.Socket // Conn's, for what is small
 	watch  *watch
 	id     uint64
 	polled bool // the kernel tells of departures; else peek does
@@ -53,7 +56,7 @@ type peek struct {
 }
 
 func (w *watch) accept(c net.Conn) *conn {
-	a := &conn{Conn: c, watch: w}
+	a := &conn{Conn: c, sock: socket.Of(c), watch: w}
 	w.adopt(a)
 	return a
 }
@@ -156,7 +159,7 @@ func (c *conn) read(b []byte) (int, error) {
 		}
 	}
 	for {
-		n, err := c.Conn.Read(b)
+		n, err := c.sock.Read(b)
 		early := n == 0 && !c.armedBy.Equal(c.readBy) && isTimeout(err)
 		if !early || !c.readBy.IsZero() && !time.Now().Before(c.readBy) {
 			return n, err
@@ -186,7 +189,7 @@ func (c *conn) Write(b []byte) (written int, err error) {
 				return written, err
 			}
 		}
-		n, err := c.Conn.Write(b[:min(len(b), writePiece)])
+		n, err := c.sock.Write(b[:min(len(b), writePiece)])
 		written += n
 		if b = b[n:]; err != nil || len(b) == 0 {
 			return written, err

@@ -98,8 +98,8 @@ func (r *Router) begin(ctx *fasthttp.RequestCtx, e *endpoint) *exchange {
 	x.received = time.Now()
 	x.conn = connOf(ctx)
 	x.endpoint = e
-	x.request = string(ctx.Response.Header.Peek(headerRequestID))
-	x.named = visible(ctx.Request.Header.Peek(headerRequestID))
+	x.request = string(ctx.Response.Header.PeekCanonical(headerRequestID))
+	x.named = visible(ctx.Request.Header.PeekCanonical(headerRequestID))
 	return x
 }
 

@@ -11,16 +11,19 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
 )
 
-const (
-	headerRequestID    = "X-Request-Id"
-	headerMaxWait      = "X-Pilotlight-Max-Wait"
-	headerAffinity     = "X-Pilotlight-Affinity"
-	headerKeepalive    = "X-Pilotlight-Keepalive"
-	headerStart        = "X-Pilotlight-Start"
-	headerInstance     = "X-Pilotlight-Instance"
-	headerServerTiming = "Server-Timing"
-	headerBilled       = "X-Pilotlight-Billed-Ms"
-	headerCost         = "X-Pilotlight-Cost-Usd"
+// The names are bytes in canonical form, as fasthttp keeps them: it then looks for no letters to change.
+var (
+	headerRequestID     = []byte("X-Request-Id")
+	headerMaxWait       = []byte("X-Pilotlight-Max-Wait")
+	headerAffinity      = []byte("X-Pilotlight-Affinity")
+	headerKeepalive     = []byte("X-Pilotlight-Keepalive")
+	headerStart         = []byte("X-Pilotlight-Start")
+	headerInstance      = []byte("X-Pilotlight-Instance")
+	headerServerTiming  = []byte("Server-Timing")
+	headerBilled        = []byte("X-Pilotlight-Billed-Ms")
+	headerAuthorization = []byte("Authorization")
+	headerEncoding      = []byte("Content-Encoding")
+	headerCost          = []byte("X-Pilotlight-Cost-Usd")
 )
 
 const (
@@ -34,7 +37,7 @@ func validKeepalive(s string) bool { return s == keepOff || s == keepComment || 
 // requestID keeps the caller's word if it is 1 to 128 visible ASCII characters, else makes one; ours sort by time, as the
 // ledger's own do, so that the store's index of them grows at its end.
 func requestID(ctx *fasthttp.RequestCtx) string {
-	if id := ctx.Request.Header.Peek(headerRequestID); visible(id) {
+	if id := ctx.Request.Header.PeekCanonical(headerRequestID); visible(id) {
 		return string(id)
 	}
 	return ledger.NewID()
@@ -63,19 +66,19 @@ type wish struct {
 func (w *wish) read(ctx *fasthttp.RequestCtx) *failure {
 	*w = wish{}
 	h := &ctx.Request.Header
-	if v := h.Peek(headerMaxWait); len(v) > 0 {
+	if v := h.PeekCanonical(headerMaxWait); len(v) > 0 {
 		d, err := time.ParseDuration(string(v))
 		if err != nil || d < 0 {
-			return failf(codeInvalidRequest, "%s is not a time span; write one such as \"30s\", or \"0s\" for only if hot.", headerMaxWait).at(headerMaxWait)
+			return failf(codeInvalidRequest, "%s is not a time span; write one such as \"30s\", or \"0s\" for only if hot.", headerMaxWait).at(string(headerMaxWait))
 		}
 		w.maxWait, w.onlyHot = d, d == 0
 	}
-	if v := h.Peek(headerKeepalive); len(v) > 0 {
+	if v := h.PeekCanonical(headerKeepalive); len(v) > 0 {
 		if w.keepalive = string(v); !validKeepalive(w.keepalive) {
-			return failf(codeInvalidRequest, "%s must be off, comment or chunk.", headerKeepalive).at(headerKeepalive)
+			return failf(codeInvalidRequest, "%s must be off, comment or chunk.", headerKeepalive).at(string(headerKeepalive))
 		}
 	}
-	if v := h.Peek(headerAffinity); len(v) > 0 {
+	if v := h.PeekCanonical(headerAffinity); len(v) > 0 {
 		w.affinity = string(v)
 	}
 	return nil
@@ -84,7 +87,7 @@ func (w *wish) read(ctx *fasthttp.RequestCtx) *failure {
 // bearer gives the secret in the Authorization header, a view into the request. "" = none.
 func bearer(ctx *fasthttp.RequestCtx) []byte {
 	const scheme = "bearer "
-	v := ctx.Request.Header.Peek("Authorization")
+	v := ctx.Request.Header.PeekCanonical(headerAuthorization)
 	if len(v) < len(scheme) {
 		return nil
 	}
@@ -116,9 +119,11 @@ func (t *timings) add(l *activator.Lease) {
 
 func (t *timings) writeTo(ctx *fasthttp.RequestCtx, scratch []byte) []byte {
 	h := &ctx.Response.Header
-	h.Set(headerStart, string(t.start))
-	h.Set(headerInstance, t.instance)
-	b := append(scratch[:0], "queue;dur="...)
+	b := append(scratch[:0], t.start...)
+	h.SetCanonical(headerStart, b)
+	b = append(b[:0], t.instance...)
+	h.SetCanonical(headerInstance, b)
+	b = append(b[:0], "queue;dur="...)
 	b = appendMillis(b, t.queued)
 	b = append(b, ", activate;dur="...)
 	b = appendMillis(b, t.activating)
@@ -126,7 +131,7 @@ func (t *timings) writeTo(ctx *fasthttp.RequestCtx, scratch []byte) []byte {
 		b = append(b, ", upstream;dur="...)
 		b = appendMillis(b, t.upstream)
 	}
-	h.SetBytesV(headerServerTiming, b)
+	h.SetCanonical(headerServerTiming, b)
 	return b
 }
 

@@ -24,11 +24,11 @@ func (r *Router) healthz(ctx *fasthttp.RequestCtx, _ *fiber.Ctx) *failure {
 }
 
 func (r *Router) readyz(ctx *fasthttp.RequestCtx, _ *fiber.Ctx) *failure {
-	switch {
-	case r.draining.Load():
+	if r.draining.Load() {
 		return failf(codeShuttingDown, "The server is shutting down.")
-	case !r.ready.Load():
-		return failf(codeOverloaded, "The server is starting.")
+	}
+	if err := r.c.Ready(); err != nil {
+		return failf(codeOverloaded, "The server is starting: %s.", err)
 	}
 	return writeJSON(ctx, map[string]string{"status": "ok"})
 }

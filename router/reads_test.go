@@ -2,6 +2,7 @@ package router_test
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
+	"github.com/pilotlight-io/pilotlight/router"
 )
 
 func TestModels_OnlyThoseThatTheTokenMayUse(t *testing.T) {
@@ -107,14 +109,19 @@ func TestUsage_OfTheOrgAndReceiptsOfTheToken(t *testing.T) {
 
 func TestOpenPaths_NeedNoToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, setup{unready: true})
+		waiting := errors.New("no answer yet from Nomad")
+		w := newWorld(t, setup{router: func(c *router.Config) { c.Ready = func() error { return waiting } }})
 		for _, path := range []string{"/healthz", "/openapi.json"} {
 			if a := w.do(call{method: "GET", path: path, secret: "-"}); a.StatusCode != 200 || a.Header.Get("Content-Type") != "application/json" {
 				t.Errorf("%s: got %d %v", path, a.StatusCode, a.Header)
 			}
 		}
-		w.wantCode(w.do(call{method: "GET", path: "/readyz", secret: "-"}), 503, "overloaded")
-		w.router.SetReady(true)
+		a := w.do(call{method: "GET", path: "/readyz", secret: "-"})
+		w.wantCode(a, 503, "overloaded")
+		if !strings.Contains(a.text, waiting.Error()) {
+			t.Errorf("got %s, want what is missing", a.text)
+		}
+		waiting = nil
 		if a := w.do(call{method: "GET", path: "/readyz", secret: "-"}); a.StatusCode != 200 {
 			t.Errorf("got %d, want ready", a.StatusCode)
 		}

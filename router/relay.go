@@ -44,9 +44,9 @@ func (x *exchange) commitWhole(ctx *fasthttp.RequestCtx) *failure {
 	x.timings.upstream = x.record.Upstream
 	x.note = x.timings.writeTo(ctx, x.note)
 	x.note = appendMillis(x.note[:0], x.record.Billed)
-	h.SetBytesV(headerBilled, x.note)
+	h.SetCanonical(headerBilled, x.note)
 	x.note = appendUSD(x.note[:0], x.record.Cost)
-	h.SetBytesV(headerCost, x.note)
+	h.SetCanonical(headerCost, x.note)
 	h.SetContentType("application/json")
 	if x.whole.n <= inlineLimit {
 		ctx.Response.AppendBody(x.whole.bytes())

@@ -34,6 +34,7 @@ type Config struct {
 	StreamHeartbeat time.Duration // silence after which a waiting stream gets a keep-alive; 0 = 15 s
 	DrainTimeout    time.Duration // how long live requests may go on after Serve's ctx is done; 0 = 30 s
 	OpenAPI         []byte        // served at /openapi.json; nil = 404
+	Ready           func() error  // why /readyz must not say 200 yet, for anybody to read; nil = ready while Serve runs
 
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error) // to engines; nil = TCP
 	Log  *slog.Logger                                                      // nil = discard
@@ -48,7 +49,6 @@ type Router struct {
 	engines  *upstream.Client
 	watch    *watch
 	bodies   *budget
-	ready    atomic.Bool
 	draining atomic.Bool
 	metrics  *routerMetrics
 	unknown  *modelMetrics // of requests that name no model of ours
@@ -101,14 +101,14 @@ func (c Config) withDefaults() Config {
 	if c.DrainTimeout == 0 {
 		c.DrainTimeout = 30 * time.Second
 	}
+	if c.Ready == nil {
+		c.Ready = func() error { return nil }
+	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	return c
 }
-
-// SetReady says whether /readyz answers 200. A Router starts not ready, and is never ready once Serve's ctx is done.
-func (r *Router) SetReady(ready bool) { r.ready.Store(ready) }
 
 // Metrics gives the router's metrics.
 func (r *Router) Metrics() *metrics.Set { return r.metrics.set }

@@ -90,7 +90,7 @@ func (r *Router) guard(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 				r.refuse(ctx, failf(codeOverloaded, "The server failed at this request.").closing(), r.unknown)
 			}
 		}()
-		ctx.Response.Header.Set(headerRequestID, requestID(ctx))
+		ctx.Response.Header.SetCanonical(headerRequestID, []byte(requestID(ctx)))
 		if !ctx.IsPost() && !ctx.IsGet() && !slices.Contains(fiber.DefaultMethods, string(ctx.Method())) {
 			ctx.Response.Header.Set(fiber.HeaderAllow, "GET, HEAD, POST, OPTIONS")
 			r.refuse(ctx, protocolFailure(http.StatusMethodNotAllowed), r.unknown)
@@ -123,7 +123,7 @@ func (r *Router) broken(ctx *fasthttp.RequestCtx, err error) {
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
 		status = http.StatusRequestEntityTooLarge
 	}
-	ctx.Response.Header.Set(headerRequestID, requestID(ctx))
+	ctx.Response.Header.SetCanonical(headerRequestID, []byte(requestID(ctx)))
 	r.refuse(ctx, protocolFailure(status), r.unknown)
 }
 
@@ -136,7 +136,7 @@ func (r *Router) expect(ctx *fasthttp.RequestCtx) int {
 	if f == nil {
 		return fasthttp.StatusContinue
 	}
-	ctx.Response.Header.Set(headerRequestID, requestID(ctx))
+	ctx.Response.Header.SetCanonical(headerRequestID, []byte(requestID(ctx)))
 	r.unknown.answered(f.code.status)
 	f.writeTo(ctx)
 	if c := connOf(ctx); c != nil {

@@ -79,13 +79,12 @@ type world struct {
 
 // setup says how a world differs from the usual one.
 type setup struct {
-	tcp     bool // real sockets; else in memory, for bubbles
-	router  func(*router.Config)
-	model   func(*fleet.Model)
-	ledger  func(*ledger.Config)
-	load    time.Duration // of an engine
-	gpus    int           // of the host; 0 = 8
-	unready bool
+	tcp    bool // real sockets; else in memory, for bubbles
+	router func(*router.Config)
+	model  func(*fleet.Model)
+	ledger func(*ledger.Config)
+	load   time.Duration // of an engine
+	gpus   int           // of the host; 0 = 8
 }
 
 func newWorld(t testing.TB, s setup) *world {
@@ -132,7 +131,6 @@ func newWorld(t testing.TB, s setup) *world {
 	}
 	w.router, err = router.New(rc)
 	w.must(err)
-	w.router.SetReady(!s.unready)
 
 	var g sync.WaitGroup
 	g.Go(func() { w.must(w.act.Run(ctx)) })

@@ -18,30 +18,32 @@ const module = "github.com/pilotlight-io/pilotlight/"
 var arrows = map[string][]string{
 	"activator":      {"internal/fleet"},
 	"autoscaler":     {"internal/fleet"},
-	"benchmarks":     {"internal/openai", "internal/trace"},
+	"benchmarks":     {"internal/openai", "internal/cluster", "internal/trace"},
 	"internal/admin": {"internal/fleet", "internal/tenant", "internal/ledger", "internal/openai"},
 	// For tests: it holds answers against the OpenAPI document.
-	"internal/admin/spec": {},
-	"internal/cluster":    {},
-	"internal/config":     {"internal/fleet"},
-	"internal/consul":     {"internal/fleet"},
-	"internal/engine":     {"internal/fleet"},
-	"internal/fleet":      {},
-	"internal/ledger":     {"internal/store", "internal/fleet"},
-	"internal/local":      {"internal/slot", "internal/fleet"},
-	"internal/nomad":      {"nomad-jobs", "internal/engine", "internal/fleet"},
-	"internal/openai":     {},
-	"internal/probe":      {"internal/engine", "internal/fleet"},
-	"internal/simulate":   {"activator", "autoscaler", "internal/trace", "internal/fleet"},
-	"internal/slot":       {"internal/engine", "internal/fleet"},
-	"internal/store":      {"internal/fleet"},
-	"internal/tenant":     {"internal/store", "internal/fleet"},
-	"internal/trace":      {"internal/fleet"},
-	"internal/trtsim":     {"internal/fleet", "internal/openai", "internal/engine"},
-	"internal/upstream":   {},
-	"nomad-jobs":          {},
+	"internal/admin/spec":   {},
+	"internal/cluster":      {},
+	"internal/cluster/demo": {"internal/cluster", "internal/config"},
+	"internal/config":       {"internal/fleet"},
+	"internal/consul":       {"internal/fleet"},
+	"internal/engine":       {"internal/fleet"},
+	"internal/fleet":        {},
+	"internal/ledger":       {"internal/store", "internal/fleet"},
+	"internal/local":        {"internal/slot", "internal/fleet"},
+	"internal/nomad":        {"nomad-jobs", "internal/engine", "internal/fleet"},
+	"internal/openai":       {},
+	"internal/probe":        {"internal/engine", "internal/fleet"},
+	"internal/simulate":     {"activator", "autoscaler", "internal/trace", "internal/fleet"},
+	"internal/slot":         {"internal/engine", "internal/fleet"},
+	"internal/socket":       {},
+	"internal/store":        {"internal/fleet"},
+	"internal/tenant":       {"internal/store", "internal/fleet"},
+	"internal/trace":        {"internal/fleet"},
+	"internal/trtsim":       {"internal/fleet", "internal/openai", "internal/engine"},
+	"internal/upstream":     {"internal/socket"},
+	"nomad-jobs":            {},
 	"router": {
-		"activator", "internal/tenant", "internal/ledger", "internal/openai", "internal/upstream", "internal/fleet",
+		"activator", "internal/tenant", "internal/ledger", "internal/openai", "internal/upstream", "internal/socket", "internal/fleet",
 	},
 }
 
@@ -56,7 +58,7 @@ var confined = map[string][]string{
 }
 
 // stdOnly are the packages that import nothing but the standard library.
-var stdOnly = []string{"internal/fleet", "internal/openai", "internal/upstream", "nomad-jobs"}
+var stdOnly = []string{"internal/fleet", "internal/openai", "internal/socket", "internal/upstream", "nomad-jobs"}
 
 func TestArrows_PackagesImportOnlyWhatTheArchitectureAllows(t *testing.T) {
 	for _, p := range listPackages(t) {

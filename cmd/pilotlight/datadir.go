@@ -47,26 +47,27 @@ func resolveDataDir(flag string, env *Env) (string, error) {
 }
 
 // openDataDir makes the directory if need be and locks it. The lock goes with the process, however it ends.
-func openDataDir(path string) (*dataDir, error) {
+// setting is what chooses another directory.
+func openDataDir(path, setting string) (*dataDir, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
-		return nil, unusableDir(path, err)
+		return nil, unusableDir(path, setting, err)
 	}
 	lock, err := os.OpenFile(filepath.Join(path, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, unusableDir(path, err)
+		return nil, unusableDir(path, setting, err)
 	}
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		defer lock.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("data directory %s is in use by another pilotlight%s; stop it, or choose another directory with --data-dir",
-				path, lockedBy(lock))
+			return nil, fmt.Errorf("data directory %s is in use by another pilotlight%s; stop it, or choose another directory with %s",
+				path, lockedBy(lock), setting)
 		}
-		return nil, unusableDir(path, err)
+		return nil, unusableDir(path, setting, err)
 	}
 	d := &dataDir{path: path, lock: lock}
 	if err := d.sign(); err != nil {
 		d.close()
-		return nil, unusableDir(path, err)
+		return nil, unusableDir(path, setting, err)
 	}
 	return d, nil
 }
@@ -84,12 +85,12 @@ func (d *dataDir) close() { _ = d.lock.Close() }
 
 func (d *dataDir) join(name string) string { return filepath.Join(d.path, name) }
 
-func unusableDir(path string, err error) error {
+func unusableDir(path, setting string, err error) error {
 	var pathErr *fs.PathError
 	if errors.As(err, &pathErr) {
 		err = fmt.Errorf("%s: %w", pathErr.Path, pathErr.Err)
 	}
-	return fmt.Errorf("data directory %s cannot be used (%w); make it writable, or choose another with --data-dir", path, err)
+	return fmt.Errorf("data directory %s cannot be used (%w); make it writable, or choose another with %s", path, err, setting)
 }
 
 func lockedBy(lock *os.File) string {

@@ -43,7 +43,7 @@ func (c devCmd) Run(env *Env) error {
 	if err != nil {
 		return err
 	}
-	dir, err := openDataDir(path)
+	dir, err := openDataDir(path, "--data-dir")
 	if err != nil {
 		return err
 	}
@@ -75,6 +75,9 @@ func (c devCmd) config(dir *dataDir) (*config.Config, error) {
 		if cfg, err = options.Load(c.Config); err != nil {
 			return nil, err
 		}
+	}
+	if cfg.Backend.Kind != config.BackendLocal {
+		return nil, fmt.Errorf("%s has backend %q, and dev runs everything on this machine; use pilotlight serve --config %s", c.Config, cfg.Backend.Kind, c.Config)
 	}
 	if len(cfg.Models) == 0 {
 		cfg.Models = options.Catalogue() // whole: a model too large for the GPUs is refused when it is asked for
@@ -110,7 +113,7 @@ func (c devCmd) open(env *Env, cfg *config.Config, dir *dataDir) (*server, error
 		return nil, err
 	}
 	s, err := openServer(env.ctx, serverConfig{
-		Config: cfg, Dir: dir.path, AdminToken: token, API: api, Admin: adminLn, Log: env.logger(c.LogLevel),
+		Config: cfg, Dir: dir.path, AdminToken: token, Getenv: env.Getenv, API: api, Admin: adminLn, Log: env.logger(c.LogLevel),
 	})
 	if err != nil {
 		return nil, errors.Join(err, api.Close(), adminLn.Close())

@@ -31,10 +31,10 @@ type cli struct {
 	Pool     poolCmd     `cmd:"" help:"Pools: GPUs that models share."`
 	Usage    usageCmd    `cmd:"" help:"Usage and cost of a month, in UTC."`
 	Config   configCmd   `cmd:"" help:"Config files."`
+	Job      jobCmd      `cmd:"" help:"Nomad jobs."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 	Slot     slotCmd     `cmd:"" help:"Supervise the engines of a pool's Nomad allocation."`
 	Simulate simulateCmd `cmd:"" help:"Run policies over a trace in virtual time; no server needed."`
-	Job      notYetCmd   `cmd:"" passthrough:"" help:"Render Nomad jobs (not available yet)."`
 	Invoice  notYetCmd   `cmd:"" passthrough:"" help:"Invoices of past months (not available yet)."`
 	Bench    notYetCmd   `cmd:"" passthrough:"" help:"Benchmarks (not available yet)."`
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"testing"
 
@@ -16,5 +17,17 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" || len(os.Args) > 1 && os.Args[1] == "trtsim" {
 		main()
 	}
-	testscript.Main(m, map[string]func(){"pilotlight": main})
+	testscript.Main(withCluster{m}, map[string]func(){"pilotlight": main})
+}
+
+// withCluster ends the cluster that tests have shared, after the last of them.
+type withCluster struct{ *testing.M }
+
+func (m withCluster) Run() int {
+	code := m.M.Run()
+	if err := shared.stop(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,7 +46,7 @@ func (c modelListCmd) Run(env *Env) error {
 	if c.JSON {
 		return writeJSON(env.Stdout, models)
 	}
-	return modelTable(models...).write(env.Stdout)
+	return printModels(env, client, models...)
 }
 
 type modelShowCmd struct{ modelFlags }
@@ -76,6 +77,15 @@ func (c modelShowCmd) Run(env *Env) error {
 	t.row("instances", fmt.Sprintf("%d to %d", m.Instances.Min, m.Instances.Max))
 	t.row("now", fmt.Sprintf("%d hot, %d starting, %d parked, %d waiting, %d in flight", m.Hot, m.Starting, m.Parked, m.Waiting, m.Inflight))
 	t.row("wanted", fmt.Sprintf("%d hot: %s", m.Desired.Hot, m.Desired.Reason))
+	instances, err := client.Instances(env.ctx)
+	if err != nil {
+		return err
+	}
+	for _, i := range instances {
+		if i.Model == m.ID {
+			t.row("instance", instanceLine(i))
+		}
+	}
 	return t.write(env.Stdout)
 }
 
@@ -106,7 +116,7 @@ func (c modelStartCmd) Run(env *Env) error {
 			return err
 		}
 	}
-	return c.print(env, m)
+	return c.print(env, client, m)
 }
 
 type modelStopCmd struct{ modelFlags }
@@ -121,7 +131,7 @@ func (c modelStopCmd) Run(env *Env) error {
 	if err != nil {
 		return err
 	}
-	return c.print(env, m)
+	return c.print(env, client, m)
 }
 
 type modelExplainCmd struct{ modelFlags }
@@ -143,19 +153,49 @@ func (c modelExplainCmd) Run(env *Env) error {
 	return err
 }
 
-func (f modelFlags) print(env *Env, m *admin.Model) error {
+func (f modelFlags) print(env *Env, client *admin.Client, m *admin.Model) error {
 	if f.JSON {
 		return writeJSON(env.Stdout, m)
 	}
-	return modelTable(*m).write(env.Stdout)
+	return printModels(env, client, *m)
 }
 
-func modelTable(models ...admin.Model) *table {
-	t := newTable("MODEL", "STATE", ">GPUS", ">HOT", ">STARTING", ">PARKED", ">WAITING", ">INFLIGHT", ">IDLE AFTER")
-	for _, m := range models {
-		t.row(m.ID, m.State, m.GPUs, m.Hot, m.Starting, m.Parked, m.Waiting, m.Inflight, m.IdleAfter)
+func printModels(env *Env, client *admin.Client, models ...admin.Model) error {
+	instances, err := client.Instances(env.ctx)
+	if err != nil {
+		return err
 	}
-	return t
+	t := newTable("MODEL", "STATE", ">GPUS", ">HOT", ">STARTING", ">PARKED", ">WAITING", ">INFLIGHT", ">IDLE AFTER", "NODE")
+	for _, m := range models {
+		var nodes []string
+		for _, i := range instances {
+			if i.Model == m.ID && placeOf(i) != "" {
+				nodes = append(nodes, placeOf(i))
+			}
+		}
+		slices.Sort(nodes)
+		t.row(m.ID, m.State, m.GPUs, m.Hot, m.Starting, m.Parked, m.Waiting, m.Inflight, m.IdleAfter, strings.Join(slices.Compact(nodes), ","))
+	}
+	return t.write(env.Stdout)
+}
+
+// placeOf is where an instance is: its slot, or its node by the beginning of its ID, as Nomad's own commands show and take it.
+func placeOf(i admin.Instance) string {
+	if i.Slot != "" {
+		return i.Slot
+	}
+	return i.Node[:min(len(i.Node), 8)]
+}
+
+// instanceLine says of an instance what is known of it.
+func instanceLine(i admin.Instance) string {
+	line := fmt.Sprintf("%s %s", i.ID, i.State)
+	for _, part := range []struct{ word, value string }{{"on", placeOf(i)}, {"at", i.Addr}, {"job", i.Job}} {
+		if part.value != "" {
+			line += " " + part.word + " " + part.value
+		}
+	}
+	return line
 }
 
 // span is a time span on the command line, written as in the config.

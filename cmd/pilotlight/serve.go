@@ -30,12 +30,20 @@ func (c serveCmd) Run(env *Env) error {
 	case len(token) < admin.MinToken:
 		return fmt.Errorf("%s holds an admin token of %d characters; it must have %d or more", cfg.Admin.TokenEnv, len(token), admin.MinToken)
 	}
+	dir := filepath.Dir(cfg.Store.Path)
+	if cfg.Backend.Kind == config.BackendLocal { // whose engines keep their files beside the store
+		locked, err := openDataDir(dir, "store.path in "+c.Config)
+		if err != nil {
+			return err
+		}
+		defer locked.close()
+	}
 	api, adminLn, err := listenBoth(cfg, "api.addr in "+c.Config, "admin.addr in "+c.Config)
 	if err != nil {
 		return err
 	}
 	s, err := openServer(env.ctx, serverConfig{
-		Config: cfg, Dir: filepath.Dir(cfg.Store.Path), AdminToken: token,
+		Config: cfg, Dir: dir, AdminToken: token, Getenv: env.Getenv,
 		API: api, Admin: adminLn, Log: env.logger(c.LogLevel),
 	})
 	if err != nil {

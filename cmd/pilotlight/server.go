@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"sync/atomic"
 	"time"
 
@@ -18,7 +17,6 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/config"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
-	"github.com/pilotlight-io/pilotlight/internal/local"
 	"github.com/pilotlight-io/pilotlight/internal/openai"
 	"github.com/pilotlight-io/pilotlight/internal/store"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
@@ -30,18 +28,20 @@ type serverConfig struct {
 	Config     *config.Config
 	Dir        string // engines keep their logs and process files in engines/ in it
 	AdminToken string
+	Getenv     func(string) string // tokens of the back end are read with it
 	API, Admin net.Listener
 	Log        *slog.Logger
 }
 
-// server is Pilotlight in one process: both APIs, the activator, the embedded back end and the ledger. dev and serve
-// differ only in what they give openServer.
+// server is Pilotlight in one process: both APIs, the activator, the back end and the ledger. dev and serve differ only
+// in what they give openServer.
 type server struct {
 	c         serverConfig
 	store     *store.Store
 	tenants   *tenant.Tenants
 	ledger    *ledger.Ledger
-	local     *local.Local
+	backEnd   backEnd
+	silence   silence
 	activator *activator.Activator
 	router    *router.Router
 	admin     *admin.Server
@@ -89,24 +89,17 @@ func (s *server) openLedger(ctx context.Context) (err error) {
 }
 
 func (s *server) openFleet(ctx context.Context) error {
-	self, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("finding our own program, which is also the simulated engine: %w", err)
-	}
-	cfg := s.c.Config
-	s.local, err = local.New(local.Config{
-		GPUs: cfg.Backend.GPUs, HostMemory: cfg.Backend.HostMemory, Dir: s.c.Dir, Models: cfg.Models, Self: self, Log: s.log("local"),
-	})
-	if err != nil {
-		return fmt.Errorf("making the local back end: %w", err)
+	var err error
+	if s.backEnd, err = s.openBackEnd(); err != nil {
+		return fmt.Errorf("making the %s back end: %w", s.c.Config.Backend.Kind, err)
 	}
 	learned, err := s.store.Learned(ctx)
 	if err != nil {
 		return fmt.Errorf("reading what past activations took: %w", err)
 	}
 	s.activator, err = activator.New(activator.Config{
-		Backend: s.local, Observers: []activator.Observer{s.local}, Policy: autoscaler.NewFixed(autoscaler.FixedConfig{}),
-		Models: cfg.Models, Pools: cfg.Pools,
+		Backend: s.backEnd, Observers: s.backEnd.observers, Policy: autoscaler.NewFixed(autoscaler.FixedConfig{}),
+		Models: s.c.Config.Models, Pools: s.c.Config.Pools,
 		Learned: learned, Learn: s.learner(context.WithoutCancel(ctx)),
 		Log: s.log("activator"),
 	})
@@ -129,7 +122,7 @@ func (s *server) openAPIs(context.Context) (err error) {
 	s.router, err = router.New(router.Config{
 		Activator: s.activator, Tenants: s.tenants, Ledger: s.ledger, Models: cfg.Models, Price: cfg.Price,
 		PathAliases: cfg.API.PathAliases, BodyLimit: cfg.API.BodyLimit, Keepalive: cfg.API.Keepalive,
-		StreamHeartbeat: cfg.API.StreamHeartbeat, OpenAPI: admin.OpenAPI, Log: s.log("router"),
+		StreamHeartbeat: cfg.API.StreamHeartbeat, OpenAPI: admin.OpenAPI, Ready: s.silence.err, Log: s.log("router"),
 	})
 	if err != nil {
 		return err
@@ -137,7 +130,7 @@ func (s *server) openAPIs(context.Context) (err error) {
 	s.admin, err = admin.New(admin.Config{
 		Fleet: s.activator, Tenants: s.tenants, Ledger: s.ledger, Token: s.c.AdminToken,
 		Metrics: []*metrics.Set{s.router.Metrics(), s.activator.Metrics(), s.ledger.Metrics()},
-		Ready:   s.readiness, Errors: fleetAnswer, Log: s.log("admin"),
+		JobName: s.backEnd.jobName, Ready: s.readiness, Errors: fleetAnswer, Log: s.log("admin"),
 	})
 	return err
 }
@@ -159,13 +152,12 @@ func (s *server) readiness() error {
 	if s.draining.Load() {
 		return errStopping
 	}
-	return nil
+	return s.silence.err()
 }
 
 // run answers until ctx is done, then drains and stops in order; hurry ends that. It blocks, and may be called once.
 func (s *server) run(ctx context.Context, hurry <-chan struct{}) error {
-	s.router.SetReady(true)
-	return runStages(ctx, hurry, []stage{
+	stages := []stage{
 		{
 			name:   "the public API",
 			run:    func(ctx context.Context) error { return s.router.Serve(ctx, s.c.API) },
@@ -173,10 +165,14 @@ func (s *server) run(ctx context.Context, hurry <-chan struct{}) error {
 		},
 		{name: "the admin API", run: func(ctx context.Context) error { return s.admin.Serve(ctx, s.c.Admin) }},
 		{name: "the activator", run: s.activator.Run},
-		{name: "the back end", run: s.local.Run},
-		{name: "the tenants", run: s.tenants.Run},
-		{name: "the ledger", run: s.ledger.Run},
-	})
+	}
+	if s.backEnd.run != nil {
+		stages = append(stages, stage{name: "the back end", run: s.backEnd.run})
+	}
+	return runStages(ctx, hurry, append(stages,
+		stage{name: "the tenants", run: s.tenants.Run},
+		stage{name: "the ledger", run: s.ledger.Run},
+	))
 }
 
 // drain answers whoever waits for a model, so that the router is left with requests that an engine is serving.
@@ -188,6 +184,9 @@ func (s *server) drain() {
 // close releases what openServer has opened. It does not touch the listeners, which Serve closes.
 func (s *server) close() error {
 	var errs []error
+	if s.backEnd.close != nil {
+		s.backEnd.close()
+	}
 	if s.ledger != nil {
 		errs = append(errs, s.ledger.Close())
 	}

@@ -50,12 +50,13 @@ type Config struct {
 	Fleet     Fleet
 	Tenants   *tenant.Tenants
 	Ledger    *ledger.Ledger
-	Token     string                    // the admin token; at least MinToken characters
-	Metrics   []*metrics.Set            // shown at /metrics before the process's own; may be empty
-	Ready     func() error              // why /readyz must not say 200 yet; nil = always ready
-	Errors    func(error) *openai.Error // how an error of Fleet is answered; nil, or a nil answer = internal_error
-	Heartbeat time.Duration             // between comments on a silent event stream; 0 = 15 s
-	Log       *slog.Logger              // nil = discard
+	Token     string                              // the admin token; at least MinToken characters
+	Metrics   []*metrics.Set                      // shown at /metrics before the process's own; may be empty
+	JobName   func(model, instance string) string // the back end's job of a dedicated instance; nil = the back end has none
+	Ready     func() error                        // why /readyz must not say 200 yet; nil = always ready
+	Errors    func(error) *openai.Error           // how an error of Fleet is answered; nil, or a nil answer = internal_error
+	Heartbeat time.Duration                       // between comments on a silent event stream; 0 = 15 s
+	Log       *slog.Logger                        // nil = discard
 }
 
 // Server is the admin API. It is safe for concurrent use.

@@ -114,7 +114,7 @@ func (s *Server) listInstances(c *fiber.Ctx) error {
 	if _, err := query(c); err != nil {
 		return err
 	}
-	return c.JSON(instanceList{each(s.c.Fleet.Snapshot().Instances, instanceView)})
+	return c.JSON(instanceList{each(s.c.Fleet.Snapshot().Instances, s.instanceView)})
 }
 
 func (s *Server) listActivations(c *fiber.Ctx) error {

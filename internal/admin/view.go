@@ -145,12 +145,16 @@ func reasonOr(reason string) string {
 	return reason
 }
 
-func instanceView(s fleet.InstanceStatus) Instance {
-	return Instance{
-		ID: s.ID, Model: s.Model, State: s.State, Phase: s.Phase, Slot: s.Slot, GPU: s.GPU, GPUs: s.GPUs, Addr: s.Addr,
-		Leases: s.Leases, Breaker: s.Breaker, LaunchedAt: at(s.LaunchedAt), ReadyAt: at(s.ReadyAt),
-		IdleSince: at(s.IdleSince), Failure: s.Failure,
+func (s *Server) instanceView(i fleet.InstanceStatus) Instance {
+	view := Instance{
+		ID: i.ID, Model: i.Model, State: i.State, Phase: i.Phase, Slot: i.Slot, Node: i.Node, GPU: i.GPU, GPUs: i.GPUs, Addr: i.Addr,
+		Leases: i.Leases, Breaker: i.Breaker, LaunchedAt: at(i.LaunchedAt), ReadyAt: at(i.ReadyAt),
+		IdleSince: at(i.IdleSince), Failure: i.Failure,
 	}
+	if i.Slot == "" && s.c.JobName != nil {
+		view.Job = s.c.JobName(i.Model, i.ID)
+	}
+	return view
 }
 
 func activationView(a fleet.Activation) Activation {

@@ -153,6 +153,8 @@ type Instance struct {
 	State      fleet.State `json:"state"`
 	Phase      fleet.Phase `json:"phase"`
 	Slot       string      `json:"slot"` // empty = dedicated
+	Node       string      `json:"node"` // of a dedicated one, once it has been placed
+	Job        string      `json:"job"`  // of a dedicated one: its name at the back end, where that has jobs
 	GPU        int         `json:"gpu"`  // the first of its block in the slot
 	GPUs       int         `json:"gpus"`
 	Addr       string      `json:"addr"`

@@ -14,14 +14,16 @@ import (
 	"time"
 )
 
-// Agent is one running Nomad or Consul process, with its data and its log in a directory of its own. Its methods are for
+// Agent is one running Nomad, Consul or Docker process, with its data and its log in a directory of its own. Its methods are for
 // one goroutine.
 type Agent struct {
-	Name   string // nomad-server, consul-server, nomad-1, consul-1, …
-	Addr   string // of its HTTP API, http://host:port
+	Name   string // nomad-server, consul-server, node-1, consul-1, …
+	Addr   string // of its HTTP API, http://host:port, or https://host:port
+	client *http.Client
 	dir    string
 	binary string
 	args   []string
+	alive  string // path that is answered once it runs
 	cmd    *exec.Cmd
 	done   chan struct{} // closed when the process is gone
 }
@@ -36,6 +38,7 @@ func (a *Agent) Start(ctx context.Context) error {
 	a.cmd = exec.Command(a.binary, a.args...)
 	a.cmd.Stdout, a.cmd.Stderr = log, log
 	a.cmd.Env = environment()
+	a.cmd.Dir = a.dir // what it starts is found by it: of a Nomad client that was killed, the loggers of tasks live on
 	a.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := a.cmd.Start(); err != nil {
 		return fmt.Errorf("starting %s: %w", a.Name, err)
@@ -45,7 +48,7 @@ func (a *Agent) Start(ctx context.Context) error {
 		_ = cmd.Wait()
 		close(done)
 	}(a.cmd, a.done)
-	return a.await(ctx, "/v1/agent/self")
+	return a.await(ctx, a.alive)
 }
 
 // environment is ours without what would steer the agents to somebody else's cluster, and without AWS_CA_BUNDLE, with
@@ -60,10 +63,10 @@ func environment() []string {
 	return out
 }
 
-// await asks for a path until it is answered with 200.
+// await asks for a path until it is answered.
 func (a *Agent) await(ctx context.Context, path string) error {
 	for {
-		if ok(ctx, a.Addr+path) {
+		if a.answers(ctx, path) {
 			return nil
 		}
 		select {
@@ -76,17 +79,18 @@ func (a *Agent) await(ctx context.Context, path string) error {
 	}
 }
 
-func ok(ctx context.Context, url string) bool {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+// answers reports whether the API is up. One that wants a token is.
+func (a *Agent) answers(ctx context.Context, path string) bool {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, a.Addr+path, nil)
 	if err != nil {
 		return false
 	}
-	answer, err := http.DefaultClient.Do(request)
+	answer, err := a.client.Do(request)
 	if err != nil {
 		return false
 	}
 	answer.Body.Close()
-	return answer.StatusCode == http.StatusOK
+	return answer.StatusCode == http.StatusOK || answer.StatusCode == http.StatusForbidden
 }
 
 // Kill ends the agent as a crash would. What it had started goes on.

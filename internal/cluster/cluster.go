@@ -6,14 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
+	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -21,9 +16,19 @@ import (
 
 // Config says what cluster to start.
 type Config struct {
-	Dir   string // for everything; created, and removed again by Stop; "" = a temporary one
-	Nodes int    // clients with GPUs; 0 = 4
-	GPUs  int    // simulated H100s of each; 0 = 8
+	Dir    string // for everything; created, and removed again by Stop; "" = a temporary one
+	Nodes  int    // clients with GPUs; 0 = 4; 12 at most
+	GPUs   int    // simulated H100s of each; 0 = 8
+	Docker bool   // the nodes have the docker driver, with one engine of the cluster's own: see ErrNoDocker
+	ACL    bool   // Nomad and Consul want tokens: see Cluster.Token
+	TLS    bool   // Nomad and Consul speak TLS only, and want certificates of their callers: see Cluster.Environment
+
+	// WellKnown puts the servers' APIs at the programs' own ports, 4646 and 8500, where these are free: for people. Tests stay away from
+	// them.
+	WellKnown bool
+
+	// NodePool and Datacenter say where a node is, by its number from 1. nil, or "" for a node: default and dc1.
+	NodePool, Datacenter func(node int) string
 }
 
 // Cluster is one Nomad server, one Consul server, and nodes with a Nomad client and a Consul agent each: two Nomad clients on
@@ -32,7 +37,12 @@ type Cluster struct {
 	Nomad  *Agent // the server
 	Consul *Agent // the server
 	Nodes  []Node
+	Docker *Docker // nil without Config.Docker
+	Token  string  // may do everything, in Nomad and in Consul; "" without Config.ACL
+	TLS    *TLS    // nil without Config.TLS
 	dir    string
+	ports  *block
+	client *http.Client
 }
 
 // Node is one machine of the cluster, as far as a machine of one's own can be several.
@@ -44,13 +54,16 @@ type Node struct {
 }
 
 // Start builds what is missing, starts everything and waits until all nodes are ready with all their devices. ctx bounds the
-// start only; Stop ends the cluster.
+// start only; Stop ends the cluster. Clusters of several processes do not meet: each has ports of its own.
 func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 	if cfg.Nodes == 0 {
 		cfg.Nodes = 4
 	}
 	if cfg.GPUs == 0 {
 		cfg.GPUs = 8
+	}
+	if cfg.Nodes > mostNodes {
+		return nil, fmt.Errorf("starting a cluster: %d nodes; %d are the most", cfg.Nodes, mostNodes)
 	}
 	c, err := lay(ctx, cfg)
 	if err != nil {
@@ -64,15 +77,7 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 
 // lay writes the files of all agents.
 func lay(ctx context.Context, cfg Config) (*Cluster, error) {
-	nomad, err := Nomad(ctx)
-	if err != nil {
-		return nil, err
-	}
-	consul, err := Consul(ctx)
-	if err != nil {
-		return nil, err
-	}
-	gpu, err := gpuTool.build(ctx)
+	tools, err := findTools(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -85,24 +90,78 @@ func lay(ctx context.Context, cfg Config) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the cluster's directory: %w", err)
 	}
-	c := &Cluster{dir: dir}
-	w := writer{dir: dir, nomad: nomad, consul: consul, plugins: filepath.Dir(gpu), taken: make(map[int]bool)}
-	c.Consul = w.consulServer()
-	c.Nomad = w.nomadServer()
-	for n := 1; n <= cfg.Nodes; n++ {
-		c.Nodes = append(c.Nodes, w.node(n, cfg.GPUs))
+	if dir, err = filepath.Abs(dir); err != nil {
+		return nil, fmt.Errorf("finding the cluster's directory: %w", err)
 	}
-	if w.err != nil {
-		return nil, errors.Join(w.err, os.RemoveAll(dir))
+	c := &Cluster{dir: dir}
+	if err := c.lay(cfg, tools); err != nil {
+		return nil, errors.Join(err, c.Stop())
 	}
 	return c, nil
 }
 
+// tools are the programs that a cluster runs.
+type tools struct{ nomad, consul, plugins string }
+
+func findTools(ctx context.Context, cfg Config) (t tools, err error) {
+	if cfg.Docker {
+		if err := dockerMissing(); err != nil {
+			return t, err
+		}
+	}
+	if t.nomad, err = Nomad(ctx); err != nil {
+		return t, err
+	}
+	if t.consul, err = Consul(ctx); err != nil {
+		return t, err
+	}
+	gpu, err := gpuTool.build(ctx)
+	t.plugins = filepath.Dir(gpu)
+	return t, err
+}
+
+func (c *Cluster) lay(cfg Config, t tools) (err error) {
+	if c.ports, err = takeBlock(); err != nil {
+		return err
+	}
+	if cfg.ACL {
+		c.Token = newToken()
+	}
+	if cfg.TLS {
+		if c.TLS, err = newTLS(filepath.Join(c.dir, "tls")); err != nil {
+			return err
+		}
+	}
+	if c.client, err = c.newClient(); err != nil {
+		return err
+	}
+	if cfg.Docker {
+		if c.Docker, err = newDocker(filepath.Join(c.dir, "docker")); err != nil {
+			return err
+		}
+	}
+	w := writer{cluster: c, tools: t, cfg: cfg}
+	c.Consul = w.consulServer()
+	c.Nomad = w.nomadServer()
+	for n := 1; n <= cfg.Nodes; n++ {
+		c.Nodes = append(c.Nodes, w.node(n))
+	}
+	return w.err
+}
+
 func (c *Cluster) start(ctx context.Context, cfg Config) error {
+	if c.Docker != nil {
+		if err := c.Docker.start(ctx); err != nil {
+			return err
+		}
+	}
 	if err := c.Consul.Start(ctx); err != nil {
 		return err
 	}
 	if err := c.Nomad.Start(ctx); err != nil {
+		return err
+	}
+	if err := c.bootstrap(ctx); err != nil {
 		return err
 	}
 	nodes, nodeCtx := errgroup.WithContext(ctx)
@@ -122,75 +181,26 @@ func (c *Cluster) start(ctx context.Context, cfg Config) error {
 
 // Stop ends all agents and what they have started, and removes the cluster's directory.
 func (c *Cluster) Stop() error {
+	var failed []error
 	for _, n := range c.Nodes {
 		n.Nomad.Interrupt(5 * time.Second)
 		n.Consul.Kill()
 	}
-	c.Nomad.Kill()
-	c.Consul.Kill()
+	if c.Nomad != nil {
+		c.Nomad.Kill()
+	}
+	if c.Consul != nil {
+		c.Consul.Kill()
+	}
+	if c.Docker != nil {
+		failed = append(failed, c.Docker.stop())
+	}
 	c.sweep()
+	if c.ports != nil {
+		c.ports.release()
+	}
 	if err := c.unmount(); err != nil {
-		return err
+		return errors.Join(append(failed, err)...)
 	}
-	return os.RemoveAll(c.dir)
-}
-
-// sweep kills what clients have left running: a Nomad client that ends leaves its tasks alive, to find them again.
-func (c *Cluster) sweep() {
-	for range 2 { // an executor that was just starting a task may have done so behind our back
-		entries, _ := filepath.Glob("/proc/[0-9]*")
-		for _, e := range entries {
-			cwd, _ := os.Readlink(filepath.Join(e, "cwd"))
-			line, _ := os.ReadFile(filepath.Join(e, "cmdline"))
-			if !strings.HasPrefix(cwd, c.dir+"/") && !strings.Contains(string(line), c.dir+"/") {
-				continue
-			}
-			var pid int
-			if _, err := fmt.Sscanf(filepath.Base(e), "%d", &pid); err == nil && pid != os.Getpid() {
-				_ = syscall.Kill(pid, syscall.SIGKILL)
-			}
-		}
-	}
-}
-
-// unmount removes the file systems that Nomad mounts for each task where it runs as root.
-func (c *Cluster) unmount() error {
-	mounts, err := os.ReadFile("/proc/self/mounts")
-	if err != nil {
-		return nil // no Linux, no such mounts
-	}
-	var failed []error
-	lines := strings.Split(string(mounts), "\n")
-	for i := len(lines) - 1; i >= 0; i-- { // the innermost first
-		fields := strings.Fields(lines[i])
-		if len(fields) < 2 || !strings.HasPrefix(fields[1], c.dir+"/") {
-			continue
-		}
-		if out, err := exec.Command("umount", "-l", fields[1]).CombinedOutput(); err != nil {
-			failed = append(failed, fmt.Errorf("unmounting %s: %w: %s", fields[1], err, out))
-		}
-	}
-	return errors.Join(failed...)
-}
-
-// freePort finds a port that nobody listens on, TCP or UDP. It lies below the range from which systems take the ports of
-// outgoing connections, which would otherwise take it before an agent does.
-func freePort() (int, error) {
-	const low, high = 15000, 20000
-	for range 1000 {
-		port := low + rand.IntN(high-low)
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-		stream, err := net.Listen("tcp", addr)
-		if err != nil {
-			continue
-		}
-		stream.Close()
-		packets, err := net.ListenPacket("udp", addr)
-		if err != nil {
-			continue
-		}
-		packets.Close()
-		return port, nil
-	}
-	return 0, fmt.Errorf("no port between %d and %d is free", low, high)
+	return errors.Join(append(failed, os.RemoveAll(c.dir))...)
 }

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"os"
-	"strings"
 	"testing"
 	"time"
 
@@ -59,13 +58,7 @@ func TestCluster_OffersDevicesAndLeavesNothingBehind(t *testing.T) {
 	if err := c.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(dir); !os.IsNotExist(err) {
-		t.Errorf("the cluster's directory is still there: %v", err)
-	}
-	mounts, _ := os.ReadFile("/proc/self/mounts")
-	if strings.Contains(string(mounts), dir) {
-		t.Errorf("mounts are left:\n%s", mounts)
-	}
+	nothingLeft(t, dir)
 }
 
 func get(t *testing.T, url string, into any) {

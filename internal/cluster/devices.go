@@ -4,23 +4,19 @@ package cluster
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
-	"time"
 )
 
-// awaitDevices waits until every node is ready and offers all its devices.
+// awaitDevices waits until every node is ready and offers all its devices, and the docker driver if it is to.
 func (c *Cluster) awaitDevices(ctx context.Context, cfg Config) error {
 	for {
 		ready, err := c.Devices(ctx)
-		if err == nil && len(ready) == cfg.Nodes && all(ready, cfg.GPUs) {
+		if err == nil && len(ready) == cfg.Nodes && all(ready, cfg.GPUs) && (!cfg.Docker || c.drive(ctx, cfg.Nodes)) {
 			return nil
 		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("waiting for %d nodes with %d devices each: %w; have %v (%w)", cfg.Nodes, cfg.GPUs, context.Cause(ctx), ready, err)
-		case <-time.After(50 * time.Millisecond):
+		if stop := pause(ctx); stop != nil {
+			return fmt.Errorf("waiting for %d nodes with %d devices each: %w; have %v (%v)", cfg.Nodes, cfg.GPUs, stop, ready, err)
 		}
 	}
 }
@@ -34,6 +30,23 @@ func all(counts map[string]int, want int) bool {
 	return true
 }
 
+// drive reports whether the docker driver of all nodes is in order.
+func (c *Cluster) drive(ctx context.Context, nodes int) bool {
+	var list []struct {
+		Drivers map[string]struct{ Detected, Healthy bool }
+	}
+	if err := c.ask(ctx, http.MethodGet, c.Nomad.Addr+"/v1/nodes", nil, &list); err != nil {
+		return false
+	}
+	ready := 0
+	for _, n := range list {
+		if d := n.Drivers["docker"]; d.Detected && d.Healthy {
+			ready++
+		}
+	}
+	return ready == nodes
+}
+
 // Devices counts the healthy GPUs of each ready node, by the node's name, as the Nomad server knows them.
 func (c *Cluster) Devices(ctx context.Context) (map[string]int, error) {
 	var nodes []struct {
@@ -44,7 +57,7 @@ func (c *Cluster) Devices(ctx context.Context) (map[string]int, error) {
 			}
 		}
 	}
-	if err := c.get(ctx, "/v1/nodes?resources=true", &nodes); err != nil {
+	if err := c.ask(ctx, http.MethodGet, c.Nomad.Addr+"/v1/nodes?resources=true", nil, &nodes); err != nil {
 		return nil, err
 	}
 	out := make(map[string]int)
@@ -62,24 +75,4 @@ func (c *Cluster) Devices(ctx context.Context) (map[string]int, error) {
 		}
 	}
 	return out, nil
-}
-
-// get asks the Nomad server's API.
-func (c *Cluster) get(ctx context.Context, path string, into any) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Nomad.Addr+path, nil)
-	if err != nil {
-		return fmt.Errorf("asking nomad for %s: %w", path, err)
-	}
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return fmt.Errorf("asking nomad for %s: %w", path, err)
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		return fmt.Errorf("asking nomad for %s: %s", path, answer.Status)
-	}
-	if err := json.NewDecoder(answer.Body).Decode(into); err != nil {
-		return fmt.Errorf("reading nomad's answer to %s: %w", path, err)
-	}
-	return nil
 }

@@ -90,10 +90,11 @@ type Backend struct {
 	Consul     Consul
 }
 
-// Nomad is how the nomad back end reaches Nomad. An empty field is left to Nomad's own NOMAD_* variables.
+// Nomad is how the nomad back end reaches Nomad. An empty field is left to Nomad's own NOMAD_* variables, and to Nomad's own
+// default where those are not set.
 type Nomad struct {
 	Addr        string
-	TokenEnv    string
+	TokenEnv    string // the environment variable that holds the token
 	Namespace   string
 	Datacenters []string
 	NodePool    string // of dedicated models; a pool may name its own
@@ -102,7 +103,7 @@ type Nomad struct {
 // Consul is how the nomad back end reaches Consul. An empty field is left to Consul's own CONSUL_* variables.
 type Consul struct {
 	Addr     string
-	TokenEnv string
+	TokenEnv string // the environment variable that holds the token
 }
 
 // Options adapt what a file leaves open. The zero value is that of `pilotlight serve`.

@@ -70,6 +70,41 @@ model "acme/own" {
 	}
 }
 
+func TestNomadLeavesWhatIsNotWrittenToItsOwnVariables(t *testing.T) {
+	t.Setenv("NOMAD_ADDR", "http://elsewhere:4646") // which the config does not read: Nomad's own client does
+	got := parse(t, config.Options{}, `backend "nomad" {}`)
+	want := config.Backend{
+		Kind:   "nomad",
+		Nomad:  config.Nomad{TokenEnv: "NOMAD_TOKEN", Datacenters: []string{"*"}, NodePool: "default"},
+		Consul: config.Consul{TokenEnv: "CONSUL_HTTP_TOKEN"},
+	}
+	if diff := cmp.Diff(want, got.Backend); diff != "" || len(got.Pools) != 0 {
+		t.Errorf("pools %v, back end (-want +got):\n%s", got.Pools, diff)
+	}
+}
+
+func TestNomadModelsAreDedicated(t *testing.T) {
+	got := parse(t, config.Options{}, `
+backend "nomad" {}
+model "meta-llama/Meta-Llama-3-70B-Instruct" {
+  engine "trtllm" {
+    weights = "/srv/weights/llama.gguf"
+    volumes = ["/srv/weights:/srv/weights:ro"]
+    secrets = "pilotlight/engine"
+  }
+}
+model "acme/own" {
+  gpus = 1
+  engine "sim" { driver = "raw_exec" }
+}`).Models
+	if m := got[0]; m.Pool != "" || m.Engine.Driver != "docker" || m.Engine.Image == "" || m.Engine.Weights != "/srv/weights/llama.gguf" || m.Engine.Secrets != "pilotlight/engine" {
+		t.Errorf("got %+v", m)
+	}
+	if m := got[1]; m.Pool != "" || m.Engine.Driver != "raw_exec" || m.Engine.Image != "" {
+		t.Errorf("got %+v, want no pool and no image", m)
+	}
+}
+
 func TestCatalogueModelNeedsNothing(t *testing.T) {
 	got := parse(t, config.Options{}, `model "meta-llama/Meta-Llama-3.1-405B-Instruct-FP8" {}`).Models[0]
 	if got.GPUs != 8 || got.Engine.Weights != "nvidia/Llama-3.1-405B-Instruct-FP8" || got.ContextLength != 16384 {

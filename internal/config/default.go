@@ -6,6 +6,12 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
+// The variables that hold the tokens of Nomad and Consul where the file names no others: the ones that their own clients read.
+const (
+	NomadTokenEnv  = "NOMAD_TOKEN"
+	ConsulTokenEnv = "CONSUL_HTTP_TOKEN"
+)
+
 const (
 	defaultURLEnv = "PILOTLIGHT_DATABASE_URL"
 	maxGPUs       = 64 // of one machine
@@ -37,11 +43,9 @@ func (o Options) Default() *Config {
 
 func defaultNomad() Backend {
 	return Backend{
-		Kind: BackendNomad,
-		Nomad: Nomad{
-			TokenEnv: "NOMAD_TOKEN", Namespace: "default", Datacenters: []string{"*"}, NodePool: "default",
-		},
-		Consul: Consul{TokenEnv: "CONSUL_HTTP_TOKEN"},
+		Kind:   BackendNomad,
+		Nomad:  Nomad{TokenEnv: NomadTokenEnv, Datacenters: []string{"*"}, NodePool: "default"},
+		Consul: Consul{TokenEnv: ConsulTokenEnv},
 	}
 }
 
@@ -82,7 +86,7 @@ func (o Options) model(id string) *fleet.Model {
 
 // engine is an engine block of a kind with every default.
 func engine(kind fleet.EngineKind) fleet.EngineSpec {
-	e := fleet.EngineSpec{Kind: kind, Driver: "docker", Memory: 64 << 30, CPU: 1000}
+	e := fleet.EngineSpec{Kind: kind, Driver: driverDocker, Memory: 64 << 30, CPU: 1000}
 	switch kind {
 	case fleet.EngineTRTLLM:
 		e.Image = "nvcr.io/nvidia/tensorrt-llm/release:1.3.0rc22"

@@ -4,12 +4,20 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+// The task drivers of Nomad that an engine may have.
+const (
+	driverDocker  = "docker"
+	driverRawExec = "raw_exec"
 )
 
 var engineKinds = []string{
@@ -41,7 +49,7 @@ func (r *reader) engine(f *modelHCL, m *fleet.Model, b Backend, known bool) {
 		}
 		*e = fresh
 	}
-	r.choice(block.Driver, &e.Driver, "docker", "raw_exec")
+	r.choice(block.Driver, &e.Driver, driverDocker, driverRawExec)
 	r.text(block.Image, &e.Image, "the name of an image in quotes")
 	legible := r.list(block.Command, &e.Command, `a list such as ["trtllm-serve"]`, notNUL) || block.Command == nil
 	legible = (r.list(block.Args, &e.Args, `a list such as ["--max_batch_size", "256"]`, notNUL) || block.Args == nil) && legible
@@ -66,8 +74,39 @@ func (r *reader) launchable(f *modelHCL, e *fleet.EngineSpec, b Backend) {
 	if e.Weights == "" && block.Weights == nil {
 		r.wrong(block.Range, "engine %q has no weights; write the path of the weights, or a Hugging Face id such as %q", block.Kind, f.ID)
 	}
-	if e.Driver == "docker" && b.Kind == BackendNomad && e.Image == "" {
+	if b.Kind == BackendNomad {
+		r.submittable(block, e)
+	}
+}
+
+// submittable holds what the engine needs against what a Nomad job of its driver can say.
+func (r *reader) submittable(block *engineHCL, e *fleet.EngineSpec) {
+	switch {
+	case e.Driver == driverRawExec:
+		for _, attr := range []*hcl.Attribute{block.Image, block.Volumes} {
+			r.onlyDocker(attr)
+		}
+		e.Image = ""
+	case e.Image == "":
 		r.wrong(block.Range, "engine %q has no image; write image = \"...\", or driver = \"raw_exec\"", block.Kind)
+	case e.Kind == fleet.EngineSim && len(e.Command) == 0:
+		r.wrong(block.Range, "engine \"sim\" has no command, and its image is none of ours; write driver = \"raw_exec\", or the command of an image that has one")
+	}
+	if e.Memory < leastJobMemory {
+		r.wrong(either(block.Memory, block.Range), "memory is %s; a Nomad task has at least %s", e.Memory, leastJobMemory)
+	}
+	if e.Secrets != "" && !variablePathPattern.MatchString(e.Secrets) {
+		r.wrong(either(block.Secrets, block.Range), "secrets: %q is no path of a Nomad Variable; write one such as \"pilotlight/engine\": letters, digits and -_~/, at most 128", e.Secrets)
+	}
+}
+
+const leastJobMemory fleet.Bytes = 10 << 20
+
+var variablePathPattern = regexp.MustCompile(`^[A-Za-z0-9_~/-]{1,128}$`)
+
+func (r *reader) onlyDocker(attr *hcl.Attribute) {
+	if attr != nil {
+		r.wrong(attr.NameRange, "%s is for driver \"docker\"; leave it out: a raw_exec engine runs on the node as it is", attr.Name)
 	}
 }
 
@@ -81,8 +120,12 @@ func (r *reader) commandLine(block *engineHCL, e *fleet.EngineSpec, b Backend) {
 	if e.Kind == fleet.EngineOpenAI && block.Command == nil {
 		r.wrong(block.Range, `engine "openai" has no command; write one such as command = ["llama-server", "-m", "${weights}", "--host", "${host}", "--port", "${port}"]`)
 	}
-	if e.Kind == fleet.EngineNIM && b.Kind == BackendLocal && len(e.Command) == 0 {
-		r.wrong(block.Range, "engine \"nim\" is a container, and the local back end runs programs; write command = [...], or use kind vllm or trtllm")
+	if e.Kind == fleet.EngineNIM && len(e.Command) == 0 && (b.Kind == BackendLocal || e.Driver == driverRawExec) {
+		where := "the local back end runs programs"
+		if b.Kind != BackendLocal {
+			where = "driver \"raw_exec\" runs programs"
+		}
+		r.wrong(block.Range, "engine \"nim\" is a container, and %s; write command = [...], or use kind vllm or trtllm", where)
 	}
 }
 
@@ -116,9 +159,13 @@ func (r *reader) weights(attr *hcl.Attribute, e *fleet.EngineSpec, b Backend) {
 		r.wrong(attr.Range, "weights is empty; write the path of the weights, or a Hugging Face id")
 		return
 	}
-	relative := strings.HasPrefix(s, "./") || strings.HasPrefix(s, "../") || strings.HasSuffix(s, ".gguf")
-	if relative && b.Kind == BackendLocal {
+	relative := strings.HasPrefix(s, "./") || strings.HasPrefix(s, "../") || strings.HasSuffix(s, ".gguf") && !filepath.IsAbs(s)
+	switch {
+	case relative && b.Kind == BackendLocal:
 		s = r.options.resolve(s)
+	case relative:
+		r.wrong(attr.Expr.Range(), "weights: %q is relative to this file, which no node has; write the full path on the node, or a Hugging Face id", s)
+		return
 	}
 	e.Weights = s
 }

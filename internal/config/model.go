@@ -143,7 +143,7 @@ func (r *reader) modelPool(f *modelHCL, m *fleet.Model, c *Config) {
 	i := slices.IndexFunc(c.Pools, func(p fleet.Pool) bool { return p.Name == m.Pool })
 	switch {
 	case i < 0 && len(c.Pools) == 0:
-		r.wrong(f.Pool.Range, "pool %q is unknown, the file has no pool; add a block pool %q { ... }, or leave it out", m.Pool, m.Pool)
+		r.wrong(f.Pool.Range, "pool %q is unknown: there are no pools on Nomad yet; leave it out, and each instance is a job of its own", m.Pool)
 	case i < 0:
 		names := make([]string, len(c.Pools))
 		for j, p := range c.Pools {

@@ -12,34 +12,58 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/gohcl"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
-const sample = "../../docs/config-local.hcl"
+const (
+	sampleLocal = "../../docs/config-local.hcl"
+	sampleNomad = "../../docs/config-nomad.hcl"
+)
 
-func TestSampleLoadsAndIsTheDefault(t *testing.T) {
+func TestSamplesLoadAndAreTheDefault(t *testing.T) {
 	o := Options{BaseDir: "/base"}
-	c, err := o.Load(sample)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := o.Default()
-	want.API.PathAliases = []string{}
-	models := c.Models
-	if c.Models = nil; !reflect.DeepEqual(c, want) {
-		t.Errorf("the sample says something else than the defaults:\ngot  %+v\nwant %+v", c, want)
-	}
-	m := o.model(models[0].ID)
-	m.GPUs, m.Pool, m.Allow = 1, "local", []string{}
-	m.Engine.Args = models[0].Engine.Args
-	m.Engine.Weights, m.Engine.Env, m.Engine.Volumes = m.ID, map[string]string{}, []string{}
-	if len(models) != 1 || !reflect.DeepEqual(models[0], m) {
-		t.Errorf("the sample's model says something else than the defaults:\ngot  %+v\nwant %+v", *models[0], *m)
+	local, onNomad := o.Default(), o.Default()
+	onNomad.Backend, onNomad.Pools = defaultNomad(), nil
+	// The sample shows what Nomad's and Consul's own clients fall back on.
+	onNomad.Backend.Nomad.Addr, onNomad.Backend.Nomad.Namespace, onNomad.Backend.Consul.Addr = "http://127.0.0.1:4646", "default", "http://127.0.0.1:8500"
+	for sample, want := range map[string]*Config{sampleLocal: local, sampleNomad: onNomad} {
+		c, err := o.Load(sample)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want.API.PathAliases = []string{}
+		models := c.Models
+		if c.Models = nil; !reflect.DeepEqual(c, want) {
+			t.Errorf("%s says something else than the defaults:\ngot  %+v\nwant %+v", sample, c, want)
+		}
+		m := o.model(models[0].ID)
+		m.GPUs, m.Allow = 1, []string{}
+		if len(want.Pools) > 0 {
+			m.Pool = want.Pools[0].Name
+		}
+		m.Engine.Args = models[0].Engine.Args
+		m.Engine.Weights, m.Engine.Env, m.Engine.Volumes = m.ID, map[string]string{}, []string{}
+		if len(models) != 1 || !reflect.DeepEqual(models[0], m) {
+			t.Errorf("the model of %s says something else than the defaults:\ngot  %+v\nwant %+v", sample, *models[0], *m)
+		}
 	}
 }
 
-// TestSampleListsEveryField takes the "#|" marks off, so that what is not available yet is read too, and then looks for
+// TestSamplesListEveryField takes the "#|" marks off, so that what is not available yet is read too, and then looks for
 // schema fields that nothing in the sample has filled.
-func TestSampleListsEveryField(t *testing.T) {
+func TestSamplesListEveryField(t *testing.T) {
+	for sample, others := range map[string][]string{
+		sampleLocal: {"backend.addr", "backend.token_env", "backend.namespace", "backend.datacenters", "backend.node_pool", "backend.consul.addr", "backend.consul.token_env"},
+		sampleNomad: {"backend.gpus", "backend.host_memory"},
+	} {
+		listsEveryField(t, sample, others)
+	}
+}
+
+// listsEveryField looks for schema fields that the sample does not show; others are those of the other back end.
+func listsEveryField(t *testing.T, sample string, others []string) {
+	t.Helper()
 	src, err := os.ReadFile(sample)
 	if err != nil {
 		t.Fatal(err)
@@ -53,16 +77,13 @@ func TestSampleListsEveryField(t *testing.T) {
 	seen := map[string]bool{}
 	listed(body, "", seen)
 	for _, path := range fields(reflect.TypeFor[fileHCL](), "") {
-		if strings.HasPrefix(path, "backend.") && path != "backend.gpus" && path != "backend.host_memory" {
-			continue // Nomad's, in its own sample
-		}
-		if !seen[path] {
-			t.Errorf("%s does not show %s", sample, path)
+		if seen[path] == slices.Contains(others, path) {
+			t.Errorf("%s: shows %s: %v", sample, path, seen[path])
 		}
 	}
 	for _, block := range body.Blocks {
 		if block.Type == "pool" && gohcl.DecodeBody(block.Body, nil, new(poolHCL)).HasErrors() {
-			t.Error("the pool block in the comments is not one")
+			t.Errorf("%s: the pool block in the comments is not one", sample)
 		}
 	}
 }
@@ -105,7 +126,7 @@ func TestFieldsSeesTheWholeSchema(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, name := range []string{sample, "testdata/everything.hcl", "testdata/names.hcl", "testdata/values.hcl", "testdata/models.hcl"} {
+	for _, name := range []string{sampleLocal, sampleNomad, "testdata/nomad.hcl", "testdata/everything.hcl", "testdata/names.hcl", "testdata/values.hcl", "testdata/models.hcl"} {
 		src, err := os.ReadFile(name)
 		if err != nil {
 			f.Fatal(err)
@@ -134,13 +155,29 @@ func FuzzParse(f *testing.F) {
 func checkServable(t *testing.T, c *Config) {
 	t.Helper()
 	complain := func(what string, args ...any) { t.Errorf("parsed: "+what, args...) }
-	if c.Cluster == "" || c.API.Addr == "" || c.Price < 0 || c.API.BodyLimit <= 0 || c.API.StreamHeartbeat <= 0 || len(c.Pools) == 0 {
+	if c.Cluster == "" || c.API.Addr == "" || c.Price < 0 || c.API.BodyLimit <= 0 || c.API.StreamHeartbeat <= 0 || (len(c.Pools) == 0) == (c.Backend.Kind == BackendLocal) {
 		complain("%+v", c)
 	}
 	for _, m := range c.Models {
+		if c.Backend.Kind == BackendNomad {
+			checkSubmittable(t, m)
+		} else if m.GPUs > c.Backend.GPUs || m.Pool != "local" {
+			complain("%s of %d GPUs in pool %q", m.ID, m.GPUs, m.Pool)
+		}
 		if m.ID == "" || m.Instances.Min > m.Instances.Max || m.Instances.Max < 1 || m.MaxConcurrency < 1 || m.Queue.PerOrg > m.Queue.Limit ||
-			m.Queue.MaxWait <= 0 || m.IdleAfter < 0 || len(m.Endpoints) == 0 || m.Engine.Weights == "" || m.GPUs > c.Backend.GPUs || m.Pool != "local" {
+			m.Queue.MaxWait <= 0 || m.IdleAfter < 0 || len(m.Endpoints) == 0 || m.Engine.Weights == "" {
 			complain("%s", fmt.Sprintf("%+v", m))
 		}
+	}
+}
+
+// checkSubmittable holds a model against what a Nomad job takes.
+func checkSubmittable(t *testing.T, m *fleet.Model) {
+	t.Helper()
+	e := m.Engine
+	docker := e.Driver == driverDocker
+	sound := m.GPUs >= 1 && m.Pool == "" && e.Memory >= 10<<20 && e.CPU >= 1 && docker == (e.Image != "") && (docker || len(e.Volumes) == 0)
+	if !sound || docker && e.Kind == fleet.EngineSim && len(e.Command) == 0 {
+		t.Errorf("parsed: %+v", m)
 	}
 }

@@ -17,11 +17,8 @@ func (r *reader) unavailable(f *fileHCL, c *Config) {
 	if f.Autoscaler != nil && c.Autoscaler.Policy != "fixed" {
 		r.wrong(f.Autoscaler.Policy.Range, `policy %q is not available yet; use "fixed"`, c.Autoscaler.Policy)
 	}
-	if c.Backend.Kind == BackendNomad {
-		r.wrong(f.Backends[0].Range, `backend "nomad" is not available yet; use backend "local"`)
-	}
 	for _, p := range f.Pools {
-		r.wrong(p.Range, `pool blocks are not available yet; leave them out: on the local back end every model shares the pool "local"`)
+		r.wrong(p.Range, `pool blocks are not available yet; leave them out: on the local back end every model shares the pool "local", on Nomad each instance is a job of its own`)
 	}
 	for _, m := range f.Models {
 		r.unavailableEndpoints(m.Endpoints)

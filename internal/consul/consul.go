@@ -162,7 +162,7 @@ func (c *Consul) ask(ctx context.Context, index uint64, wait time.Duration) (ans
 	case !meta.KnownLeader && meta.QueryBackend != api.QueryBackendStreaming: // a streamed answer never names a leader
 		a.doubt = "no leader"
 	case meta.ResultsFilteredByACLs:
-		a.doubt = "the token may not read everything"
+		a.doubt = "the token may not read everything: it needs the policy read on service " + Service + " and on nodes"
 	case meta.LastContact > c.cfg.Wait:
 		a.doubt = "the answer is stale"
 	}

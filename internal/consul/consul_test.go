@@ -201,6 +201,21 @@ func TestWatch_FollowsTheIndexAndAsksAnewWhenItRunsBackwards(t *testing.T) {
 	}
 }
 
+func TestWatch_SaysNothingBadOfAnInstanceBeforeItsFirstCheck(t *testing.T) {
+	s := &script{t: t}
+	told, err := s.watch(t, consul.Config{Settle: time.Minute},
+		reply{index: 5, body: list(entry("a", "passing"))},
+		reply{index: 6, body: list(entry("a", "passing"), entry("b", "critical"))},
+		reply{index: 7, body: list(entry("a", "passing"), entry("b", "passing"))},
+		reply{index: 8, body: list(entry("a", "passing"), entry("b", "critical"))},
+		reply{index: 9, body: list(entry("a", "passing"), entry("b", "critical"))},
+	)
+	if err != nil {
+		t.Error(err)
+	}
+	want(t, told, "… a+", "a+", "a+ b+", "a+ b-", "a+ b-")
+}
+
 func TestWatch_BelievesBadNewsAfterABreakOnceTheGoodOnesAreBack(t *testing.T) {
 	s := &script{t: t}
 	server := httptest.NewServer(s)

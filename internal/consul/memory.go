@@ -1,6 +1,7 @@
 package consul
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 type memory struct {
 	until  time.Time       // unsettled until then at the latest; zero = settled
 	passed map[string]bool // instances whose passing was told, and nothing bad since
+	known  map[string]bool // those that have passed or had the time to, as long as they are listed
 }
 
 // interrupt notes that what Consul says next may be the first words of a new life.
@@ -31,27 +33,32 @@ func (m *memory) left(now time.Time) time.Duration {
 
 // judge takes the bad news out of an observation that is not to be believed in full, and remembers who passed.
 func (m *memory) judge(now time.Time, o fleet.Observation) fleet.Observation {
-	passing := make(map[string]bool)
+	over := !m.until.IsZero() && !now.Before(m.until)
+	passing, known := make(map[string]bool), make(map[string]bool)
 	for _, s := range o.Instances {
 		if s.Health == fleet.Passing {
 			passing[s.ID] = true
 		}
+		if s.Health == fleet.Passing || m.known[s.ID] || over {
+			known[s.ID] = true
+		}
 	}
-	if !m.until.IsZero() && (!now.Before(m.until) || m.recovered(passing)) {
+	if over || m.recovered(passing) {
 		m.until = time.Time{}
 	}
 	if o.Complete && m.until.IsZero() {
-		m.passed = passing
+		m.passed, m.known = passing, known
+		// Every service is critical until its first check. That is no news of an instance, least of all bad.
+		o.Instances = slices.DeleteFunc(o.Instances, func(s fleet.Sighting) bool { return !known[s.ID] })
 		return o
 	}
 	o.Complete = false
 	o.Instances = slices.DeleteFunc(o.Instances, func(s fleet.Sighting) bool { return s.Health != fleet.Passing })
 	if m.passed == nil {
-		m.passed = make(map[string]bool)
+		m.passed, m.known = make(map[string]bool), make(map[string]bool)
 	}
-	for id := range passing {
-		m.passed[id] = true
-	}
+	maps.Copy(m.passed, passing)
+	maps.Copy(m.known, passing)
 	return o
 }
 

@@ -118,6 +118,9 @@ func TestKilledAtAnyMoment_EveryAcknowledgedRecordIsThereOnce(t *testing.T) {
 			t.Errorf("record %s was acknowledged and is lost", id)
 		}
 	}
+	if rows, _, err := l.Usage(t.Context(), ledger.Query{}); err != nil || len(rows) != 1 || rows[0].Requests != int64(len(found)) {
+		t.Errorf("got usage %+v, %v, want that of %d records", rows, err, len(found))
+	}
 	if extra := len(found) - len(acknowledged); extra < 0 || extra > 4*lives {
 		t.Errorf("%d records are there and %d were acknowledged: more than one a goroutine and life", len(found), len(acknowledged))
 	}

@@ -15,6 +15,9 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/store"
 )
 
+// headerLen is where a segment's first record begins.
+const headerLen = 38
+
 func segments(t testing.TB, dir string) []string {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(dir, "*.wal*"))
@@ -47,7 +50,7 @@ func reopen(t testing.TB, s *store.Store, segment []byte) (records []ledger.Reco
 	if err := os.WriteFile(filepath.Join(dir, "0000000000000007.wal"), segment, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.DB().Exec("DELETE FROM usage_records"); err != nil {
+	if _, err := s.DB().Exec("DELETE FROM usage_blocks; DELETE FROM usage_keys; DELETE FROM usage_days"); err != nil {
 		t.Fatal(err)
 	}
 	var out logged
@@ -67,7 +70,7 @@ func TestOpen_TornAtEveryByte(t *testing.T) {
 	data, ends := unmoved(t)
 	for cut := range len(data) + 1 {
 		var want []string
-		whole := cut == 0 || cut == 8 // an empty file, or a header alone
+		whole := cut == 0 || cut == headerLen // an empty file, or a header alone
 		for n, end := range ends {
 			if end <= cut {
 				want = append(want, record(n+1).RequestID)
@@ -81,7 +84,7 @@ func TestOpen_TornAtEveryByte(t *testing.T) {
 		if left := segments(t, dir); len(left) != 0 {
 			t.Errorf("cut at %d: left in the directory: %v", cut, left)
 		}
-		if torn := strings.Contains(log, "level=WARN"); torn == whole && cut > 8 || strings.Contains(log, "level=ERROR") {
+		if torn := strings.Contains(log, "level=WARN"); torn == whole && cut > headerLen || strings.Contains(log, "level=ERROR") {
 			t.Errorf("cut at %d: logged %q", cut, log)
 		}
 	}
@@ -99,7 +102,7 @@ func TestOpen_DamageInTheMiddleLosesOnlyWhatItTouches(t *testing.T) {
 		records, log, dir := reopen(t, s, bad)
 		var want []string
 		for n, end := range ends {
-			if start := append([]int{8}, ends...)[n]; at < start || at >= end {
+			if start := append([]int{headerLen}, ends...)[n]; at < start || at >= end {
 				want = append(want, record(n+1).RequestID)
 			}
 		}

@@ -6,10 +6,16 @@
 // never estimates, never changes a record, and never drops one silently: what cannot be read from a damaged log is set
 // aside as a .corrupt file and reported.
 //
-//	Append ──write(2)──► segment file ──mover──► usage_records   (Usage, Records, Receipt move first, then ask)
+//	Append ──write(2)──► segment file ──mover──► usage_blocks, usage_days   (Usage, Records, Receipt move first, then ask)
 //	                         │ fsync: within 50 ms (async), or before Append returns (sync)
 //
-// A log is a directory of numbered segments. A segment goes when all of it is in the store. How far a segment has been moved
-// is not kept over a restart: the whole of what is left is moved again, and the store drops what it has by the records' IDs.
-// So there is no second truth that could disagree with the records, even where a directory was copied or put back.
+// A log is a directory of numbered segments. A segment goes when all of it is in the store. The mover copies stretches of a
+// segment into blocks, frames as they are, because a row for each record would cost ten times as much; it looks at every
+// record for its checksum, its sums and the keys by which its block is found. Days are summed up, so that only a query that cuts
+// a day reads records.
+//
+// How far a segment has been moved is not kept over a restart: the whole of what is left is moved again, and the store knows
+// by the segment's ID and the bytes that its blocks cover what it has. So there is no second truth that could disagree with
+// the records, even where a directory was copied or put back. Where a record may be at two places (its Append failed and was
+// tried again) or a place is not sure (a segment with a damaged header), it is looked up by its own ID.
 package ledger

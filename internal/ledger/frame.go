@@ -6,18 +6,18 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"time"
 )
 
 // A segment is a header and frames:
 //
-//	header  "PLLEDGR" version(1)
+//	header  "PLLEDGR" version(1) ID of the segment(26) CRC-32C of all before(4)
 //	frame   marker(4) length(4) CRC-32C of length and payload(4) payload(length)     little endian
-//	payload version(1), then the record's fields in a fixed order: texts as length and bytes, numbers as varints
+//	payload version(1) again(1), then the record's fields in a fixed order: texts as length and bytes, numbers as varints
 //
-// The marker is no UTF-8, so that no text in a record can hold one: after damage, the next whole frame can be found.
+// The marker is no UTF-8, so that no text in a record can hold one: after damage, the next whole frame can be found. again is
+// 1 where the log may hold the record already, because an Append of it may have failed; else 0.
 const (
-	headerLen    = 8
+	headerLen    = 38
 	frameHeadLen = 12
 	maxPayload   = 64 << 10
 
@@ -26,9 +26,9 @@ const (
 )
 
 var (
-	segmentHeader = [headerLen]byte{'P', 'L', 'L', 'E', 'D', 'G', 'R', segmentVersion}
-	frameMarker   = []byte{0xfe, 'P', 'L', 0xff}
-	castagnoli    = crc32.MakeTable(crc32.Castagnoli)
+	segmentMagic = []byte("PLLEDGR")
+	frameMarker  = []byte{0xfe, 'P', 'L', 0xff}
+	castagnoli   = crc32.MakeTable(crc32.Castagnoli)
 )
 
 var (
@@ -36,12 +36,39 @@ var (
 	errCutShort = errors.New("the last record is cut short")
 )
 
+// segmentHeader makes the header of the segment with this ID, one of NewID.
+func segmentHeader(id string) []byte {
+	b := append(bytes.Clone(segmentMagic), segmentVersion)
+	b = append(b, id...)
+	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+}
+
+// readHeader gives the ID of the segment that begins with data, and where its frames begin. The ID of a damaged header is "",
+// and so is that of one that a crash cut short: there is nothing after it.
+func readHeader(data []byte) (id string, length int, err error) {
+	known := data[:min(len(data), len(segmentMagic))]
+	if len(data) < headerLen && bytes.HasPrefix(segmentMagic, known) {
+		return "", len(data), nil
+	}
+	if len(data) < headerLen || !bytes.Equal(known, segmentMagic) {
+		return "", 0, fmt.Errorf("%w: no header at byte 0", errDamaged)
+	}
+	if version := data[len(segmentMagic)]; version > segmentVersion {
+		return "", 0, fmt.Errorf("%w: a segment has version %d", ErrNewer, version)
+	}
+	body, sum := data[:headerLen-4], data[headerLen-4:headerLen]
+	if crc32.Checksum(body, castagnoli) != binary.LittleEndian.Uint32(sum) {
+		return "", headerLen, fmt.Errorf("%w in the header", errDamaged)
+	}
+	return string(body[len(segmentMagic)+1:]), headerLen, nil
+}
+
 // appendFrame appends a record's frame to b.
-func appendFrame(b []byte, r *Record) []byte {
+func appendFrame(b []byte, r *Record, again bool) []byte {
 	start := len(b)
 	b = append(b, frameMarker...)
 	b = append(b, make([]byte, frameHeadLen-len(frameMarker))...)
-	b = appendPayload(b, r)
+	b = appendPayload(b, r, again)
 	frame := b[start:]
 	binary.LittleEndian.PutUint32(frame[4:], uint32(len(frame)-frameHeadLen))
 	binary.LittleEndian.PutUint32(frame[8:], frameSum(frame))
@@ -69,7 +96,7 @@ func nextFrame(data []byte, off int) (payload []byte, start, end int, ok, damage
 }
 
 func wholeFrame(data []byte) (payload []byte, ok bool) {
-	if len(data) < frameHeadLen {
+	if len(data) < frameHeadLen || !bytes.HasPrefix(data, frameMarker) {
 		return nil, false
 	}
 	length := binary.LittleEndian.Uint32(data[4:])
@@ -93,90 +120,4 @@ func cutShort(data []byte) bool {
 	}
 	length := binary.LittleEndian.Uint32(data[4:])
 	return length <= maxPayload && int(length) > len(data)-frameHeadLen
-}
-
-// texts and numbers list the fields in the order in which they are written; both ends use them, so they cannot disagree.
-func (r *Record) texts() [9]*string {
-	return [9]*string{
-		&r.ID, &r.RequestID, (*string)(&r.Kind), &r.Org, &r.TokenID, &r.Model, &r.Instance, (*string)(&r.Start), (*string)(&r.Status),
-	}
-}
-
-func (r *Record) durations() [5]*time.Duration {
-	return [5]*time.Duration{&r.Queue, &r.Activate, &r.TTFT, &r.Upstream, &r.Billed}
-}
-
-func (r *Record) numbers() [4]*int64 {
-	return [4]*int64{&r.PromptTokens, &r.CompletionTokens, (*int64)(&r.Price), (*int64)(&r.Cost)}
-}
-
-func appendPayload(b []byte, r *Record) []byte {
-	b = append(b, recordVersion)
-	for _, s := range r.texts() {
-		b = binary.AppendUvarint(b, uint64(len(*s)))
-		b = append(b, *s...)
-	}
-	b = binary.AppendVarint(b, int64(r.GPUs))
-	b = binary.AppendVarint(b, r.ReceivedAt.UnixMicro())
-	b = binary.AppendVarint(b, r.DispatchedAt.UnixMicro())
-	for _, d := range r.durations() {
-		b = binary.AppendVarint(b, d.Microseconds())
-	}
-	for _, n := range r.numbers() {
-		b = binary.AppendVarint(b, *n)
-	}
-	return b
-}
-
-// decodePayload reads a record. The error is ErrNewer for a version that this Pilotlight does not know.
-func decodePayload(payload []byte) (Record, error) {
-	var r Record
-	if len(payload) > 0 && payload[0] > recordVersion {
-		return r, fmt.Errorf("%w: a record has version %d", ErrNewer, payload[0])
-	}
-	if len(payload) == 0 || payload[0] != recordVersion {
-		return r, errDamaged
-	}
-	in := reader{data: payload[1:]}
-	for _, s := range r.texts() {
-		*s = in.text()
-	}
-	r.GPUs = int(in.number())
-	r.ReceivedAt, r.DispatchedAt = time.UnixMicro(in.number()).UTC(), time.UnixMicro(in.number()).UTC()
-	for _, d := range r.durations() {
-		*d = time.Duration(in.number()) * time.Microsecond
-	}
-	for _, n := range r.numbers() {
-		*n = in.number()
-	}
-	if in.failed || len(in.data) != 0 {
-		return r, errDamaged
-	}
-	return r, nil
-}
-
-// reader takes fields off a payload; after the first that is not there, failed stays true.
-type reader struct {
-	data   []byte
-	failed bool
-}
-
-func (in *reader) number() int64 {
-	v, n := binary.Varint(in.data)
-	if n <= 0 {
-		in.failed, n = true, 0
-	}
-	in.data = in.data[n:]
-	return v
-}
-
-func (in *reader) text() string {
-	length, n := binary.Uvarint(in.data)
-	if n <= 0 || length > uint64(len(in.data)-n) {
-		in.failed = true
-		return ""
-	}
-	s := string(in.data[n : n+int(length)])
-	in.data = in.data[n+int(length):]
-	return s
 }

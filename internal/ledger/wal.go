@@ -47,6 +47,7 @@ type wal struct {
 	newFiles bool       // the directory is to be fsynced
 	batch    *batch     // of the next fsync
 	appended uint64     // records in this life
+	doubtful string     // the last ID of which an Append failed that may have left the record in the log; "" = none
 	closed   bool
 	buf      []byte
 
@@ -68,7 +69,7 @@ func (w *wal) append(r *Record) (*batch, error) {
 	if w.closed {
 		return nil, ErrClosed
 	}
-	w.buf = appendFrame(w.buf[:0], r)
+	w.buf = appendFrame(w.buf[:0], r, r.ID <= w.doubtful)
 	if len(w.buf) > maxPayload+frameHeadLen {
 		return nil, &InvalidError{"record", fmt.Sprintf("it has %d bytes, more than %d", len(w.buf), maxPayload)}
 	}
@@ -81,6 +82,7 @@ func (w *wal) append(r *Record) (*batch, error) {
 	}
 	if _, err := s.file.WriteAt(w.buf, s.end); err != nil {
 		// Part of a frame may be there (disk full). The next write goes over it even if this cut fails too.
+		w.doubtful = max(w.doubtful, r.ID)
 		return nil, errors.Join(err, s.file.Truncate(s.end))
 	}
 	s.end += int64(len(w.buf))
@@ -93,6 +95,14 @@ func (w *wal) pending() *batch {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.batch
+}
+
+// doubt notes that a record may be in the log although its Append fails. All records up to its ID are then written as such
+// that may be there twice: some more than need be, but one ID is remembered, however many fail.
+func (w *wal) doubt(id string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.doubtful = max(w.doubtful, id)
 }
 
 // sync makes a batch durable, or waits for whoever is at it.
@@ -180,7 +190,7 @@ func (w *wal) create(number uint64) error {
 	if err != nil {
 		return fmt.Errorf("beginning a segment: %w", err)
 	}
-	if _, err := f.Write(segmentHeader[:]); err != nil {
+	if _, err := f.Write(segmentHeader(NewID())); err != nil {
 		return errors.Join(fmt.Errorf("beginning a segment: %w", err), f.Close(), os.Remove(f.Name()))
 	}
 	w.open = append(w.open, &segment{number: number, file: f, end: headerLen, synced: headerLen})

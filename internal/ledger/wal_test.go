@@ -83,7 +83,7 @@ func TestAppend_AfterAFailedSyncGoesToAnotherSegment(t *testing.T) {
 	if err := l.wal.sync(b); err == nil {
 		t.Error("another record of the same batch was told that it is durable")
 	}
-	r := &Record{Model: "m"}
+	r := &Record{Model: "m", DispatchedAt: time.Now()}
 	if err := l.Append(r); err != nil {
 		t.Fatal(err)
 	}

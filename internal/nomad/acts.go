@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strings"
@@ -15,12 +17,18 @@ import (
 )
 
 const (
-	retryFor   = 15 * time.Second // a server that restarts leads again within a few seconds
-	retryEvery = 200 * time.Millisecond
+	retryFor    = 15 * time.Second // a server that restarts leads again within a few seconds
+	retryFirst  = 100 * time.Millisecond
+	retryMost   = time.Second
+	answersIn   = 10 * time.Second // one that is frozen is not waited for
+	rememberFor = time.Hour        // what was stopped before it was launched; by then nobody launches it any more
 )
 
+// errSilent is why a call was given up.
+var errSilent = errors.New("Nomad does not answer")
+
 // Do accepts a launch or a stop: it returns when Nomad has stored it. It may be repeated. While the Nomad servers do not answer or have
-// no leader it tries again for 15 s, or until ctx is done.
+// no leader it tries again for 15 s, less and less often, or until ctx is done.
 func (n *Nomad) Do(ctx context.Context, act fleet.Act) error {
 	var do func(context.Context, fleet.Act) error
 	switch {
@@ -33,21 +41,33 @@ func (n *Nomad) Do(ctx context.Context, act fleet.Act) error {
 	default:
 		return fmt.Errorf("%s of %s: %w", act.Kind, act.Instance, ErrNotAvailable)
 	}
-	for deadline := time.Now().Add(retryFor); ; {
-		err := do(ctx, act)
+	pause := retryFirst
+	for deadline := time.Now().Add(retryFor); ; pause = min(2*pause, retryMost) {
+		err := within(ctx, func(ctx context.Context) error { return do(ctx, act) })
 		if err == nil {
 			return nil
 		}
 		err = fmt.Errorf("%s of %s: %w", act.Kind, act.Instance, err)
-		if !passing(err) || time.Now().After(deadline) {
+		if ctx.Err() != nil || !passing(err) || time.Now().After(deadline) {
 			return err
 		}
 		select {
 		case <-ctx.Done():
 			return err
-		case <-time.After(retryEvery):
+		case <-time.After(pause/2 + rand.N(pause)): // not in step with others
 		}
 	}
+}
+
+// within performs calls that have to be answered soon.
+func within(ctx context.Context, call func(context.Context) error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, answersIn, errSilent)
+	defer cancel()
+	err := call(ctx)
+	if err != nil && errors.Is(context.Cause(ctx), errSilent) {
+		return errSilent
+	}
+	return err
 }
 
 // passing reports whether an error may go away by itself: the server was not reached, or has no leader.
@@ -113,9 +133,10 @@ func (n *Nomad) launch(ctx context.Context, act fleet.Act) error {
 		EnforceIndex: true, Submission: &api.JobSubmission{Source: text, Format: "hcl2"},
 	}, n.write(ctx))
 	if _, text := refusal(err); strings.Contains(text, api.RegisterEnforceIndexErrPrefix) {
-		return nil // an earlier try came through
+		_, err := n.job(ctx, name, act.Instance) // an earlier try came through, or somebody else was faster
+		return err
 	}
-	return err
+	return needs(err, submitJob)
 }
 
 // parse has the server read a job file.
@@ -123,7 +144,7 @@ func (n *Nomad) parse(ctx context.Context, text string) (*api.Job, error) {
 	var job api.Job
 	request := api.JobsParseRequest{JobHCL: text, Canonicalize: true}
 	if _, err := n.client.Raw().Write("/v1/jobs/parse", &request, &job, n.write(ctx)); err != nil {
-		return nil, fmt.Errorf("reading the job file: %w", err)
+		return nil, fmt.Errorf("reading the job file: %w", needs(err, submitJob))
 	}
 	return &job, nil
 }
@@ -146,7 +167,7 @@ func (n *Nomad) stop(ctx context.Context, act fleet.Act) error {
 // deregister stops a job. It is never purged: Nomad 1.11's server does not survive that while the job is being placed.
 func (n *Nomad) deregister(ctx context.Context, name string) error {
 	_, _, err := n.client.Jobs().Deregister(name, false, n.write(ctx))
-	return err
+	return needs(err, submitJob)
 }
 
 // job gives the instance's job, nil where there is none, and ErrForeign where the name is somebody else's.
@@ -156,7 +177,7 @@ func (n *Nomad) job(ctx context.Context, name, instance string) (*api.Job, error
 		return nil, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, needs(err, readJob)
 	}
 	if job.Meta[metaCluster] != n.cfg.Cluster || job.Meta[metaInstance] != instance {
 		return nil, fmt.Errorf("job %s: %w", name, ErrForeign)
@@ -167,13 +188,17 @@ func (n *Nomad) job(ctx context.Context, name, instance string) (*api.Job, error
 func (n *Nomad) wasStopped(instance string) bool {
 	n.stopsMu.Lock()
 	defer n.stopsMu.Unlock()
-	return n.stopped[instance]
+	_, stopped := n.stopped[instance]
+	return stopped
 }
 
+// rememberStop remembers a stop, and forgets those that are too old to matter.
 func (n *Nomad) rememberStop(instance string) {
 	n.stopsMu.Lock()
 	defer n.stopsMu.Unlock()
-	n.stopped[instance] = true
+	now := time.Now()
+	maps.DeleteFunc(n.stopped, func(_ string, at time.Time) bool { return now.Sub(at) > rememberFor })
+	n.stopped[instance] = now
 }
 
 func (n *Nomad) query(ctx context.Context) *api.QueryOptions {

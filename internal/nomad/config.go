@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/nomad/api"
 
@@ -47,7 +48,7 @@ type Nomad struct {
 	log    *slog.Logger
 
 	stopsMu sync.Mutex
-	stopped map[string]bool // instances stopped before Nomad had their job
+	stopped map[string]time.Time // when an instance was stopped of which Nomad had no job
 }
 
 // New makes the back end. It starts nothing, and asks Nomad nothing.
@@ -73,7 +74,7 @@ func New(cfg Config) (*Nomad, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	n := &Nomad{cfg: cfg, client: client, models: make(map[string]*fleet.Model), log: cfg.Log, stopped: make(map[string]bool)}
+	n := &Nomad{cfg: cfg, client: client, models: make(map[string]*fleet.Model), log: cfg.Log, stopped: make(map[string]time.Time)}
 	for _, m := range cfg.Models {
 		n.models[m.ID] = m
 	}

@@ -3,13 +3,16 @@
 package nomad_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,28 +27,56 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// world is a real cluster of one node with 8 GPUs, and a back end that is watched.
+// world is a real cluster, and a back end that is watched.
 type world struct {
 	*nomad.Nomad
 	t       *testing.T
 	cluster *cluster.Cluster
 	client  *api.Client
-	models  []*fleet.Model
+	cfg     nomad.Config
 	said    chan fleet.Observation
+	log     *log
 }
 
+// start starts a cluster of one node with 8 GPUs, and watches.
 func start(t *testing.T) *world {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("runs Nomad and Consul; not in short runs")
-	}
+	w := begin(t, cluster.Config{Nodes: 1, GPUs: 8})
+	w.cfg.Models = simulated(t)
+	w.Nomad = w.backend(nil)
+	w.watch(w.Nomad, w.said)
+	return w
+}
+
+// simulated are models of three sizes that run without a container.
+func simulated(t *testing.T) []*fleet.Model {
+	t.Helper()
 	sim := filepath.Join(t.TempDir(), "trtsim")
 	if out, err := exec.Command("go", "build", "-o", sim, "github.com/pilotlight-io/pilotlight/cmd/trtsim").CombinedOutput(); err != nil {
 		t.Fatalf("building the simulator: %v\n%s", err, out)
 	}
+	var models []*fleet.Model
+	for id, gpus := range map[string]int{"org/one": 1, "org/eight": 8, "org/sixteen": 16} {
+		models = append(models, &fleet.Model{ID: id, GPUs: gpus, Engine: fleet.EngineSpec{
+			Kind: fleet.EngineSim, Driver: "raw_exec", Command: []string{sim}, Args: []string{"--sim-speed", "1000"}, Memory: 1 << 30, CPU: 500,
+		}})
+	}
+	return models
+}
+
+// begin starts a cluster without a back end.
+func begin(t *testing.T, cfg cluster.Config) *world {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("runs Nomad and Consul; not in short runs")
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Minute) // the first run on a machine builds both programs
 	defer cancel()
-	c, err := cluster.Start(ctx, cluster.Config{Nodes: 1, GPUs: 8})
+	cfg.Dir = filepath.Join(t.TempDir(), "c")
+	c, err := cluster.Start(ctx, cfg)
+	if errors.Is(err, cluster.ErrNoDocker) && os.Getenv("PILOTLIGHT_REQUIRE") != "all" {
+		t.Skip(err)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,26 +85,50 @@ func start(t *testing.T) *world {
 		if err := c.Stop(); err != nil {
 			t.Error(err)
 		}
+		mounts, _ := os.ReadFile("/proc/self/mounts")
+		if left := cluster.Processes(cfg.Dir); len(left) > 0 || strings.Contains(string(mounts), cfg.Dir) {
+			t.Errorf("the cluster leaves the processes %v, or mounts in\n%s", left, mounts)
+		}
 	})
-	w := &world{t: t, cluster: c, said: make(chan fleet.Observation, 1000)}
-	for id, gpus := range map[string]int{"org/one": 1, "org/eight": 8, "org/sixteen": 16} {
-		w.models = append(w.models, &fleet.Model{ID: id, GPUs: gpus, Engine: fleet.EngineSpec{
-			Kind: fleet.EngineSim, Driver: "raw_exec", Command: []string{sim}, Args: []string{"--sim-speed", "1000"}, Memory: 1 << 30, CPU: 500,
-		}})
+	w := &world{t: t, cluster: c, said: make(chan fleet.Observation, 1000), log: new(log)}
+	w.cfg = nomad.Config{Addr: c.Nomad.Addr, Cluster: "test", Log: slog.New(slog.NewTextHandler(w.log, nil))}
+	config := &api.Config{Address: c.Nomad.Addr, SecretID: c.Token}
+	if c.TLS != nil {
+		config.TLSConfig = &api.TLSConfig{CACert: c.TLS.CA, ClientCert: c.TLS.Cert, ClientKey: c.TLS.Key}
 	}
-	w.Nomad = w.backend()
-	w.watch(w.Nomad, w.said)
-	w.client, err = api.NewClient(&api.Config{Address: c.Nomad.Addr})
-	if err != nil {
+	if w.client, err = api.NewClient(config); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(w.client.Close)
 	return w
 }
 
-func (w *world) backend() *nomad.Nomad {
+// log is what a back end logs.
+type log struct {
+	mu   sync.Mutex // guards text
+	text bytes.Buffer
+}
+
+func (l *log) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// backend makes a back end of the world's config, changed as told.
+func (w *world) backend(change func(*nomad.Config)) *nomad.Nomad {
 	w.t.Helper()
-	n, err := nomad.New(nomad.Config{Addr: w.cluster.Nomad.Addr, Cluster: "test", Models: w.models, Log: slog.New(slog.DiscardHandler)})
+	cfg := w.cfg
+	if change != nil {
+		change(&cfg)
+	}
+	n, err := nomad.New(cfg)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -177,7 +232,7 @@ func TestNomad_InstancesLiveInJobs(t *testing.T) {
 
 	// Another back end, as after a restart, finds it.
 	second := make(chan fleet.Observation, 1000)
-	w.watch(w.backend(), second)
+	w.watch(w.backend(func(c *nomad.Config) { c.Log = nil }), second)
 	if o := <-second; !o.Complete || len(o.Instances) != 1 || o.Instances[0].ID != "i1" || o.Instances[0].Addr != s.Addr ||
 		len(o.Nodes) != 1 || o.Nodes[0].ID != s.Node || o.Nodes[0].GPUs != 8 || o.Nodes[0].Used != 0 || !o.Nodes[0].Eligible {
 		t.Errorf("the second back end sees %+v", o)
@@ -191,6 +246,11 @@ func TestNomad_InstancesLiveInJobs(t *testing.T) {
 	w.until("i3 to be impossible", "i3", func(s *fleet.Sighting, _ fleet.Observation) bool {
 		return s != nil && s.Unplaced == fleet.UnplacedImpossible && strings.Contains(s.Failure, "missing devices")
 	})
+	for _, words := range []string{`"the instance waits for room" model=org/one instance=i2 reason="no GPUs free on 1"`, `"no node can hold the instance" model=org/sixteen instance=i3`} {
+		if log := w.log.String(); strings.Count(log, words) != 1 {
+			t.Errorf("want %s once in\n%s", words, log)
+		}
+	}
 	w.act(fleet.ActStop, "i3", "org/sixteen")
 	w.until("i3 to be gone", "i3", gone)
 

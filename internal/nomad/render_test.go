@@ -1,11 +1,14 @@
 package nomad_test
 
 import (
+	"context"
 	"errors"
 	"io/fs"
+	"net"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/config"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
@@ -124,5 +127,29 @@ func TestDo_RefusesWhatNomadDoesNotOffer(t *testing.T) {
 	}
 	if err := n.Do(t.Context(), fleet.Act{Kind: fleet.ActLaunch, Model: "m"}); !errors.Is(err, nomad.ErrUnknownModel) {
 		t.Errorf("got %v, want %v", err, nomad.ErrUnknownModel)
+	}
+}
+
+func TestNomad_EndsWithItsContextWhereNomadDoesNotAnswer(t *testing.T) {
+	frozen, err := net.Listen("tcp", "127.0.0.1:0") // connections wait to be accepted, for ever
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer frozen.Close()
+	n, err := nomad.New(nomad.Config{Cluster: "c", Addr: "http://" + frozen.Addr().String(), Models: []*fleet.Model{{ID: "m", GPUs: 1}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	for what, err := range map[string]error{
+		"launch": n.Do(ctx, fleet.Act{Kind: fleet.ActLaunch, Instance: "i", Model: "m"}),
+		"stop":   n.Do(ctx, fleet.Act{Kind: fleet.ActStop, Instance: "i", Model: "m"}),
+		"watch":  n.Watch(ctx, func(o fleet.Observation) { t.Errorf("told %+v", o) }),
+	} {
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s: got %v, want %v", what, err, context.DeadlineExceeded)
+		}
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"path"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/hashicorp/nomad/api"
 
@@ -25,13 +24,14 @@ const label = "engine"
 
 // observation says what was read, and notes which jobs are to be stopped.
 func (w *watch) observation() fleet.Observation {
-	w.ended = nil
+	w.ended, w.saying = nil, make(map[string]news)
 	o := fleet.Observation{Source: Source, At: w.asked, Complete: true, Nodes: w.observeNodes()}
 	for _, j := range w.jobs {
 		if s, ok := w.sight(j); ok {
 			o.Instances = append(o.Instances, s)
 		}
 	}
+	w.heard = w.saying
 	return o
 }
 
@@ -56,12 +56,16 @@ func (w *watch) sight(j *api.JobListStub) (fleet.Sighting, bool) {
 		return s, false
 	}
 	place(a, &s)
+	if !j.Stop {
+		w.say(&s, starting(a))
+	}
 	switch {
 	case terminal(a):
 		s.State, s.Gone, s.Failure = fleet.Failed, true, why(a)
 		w.ended = append(w.ended, j.ID)
 	case a.DesiredStatus != api.AllocDesiredStatusRun && !j.Stop:
 		s.State, s.Failure = fleet.Stopping, "Nomad is stopping it: "+cmp.Or(a.DesiredDescription, "the node is being drained")
+		w.ended = append(w.ended, j.ID) // or Nomad would start it elsewhere
 	}
 	return s, true
 }
@@ -203,49 +207,4 @@ func (n *Nomad) mayUse(node *api.NodeListStub) bool {
 		match, err := path.Match(pattern, node.Datacenter)
 		return err == nil && match
 	})
-}
-
-// unplaced says why a job without an allocation has none, where Nomad has tried.
-func (w *watch) unplaced(j *api.JobListStub, s *fleet.Sighting) {
-	var last *api.Evaluation
-	for _, e := range w.evaluations {
-		if e.JobID == j.ID && len(e.FailedTGAllocs) > 0 && (last == nil || e.ModifyIndex > last.ModifyIndex) {
-			last = e
-		}
-	}
-	if last == nil || last.FailedTGAllocs[label] == nil {
-		return
-	}
-	s.Phase = fleet.PhaseQueued
-	m := last.FailedTGAllocs[label]
-	if w.mayComeFree(m) {
-		s.Unplaced = fleet.UnplacedExhausted
-		return
-	}
-	s.Unplaced, s.Failure = fleet.UnplacedImpossible, "no node can hold it: "+lacks(m)
-}
-
-// mayComeFree reports whether a node that Nomad refused could hold the instance later: some node lacks only what is in use now, or one that
-// takes no work at present was not looked at.
-func (w *watch) mayComeFree(m *api.AllocationMetric) bool {
-	if m.NodesExhausted > 0 || len(m.QuotaExhausted) > 0 {
-		return true
-	}
-	return slices.ContainsFunc(w.nodes, func(n *api.NodeListStub) bool {
-		away := n.Status != api.NodeStatusReady || n.Drain || n.SchedulingEligibility != api.NodeSchedulingEligible
-		return away && w.n.mayUse(n) && devices(n) > 0
-	})
-}
-
-// lacks says what nodes lack, for operators.
-func lacks(m *api.AllocationMetric) string {
-	var parts []string
-	for what, count := range m.ConstraintFiltered {
-		parts = append(parts, strconv.Itoa(count)+" with "+what)
-	}
-	slices.Sort(parts)
-	if len(parts) == 0 {
-		return "none is in its datacenters and node pool"
-	}
-	return strings.Join(parts, ", ")
 }

@@ -20,7 +20,8 @@ const afresh = 30 * time.Second
 // is done or the server is lost. The stream says only that something changed: it repeats old events after a
 // restart of a server, and what is told is always read anew.
 //
-// An instance whose allocation has ended is told as gone, and its job is stopped, so that Nomad does not start it elsewhere.
+// An instance whose allocation has ended is told as gone, and its job is stopped, so that Nomad does not start it elsewhere. Sightings name
+// no act: a job does not know the numbers of acts, and needs none, for an instance's name is never used again.
 func (n *Nomad) Watch(ctx context.Context, tell func(fleet.Observation)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -61,6 +62,8 @@ type watch struct {
 	evaluations []*api.Evaluation
 	nodes       []*api.NodeListStub
 	ended       []string // jobs to stop
+
+	heard, saying map[string]news // instance ID -> what was logged of it last, and is to be now
 }
 
 // change says what has to be read anew. Jobs are, with any of these.
@@ -77,7 +80,7 @@ func (w *watch) stream(ctx context.Context) (<-chan *api.Events, error) {
 	if status, _ := refusal(err); status == http.StatusForbidden && w.narrow() {
 		return w.stream(ctx)
 	}
-	return events, err
+	return events, needs(err, readJob+" and "+readNode)
 }
 
 // narrow looks at our namespace alone from now on, and reports whether that changes anything: others' use of GPUs is then
@@ -123,8 +126,13 @@ func (c *change) add(topic api.Topic) {
 	}
 }
 
-// read reads what has changed. Jobs come after allocations: so no allocation of ours is without its job, and taken for another's.
+// read reads what has changed, from a server that answers soon.
 func (w *watch) read(ctx context.Context, c change) error {
+	return within(ctx, func(ctx context.Context) error { return w.readAll(ctx, c) })
+}
+
+// readAll reads jobs after allocations: so no allocation of ours is without its job, and taken for another's.
+func (w *watch) readAll(ctx context.Context, c change) error {
 	w.asked = time.Now()
 	if c.nodes {
 		if err := w.readNodes(ctx); err != nil {
@@ -152,7 +160,7 @@ func (w *watch) readNodes(ctx context.Context) (err error) {
 	q := w.n.query(ctx)
 	q.Params = map[string]string{"resources": "true"}
 	w.nodes, _, err = w.n.client.Nodes().List(q)
-	return err
+	return needs(err, readNode)
 }
 
 func (w *watch) readAllocations(ctx context.Context) (err error) {
@@ -161,14 +169,14 @@ func (w *watch) readAllocations(ctx context.Context) (err error) {
 	q.Params = map[string]string{"resources": "true"}
 	q.Filter = `(ClientStatus != "complete" and ClientStatus != "failed" and ClientStatus != "lost") or JobID contains ` + strconv.Quote(w.n.prefix())
 	w.allocations, _, err = w.n.client.Allocations().List(q)
-	return err
+	return needs(err, readJob)
 }
 
 func (w *watch) readEvaluations(ctx context.Context) (err error) {
 	q := w.n.query(ctx)
 	q.Filter = `JobID contains ` + strconv.Quote(w.n.prefix())
 	w.evaluations, _, err = w.n.client.Evaluations().List(q)
-	return err
+	return needs(err, readJob)
 }
 
 func (w *watch) readJobs(ctx context.Context) error {
@@ -176,7 +184,7 @@ func (w *watch) readJobs(ctx context.Context) error {
 	q.Prefix = w.n.prefix()
 	jobs, meta, err := w.n.client.Jobs().ListOptions(&api.JobListOptions{Fields: &api.JobListFields{Meta: true}}, q)
 	if err != nil {
-		return err
+		return needs(err, listJobs)
 	}
 	w.index = meta.LastIndex
 	w.jobs = w.jobs[:0]
@@ -191,7 +199,7 @@ func (w *watch) readJobs(ctx context.Context) error {
 // bury stops the jobs of instances that have ended by themselves.
 func (w *watch) bury(ctx context.Context) error {
 	for _, name := range w.ended {
-		if err := w.n.deregister(ctx, name); err != nil {
+		if err := within(ctx, func(ctx context.Context) error { return w.n.deregister(ctx, name) }); err != nil {
 			return err
 		}
 	}

@@ -104,7 +104,7 @@ func TestOpen_BringsAnOlderFileUpToDate(t *testing.T) {
 	if err != nil || settings["slot_idle"] != "5m" {
 		t.Errorf("settings of the old file: got %v, %v", settings, err)
 	}
-	for _, table := range []string{"orgs", "tokens", "usage_records"} {
+	for _, table := range []string{"orgs", "tokens", "usage_blocks", "usage_keys", "usage_days"} {
 		if _, err := s.DB().Exec("SELECT 1 FROM " + table); err != nil {
 			t.Errorf("after migrating: %v", err)
 		}

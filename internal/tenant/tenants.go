@@ -69,9 +69,9 @@ func (t *Tenants) Run(ctx context.Context) error {
 }
 
 // Authenticate finds what a secret allows: ErrInvalidToken, ErrRevoked, ErrExpired or ErrOrgSuspended where it allows
-// nothing. It allocates nothing and asks nobody; a typo fails by its checksum.
+// nothing. It allocates nothing and asks nobody. The checksum is left unchecked: no token has a hash of a secret with a wrong one.
 func (t *Tenants) Authenticate(secret string) (*Grant, error) {
-	if !CheckSecret(secret) {
+	if len(secret) != secretLen {
 		return nil, ErrInvalidToken
 	}
 	var in [secretLen]byte // a copy on the stack: converting the string could allocate

@@ -3,6 +3,8 @@ package upstream
 import (
 	"net"
 	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/socket"
 )
 
 // bufferSize is what one read takes at most: enough for the head of any engine's answer and for many events, small enough
@@ -12,6 +14,7 @@ const bufferSize = 8 << 10
 // conn is one connection. It has one owner at a time: the pool, or the call in whose own field it stands.
 type conn struct {
 	nc    net.Conn
+	sock  *socket.Socket // nc's, for what is small
 	addr  string
 	buf   []byte
 	r, w  int       // buf[r:w] was read from the connection and not yet taken
@@ -22,7 +25,7 @@ type conn struct {
 }
 
 func newConn(nc net.Conn, addr string) *conn {
-	return &conn{nc: nc, addr: addr, buf: make([]byte, bufferSize), quiet: newProbe(nc)}
+	return &conn{nc: nc, sock: socket.Of(nc), addr: addr, buf: make([]byte, bufferSize), quiet: newProbe(nc)}
 }
 
 // usable reports whether an idle connection can serve an exchange: not idle since before oldest, still open, and with

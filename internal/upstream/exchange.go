@@ -45,7 +45,7 @@ func (c *Call) write(head []byte, length int64, segments [][]byte) error {
 
 func (c *Call) writeSmall(b []byte) error {
 	for {
-		n, err := c.conn.nc.Write(b)
+		n, err := c.conn.sock.Write(b)
 		if err == nil || !isTimeout(err) || !c.limit.After(c.conn.wrote) {
 			return err
 		}
@@ -58,7 +58,7 @@ func (c *Call) writeSmall(b []byte) error {
 func (c *Call) fill() error {
 	k := c.conn
 	for {
-		n, err := k.nc.Read(k.buf[k.w:])
+		n, err := k.sock.Read(k.buf[k.w:])
 		if n > 0 {
 			k.w += n
 			c.answered = true

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// reply is an answer that says where it is from.
+type reply struct{ *answer }
+
+func (r reply) instance() string { return r.header.Get("X-Pilotlight-Instance") }
+
+// end is the last that came.
+func (r reply) end() string { return r.body[max(0, len(r.body)-200):] }
+
+// chat sends one request that has to be answered whole.
+func (l *lane) chat() reply { l.t.Helper(); return l.chatWith(l.model()) }
+
+func (l *lane) chatWith(model string) reply {
+	l.t.Helper()
+	return reply{l.mustChat(l.t, model, false)}
+}
+
+// begin sends requests; what it gives waits for all answers.
+func (l *lane) begin(n int) (answers func() []reply) {
+	return l.send(n, func(s *devServer) (*answer, error) { return s.devChat(l.model()) })
+}
+
+// atOnce sends requests together and gives all answers.
+func (l *lane) atOnce(n int) []reply { return l.begin(n)() }
+
+// streams begins streams of some seconds, and returns when all flow.
+func (l *lane) streams(n, tokens int) (answers func() []reply) {
+	l.t.Helper()
+	answers = l.send(n, func(s *devServer) (*answer, error) {
+		return s.post(context.Background(), "/chat/completions", fmt.Appendf(nil, `{"model": %q, "stream": true, "max_tokens": %d, "min_tokens": %[2]d,
+			"ignore_eos": true, "messages": [{"role": "user", "content": "Count."}]}`, l.model(), tokens))
+	})
+	eventually(l.t, 30*time.Second, func() string {
+		m, err := l.admin(l.t).Model(l.t.Context(), l.model())
+		if err != nil {
+			return err.Error()
+		}
+		if m.Inflight != n {
+			return fmt.Sprintf("%d of %d streams flow", m.Inflight, n)
+		}
+		return ""
+	})
+	return answers
+}
+
+func (l *lane) send(n int, ask func(*devServer) (*answer, error)) func() []reply {
+	var asking sync.WaitGroup
+	out := make([]reply, n)
+	server := l.devServer
+	for i := range out {
+		asking.Go(func() {
+			a, err := ask(server)
+			if err != nil {
+				a = &answer{err: err, header: http.Header{}}
+			}
+			out[i] = reply{a}
+		})
+	}
+	return func() []reply {
+		asking.Wait()
+		return out
+	}
+}
+
+// pulse sends a request every 50 ms.
+func (l *lane) pulse() *pulse {
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &pulse{lane: l, cancel: cancel, byInstance: map[string]int{}}
+	l.t.Cleanup(p.stop)
+	p.run.Go(func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(50 * time.Millisecond):
+			}
+			p.add(l.devChat(l.model()))
+		}
+	})
+	return p
+}
+
+// pulse is traffic that shall not notice anything.
+type pulse struct {
+	lane       *lane
+	cancel     context.CancelFunc
+	run        sync.WaitGroup
+	byInstance map[string]int // whole answers
+	bad        []string
+}
+
+func (p *pulse) add(a *answer, err error) {
+	switch {
+	case err != nil:
+		p.bad = append(p.bad, err.Error())
+	case !a.whole():
+		p.bad = append(p.bad, fmt.Sprintf("%d %q", a.status, a.body))
+	default:
+		p.byInstance[reply{a}.instance()]++
+	}
+}
+
+func (p *pulse) stop() {
+	p.cancel()
+	p.run.Wait()
+}
+
+// mustBe ends the traffic. Every request must have been answered by the instance.
+func (p *pulse) mustBe(instance string) {
+	p.lane.t.Helper()
+	p.stop()
+	if len(p.bad) > 0 {
+		p.lane.t.Errorf("%d requests were not answered, such as %s", len(p.bad), p.bad[0])
+	}
+	if len(p.byInstance) != 1 || p.byInstance[instance] < 5 {
+		p.lane.t.Errorf("answers came from %v, want them from %s alone", p.byInstance, instance)
+	}
+}
+
+// devChat sends one request without a test to fail.
+func (s *devServer) devChat(model string) (*answer, error) {
+	return s.chat(context.Background(), model, false)
+}

@@ -1,0 +1,199 @@
+# Pilotlight on Nomad and Consul: every attribute of this back end, with its default.
+#
+#   pilotlight config check docs/config-nomad.hcl
+#   PILOTLIGHT_ADMIN_TOKEN=... pilotlight serve --config docs/config-nomad.hcl
+#   pilotlight job render meta-llama/Meta-Llama-3-8B-Instruct --config docs/config-nomad.hcl
+#
+# Every attribute may be left out, except gpus and weights of a model that is not in the built-in catalogue, and its engine
+# block. Time spans are "500ms", "30s", "9m", "1h30m" or "90d"; memory is "64GiB" or "1.5TiB" (binary) or "64GB" (decimal);
+# money is a decimal in quotes. Relative paths are relative to this file's directory. A mistake is reported with its line and
+# with what would be right, all mistakes at once. What a node needs, and which rights the tokens, is in nomad.md.
+#
+# Lines that start with "#|" belong to features that are not available yet, or cannot stand beside what is shown: they are
+# here so that this file names everything.
+
+# Which Pilotlight this is: part of the name and the meta of each of its jobs. Two of them in one namespace never touch each
+# other's engines. Letters, digits, - and _. One that is renamed leaves its jobs behind.
+cluster = "default"
+
+# The public API: what callers see.
+api {
+  addr = "127.0.0.1:8080" # "0.0.0.0:8080" or ":8080" for every interface
+
+  # Further prefixes that mean /v1, such as "/api/integrations/dgx/v1".
+  path_aliases = []
+
+  # The largest request body. A larger one is answered 413.
+  body_limit = "32MiB"
+
+  # What a stream is sent while its model starts, if neither the request (X-Pilotlight-Keepalive) nor its token says:
+  # "comment" (an SSE comment), "chunk" (an empty chunk, for clients that choke on comments) or "off".
+  keepalive = "comment"
+
+  # The first keep-alive is due after this long, and then one each time as long again. Whatever fails sooner is a plain
+  # HTTP error.
+  stream_heartbeat = "15s"
+}
+
+# The admin API: orgs, tokens, models, usage, metrics. Whoever has its token may do everything.
+admin {
+  # On a loopback address only requests to a loopback name (localhost, 127.0.0.1, [::1]) are answered, so that no web page
+  # can reach it through a name of its own. For another host, or behind a proxy that keeps the Host header, listen on an
+  # address of the network, and let a firewall or the proxy decide who gets there.
+  addr = "127.0.0.1:8081"
+
+  # The environment variable that holds the admin token: at least 24 characters. Never the token itself.
+  token_env = "PILOTLIGHT_ADMIN_TOKEN"
+}
+
+# What a GPU costs, in US dollars an hour. Requests are billed by the microsecond: time from dispatch to last byte, times
+# GPUs, times this.
+price {
+  gpu_hour_usd = "8.25"
+}
+
+# Where orgs, tokens and usage are kept. Where the server itself runs on Nomad: on a host volume, or it ends with the allocation.
+store "sqlite" {
+  path = "pilotlight.db"
+}
+#| store "postgres" {
+#|   url_env = "PILOTLIGHT_DATABASE_URL" # the environment variable that holds the URL
+#| }
+
+# The write-ahead log of usage records, on a local disk. On Nomad: on a host volume too.
+ledger {
+  dir = "ledger"
+
+  # "async": a record survives the process being killed at once, and a power cut after 50 ms. "sync": an answer's end waits
+  # until its record survives a power cut.
+  durability = "async"
+
+  # Usage records older than this are deleted.
+  retention = "400d"
+}
+
+# Who decides how many instances stay hot.
+autoscaler {
+  # "fixed": an instance goes after idle_after, and another comes as soon as one has no free place. ("adaptive", "kpa" and
+  # "hybrid" are not available yet.)
+  policy = "fixed"
+
+  # GPU-hours that an hour of waiting is worth. For the adaptive policy; "fixed" does not look at it.
+  latency_weight = 10
+}
+
+# Where engines run: each instance is a Nomad job of its own. A file has one back end.
+#
+# The NOMAD_* and CONSUL_* variables that the programs nomad and consul read are read here too: NOMAD_ADDR, NOMAD_REGION,
+# NOMAD_CACERT, NOMAD_CLIENT_CERT, NOMAD_CLIENT_KEY, NOMAD_TLS_SERVER_NAME, NOMAD_SKIP_VERIFY, CONSUL_HTTP_ADDR, CONSUL_CACERT,
+# CONSUL_CLIENT_CERT, CONSUL_CLIENT_KEY, CONSUL_HTTP_TOKEN_FILE and so on. An attribute that is written here wins over its variable.
+backend "nomad" {
+  addr = "http://127.0.0.1:4646" # else NOMAD_ADDR; https:// for TLS
+
+  # The environment variable that holds the token. While NOMAD_TOKEN, the default, is not set, Nomad is asked without one; a
+  # variable with a name of your own must be set, or serve does not start.
+  token_env = "NOMAD_TOKEN"
+
+  namespace   = "default" # of our jobs, and of the variables that secrets names; else NOMAD_NAMESPACE
+  datacenters = ["*"]     # where engines may run; "*" matches any number of characters
+  node_pool   = "default" # "all" = every pool
+
+  # Tells which engines are alive. The agent or the servers, http:// or https://.
+  consul {
+    addr      = "http://127.0.0.1:8500" # else CONSUL_HTTP_ADDR
+    token_env = "CONSUL_HTTP_TOKEN"     # as above
+  }
+}
+
+# Pools are not available yet: each instance has its GPUs to itself, in a job of its own.
+#| pool "h100" {
+#|   gpus_per_slot      = 8
+#|   node_pool          = "gpu"    # of Nomad's nodes
+#|   host_memory        = "1.5TiB"
+#|   max_parked_per_gpu = 4
+#|   parked_gpu_memory  = "4GiB"   # what a parked engine still holds on each of its GPUs
+#|   slot_idle          = "15m"    # a slot with nothing awake for this long is given back
+#|   slots {
+#|     min = 0
+#|     max = 4
+#|   }
+#| }
+
+# A model: what callers name, and the engine behind it. One whose id is in the built-in catalogue starts from the
+# catalogue's values, so that `model "meta-llama/Meta-Llama-3-8B-Instruct" {}` is a whole block. The catalogue:
+#   mistralai/Mixtral-8x22B-Instruct-v0.1 (8 GPUs), mistralai/Mixtral-8x7B-Instruct-v0.1 (2),
+#   mistralai/Mistral-7B-Instruct-v0.3 (2), meta-llama/Meta-Llama-3.1-70B-Instruct (4),
+#   meta-llama/Meta-Llama-3.1-8B-Instruct (1), meta-llama/Meta-Llama-3-8B-Instruct (1),
+#   meta-llama/Meta-Llama-3-70B-Instruct (4), meta-llama/Meta-Llama-3.1-405B-Instruct-FP8 (8)
+model "meta-llama/Meta-Llama-3-8B-Instruct" {
+  # GPUs of one instance, all of one node: 1, 2, 4 or 8.
+  gpus = 1
+
+  # Pools are not available yet.
+#|   pool = "h100"
+
+  # What the engine serves: "chat" and "completions". ("embeddings", "responses" and "messages" are not available yet.)
+  endpoints = ["chat", "completions"]
+
+  context_length  = 8192 # tokens; shown at /v1/models
+  max_concurrency = 64   # requests that one instance serves at once; more wait, or start another instance
+
+  # An instance without a request for this long is stopped: its job is deregistered, never purged.
+  idle_after = "5m"
+
+  # Engine-control fields that requests to this model may carry, such as "lora_request", and "remote_media" for media that
+  # are not data: URLs. All others are refused: they reach into the engine, or make it fetch what a caller names.
+  allow = []
+
+  instances {
+    min = 0 # kept hot even without requests
+    max = 4
+  }
+
+  # Requests that wait for an instance.
+  queue {
+    limit    = 2048 # together; one more is answered 429
+    per_org  = 1024 # of one organisation
+    max_wait = "9m" # then 503; stock OpenAI clients give up after 10 minutes
+  }
+
+  # "0s" = no limit.
+  timeouts {
+    start      = "30m" # of an engine, from placement to ready: the image is pulled within it
+    first_byte = "10m" # of a request, from dispatch to the first byte of the answer
+    idle       = "60s" # between two bytes of the answer
+    total      = "30m" # of a request, from dispatch to the last byte
+  }
+
+  # The kinds: "trtllm" (TensorRT-LLM's trtllm-serve), "vllm", "nim", "openai" (any command that serves the OpenAI API),
+  # "sim" (the simulator: the command line of trtllm-serve, plus --sim-speed and the other --sim-* flags). On Nomad each
+  # has at least one GPU.
+  engine "trtllm" {
+    # "docker", or "raw_exec": the command as it is on the node, without an image, volumes, or anything that isolates it.
+    driver = "docker"
+
+    # Of driver docker. Only kind "trtllm" and "sim" have a default.
+    image = "nvcr.io/nvidia/tensorrt-llm/release:1.3.0rc22"
+
+    # The program and what always comes first. host, port, tp_size and served_model_name are added by Pilotlight, and
+    # repeating one in args is an error. Kind "openai" has no default, and says itself where ${host}, ${port} and
+    # ${weights} go. Kind "sim" through raw_exec runs the pilotlight binary, at the path that it has where the server runs.
+    command = ["trtllm-serve"]
+    args    = ["--max_batch_size", "256", "--max_num_tokens", "8192", "--max_seq_len", "8192"]
+
+    # A path as the engine sees it (then nothing is downloaded), or a Hugging Face id. A path on the node's disk needs a volume.
+    weights = "meta-llama/Meta-Llama-3-8B-Instruct"
+
+    # Of driver docker: /path/on/the/node:/path/inside, with :ro for what is only read; such as
+    # "/srv/weights:/srv/weights:ro" and, for compiled kernels and downloads, "/var/cache/trtllm:/root/.cache".
+    volumes = []
+
+    env = {} # environment variables, such as { HF_HUB_OFFLINE = "1" }
+
+    # The path of a Nomad Variable in the namespace; its items become environment variables, such as HF_TOKEN.
+    secrets = ""
+
+    memory = "64GiB" # host memory: Nomad's limit of the task
+    cpu    = 1000    # MHz
+  }
+}

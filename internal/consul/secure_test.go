@@ -1,0 +1,122 @@
+//go:build unix
+
+package consul_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/pem"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/pilotlight-io/pilotlight/internal/cluster"
+	"github.com/pilotlight-io/pilotlight/internal/consul"
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+// TestRealConsul_NeedsNoMoreThanItsPolicy has a Consul with ACLs and TLS, and a token with the published policy, or with a part of it.
+func TestRealConsul_NeedsNoMoreThanItsPolicy(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs Consul; not in short runs")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Minute) // the first run on a machine builds it
+	defer cancel()
+	all, err := cluster.Start(ctx, cluster.Config{Nodes: 1, GPUs: 1, ACL: true, TLS: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := all.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	for name, value := range all.Environment() {
+		if strings.HasPrefix(name, "CONSUL_") {
+			t.Setenv(name, value)
+		}
+	}
+	c := api.DefaultConfig()
+	transport := c.Transport
+	operator, err := api.NewClient(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(transport.CloseIdleConnections)
+	s := &site{t: t, api: operator}
+	s.register("blue", "a", "passing")
+	text, err := os.ReadFile("../../nomad-jobs/policies/consul-pilotlight.hcl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := string(text)
+	node := whole[strings.Index(whole, "node_prefix"):]
+	needs := "needs the policy read on service pilotlight-engine and on nodes"
+	for _, row := range []struct{ name, rules, told, logged string }{
+		{"whole", whole, "a+", ""},
+		{"no-node", strings.Replace(whole, node, "", 1), "…", needs},
+		{"no-service", node, "…", needs},
+	} {
+		told, logged, err := ask(t, consul.Config{Token: token(t, operator, row.name, row.rules)})
+		if err != nil || told != row.told || !strings.Contains(logged, row.logged) || row.logged == "" && logged != "" {
+			t.Errorf("%s: told %q, logged %q, %v; want %q and %q", row.name, told, logged, err, row.told, row.logged)
+		}
+	}
+	if _, _, err := ask(t, consul.Config{Token: "00000000-0000-0000-0000-000000000001"}); err == nil || !strings.Contains(err.Error(), "ACL not found") {
+		t.Errorf("with an unknown token: got %v, want that it is unknown", err)
+	}
+	t.Setenv("CONSUL_CACERT", otherCA(t))
+	if _, _, err := ask(t, consul.Config{}); err == nil || !strings.Contains(err.Error(), "certificate signed by unknown authority") {
+		t.Errorf("with another CA: got %v, want that the certificate is by an unknown one", err)
+	}
+}
+
+// ask watches until something is told.
+func ask(t *testing.T, cfg consul.Config) (told, logged string, err error) {
+	t.Helper()
+	var log bytes.Buffer
+	cfg.Cluster, cfg.Settle, cfg.Log = "blue", settled, slog.New(slog.NewTextHandler(&log, nil))
+	c, err := consul.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	err = c.Watch(ctx, func(o fleet.Observation) {
+		told = short(o)
+		cancel()
+	})
+	return told, log.String(), err
+}
+
+func token(t *testing.T, operator *api.Client, name, rules string) string {
+	t.Helper()
+	p, _, err := operator.ACL().PolicyCreate(&api.ACLPolicy{Name: name, Rules: rules}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, _, err := operator.ACL().TokenCreate(&api.ACLToken{Policies: []*api.ACLTokenPolicyLink{{ID: p.ID}}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made.SecretID
+}
+
+// otherCA is the file of a certificate that did not sign the cluster's.
+func otherCA(t *testing.T) string {
+	t.Helper()
+	server := httptest.NewTLSServer(nil)
+	defer server.Close()
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	if err := os.WriteFile(file, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}

@@ -1,0 +1,162 @@
+package ledger
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// blockSpan bounds the time between a block's dispatches, so that those of an hour are found without a look at all blocks.
+const blockSpan = int64(2 * time.Hour / time.Microsecond)
+
+// idPrefix is how much of an ID is one key: 33 ms of NewID's time. A block has few of them, and they lead to few blocks.
+const idPrefix = 8
+
+// block is a stretch of whole frames of one segment on its way into the store.
+type block struct {
+	start, end  int64 // in the segment
+	data        []byte
+	records     int64
+	first, last int64 // dispatch, in microseconds
+	orgs, ids   map[string]struct{}
+	names       map[int64]struct{}
+}
+
+func newBlock() block {
+	return block{orgs: map[string]struct{}{}, ids: map[string]struct{}{}, names: map[int64]struct{}{}}
+}
+
+// takes reports whether a record whose frame begins at start belongs to the block.
+func (b *block) takes(start int64, f *rawFields) bool {
+	at := f.numbers[fieldDispatched]
+	return b.records > 0 && start == b.end && max(b.last, at)-min(b.first, at) <= blockSpan
+}
+
+// add puts the next record into the block. A frame lies in the bytes that the block's first frame lies in.
+func (b *block) add(start int64, frame []byte, f *rawFields) {
+	at := f.numbers[fieldDispatched]
+	if b.records == 0 {
+		b.start, b.data, b.first, b.last = start, frame[:0], at, at
+	}
+	b.end, b.data = start+int64(len(frame)), b.data[:len(b.data)+len(frame)]
+	b.records++
+	b.first, b.last = min(b.first, at), max(b.last, at)
+	b.note(f)
+}
+
+// note keeps what a record is found by.
+func (b *block) note(f *rawFields) {
+	note(b.orgs, f.texts[fieldOrg])
+	note(b.ids, idStart(f.texts[fieldID]))
+	if request := f.texts[fieldRequest]; len(request) > 0 {
+		b.names[nameKey(string(f.texts[fieldToken]), string(request))] = struct{}{}
+	}
+}
+
+// reset empties the block and keeps its memory.
+func (b *block) reset() {
+	clear(b.orgs)
+	clear(b.ids)
+	clear(b.names)
+	*b = block{orgs: b.orgs, ids: b.ids, names: b.names}
+}
+
+func note(set map[string]struct{}, text []byte) {
+	if _, ok := set[string(text)]; !ok { // a look without a copy
+		set[string(text)] = struct{}{}
+	}
+}
+
+// keys lists what the block is found by, in order: neighbours share pages of the store.
+func (b *block) keys() []int64 {
+	keys := make(map[int64]struct{}, len(b.names)+len(b.orgs)+len(b.ids))
+	maps.Copy(keys, b.names)
+	for org := range b.orgs {
+		keys[orgKey(org)] = struct{}{}
+	}
+	for id := range b.ids {
+		keys[idKey(id)] = struct{}{}
+	}
+	return slices.Sorted(maps.Keys(keys))
+}
+
+func orgKey(org string) int64               { return keyOf("org", org) }
+func idKey(id string) int64                 { return keyOf("id", idStart(id)) }
+func nameKey(tokenID, request string) int64 { return keyOf("request", tokenID, request) }
+
+func idStart[T string | []byte](id T) T { return id[:min(len(id), idPrefix)] }
+
+// keyOf hashes what callers may choose, with a hash that nobody can make collide at will.
+func keyOf(texts ...string) int64 {
+	sum := sha256.Sum256([]byte(strings.Join(texts, "\x00")))
+	return int64(binary.BigEndian.Uint64(sum[:]))
+}
+
+const insertBlock = `INSERT INTO usage_blocks (seq, records, segment, start_at, end_at, dispatched_from, dispatched_to, data)
+	VALUES (?, ?, ?, ?, ?, ?, ?, ?)`
+
+// insert puts the block into the store, behind all others.
+func (b *block) insert(ctx context.Context, tx *sql.Tx, segment string) error {
+	var seq int64
+	err := tx.QueryRowContext(ctx, "SELECT COALESCE((SELECT seq + records FROM usage_blocks ORDER BY seq DESC LIMIT 1), 1)").Scan(&seq)
+	if err != nil {
+		return fmt.Errorf("numbering usage records: %w", err)
+	}
+	if _, err := tx.ExecContext(ctx, insertBlock, seq, b.records, segment, b.start, b.end, b.first, b.last, b.data); err != nil {
+		return fmt.Errorf("inserting %d usage records: %w", b.records, err)
+	}
+	return insertKeys(ctx, tx, seq, b.keys())
+}
+
+// keysPerInsert is how many keys one statement inserts: binding and stepping through a statement costs more than a row.
+const keysPerInsert = 100
+
+func insertKeys(ctx context.Context, tx *sql.Tx, seq int64, keys []int64) error {
+	var insert *sql.Stmt
+	values := make([]any, 0, 2*keysPerInsert)
+	for some := range slices.Chunk(keys, keysPerInsert) {
+		values = values[:0]
+		for _, key := range some {
+			values = append(values, key, seq)
+		}
+		if insert == nil || len(some) < keysPerInsert {
+			var err error
+			text := "INSERT INTO usage_keys (key, seq) VALUES " + strings.Repeat(", (?, ?)", len(some))[2:]
+			if insert, err = tx.PrepareContext(ctx, text); err != nil {
+				return fmt.Errorf("preparing an insert: %w", err)
+			}
+			defer insert.Close()
+		}
+		if _, err := insert.ExecContext(ctx, values...); err != nil {
+			return fmt.Errorf("inserting keys of usage records: %w", err)
+		}
+	}
+	return nil
+}
+
+// eachRecord calls f with the records of a block of the store and their places in it, until f returns false. The fields
+// are valid during the call.
+func eachRecord(seq int64, data []byte, f func(place int64, r *rawFields) bool) error {
+	var r rawFields
+	for place, off := int64(0), 0; off < len(data); place++ {
+		payload, ok := wholeFrame(data[off:])
+		err := errDamaged
+		if ok {
+			err = r.read(payload)
+		}
+		if err != nil {
+			return fmt.Errorf("reading block %d of the usage records at byte %d: %w", seq, off, err)
+		}
+		if !f(place, &r) {
+			return nil
+		}
+		off += frameHeadLen + len(payload)
+	}
+	return nil
+}

@@ -1,0 +1,267 @@
+package ledger_test
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/ledger"
+	"github.com/pilotlight-io/pilotlight/internal/store"
+)
+
+// replay opens a ledger on a segment, over a store that may know it, and closes it again.
+func replay(t *testing.T, s *store.Store, segment []byte) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "0000000000000007.wal"), segment, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := openLedger(t, ledger.Config{Dir: dir, Store: s}).Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A segment comes back from a backup, whole, cut or damaged, before or after the good one: what there is counts once.
+func TestOpen_TheSameSegmentAgainBringsOnlyWhatIsMissing(t *testing.T) {
+	data, ends := unmoved(t)
+	spoil := func(at int) []byte {
+		bad := bytes.Clone(data)
+		bad[at] ^= 0x40
+		return bad
+	}
+	for name, lives := range map[string][][]byte{
+		"twice":                         {data, data},
+		"cut first":                     {data[:ends[0]], data[:ends[1]+5], data},
+		"whole first":                   {data, data[:ends[1]]},
+		"damaged in the middle first":   {spoil(ends[0] + 20), data},
+		"damaged in the middle after":   {data, spoil(ends[0] + 20)},
+		"header damaged after":          {data, spoil(20)},
+		"magic damaged after":           {data, spoil(0)},
+		"header damaged, then the rest": {spoil(20)[:ends[1]], spoil(20)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := openStore(t, filepath.Join(t.TempDir(), "p.db"))
+			for _, segment := range lives {
+				replay(t, s, segment)
+			}
+			l := openLedger(t, ledger.Config{Dir: t.TempDir(), Store: s})
+			got := requests(all(t, l))
+			slices.Sort(got)
+			if diff := gocmp.Diff([]string{"req-1", "req-2", "req-3"}, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			rows, _, err := l.Usage(t.Context(), ledger.Query{})
+			if err != nil || len(rows) != 1 || rows[0].Requests != 3 {
+				t.Errorf("got usage %+v, %v, want three requests", rows, err)
+			}
+		})
+	}
+}
+
+func TestQueries_SayWhichBlockCannotBeRead(t *testing.T) {
+	l, c := newLedger(t)
+	appendAll(t, l, record(1))
+	all(t, l)
+	appendAll(t, l, record(2), record(3))
+	all(t, l)
+	var data []byte
+	if err := c.Store.DB().QueryRow("SELECT data FROM usage_blocks WHERE seq = 2").Scan(&data); err != nil {
+		t.Fatal(err)
+	}
+	for at := range data {
+		bad := bytes.Clone(data)
+		bad[at] ^= 1
+		if _, err := c.Store.DB().Exec("UPDATE usage_blocks SET data = ? WHERE seq = 2", bad); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := l.Records(t.Context(), "acme", "", 0); err == nil || !strings.Contains(err.Error(), "block 2 ") {
+			t.Fatalf("byte %d damaged: got %v, want an error of block 2", at, err)
+		}
+	}
+	if _, _, err := l.Usage(t.Context(), ledger.Query{From: noon}); err == nil || !strings.Contains(err.Error(), "block 2 ") {
+		t.Errorf("usage of a part of a day: got %v, want an error of block 2", err)
+	}
+	if rows, _, err := l.Usage(t.Context(), ledger.Query{}); err != nil || rows[0].Requests != 3 {
+		t.Errorf("usage of whole days: got %+v, %v, want three requests", rows, err)
+	}
+}
+
+func TestUsage_SumsStopAtTheMostThatTheyHold(t *testing.T) {
+	l, _ := newLedger(t)
+	for range 3 {
+		r := record(1)
+		r.Kind, r.PromptTokens, r.Cost, r.Billed, r.GPUs = ledger.KindCorrection, math.MaxInt64-1, math.MinInt64+1, 200*365*24*time.Hour, 1<<40
+		appendAll(t, l, r, record(2))
+		rows, _, err := l.Usage(t.Context(), ledger.Query{})
+		if err != nil || len(rows) != 1 || rows[0].PromptTokens != math.MaxInt64 || rows[0].GPUUS != math.MaxInt64 {
+			t.Fatalf("got %+v, %v, want the most that an int64 holds", rows, err)
+		}
+		if rows[0].Cost > -math.MaxInt64/2 {
+			t.Errorf("got the cost %d, want what the corrections say", rows[0].Cost)
+		}
+	}
+}
+
+// Two servers write to one store while an exporter reads on from its last record: it sees each record once.
+func TestRecords_PagesGrowWhileTwoServersWrite(t *testing.T) {
+	dir := t.TempDir()
+	var servers []*ledger.Ledger
+	for _, name := range []string{"a", "b"} {
+		servers = append(servers, openLedger(t, ledger.Config{Dir: filepath.Join(dir, name), Store: openStore(t, filepath.Join(dir, "p.db"))}))
+	}
+	var want, got []string
+	cursor, last := "", ""
+	for n := range 60 {
+		r := record(n)
+		r.Org = []string{"acme", "zoo"}[n%2]
+		if n%3 == 0 {
+			r.RequestID = ""
+		}
+		l := servers[rand.IntN(2)]
+		appendAll(t, l, r)
+		want = append(want, r.ID)
+		receipt, err := l.Receipt(t.Context(), r.TokenID, r.RequestID)
+		if err != nil || receipt.ID != r.ID {
+			t.Fatalf("receipt of %s: got %+v, %v", r.RequestID, receipt, err)
+		}
+		for range rand.IntN(3) {
+			page, _, err := servers[rand.IntN(2)].Records(t.Context(), "", cursor, 2)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range page {
+				got, cursor = append(got, r.ID), r.ID
+			}
+		}
+	}
+	for cursor != last {
+		page, _, err := servers[0].Records(t.Context(), "", cursor, 7)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last = cursor
+		for _, r := range page {
+			got, cursor = append(got, r.ID), r.ID
+		}
+	}
+	if diff := gocmp.Diff(want, got); diff != "" {
+		t.Errorf("(-appended +read):\n%s", diff)
+	}
+	var zoo []string
+	for cursor := ""; ; {
+		page, next, err := servers[1].Records(t.Context(), "zoo", cursor, 4)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range page {
+			zoo = append(zoo, r.ID)
+		}
+		if cursor = next; next == "" {
+			break
+		}
+	}
+	if len(zoo) != 30 {
+		t.Errorf("got %d records of zoo, want 30", len(zoo))
+	}
+}
+
+// Whatever time a query cuts out, and however the records lie in blocks, it gives the sums of the records themselves.
+func TestUsage_IsTheSumOfItsRecords(t *testing.T) {
+	l, _ := newLedger(t)
+	random := rand.New(rand.NewPCG(1, 2))
+	start := time.Date(2026, 3, 30, 0, 0, 0, 0, time.UTC)
+	instant := func() time.Time {
+		at := start.Add(time.Duration(random.IntN(5*24*4)) * 15 * time.Minute)
+		return at.Add(time.Duration(random.IntN(3)-1) * time.Microsecond)
+	}
+	for n := range 400 {
+		r := record(n)
+		r.DispatchedAt, r.Model, r.Org = instant(), fmt.Sprint("m", random.IntN(2)), fmt.Sprint("o", random.IntN(3))
+		r.TokenID, r.Billed = fmt.Sprint("t", random.IntN(3)), time.Duration(random.IntN(1e9))
+		if n%7 == 0 {
+			r.Kind, r.Cost = ledger.KindCorrection, fleet.NanoUSD(-n)
+		}
+		appendAll(t, l, r)
+		if random.IntN(5) == 0 {
+			all(t, l)
+		}
+	}
+	records := all(t, l)
+	for range 300 {
+		q := ledger.Query{By: []ledger.By{ledger.ByModel, ledger.ByToken, ledger.ByDay}[random.IntN(3)], Limit: 1 + random.IntN(5)}
+		if random.IntN(4) > 0 {
+			q.From = instant()
+		}
+		if random.IntN(4) > 0 {
+			q.To = instant()
+		}
+		if random.IntN(3) == 0 {
+			q.Org = "o1"
+		}
+		if random.IntN(4) == 0 {
+			q.TokenID, q.Model = "t1", "m1"
+		}
+		want := summed(records, q)
+		var got []ledger.UsageRow
+		for page := q; ; {
+			rows, next, err := l.Usage(context.Background(), page)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, rows...)
+			if page.Cursor = next; next == "" {
+				break
+			}
+		}
+		if diff := gocmp.Diff(want, got); diff != "" {
+			t.Fatalf("%+v (-want +got):\n%s", q, diff)
+		}
+	}
+}
+
+// summed is Usage as its words say it.
+func summed(records []ledger.Record, q ledger.Query) (rows []ledger.UsageRow) {
+	for _, r := range records {
+		if q.Org != "" && r.Org != q.Org || q.TokenID != "" && r.TokenID != q.TokenID || q.Model != "" && r.Model != q.Model ||
+			!q.From.IsZero() && r.DispatchedAt.Before(q.From) || !q.To.IsZero() && !r.DispatchedAt.Before(q.To) {
+			continue
+		}
+		row := ledger.UsageRow{Org: r.Org, Model: r.Model}
+		if q.By == ledger.ByToken {
+			row.TokenID = r.TokenID
+		}
+		if q.By == ledger.ByDay {
+			row.Day = r.DispatchedAt.Format(time.DateOnly)
+		}
+		i := slices.IndexFunc(rows, func(o ledger.UsageRow) bool { return compareRows(o, row) == 0 })
+		if i < 0 {
+			i, rows = len(rows), append(rows, row)
+		}
+		if r.Kind == ledger.KindUsage {
+			rows[i].Requests++
+		}
+		rows[i].PromptTokens += r.PromptTokens
+		rows[i].CompletionTokens += r.CompletionTokens
+		rows[i].BilledUS += r.Billed.Microseconds()
+		rows[i].GPUUS += r.Billed.Microseconds() * int64(r.GPUs)
+		rows[i].Cost += r.Cost
+	}
+	slices.SortFunc(rows, compareRows)
+	return rows
+}
+
+func compareRows(a, b ledger.UsageRow) int {
+	return cmp.Or(cmp.Compare(a.Day, b.Day), cmp.Compare(a.Org, b.Org), cmp.Compare(a.TokenID, b.TokenID), cmp.Compare(a.Model, b.Model))
+}

@@ -1,0 +1,166 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+)
+
+// move is one transaction of the mover: it brings what is left of a segment into the store.
+//
+// A frame is known by its place, a segment's ID and a byte: what a block of the store covers is there already, whoever moved
+// it. Only where the place does not tell (a record that the log may hold twice, a segment whose header is damaged) is a record
+// looked up by its ID. What is left out, damaged or there already ends a block, so that blocks need no list of exceptions.
+type move struct {
+	segment string
+	unknown bool // the header is damaged: segment is an ID made up
+	from    int64
+	data    []byte // of the segment from there on
+	damage  error
+
+	covered []extent // in order
+	block   block
+	days    days
+}
+
+// extent is a stretch of a segment.
+type extent struct{ start, end int64 }
+
+// read reads a segment's header, and the segment from a byte (0 = the first frame) to a limit.
+func (m *move) read(path string, from, limit int64) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	var head [headerLen]byte
+	n, err := f.ReadAt(head[:], 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	var begin int
+	m.segment, begin, m.damage = readHeader(head[:n])
+	if errors.Is(m.damage, ErrNewer) {
+		return m.damage
+	}
+	if m.unknown = m.segment == ""; m.unknown {
+		m.segment = NewID()
+	}
+	if m.from = from; from == 0 {
+		m.from = int64(begin)
+	}
+	size := int(max(0, min(info.Size(), limit)-m.from))
+	if cap(m.data) < size {
+		m.data = make([]byte, size, max(size, segmentSize))
+	}
+	m.data = m.data[:size]
+	_, err = io.ReadFull(io.NewSectionReader(f, m.from, int64(size)), m.data)
+	return err
+}
+
+// move puts the frames into the store that are not there, and notes damage.
+func (m *move) move(ctx context.Context, tx *sql.Tx) error {
+	if err := m.begin(ctx, tx); err != nil {
+		return err
+	}
+	for off := 0; ; {
+		payload, start, end, ok, damaged := nextFrame(m.data, off)
+		if damaged {
+			m.spoilt(fmt.Errorf("%w from byte %d on", errDamaged, m.from+int64(off)))
+		}
+		if !ok && !damaged && off < len(m.data) {
+			m.spoilt(errCutShort)
+		}
+		if !ok {
+			break
+		}
+		if err := m.frame(ctx, tx, start, end, payload); err != nil {
+			return err
+		}
+		off = end
+	}
+	if err := m.finish(ctx, tx); err != nil {
+		return err
+	}
+	return m.days.store(ctx, tx)
+}
+
+func (m *move) spoilt(err error) { m.damage = errors.Join(m.damage, err) }
+
+// begin forgets an earlier move, or one that failed, and reads which frames the store has. Of a segment that is read in
+// the order in which it grows, it has none.
+func (m *move) begin(ctx context.Context, tx *sql.Tx) error {
+	if m.days == nil {
+		m.block, m.days = newBlock(), days{}
+	}
+	m.block.reset()
+	clear(m.days)
+	m.covered = m.covered[:0]
+	rows, err := tx.QueryContext(ctx, `SELECT start_at, end_at FROM usage_blocks WHERE segment = ? AND end_at > ? AND start_at < ?
+		ORDER BY end_at`, m.segment, m.from, m.from+int64(len(m.data)))
+	if err != nil {
+		return fmt.Errorf("looking for blocks of segment %s: %w", m.segment, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var e extent
+		if err := rows.Scan(&e.start, &e.end); err != nil {
+			return fmt.Errorf("looking for blocks of segment %s: %w", m.segment, err)
+		}
+		m.covered = append(m.covered, e)
+	}
+	return rows.Err()
+}
+
+// frame moves one frame, whose bytes are from start to end of the data.
+func (m *move) frame(ctx context.Context, tx *sql.Tx, start, end int, payload []byte) error {
+	at := m.from + int64(start)
+	if m.covers(at) {
+		return nil
+	}
+	var f rawFields
+	if err := f.read(payload); errors.Is(err, ErrNewer) {
+		return err
+	} else if err != nil {
+		m.spoilt(fmt.Errorf("%w in the frame at byte %d", err, at))
+		return nil
+	}
+	if doubtful := f.again || m.unknown; doubtful || !m.block.takes(at, &f) {
+		if err := m.finish(ctx, tx); err != nil {
+			return err
+		}
+		if doubtful {
+			found, err := find(ctx, tx, string(f.texts[fieldID]))
+			if err != nil || found != nil {
+				return err
+			}
+		}
+	}
+	m.block.add(at, m.data[start:end], &f)
+	m.days.add(&f)
+	return nil
+}
+
+// covers reports whether a block of the store holds the frame at a byte. It is asked in the order of the bytes.
+func (m *move) covers(at int64) bool {
+	for len(m.covered) > 0 && m.covered[0].end <= at {
+		m.covered = m.covered[1:]
+	}
+	return len(m.covered) > 0 && m.covered[0].start <= at
+}
+
+// finish puts the block into the store and begins another.
+func (m *move) finish(ctx context.Context, tx *sql.Tx) error {
+	if m.block.records == 0 {
+		return nil
+	}
+	defer m.block.reset()
+	return m.block.insert(ctx, tx, m.segment)
+}

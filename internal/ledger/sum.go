@@ -1,0 +1,126 @@
+package ledger
+
+import (
+	"context"
+	"math"
+	"strings"
+	"time"
+)
+
+// sum adds up what q selects, by q's groups after one of them (nil = from the start): at least the first limit groups, where
+// there are so many. Whole days come from usage_days; of a day that the query cuts, the records are read.
+func (l *Ledger) sum(ctx context.Context, q Query, after *dayKey, limit int) (map[dayKey]*sums, error) {
+	found := map[dayKey]*sums{}
+	days, edges := q.cut()
+	// A group beyond the limit here is beyond it in the answer, too: what the edges bring only goes before it.
+	if err := l.sumDays(ctx, q, days, after, limit, found); err != nil {
+		return nil, err
+	}
+	for _, e := range edges {
+		if err := l.sumRecords(ctx, q, e, after, found); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+// cut splits the time of a query into whole UTC days, and what of days is left around them, in microseconds.
+func (q Query) cut() (days extent, edges []extent) {
+	from, to := int64(-math.MaxInt64), int64(math.MaxInt64)
+	if !q.From.IsZero() {
+		from = ceilMicro(q.From)
+	}
+	if !q.To.IsZero() {
+		to = ceilMicro(q.To)
+	}
+	days = extent{-floorDay(-from), floorDay(to)} // rounded up, and down
+	if days.start > days.end {
+		return extent{}, []extent{{from, to}}
+	}
+	if q.From.IsZero() {
+		days.start = math.MinInt64
+	} else if head := (extent{from, days.start * dayMicros}); head.start < head.end {
+		edges = append(edges, head)
+	}
+	if q.To.IsZero() {
+		days.end = math.MaxInt64
+	} else if tail := (extent{days.end * dayMicros, to}); tail.start < tail.end {
+		edges = append(edges, tail)
+	}
+	return days, edges
+}
+
+// ceilMicro is the first whole microsecond that is not before t: records have no finer times.
+func ceilMicro(t time.Time) int64 { return t.Add(time.Microsecond - 1).UnixMicro() }
+
+// sumDays adds up the rows of usage_days.
+func (l *Ledger) sumDays(ctx context.Context, q Query, days extent, after *dayKey, limit int, found map[dayKey]*sums) error {
+	where, args := "day >= ? AND day < ?", []any{days.start, days.end}
+	for column, value := range map[string]string{"org": q.Org, "token_id": q.TokenID, "model": q.Model} {
+		if value != "" {
+			where, args = where+" AND "+column+" = ?", append(args, value)
+		}
+	}
+	columns := groups[q.By]
+	keys := strings.Join(columns, ", ")
+	if after != nil {
+		where += " AND (" + keys + ") > (?" + strings.Repeat(", ?", len(columns)-1) + ")"
+		args = append(args, after.values(columns)...)
+	}
+	rows, err := l.store.DB().QueryContext(ctx, "SELECT "+keys+", SUM("+strings.Join(sumColumns, "), SUM(")+`)
+		FROM usage_days WHERE `+where+" GROUP BY "+keys+" ORDER BY "+keys+" LIMIT ?", append(args, limit)...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var k dayKey
+		s := new(sums)
+		if err := rows.Scan(append(k.pointers(columns), &s.requests, &s.promptTokens, &s.completionTokens, &s.billedUS, &s.gpuUS, &s.cost)...); err != nil {
+			return err
+		}
+		found[k] = s
+	}
+	return rows.Err()
+}
+
+// pointers gives where columns of the key are scanned to.
+func (k *dayKey) pointers(columns []string) (all []any) {
+	for _, c := range columns {
+		all = append(all, map[string]any{"day": &k.day, "org": &k.org, "token_id": &k.tokenID, "model": &k.model}[c])
+	}
+	return all
+}
+
+func (k *dayKey) values(columns []string) (all []any) {
+	for _, c := range columns {
+		all = append(all, map[string]any{"day": k.day, "org": k.org, "token_id": k.tokenID, "model": k.model}[c])
+	}
+	return all
+}
+
+// sumRecords adds up the records that were dispatched from e.start on and before e.end.
+func (l *Ledger) sumRecords(ctx context.Context, q Query, e extent, after *dayKey, found map[dayKey]*sums) error {
+	e.start = max(e.start, l.oldest())
+	// No block is longer than blockSpan, so that those that begin before e.end end soon after it.
+	return readBlocks(ctx, l.store.DB(), func(_, _ int64, f *rawFields) bool {
+		at := f.numbers[fieldDispatched]
+		if at < e.start || at >= e.end || !q.selects(f) {
+			return true
+		}
+		k := q.By.group(dayKey{floorDay(at), string(f.texts[fieldOrg]), string(f.texts[fieldToken]), string(f.texts[fieldModel])})
+		if after != nil && q.By.compare(k, *after) <= 0 {
+			return true
+		}
+		if found[k] == nil {
+			found[k] = new(sums)
+		}
+		found[k].add(f)
+		return true
+	}, "WHERE b.dispatched_to >= ? AND b.dispatched_to < ? AND b.dispatched_from < ?", e.start, plus(e.end, blockSpan), e.end)
+}
+
+func (q *Query) selects(f *rawFields) bool {
+	return (q.Org == "" || q.Org == string(f.texts[fieldOrg])) && (q.TokenID == "" || q.TokenID == string(f.texts[fieldToken])) &&
+		(q.Model == "" || q.Model == string(f.texts[fieldModel]))
+}

@@ -1,0 +1,165 @@
+//go:build unix
+
+package nomad_test
+
+import (
+	"context"
+	"encoding/pem"
+	"io/fs"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/nomad/api"
+
+	"github.com/pilotlight-io/pilotlight/internal/cluster"
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/nomad"
+	nomadjobs "github.com/pilotlight-io/pilotlight/nomad-jobs"
+)
+
+// TestNomad_NeedsNoMoreThanItsPolicy has a cluster with ACLs and TLS, and a token that has the published policy, or all of it but one right.
+func TestNomad_NeedsNoMoreThanItsPolicy(t *testing.T) {
+	w := begin(t, cluster.Config{Nodes: 1, GPUs: 8, ACL: true, TLS: true})
+	w.cfg.Models = simulated(t)
+	for name, value := range w.cluster.Environment() {
+		if strings.HasPrefix(name, "NOMAD_") {
+			t.Setenv(name, value)
+		}
+	}
+	w.cfg.Addr = ""
+	w.engines()
+	whole := policy(t, "nomad-pilotlight")
+	w.cfg.Token = w.token("whole", whole)
+	w.Nomad = w.backend(nil)
+	w.watch(w.Nomad, w.said)
+	w.act(fleet.ActLaunch, "i1", "org/one")
+	answers(t, w.until("i1 to be placed", "i1", placed).Addr)
+
+	w.poor(whole)
+	w.mayReadItsSecrets()
+	w.act(fleet.ActStop, "i1", "org/one")
+	w.until("i1 to be gone", "i1", gone)
+
+	stranger := w.backend(func(c *nomad.Config) { c.Token = "00000000-0000-0000-0000-000000000000" })
+	if err := refused(t, stranger); !strings.Contains(err, "or does not exist") && !strings.Contains(err, "ACL token not found") {
+		t.Errorf("with an unknown token: got %s, want that it may be unknown", err)
+	}
+	t.Setenv("NOMAD_CACERT", otherCA(t))
+	if err := refused(t, w.backend(nil)); !strings.Contains(err, "certificate signed by unknown authority") {
+		t.Errorf("with another CA: got %s, want that the certificate is by an unknown one", err)
+	}
+}
+
+// otherCA is the file of a certificate that did not sign the cluster's.
+func otherCA(t *testing.T) string {
+	t.Helper()
+	server := httptest.NewTLSServer(nil)
+	defer server.Close()
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	if err := os.WriteFile(file, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// policy is a published one.
+func policy(t *testing.T, name string) string {
+	t.Helper()
+	text, err := fs.ReadFile(nomadjobs.Files, "policies/"+name+".hcl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// engines gives the engines of the namespace their published policy.
+func (w *world) engines() {
+	w.t.Helper()
+	p := &api.ACLPolicy{Name: "engines", Rules: policy(w.t, "nomad-engines"), JobACL: &api.JobACL{Namespace: "default"}}
+	if _, err := w.client.ACLPolicies().Upsert(p, nil); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// token makes one that has a policy.
+func (w *world) token(name, rules string) string {
+	w.t.Helper()
+	if _, err := w.client.ACLPolicies().Upsert(&api.ACLPolicy{Name: name, Rules: rules}, nil); err != nil {
+		w.t.Fatalf("%v in %s", err, rules)
+	}
+	token, _, err := w.client.ACLTokens().Create(&api.ACLToken{Name: name, Type: "client", Policies: []string{name}}, nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return token.SecretID
+}
+
+// mayReadItsSecrets runs an engine that has secrets: that takes the engines' policy, not ours.
+func (w *world) mayReadItsSecrets() {
+	w.t.Helper()
+	variable := &api.Variable{Namespace: "default", Path: "pilotlight/engine", Items: api.VariableItems{"HF_TOKEN": `hf "1"`}}
+	if _, _, err := w.client.Variables().Create(variable, nil); err != nil {
+		w.t.Fatal(err)
+	}
+	m := w.secretive()
+	n := w.backend(nil)
+	for _, kind := range []fleet.ActKind{fleet.ActLaunch, fleet.ActStop} {
+		if err := n.Do(w.t.Context(), fleet.Act{Kind: kind, Instance: "s1", Model: m.ID}); err != nil {
+			w.t.Fatal(err)
+		}
+		if kind == fleet.ActLaunch {
+			w.seen(nomad.JobName("test", m.ID, "s1"), "default")
+		}
+	}
+}
+
+// poor takes one right after another away: each is needed, and each is named.
+func (w *world) poor(whole string) {
+	w.t.Helper()
+	for _, row := range []struct{ name, without, want string }{
+		{"no-list-jobs", `"list-jobs", `, "the token lacks the right list-jobs in the namespace"},
+		{"no-read-job", `"read-job", `, "the token lacks the right read-job in the namespace"},
+		{"no-submit-job", `, "submit-job"`, "the token lacks the right submit-job in the namespace"},
+		{"no-node", whole[strings.Index(whole, "node {"):], `the token lacks the right node { policy = "read" }`},
+	} {
+		rules := strings.Replace(whole, row.without, "", 1)
+		if rules == whole {
+			w.t.Fatalf("the policy has no %s", row.without)
+		}
+		token := w.token(row.name, rules)
+		n := w.backend(func(c *nomad.Config) { c.Token = token })
+		var said []string
+		if row.name == "no-submit-job" {
+			err := n.Do(w.t.Context(), fleet.Act{Kind: fleet.ActLaunch, Instance: "i2", Model: "org/one"})
+			stop := n.Do(w.t.Context(), fleet.Act{Kind: fleet.ActStop, Instance: "i1", Model: "org/one"})
+			if err == nil || stop == nil {
+				w.t.Fatalf("without %s: launch %v, stop %v; want both refused", row.name, err, stop)
+			}
+			said = append(said, err.Error(), stop.Error())
+		} else {
+			said = append(said, refused(w.t, n))
+		}
+		for _, text := range said {
+			if !strings.Contains(text, row.want) {
+				w.t.Errorf("%s: got %s, want %s", row.name, text, row.want)
+			}
+		}
+	}
+}
+
+// refused gives what Watch returns with a token, or a certificate, that does not do.
+func refused(t *testing.T, n *nomad.Nomad) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	err := n.Watch(ctx, func(fleet.Observation) {})
+	if err == nil || ctx.Err() != nil {
+		t.Fatalf("watching goes on until %v, want it to be refused", err)
+	}
+	return err.Error()
+}

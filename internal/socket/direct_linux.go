@@ -1,0 +1,45 @@
+package socket
+
+import (
+	"syscall"
+	"unsafe"
+)
+
+const direct = true
+
+// read reads once. It is not done where it has to wait.
+func (t *transfer) read(fd uintptr) bool {
+	for {
+		n, _, errno := syscall.RawSyscall(syscall.SYS_READ, fd, uintptr(unsafe.Pointer(&t.b[0])), uintptr(len(t.b)))
+		switch errno {
+		case 0:
+			t.n = int(n)
+			return true
+		case syscall.EINTR:
+		case syscall.EAGAIN:
+			return false
+		default:
+			t.err = errno
+			return true
+		}
+	}
+}
+
+// write writes until all is sent. It is not done where it has to wait.
+func (t *transfer) write(fd uintptr) bool {
+	for len(t.b) > 0 {
+		n, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, fd, uintptr(unsafe.Pointer(&t.b[0])), uintptr(len(t.b)))
+		switch errno {
+		case 0:
+			t.n += int(n)
+			t.b = t.b[n:]
+		case syscall.EINTR:
+		case syscall.EAGAIN:
+			return false
+		default:
+			t.err = errno
+			return true
+		}
+	}
+	return true
+}
