@@ -30,7 +30,7 @@ var arrows = map[string][]string{
 	"internal/fleet":        {},
 	"internal/ledger":       {"internal/store", "internal/fleet"},
 	"internal/local":        {"internal/slot", "internal/fleet"},
-	"internal/nomad":        {"nomad-jobs", "internal/engine", "internal/fleet"},
+	"internal/nomad":        {"nomad-jobs", "internal/slot", "internal/engine", "internal/fleet"},
 	"internal/openai":       {},
 	"internal/probe":        {"internal/engine", "internal/fleet"},
 	"internal/simulate":     {"activator", "autoscaler", "internal/trace", "internal/fleet"},
