@@ -138,16 +138,16 @@ func (w *slotsWatch) see(ctx context.Context, e entry) {
 		f = &follower{}
 		w.following[e.ID] = f
 	}
+	if e.gone && f.cancel != nil {
+		f.cancel()
+		<-f.done // what it said is older than its end
+	}
 	// One that runs may have engines: what it says itself comes first.
 	if !e.heard && (e.addr == "" || e.gone) && f.last != e.Slot {
 		f.last = e.Slot
 		w.say(w.list(e.ID, []fleet.Slot{e.Slot}))
 	}
 	if e.gone {
-		if f.cancel != nil {
-			f.cancel()
-			<-f.done // what it said is older than its end
-		}
 		delete(w.following, e.ID)
 		w.say(w.list(e.ID, []fleet.Slot{}))
 		return
