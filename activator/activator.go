@@ -175,6 +175,20 @@ func (a *Activator) StopModel(model string) error {
 	return err
 }
 
+// TunePool replaces the limits of the pool of that name. Nothing is moved because of it alone: what is over a new limit goes when somebody is
+// started, resumed or parked there. Slots are added and given back at once.
+func (a *Activator) TunePool(pool fleet.Pool) error {
+	a.mu.Lock()
+	now := a.now()
+	err := a.planner.Tune(pool.Name, pool)
+	if err != nil {
+		err = fmt.Errorf("tuning pool %s: %w", pool.Name, err)
+	}
+	a.exchange(now)
+	a.finish(now)
+	return err
+}
+
 // ModelState gives the state of one model: cold, starting, parked or hot; "" for an unknown one. It is cheap.
 func (a *Activator) ModelState(id string) string {
 	a.mu.Lock()

@@ -87,6 +87,10 @@ func (p *Planner) welcome(now time.Duration, src *source, i *instance, s *fleet.
 	switch {
 	case s.Phase != fleet.PhaseReady:
 		p.advance(now, i, s.Phase)
+	case i.State == fleet.Resuming && (s.State == fleet.Resuming || !src.slots):
+		// its slot says so when it is
+	case i.State == fleet.Asleep && src.slots:
+		p.stop(now, i, "woke up without being asked")
 	case (i.State == fleet.Starting && i.launched || i.State == fleet.Resuming) && p.saysReady(src, i):
 		p.ready(now, i)
 	}

@@ -9,8 +9,10 @@
 //
 //   - every Waiter gets exactly one answer: a lease, or one Refusal;
 //   - leases on an instance never exceed its max concurrency, counting what any dispatcher may still hold;
-//   - no instance is stopped until every dispatcher has acknowledged a table without it and reported no lease on it, so a
-//     stream is never cut to make room;
+//   - no instance is parked or stopped until every dispatcher has acknowledged a table without it and reported no lease on it, so
+//     a stream is never cut to make room;
+//   - a GPU has at most one awake instance, beside no more parked ones than its pool allows, and parked ones stay within the host
+//     memory of their slot;
 //   - GPUs are reserved only where demand as last reported, or the policy's wish, asks for them, and whether it can work
 //     is checked before anyone is moved;
 //   - an activation belongs to the model, not to the client that asked first;

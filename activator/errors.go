@@ -7,9 +7,10 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
-// Why a request was refused. Acquire and Waiter.Answer wrap them in a *Refusal, ErrUnknownModel excepted.
+// Why a request was refused. Acquire and Waiter.Answer wrap them in a *Refusal, ErrUnknownModel excepted; ErrUnknownPool is TunePool's.
 var (
 	ErrUnknownModel      = errors.New("unknown model")
+	ErrUnknownPool       = errors.New("unknown pool")
 	ErrQueueFull         = errors.New("the model's queue is full")
 	ErrOrgQueueFull      = errors.New("the organisation's places in the model's queue are taken")
 	ErrNotHot            = errors.New("the model is not hot")

@@ -9,14 +9,33 @@ import (
 
 const pastKept = 16
 
-// past is what a model's last activations from one tier took, newest last.
-type past struct{ durations []time.Duration }
+// past is what a model's last moves from one tier took, newest last.
+type past struct {
+	durations []time.Duration
+	median    time.Duration // 0 = not known
+}
 
+// past gives what moves from a tier took: from parked or cold until ready, from hot until parked.
 func (m *model) past(from fleet.Tier) *past {
-	if from == fleet.Parked {
+	switch from {
+	case fleet.Hot:
+		return &m.parks
+	case fleet.Parked:
 		return &m.parked
+	default:
+		return &m.cold
 	}
-	return &m.cold
+}
+
+// takes estimates how long a move from a tier takes; where none is known it guesses.
+func (p *Planner) takes(m *model, from fleet.Tier) time.Duration {
+	if known := m.past(from).median; known > 0 {
+		return known
+	}
+	if from == fleet.Cold {
+		return 20*time.Second + time.Duration(m.GPUs)*10*time.Second
+	}
+	return 2*time.Second + time.Duration(m.GPUs)*500*time.Millisecond
 }
 
 func (e *past) add(took time.Duration) {
@@ -24,6 +43,7 @@ func (e *past) add(took time.Duration) {
 		e.durations = slices.Delete(e.durations, 0, len(e.durations)-pastKept+1)
 	}
 	e.durations = append(e.durations, took)
+	e.median, _ = e.remaining(0)
 }
 
 func (e *past) copy() []time.Duration { return slices.Clone(e.durations) }

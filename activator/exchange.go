@@ -90,7 +90,7 @@ func (a *Activator) takeEffects(now time.Duration) effects {
 		}
 	}
 	for k := range e.notices {
-		if e.notices[k].To == "" {
+		if to := e.notices[k].To; to == "" || to == fleet.Asleep { // a resumed one begins anew
 			delete(a.breakers, e.notices[k].Instance)
 		}
 	}
@@ -127,5 +127,5 @@ func (a *Activator) logNotice(n *fleet.Notice) {
 	if to == "" {
 		to = "gone"
 	}
-	a.log.Info("instance changed", "model", n.Model, "instance", n.Instance, "from", from, "to", to, "reason", n.Reason)
+	a.log.Info("instance changed", "model", n.Model, "instance", n.Instance, "from", from, "to", to, "reason", n.Reason, "gpu_seconds", n.GPUSeconds)
 }

@@ -44,22 +44,35 @@ func (p *Planner) actions(now time.Duration, m *model) []string {
 	wanted := p.wantedNow(now, m)
 	if n := m.hot() - wanted; n > 0 {
 		if i := p.surplus(m); i != nil {
-			acts = append(acts, fmt.Sprintf("stop %s: %s", i.ID, m.desired.Reason))
+			acts = append(acts, fmt.Sprintf("%s %s: %s", p.ending(now, i), i.ID, m.desired.Reason))
 		} else {
-			acts = append(acts, fmt.Sprintf("stop %d of %d instances once idle: %s", n, m.hot(), m.desired.Reason))
+			acts = append(acts, fmt.Sprintf("let %d of %d instances go once idle: %s", n, m.hot(), m.desired.Reason))
 		}
+	}
+	if n := m.asleep() - m.desired.Parked; n > 0 {
+		acts = append(acts, fmt.Sprintf("stop %d of %d parked instances: %s", n, m.asleep(), m.desired.Reason))
 	}
 	return acts
 }
 
 func (p *Planner) underWay(i *instance) string {
 	switch {
-	case !i.launched:
+	case i.claiming && i.launched:
+		return fmt.Sprintf("wait for %s to be freed, then resume %s", where(i.slot, i.GPU, i.GPUs), i.ID)
+	case i.claiming:
 		return fmt.Sprintf("wait for %s to be freed, then launch %s", where(i.slot, i.GPU, i.GPUs), i.ID)
 	case i.waitsForNode():
 		return fmt.Sprintf("wait for the back end to place %s: %s are in use", i.ID, gpus(i.GPUs))
 	case i.State == fleet.Starting:
 		return fmt.Sprintf("wait for %s, which is starting (phase %s)", i.ID, i.phase)
+	case i.State == fleet.Resuming:
+		return fmt.Sprintf("wait for %s, which is being resumed", i.ID)
+	case i.State == fleet.Parking:
+		return fmt.Sprintf("wait for %s to be parked: %s", i.ID, i.reason)
+	case i.State == fleet.Draining && i.awaitsBed:
+		return fmt.Sprintf("park %s when parked ones that are worth less are gone: %s", i.ID, i.reason)
+	case i.State == fleet.Draining && i.parks:
+		return fmt.Sprintf("park %s when its last request has ended: %s", i.ID, i.reason)
 	case i.State == fleet.Draining:
 		return fmt.Sprintf("stop %s when its last request has ended: %s", i.ID, i.reason)
 	case i.leaving():
@@ -85,12 +98,26 @@ func (p *Planner) startSteps(now time.Duration, m *model, n int) []string {
 	}
 	var acts []string
 	for _, v := range r.victims {
-		acts = append(acts, fmt.Sprintf("stop idle %s of %s", v.ID, v.Model))
+		acts = append(acts, fmt.Sprintf("%s idle %s of %s", p.ending(now, v), v.ID, v.Model))
 	}
 	if r.needs == drainsBusy {
 		acts = append(acts, fmt.Sprintf("drain what is busy on %s", where(r.slot, r.gpu, m.GPUs)))
 	}
+	if r.slot.Pending {
+		acts = append(acts, fmt.Sprintf("wait for slot %s", r.slot.ID))
+	}
+	if i := r.resumes; i != nil {
+		return append(acts, fmt.Sprintf("resume %s on %s: %s", i.ID, where(r.slot, r.gpu, m.GPUs), p.why(now, m)))
+	}
 	return append(acts, fmt.Sprintf("launch on %s: %s", where(r.slot, r.gpu, m.GPUs), p.why(now, m)))
+}
+
+// ending says what becomes of an instance that is let go, as far as can be said before it is.
+func (p *Planner) ending(now time.Duration, i *instance) string {
+	if p.wantsParked(now, i) {
+		return "park"
+	}
+	return "stop"
 }
 
 // where says which GPUs an instance gets.

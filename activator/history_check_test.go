@@ -39,12 +39,14 @@ func (h *history) checkQueue(s *server, q *queue) {
 func (h *history) checkSlot(s *slot) {
 	sum := 0
 	for _, i := range h.planner.instances {
-		if i.slot != s || !i.launched {
+		if i.slot != s || !i.housed {
 			continue
 		}
-		sum += i.GPUs
+		if i.State != fleet.Stopping || h.planner.own(i.ID) {
+			sum += i.GPUs // an adopted one that is being stopped may have been parked
+		}
 		for g := i.GPU; g < i.GPU+i.GPUs; g++ {
-			if s.awake[g] != i {
+			if s.awake[g] != i && h.planner.own(i.ID) {
 				h.fail("GPU %d of %s is not its holder's", g, s.ID)
 			}
 		}
@@ -52,6 +54,7 @@ func (h *history) checkSlot(s *slot) {
 			h.fail("%s lies on GPU %d+%d", i.ID, i.GPU, i.GPUs)
 		}
 	}
+	h.checkBeds(s)
 	if sum > s.GPUs {
 		h.fail("%d GPUs are awake on %s, which has %d", sum, s.ID, s.GPUs)
 	}
@@ -107,8 +110,8 @@ func (h *history) checkReservation(act *fleet.Activation) {
 	if n := m.hot() + m.pending(); n > allowed {
 		h.fail("%d instances of %s where demand and wishes ask for %d", n, m.ID, allowed)
 	}
-	if most := m.Instances.Max; most > 0 && len(m.instances) > most {
-		h.fail("%d instances of %s, instances.max is %d", len(m.instances), m.ID, most)
+	if most, n := m.Instances.Max, m.hot()+m.pending()+m.going(); most > 0 && n > most {
+		h.fail("%d instances of %s awake, instances.max is %d", n, m.ID, most)
 	}
 	if at, failed := h.failed[m.ID]; failed && h.now < at+time.Second {
 		h.fail("%s was started %s after a failed start", m.ID, h.now-at)

@@ -28,7 +28,10 @@ type process struct {
 	fleet.Instance
 	phase    fleet.Phase
 	stopping bool
+	asleep   bool // while stopping: it was parked, and holds no GPU
 	gone     bool
+	act      uint64
+	short    bool // its failure is a want of memory
 	failure  string
 	unplaced fleet.Unplaced
 	moved    bool // its streams died with what ran before
@@ -37,7 +40,11 @@ type process struct {
 func newSite(h *history) *site {
 	s := &site{h: h, stopped: make(map[string]bool), done: make(map[uint64]map[uint64]bool)}
 	for _, id := range []string{"x", "y"}[:1+h.choose(2)] {
-		s.slots = append(s.slots, fleet.Slot{ID: id, Pool: "local", Node: id, GPUs: pick(h, []int{2, 4, 8})})
+		gpus := pick(h, []int{2, 4, 8})
+		if h.pool.GPUsPerSlot > 0 {
+			gpus = h.pool.GPUsPerSlot
+		}
+		s.slots = append(s.slots, fleet.Slot{ID: id, Pool: "local", Node: id, GPUs: gpus})
 	}
 	return s
 }
@@ -58,12 +65,15 @@ func (s *site) ordered(act fleet.Act) {
 	if act.Kind == fleet.ActLaunch && s.h.dedicated {
 		s.h.checkNodes(&act)
 	}
-	if act.Kind != fleet.ActStop || e == nil {
+	if act.Kind == fleet.ActDropSlot {
+		s.h.checkDrop(act.Slot)
+	}
+	if act.Kind != fleet.ActStop && act.Kind != fleet.ActPark || e == nil {
 		return
 	}
-	e.stopping = true
+	e.stopping = e.stopping || act.Kind == fleet.ActStop
 	if n := s.h.leasesOn(act.Instance); n > 0 && !e.gone && !e.moved {
-		s.h.fail("%s is stopped with %d leases", act.Instance, n)
+		s.h.fail("%s: %s with %d leases", act.Instance, act.Kind, n)
 	}
 }
 
@@ -92,22 +102,31 @@ func (s *site) carryOut(act fleet.Act) error {
 		return nil
 	}
 	s.done[act.Term][act.Seq] = true
-	if act.Kind == fleet.ActStop {
+	e := s.find(act.Instance)
+	switch act.Kind {
+	case fleet.ActStop:
 		s.stopped[act.Instance] = true
-		if e := s.find(act.Instance); e != nil && !e.gone {
-			e.State, e.stopping = fleet.Stopping, true
+		if e != nil && !e.gone {
+			e.asleep = e.asleep || e.State == fleet.Asleep
+			e.State, e.stopping, e.act = fleet.Stopping, true, act.Seq
 		}
 		return nil
+	case fleet.ActPark:
+		return s.parkEngine(e, &act)
+	case fleet.ActResume:
+		return s.resumeEngine(e, &act)
+	case fleet.ActAddSlot:
+		return s.addSlot(&act)
+	case fleet.ActDropSlot:
+		return s.dropSlot(&act)
 	}
-	if s.stopped[act.Instance] || s.find(act.Instance) != nil {
+	if s.stopped[act.Instance] || e != nil {
 		return errors.New("was stopped, or is here")
 	}
-	for _, e := range s.engines {
-		if !e.gone && !s.h.dedicated && e.Slot == act.Slot && e.GPU < act.GPU+act.GPUs && act.GPU < e.GPU+e.GPUs {
-			s.h.fail("%s is launched on GPUs that %s still holds", act.Instance, e.ID)
-		}
+	if !s.h.dedicated && !slices.ContainsFunc(s.slots, func(t fleet.Slot) bool { return t.ID == act.Slot && !t.Pending }) {
+		return errors.New("no such slot")
 	}
-	e := &process{phase: fleet.PhaseLoading, Instance: fleet.Instance{
+	e = &process{phase: fleet.PhaseLoading, Instance: fleet.Instance{
 		ID: act.Instance, Model: act.Model, Slot: act.Slot, GPU: act.GPU, GPUs: act.GPUs, State: fleet.Starting, Addr: act.Instance,
 	}}
 	if s.h.dedicated {
@@ -116,6 +135,7 @@ func (s *site) carryOut(act fleet.Act) error {
 			s.place(e)
 		}
 	}
+	s.wakes(e)
 	s.engines = append(s.engines, e)
 	s.changed(e)
 	return nil
@@ -144,7 +164,7 @@ func (s *site) sighting(e *process) fleet.Sighting {
 			ph = fleet.PhaseStarting
 		}
 	}
-	return fleet.Sighting{Instance: e.Instance, Phase: ph, Running: running, Gone: e.gone, Failure: e.failure, Unplaced: e.unplaced}
+	return fleet.Sighting{Instance: e.Instance, Phase: ph, Running: running, Gone: e.gone, Failure: e.failure, Unplaced: e.unplaced, Act: e.act, Parks: s.h.parks, Short: e.short}
 }
 
 func (s *site) observation(complete bool) fleet.Observation {
@@ -154,7 +174,7 @@ func (s *site) observation(complete bool) fleet.Observation {
 			Source: "nodes", Seq: s.seq, Term: s.term, At: s.h.epoch.Add(s.h.now), Complete: complete, Nodes: slices.Clone(s.nodes),
 		}
 	}
-	return fleet.Observation{Source: "slot", Seq: s.seq, Term: s.term, At: s.h.epoch.Add(s.h.now), Complete: complete, Slots: s.slots}
+	return fleet.Observation{Source: "slot", Seq: s.seq, Term: s.term, At: s.h.epoch.Add(s.h.now), Complete: complete, Slots: slices.Clone(s.slots)}
 }
 
 func (s *site) send(o fleet.Observation) {
@@ -220,14 +240,24 @@ func (h *history) stepEngine() {
 			return
 		}
 		e.gone, e.failure = true, "killed"
+	case fleet.Parking, fleet.Resuming:
+		h.stepMove(e)
+	case fleet.Asleep:
+		if h.choose(8) > 0 {
+			return
+		}
+		e.gone, e.failure = true, "killed"
 	case fleet.Stopping:
 		e.gone = true
 	}
 	h.site.changed(e)
 }
 
-// progress moves every engine on, without failures.
+// progress moves every engine on, without failures, and every slot.
 func (s *site) progress() {
+	for k := range s.slots {
+		s.slots[k].Pending = false
+	}
 	for _, e := range s.engines {
 		if s.h.dedicated {
 			s.place(e)
@@ -238,6 +268,12 @@ func (s *site) progress() {
 			s.changed(e)
 		case e.State == fleet.Starting && e.failure == "":
 			e.State, e.phase = fleet.Ready, fleet.PhaseReady
+			s.changed(e)
+		case e.State == fleet.Parking:
+			e.State = fleet.Asleep
+			s.changed(e)
+		case e.State == fleet.Resuming:
+			e.State = fleet.Ready
 			s.changed(e)
 		case e.State == fleet.Stopping:
 			e.gone = true

@@ -22,6 +22,8 @@ type history struct {
 	models    []*fleet.Model
 	ttl       time.Duration
 	dedicated bool // instances are placed on nodes by the back end
+	pool      fleet.Pool
+	parks     bool // the engines can be parked
 	unsound   unsound
 
 	planner *Planner
@@ -70,12 +72,16 @@ func newHistory(choose func(int) int, broken unsound, dedicated, logs bool) *his
 		held: make(map[string]time.Duration), cut: make([]bool, 2),
 	}
 	h.ttl = pick(h, []time.Duration{0, 20 * time.Second, 60 * time.Second})
+	if !dedicated {
+		h.pool = newPool(h)
+	}
 	for i := range 2 + choose(3) {
 		h.models = append(h.models, &fleet.Model{
 			ID: fmt.Sprint("m", i), GPUs: pick(h, []int{1, 1, 2, 4, 8}), MaxConcurrency: 1 + choose(4), Pool: "local",
 			IdleAfter: pick(h, []time.Duration{0, time.Second, 20 * time.Second}), Instances: fleet.Range{Max: 1 + choose(3)},
-			Queue:    fleet.QueueLimits{Limit: pick(h, []int{0, 3, 8}), PerOrg: pick(h, []int{0, 2}), MaxWait: pick(h, []time.Duration{0, 0, time.Minute})},
-			Timeouts: fleet.Timeouts{Start: pick(h, []time.Duration{time.Minute, 3 * time.Minute})}, // a launch whose every trace is lost ends by it
+			Queue:        fleet.QueueLimits{Limit: pick(h, []int{0, 3, 8}), PerOrg: pick(h, []int{0, 2}), MaxWait: pick(h, []time.Duration{0, 0, time.Minute})},
+			ParkedMemory: fleet.Bytes(choose(4)),
+			Timeouts:     fleet.Timeouts{Start: pick(h, []time.Duration{time.Minute, 3 * time.Minute})}, // a launch whose every trace is lost ends by it
 		})
 	}
 	h.policy = &wisher{h: h, inner: autoscaler.NewFixed(autoscaler.FixedConfig{}), wild: choose(3) == 0, wished: make(map[string]int)}
@@ -105,6 +111,12 @@ func (h *history) chooseKinds() {
 	}
 	if h.ttl > 0 {
 		all = append(all, h.stepCrashPlanner)
+	}
+	if h.parks {
+		all = append(all, h.stepEngine, h.stepEngine)
+	}
+	if h.pool.GPUsPerSlot > 0 {
+		all = append(all, h.stepSlot)
 	}
 	if h.dedicated {
 		all = append(all, h.stepProbe, h.stepConsul, h.stepNode, h.stepNode, h.stepOutage)
@@ -141,8 +153,12 @@ func (h *history) run(steps int) error {
 
 func (h *history) startPlanner() {
 	h.term++
+	var pools []fleet.Pool
+	if !h.dedicated {
+		pools = []fleet.Pool{h.pool}
+	}
 	h.planner = NewPlanner(PlannerConfig{
-		Policy: h.policy, Models: h.models, Term: h.term, Epoch: h.epoch, Seed: h.term, TTL: h.ttl, Resend: time.Second,
+		Policy: h.policy, Models: h.models, Pools: pools, Term: h.term, Epoch: h.epoch, Seed: h.term, TTL: h.ttl, Resend: time.Second,
 	})
 	h.planner.unsound = h.unsound
 	h.failed = make(map[string]time.Duration)
@@ -264,7 +280,7 @@ func (h *history) unrest() string {
 		}
 	}
 	for _, e := range h.site.engines {
-		if !e.gone {
+		if !e.gone && e.State != fleet.Asleep {
 			return fmt.Sprintf("%s of %s is still there", e.ID, e.Model)
 		}
 	}
@@ -287,6 +303,9 @@ func (w *wisher) Decide(now time.Time, v *fleet.ModelView) fleet.Desired {
 		d.Hot, d.HotValue, d.Reason = 1, float64(mix(fnv(v.Model.ID))%100), "on a whim"
 		d.ReviewAt = now.Truncate(20 * time.Second).Add(20 * time.Second)
 	}
+	if w.h.parks {
+		d.Parked, d.ParkedValue = int(mix(fnv(v.Model.ID))%4), float64(mix(fnv(v.Model.ID)+1)%10)
+	}
 	w.wished[v.Model.ID] = max(w.wished[v.Model.ID], d.Hot)
 	return d
 }
@@ -300,8 +319,8 @@ func (h *history) dump() {
 			m.ID, m.GPUs, m.waiting, m.inflight, m.hot(), m.pending(), m.short, m.retryAt-h.now, m.failures, m.desired.Hot, m.desired.Reason, m.outlook)
 	}
 	for _, i := range p.instances {
-		h.note("%s of %s on %s/%d+%d: %s, launched %v, acting %v, stopDue %v, drains %v, adopted %v, stopped %v at %s listed %d, asked %v running %d, holds %+v", i.ID, i.Model, i.Slot, i.GPU, i.GPUs, i.State,
-			i.launched, i.acting, i.stopDue, i.drains, i.adopted, i.stopped, i.stoppedAt, len(i.listedBy), i.asked, i.running, i.holds)
+		h.note("%s of %s on %s/%d+%d: %s, launched %v, acting %v, due %q, drains %v, adopted %v, stopped %v at %s listed %d, asked %v running %d, holds %+v", i.ID, i.Model, i.Slot, i.GPU, i.GPUs, i.State,
+			i.launched, i.acting, i.due, i.drains, i.adopted, i.stopped, i.stoppedAt, len(i.listedBy), i.asked, i.running, i.holds)
 	}
 	for _, e := range h.site.engines {
 		if !e.gone {

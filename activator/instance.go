@@ -10,19 +10,27 @@ import (
 // instance is one engine as the planner knows it, from the reservation of its GPUs until it is gone.
 //
 //	reserved ──► starting ──► ready ──► draining ──► stopping ──► gone
-//	    │            │          │                       ▲
-//	    │            └─► failed ┼───────────────────────┤
-//	    └─► cancelled           └─► gone (crash)     (any but reserved)
+//	    │            │          ▲          │            ▲
+//	    │            └─► failed │          └─► parking ─┤
+//	    └─► cancelled      │    │                 ▼     │
+//	                       ▼    └─ resuming ◄─ parked ──┘
+//	                     gone          └─► failed
 //
-// Parking adds draining ──► parking ──► parked ──► resuming ──► ready: an instance then keeps its block as its home, and
-// holds it only while it is awake.
+// A parked instance keeps its block as its home: it holds the GPUs only while it is awake, and can be resumed nowhere else. It
+// may have a reservation too: it is then parked, or being parked, and claiming.
 type instance struct {
 	fleet.Instance
 	m    *model
 	slot *slot
 
-	launched   bool // else reserved: it waits for its block to be free
+	launched   bool // else there is no engine yet
+	claiming   bool // it has a reservation: it waits for its block to be free
 	drains     bool // as a reservation: it may drain busy instances
+	housed     bool // it holds its GPUs
+	inHost     bool // its weights are in host memory, or may be
+	canPark    bool // its slot has said that it can be parked
+	parks      bool // draining: it is parked then, else stopped
+	awaitsBed  bool // draining: nobody has a lease on it, and it waits until there is room to park it
 	adopted    bool // from an earlier life of the planner
 	from       fleet.Tier
 	phase      fleet.Phase
@@ -31,15 +39,18 @@ type instance struct {
 	activation *fleet.Activation
 
 	began      time.Duration // reserved
-	launchedAt time.Duration
+	launchedAt time.Duration // or resumed
 	readyAt    time.Duration
+	drainedAt  time.Duration // draining, parking, stopping: since when
 	wasReady   bool
+	relapses   int // resumes that failed in a row
 
-	acting    bool // an act is on its way to the back end
-	stopDue   bool
-	stopAt    time.Duration // not before
-	stopTries int
-	stopped   bool // the back end has accepted the stop
+	acting    bool          // an act is on its way to the back end
+	due       fleet.ActKind // the act that is to be ordered next; "" = none
+	dueAt     time.Duration // not before
+	lastAct   uint64        // the number of the last act ordered of the back end
+	tries     int           // of that act, which the back end has refused
+	stopped   bool          // the back end has accepted the stop
 	stoppedAt time.Duration
 
 	unplaced  fleet.Unplaced // dedicated, launched: why the back end has not placed it; "" = nothing is known to hinder it
@@ -58,19 +69,29 @@ type instance struct {
 	spare bool
 }
 
-// reserve sets a block aside for a new instance of the model.
+// reserve sets a room aside: for a parked instance, or for a new one of the model.
 func (p *Planner) reserve(now time.Duration, m *model, r room, reason string) *instance {
+	i := r.resumes
+	if i == nil {
+		i = p.conceive(m)
+	}
+	i.phase, i.reason, i.began, i.drains = fleet.PhaseQueued, reason, now, r.needs == drainsBusy
+	i.claim(r)
+	m.stale = true
+	p.activate(now, i)
+	return i
+}
+
+// conceive makes an instance of which there is no engine yet.
+func (p *Planner) conceive(m *model) *instance {
 	p.made++
 	i := &instance{
 		Instance: fleet.Instance{
 			ID: p.prefix + formatID(p.made), Model: m.ID, GPUs: m.GPUs, State: fleet.Starting,
 		},
-		m: m, from: fleet.Cold, phase: fleet.PhaseQueued, reason: reason, began: now, drains: r.needs == drainsBusy,
-		holds: make([]hold, len(p.peers)),
+		m: m, from: fleet.Cold, holds: make([]hold, len(p.peers)),
 	}
-	i.claim(r)
 	p.enroll(i)
-	p.activate(now, i)
 	return i
 }
 
@@ -79,6 +100,10 @@ func (i *instance) claim(r room) {
 	i.slot, i.Slot, i.GPU = r.slot, r.slot.ID, r.gpu
 	if r.slot.counted {
 		i.Slot = "" // the back end chooses
+	}
+	i.claiming = true
+	if i.launched {
+		i.from = fleet.Parked
 	}
 	r.slot.claims = append(r.slot.claims, i)
 }
@@ -91,19 +116,28 @@ func (p *Planner) enroll(i *instance) {
 	i.m.stale = true
 }
 
-// launch hands a reserved instance to the back end: from here on it holds its GPUs.
+// launch hands a reserved instance to the back end, to be started or resumed: from here on it holds its GPUs.
 func (p *Planner) launch(now time.Duration, i *instance) {
-	i.slot.unclaim(i)
-	i.launched, i.launchedAt = true, now
+	from := i.State
+	i.unclaim()
 	p.occupy(i)
-	p.act(i, fleet.ActLaunch, i.reason)
-	p.note(now, i, "", i.reason)
+	i.launchedAt = now
+	if !i.launched {
+		i.launched = true
+		p.order(now, i, fleet.ActLaunch)
+		p.note(now, i, "", i.reason)
+		return
+	}
+	i.State = fleet.Resuming
+	p.order(now, i, fleet.ActResume)
+	p.note(now, i, from, i.reason)
 }
 
-// ready makes a started instance take requests.
+// ready makes a started or resumed instance take requests.
 func (p *Planner) ready(now time.Duration, i *instance) {
 	from := i.State
 	i.State, i.readyAt, i.wasReady = fleet.Ready, now, true
+	i.inHost, i.relapses, i.due = false, 0, ""
 	i.m.short = 0
 	i.m.stale = true
 	p.succeed(now, i)
@@ -111,10 +145,21 @@ func (p *Planner) ready(now time.Duration, i *instance) {
 	p.tell(now, fleet.Event{Kind: fleet.EventReady, Model: i.Model, N: 1, From: i.from, Took: now - i.launchedAt})
 }
 
-// drain takes an instance's shares back; when every lease has ended it is stopped.
+// drain takes an instance's shares back; when every lease has ended it is parked, or stopped where it cannot be.
 func (p *Planner) drain(now time.Duration, i *instance, why string) {
+	i.parks = p.wantsParked(now, i)
+	p.revoke(now, i, why)
+}
+
+// dismiss takes an instance's shares back; when every lease has ended it is stopped.
+func (p *Planner) dismiss(now time.Duration, i *instance, why string) {
+	i.parks = false
+	p.revoke(now, i, why)
+}
+
+func (p *Planner) revoke(now time.Duration, i *instance, why string) {
 	from := i.State
-	i.State, i.reason = fleet.Draining, why
+	i.State, i.reason, i.drainedAt = fleet.Draining, why, now
 	i.m.stale = true
 	p.note(now, i, from, why)
 }
@@ -122,10 +167,12 @@ func (p *Planner) drain(now time.Duration, i *instance, why string) {
 // stop orders the end of an instance on which nobody has a lease.
 func (p *Planner) stop(now time.Duration, i *instance, why string) {
 	from := i.State
+	p.disclaim(now, i, why)
+	i.awaitsBed = false
 	if from != fleet.Failed {
-		i.State, i.reason = fleet.Stopping, why
+		i.State, i.reason, i.drainedAt = fleet.Stopping, why, now
 	}
-	i.stopDue, i.stopAt = true, now
+	p.order(now, i, fleet.ActStop)
 	i.m.stale = true
 	p.note(now, i, from, why)
 }
@@ -133,7 +180,7 @@ func (p *Planner) stop(now time.Duration, i *instance, why string) {
 // abandon gives a start up. What an earlier life had started may have streams of which nobody has told yet.
 func (p *Planner) abandon(now time.Duration, i *instance, why string) {
 	if i.adopted {
-		p.drain(now, i, why)
+		p.dismiss(now, i, why)
 		return
 	}
 	p.stop(now, i, why)
@@ -141,23 +188,34 @@ func (p *Planner) abandon(now time.Duration, i *instance, why string) {
 
 // cancel gives a reservation up.
 func (p *Planner) cancel(now time.Duration, i *instance, why string) {
-	i.slot.unclaim(i)
-	p.endActivation(now, i, why)
-	p.remove(i)
+	p.disclaim(now, i, why)
+	if !i.launched {
+		p.remove(i)
+	}
 }
 
-// fail notes that a start has failed, and sees to it that the engine goes away.
+// disclaim gives up the reservation that the instance may have, and its activation.
+func (p *Planner) disclaim(now time.Duration, i *instance, why string) {
+	if i.claiming {
+		i.unclaim()
+		p.endActivation(now, i, why)
+		i.m.stale = true
+	}
+}
+
+// fail notes that a start or a resume has failed, and sees to it that the engine goes away.
 func (p *Planner) fail(now time.Duration, i *instance, why string) {
 	from := i.State
-	i.State, i.failure, i.reason = fleet.Failed, why, why
-	i.stopDue, i.stopAt = true, now
+	i.State, i.failure, i.reason, i.drainedAt = fleet.Failed, why, why, now
+	p.order(now, i, fleet.ActStop)
 	p.note(now, i, from, why)
 	p.endActivation(now, i, why)
-	p.countFailure(now, i.m)
+	p.countFailure(now, i)
 }
 
 // countFailure backs off: exponentially, with jitter, capped.
-func (p *Planner) countFailure(now time.Duration, m *model) {
+func (p *Planner) countFailure(now time.Duration, i *instance) {
+	m := i.m
 	m.failures++
 	m.stale = true
 	delay := backoffFirst << min(m.failures-1, 20)
@@ -168,7 +226,7 @@ func (p *Planner) countFailure(now time.Duration, m *model) {
 	if p.unsound.noBackoff {
 		m.retryAt = now
 	}
-	p.tell(now, fleet.Event{Kind: fleet.EventFailed, Model: m.ID, N: 1, From: fleet.Cold})
+	p.tell(now, fleet.Event{Kind: fleet.EventFailed, Model: m.ID, N: 1, From: i.from})
 }
 
 const (
@@ -185,18 +243,19 @@ func (p *Planner) gone(now time.Duration, i *instance, why string) {
 	switch {
 	case from == fleet.Starting || from == fleet.Resuming:
 		p.endActivation(now, i, why)
-		p.countFailure(now, i.m)
+		p.countFailure(now, i)
 	case from == fleet.Ready && now-i.readyAt < settled:
-		p.countFailure(now, i.m)
+		p.countFailure(now, i)
 	case from != fleet.Failed:
 		if i.failure == "" {
 			i.m.failures = 0
 		}
 		p.tell(now, fleet.Event{Kind: fleet.EventStopped, Model: i.Model, N: 1})
 	}
+	p.disclaim(now, i, why)
 	i.State = ""
 	p.note(now, i, from, why)
-	p.vacate(i)
+	p.vacate(now, i)
 	p.remove(i)
 }
 

@@ -161,7 +161,7 @@ func (p *Planner) countGPUs(s *slot, n map[string]int) {
 func (p *Planner) countNodes(n map[string]int) {
 	for _, s := range p.nodes {
 		free := s.GPUs - s.others
-		for _, i := range s.residents {
+		for _, i := range s.homes {
 			n[p.use(i)] += i.GPUs
 			free -= i.GPUs
 		}

@@ -15,6 +15,7 @@ type model struct {
 	pool      string // where it is placed
 	unlisted  bool   // not in the config: adopted only to be stopped
 	instances []*instance
+	nodes     []string // where it has run: its weights may be there
 
 	waiting, inflight int           // over all dispatchers, as last reported
 	oldest            time.Duration // since when the first waits; valid while waiting > 0
@@ -41,15 +42,7 @@ type model struct {
 	outlookAt time.Duration
 	cold      past
 	parked    past
-}
-
-// pool is a set of slots, and what has been used of it.
-type pool struct {
-	fleet.Pool
-	largest int // GPUs of the largest slot ever seen
-	awake   int // GPUs held now
-	held    float64
-	at      time.Duration
+	parks     past // what parking took
 }
 
 func (p *Planner) addModel(fm *fleet.Model) *model {
@@ -70,16 +63,6 @@ func (p *Planner) addModel(fm *fleet.Model) *model {
 	return m
 }
 
-// pool gives the pool of that name, making it known.
-func (p *Planner) pool(name string) *pool {
-	i := slices.IndexFunc(p.pools, func(q *pool) bool { return q.Name == name })
-	if i < 0 {
-		i = len(p.pools)
-		p.pools = append(p.pools, &pool{Pool: fleet.Pool{Name: name}, largest: -1})
-	}
-	return p.pools[i]
-}
-
 // count gives the number of its instances in a state.
 func (m *model) count(s fleet.State) int {
 	n := 0
@@ -95,7 +78,40 @@ func (m *model) count(s fleet.State) int {
 func (m *model) hot() int { return m.count(fleet.Ready) }
 
 // pending gives the number of its instances that become ready, reserved ones included.
-func (m *model) pending() int { return m.count(fleet.Starting) + m.count(fleet.Resuming) }
+func (m *model) pending() int {
+	n := 0
+	for _, i := range m.instances {
+		if i.claiming || i.State == fleet.Starting || i.State == fleet.Resuming {
+			n++
+		}
+	}
+	return n
+}
+
+// asleep gives the number of those that are parked, or being parked, and not about to be resumed.
+func (m *model) asleep() int {
+	n := 0
+	for _, i := range m.instances {
+		if !i.claiming && (i.State == fleet.Asleep || i.State == fleet.Parking) {
+			n++
+		}
+	}
+	return n
+}
+
+// anyResumable reports whether one of its instances could be resumed.
+func (m *model) anyResumable() bool { return slices.ContainsFunc(m.instances, (*instance).resumable) }
+
+// going gives the number of those that hold GPUs and are about to give them back for good.
+func (m *model) going() int {
+	n := 0
+	for _, i := range m.instances {
+		if i.leaving() && i.State != fleet.Parking && (i.housed || i.slot == nil) {
+			n++
+		}
+	}
+	return n
+}
 
 // state gives the state of the whole model.
 func (m *model) state() string {
@@ -104,7 +120,7 @@ func (m *model) state() string {
 		return "hot"
 	case m.pending() > 0:
 		return "starting"
-	case m.count(fleet.Asleep) > 0:
+	case m.asleep() > 0:
 		return "parked"
 	default:
 		return "cold"
@@ -113,11 +129,3 @@ func (m *model) state() string {
 
 // held reports whether an operator holds it hot.
 func (m *model) held(now time.Duration) bool { return m.heldUntil > now }
-
-// accrue adds up the GPU time held since the last call.
-func (p *Planner) accrue(now time.Duration) {
-	for _, q := range p.pools {
-		q.held += float64(q.awake) * (now - q.at).Seconds()
-		q.at = now
-	}
-}

@@ -100,7 +100,7 @@ func (p *Planner) largestNode() int {
 // left gives the GPUs of a node that neither others nor ours hold, less the reservations before the given one (nil = all).
 func (s *slot) left(before *instance) int {
 	n := s.GPUs - s.others
-	for _, o := range s.residents {
+	for _, o := range s.homes {
 		n -= o.GPUs
 	}
 	for _, c := range s.claims {
@@ -140,7 +140,7 @@ func (p *Planner) assessNode(now time.Duration, m *model, r *room, most effort) 
 	lacking := m.GPUs - r.slot.left(nil)
 	if lacking <= 0 {
 		r.fit = -lacking
-		return true
+		return true // at no cost
 	}
 	chosen, ok := p.choose(now, m, r.slot, lacking, most)
 	for _, c := range chosen {
@@ -150,6 +150,7 @@ func (p *Planner) assessNode(now time.Duration, m *model, r *room, most effort) 
 			r.victims = append(r.victims, c.instance)
 		}
 	}
+	r.cost = r.value + r.wait.Seconds()
 	return ok
 }
 
@@ -193,12 +194,12 @@ func (p *Planner) choose(now time.Duration, m *model, s *slot, lacking int, most
 // losses gives the instances of a node that could go for the model with no more than the given effort, the cheapest first.
 func (p *Planner) losses(now time.Duration, m *model, s *slot, most effort) []loss {
 	var ls []loss
-	for _, o := range s.residents {
-		needs, wait := p.effortFor(now, o)
+	for _, o := range s.homes {
+		needs, wait, hold := p.effortFor(now, o)
 		if needs > most || o.GPUs == 0 || o.m == m && !o.leaving() {
 			continue
 		}
-		l := loss{instance: o, needs: needs, wait: wait}
+		l := loss{instance: o, needs: needs, wait: wait + hold}
 		if !o.leaving() {
 			l.value = p.ask(now, o.m).HotValue
 		}
@@ -216,7 +217,7 @@ func (p *Planner) losses(now time.Duration, m *model, s *slot, most effort) []lo
 // inTheWay gives who must go from the node before the instance, which waits for it, has its GPUs.
 func (p *Planner) inTheWay(now time.Duration, i *instance) ([]loss, bool) {
 	lacking := -i.slot.left(nil) // one that was launched is counted among those who live there
-	if !i.launched {
+	if i.claiming {
 		lacking = i.GPUs - i.slot.left(i)
 	}
 	most := awaitsDraining
@@ -229,7 +230,7 @@ func (p *Planner) inTheWay(now time.Duration, i *instance) ([]loss, bool) {
 // servedOnNode reports whether somebody must go who is not about to, before the reservation has its GPUs.
 func (p *Planner) servedOnNode(i *instance) bool {
 	n := i.slot.left(i)
-	for _, o := range i.slot.residents {
+	for _, o := range i.slot.homes {
 		if o.leaving() && p.hotView(o).Leases == 0 {
 			n += o.GPUs
 		}

@@ -17,20 +17,6 @@ type source struct {
 	lost      bool // it is unreachable
 }
 
-// slot is one slot with what sits on each of its GPUs.
-type slot struct {
-	fleet.Slot
-	source *source
-	lost   bool        // no longer listed: nothing new is placed there
-	awake  []*instance // by GPU: who holds it; nil = free
-	claims []*instance // reservations, oldest first
-
-	counted   bool        // a node: its GPUs are counted, not numbered
-	eligible  bool        // a node: it takes new work
-	others    int         // a node: GPUs in use by others
-	residents []*instance // a node: who is counted there
-}
-
 // Observe takes what a source says, unless it is older than what it said before; the same said again is news of its moment. Sources without versions (Seq 0) are taken in the order
 // in which they speak.
 func (p *Planner) Observe(now time.Duration, o *fleet.Observation) bool {
@@ -47,8 +33,8 @@ func (p *Planner) Observe(now time.Duration, o *fleet.Observation) bool {
 	p.begin(now)
 	p.accrue(now)
 	src.lost = false
-	src.slots = src.slots || len(o.Slots) > 0
-	p.seeSlots(src, o)
+	src.slots = src.slots || len(o.Slots) > 0 || o.Slots != nil && o.Complete
+	p.seeSlots(now, src, o)
 	p.seeNodes(src, o)
 	src.places = src.slots || src.nodes
 	for k := range o.Instances {
@@ -75,9 +61,9 @@ func (p *Planner) source(name string) *source {
 }
 
 // seeSlots learns of slots, and of those that are no longer there.
-func (p *Planner) seeSlots(src *source, o *fleet.Observation) {
+func (p *Planner) seeSlots(now time.Duration, src *source, o *fleet.Observation) {
 	for k := range o.Slots {
-		p.seeSlot(src, &o.Slots[k])
+		p.seeSlot(now, src, &o.Slots[k])
 	}
 	if !o.Complete {
 		return
@@ -85,22 +71,24 @@ func (p *Planner) seeSlots(src *source, o *fleet.Observation) {
 	for _, s := range p.slots {
 		listed := slices.ContainsFunc(o.Slots, func(t fleet.Slot) bool { return t.ID == s.ID })
 		if s.source == src && !listed {
-			s.lost = true
+			p.loseSlot(now, s)
 		}
 	}
 }
 
-func (p *Planner) seeSlot(src *source, seen *fleet.Slot) {
+func (p *Planner) seeSlot(now time.Duration, src *source, seen *fleet.Slot) {
 	name := seen.Pool
 	if name == "" {
 		name = fleet.LocalPool
 	}
-	i := slices.IndexFunc(p.slots, func(s *slot) bool { return s.ID == seen.ID })
-	if i < 0 {
-		i = len(p.slots)
-		p.slots = append(p.slots, &slot{})
+	s := p.slotOf(seen.ID)
+	if s == nil {
+		s = &slot{quietAt: now, askedAt: now}
+		p.slots = append(p.slots, s)
 	}
-	s := p.slots[i]
+	if s.Pending && !seen.Pending {
+		p.arrived(now, s)
+	}
 	s.Slot, s.source, s.lost = *seen, src, false
 	s.Pool = name
 	for len(s.awake) < seen.GPUs {
@@ -125,6 +113,7 @@ func (p *Planner) sight(now time.Duration, src *source, asked time.Time, s *flee
 	if !slices.Contains(i.listedBy, src) {
 		i.listedBy = append(i.listedBy, src)
 	}
+	i.canPark = i.canPark || s.Parks && src.slots
 	if s.Addr != "" && (src.places || i.Addr == "") {
 		i.Addr = s.Addr
 	}
@@ -136,10 +125,15 @@ func (p *Planner) sight(now time.Duration, src *source, asked time.Time, s *flee
 		p.vouch(now, src, asked, i, s)
 	case s.Gone:
 		p.gone(now, i, s.Failure)
-	case src.nodes && s.State == fleet.Stopping && i.State == fleet.Ready:
-		p.drain(now, i, "is being stopped by the back end") // its machine is drained: no fault of the engine
+	case src.nodes && !src.slots && s.State == fleet.Stopping && i.State == fleet.Ready:
+		p.dismiss(now, i, "is being stopped by the back end") // its machine is drained: no fault of the engine
+	case src.slots && s.State == fleet.Asleep && s.Failure != "":
+		p.relapse(now, i, s)
 	case s.Failure != "" && s.Unplaced == "":
+		p.makeMemory(now, i, s)
 		p.ail(now, i, s.Failure)
+	case src.slots && (s.State == fleet.Parking || s.State == fleet.Asleep):
+		p.seeAsleep(now, i, s.State)
 	default:
 		if src.nodes && i.Slot == "" {
 			p.follow(now, i, s)
@@ -155,8 +149,13 @@ func (p *Planner) ail(now time.Duration, i *instance, why string) {
 		p.fail(now, i, why)
 	case fleet.Ready:
 		i.failure = why
-		p.drain(now, i, why) // its streams end by themselves
-		p.countFailure(now, i.m)
+		p.dismiss(now, i, why) // its streams end by themselves
+		p.countFailure(now, i)
+	case fleet.Draining:
+		i.parks = false
+	case fleet.Parking, fleet.Asleep:
+		i.failure = why
+		p.stop(now, i, why)
 	}
 }
 
@@ -171,7 +170,14 @@ func (p *Planner) adopt(now time.Duration, s *fleet.Sighting) *instance {
 		Instance: s.Instance, m: m, launched: true, adopted: true, from: fleet.Cold, phase: s.Phase, reason: "adopted",
 		began: now, launchedAt: now, holds: make([]hold, len(p.peers)),
 	}
-	i.State = fleet.Starting
+	switch i.State = fleet.Starting; s.State {
+	case fleet.Parking, fleet.Asleep, fleet.Resuming:
+		i.State, i.inHost, i.drainedAt = s.State, true, now
+		if s.State == fleet.Resuming {
+			i.from = fleet.Parked
+		}
+		i.adopted = i.State != fleet.Asleep // nobody can have a lease on one that is parked
+	}
 	if i.Slot == "" && i.GPUs == 0 {
 		i.GPUs = m.GPUs
 	}
@@ -180,9 +186,10 @@ func (p *Planner) adopt(now time.Duration, s *fleet.Sighting) *instance {
 	p.locate(i)
 	p.note(now, i, "", "adopted")
 	if s.State == fleet.Stopping || s.State == fleet.Failed {
+		i.inHost = true // it may have been parked
 		p.stop(now, i, "was being stopped")
 	} else if m.unlisted {
-		p.drain(now, i, "the model is no longer in the config")
+		p.dismiss(now, i, "the model is no longer in the config")
 	}
 	return i
 }
@@ -195,7 +202,11 @@ func (p *Planner) locate(i *instance) {
 	}
 	if at := slices.IndexFunc(p.slots, func(t *slot) bool { return t.ID == i.Slot }); at >= 0 {
 		i.slot = p.slots[at]
-		p.occupy(i)
+		if i.State == fleet.Asleep {
+			p.settleIn(i)
+		} else {
+			p.occupy(i)
+		}
 	}
 }
 

@@ -35,13 +35,29 @@ func (p *Planner) StopModel(now time.Duration, id string) error {
 		case !i.launched:
 			p.cancel(now, i, why)
 		case i.State == fleet.Ready:
-			p.drain(now, i, why)
-		case i.State == fleet.Starting:
+			p.dismiss(now, i, why)
+		case i.State == fleet.Draining:
+			i.parks = false
+		case i.State == fleet.Parking || i.State == fleet.Asleep:
+			p.stop(now, i, why)
+		case i.State == fleet.Starting || i.State == fleet.Resuming:
 			p.endActivation(now, i, why)
 			p.abandon(now, i, why)
 		}
 	}
 	return nil
+}
+
+// Tune replaces the limits of a pool. What is over a new one goes when somebody else is started, resumed or parked there.
+func (p *Planner) Tune(name string, limits fleet.Pool) error {
+	for _, q := range p.pools {
+		if q.Name == name && name != dedicatedPool {
+			limits.Name = name
+			q.Pool = limits
+			return nil
+		}
+	}
+	return ErrUnknownPool
 }
 
 // Close ends all starting: from here on nothing is launched, and nothing more is taken away than was already on its way.
@@ -54,6 +70,6 @@ func (p *Planner) Condemn(now time.Duration, id string) {
 		return
 	}
 	i.failure = "its engine keeps failing requests"
-	p.drain(now, i, i.failure)
-	p.countFailure(now, i.m)
+	p.dismiss(now, i, i.failure)
+	p.countFailure(now, i)
 }

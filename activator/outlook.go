@@ -55,7 +55,7 @@ func (p *Planner) prospect(now time.Duration, m *model) Prospect {
 		o.Reason = fmt.Sprintf("its engine failed to start %d times in a row", m.failures)
 	case m.failures > 0 && m.waiting > 0 && now < m.retryAt:
 		o.Answer, o.Phase, o.Reason = fleet.StartingUp, fleet.PhaseQueued, "its engine failed to start once and is tried again"
-		left, known := m.cold.remaining(0)
+		left, known := m.soonest().remaining(0)
 		o.ETA, o.Known = left+m.retryAt-now, known
 	case m.waiting > 0 && !p.complete:
 		o.Answer, o.Phase, o.Reason = fleet.Busy, fleet.PhaseQueued, "the back end has not said yet what runs"
@@ -70,10 +70,10 @@ func (p *Planner) prospect(now time.Duration, m *model) Prospect {
 func (p *Planner) foresee(now time.Duration, m *model, o *Prospect) {
 	o.Answer, o.Phase, o.Reason = fleet.Busy, fleet.PhaseQueued, "its GPUs are being freed"
 	for _, i := range m.instances {
-		if !i.launched && i.State == fleet.Starting && i.slot.silent() && o.Answer != fleet.StartingUp {
+		if i.claiming && i.State == fleet.Starting && i.slot.silent() && o.Answer != fleet.StartingUp {
 			o.Reason = "the back end cannot be reached"
 		}
-		if i.State != fleet.Starting && i.State != fleet.Resuming || !i.launched {
+		if i.State != fleet.Starting && i.State != fleet.Resuming || i.claiming {
 			continue
 		}
 		if o.Answer == fleet.StartingUp && phaseRank(i.phase) < phaseRank(o.Phase) {
@@ -122,15 +122,30 @@ func gpus(n int) string {
 	return fmt.Sprintf("%d GPUs", n)
 }
 
-// foretell estimates when a model that waits for GPUs will be ready: when the block that is freed first is free, and then its start.
+// foretell estimates when a model that waits for GPUs will be ready: when the room that is best for it is free, and then its start.
 func (p *Planner) foretell(now time.Duration, m *model) (time.Duration, bool) {
-	start, known := m.cold.remaining(0)
-	if !known {
+	if m.cold.median == 0 && m.parked.median == 0 {
 		return 0, false
 	}
 	r, ok := p.findRoom(now, m, drainsBusy, anything)
-	if !ok {
+	tier := fleet.Cold
+	if r.resumes != nil {
+		tier = fleet.Parked
+	}
+	start := m.past(tier).median
+	if !ok || start == 0 {
 		return 0, false
 	}
-	return max(m.oldest+p.cfg.Patience-now, 0) + r.wait + start, true
+	if m.dedicated() {
+		r.wait += max(m.oldest+p.cfg.Patience-now, 0) // else it is in the room's estimate
+	}
+	return r.wait + start, true
+}
+
+// soonest gives what its next activation is like: a resume, if there is something to resume.
+func (m *model) soonest() *past {
+	if m.anyResumable() {
+		return m.past(fleet.Parked)
+	}
+	return m.past(fleet.Cold)
 }

@@ -132,7 +132,8 @@ func (p *Planner) hearDemand(now time.Duration, d *peer, dem *Demand) {
 
 // sum adds up what the dispatchers see of one model.
 func (p *Planner) sum(now time.Duration, m *model) {
-	busy := m.waiting+m.inflight > 0
+	before := m.waiting + m.inflight
+	busy := before > 0
 	idle := m.idleSince
 	if m.waiting > 0 {
 		m.lastDemand = now
@@ -164,6 +165,9 @@ func (p *Planner) sum(now time.Duration, m *model) {
 		if busy {
 			p.tell(idle, fleet.Event{Kind: fleet.EventIdle, Model: m.ID})
 		}
+	}
+	if m.waiting+m.inflight != before {
+		p.tell(now, fleet.Event{Kind: fleet.EventDemand, Model: m.ID, N: m.waiting + m.inflight})
 	}
 }
 

@@ -1,7 +1,6 @@
 package activator
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -56,6 +55,7 @@ type Planner struct {
 	random    uint64
 	view      fleet.ModelView
 	needy     []*model
+	round     []*instance // of everyone
 
 	activations []*fleet.Activation // oldest first, bounded
 	activated   uint64
@@ -89,7 +89,9 @@ func NewPlanner(cfg PlannerConfig) *Planner {
 	}
 	for i := range cfg.Learned {
 		if m := p.byModel[cfg.Learned[i].Model]; m != nil {
-			m.past(cfg.Learned[i].From).durations = slices.Clone(cfg.Learned[i].Durations)
+			for _, took := range cfg.Learned[i].Durations {
+				m.past(cfg.Learned[i].From).add(took)
+			}
 		}
 	}
 	return p
@@ -102,13 +104,14 @@ func (p *Planner) Settle(now time.Duration) {
 	if p.complete && p.heardAnyone() {
 		p.overdue(now)
 		p.replan(now)
+		p.tendSlots(now)
 		p.decide(now)
 		p.clearClaims(now)
 		p.finishDrains(now)
 		p.launchClaims(now)
 	}
 	p.share(now)
-	p.issueStops(now)
+	p.issue(now)
 	p.buildTables(now)
 }
 
@@ -127,6 +130,12 @@ func (p *Planner) Next(now time.Duration) (time.Duration, bool) {
 	}
 	for _, i := range p.instances {
 		p.instanceAlarms(i, &next)
+	}
+	for _, s := range p.slots {
+		p.slotAlarms(s, &next)
+	}
+	for _, q := range p.pools {
+		next.due(q.retryAt)
 	}
 	for _, d := range p.peers {
 		p.peerAlarms(d, &next)
@@ -165,6 +174,12 @@ func take[T any](s *[]T) []T {
 	t := *s
 	*s = nil
 	return t
+}
+
+// everyone gives the instances that there are now, so that some may go meanwhile. Calls do not nest.
+func (p *Planner) everyone() []*instance {
+	p.round = append(p.round[:0], p.instances...)
+	return p.round
 }
 
 // at gives a moment of this planner's clock as a time.

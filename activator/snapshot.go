@@ -52,7 +52,7 @@ func (p *Planner) modelStatus(now time.Duration, m *model) fleet.ModelStatus {
 	o := p.prospect(now, m).Outlook
 	return fleet.ModelStatus{
 		Model: m.Model, State: m.state(), Waiting: m.waiting, Inflight: m.inflight, Hot: m.hot(), Pending: m.pending(),
-		Parked: m.count(fleet.Asleep), Desired: m.desired, Outlook: o,
+		Parked: m.asleep(), Desired: m.desired, Outlook: o,
 	}
 }
 
@@ -77,6 +77,11 @@ func (p *Planner) poolStatus(q *pool) fleet.PoolStatus {
 			continue
 		}
 		o := fleet.SlotStatus{Slot: s.Slot, Occupants: make([]string, s.GPUs)}
+		for _, i := range s.homes {
+			if i.State == fleet.Asleep {
+				o.Sleepers = append(o.Sleepers, i.ID)
+			}
+		}
 		for g := range o.Occupants {
 			if i := s.awake[g]; i != nil {
 				o.Occupants[g] = i.ID

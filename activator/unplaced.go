@@ -28,17 +28,17 @@ func (p *Planner) settleOn(now time.Duration, i *instance, node string) {
 		return
 	}
 	if i.State == fleet.Ready && i.Node != "" && i.Node != node {
-		p.drain(now, i, "was moved to another machine")
+		p.dismiss(now, i, "was moved to another machine")
 	}
 	i.Node = node
 	if s := p.node(node); s != nil {
-		p.rehouse(i, s)
+		p.rehouse(now, i, s)
 	}
 }
 
 // rehouse counts an instance on another node.
-func (p *Planner) rehouse(i *instance, s *slot) {
-	p.vacate(i)
+func (p *Planner) rehouse(now time.Duration, i *instance, s *slot) {
+	p.vacate(now, i)
 	i.slot = s
 	p.occupy(i)
 }
@@ -55,7 +55,7 @@ func (p *Planner) unplace(now time.Duration, i *instance, why fleet.Unplaced) {
 		}
 		i.unplaced = why
 	case fleet.Ready:
-		p.drain(now, i, "its machine was taken away")
+		p.dismiss(now, i, "its machine was taken away")
 	}
 }
 
@@ -81,7 +81,7 @@ func (p *Planner) replan(now time.Duration) {
 			continue // nothing that we know of is in its way
 		}
 		old := i.slot
-		p.vacate(i)
+		p.vacate(now, i)
 		r, ok := p.findRoom(now, i.m, awaitsDraining, p.bid(now, i.m))
 		if !ok && i.m.waiting > 0 && now >= i.m.oldest+p.cfg.Patience {
 			r, ok = p.findRoom(now, i.m, drainsBusy, anything)

@@ -23,4 +23,8 @@ type unsound struct {
 	stopsUnseen  bool // an instance is taken away though its source is lost
 	trustsConsul bool // what liveness misses is gone
 	noRunning    bool // an expired dispatcher is taken for one without streams
+	parksEarly   bool // an instance is parked before its share was given back
+	hostBlind    bool // host memory does not count
+	sleeperBlind bool // those who are parked on a GPU do not count
+	wakesEarly   bool // an instance is resumed on GPUs in use
 }

@@ -31,7 +31,7 @@ func (p *Planner) look(now time.Duration, m *model) *fleet.ModelView {
 	if m.held(now) {
 		v.HeldUntil = p.at(m.heldUntil)
 	}
-	v.Pending, v.Parked = m.pending(), m.count(fleet.Asleep)
+	v.Pending, v.Parked = m.pending(), m.asleep()
 	for _, i := range m.instances {
 		if i.State == fleet.Ready {
 			v.Hot = append(v.Hot, p.hotView(i))
@@ -86,11 +86,12 @@ func (p *Planner) wantedNow(now time.Duration, m *model) int {
 	return n
 }
 
-// missing gives how many instances must be started. Those that are going away still count against instances.max.
+// missing gives how many instances must be started or resumed. Those that are going away still count against instances.max, parked ones do not.
 func (p *Planner) missing(now time.Duration, m *model) int {
-	n := p.wantedNow(now, m) - m.hot() - m.pending()
-	if m.Instances.Max > 0 {
-		n = min(n, m.Instances.Max-len(m.instances))
+	there := m.hot() + m.pending()
+	n := p.wantedNow(now, m) - there
+	if n > 0 && m.Instances.Max > 0 {
+		n = min(n, m.Instances.Max-there-m.going())
 	}
 	return max(n, 0)
 }
@@ -167,9 +168,24 @@ func (p *Planner) review(now time.Duration, m *model) {
 		i := p.surplus(m)
 		if i == nil {
 			m.stale = true // the rest serve; spare ones become idle
-			return
+			break
 		}
 		p.drain(now, i, m.desired.Reason)
+	}
+	p.reviewParked(now, m)
+}
+
+// reviewParked stops the parked instances that the policy does not wish kept.
+func (p *Planner) reviewParked(now time.Duration, m *model) {
+	over := m.asleep() - m.desired.Parked
+	if over <= 0 {
+		return
+	}
+	for _, i := range slices.Clone(m.instances) {
+		if over > 0 && i.State == fleet.Asleep && !i.claiming && p.visible(i) {
+			p.stop(now, i, "not kept parked: "+m.desired.Reason)
+			over--
+		}
 	}
 }
 
@@ -211,5 +227,7 @@ func (p *Planner) modelAlarms(m *model, next *alarm) {
 	next.due(m.impossibleUntil)
 	if m.waiting > 0 && m.short > 0 {
 		next.due(m.oldest + p.cfg.Patience)
+		next.due(m.oldest + p.cfg.Patience + p.cfg.Residence)
+		next.due(next.now + p.cfg.Patience)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -24,7 +25,13 @@ type world struct {
 	began     time.Time
 	startTime time.Duration
 	stopTime  time.Duration
+	parkTime  time.Duration
+	wakeTime  time.Duration
 	gpus      int
+	noParking bool // the engines offer none
+	slotTime  time.Duration
+	added     []fleet.Slot
+	refuseAdd int // slots that the back end will refuse
 
 	mu        sync.Mutex
 	engines   map[string]*engine // instance ID -> engine
@@ -33,7 +40,11 @@ type world struct {
 	failNext  map[string]int // model -> starts that will fail
 	refuse    map[string]int // model -> launches that the back end will refuse
 	hang      map[string]bool
+	failWake  map[string]string // model -> how its next resume fails: for good ("lost"), or for memory ("short")
+	refuseAct map[fleet.ActKind]int
 	launches  map[string]int
+	resumes   map[string]int
+	reserved  fleet.Bytes    // of the last launch: what it leaves free for parked engines
 	leases    map[string]int // instance ID -> leases held by the test
 	deaf      bool           // the observer is lost
 	lost      []context.CancelFunc
@@ -41,8 +52,10 @@ type world struct {
 
 type engine struct {
 	fleet.Instance
-	phase fleet.Phase
-	gone  bool
+	phase  fleet.Phase
+	act    uint64
+	parked bool // when it was told to stop
+	gone   bool
 }
 
 func model(id string, gpus int, change ...func(*fleet.Model)) *fleet.Model {
@@ -77,7 +90,8 @@ func inWorld(t *testing.T, models []*fleet.Model, test func(*world), change ...f
 
 func newWorld(t *testing.T) *world {
 	return &world{
-		T: t, began: time.Now(), startTime: 20 * time.Second, stopTime: time.Second, gpus: 8, engines: make(map[string]*engine),
+		T: t, began: time.Now(), startTime: 20 * time.Second, stopTime: time.Second, parkTime: 2 * time.Second, wakeTime: 3 * time.Second, gpus: 8,
+		refuseAct: make(map[fleet.ActKind]int), failWake: make(map[string]string), resumes: make(map[string]int), engines: make(map[string]*engine),
 		failNext: make(map[string]int), refuse: make(map[string]int), hang: make(map[string]bool),
 		launches: make(map[string]int), leases: make(map[string]int), done: make(chan error, 1),
 	}
@@ -98,26 +112,86 @@ func (w *world) run(cfg activator.Config) {
 	synctest.Wait()
 }
 
-// Do is the back end: it starts a timer that makes the engine ready, or gone.
+// Do is the back end: it starts a timer that makes the engine ready, parked or gone.
 func (w *world) Do(_ context.Context, act fleet.Act) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if act.Kind == fleet.ActStop {
-		return w.stopEngine(act)
+	if w.refuseAct[act.Kind] > 0 {
+		w.refuseAct[act.Kind]--
+		return errors.New("unreachable")
 	}
+	switch act.Kind {
+	case fleet.ActStop:
+		return w.stopEngine(act)
+	case fleet.ActPark:
+		return w.parkEngine(act)
+	case fleet.ActResume:
+		return w.resumeEngine(act)
+	case fleet.ActLaunch:
+		return w.launchEngine(act)
+	case fleet.ActAddSlot:
+		return w.addSlot(act)
+	case fleet.ActDropSlot:
+		return w.dropSlot(act)
+	default:
+		return errors.New("not here")
+	}
+}
+
+func (w *world) addSlot(act fleet.Act) error {
+	if w.refuseAdd > 0 {
+		w.refuseAdd--
+		return errors.New("unreachable")
+	}
+	w.added = append(w.added, fleet.Slot{ID: act.Slot, Pool: act.Pool, Node: "node-" + act.Slot, GPUs: act.GPUs, Pending: true})
+	time.AfterFunc(w.slotTime, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		for k := range w.added {
+			if w.added[k].ID == act.Slot {
+				w.added[k].Pending = false
+			}
+		}
+		w.tellAll()
+	})
+	return nil
+}
+
+// dropSlot ends a slot and what is parked there; nothing else may be.
+func (w *world) dropSlot(act fleet.Act) error {
+	for _, e := range w.order {
+		if e.Slot != act.Slot || e.gone {
+			continue
+		}
+		if !e.asleep() {
+			w.Errorf("slot %s is given back with %s of %s", act.Slot, e.ID, e.Model)
+		}
+		e.gone = true
+	}
+	w.added = slices.DeleteFunc(w.added, func(s fleet.Slot) bool { return s.ID == act.Slot })
+	w.tellAll()
+	return nil
+}
+
+// tellAll reports everything, outside of the world's lock.
+func (w *world) tellAll() {
+	o := w.all()
+	for _, f := range w.listeners {
+		time.AfterFunc(0, func() { f(o) })
+	}
+}
+
+func (w *world) launchEngine(act fleet.Act) error {
 	if w.refuse[act.Model] > 0 {
 		w.refuse[act.Model]--
 		return errors.New("no such image")
 	}
 	w.launches[act.Model]++
-	for _, e := range w.order {
-		if !e.gone && e.Slot == act.Slot && e.GPU < act.GPU+act.GPUs && act.GPU < e.GPU+e.GPUs {
-			w.Errorf("%s is launched on GPU %d+%d, where %s of %s still is", act.Model, act.GPU, act.GPUs, e.ID, e.Model)
-		}
-	}
+	w.reserved = act.Parked
 	e := &engine{phase: fleet.PhaseLoading, Instance: fleet.Instance{
 		ID: act.Instance, Model: act.Model, Slot: act.Slot, GPU: act.GPU, GPUs: act.GPUs, State: fleet.Starting, Addr: "addr-" + act.Instance,
 	}}
+	w.alone(e)
 	w.engines[e.ID] = e
 	w.order = append(w.order, e)
 	switch {
@@ -125,30 +199,91 @@ func (w *world) Do(_ context.Context, act fleet.Act) error {
 		w.failNext[act.Model]--
 		time.AfterFunc(w.startTime/2, func() { w.exit(e, "out of memory") })
 	case !w.hang[act.Model]:
-		time.AfterFunc(w.startTime, func() { w.become(e) })
+		time.AfterFunc(w.startTime, func() { w.become(e, fleet.Starting, fleet.Ready) })
 	}
 	w.tell(e, "")
 	return nil
 }
 
-func (w *world) stopEngine(act fleet.Act) error {
-	if n := w.leases[act.Instance]; n > 0 {
-		w.Errorf("%s of %s is stopped with %d leases", act.Instance, act.Model, n)
+// alone checks that nobody else is awake on the engine's GPUs.
+func (w *world) alone(e *engine) {
+	for _, o := range w.order {
+		if o != e && !o.gone && !o.asleep() && o.Slot == e.Slot && o.GPU < e.GPU+e.GPUs && e.GPU < o.GPU+o.GPUs {
+			w.Errorf("%s wakes on GPU %d+%d, where %s of %s still is", e.Model, e.GPU, e.GPUs, o.ID, o.Model)
+		}
 	}
+}
+
+// asleep reports whether the engine holds no GPU.
+func (e *engine) asleep() bool {
+	return e.State == fleet.Asleep || e.State == fleet.Stopping && e.parked
+}
+
+func (w *world) stopEngine(act fleet.Act) error {
+	w.unused(act)
 	if e := w.engines[act.Instance]; e != nil && !e.gone {
+		e.parked = e.State == fleet.Asleep
 		e.State = fleet.Stopping
 		time.AfterFunc(w.stopTime, func() { w.exit(e, "") })
 	}
 	return nil
 }
 
-func (w *world) become(e *engine) {
+func (w *world) unused(act fleet.Act) {
+	if n := w.leases[act.Instance]; n > 0 {
+		w.Errorf("%s of %s: %s with %d leases", act.Instance, act.Model, act.Kind, n)
+	}
+}
+
+func (w *world) parkEngine(act fleet.Act) error {
+	w.unused(act)
+	e := w.engines[act.Instance]
+	if e == nil || e.gone || e.State != fleet.Ready {
+		return errors.New("not ready")
+	}
+	e.State = fleet.Parking
+	time.AfterFunc(w.parkTime, func() { w.become(e, fleet.Parking, fleet.Asleep) })
+	w.tell(e, "")
+	return nil
+}
+
+func (w *world) resumeEngine(act fleet.Act) error {
+	e := w.engines[act.Instance]
+	if e == nil || e.gone || e.State != fleet.Asleep {
+		return errors.New("not parked")
+	}
+	w.resumes[e.Model]++
+	w.alone(e)
+	e.State, e.act = fleet.Resuming, act.Seq
+	how := w.failWake[e.Model]
+	delete(w.failWake, e.Model)
+	switch how {
+	case "":
+		time.AfterFunc(w.wakeTime, func() { w.become(e, fleet.Resuming, fleet.Ready) })
+	case "short":
+		time.AfterFunc(w.wakeTime, func() { w.become(e, fleet.Resuming, fleet.Asleep) })
+	case "lost":
+		time.AfterFunc(w.wakeTime, func() { w.exit(e, "its memory is lost") })
+	}
+	w.tell(e, "")
+	return nil
+}
+
+func (w *world) become(e *engine, from, to fleet.State) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if e.State == fleet.Starting && !e.gone {
-		e.State, e.phase = fleet.Ready, fleet.PhaseReady
-		w.tell(e, "")
+	if e.State != from || e.gone {
+		return
 	}
+	e.State = to
+	failure := ""
+	if from == fleet.Resuming && to == fleet.Asleep {
+		failure = "out of memory"
+	}
+	if to == fleet.Ready {
+		e.phase = fleet.PhaseReady
+	}
+	w.tell(e, failure)
 }
 
 func (w *world) exit(e *engine, failure string) {
@@ -162,15 +297,29 @@ func (w *world) exit(e *engine, failure string) {
 
 // tell reports one engine, outside of the world's lock and of the caller.
 func (w *world) tell(e *engine, failure string) {
-	o := fleet.Observation{Source: "local", At: time.Now(), Instances: []fleet.Sighting{{
-		Instance: e.Instance, Phase: e.phase, Running: -1, Gone: e.gone, Failure: failure,
-	}}}
+	seen := w.sight(e)
+	seen.Failure, seen.Short = failure, failure == "out of memory"
+	o := fleet.Observation{Source: "local", At: time.Now(), Slots: w.slots(), Instances: []fleet.Sighting{seen}}
 	if w.deaf {
 		return
 	}
 	for _, f := range w.listeners {
 		time.AfterFunc(0, func() { f(o) })
 	}
+}
+
+func (w *world) sight(e *engine) fleet.Sighting {
+	return fleet.Sighting{Instance: e.Instance, Phase: e.phase, Act: e.act, Running: -1, Gone: e.gone, Parks: !w.noParking}
+}
+
+func (w *world) slots() []fleet.Slot {
+	if w.slotTime > 0 {
+		return append([]fleet.Slot{}, w.added...)
+	}
+	if w.gpus < 0 {
+		return nil
+	}
+	return []fleet.Slot{{ID: "local-0", Pool: fleet.LocalPool, Node: "local", GPUs: w.gpus}}
 }
 
 // Watch is the observer.
@@ -195,13 +344,10 @@ func (w *world) Watch(ctx context.Context, f func(fleet.Observation)) error {
 }
 
 func (w *world) all() fleet.Observation {
-	o := fleet.Observation{Source: "local", At: time.Now(), Complete: true}
-	if w.gpus >= 0 {
-		o.Slots = []fleet.Slot{{ID: "local-0", Pool: fleet.LocalPool, Node: "local", GPUs: w.gpus}}
-	}
+	o := fleet.Observation{Source: "local", At: time.Now(), Complete: true, Slots: w.slots()}
 	for _, e := range w.order {
 		if !e.gone {
-			o.Instances = append(o.Instances, fleet.Sighting{Instance: e.Instance, Phase: e.phase, Running: -1})
+			o.Instances = append(o.Instances, w.sight(e))
 		}
 	}
 	return o

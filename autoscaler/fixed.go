@@ -15,6 +15,7 @@ const (
 // FixedConfig tunes the fixed policy.
 type FixedConfig struct {
 	Target func(*fleet.Model) int // requests that one instance should serve at once; nil = the model's max_concurrency
+	Park   bool                   // what is let go is parked where its pool can, else it is stopped
 }
 
 // Fixed keeps an instance hot for the model's idle_after without a request, and asks at once for as many as the demand needs:
@@ -50,17 +51,8 @@ func (f *Fixed) Decide(now time.Time, v *fleet.ModelView) fleet.Desired {
 		Model: v.Model.ID, Hot: max(need, k.n), Need: need, ReviewAt: k.until, HotValue: f.value(now, v, need),
 		Reason: reason(v, target, &k),
 	}
-	if least := v.Model.Instances.Min; d.Hot < least {
-		d.Hot, d.Reason = least, fmt.Sprintf("%s; instances.min is %d", d.Reason, least)
-	}
-	if v.HeldUntil.After(now) {
-		d.ReviewAt = sooner(d.ReviewAt, v.HeldUntil)
-		d.Hot = max(d.Hot, 1)
-		d.Reason = fmt.Sprintf("%s; held by the operator for another %s", d.Reason, round(v.HeldUntil.Sub(now)))
-	}
-	if most := v.Model.Instances.Max; most > 0 && d.Hot > most {
-		d.Hot, d.Reason = most, fmt.Sprintf("%s; instances.max is %d", d.Reason, most)
-	}
+	d.Parked, d.ParkedValue = parked(f.cfg.Park, now, v)
+	bound(now, v, &d)
 	return d
 }
 
@@ -112,6 +104,9 @@ func sooner(a, b time.Time) time.Time {
 // value estimates what it costs, in seconds of one request's waiting, to lose one idle hot instance: a start, times how likely it is
 // needed again soon. A model that was used lately, or that takes long to start, is dearer; a copy beside others is cheaper.
 func (f *Fixed) value(now time.Time, v *fleet.ModelView, need int) float64 {
+	if _, idle := lastIdle(v); !idle && len(v.Hot) > 0 {
+		return leastRecentlyUsed(now, v) // whoever waits for GPUs in use need not wait longer than the planner's patience
+	}
 	took, known := f.took[v.Model.ID]
 	if !known {
 		took = 20*time.Second + time.Duration(v.Model.GPUs)*10*time.Second

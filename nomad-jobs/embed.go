@@ -20,6 +20,7 @@ import (
 const (
 	Dedicated    = "dedicated.nomad.hcl"     // one engine with GPUs of its own, in docker
 	DedicatedRaw = "dedicated-raw.nomad.hcl" // the same through raw_exec
+	Slot         = "slot.nomad.hcl"          // a pool's slot: the supervisor of engines that share GPUs
 	Pilotlight   = "pilotlight.nomad.hcl"    // Pilotlight itself
 )
 

@@ -14,14 +14,13 @@ import (
 var engines = []string{nomadjobs.Dedicated, nomadjobs.DedicatedRaw}
 
 func TestFiles_EnginesEndOnlyWhenPilotlightSaysSo(t *testing.T) {
-	for _, name := range engines {
+	for _, name := range append(engines, nomadjobs.Slot) {
 		text := read(t, name)
 		for what, pattern := range map[string]string{
 			"no deployments":                    `update \{\s*max_parallel = 0\s*\}`,
 			"one instance a job":                `count\s+= 1\n`,
 			"no restart":                        `restart \{\s*attempts = 0\s*mode\s+= "fail"\s*\}`,
 			"no other node":                     `reschedule \{\s*attempts\s+= 0\s*unlimited = false\s*\}`,
-			"gone from Consul before it ends":   `group "engine" \{[^{]*shutdown_delay = var\.shutdown_delay`,
 			"SIGTERM, which engines take":       `kill_signal\s+= "SIGTERM"`,
 			"an unheard node keeps its engines": `disconnect \{[^}]*replace\s+= false`,
 		} {
@@ -32,8 +31,17 @@ func TestFiles_EnginesEndOnlyWhenPilotlightSaysSo(t *testing.T) {
 	}
 }
 
+func TestFiles_EnginesLeaveConsulBeforeTheyEnd(t *testing.T) {
+	for _, name := range engines {
+		pattern := `group "engine" \{[^{]*shutdown_delay = var\.shutdown_delay`
+		if !regexp.MustCompile(pattern).MatchString(read(t, name)) {
+			t.Errorf("%s: want a match of %s", name, pattern)
+		}
+	}
+}
+
 func TestFiles_EveryVariableHasADefault(t *testing.T) {
-	for _, name := range append(engines, nomadjobs.Pilotlight) {
+	for _, name := range append(engines, nomadjobs.Slot, nomadjobs.Pilotlight) {
 		text := read(t, name)
 		variables := regexp.MustCompile(`(?ms)^variable "(\w+)" \{\n(.*?)^\}`).FindAllStringSubmatch(text, -1)
 		if len(variables) == 0 {

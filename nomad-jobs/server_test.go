@@ -38,9 +38,16 @@ func TestFiles_PassARealNomad(t *testing.T) {
 	if err != nil || len(models) != 8 {
 		t.Fatalf("got %v, %v; want the values of eight models", models, err)
 	}
-	for _, name := range append(engines, nomadjobs.Pilotlight) {
+	for _, name := range append(engines, nomadjobs.Slot, nomadjobs.Pilotlight) {
 		check(t, c, name, "")
 	}
+	check(t, c, nomadjobs.Slot, `
+		driver = "raw_exec"
+		host_memory = "1.5TiB"
+		secrets = ["pilotlight/engine", "pilotlight/other"]
+		env = { A = "b" }
+	`)
+	check(t, c, nomadjobs.Slot, "volumes = [\"/srv/weights:/srv/weights:ro\"]\n")
 	for _, name := range engines {
 		check(t, c, name, "secrets = \"pilotlight/engine\"\nenv = { A = \"b\" }\n")
 		for _, m := range models {
@@ -75,7 +82,7 @@ func check(t *testing.T, c *cluster.Cluster, name, values string) {
 	ask(t, c, path.Join("/v1/job", job["ID"].(string), "plan"), map[string]any{"Job": job}, &plan)
 	for group, failed := range plan.FailedTGAllocs {
 		_, docker := failed.ConstraintFiltered["missing drivers"] // the test's nodes run no docker
-		if name != nomadjobs.Dedicated || !docker {
+		if name != nomadjobs.Dedicated && name != nomadjobs.Slot || !docker {
 			t.Errorf("%s with %q: group %s would not be placed: %+v", name, values, group, failed)
 		}
 	}

@@ -23,20 +23,20 @@ func main() { os.Exit(run(context.Background(), os.Args[1:], osEnv())) }
 
 // cli is the command line, one field a command. Its order is that of the help.
 type cli struct {
-	Dev      devCmd     `cmd:"" help:"Run everything on this machine: router, embedded back end, simulated engines."`
-	Serve    serveCmd   `cmd:"" help:"Run the router and control plane from a config file."`
-	Org      orgCmd     `cmd:"" help:"Organisations: who pays."`
-	Token    tokenCmd   `cmd:"" help:"Tokens: what callers authenticate with."`
-	Model    modelCmd   `cmd:"" help:"Models: what is hot, and why."`
-	Pool     poolCmd    `cmd:"" help:"Pools: GPUs that models share."`
-	Usage    usageCmd   `cmd:"" help:"Usage and cost of a month, in UTC."`
-	Config   configCmd  `cmd:"" help:"Config files."`
-	Job      jobCmd     `cmd:"" help:"Nomad jobs."`
-	Version  versionCmd `cmd:"" help:"Print the version."`
-	Slot     notYetCmd  `cmd:"" passthrough:"" help:"Supervise the engines of a pool's Nomad allocation (not available yet)."`
-	Simulate notYetCmd  `cmd:"" passthrough:"" help:"Run the activator over a trace in virtual time (not available yet)."`
-	Invoice  notYetCmd  `cmd:"" passthrough:"" help:"Invoices of past months (not available yet)."`
-	Bench    notYetCmd  `cmd:"" passthrough:"" help:"Benchmarks (not available yet)."`
+	Dev      devCmd      `cmd:"" help:"Run everything on this machine: router, embedded back end, simulated engines."`
+	Serve    serveCmd    `cmd:"" help:"Run the router and control plane from a config file."`
+	Org      orgCmd      `cmd:"" help:"Organisations: who pays."`
+	Token    tokenCmd    `cmd:"" help:"Tokens: what callers authenticate with."`
+	Model    modelCmd    `cmd:"" help:"Models: what is hot, and why."`
+	Pool     poolCmd     `cmd:"" help:"Pools: GPUs that models share."`
+	Usage    usageCmd    `cmd:"" help:"Usage and cost of a month, in UTC."`
+	Config   configCmd   `cmd:"" help:"Config files."`
+	Job      jobCmd      `cmd:"" help:"Nomad jobs."`
+	Version  versionCmd  `cmd:"" help:"Print the version."`
+	Slot     slotCmd     `cmd:"" help:"Supervise the engines of a pool's Nomad allocation."`
+	Simulate simulateCmd `cmd:"" help:"Run policies over a trace in virtual time; no server needed."`
+	Invoice  notYetCmd   `cmd:"" passthrough:"" help:"Invoices of past months (not available yet)."`
+	Bench    notYetCmd   `cmd:"" passthrough:"" help:"Benchmarks (not available yet)."`
 }
 
 // run parses args, runs the command and gives the exit status. The hidden command trtsim is handled before the parser,

@@ -25,7 +25,9 @@ func TestScripts(t *testing.T) {
 			env.Values[devsKey{}] = map[string]*devServer{}
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // under -race each of the many processes would end a second later
 			env.Setenv("XDG_DATA_HOME", filepath.Join(env.WorkDir, "data"))
-			return nil
+			traces, err := filepath.Abs("../../benchmarks/traces")
+			env.Setenv("TRACES", traces)
+			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"startdev": scriptStartDev,

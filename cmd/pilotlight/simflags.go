@@ -26,19 +26,22 @@ type simFlags struct {
 	ColdCache      bool           `name:"sim-cold-cache" group:"Simulated engines" help:"Warm up with an empty kernel cache."`
 	LaxControl     bool           `name:"sim-lax-control" group:"Simulated engines" help:"Sleep mode without clock window and nonce memory."`
 
-	Faults     []string `name:"sim-fault" group:"Faults of simulated engines" placeholder:"KIND" sep:"none" help:"Any fault, as KIND[:after=N][:factor=F][:times=N]. Repeatable."`
-	FailLoad   *float64 `name:"sim-fail-load" group:"Faults of simulated engines" placeholder:"FRACTION" help:"Exit after this fraction of the load."`
-	DieAfter   *uint    `name:"sim-die-after" group:"Faults of simulated engines" placeholder:"N" help:"Die when a request has N tokens."`
-	CutAfter   *uint    `name:"sim-cut-after" group:"Faults of simulated engines" placeholder:"N" help:"Cut each request's connection at N tokens."`
-	HangAfter  *uint    `name:"sim-hang-after" group:"Faults of simulated engines" placeholder:"N" help:"Make no token after a request's Nth."`
-	FatalAfter *uint    `name:"sim-fatal-after" group:"Faults of simulated engines" placeholder:"N" help:"Answer null and shut down at N tokens."`
-	Slow       *float64 `name:"sim-slow" group:"Faults of simulated engines" placeholder:"FACTOR" help:"Take FACTOR times as long for each token."`
-	HealthOnly bool     `name:"sim-health-only" group:"Faults of simulated engines" help:"Be healthy and never answer."`
-	Unhealthy  bool     `name:"sim-unhealthy" group:"Faults of simulated engines" help:"Never be healthy."`
-	Error      bool     `name:"sim-error" group:"Faults of simulated engines" help:"Answer every request 400."`
-	FailResume bool     `name:"sim-fail-resume" group:"Faults of simulated engines" help:"Fail to resume."`
-	HangResume bool     `name:"sim-hang-resume" group:"Faults of simulated engines" help:"Never end a resume."`
-	FaultRoute bool     `name:"sim-fault-route" group:"Faults of simulated engines" help:"Serve /sim/faults, to change faults while running."`
+	Faults      []string `name:"sim-fault" group:"Faults of simulated engines" placeholder:"KIND" sep:"none" help:"Any fault, as KIND[:after=N][:factor=F][:times=N]. Repeatable."`
+	FailLoad    *float64 `name:"sim-fail-load" group:"Faults of simulated engines" placeholder:"FRACTION" help:"Exit after this fraction of the load."`
+	DieAfter    *uint    `name:"sim-die-after" group:"Faults of simulated engines" placeholder:"N" help:"Die when a request has N tokens."`
+	CutAfter    *uint    `name:"sim-cut-after" group:"Faults of simulated engines" placeholder:"N" help:"Cut each request's connection at N tokens."`
+	HangAfter   *uint    `name:"sim-hang-after" group:"Faults of simulated engines" placeholder:"N" help:"Make no token after a request's Nth."`
+	FatalAfter  *uint    `name:"sim-fatal-after" group:"Faults of simulated engines" placeholder:"N" help:"Answer null and shut down at N tokens."`
+	Slow        *float64 `name:"sim-slow" group:"Faults of simulated engines" placeholder:"FACTOR" help:"Take FACTOR times as long for each token."`
+	HealthOnly  bool     `name:"sim-health-only" group:"Faults of simulated engines" help:"Be healthy and never answer."`
+	Unhealthy   bool     `name:"sim-unhealthy" group:"Faults of simulated engines" help:"Never be healthy."`
+	Error       bool     `name:"sim-error" group:"Faults of simulated engines" help:"Answer every request 400."`
+	FailResume  bool     `name:"sim-fail-resume" group:"Faults of simulated engines" help:"Fail to resume."`
+	HangResume  bool     `name:"sim-hang-resume" group:"Faults of simulated engines" help:"Never end a resume."`
+	FailRelease bool     `name:"sim-fail-release" group:"Faults of simulated engines" help:"Fail to release memory."`
+	HangRelease bool     `name:"sim-hang-release" group:"Faults of simulated engines" help:"Never end a release."`
+	NoSleep     bool     `name:"sim-no-sleep" group:"Faults of simulated engines" help:"Be engines without sleep mode."`
+	FaultRoute  bool     `name:"sim-fault-route" group:"Faults of simulated engines" help:"Serve /sim/faults, to change faults while running."`
 }
 
 // Validate is called by the parser.
@@ -87,6 +90,9 @@ func (f simFlags) args() []string {
 		{"--sim-error", f.Error},
 		{"--sim-fail-resume", f.FailResume},
 		{"--sim-hang-resume", f.HangResume},
+		{"--sim-fail-release", f.FailRelease},
+		{"--sim-hang-release", f.HangRelease},
+		{"--sim-no-sleep", f.NoSleep},
 		{"--sim-fault-route", f.FaultRoute},
 	} {
 		if s.given {

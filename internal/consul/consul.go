@@ -77,19 +77,25 @@ func New(cfg Config) (*Consul, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	c := api.DefaultConfig()
-	if cfg.Addr != "" {
-		c.Address = cfg.Addr
+	client, idle, err := connect(cfg.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("making the Consul observer: %w", err)
 	}
-	if strings.HasPrefix(cfg.Addr, "http://") {
+	return &Consul{cfg: cfg, client: client, idle: idle}, nil
+}
+
+// connect makes a client, and gives what closes its idle connections.
+func connect(addr string) (*api.Client, func(), error) {
+	c := api.DefaultConfig()
+	if addr != "" {
+		c.Address = addr
+	}
+	if strings.HasPrefix(addr, "http://") {
 		c.Scheme = "http" // CONSUL_HTTP_SSL would win otherwise
 	}
 	transport := c.Transport
 	client, err := api.NewClient(c)
-	if err != nil {
-		return nil, fmt.Errorf("making the Consul observer: %w", err)
-	}
-	return &Consul{cfg: cfg, client: client, idle: transport.CloseIdleConnections}, nil
+	return client, transport.CloseIdleConnections, err
 }
 
 // Watch tells what Consul lists, at once, after each change, and otherwise at least once in Config.Wait, from the calling

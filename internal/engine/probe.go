@@ -45,6 +45,42 @@ func Probe(ctx context.Context, m *fleet.Model, addr string, phase func(fleet.Ph
 	return untilToken(ctx, w, questions(m))
 }
 
+// Ask returns nil if the engine at addr generates a token for the model, and ErrProbe with its answer if it refuses. It asks once on
+// each endpoint that the model lists, and waits for each answer as long as ctx allows.
+func Ask(ctx context.Context, m *fleet.Model, addr string) error {
+	w := &wire{addr: addr}
+	defer w.close()
+	var last error
+	for _, q := range questions(m) {
+		status, body, err := w.do(ctx, http.MethodPost, q.path, q.body)
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err != nil:
+			return err
+		case status == http.StatusOK && q.generated(body):
+			return nil
+		}
+		last = refusal(q, status, body)
+	}
+	return last
+}
+
+func refusal(q question, status int, body []byte) error {
+	return fmt.Errorf("%w: POST %s answered %d: %s", ErrProbe, q.path, status, excerpt(body))
+}
+
+// Alive returns nil if the engine of the kind at addr answers its health path in time. That it is parked does not count against it.
+func Alive(ctx context.Context, k fleet.EngineKind, addr string, limit time.Duration) error {
+	w := &wire{addr: addr}
+	defer w.close()
+	status, body, err := within(ctx, limit, w, http.MethodGet, HealthPath(k), nil)
+	if err == nil && status >= http.StatusInternalServerError {
+		err = fmt.Errorf("GET %s answered %d: %s", HealthPath(k), status, excerpt(body))
+	}
+	return err
+}
+
 // untilHealthy waits for a 200 of the health path.
 func untilHealthy(ctx context.Context, w *wire, k kind) error {
 	for {
@@ -84,7 +120,7 @@ func untilToken(ctx context.Context, w *wire, asked []question) error {
 		} else if refusedSince.IsZero() {
 			refusedSince = time.Now()
 		} else if time.Since(refusedSince) > refusedFor {
-			return fmt.Errorf("%w: POST %s answered %d: %s", ErrProbe, q.path, status, excerpt(body))
+			return refusal(q, status, body)
 		}
 		if err := pause(ctx, wait); err != nil {
 			return err

@@ -178,3 +178,37 @@ func TestProbe_GivesUpOnAnEngineThatKeepsRefusing(t *testing.T) {
 		t.Errorf("got %v, want %v with the engine's answer", err, engine.ErrProbe)
 	}
 }
+
+func TestAsk_TellsATokenFromARefusal(t *testing.T) {
+	var refuse atomic.Bool
+	addr := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if refuse.Load() || r.URL.Path == "/v1/chat/completions" {
+			http.Error(w, "parked", http.StatusBadRequest)
+			return
+		}
+		io.WriteString(w, token)
+	})
+	m := model("trtllm", "chat", "completions")
+	if err := engine.Ask(within(t, 10*time.Second), m, addr); err != nil {
+		t.Errorf("got %v, want nil: the second endpoint answers", err)
+	}
+	refuse.Store(true)
+	if err := engine.Ask(within(t, 10*time.Second), m, addr); !errors.Is(err, engine.ErrProbe) || !strings.Contains(err.Error(), "400: parked") {
+		t.Errorf("got %v, want %v with the engine's answer", err, engine.ErrProbe)
+	}
+}
+
+func TestAlive_IsAnyAnswerButAServersError(t *testing.T) {
+	var status atomic.Int32
+	addr := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(int(status.Load())) })
+	for code, alive := range map[int32]bool{200: true, 404: true, 503: false} {
+		status.Store(code)
+		if err := engine.Alive(t.Context(), "trtllm", addr, time.Minute); (err == nil) != alive {
+			t.Errorf("%d: got %v, want alive %t", code, err, alive)
+		}
+	}
+	deaf := serve(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	if err := engine.Alive(t.Context(), "trtllm", deaf, 20*time.Millisecond); err == nil {
+		t.Error("got alive from an engine that does not answer")
+	}
+}

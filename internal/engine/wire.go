@@ -26,17 +26,29 @@ var errSelfConnect = errors.New("connected to itself")
 
 // do sends one request and reads the whole answer.
 func (w *wire) do(ctx context.Context, method, path string, body []byte) (int, []byte, error) {
+	req, err := http.NewRequest(method, "http://"+w.addr+path, bytes.NewReader(body))
+	if err != nil {
+		return 0, nil, err
+	}
+	if len(body) > 0 {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	return w.send(ctx, req)
+}
+
+// send is do for a request that is made already.
+func (w *wire) send(ctx context.Context, req *http.Request) (int, []byte, error) {
 	if err := w.dial(ctx); err != nil {
 		return 0, nil, err
 	}
 	conn := w.conn
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
-	status, answer, again, err := w.exchange(method, path, body)
+	status, answer, again, err := w.exchange(req)
 	if !stop() || err != nil || !again {
 		w.close()
 	}
 	if err != nil {
-		return 0, nil, fmt.Errorf("asking %s: %w", path, err)
+		return 0, nil, fmt.Errorf("asking %s: %w", req.URL.Path, err)
 	}
 	return status, answer, nil
 }
@@ -59,14 +71,7 @@ func (w *wire) dial(ctx context.Context) error {
 	return nil
 }
 
-func (w *wire) exchange(method, path string, body []byte) (status int, answer []byte, again bool, err error) {
-	req, err := http.NewRequest(method, "http://"+w.addr+path, bytes.NewReader(body))
-	if err != nil {
-		return 0, nil, false, err
-	}
-	if len(body) > 0 {
-		req.Header.Set("Content-Type", "application/json")
-	}
+func (w *wire) exchange(req *http.Request) (status int, answer []byte, again bool, err error) {
 	if err := req.Write(w.conn); err != nil {
 		return 0, nil, false, err
 	}

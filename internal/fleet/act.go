@@ -23,5 +23,6 @@ type Act struct {
 	Pool      string
 	Slot      string
 	GPU, GPUs int
+	Parked    Bytes // of a launch: what parked engines may come to hold on each of its GPUs
 	Why       string
 }

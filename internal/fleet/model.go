@@ -32,6 +32,7 @@ type Model struct {
 	Timeouts       Timeouts
 	Allow          []string // engine-control fields that requests may carry, and "remote_media"
 	Engine         EngineSpec
+	ParkedMemory   Bytes // host memory that one parked engine takes; 0 = not known, and counted as none
 }
 
 // Serves reports whether the model lists the endpoint.

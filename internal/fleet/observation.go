@@ -10,7 +10,7 @@ type Observation struct {
 	At        time.Time // when asking began
 	Complete  bool
 	Nodes     []Node
-	Slots     []Slot
+	Slots     []Slot // of one that is complete: nil = this source knows no slots, empty = there are none
 	Instances []Sighting
 }
 
@@ -23,6 +23,8 @@ type Sighting struct {
 	Gone    bool   // exited or deleted: the GPUs are free
 	Health  Health // "" = this source does not watch liveness
 	Failure string // why it failed, for operators; "" = it did not
+	Short   bool   // the failure is a want of GPU memory: others hold more than planned
+	Parks   bool   // the engine was asked, and can be parked
 
 	// Unplaced says that the back end has accepted the launch and found no node for it; it is cleared by the sighting that says
 	// where the instance was placed.

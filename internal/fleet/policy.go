@@ -14,7 +14,7 @@ const (
 	EventParked  EventKind = "parked"
 	EventStopped EventKind = "stopped"
 	EventFailed  EventKind = "failed"
-	EventTick    EventKind = "tick" // Model is empty
+	EventDemand  EventKind = "demand" // N requests wait or are in flight from now on
 )
 
 // Event is one fact that a policy may learn from.
@@ -24,7 +24,7 @@ type Event struct {
 	Model string
 	N     int
 	From  Tier
-	Took  time.Duration // of ready: what the activation took
+	Took  time.Duration // of ready: what the activation took, from launch or resume on; of parked: what parking took
 }
 
 // ModelView is what a policy may look at when it decides about one model.
@@ -34,7 +34,7 @@ type ModelView struct {
 	Inflight  int       // leases held on ready instances
 	IdleSince time.Time // last moment with a request; zero while there is one, or before the first
 	Pending   int       // instances starting or resuming
-	Parked    int
+	Parked    int       // parked or being parked, and not about to be resumed
 	Hot       []HotView
 	HeldUntil time.Time // an operator asked to hold the model hot until then; zero = not held
 }
@@ -52,9 +52,9 @@ type Desired struct {
 	Model       string
 	Hot         int       // instances wanted ready
 	Need        int       // of these, as many as present demand is worth; further ready ones get overflow only, so that they can become idle; 0 = no such rule
-	Parked      int       // instances wanted parked
+	Parked      int       // at most so many copies are kept parked once they are not hot; further ones are stopped
 	HotValue    float64   // seconds of one request's waiting that losing one idle hot instance would cost
-	ParkedValue float64   // the same per GB of host memory, for a parked one
+	ParkedValue float64   // the same per GB of host memory, for a parked one, as if it were the only copy
 	ReviewAt    time.Time // ask again then at the latest; zero = only after an event
 	Reason      string    // for people: why this many
 }

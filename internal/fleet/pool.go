@@ -10,11 +10,11 @@ type Pool struct {
 	Name            string
 	GPUsPerSlot     int
 	NodePool        string
-	HostMemory      Bytes
-	MaxParkedPerGPU int
-	ParkedGPUMemory Bytes
-	SlotIdle        time.Duration
-	Slots           Range
+	HostMemory      Bytes         // of each slot, for parked engines, where the slot does not say; 0 = no limit
+	MaxParkedPerGPU int           // engines parked on one GPU beside an awake one; 0 = none is parked
+	ParkedGPUMemory Bytes         // what a parked engine still holds on each of its GPUs
+	SlotIdle        time.Duration // a slot with nothing awake for so long is given back; 0 = never
+	Slots           Range         // so many are kept, and may be added; Max 0 = the back end's own slots are all there are
 }
 
 // Slot is one allocation of a pool: GPUs of one node, numbered from 0. The planner places instances on aligned blocks of them.
@@ -23,7 +23,10 @@ type Slot struct {
 	Pool string
 	Node string
 	GPUs int
-	Host Bytes // host memory for parked engines
+	Host Bytes // host memory for parked engines; 0 = as its pool says
+
+	Pending  bool     // it was asked for and is not there yet: nothing can be launched on it
+	Unplaced Unplaced // of a pending one: why the back end has found no node for it; "" = nothing is known to hinder it
 }
 
 // Node is one machine with GPUs, as a back end reports it.

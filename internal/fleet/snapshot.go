@@ -67,6 +67,7 @@ type PoolStatus struct {
 type SlotStatus struct {
 	Slot
 	Occupants []string // the awake instance on each GPU, "" = free
+	Sleepers  []string // the parked instances whose home is here
 }
 
 // Activation is one move of a model to hot, shared by all who wait for it.
@@ -96,6 +97,10 @@ type Notice struct {
 	Instance string
 	From, To State // From is empty for a new instance; To is empty for one that is gone
 	Reason   string
+
+	// GPUSeconds is what the move costs in GPU time: expected, where one begins (to starting, resuming, parking, stopping), and
+	// measured, where one has ended (to ready, parked, gone). 0 = nothing, or not known.
+	GPUSeconds float64
 }
 
 // Explanation is what the autoscaler would do now, and why.
@@ -106,9 +111,9 @@ type Explanation struct {
 	Actions []string // what the planner would do to get there, in order, for people; empty = nothing
 }
 
-// Learned is what past activations of one model have taken. It is kept over restarts.
+// Learned is what past moves of one model have taken. It is kept over restarts.
 type Learned struct {
 	Model     string
-	From      Tier
+	From      Tier            // parked and cold: until it was ready; hot: until it was parked
 	Durations []time.Duration // newest last, bounded
 }

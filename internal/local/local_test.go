@@ -124,6 +124,26 @@ func TestLocal_RunsSimulatedEngines(t *testing.T) {
 	w.until("i1", gone)
 }
 
+func TestLocal_ParksAndResumes(t *testing.T) {
+	m := &fleet.Model{
+		ID: "meta-llama/Meta-Llama-3-8B-Instruct", GPUs: 1, Endpoints: []fleet.Endpoint{"chat"}, MaxConcurrency: 8,
+		Engine: fleet.EngineSpec{Kind: fleet.EngineSim, Args: []string{"--sim-speed", "200"}},
+	}
+	w := start(t, m)
+	w.act(fleet.ActLaunch, "i1", m, 0)
+	if i, _ := w.until("i1", ready); !i.Parks {
+		t.Error("it does not say that it can be parked")
+	}
+	w.act(fleet.ActPark, "i1", m, 0)
+	w.until("i1", func(i fleet.Sighting) bool { return i.State == fleet.Asleep })
+	w.act(fleet.ActLaunch, "i2", m, 0) // on the same GPU
+	w.until("i2", ready)
+	w.act(fleet.ActPark, "i2", m, 0)
+	w.until("i2", func(i fleet.Sighting) bool { return i.State == fleet.Asleep })
+	w.act(fleet.ActResume, "i1", m, 0)
+	w.until("i1", ready)
+}
+
 func TestLocal_HasTheOneSlot(t *testing.T) {
 	w := start(t, &fleet.Model{ID: "m", GPUs: 1, Engine: fleet.EngineSpec{Kind: fleet.EngineSim}})
 	for _, kind := range []fleet.ActKind{fleet.ActAddSlot, fleet.ActDropSlot} {

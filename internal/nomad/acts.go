@@ -1,6 +1,7 @@
 package nomad
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,13 +28,17 @@ const (
 // errSilent is why a call was given up.
 var errSilent = errors.New("Nomad does not answer")
 
-// Do accepts a launch or a stop: it returns when Nomad has stored it. It may be repeated. While the Nomad servers do not answer or have
+// Do accepts an act. One on an instance in a slot goes to the slot's supervisor, once; of any other it returns when Nomad has stored it. It may be repeated. While the Nomad servers do not answer or have
 // no leader it tries again for 15 s, less and less often, or until ctx is done.
 func (n *Nomad) Do(ctx context.Context, act fleet.Act) error {
 	var do func(context.Context, fleet.Act) error
 	switch {
+	case act.Kind == fleet.ActAddSlot:
+		do = n.addSlot
+	case act.Kind == fleet.ActDropSlot:
+		do = n.dropSlot
 	case act.Slot != "":
-		return fmt.Errorf("%s of %s in slot %s: %w", act.Kind, act.Instance, act.Slot, ErrNotAvailable)
+		return n.inSlot(ctx, act)
 	case act.Kind == fleet.ActLaunch:
 		do = n.launch
 	case act.Kind == fleet.ActStop:
@@ -47,7 +52,7 @@ func (n *Nomad) Do(ctx context.Context, act fleet.Act) error {
 		if err == nil {
 			return nil
 		}
-		err = fmt.Errorf("%s of %s: %w", act.Kind, act.Instance, err)
+		err = fmt.Errorf("%s of %s: %w", act.Kind, cmp.Or(act.Instance, act.Slot), err)
 		if ctx.Err() != nil || !passing(err) || time.Now().After(deadline) {
 			return err
 		}
@@ -72,7 +77,7 @@ func within(ctx context.Context, call func(context.Context) error) error {
 
 // passing reports whether an error may go away by itself: the server was not reached, or has no leader.
 func passing(err error) bool {
-	for _, final := range []error{ErrForeign, ErrStopped, ErrUnknownModel, context.Canceled, context.DeadlineExceeded} {
+	for _, final := range []error{ErrForeign, ErrStopped, ErrUnknownModel, ErrUnknownPool, ErrNoSlotKey, context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(err, final) {
 			return false
 		}
@@ -107,7 +112,7 @@ func (n *Nomad) launch(ctx context.Context, act fleet.Act) error {
 		return ErrStopped
 	}
 	name := JobName(n.cfg.Cluster, act.Model, act.Instance)
-	known, err := n.job(ctx, name, act.Instance)
+	known, err := n.job(ctx, name, metaInstance, act.Instance)
 	if err != nil {
 		return err
 	}
@@ -121,6 +126,11 @@ func (n *Nomad) launch(ctx context.Context, act fleet.Act) error {
 	if err != nil {
 		return err
 	}
+	return n.register(ctx, text, name, metaInstance, act.Instance)
+}
+
+// register submits a job whose meta says what it is of.
+func (n *Nomad) register(ctx context.Context, text, name, meta, value string) error {
 	job, err := n.parse(ctx, text)
 	if err != nil {
 		return err
@@ -133,7 +143,7 @@ func (n *Nomad) launch(ctx context.Context, act fleet.Act) error {
 		EnforceIndex: true, Submission: &api.JobSubmission{Source: text, Format: "hcl2"},
 	}, n.write(ctx))
 	if _, text := refusal(err); strings.Contains(text, api.RegisterEnforceIndexErrPrefix) {
-		_, err := n.job(ctx, name, act.Instance) // an earlier try came through, or somebody else was faster
+		_, err := n.job(ctx, name, meta, value) // an earlier try came through, or somebody else was faster
 		return err
 	}
 	return needs(err, submitJob)
@@ -151,7 +161,7 @@ func (n *Nomad) parse(ctx context.Context, text string) (*api.Job, error) {
 
 func (n *Nomad) stop(ctx context.Context, act fleet.Act) error {
 	name := JobName(n.cfg.Cluster, act.Model, act.Instance)
-	known, err := n.job(ctx, name, act.Instance)
+	known, err := n.job(ctx, name, metaInstance, act.Instance)
 	switch {
 	case err != nil:
 		return err
@@ -170,8 +180,8 @@ func (n *Nomad) deregister(ctx context.Context, name string) error {
 	return needs(err, submitJob)
 }
 
-// job gives the instance's job, nil where there is none, and ErrForeign where the name is somebody else's.
-func (n *Nomad) job(ctx context.Context, name, instance string) (*api.Job, error) {
+// job gives the job of an instance or a slot, nil where there is none, and ErrForeign where the name is somebody else's.
+func (n *Nomad) job(ctx context.Context, name, meta, value string) (*api.Job, error) {
 	job, _, err := n.client.Jobs().Info(name, n.query(ctx))
 	if status, _ := refusal(err); status == http.StatusNotFound {
 		return nil, nil
@@ -179,7 +189,7 @@ func (n *Nomad) job(ctx context.Context, name, instance string) (*api.Job, error
 	if err != nil {
 		return nil, needs(err, readJob)
 	}
-	if job.Meta[metaCluster] != n.cfg.Cluster || job.Meta[metaInstance] != instance {
+	if job.Meta[metaCluster] != n.cfg.Cluster || job.Meta[meta] != value {
 		return nil, fmt.Errorf("job %s: %w", name, ErrForeign)
 	}
 	return job, nil

@@ -36,6 +36,8 @@ type Config struct {
 	NodePool    string   // of dedicated instances; "" = default
 	Cluster     string   // part of every job's name and meta
 	Models      []*fleet.Model
+	Pools       []fleet.Pool // whose slots are jobs
+	Consul      string       // address of a node's Consul agent as a slot sees it; "" = as the job file says
 	Self        string       // our own program on the nodes, which kind sim runs with "trtsim"; "" = kind sim needs a command
 	Log         *slog.Logger // nil: discard
 }
@@ -45,6 +47,8 @@ type Nomad struct {
 	cfg    Config
 	client *api.Client
 	models map[string]*fleet.Model
+	pools  map[string]fleet.Pool
+	slots  *slots
 	log    *slog.Logger
 
 	stopsMu sync.Mutex
@@ -74,9 +78,12 @@ func New(cfg Config) (*Nomad, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	n := &Nomad{cfg: cfg, client: client, models: make(map[string]*fleet.Model), log: cfg.Log, stopped: make(map[string]time.Time)}
+	n := &Nomad{cfg: cfg, client: client, models: make(map[string]*fleet.Model), pools: make(map[string]fleet.Pool), slots: newSlots(), log: cfg.Log, stopped: make(map[string]time.Time)}
 	for _, m := range cfg.Models {
 		n.models[m.ID] = m
+	}
+	for _, q := range cfg.Pools {
+		n.pools[q.Name] = q
 	}
 	return n, nil
 }

@@ -96,6 +96,43 @@ func TestRender_TakesTheModelsEngineAndTheBackendsPlace(t *testing.T) {
 	}
 }
 
+func TestRenderSlot_HasWhatAnyModelOfThePoolNeeds(t *testing.T) {
+	model := func(id, pool, image string, gpus int, memory fleet.Bytes) *fleet.Model {
+		return &fleet.Model{ID: id, Pool: pool, GPUs: gpus, Engine: fleet.EngineSpec{
+			Kind: fleet.EngineTRTLLM, Image: image, Volumes: []string{"/w:/w:ro", "/" + id + ":/x"}, Secrets: "s/" + id, Memory: memory, CPU: 1000 * gpus,
+		}}
+	}
+	n, err := nomad.New(nomad.Config{
+		Cluster: "c", NodePool: "default", Self: "/bin/pl",
+		Models: []*fleet.Model{
+			model("a", "p", "i:1", 1, 2<<30), model("b", "p", "i:1", 2, 6<<30), model("other", "q", "i:2", 1, 1<<40), model("dedicated", "", "i:3", 1, 1<<40),
+			model("x", "mixed", "i:1", 1, 0), model("y", "mixed", "i:2", 1, 0),
+		},
+		Pools: []fleet.Pool{{Name: "p", GPUsPerSlot: 4, NodePool: "gpu", HostMemory: 8 << 30}, {Name: "q", GPUsPerSlot: 1}, {Name: "mixed", GPUsPerSlot: 1}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	job, err := n.RenderSlot("p", "s1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"cluster": `"c"`, "pool": `"p"`, "slot": `"s1"`, "gpus": "4", "node_pool": `"gpu"`, "program": `"/bin/pl"`, "image": `"i:1"`, "driver": `"docker"`,
+		"volumes": `["/a:/x", "/b:/x", "/w:/w:ro"]`, "secrets": `["s/a", "s/b"]`, "memory": "20480", "cpu": "4000", "host_memory": `"8GiB"`,
+	} {
+		if got := defaultOf(job, name); got != want {
+			t.Errorf("%s: got %s, want %s", name, got, want)
+		}
+	}
+	if _, err := n.RenderSlot("mixed", "s1"); err == nil || !strings.Contains(err.Error(), `["i:1" "i:2"]`) {
+		t.Errorf("two images in one slot: got %v, want both named", err)
+	}
+	if _, err := n.RenderSlot("none", "s1"); !errors.Is(err, nomad.ErrUnknownPool) {
+		t.Errorf("got %v, want %v", err, nomad.ErrUnknownPool)
+	}
+}
+
 func TestNew_AttributesWinOverTheEnvironment(t *testing.T) {
 	t.Setenv("NOMAD_NAMESPACE", "environment")
 	t.Setenv("NOMAD_REGION", "far")
@@ -120,9 +157,16 @@ func TestDo_RefusesWhatNomadDoesNotOffer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, act := range []fleet.Act{{Kind: fleet.ActPark}, {Kind: fleet.ActAddSlot}, {Kind: fleet.ActLaunch, Slot: "s"}} {
-		if err := n.Do(t.Context(), act); !errors.Is(err, nomad.ErrNotAvailable) {
-			t.Errorf("%+v: got %v, want %v", act, err, nomad.ErrNotAvailable)
+	for _, act := range []struct {
+		fleet.Act
+		want error
+	}{
+		{fleet.Act{Kind: fleet.ActPark}, nomad.ErrNotAvailable},
+		{fleet.Act{Kind: fleet.ActAddSlot, Pool: "p"}, nomad.ErrUnknownPool},
+		{fleet.Act{Kind: fleet.ActLaunch, Slot: "s"}, nomad.ErrNoSlot},
+	} {
+		if err := n.Do(t.Context(), act.Act); !errors.Is(err, act.want) {
+			t.Errorf("%+v: got %v, want %v", act.Act, err, act.want)
 		}
 	}
 	if err := n.Do(t.Context(), fleet.Act{Kind: fleet.ActLaunch, Model: "m"}); !errors.Is(err, nomad.ErrUnknownModel) {

@@ -132,7 +132,9 @@ func gpus(a *api.AllocationListStub) int {
 }
 
 // why says why an allocation has ended that nobody stopped.
-func why(a *api.AllocationListStub) string {
+func why(a *api.AllocationListStub) string { return whyOf(a, label) }
+
+func whyOf(a *api.AllocationListStub, label string) string {
 	text := "the allocation is " + a.ClientStatus
 	if a.ClientStatus == api.AllocClientStatusComplete {
 		text = "the engine has ended"
@@ -158,7 +160,7 @@ func (w *watch) observeNodes() []fleet.Node {
 	var nodes []fleet.Node
 	for _, n := range w.nodes {
 		count := devices(n)
-		if count == 0 || !w.n.mayUse(n) {
+		if count == 0 || !w.n.mayUse(n, w.n.cfg.NodePool) {
 			continue
 		}
 		nodes = append(nodes, fleet.Node{
@@ -200,10 +202,9 @@ func devices(n *api.NodeListStub) int {
 	return count
 }
 
-// mayUse reports whether dedicated instances may be placed on a node at all.
-func (n *Nomad) mayUse(node *api.NodeListStub) bool {
-	pool := n.cfg.NodePool == api.NodePoolAll || n.cfg.NodePool == node.NodePool
-	return pool && slices.ContainsFunc(n.cfg.Datacenters, func(pattern string) bool {
+// mayUse reports whether jobs of a node pool may be placed on a node at all.
+func (n *Nomad) mayUse(node *api.NodeListStub, pool string) bool {
+	return (pool == api.NodePoolAll || pool == node.NodePool) && slices.ContainsFunc(n.cfg.Datacenters, func(pattern string) bool {
 		match, err := path.Match(pattern, node.Datacenter)
 		return err == nil && match
 	})

@@ -14,38 +14,46 @@ import (
 
 // unplaced says why a job without an allocation has none, where Nomad has tried.
 func (w *watch) unplaced(j *api.JobListStub, s *fleet.Sighting) {
+	m := w.lastFailure(j, label)
+	if m == nil {
+		return
+	}
+	s.Phase = fleet.PhaseQueued
+	large := w.tooLarge(w.n.models[s.Model])
+	switch {
+	case large != "":
+		s.Unplaced, s.Failure = fleet.UnplacedImpossible, "no node can hold it: "+large
+	case w.mayComeFree(m, w.n.cfg.NodePool):
+		s.Unplaced = fleet.UnplacedExhausted
+	default:
+		s.Unplaced, s.Failure = fleet.UnplacedImpossible, "no node can hold it: "+w.lacks(m, w.n.cfg.NodePool)
+	}
+	w.say(s, placing(s, m))
+}
+
+// lastFailure is why Nomad could not place the group when it tried last; nil = it has not, or could.
+func (w *watch) lastFailure(j *api.JobListStub, group string) *api.AllocationMetric {
 	var last *api.Evaluation
 	for _, e := range w.evaluations {
 		if e.JobID == j.ID && len(e.FailedTGAllocs) > 0 && (last == nil || e.ModifyIndex > last.ModifyIndex) {
 			last = e
 		}
 	}
-	if last == nil || last.FailedTGAllocs[label] == nil {
-		return
+	if last == nil {
+		return nil
 	}
-	s.Phase = fleet.PhaseQueued
-	m := last.FailedTGAllocs[label]
-	large := w.tooLarge(w.n.models[s.Model])
-	switch {
-	case large != "":
-		s.Unplaced, s.Failure = fleet.UnplacedImpossible, "no node can hold it: "+large
-	case w.mayComeFree(m):
-		s.Unplaced = fleet.UnplacedExhausted
-	default:
-		s.Unplaced, s.Failure = fleet.UnplacedImpossible, "no node can hold it: "+w.lacks(m)
-	}
-	w.say(s, placing(s, m))
+	return last.FailedTGAllocs[group]
 }
 
 // mayComeFree reports whether a node that Nomad refused could hold the instance later: some node lacks only what is in use now, or one that
 // takes no work at present was not looked at.
-func (w *watch) mayComeFree(m *api.AllocationMetric) bool {
+func (w *watch) mayComeFree(m *api.AllocationMetric, pool string) bool {
 	if m.NodesExhausted > 0 || len(m.QuotaExhausted) > 0 {
 		return true
 	}
 	return slices.ContainsFunc(w.nodes, func(n *api.NodeListStub) bool {
 		away := n.Status != api.NodeStatusReady || n.Drain || n.SchedulingEligibility != api.NodeSchedulingEligible
-		return away && w.n.mayUse(n) && devices(n) > 0
+		return away && w.n.mayUse(n, pool) && devices(n) > 0
 	})
 }
 
@@ -58,7 +66,7 @@ func (w *watch) tooLarge(m *fleet.Model) string {
 	wanted, most := m.Engine.Memory>>20, fleet.Bytes(0)
 	cpu, fastest := m.Engine.CPU, 0
 	for _, n := range w.nodes {
-		if r := n.NodeResources; r != nil && w.n.mayUse(n) {
+		if r := n.NodeResources; r != nil && w.n.mayUse(n, w.n.cfg.NodePool) {
 			kept := cmp.Or(n.ReservedResources, &api.NodeReservedResources{})
 			most = max(most, fleet.Bytes(r.Memory.MemoryMB)-fleet.Bytes(kept.Memory.MemoryMB))
 			fastest = max(fastest, int(r.Cpu.CpuShares)-int(kept.Cpu.CpuShares))
@@ -81,11 +89,11 @@ var plain = map[string]string{
 }
 
 // lacks says what nodes lack that could not hold the instance even if empty.
-func (w *watch) lacks(m *api.AllocationMetric) string {
+func (w *watch) lacks(m *api.AllocationMetric, pool string) string {
 	if parts := counted(m.ConstraintFiltered); len(parts) > 0 {
 		return strings.Join(parts, ", ")
 	}
-	return "none is in node pool " + w.n.cfg.NodePool + " and datacenters " + strings.Join(w.n.cfg.Datacenters, ", ")
+	return "none is in node pool " + pool + " and datacenters " + strings.Join(w.n.cfg.Datacenters, ", ")
 }
 
 // exhausted says what is in use of nodes that could hold the instance, and what the others lack.

@@ -37,11 +37,16 @@ func (n *Nomad) Watch(ctx context.Context, tell func(fleet.Observation)) error {
 	ticker := time.NewTicker(afresh)
 	defer ticker.Stop()
 	changed := all // the first list may be older than the stream
-	for {
+	for first := true; ; first = false {
 		if err := w.read(ctx, changed); err != nil {
 			return fmt.Errorf("reading the state of Nomad: %w", err)
 		}
-		tell(w.observation())
+		o := w.observation()
+		w.seeSlots()
+		if first {
+			w.n.slots.settle(ctx)
+		}
+		tell(o)
 		if err := w.bury(ctx); err != nil {
 			return fmt.Errorf("stopping a job that has ended: %w", err)
 		}
@@ -58,6 +63,7 @@ type watch struct {
 	asked       time.Time
 	index       uint64
 	jobs        []*api.JobListStub // ours only
+	slotJobs    []*api.JobListStub
 	allocations []*api.AllocationListStub
 	evaluations []*api.Evaluation
 	nodes       []*api.NodeListStub
@@ -187,16 +193,20 @@ func (w *watch) readJobs(ctx context.Context) error {
 		return needs(err, listJobs)
 	}
 	w.index = meta.LastIndex
-	w.jobs = w.jobs[:0]
+	w.jobs, w.slotJobs = w.jobs[:0], w.slotJobs[:0]
 	for _, j := range jobs {
-		if j.Meta[metaCluster] == w.n.cfg.Cluster && j.Meta[metaInstance] != "" {
+		switch {
+		case j.Meta[metaCluster] != w.n.cfg.Cluster:
+		case j.Meta[metaInstance] != "":
 			w.jobs = append(w.jobs, j)
+		case j.Meta[metaSlot] != "":
+			w.slotJobs = append(w.slotJobs, j)
 		}
 	}
 	return nil
 }
 
-// bury stops the jobs of instances that have ended by themselves.
+// bury stops the jobs of instances and slots that have ended by themselves.
 func (w *watch) bury(ctx context.Context) error {
 	for _, name := range w.ended {
 		if err := within(ctx, func(ctx context.Context) error { return w.n.deregister(ctx, name) }); err != nil {

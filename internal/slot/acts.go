@@ -14,14 +14,21 @@ import (
 // package's errors, and changes nothing. Stop of an unknown instance is accepted, so that a launch that is on its way will
 // be refused.
 func (s *Slot) Do(_ context.Context, act fleet.Act) error {
-	if err := s.do(act); err != nil {
+	return s.carryOut(act, s.models[act.Model])
+}
+
+// carryOut is Do for an act that brings its model along; nil = there is no such model.
+func (s *Slot) carryOut(act fleet.Act, m *fleet.Model) error {
+	if err := s.do(act, m); err != nil {
 		return fmt.Errorf("%s %s: %w", act.Kind, act.Instance, err)
 	}
 	return nil
 }
 
-func (s *Slot) do(act fleet.Act) error {
-	if act.Kind != fleet.ActLaunch && act.Kind != fleet.ActStop {
+func (s *Slot) do(act fleet.Act, m *fleet.Model) error {
+	switch act.Kind {
+	case fleet.ActLaunch, fleet.ActStop, fleet.ActPark, fleet.ActResume:
+	default:
 		return ErrNotAvailable
 	}
 	if !validID.MatchString(act.Instance) {
@@ -32,11 +39,15 @@ func (s *Slot) do(act fleet.Act) error {
 	if act.Term < s.term {
 		return fmt.Errorf("%w: %d, now %d", ErrOldTerm, act.Term, s.term)
 	}
-	if act.Kind == fleet.ActLaunch {
-		return s.accept(act)
+	switch act.Kind {
+	case fleet.ActLaunch:
+		return s.accept(act, m)
+	case fleet.ActStop:
+		s.end(act)
+		return nil
+	default:
+		return s.shift(act)
 	}
-	s.end(act)
-	return nil
 }
 
 // validID keeps an instance's id usable as a file name.
@@ -52,7 +63,7 @@ func (m mark) compare(o mark) int {
 }
 
 // accept notes a launch.
-func (s *Slot) accept(act fleet.Act) error {
+func (s *Slot) accept(act fleet.Act, m *fleet.Model) error {
 	if launched, ended := s.graves.find(act.Instance); ended {
 		if launched == markOf(act) {
 			return nil
@@ -65,14 +76,13 @@ func (s *Slot) accept(act fleet.Act) error {
 	if s.closed {
 		return ErrShuttingDown
 	}
-	m := s.models[act.Model]
 	if m == nil {
 		return fmt.Errorf("%w: %s", ErrUnknownModel, act.Model)
 	}
 	if err := s.fits(act, m); err != nil {
 		return err
 	}
-	s.term = act.Term
+	s.raise(act.Term)
 	i := newInstance(s.cfg.ID, m, act)
 	s.instances = append(s.instances, i)
 	s.due = append(s.due, i)
@@ -92,7 +102,8 @@ func (s *Slot) again(i *instance, act fleet.Act) error {
 	if i.Model != act.Model || i.GPU != act.GPU || i.GPUs != act.GPUs {
 		return ErrExists
 	}
-	s.term, i.last = act.Term, markOf(act)
+	s.raise(act.Term)
+	i.last = markOf(act)
 	return nil
 }
 
@@ -115,17 +126,58 @@ func (s *Slot) fits(act fleet.Act, m *fleet.Model) error {
 	if act.GPU%size != 0 {
 		return fmt.Errorf("%w: %d GPUs cannot begin at GPU %d", ErrBadBlock, act.GPUs, act.GPU)
 	}
+	return s.free(act.GPU, act.GPUs, nil)
+}
+
+// free checks that nobody but self holds one of these GPUs.
+func (s *Slot) free(gpu, gpus int, self *instance) error {
 	for _, i := range s.instances {
-		if i.State.Awake() && i.GPUs > 0 && i.GPU < act.GPU+act.GPUs && act.GPU < i.GPU+i.GPUs {
+		if i != self && i.overlaps(gpu, gpus) {
 			return fmt.Errorf("%w: by %s", ErrBusy, i.ID)
 		}
 	}
 	return nil
 }
 
+// shift orders a ready engine to be parked, or a parked one to be resumed.
+func (s *Slot) shift(act fleet.Act) error {
+	i := s.find(act.Instance)
+	if i == nil {
+		if _, ended := s.graves.find(act.Instance); ended {
+			return ErrEnded
+		}
+		return ErrUnknown
+	}
+	if markOf(act).compare(i.last) <= 0 {
+		return nil
+	}
+	from, to, phase := fleet.Ready, fleet.Parking, i.phase
+	if act.Kind == fleet.ActResume {
+		from, to, phase = fleet.Asleep, fleet.Resuming, fleet.PhaseLoading
+	}
+	switch {
+	case i.State != from:
+		return fmt.Errorf("%w: %s", ErrState, i.State)
+	case !i.parks:
+		return fmt.Errorf("%w: the engine cannot be parked", ErrNotAvailable)
+	case to == fleet.Resuming:
+		if err := s.free(i.GPU, i.GPUs, i); err != nil {
+			return err
+		}
+	case s.cfg.HostMemory > 0 && s.hostMemory()+i.model.ParkedMemory > s.cfg.HostMemory:
+		return fmt.Errorf("%w: %s of %s is in use, %s more is needed", ErrHostMemory, s.hostMemory(), s.cfg.HostMemory, i.model.ParkedMemory)
+	}
+	s.raise(act.Term)
+	i.last = markOf(act)
+	i.State, i.phase, i.failure, i.short, i.released = to, phase, "", false, false
+	i.orders <- act.Kind // its life has taken the one before: the state says so
+	s.publish()
+	return nil
+}
+
 // end orders the end of an instance.
 func (s *Slot) end(act fleet.Act) {
-	s.term = act.Term
+	s.raise(act.Term)
 	i := s.find(act.Instance)
 	if i == nil {
 		if _, ended := s.graves.find(act.Instance); !ended {
@@ -142,6 +194,16 @@ func (s *Slot) end(act fleet.Act) {
 	}
 	close(i.quit)
 	s.publish()
+}
+
+// hostMemory is what parked engines take of the machine's memory; one that is being resumed gives it back at the end.
+func (s *Slot) hostMemory() (sum fleet.Bytes) {
+	for _, i := range s.instances {
+		if i.released || i.State == fleet.Parking || i.State == fleet.Resuming {
+			sum += i.model.ParkedMemory
+		}
+	}
+	return sum
 }
 
 func (s *Slot) find(id string) *instance {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -24,13 +25,18 @@ type child struct {
 // where it has left the process group.
 const ownerVariable = "PILOTLIGHT_ENGINE_OWNER"
 
+// simMemory names the directory that stands for the GPUs' memory among simulated engines; whoever starts the supervisor may name one for several
+// supervisors.
+const simMemory = "PILOTLIGHT_SIM_GPU_DIR"
+
 // outputDelay bounds how long an ended engine's output is waited for where a process that escaped its group still has it.
 const outputDelay = 50 * time.Millisecond
 
 // start starts an engine and records its process.
 func (s *Slot) start(spawn *spawner, i *instance, l engine.Launch, out *engineLog) (*child, error) {
 	cmd := exec.Command(l.Path, l.Args...)
-	cmd.Env = append(inherited(os.Environ()), l.Env...)
+	cmd.Env = append([]string{simMemory + "=" + filepath.Join(s.cfg.Dir, "gpus")}, inherited(os.Environ())...)
+	cmd.Env = append(cmd.Env, l.Env...)
 	// What the supervisor alone decides comes last, and so wins.
 	c := &child{cmd: cmd, mark: s.mark() + i.ID}
 	cmd.Env = append(cmd.Env, "CUDA_VISIBLE_DEVICES="+strings.Join(s.devices(i), ","), c.mark)
@@ -64,6 +70,8 @@ func inherited(env []string) []string {
 	for _, entry := range env {
 		key, _, _ := strings.Cut(entry, "=")
 		switch {
+		case key == simMemory:
+			kept = append(kept, entry)
 		case strings.HasPrefix(key, "PILOTLIGHT_"), key == "NOMAD_TOKEN", key == "CONSUL_HTTP_TOKEN", key == "CUDA_VISIBLE_DEVICES":
 		default:
 			kept = append(kept, entry)

@@ -11,7 +11,7 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
-// Config is what a Slot needs. ID, Dir and Models are required.
+// Config is what a Slot needs. ID and Dir are required, and Models unless every act comes through an API, which brings the model along.
 type Config struct {
 	ID     string // the slot's name in observations and acts
 	Source string // of its observations; "" = "slot"
@@ -20,18 +20,22 @@ type Config struct {
 	GPUs   int
 	// Devices names the GPUs as CUDA_VISIBLE_DEVICES wants them, in the order of the slot's own numbers; nil = "0", "1", …
 	Devices    []string
-	HostMemory fleet.Bytes // for parked engines; reported, not yet accounted for
+	HostMemory fleet.Bytes // for parked engines, counted as Model.ParkedMemory; 0 = no limit
 	Dir        string      // holds engines/: logs and process files; one supervisor at a time
 	Self       string      // the program that is the simulator when run with "trtsim"; "" = kind sim needs a command
 	Host       string      // IP address that engines listen on; "" = 127.0.0.1
+	Ports      fleet.Range // of engines; zero = 20000 to 32767, below what the kernel gives to outgoing connections
 	Models     []*fleet.Model
+	KeepTerm   bool          // over restarts of the supervisor: where those who watch outlive it
+	GPUMemory  fleet.Bytes   // of each GPU; 0 = that of an H100 of 80 GB
 	Grace      time.Duration // between SIGTERM and SIGKILL; 0 = 30 s
+	MoveWithin time.Duration // a park or resume that takes longer hangs, and its engine is killed; 0 = 60 s
 	Log        *slog.Logger  // nil: discard
 }
 
 func (c *Config) complete() error {
-	if c.ID == "" || c.Dir == "" || len(c.Models) == 0 {
-		return errors.New("a slot needs an id, a directory and models")
+	if c.ID == "" || c.Dir == "" {
+		return errors.New("a slot needs an id and a directory")
 	}
 	if c.Source == "" {
 		c.Source = "slot"
@@ -42,8 +46,17 @@ func (c *Config) complete() error {
 	if _, err := netip.ParseAddr(c.Host); err != nil {
 		return fmt.Errorf("host of engines: %w", err)
 	}
+	if c.Ports == (fleet.Range{}) {
+		c.Ports = fleet.Range{Min: 20000, Max: 32767}
+	}
+	if c.Ports.Min < 1 || c.Ports.Max > 65535 || c.Ports.Min > c.Ports.Max {
+		return fmt.Errorf("engines' ports from %d to %d", c.Ports.Min, c.Ports.Max)
+	}
 	if c.Grace == 0 {
 		c.Grace = 30 * time.Second
+	}
+	if c.MoveWithin == 0 {
+		c.MoveWithin = time.Minute
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

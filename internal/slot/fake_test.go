@@ -24,9 +24,10 @@ import (
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/slot"
+	"github.com/pilotlight-io/pilotlight/internal/trtsim"
 )
 
-// The test binary plays three more parts: an engine, a process that an engine has started, and a supervisor that can be killed.
+// The test binary plays four more parts: the simulator, an engine, a process that an engine has started, and a supervisor that can be killed.
 const (
 	fakeVariable       = "SLOT_TEST_ENGINE"     // what the engine does, as words
 	sleeperVariable    = "SLOT_TEST_SLEEPER"    // file for its pid
@@ -36,6 +37,8 @@ const (
 
 func TestMain(m *testing.M) {
 	switch {
+	case len(os.Args) > 1 && os.Args[1] == "trtsim":
+		os.Exit(trtsim.Main(os.Args[2:], os.Stdout, os.Stderr))
 	case os.Getenv(sleeperVariable) != "":
 		sleeper(os.Getenv(sleeperVariable))
 	case os.Getenv(fakeVariable) != "":

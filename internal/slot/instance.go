@@ -1,21 +1,30 @@
 package slot
 
 import (
+	"slices"
+
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
 // instance is one engine from the acceptance of its launch until its process and all that it started has ended.
 //
-//	starting: starting ──► loading ──► probing ──► ready: ready ──► stopping ──► gone
-//	             └──────────────┴──────────┴───────► failed ────────────────────► gone
+//	starting ──► ready ──► parking ──► parked ──► resuming ──► ready
+//	   │           │          │          │  ▲         │ │
+//	   │           │          │          │  └─────────┘ │ no GPU memory, but it lives
+//	   └───────────┴──────────┴──────────┴──────────────┴──► failed or stopping ──► gone
 type instance struct {
-	model *fleet.Model
-	quit  chan struct{} // closed when it is to stop
+	model  *fleet.Model
+	parked fleet.Bytes        // what parked engines may come to hold beside it, on each of its GPUs
+	quit   chan struct{}      // closed when it is to stop
+	orders chan fleet.ActKind // park or resume, for its life; holds one
 
 	// Guarded by Slot.mu.
 	fleet.Instance
 	phase    fleet.Phase
 	failure  string
+	short    bool // the failure is a want of GPU memory
+	parks    bool
+	released bool // it is parked, or was until it was told to stop: its GPUs are others'
 	launched mark
 	last     mark
 	quitting bool
@@ -23,8 +32,10 @@ type instance struct {
 
 func newInstance(slot string, m *fleet.Model, act fleet.Act) *instance {
 	return &instance{
-		model: m,
-		quit:  make(chan struct{}),
+		model:  m,
+		parked: act.Parked,
+		quit:   make(chan struct{}),
+		orders: make(chan fleet.ActKind, 1),
 		Instance: fleet.Instance{
 			ID: act.Instance, Model: m.ID, Slot: slot, GPU: act.GPU, GPUs: act.GPUs, State: fleet.Starting,
 		},
@@ -36,44 +47,66 @@ func newInstance(slot string, m *fleet.Model, act fleet.Act) *instance {
 
 func (i *instance) sighting() fleet.Sighting {
 	return fleet.Sighting{
-		Instance: i.Instance, Phase: i.phase, Act: i.last.seq, Running: -1, Failure: i.failure,
+		Instance: i.Instance, Phase: i.phase, Act: i.last.seq, Running: -1, Failure: i.failure, Short: i.short, Parks: i.parks,
 	}
 }
 
-// reach notes a phase of a start. An engine that is being stopped stays where it was.
+// overlaps reports whether it holds one of these GPUs.
+func (i *instance) overlaps(gpu, gpus int) bool {
+	return !i.released && i.GPUs > 0 && gpus > 0 && i.GPU < gpu+gpus && gpu < i.GPU+i.GPUs
+}
+
+// change makes a change to an instance where it stands in one of the states, and tells the watchers. Elsewhere, as where it is being stopped,
+// nothing changes, and it answers false.
+func (s *Slot) change(i *instance, to func(), from ...fleet.State) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !slices.Contains(from, i.State) {
+		return false
+	}
+	to()
+	s.publish()
+	return true
+}
+
+// reach notes a phase on the way to ready.
 func (s *Slot) reach(i *instance, phase fleet.Phase) {
+	s.change(i, func() { i.phase = phase }, fleet.Starting, fleet.Resuming)
+}
+
+// open makes an instance that was just started take requests at addr.
+func (s *Slot) open(i *instance, addr string, parks bool) {
+	s.change(i, func() {
+		i.State, i.phase, i.Addr, i.parks = fleet.Ready, fleet.PhaseReady, addr, parks
+	}, fleet.Starting)
+}
+
+// lull notes that an engine is parked: by order, or still, because there was no memory to resume it.
+func (s *Slot) lull(i *instance, failure string) {
+	s.change(i, func() {
+		i.State, i.phase, i.released = fleet.Asleep, fleet.PhaseReady, true
+		i.failure, i.short = failure, failure != ""
+	}, fleet.Parking, fleet.Resuming)
+}
+
+// rouse makes an engine that has been resumed take requests.
+func (s *Slot) rouse(i *instance) {
+	s.change(i, func() { i.State, i.phase = fleet.Ready, fleet.PhaseReady }, fleet.Resuming)
+}
+
+// fail notes why an engine is no use; short = for want of GPU memory. What it holds of its GPUs it holds until its process has ended.
+func (s *Slot) fail(i *instance, why string, short bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if i.State != fleet.Starting || i.phase == phase {
-		return
-	}
-	i.phase = phase
+	i.State, i.failure, i.short = fleet.Failed, why, short
 	s.publish()
 }
 
-// open makes an instance take requests at addr.
-func (s *Slot) open(i *instance, addr string) {
+// depart notes that an engine has ended: wanted ("") or not; short = for want of GPU memory.
+func (s *Slot) depart(i *instance, failure string, short bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if i.State != fleet.Starting {
-		return
-	}
-	i.State, i.phase, i.Addr = fleet.Ready, fleet.PhaseReady, addr
-	s.publish()
-}
-
-// fail notes why an engine is no use. Its GPUs are held until its process has ended.
-func (s *Slot) fail(i *instance, why string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	i.State, i.failure = fleet.Failed, why
-	s.publish()
-}
-
-// depart notes that an engine has ended: wanted ("") or not.
-func (s *Slot) depart(i *instance, failure string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	i.short = failure != "" && short
 	s.bury(i, failure)
 }
 

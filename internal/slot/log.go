@@ -113,12 +113,25 @@ func (l *engineLog) lastWords() string {
 
 // tellsOfClash reports whether the engine complained of its port.
 func (l *engineLog) tellsOfClash() bool {
+	return l.tells("address already in use", "address in use", "eaddrinuse", "errno 98", "couldn't bind", "failed to bind", "cannot bind")
+}
+
+// tellsOfMemory reports whether the engine complained of GPU memory that was not there.
+func (l *engineLog) tellsOfMemory() bool {
+	return l.tells("cuda out of memory", "outofmemoryerror", "cuda error: out of memory")
+}
+
+// tellsOfSleepMode reports whether the engine's command line has no option for sleep mode.
+func (l *engineLog) tellsOfSleepMode() bool {
+	return l.tells("no such option", "unrecognized arguments") && l.tells("enable_sleep_mode", "enable-sleep-mode")
+}
+
+// tells reports whether the end of the log has one of the words, which are in lower case.
+func (l *engineLog) tells(words ...string) bool {
 	l.mu.Lock()
 	tail := bytes.ToLower(l.tail)
 	l.mu.Unlock()
-	return slices.ContainsFunc([]string{
-		"address already in use", "address in use", "eaddrinuse", "errno 98", "couldn't bind", "failed to bind", "cannot bind",
-	}, func(complaint string) bool { return bytes.Contains(tail, []byte(complaint)) })
+	return slices.ContainsFunc(words, func(w string) bool { return bytes.Contains(tail, []byte(w)) })
 }
 
 // pruneLogs removes the logs of the engines that ended longest ago.

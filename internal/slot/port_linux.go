@@ -8,6 +8,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
 // port is a TCP port for one engine. While it is held it is bound, but not listened on, by a socket that lets others with
@@ -19,23 +21,18 @@ type port struct {
 	fd     int // -1: not held
 }
 
-// The ports looked at lie below those that the kernel gives to outgoing connections by default.
-const (
-	portFirst = 20000
-	portLast  = 32767
-	portTries = 200
-)
+const portTries = 200
 
 var errNoPort = errors.New("none of the ports tried is free")
 
-func reservePort(host string, hold bool) (*port, error) {
+func reservePort(host string, among fleet.Range, hold bool) (*port, error) {
 	addr, err := netip.ParseAddr(host)
 	if err != nil {
 		return nil, err
 	}
 	p := &port{host: addr.Unmap(), fd: -1}
 	for range portTries {
-		p.number = portFirst + rand.IntN(portLast-portFirst+1)
+		p.number = among.Min + rand.IntN(among.Max-among.Min+1)
 		err := p.take()
 		switch {
 		case err == nil && !hold:
@@ -47,7 +44,7 @@ func reservePort(host string, hold bool) (*port, error) {
 			return nil, err
 		}
 	}
-	return nil, fmt.Errorf("%w, from %d to %d", errNoPort, portFirst, portLast)
+	return nil, fmt.Errorf("%w, from %d to %d", errNoPort, among.Min, among.Max)
 }
 
 // take binds the port if nobody else has it in any way, and then shares it.

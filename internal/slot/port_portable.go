@@ -2,7 +2,11 @@
 
 package slot
 
-import "net"
+import (
+	"net"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
 
 // port is a TCP port for one engine, found free a moment ago.
 type port struct {
@@ -10,7 +14,8 @@ type port struct {
 	number int
 }
 
-func reservePort(host string, _ bool) (*port, error) {
+// reservePort lets the kernel choose, wherever.
+func reservePort(host string, _ fleet.Range, _ bool) (*port, error) {
 	ln, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 	if err != nil {
 		return nil, err

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
+	"time"
 )
 
 // record is what a process file holds: enough to know the process again, or to know that it is another one by now.
@@ -26,6 +28,31 @@ func (s *Slot) record(i *instance, pid int) error {
 }
 
 func (s *Slot) unrecord(i *instance) { os.Remove(s.file(i, ".pid")) }
+
+// raise takes over a higher term. It is kept for the supervisor's next life, whose observations must not look older than those of this one. It
+// needs mu.
+func (s *Slot) raise(term uint64) {
+	if term <= s.term {
+		return
+	}
+	s.term = term
+	if !s.cfg.KeepTerm {
+		return
+	}
+	if err := os.WriteFile(s.termFile(), strconv.AppendUint(nil, term, 10), 0o600); err != nil {
+		s.cfg.Log.Warn("the term was not kept", "error", err)
+	}
+}
+
+func (s *Slot) termFile() string { return filepath.Join(s.dir, "term") }
+
+// remember goes on where an earlier supervisor of the directory ended: with its term, and with numbers above all that it has used.
+func (s *Slot) remember() {
+	if data, err := os.ReadFile(s.termFile()); err == nil && s.cfg.KeepTerm {
+		s.term, _ = strconv.ParseUint(string(data), 10, 64)
+	}
+	s.seq = uint64(time.Now().UnixMicro())
+}
 
 // reap kills what an earlier supervisor of this directory has left: by process group what has a process file, one by one
 // what bears its mark in the environment. It returns when they have ended, or after some seconds.

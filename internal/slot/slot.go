@@ -26,6 +26,7 @@ type Slot struct {
 	instances []*instance
 	due       []*instance // accepted, not begun
 	graves    graves
+	sleepless map[string]bool  // engines' programs that do not know sleep mode
 	recent    []fleet.Sighting // the last that have ended, for new watchers
 	watchers  map[*watcher]struct{}
 }
@@ -47,11 +48,12 @@ func New(cfg Config) (*Slot, error) {
 		cfg: cfg, dir: dir, owner: owner,
 		models:   map[string]*fleet.Model{},
 		wake:     make(chan struct{}, 1),
-		watchers: map[*watcher]struct{}{},
+		watchers: map[*watcher]struct{}{}, sleepless: map[string]bool{},
 	}
 	for _, m := range cfg.Models {
 		s.models[m.ID] = m
 	}
+	s.remember()
 	return s, nil
 }
 
@@ -95,7 +97,7 @@ func (s *Slot) takeDue() []*instance {
 	return due
 }
 
-// close refuses launches from now on, and ends those that were never begun.
+// close refuses launches from now on, ends those that were never begun, and says that the others end.
 func (s *Slot) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -104,4 +106,10 @@ func (s *Slot) close() {
 		s.bury(i, ErrShuttingDown.Error())
 	}
 	s.due = nil
+	for _, i := range s.instances {
+		if i.State != fleet.Failed {
+			i.State = fleet.Stopping
+		}
+	}
+	s.publish()
 }

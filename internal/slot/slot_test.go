@@ -112,8 +112,7 @@ func TestDo_RefusesWhatDoesNotFit(t *testing.T) {
 		"unknown model":  {launch("x", "what", 0, 1), slot.ErrUnknownModel},
 		"same elsewhere": {launch("i1", "two", 0, 2), slot.ErrExists},
 		"other slot":     {fleet.Act{Kind: fleet.ActLaunch, Instance: "x", Model: "one", GPUs: 1, Slot: "t"}, slot.ErrBadBlock},
-		"park":           {fleet.Act{Kind: fleet.ActPark, Instance: "i1"}, slot.ErrNotAvailable},
-		"resume":         {fleet.Act{Kind: fleet.ActResume, Instance: "i1"}, slot.ErrNotAvailable},
+		"add a slot":     {fleet.Act{Kind: fleet.ActAddSlot, Instance: "i1"}, slot.ErrNotAvailable},
 	} {
 		row.act.Term, row.act.Seq = 1, 50
 		if err := w.Do(t.Context(), row.act); !errors.Is(err, row.want) {

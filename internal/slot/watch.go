@@ -17,6 +17,12 @@ type watcher struct {
 // Watch calls tell with the complete list of instances at once, and again after each change, every change once and in order, from the
 // calling goroutine, until ctx is done; then it returns nil. An instance that has ended is listed once more, as gone.
 func (s *Slot) Watch(ctx context.Context, tell func(fleet.Observation)) error {
+	s.watch(ctx, tell, func() bool { return ctx.Err() == nil })
+	return nil
+}
+
+// watch is Watch for whoever, when ctx is done, is still to be told what has been until then, as long as on says so.
+func (s *Slot) watch(ctx context.Context, tell func(fleet.Observation), on func() bool) {
 	w := &watcher{wake: make(chan struct{}, 1)}
 	s.mu.Lock()
 	s.watchers[w] = struct{}{}
@@ -25,17 +31,20 @@ func (s *Slot) Watch(ctx context.Context, tell func(fleet.Observation)) error {
 	w.queue = append(w.queue, first)
 	s.mu.Unlock()
 	defer s.forget(w)
-	for {
+	for last := false; ; {
 		for _, o := range s.untold(w) {
-			if ctx.Err() != nil {
-				return nil
+			if !on() {
+				return
 			}
 			tell(o)
+		}
+		if last {
+			return
 		}
 		select {
 		case <-w.wake:
 		case <-ctx.Done():
-			return nil
+			last = true
 		}
 	}
 }

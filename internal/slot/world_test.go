@@ -44,6 +44,10 @@ type options struct {
 	dir   string
 	grace time.Duration
 	self  string
+
+	moveWithin time.Duration
+	memory     fleet.Bytes
+	log        io.Writer
 }
 
 // start makes a slot for the models and runs it until the test ends.
@@ -52,9 +56,12 @@ func start(t *testing.T, o options, models ...*fleet.Model) *world {
 	if o.dir == "" {
 		o.dir = t.TempDir()
 	}
+	if o.log == nil {
+		o.log = testLog{t}
+	}
 	s, err := slot.New(slot.Config{
 		ID: "s", Node: "n", Pool: "p", GPUs: o.gpus, Dir: o.dir, Models: models, Grace: o.grace, Self: o.self,
-		Log: slog.New(slog.NewTextHandler(testLog{t}, nil)),
+		MoveWithin: o.moveWithin, HostMemory: o.memory, Log: slog.New(slog.NewTextHandler(o.log, nil)),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -18,6 +18,7 @@ type options struct {
 	reportAddr string
 	yaml       string // path
 	sleep      bool
+	awake      bool // sleep mode is not known
 	pipeline   int
 	help       bool
 	given      map[string]bool // flags, by their first name
@@ -114,6 +115,9 @@ func (o *options) finish(getenv func(string) string) error {
 		if err := o.apply(values); err != nil {
 			return &errUsage{fmt.Sprintf("Invalid value for '--config': %s: %v", o.yaml, err)}
 		}
+	}
+	if o.sleep && o.awake {
+		return &errUsage{"No such option: --enable_sleep_mode"}
 	}
 	if o.sleep {
 		key := getenv("TRTLLM_RUNTIME_CONTROL_API_KEY")

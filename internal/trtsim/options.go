@@ -137,6 +137,7 @@ func simOptions() []option {
 		}},
 		boolOption("The kernel cache is empty: warm-up takes 2.5 times as long.", func(o *options) *bool { return &o.config.ColdCache }, "sim_cold_cache"),
 		boolOption("Sleep mode without clock window and nonce memory.", func(o *options) *bool { return &o.config.LaxControl }, "sim_lax_control"),
+		boolOption("Be a release without sleep mode: its option is unknown.", func(o *options) *bool { return &o.awake }, "sim_no_sleep"),
 		boolOption("Serve /sim/faults: GET and POST a JSON array of faults.", func(o *options) *bool { return &o.config.FaultRoute }, "sim_fault_route"),
 	}
 }
@@ -183,6 +184,8 @@ func faultOptions() []option {
 		plain(FaultHealth, "sim_unhealthy", "Answer /health 503."),
 		plain(FaultResume, "sim_fail_resume", "Fail to resume, out of memory."),
 		plain(FaultResumeHang, "sim_hang_resume", "Never end a resume."),
+		plain(FaultRelease, "sim_fail_release", "Fail to release memory."),
+		plain(FaultReleaseHang, "sim_hang_release", "Never end a release."),
 	}
 }
 

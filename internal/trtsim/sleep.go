@@ -103,8 +103,18 @@ func (e *Engine) release(named []string) error {
 	case <-e.dead:
 		return errCut
 	}
+	if _, strikes := e.take(FaultReleaseHang); strikes {
+		<-e.dead
+		return errCut
+	}
 	if err := e.move(took); err != nil {
 		return err
+	}
+	if _, strikes := e.take(FaultRelease); strikes {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.memory.state = failed
+		return errors.New("CUDA error: invalid argument (cuMemUnmap)")
 	}
 	away := map[string]bool{}
 	for _, t := range tags { // from running, nothing else is parked
@@ -165,10 +175,10 @@ func (e *Engine) resume(named []string) error {
 		<-e.dead
 		return errCut
 	}
-	if err := e.reoccupy(tags); err != nil {
+	if left, err := e.reoccupy(tags); err != nil {
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		e.memory.state = failed
+		e.memory.state = left
 		return err
 	}
 	if err := e.move(took); err != nil {
@@ -208,22 +218,25 @@ func (e *Engine) beginResume(named []string) (tags []string, took time.Duration,
 	return tags, e.pace.jitter(took, 0.10), nil
 }
 
-// reoccupy takes the memory that the tags need.
-func (e *Engine) reoccupy(tags []string) error {
+// reoccupy takes the memory that the tags need, or says in what state it leaves the engine. Whether the real one ever survives that is not known.
+func (e *Engine) reoccupy(tags []string) (left memoryState, err error) {
 	const oom = "CUDA error: out of memory (cuMemCreate)"
-	if _, strikes := e.take(FaultResume); strikes {
-		return errors.New(oom)
+	if f, strikes := e.take(FaultResume, FaultResumeShort); strikes {
+		if f.Kind == FaultResumeShort {
+			return parked, errors.New(oom)
+		}
+		return failed, errors.New(oom)
 	}
 	e.mu.Lock()
-	left := maps.Clone(e.memory.parked)
+	away := maps.Clone(e.memory.parked)
 	e.mu.Unlock()
 	for _, t := range tags {
-		delete(left, t)
+		delete(away, t)
 	}
-	if err := e.memory.charge(left); err != nil {
-		return fmt.Errorf("%s: %w", oom, err)
+	if err := e.memory.charge(away); err != nil {
+		return failed, fmt.Errorf("%s: %w", oom, err)
 	}
-	return nil
+	return waking, nil
 }
 
 // move waits for a copy, whoever else leaves; only the engine's death ends it.

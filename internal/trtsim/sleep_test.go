@@ -200,6 +200,26 @@ func TestResumeThatFailsIsFinal(t *testing.T) {
 	})
 }
 
+func TestResumeThatIsSurvivedCanBeTriedAgain(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSleeper(t, trtsim.Config{Faults: []trtsim.Fault{{Kind: trtsim.FaultResumeShort, Times: 1}}})
+		s.release("")
+		wantContains(t, s.resume(""), 500, "out of memory")
+		if got := s.status(); got != isParked {
+			t.Errorf("got %s, want %s", got, isParked)
+		}
+		want(t, s.resume(""), 200, success)
+	})
+}
+
+func TestReleaseThatFailsIsFinal(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSleeper(t, trtsim.Config{Faults: []trtsim.Fault{{Kind: trtsim.FaultRelease}}})
+		wantContains(t, s.release(""), 500, `{"error":{"message":"CUDA error`)
+		wantContains(t, s.resume(""), 409, "while state is failed")
+	})
+}
+
 func TestSignatureVectors(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		time.Sleep(time.Until(time.Unix(1_760_000_000, 0)))

@@ -1,6 +1,13 @@
 # What Pilotlight's own Nomad token may do, in the namespace of its engines.
 namespace "default" {
   capabilities = ["list-jobs", "read-job", "submit-job"]
+
+  # The key of the slots' supervisors, where there are pools.
+  variables {
+    path "pilotlight/slots" {
+      capabilities = ["read"]
+    }
+  }
 }
 
 # Which machines have GPUs, and which of them take work.

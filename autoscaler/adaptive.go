@@ -1,0 +1,244 @@
+package autoscaler
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+const (
+	defaultLatencyWeight = 10.0
+	lull                 = 300 * time.Second // a gap from which on a cold start could have been the answer
+	parkedAging          = 300.0             // seconds
+	stranded             = 0.1               // of those who come meanwhile: most find another instance, or room for one
+	turn                 = 30 * time.Second  // about what it takes to drain an instance, and to serve others in its place
+)
+
+// AdaptiveConfig tunes the adaptive policy.
+type AdaptiveConfig struct {
+	LatencyWeight float64 // GPU-hours that an hour of waiting is worth; 0 = 10
+}
+
+// Adaptive is Pilotlight's own policy. It weighs GPU time against waiting, per model and from the model's own arrivals:
+//
+//   - an idle instance stays hot for the time that minimises what is to be expected of idling, switching and waiting, from a histogram of the
+//     model's idle gaps at its present pace, with the whole fleet's as a prior;
+//   - then it is parked where its pool can; parked engines stay by what a cold start in their place would cost, for their memory;
+//   - a busy model gets as many instances as Knative's rule asks for, all at once.
+//
+// What it learns is bounded per model, and Save and Load carry it over a restart.
+type Adaptive struct {
+	lambda float64
+	fleet  [contexts]histogram      // idle gaps of all models
+	models map[string]*acquaintance // model ID -> what is known of it
+	began  time.Time                // the first event of this life; zero before
+}
+
+// acquaintance is what is known of one model.
+type acquaintance struct {
+	Gaps  gaps
+	Wakes toll
+	Colds toll
+	Moves moves
+	Seen  [3]bool // a cold start, a wake, a park
+	rate  rate
+	scale scale
+	busy  bool
+	idle  time.Time // since then; zero before the first request
+	last  time.Time // its last request
+}
+
+// NewAdaptive makes the policy.
+func NewAdaptive(cfg AdaptiveConfig) *Adaptive {
+	if cfg.LatencyWeight == 0 {
+		cfg.LatencyWeight = defaultLatencyWeight
+	}
+	return &Adaptive{lambda: cfg.LatencyWeight, models: make(map[string]*acquaintance)}
+}
+
+func (a *Adaptive) model(id string) *acquaintance {
+	m := a.models[id]
+	if m == nil {
+		m = &acquaintance{Gaps: newGaps()}
+		a.models[id] = m
+	}
+	return m
+}
+
+// Observe learns.
+func (a *Adaptive) Observe(e fleet.Event) {
+	if a.began.IsZero() {
+		a.began = e.At
+	}
+	m := a.model(e.Model)
+	switch e.Kind {
+	case fleet.EventArrived:
+		a.arrive(e.At, m, e.N)
+	case fleet.EventBusy:
+		m.busy = true
+	case fleet.EventIdle:
+		m.busy, m.idle = false, e.At
+	case fleet.EventDemand:
+		m.scale.tell(e.At, e.N)
+	case fleet.EventReady:
+		m.learnStart(e.From, e.Took)
+	case fleet.EventParked:
+		if e.Took > 0 {
+			learn(&m.Moves.Park, e.Took, !m.Seen[2])
+			m.Seen[2] = true
+		}
+	}
+}
+
+// arrive takes requests; the first after idleness ends a gap.
+func (a *Adaptive) arrive(now time.Time, m *acquaintance, n int) {
+	if !m.busy {
+		a.endGap(now, m)
+	}
+	m.last = now
+	m.rate.add(now, n)
+	m.Wakes.arrive(now, n)
+	m.Colds.arrive(now, n)
+}
+
+func (a *Adaptive) endGap(now time.Time, m *acquaintance) {
+	since := m.idle
+	if since.Before(m.last) {
+		since = m.last // it came and went between two reports
+	}
+	gap := now.Sub(since)
+	t := m.Moves
+	m.Wakes.open(now, t.Wake, 0.05)
+	if (since.IsZero() || gap > lull) && now.After(m.Colds.ends) {
+		m.Colds.open(now, t.Cold, 0.1)
+	}
+	if !since.IsZero() {
+		m.Gaps.add(gap, &a.fleet)
+	}
+}
+
+func (m *acquaintance) learnStart(from fleet.Tier, took time.Duration) {
+	if took <= 0 {
+		return
+	}
+	if from == fleet.Parked {
+		learn(&m.Moves.Wake, took, !m.Seen[1])
+		m.Seen[1] = true
+		if !m.Seen[2] {
+			m.Moves.Park = m.Moves.Wake
+		}
+		return
+	}
+	learn(&m.Moves.Cold, took, !m.Seen[0])
+	m.Seen[0] = true
+}
+
+// takes gives what the model's moves take, as far as they are known.
+func (m *acquaintance) takes(gpus int) moves {
+	t := guess(gpus)
+	if m.Seen[0] {
+		t.Cold = m.Moves.Cold
+	}
+	if m.Seen[1] {
+		t.Wake, t.Park = m.Moves.Wake, m.Moves.Park
+	}
+	if m.Seen[2] {
+		t.Park = m.Moves.Park
+	}
+	return t
+}
+
+// Decide says how many instances the model should have now.
+func (a *Adaptive) Decide(now time.Time, v *fleet.ModelView) fleet.Desired {
+	m := a.models[v.Model.ID]
+	if m == nil {
+		m = &acquaintance{Gaps: newGaps()}
+	}
+	t := m.takes(v.Model.GPUs)
+	d := fleet.Desired{Model: v.Model.ID, Parked: everyCopy, HotValue: m.hotValue(now, v, t), ParkedValue: a.parkedValue(now, v, m, t)}
+	d.Hot = a.needed(now, v, m, &d)
+	d.Need = max(atLeast(float64(demand(v)), float64(capacity(v.Model))), 1)
+	a.keepIdle(now, v, m, t, &d)
+	bound(now, v, &d)
+	return d
+}
+
+// needed gives how many instances the demand is worth. It must be asked again by itself only while the means of more demand than there are
+// slots for are still rising.
+func (a *Adaptive) needed(now time.Time, v *fleet.ModelView, m *acquaintance, d *fleet.Desired) int {
+	n := demand(v)
+	if n == 0 {
+		d.Reason = "no requests"
+		return 0
+	}
+	each := scaleTarget * float64(capacity(v.Model))
+	if float64(n) > each*float64(len(v.Hot)+v.Pending) {
+		d.ReviewAt = nextCell(now)
+	}
+	d.Reason = requests(n) + " in flight or waiting, " + strconv.Itoa(capacity(v.Model)) + " slots an instance"
+	return max(m.scale.want(now, each), 1)
+}
+
+// keepIdle keeps idle instances for as long as that is worth it.
+func (a *Adaptive) keepIdle(now time.Time, v *fleet.ModelView, m *acquaintance, t moves, d *fleet.Desired) {
+	kept := 0
+	var keep time.Duration
+	for i := range v.Hot {
+		h := &v.Hot[i]
+		if h.IdleSince.IsZero() {
+			kept++
+			continue
+		}
+		if keep == 0 {
+			keep = a.keepFor(v, m, t)
+		}
+		until := h.IdleSince.Add(keep)
+		if a.fresh(h.IdleSince) {
+			until = h.IdleSince.Add(max(keep, stableSpan))
+		}
+		if now.Before(until) {
+			kept++
+			d.ReviewAt = sooner(d.ReviewAt, until)
+		}
+		if demand(v) == 0 {
+			d.Reason = fmt.Sprintf("idle %s; to keep it is worth it for %s", round(now.Sub(h.IdleSince)), round(keep))
+		}
+	}
+	d.Hot = max(d.Hot, kept)
+}
+
+// fresh reports whether less than a whole window was seen before that moment: the demand of which an earlier life knew may not have been told yet, so nothing is
+// let go.
+func (a *Adaptive) fresh(at time.Time) bool {
+	return a.began.IsZero() || at.Before(a.began.Add(stableSpan))
+}
+
+// keepFor gives how long an instance stays hot without a request.
+func (a *Adaptive) keepFor(v *fleet.ModelView, m *acquaintance, t moves) time.Duration {
+	p := m.Gaps.expect(&a.fleet)
+	seconds, _ := keepFor(&p, stakes{
+		gpus: float64(v.Model.GPUs), off: t.Park.Seconds(), on: t.Wake.Seconds(), lambda: a.lambda, waits: m.Wakes.value(),
+	})
+	return atMost(max(time.Duration(seconds*float64(time.Second)), 50*time.Millisecond), v.Model)
+}
+
+// hotValue gives what losing one instance would cost, in seconds of one request's waiting. An idle one is worth the less the longer it has been idle. A busy one that
+// has to go leaves those who wait, and some of those who come meanwhile, without it until it has drained, another has had its turn, and it is back.
+func (m *acquaintance) hotValue(now time.Time, v *fleet.ModelView, t moves) float64 {
+	if _, idle := lastIdle(v); idle || demand(v) == 0 {
+		return leastRecentlyUsed(now, v)
+	}
+	outage := (turn + t.Park + t.Wake).Seconds()
+	return (float64(v.Waiting) + stranded*m.rate.value(now)*outage/2) * outage / float64(max(len(v.Hot), 1))
+}
+
+// parkedValue gives what a model's only parked engine is worth per GB of host memory: what a cold start would cost in its place, the less the longer ago
+// the model was used.
+func (a *Adaptive) parkedValue(now time.Time, v *fleet.ModelView, m *acquaintance, t moves) float64 {
+	saved := (t.Cold - t.Wake).Seconds() * (m.Colds.value() + float64(v.Model.GPUs)/max(a.lambda, 1e-3))
+	gigabytes := math.Max(float64(v.Model.ParkedMemory)/1e9, 1)
+	return saved / gigabytes / (age(now, v).Seconds() + parkedAging)
+}

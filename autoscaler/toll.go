@@ -1,0 +1,59 @@
+package autoscaler
+
+import "time"
+
+// toll learns how many whole waits one switch costs: the requests that arrive while it lasts wait for what is left of it. It is learned
+// whether or not the model was asleep, as if it had been.
+type toll struct {
+	Waits float64 // smoothed
+	N     int
+	ends  time.Time // of the switch under observation
+	sum   float64   // seconds waited in it
+	lasts time.Duration
+}
+
+const tollLeast = 1.0
+
+func (t *toll) value() float64 {
+	return max(tollLeast, t.Waits)
+}
+
+// open closes the switch under observation, and begins another that takes so long.
+func (t *toll) open(now time.Time, lasts time.Duration, least float64) {
+	if t.lasts > 0 {
+		if t.N == 0 {
+			t.Waits = tollLeast
+		}
+		t.Waits += max(least, 1/float64(1+t.N)) * (t.sum/t.lasts.Seconds() - t.Waits)
+		t.N++
+	}
+	t.sum, t.lasts, t.ends = 0, lasts, now.Add(lasts)
+}
+
+// arrive counts requests.
+func (t *toll) arrive(now time.Time, n int) {
+	if left := t.ends.Sub(now); left > 0 {
+		t.sum += float64(n) * left.Seconds()
+	}
+}
+
+// moves are what switching takes, smoothed.
+type moves struct {
+	Cold, Wake, Park time.Duration
+}
+
+// guess gives what moves take before any was seen: large models take longer.
+func guess(gpus int) moves {
+	g := time.Duration(max(gpus, 1))
+	wake := time.Second + g*900*time.Millisecond
+	return moves{Cold: 30*time.Second + g*30*time.Second, Wake: wake, Park: wake}
+}
+
+// learn takes one that took so long; the first replaces the guess.
+func learn(known *time.Duration, took time.Duration, first bool) {
+	if first {
+		*known = took
+		return
+	}
+	*known += (took - *known) / 8
+}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/simulate"
+	"github.com/pilotlight-io/pilotlight/internal/trace"
+)
+
+// simulateCmd runs policies over a trace in virtual time. It needs no server.
+type simulateCmd struct {
+	Trace  string   `required:"" type:"path" placeholder:"T.csv.gz" help:"The requests, as a gzipped CSV."`
+	Models string   `type:"path" placeholder:"FILE" help:"What the trace's models need; T_models.csv beside the trace if not given."`
+	Nodes  int      `required:"" placeholder:"N" help:"Nodes of the cluster."`
+	Policy []string `placeholder:"A,B" default:"adaptive" help:"fixed-T, kpa and hybrid, each also +park; adaptive, oracle."`
+	Seed   []uint64 `placeholder:"N" default:"7" help:"Seeds of what moves take; several give a run each."`
+	Lambda float64  `default:"10" help:"GPU-hours that an hour of waiting is worth."`
+	Warmup string   `default:"24h" help:"Nothing before is scored."`
+	HTML   string   `name:"html" type:"path" placeholder:"FILE" help:"Also write a report with plots."`
+
+	GPUs         int     `name:"gpus-per-node" group:"The cluster" default:"8" help:"GPUs of a node."`
+	ParkedPerGPU int     `name:"max-parked-per-gpu" group:"The cluster" default:"6" help:"Engines that may be parked on a GPU."`
+	HostMemory   string  `group:"The cluster" default:"1900GB" help:"Of a node, for parked engines."`
+	Share        float64 `group:"The cluster" default:"0.5" help:"Of its GPUs that one model may hold."`
+	Patience     string  `group:"The cluster" default:"10s" help:"A model waits so long before a busy instance is drained for it."`
+	Residence    string  `group:"The cluster" default:"60s" help:"And that one has been hot so long."`
+	IdleAfter    string  `group:"The cluster" placeholder:"SPAN" help:"The longest that an instance stays hot without a request; no bound if not given."`
+	ColdStart    bool    `group:"The cluster" help:"Begin with an empty cluster, not with every engine parked."`
+	jsonFlag
+}
+
+// Run simulates every policy with every seed, and prints what they cost.
+func (c simulateCmd) Run(env *Env) error {
+	cfg, err := c.config()
+	if err != nil {
+		return err
+	}
+	for _, p := range c.Policy {
+		if err := simulate.CheckPolicy(p); err != nil {
+			return err
+		}
+	}
+	results := []*simulate.Result{}
+	for _, cfg.Policy = range c.Policy {
+		for _, cfg.Seed = range c.Seed {
+			began := env.Now()
+			r, err := simulate.Run(env.ctx, cfg)
+			if err != nil {
+				return err
+			}
+			results = append(results, r)
+			env.say("%s, seed %d: cost %.1f GPU-hours (%.1f s)", r.Policy, r.Seed, r.Cost, env.Now().Sub(began).Seconds())
+		}
+	}
+	bound, err := c.bound(&cfg)
+	if err != nil {
+		return err
+	}
+	if c.HTML != "" {
+		if err := c.report(&cfg, results, bound); err != nil {
+			return err
+		}
+	}
+	if c.JSON {
+		return writeJSON(env.Stdout, results)
+	}
+	t := newTable(simulate.Columns...)
+	for _, r := range results {
+		t.row(r.Row()...)
+	}
+	if err := t.write(env.Stdout); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(env.Stdout, "\nNo policy can cost less than %.1f GPU-hours (nobody waits, room for all); busy are %.1f.\n", bound.IdleGPUHours, bound.BusyGPUHours)
+	return err
+}
+
+// config makes the simulation's config of the flags.
+func (c simulateCmd) config() (simulate.Config, error) {
+	cfg := simulate.Default()
+	cfg.Trace, cfg.Nodes, cfg.Lambda, cfg.GPUsPerNode, cfg.ParkedPerGPU, cfg.Share = c.Trace, c.Nodes, c.Lambda, c.GPUs, c.ParkedPerGPU, c.Share
+	cfg.StartParked = !c.ColdStart
+	var err error
+	if cfg.HostMemory, err = fleet.ParseBytes(c.HostMemory); err != nil {
+		return cfg, fmt.Errorf("--host-memory: %w", err)
+	}
+	for _, span := range []struct {
+		flag, text string
+		to         *time.Duration
+	}{
+		{"warmup", c.Warmup, &cfg.Warmup},
+		{"patience", c.Patience, &cfg.Patience},
+		{"residence", c.Residence, &cfg.Residence},
+		{"idle-after", c.IdleAfter, &cfg.IdleAfter},
+	} {
+		if span.text == "" {
+			continue
+		}
+		if *span.to, err = fleet.ParseDuration(span.text); err != nil {
+			return cfg, fmt.Errorf("--%s: %w", span.flag, err)
+		}
+	}
+	if c.Models == "" {
+		c.Models = trace.ProfilesBeside(c.Trace)
+	}
+	cfg.Profiles, err = trace.ReadProfiles(c.Models)
+	return cfg, err
+}
+
+// bound gives what no policy can undercut.
+func (c simulateCmd) bound(cfg *simulate.Config) (trace.Bound, error) {
+	r, err := trace.Open(cfg.Trace, cfg.Profiles)
+	if err != nil {
+		return trace.Bound{}, err
+	}
+	defer r.Close()
+	return trace.LowerBound(r, cfg.Profiles, cfg.Warmup)
+}
+
+// report writes the page with the plots.
+func (c simulateCmd) report(cfg *simulate.Config, results []*simulate.Result, bound trace.Bound) error {
+	f, err := os.Create(c.HTML)
+	if err != nil {
+		return fmt.Errorf("writing the report: %w", err)
+	}
+	err = simulate.WriteHTML(f, simulate.Report{
+		Trace: strings.TrimSuffix(c.Trace[strings.LastIndexByte(c.Trace, '/')+1:], ".csv.gz"), Nodes: cfg.Nodes, GPUs: cfg.GPUsPerNode,
+		Lambda: cfg.Lambda, Bound: bound, Results: results,
+	})
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		return fmt.Errorf("writing the report: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/consul"
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/slot"
+)
+
+// slotCmd supervises the engines of one slot and offers them to a server elsewhere. It needs no config: what is launched comes with
+// the order.
+type slotCmd struct {
+	ID         string        `required:"" name:"id" placeholder:"SLOT" help:"The slot's name."`
+	GPUs       int           `required:"" name:"gpus" placeholder:"N" help:"GPUs of the slot."`
+	Addr       string        `required:"" placeholder:"IP:PORT" help:"Address of its API; engines listen on the same IP."`
+	Dir        string        `required:"" placeholder:"DIR" help:"Where the engines' logs and process files go."`
+	Pool       string        `placeholder:"POOL" help:"The pool that it belongs to."`
+	Node       string        `placeholder:"NODE" help:"The machine that it is on (default: the host's name)."`
+	Cluster    string        `default:"default" help:"The Pilotlight that it belongs to."`
+	KeyEnv     string        `name:"key-env" default:"PILOTLIGHT_SLOT_KEY" placeholder:"NAME" help:"Environment variable that holds the key of its API."`
+	Devices    string        `env:"NVIDIA_VISIBLE_DEVICES" placeholder:"UUID,…" help:"The GPUs, as CUDA_VISIBLE_DEVICES takes them (default: $$NVIDIA_VISIBLE_DEVICES, else 0, 1, …)."`
+	FirstPort  int           `name:"first-port" default:"10000" placeholder:"N" help:"First port that engines may get; the default range is outside Nomad's."`
+	LastPort   int           `name:"last-port" default:"14999" placeholder:"N" help:"Last port that engines may get."`
+	HostMemory string        `name:"host-memory" placeholder:"SIZE" help:"Memory of the machine for parked engines."`
+	GPUMemory  string        `name:"gpu-memory" placeholder:"SIZE" help:"Memory of each GPU (default: that of an H100 of 80 GB)."`
+	Grace      time.Duration `default:"100s" help:"From SIGTERM to SIGKILL of an engine."`
+	Consul     string        `name:"consul-addr" env:"CONSUL_HTTP_ADDR" default:"http://127.0.0.1:8500" placeholder:"URL" help:"The machine's Consul agent, which learns which engines take requests; off: none does."`
+	LogLevel   slog.Level    `name:"log-level" default:"info" help:"Least level of log lines on stderr: debug, info, warn, error."`
+}
+
+// noConsul is the address of no agent.
+const noConsul = "off"
+
+// Run supervises until a signal.
+func (c slotCmd) Run(env *Env) error {
+	log := env.logger(c.LogLevel)
+	s, err := c.slot(log)
+	if err != nil {
+		return err
+	}
+	key := env.Getenv(c.KeyEnv)
+	if len(key) < slot.MinKey {
+		return fmt.Errorf("%s must hold the slot key, of %d characters or more; it has %d", c.KeyEnv, slot.MinKey, len(key))
+	}
+	os.Unsetenv(c.KeyEnv) // engines inherit the environment
+	api, err := slot.NewAPI(slot.APIConfig{Slot: s, Key: key, Log: log.With("component", "api")})
+	if err != nil {
+		return err
+	}
+	stages := []stage{{name: "the engines", run: s.Run}}
+	if c.Consul != noConsul {
+		r, err := consul.NewRegistrar(consul.RegistrarConfig{
+			Addr: c.Consul, Cluster: c.Cluster, Slot: c.ID, Log: log.With("component", "consul"),
+		})
+		if err != nil {
+			return err
+		}
+		stages = append(stages, stage{name: "the registration", run: func(ctx context.Context) error { return r.Run(ctx, s.Watch) }})
+	}
+	ln, err := listen(c.Addr, "--addr")
+	if err != nil {
+		return err
+	}
+	// Last: whoever watches is told of each engine's end.
+	stages = append(stages, stage{name: "the API", run: func(ctx context.Context) error { return api.Serve(ctx, ln) }})
+	env.say("slot %s with %d GPUs at http://%s", c.ID, c.GPUs, ln.Addr())
+	return untilSignalled(env, "ending engines", func(ctx context.Context, hurry <-chan struct{}) error {
+		return runStages(ctx, hurry, stages)
+	})
+}
+
+// slot makes the supervisor.
+func (c slotCmd) slot(log *slog.Logger) (*slot.Slot, error) {
+	host, _, err := net.SplitHostPort(c.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("--addr is %q; write ip:port, such as 10.0.0.7:9000", c.Addr)
+	}
+	cfg := slot.Config{
+		ID: c.ID, Source: "slot/" + c.ID, Node: c.Node, Pool: c.Pool, GPUs: c.GPUs, Dir: c.Dir, Host: host, Grace: c.Grace,
+		Ports: fleet.Range{Min: c.FirstPort, Max: c.LastPort}, KeepTerm: true, Log: log.With("component", "slot"),
+	}
+	if cfg.Self, err = os.Executable(); err != nil {
+		return nil, fmt.Errorf("finding our own program, which is also the simulated engine: %w", err)
+	}
+	if cfg.Node == "" {
+		if cfg.Node, err = os.Hostname(); err != nil {
+			return nil, fmt.Errorf("finding the machine's name: %w", err)
+		}
+	}
+	if cfg.Devices, err = c.devices(); err != nil {
+		return nil, err
+	}
+	sizes := []struct {
+		flag, text string
+		to         *fleet.Bytes
+	}{{"--host-memory", c.HostMemory, &cfg.HostMemory}, {"--gpu-memory", c.GPUMemory, &cfg.GPUMemory}}
+	for _, s := range sizes {
+		if s.text == "" {
+			continue
+		}
+		if *s.to, err = fleet.ParseBytes(s.text); err != nil {
+			return nil, fmt.Errorf("%s: %w", s.flag, err)
+		}
+	}
+	return slot.New(cfg)
+}
+
+// devices are the GPUs that Nomad's device plugin has granted, in an order that a restart keeps; the plugin's is arbitrary.
+func (c slotCmd) devices() ([]string, error) {
+	switch c.Devices {
+	case "", "all", "none", "void":
+		return nil, nil
+	}
+	devices := strings.Split(c.Devices, ",")
+	if len(devices) != c.GPUs {
+		return nil, fmt.Errorf("--gpus is %d, but there are %d devices: %s", c.GPUs, len(devices), c.Devices)
+	}
+	slices.Sort(devices)
+	if len(slices.Compact(slices.Clone(devices))) != c.GPUs {
+		return nil, errors.New("--devices names a GPU twice")
+	}
+	return devices, nil
+}

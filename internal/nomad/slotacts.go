@@ -1,0 +1,139 @@
+package nomad
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/slot"
+)
+
+// KeyPath is the Nomad Variable whose item slot_key is the key of every supervisor's API.
+const KeyPath = "pilotlight/slots"
+
+const keyItem = "slot_key"
+
+// Errors of Do about slots.
+var (
+	ErrUnknownPool = errors.New("no such pool")
+	ErrNoSlot      = errors.New("the slot does not run")
+	ErrNoSlotKey   = errors.New("the slot key is missing")
+)
+
+// SlotJobName is the name of a slot's job. The job file says the same.
+func SlotJobName(cluster, slot string) string { return "pilotlight-" + cluster + "-slot-" + slot }
+
+// inSlot hands an act on an instance to the slot's supervisor.
+func (n *Nomad) inSlot(ctx context.Context, act fleet.Act) error {
+	client, err := n.slotClient(ctx, act.Slot)
+	if errors.Is(err, ErrNoSlot) && act.Kind == fleet.ActStop && !n.slots.has(act.Slot) {
+		return nil // with the slot everything on it is gone
+	}
+	if err != nil {
+		return fmt.Errorf("%s of %s: %w", act.Kind, act.Instance, err)
+	}
+	return client.Do(ctx, act)
+}
+
+// has reports whether the slot is known, or may be.
+func (s *slots) has(id string) bool {
+	select {
+	case <-s.read:
+	default:
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.known[id] != nil
+}
+
+// slotClient gives the client of the slot's supervisor.
+func (n *Nomad) slotClient(ctx context.Context, id string) (*slot.Client, error) {
+	n.slots.mu.Lock()
+	e := n.slots.known[id]
+	var addr string
+	var client *slot.Client
+	if e != nil {
+		addr, client = e.addr, e.client
+	}
+	n.slots.mu.Unlock()
+	if client != nil {
+		return client, nil
+	}
+	if addr == "" {
+		return nil, fmt.Errorf("slot %s: %w", id, ErrNoSlot)
+	}
+	key, err := n.slotKey(ctx)
+	if err != nil {
+		return nil, err
+	}
+	client, err = slot.NewClient(slot.ClientConfig{Addr: addr, Key: key, Models: n.cfg.Models})
+	if err != nil {
+		return nil, err
+	}
+	n.slots.mu.Lock()
+	defer n.slots.mu.Unlock()
+	if e.client == nil {
+		e.client = client
+	}
+	return e.client, nil
+}
+
+// slotKey reads the key of the supervisors' APIs.
+func (n *Nomad) slotKey(ctx context.Context) (key string, err error) {
+	err = within(ctx, func(ctx context.Context) error {
+		variable, _, err := n.client.Variables().Peek(KeyPath, n.query(ctx))
+		if err != nil {
+			return fmt.Errorf("reading the slot key: %w", needs(err, "read of the variable "+KeyPath))
+		}
+		if variable != nil {
+			key = variable.Items[keyItem]
+		}
+		return nil
+	})
+	if err == nil && len(key) < slot.MinKey {
+		err = fmt.Errorf("%w: nomad var put -namespace %s %s %s=\"$(openssl rand -hex 32)\"", ErrNoSlotKey, n.cfg.Namespace, KeyPath, keyItem)
+	}
+	return key, err
+}
+
+// addSlot registers the job of a slot.
+func (n *Nomad) addSlot(ctx context.Context, act fleet.Act) error {
+	if _, ok := n.pools[act.Pool]; !ok {
+		return fmt.Errorf("%w: %s", ErrUnknownPool, act.Pool)
+	}
+	name := SlotJobName(n.cfg.Cluster, act.Slot)
+	known, err := n.job(ctx, name, metaSlot, act.Slot)
+	switch {
+	case err != nil:
+		return err
+	case known != nil:
+		return nil // said before; whoever watches learns what has become of it
+	}
+	if _, err := n.slotKey(ctx); err != nil {
+		return err // or its task would wait for the key, and hold GPUs
+	}
+	text, err := n.RenderSlot(act.Pool, act.Slot)
+	if err != nil {
+		return err
+	}
+	if err := n.register(ctx, text, name, metaSlot, act.Slot); err != nil {
+		return err
+	}
+	n.slots.mu.Lock()
+	defer n.slots.mu.Unlock()
+	n.slots.enter(fleet.Slot{ID: act.Slot, Pool: act.Pool, GPUs: act.GPUs, Host: n.pools[act.Pool].HostMemory})
+	n.slots.change()
+	return nil
+}
+
+// dropSlot stops the job of a slot; what is parked there ends with it.
+func (n *Nomad) dropSlot(ctx context.Context, act fleet.Act) error {
+	name := SlotJobName(n.cfg.Cluster, act.Slot)
+	known, err := n.job(ctx, name, metaSlot, act.Slot)
+	if err != nil || known == nil || known.Stop != nil && *known.Stop {
+		return err
+	}
+	return n.deregister(ctx, name)
+}

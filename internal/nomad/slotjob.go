@@ -1,0 +1,81 @@
+package nomad
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	nomadjobs "github.com/pilotlight-io/pilotlight/nomad-jobs"
+)
+
+// RenderSlot gives the job of one slot of the pool as text that `nomad job run` takes. It has what any engine of the pool's models needs: the
+// volumes and secrets of all, and the memory of the hungriest on every GPU.
+func (n *Nomad) RenderSlot(pool, id string) (string, error) {
+	q, ok := n.pools[pool]
+	if !ok {
+		return "", fmt.Errorf("rendering a slot of %s: %w", pool, ErrUnknownPool)
+	}
+	values := nomadjobs.Values{
+		"cluster": n.cfg.Cluster, "pool": pool, "slot": id,
+		"region": n.cfg.Region, "namespace": n.cfg.Namespace, "datacenters": n.cfg.Datacenters, "node_pool": n.poolOf(pool),
+		"gpus": q.GPUsPerSlot, "key": KeyPath,
+	}
+	for name, value := range map[string]string{"program": n.cfg.Self, "consul": n.cfg.Consul} {
+		if value != "" {
+			values[name] = value
+		}
+	}
+	if q.HostMemory > 0 {
+		values["host_memory"] = q.HostMemory.String()
+	}
+	return n.renderSlot(q, values)
+}
+
+// renderSlot adds what the pool's models want.
+func (n *Nomad) renderSlot(q fleet.Pool, values nomadjobs.Values) (string, error) {
+	var drivers, images, volumes, secrets []string
+	var memory fleet.Bytes // of engines that are awake, by GPU
+	cpu := 0
+	for _, m := range n.cfg.Models {
+		if m.Pool != q.Name {
+			continue
+		}
+		drivers = append(drivers, cmp.Or(m.Engine.Driver, "docker"))
+		if m.Engine.Image != "" {
+			images = append(images, m.Engine.Image)
+		}
+		volumes = append(volumes, m.Engine.Volumes...)
+		if m.Engine.Secrets != "" {
+			secrets = append(secrets, m.Engine.Secrets)
+		}
+		gpus := max(m.GPUs, 1)
+		memory, cpu = max(memory, m.Engine.Memory/fleet.Bytes(gpus)), max(cpu, m.Engine.CPU/gpus)
+	}
+	drivers, images = unique(drivers), unique(images)
+	if len(drivers) > 1 || len(images) > 1 {
+		return "", fmt.Errorf("pool %s: its models share one slot, and want the drivers %q and the images %q; choose one of each", q.Name, drivers, images)
+	}
+	if len(drivers) > 0 {
+		values["driver"] = drivers[0]
+	}
+	if len(images) > 0 {
+		values["image"] = images[0]
+	}
+	values["volumes"], values["secrets"] = unique(volumes), unique(secrets)
+	if memory > 0 {
+		values["memory"] = int((memory*fleet.Bytes(q.GPUsPerSlot) + q.HostMemory) >> 20)
+	}
+	if cpu > 0 {
+		values["cpu"] = cpu * q.GPUsPerSlot
+	}
+	return nomadjobs.Render(nomadjobs.Slot, values)
+}
+
+// unique sorts, and leaves out what is there already; the result is not nil.
+func unique(list []string) []string {
+	return slices.Compact(slices.Sorted(slices.Values(append([]string{}, list...))))
+}
+
+// poolOf is the node pool of a pool's slots.
+func (n *Nomad) poolOf(pool string) string { return cmp.Or(n.pools[pool].NodePool, n.cfg.NodePool) }

@@ -1,0 +1,103 @@
+package simulate
+
+import (
+	"time"
+)
+
+// use is what GPUs are held for.
+type use int
+
+const (
+	nothing use = iota
+	starting
+	waking
+	idle
+	busy
+	leaving // parking or stopping
+	uses
+)
+
+// score adds up what a run costs from the end of the warm-up on.
+type score struct {
+	warmup     time.Duration
+	held       [uses]time.Duration // GPU time
+	timeline   timeline
+	all        waits
+	byGPUs     map[int]*waits // GPUs of the model -> waits
+	byModel    []waits        // by model
+	coldStarts int
+	resumes    int
+	drops      int  // parked engines stopped for memory
+	closed     bool // GPU time no longer counts
+}
+
+func newScore(warmup time.Duration, models int) score {
+	return score{warmup: warmup, byGPUs: make(map[int]*waits), byModel: make([]waits, models), timeline: newTimeline()}
+}
+
+// hold counts GPUs held from one moment to another.
+func (s *score) hold(u use, gpus int, from, to time.Duration) {
+	if u == nothing || to <= from || s.closed {
+		return
+	}
+	s.timeline.add(u, gpus, from, to)
+	if from = max(from, s.warmup); to > from {
+		s.held[u] += time.Duration(gpus) * (to - from)
+	}
+}
+
+// wait counts the wait of a request that arrived then.
+func (s *score) wait(model, gpus int, arrived, waited time.Duration) {
+	if arrived < s.warmup {
+		return
+	}
+	w := s.byGPUs[gpus]
+	if w == nil {
+		w = &waits{}
+		s.byGPUs[gpus] = w
+	}
+	w.add(waited)
+	s.byModel[model].add(waited)
+	s.all.add(waited)
+}
+
+// timeline says how many GPUs were held for what, in at most timelineMost stretches of equal length.
+type timeline struct {
+	width time.Duration
+	held  [][uses]float64 // GPU-seconds by stretch
+}
+
+const timelineMost = 256
+
+func newTimeline() timeline { return timeline{width: time.Minute} }
+
+func (t *timeline) add(u use, gpus int, from, to time.Duration) {
+	for to > t.width*timelineMost {
+		t.widen()
+	}
+	for from < to {
+		i := int(from / t.width)
+		end := min(t.width*time.Duration(i+1), to)
+		for len(t.held) <= i {
+			t.held = append(t.held, [uses]float64{})
+		}
+		t.held[i][u] += float64(gpus) * (end - from).Seconds()
+		from = end
+	}
+}
+
+// widen joins each two stretches.
+func (t *timeline) widen() {
+	t.width *= 2
+	joined := t.held[:0]
+	for i, h := range t.held {
+		if i%2 == 0 {
+			joined = append(joined, h)
+			continue
+		}
+		for u := range h {
+			joined[i/2][u] += h[u]
+		}
+	}
+	t.held = joined
+}

@@ -1,0 +1,178 @@
+package slot
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+// MinKey is the least length of a slot key.
+const MinKey = 24
+
+const (
+	orderMost  = 1 << 20         // bytes of an order
+	beatEvery  = 5 * time.Second // between two signs of life on a stream
+	sendWithin = 10 * time.Second
+)
+
+// APIConfig is what an API needs. Slot and Key are required.
+type APIConfig struct {
+	Slot *Slot
+	Key  string       // that callers must know; of MinKey characters or more
+	Log  *slog.Logger // nil: discard
+}
+
+// API offers a Slot to a back end on another machine: Do and Watch over HTTP. Whoever does not know the key learns nothing but that
+// the supervisor runs (GET /healthz).
+type API struct {
+	slot *Slot
+	key  [sha256.Size]byte
+	log  *slog.Logger
+	mux  *http.ServeMux
+}
+
+// NewAPI makes an API. It starts nothing.
+func NewAPI(cfg APIConfig) (*API, error) {
+	if cfg.Slot == nil || len(cfg.Key) < MinKey {
+		return nil, fmt.Errorf("a slot's API needs a slot and a key of %d characters or more", MinKey)
+	}
+	a := &API{slot: cfg.Slot, key: sha256.Sum256([]byte(cfg.Key)), log: cfg.Log, mux: http.NewServeMux()}
+	if a.log == nil {
+		a.log = slog.New(slog.DiscardHandler)
+	}
+	a.mux.HandleFunc("GET /healthz", func(http.ResponseWriter, *http.Request) {})
+	a.mux.HandleFunc("POST "+actsPath, a.authorized(a.serveActs))
+	a.mux.HandleFunc("GET "+watchPath, a.authorized(a.serveWatch))
+	return a, nil
+}
+
+// Serve answers on ln until ctx is done; then every stream ends with what has happened until then, and it returns nil. It closes ln.
+func (a *API) Serve(ctx context.Context, ln net.Listener) error {
+	server := &http.Server{
+		Handler: a.mux, ReadHeaderTimeout: sendWithin, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
+		BaseContext: func(net.Listener) context.Context { return ctx },
+	}
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	ended := make(chan struct{})
+	wg.Go(func() {
+		select {
+		case <-ctx.Done():
+		case <-ended:
+		}
+		brief, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		if server.Shutdown(brief) != nil {
+			server.Close()
+		}
+	})
+	err := server.Serve(ln)
+	close(ended)
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return fmt.Errorf("serving the slot's API: %w", err)
+}
+
+// authorized lets through who knows the key. Hashes of equal length are compared, in a time that tells nothing.
+func (a *API) authorized(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		key, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		got := sha256.Sum256([]byte(key))
+		if subtle.ConstantTimeCompare(got[:], a.key[:]) != 1 || !bearer {
+			refuse(w, ErrUnauthorized)
+			return
+		}
+		next(w, r)
+	}
+}
+
+func refuse(w http.ResponseWriter, err error) {
+	var c complaint
+	status := 0
+	c.Error.Code, status = codeOf(err)
+	c.Error.Message = err.Error()
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	json.NewEncoder(w).Encode(c)
+}
+
+func (a *API) serveActs(w http.ResponseWriter, r *http.Request) {
+	var o request
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, orderMost)).Decode(&o); err != nil {
+		refuse(w, fmt.Errorf("reading the order: %w", err))
+		return
+	}
+	m := o.Model
+	if m == nil {
+		m = a.slot.models[o.Act.Model]
+	}
+	if err := a.slot.carryOut(o.Act, m); err != nil {
+		refuse(w, err)
+		return
+	}
+	w.WriteHeader(http.StatusAccepted)
+}
+
+// serveWatch streams what Watch tells, and a comment where that is nothing for a while. A stream begins with the complete list: one that
+// breaks off needs no more than another one.
+func (a *API) serveWatch(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	left := false // of the goroutine that tells
+	w.Header().Set("Content-Type", "text/event-stream")
+	s := &stream{w: w, control: http.NewResponseController(w)}
+	var beats sync.WaitGroup
+	defer beats.Wait()
+	beats.Go(func() {
+		tick := time.NewTicker(beatEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				if s.send(":\n\n") != nil {
+					cancel()
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	a.slot.watch(ctx, func(o fleet.Observation) {
+		data, err := json.Marshal(o)
+		if err != nil || s.send(fmt.Sprintf("id: %d-%d\ndata: %s\n\n", o.Term, o.Seq, data)) != nil {
+			cancel()
+			left = true
+		}
+	}, func() bool { return !left })
+	cancel()
+}
+
+// stream is one watcher's connection.
+type stream struct {
+	mu      sync.Mutex // guards the writing
+	w       http.ResponseWriter
+	control *http.ResponseController
+}
+
+// send writes one event, and fails where that takes too long or the watcher has left.
+func (s *stream) send(event string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.control.SetWriteDeadline(time.Now().Add(sendWithin))
+	if _, err := s.w.Write([]byte(event)); err != nil {
+		return err
+	}
+	return s.control.Flush()
+}

@@ -1,0 +1,251 @@
+package slot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/engine"
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+// life is one engine process that runs.
+type life struct {
+	slot    *Slot
+	i       *instance
+	child   *child
+	addr    string
+	control *engine.Control
+	offers  bool // it was launched with what it takes to be parked
+
+	exited chan string // how it ended, once
+	steps  chan step   // what has been done
+
+	// Of run alone:
+	ready bool // it has been ready before
+	order int  // number of the last park or resume
+}
+
+// step is how something ended that takes time: a start (kind launch), a park, a resume, the return of the memory on the way to
+// that (kind returned), or the watch over the engine's health (kind "").
+type step struct {
+	kind    fleet.ActKind
+	order   int // that it belongs to; later steps of an earlier order say nothing any more
+	err     error
+	parks   bool         // of a start
+	refused *atomic.Bool // of returned memory: the first token was refused
+}
+
+// returned is the kind of the step between the memory's return and the first token.
+const returned fleet.ActKind = "returned"
+
+// firstToken is how long an engine that has been resumed may take for a token before it is called ready without one: it has
+// generated before, and whoever waits gains nothing by waiting for that token first. One that refuses the token is never called ready.
+const firstToken = 3 * time.Millisecond
+
+// run follows the process to its end.
+func (e *life) run(ctx context.Context, out *engineLog, port *port) ending {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	work, cancel := context.WithCancel(ctx)
+	defer cancel()
+	began := time.Now()
+	wg.Go(func() { e.exited <- e.child.wait() })
+	do := func(kind fleet.ActKind) {
+		order := e.order
+		wg.Go(func() { e.report(work, e.perform(work, kind, order)) })
+	}
+	do(fleet.ActLaunch)
+	var token <-chan time.Time
+	var refused *atomic.Bool
+	for {
+		select {
+		case how := <-e.exited:
+			return e.died(ctx, e.obituary(how, time.Since(began), out), out, port)
+		case kind := <-e.i.orders:
+			e.order++
+			token = nil
+			do(kind)
+		case <-token:
+			token = nil
+			if !refused.Load() {
+				e.slot.rouse(e.i)
+			}
+		case done := <-e.steps:
+			switch {
+			case done.order != e.order && done.order > 0:
+				continue
+			case done.kind == returned:
+				token, refused = time.After(firstToken), done.refused
+				continue
+			case done.kind == fleet.ActLaunch && done.err == nil:
+				wg.Go(func() { e.report(work, step{err: e.watchHealth(work)}) })
+			}
+			if why := e.take(done); why != "" && work.Err() == nil {
+				why += out.lastWords()
+				short := errors.Is(done.err, engine.ErrOutOfMemory)
+				e.slot.fail(e.i, why, short)
+				e.stop(0)
+				return ending{failure: why, short: short}
+			}
+		case <-e.i.quit:
+			cancel()
+			e.stop(e.grace())
+			return ending{}
+		case <-ctx.Done():
+			e.stop(e.grace())
+			return ending{}
+		}
+	}
+}
+
+func (e *life) report(ctx context.Context, s step) {
+	select {
+	case e.steps <- s:
+	case <-ctx.Done():
+	}
+}
+
+// perform does what takes time.
+func (e *life) perform(ctx context.Context, kind fleet.ActKind, order int) step {
+	s := step{kind: kind, order: order}
+	switch kind {
+	case fleet.ActLaunch:
+		s.err = engine.Probe(ctx, e.i.model, e.addr, e.reach)
+		s.parks = s.err == nil && e.offered(ctx)
+	case fleet.ActPark:
+		s.err = e.within(ctx, e.control.Park)
+	case fleet.ActResume:
+		s.err = e.within(ctx, func(ctx context.Context) error { return e.resume(ctx, order) })
+	}
+	return s
+}
+
+func (e *life) reach(p fleet.Phase) { e.slot.reach(e.i, p) }
+
+// offered asks whether the engine can be parked.
+func (e *life) offered(ctx context.Context) bool {
+	if !e.offers || e.i.GPUs == 0 {
+		return false
+	}
+	err := e.control.Offered(ctx)
+	if err != nil {
+		e.slot.cfg.Log.Info("engine cannot be parked", "model", e.i.model.ID, "instance", e.i.ID, "reason", err)
+	}
+	return err == nil
+}
+
+// within bounds a park or a resume.
+func (e *life) within(ctx context.Context, f func(context.Context) error) error {
+	limit := e.slot.cfg.MoveWithin
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it hangs: not done within %s", limit))
+	defer cancel()
+	return f(ctx)
+}
+
+// resume brings the memory back and has a token made.
+func (e *life) resume(ctx context.Context, order int) error {
+	if err := e.control.Resume(ctx); err != nil {
+		return err
+	}
+	var refused atomic.Bool
+	e.reach(fleet.PhaseProbing)
+	e.report(ctx, step{kind: returned, order: order, refused: &refused})
+	if engine.Ask(ctx, e.i.model, e.addr) == nil {
+		return nil
+	}
+	refused.Store(true) // or the connection broke: whether the engine lives is seen elsewhere
+	return engine.Probe(ctx, e.i.model, e.addr, e.reach)
+}
+
+// take notes how something ended, and says why the engine is no use if it is none.
+func (e *life) take(s step) (why string) {
+	switch {
+	case s.kind == fleet.ActLaunch && s.err == nil:
+		e.ready = true
+		e.slot.open(e.i, e.addr, s.parks)
+	case s.kind == fleet.ActPark && s.err == nil:
+		e.slot.lull(e.i, "")
+	case s.kind == fleet.ActResume && s.err == nil:
+		e.slot.rouse(e.i)
+	case s.kind == fleet.ActLaunch:
+		return s.err.Error()
+	case s.kind == fleet.ActPark:
+		return "parking failed: " + s.err.Error()
+	case s.kind == fleet.ActResume && errors.Is(s.err, engine.ErrOutOfMemory) && !errors.Is(s.err, engine.ErrLost):
+		e.slot.lull(e.i, "resuming failed: "+s.err.Error())
+	case s.kind == fleet.ActResume:
+		return "resuming failed: " + s.err.Error()
+	case s.err != nil:
+		return "engine hangs: " + s.err.Error()
+	}
+	return ""
+}
+
+// died judges the end of a process that nobody has ended.
+func (e *life) died(ctx context.Context, obituary string, out *engineLog, port *port) ending {
+	if asked(ctx, e.i) {
+		return ending{}
+	}
+	port.release()
+	end := ending{failure: obituary, short: out.tellsOfMemory()}
+	if !e.ready {
+		end.clash = taken(e.addr) || out.tellsOfClash()
+		end.sleepless = e.offers && out.tellsOfSleepMode()
+	}
+	return end
+}
+
+// loadGrace is the grace of an engine that serves nobody yet. trtllm-serve has no handler for SIGTERM while it loads.
+const loadGrace = 2 * time.Second
+
+func (e *life) grace() time.Duration {
+	if e.ready {
+		return e.slot.cfg.Grace
+	}
+	return min(e.slot.cfg.Grace, loadGrace)
+}
+
+// stop ends the process and its group: it returns when the process is no more.
+func (e *life) stop(grace time.Duration) {
+	if grace > 0 {
+		e.child.terminate()
+		t := time.NewTimer(grace)
+		defer t.Stop()
+		select {
+		case <-e.exited:
+			return
+		case <-t.C:
+			e.slot.cfg.Log.Warn("engine did not end in time, killing it", "model", e.i.model.ID, "instance", e.i.ID, "grace", grace)
+		}
+	}
+	e.child.kill()
+	<-e.exited
+}
+
+// obituary says why an engine ended that nobody had asked to.
+func (e *life) obituary(how string, after time.Duration, out *engineLog) string {
+	when := "before it was ready"
+	if e.ready {
+		when = e.slot.doing(e.i)
+	}
+	return fmt.Sprintf("engine ended %s, after %s: %s%s", when, after.Round(time.Millisecond), how, out.lastWords())
+}
+
+// doing says what an engine that has been ready is at.
+func (s *Slot) doing(i *instance) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch i.State {
+	case fleet.Asleep:
+		return "while it was parked"
+	case fleet.Parking:
+		return "while it was being parked"
+	case fleet.Resuming:
+		return "while it was being resumed"
+	}
+	return "while it was serving"
+}
