@@ -39,10 +39,7 @@ func TestDefaultsAreThePromisedOnes(t *testing.T) {
 		Ledger:     config.Ledger{Dir: "ledger", Durability: "async", Retention: 9600 * time.Hour},
 		Autoscaler: config.Autoscaler{Policy: "fixed", LatencyWeight: 10},
 		Backend:    config.Backend{Kind: "local", GPUs: 8, HostMemory: 1536 << 30},
-		Pools: []fleet.Pool{{
-			Name: "local", GPUsPerSlot: 8, HostMemory: 1536 << 30, MaxParkedPerGPU: 4, ParkedGPUMemory: 4 << 30,
-			SlotIdle: 15 * time.Minute, Slots: fleet.Range{Min: 1, Max: 1},
-		}},
+		Pools:      []fleet.Pool{{Name: "local", GPUsPerSlot: 8, HostMemory: 1536 << 30}},
 	}
 	if diff := cmp.Diff(want, config.Default()); diff != "" {
 		t.Errorf("Default() (-want +got):\n%s", diff)

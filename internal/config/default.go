@@ -56,11 +56,10 @@ func defaultPool(name string) fleet.Pool {
 	}
 }
 
-// localPool is the one slot that the local back end is: always there, and as large as the machine.
+// localPool is the one slot that the local back end is: as large as the machine, always there, and never asked for or given back. No policy
+// that a config can name parks yet, so no engine leaves room for parked ones.
 func localPool(b Backend) fleet.Pool {
-	p := defaultPool(fleet.LocalPool)
-	p.GPUsPerSlot, p.HostMemory, p.Slots = b.GPUs, b.HostMemory, fleet.Range{Min: 1, Max: 1}
-	return p
+	return fleet.Pool{Name: fleet.LocalPool, GPUsPerSlot: b.GPUs, HostMemory: b.HostMemory}
 }
 
 // model is a model with every default, without what the catalogue knows of it.
