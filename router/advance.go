@@ -213,9 +213,7 @@ func (x *exchange) engineRequest() *upstream.Request {
 		Body:        x.fields.Rewrite(x.body.b, salt),
 		FirstByte:   t.FirstByte,
 		Idle:        t.Idle,
-	}
-	if t.Total > 0 {
-		x.send.Deadline = time.Now().Add(t.Total)
+		Total:       t.Total,
 	}
 	return &x.send
 }

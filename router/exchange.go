@@ -95,7 +95,7 @@ func newExchange(r *Router) *exchange {
 // begin takes an exchange for the request in ctx.
 func (r *Router) begin(ctx *fasthttp.RequestCtx, e *endpoint) *exchange {
 	x := r.idle.Get().(*exchange)
-	x.received = time.Now()
+	x.received = ctx.Time()
 	x.conn = connOf(ctx)
 	x.endpoint = e
 	x.request = string(ctx.Response.Header.PeekCanonical(headerRequestID))

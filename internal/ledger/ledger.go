@@ -86,7 +86,7 @@ func (l *Ledger) Run(ctx context.Context) error {
 	return l.settle()
 }
 
-// Append writes one record to the log, with a single write(2) done when it returns; with Sync, it is fsynced too. It fills
+// Append writes one record to the log, with a write(2) done when it returns; with Sync, it is fsynced too. It fills
 // r's ID, kind and cost where they are empty, and cuts its times to microseconds. After an error the caller must take the
 // record as not kept; it may append the same record again, whose ID keeps it from being counted twice.
 func (l *Ledger) Append(r *Record) error {

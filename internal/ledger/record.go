@@ -1,8 +1,8 @@
 package ledger
 
 import (
-	"crypto/rand"
 	"encoding/json"
+	"math/rand/v2"
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
@@ -73,9 +73,12 @@ const idDigits = "0123456789abcdefghijklmnopqrstuv"
 func NewID() string {
 	const timeDigits, randomDigits = 11, 15
 	var id [timeDigits + randomDigits]byte
-	rand.Read(id[timeDigits:]) // never fails: it would end the program
-	for i := timeDigits; i < len(id); i++ {
-		id[i] = idDigits[id[i]%32]
+	for i, bits := timeDigits, uint64(0); i < len(id); i++ {
+		if (i-timeDigits)%12 == 0 {
+			bits = rand.Uint64() // of a generator with a seed of the operating system's for each thread: IDs need be unlike, not secret
+		}
+		id[i] = idDigits[bits%32]
+		bits /= 32
 	}
 	us := time.Now().UnixMicro()
 	for i := timeDigits - 1; i >= 0; i-- {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,6 +35,16 @@ type batch struct {
 	err  error
 }
 
+// group is what one write(2) brings into the log: the records of requests that end at about the same time. The first to come
+// writes for all. What follows is guarded by wal.mu until written is done.
+type group struct {
+	records uint64
+	last    string // the greatest of their IDs
+	batch   *batch
+	err     error
+	written sync.WaitGroup
+}
+
 // wal is the write-ahead log: append writes, sync makes durable, remove forgets. The mover reads the files by itself.
 type wal struct {
 	dir   string
@@ -49,7 +60,8 @@ type wal struct {
 	appended uint64     // records in this life
 	doubtful string     // the last ID of which an Append failed that may have left the record in the log; "" = none
 	closed   bool
-	buf      []byte
+	group    *group // of the next write; nil = nobody is about to write
+	frames   []byte // its frames
 
 	syncing sync.Mutex // one fsync at a time; those who wait for it find their batch done by it
 }
@@ -62,32 +74,73 @@ func (w *wal) start(number uint64) error {
 	return w.create(number)
 }
 
-// append writes one record with a single write(2) and gives the batch whose fsync will make it durable.
+// append writes one record and gives the batch whose fsync will make it durable. A write costs more than what is written, so
+// whoever would write lets the goroutines that are ready to run go first: of a busy server some bring records of their own, on
+// an idle one there are none.
 func (w *wal) append(r *Record) (*batch, error) {
+	g, first, err := w.join(r)
+	switch {
+	case err != nil:
+		return nil, err
+	case first:
+		runtime.Gosched()
+		w.write(g)
+	default:
+		g.written.Wait()
+	}
+	return g.batch, g.err
+}
+
+// join adds a record to the group of the next write.
+func (w *wal) join(r *Record) (g *group, first bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.closed {
-		return nil, ErrClosed
+	before := len(w.frames)
+	w.frames = appendFrame(w.frames, r, r.ID <= w.doubtful)
+	if size := len(w.frames) - before; size > maxPayload+frameHeadLen {
+		w.frames = w.frames[:before]
+		return nil, false, &InvalidError{"record", fmt.Sprintf("it has %d bytes, more than %d", size, maxPayload)}
 	}
-	w.buf = appendFrame(w.buf[:0], r, r.ID <= w.doubtful)
-	if len(w.buf) > maxPayload+frameHeadLen {
-		return nil, &InvalidError{"record", fmt.Sprintf("it has %d bytes, more than %d", len(w.buf), maxPayload)}
+	if first = w.group == nil; first {
+		w.group = new(group)
+		w.group.written.Add(1)
+	}
+	g = w.group
+	g.records++
+	g.last = max(g.last, r.ID)
+	return g, first, nil
+}
+
+// write writes the group's frames, and tells those who wait for it.
+func (w *wal) write(g *group) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	defer g.written.Done()
+	frames := w.frames
+	w.group, w.frames = nil, frames[:0]
+	if cap(frames) > segmentSize {
+		w.frames = nil
+	}
+	if w.closed {
+		g.err = ErrClosed
+		return
 	}
 	s := w.active()
-	if w.full || s.end > headerLen && s.end+int64(len(w.buf)) > segmentSize {
-		if err := w.create(s.number + 1); err != nil {
-			return nil, err
+	if w.full || s.end > headerLen && s.end+int64(len(frames)) > segmentSize {
+		if g.err = w.create(s.number + 1); g.err != nil {
+			return
 		}
 		s = w.active()
 	}
-	if _, err := s.file.WriteAt(w.buf, s.end); err != nil {
-		// Part of a frame may be there (disk full). The next write goes over it even if this cut fails too.
-		w.doubtful = max(w.doubtful, r.ID)
-		return nil, errors.Join(err, s.file.Truncate(s.end))
+	if _, err := s.file.WriteAt(frames, s.end); err != nil {
+		// A part may be there (disk full). The next write goes over it even if this cut fails too.
+		w.doubtful = max(w.doubtful, g.last)
+		g.err = errors.Join(err, s.file.Truncate(s.end))
+		return
 	}
-	s.end += int64(len(w.buf))
-	w.appended++
-	return w.batch, nil
+	s.end += int64(len(frames))
+	w.appended += g.records
+	g.batch = w.batch
 }
 
 // pending gives the batch of the next fsync.

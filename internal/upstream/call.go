@@ -24,6 +24,7 @@ type Call struct {
 	conn   *conn // what own held; may have been closed by Abort
 	err    error // of the last Do or Next; sticky until the next Do
 
+	now        time.Time // when Do was called; later where that took long
 	idle       time.Duration
 	deadline   time.Time
 	limit      time.Time // until then a read may wait; zero = for ever
@@ -45,7 +46,7 @@ func (c *Client) Do(call *Call, r *Request) error {
 	if call.own.Load() != nil {
 		return errInUse
 	}
-	call.begin(c, r)
+	call.begin(c, r, time.Now())
 	call.err = c.attempts(call, r)
 	return call.err
 }
@@ -66,13 +67,16 @@ func (c *Client) attempts(call *Call, r *Request) error {
 		if err == nil || !reused || call.answered || expired(err) || call.aborted() != nil {
 			return err
 		}
-		call.dispatched = time.Time{}
+		call.now, call.dispatched = time.Now(), time.Time{}
 	}
 }
 
-func (c *Call) begin(client *Client, r *Request) {
+func (c *Call) begin(client *Client, r *Request, now time.Time) {
 	c.client, c.conn, c.err = client, nil, nil
-	c.idle, c.deadline, c.limit, c.dispatched = r.Idle, r.Deadline, time.Time{}, time.Time{}
+	c.now, c.idle, c.deadline, c.limit, c.dispatched = now, r.Idle, time.Time{}, time.Time{}, time.Time{}
+	if r.Total > 0 {
+		c.deadline = now.Add(r.Total)
+	}
 	c.begun, c.answered, c.broken = false, false, false
 	c.head, c.body = head{}, body{}
 }

@@ -99,10 +99,10 @@ func (c *Client) forget(addr string, h *host) {
 }
 
 // idle takes the connection to addr that was used last, nil if there is none.
-func (c *Client) idle(addr string) *conn {
+func (c *Client) idle(addr string, now time.Time) *conn {
 	for {
 		k := c.pop(addr)
-		if k == nil || k.usable(time.Now().Add(-c.cfg.IdleConn)) {
+		if k == nil || k.usable(now.Add(-c.cfg.IdleConn)) {
 			return k
 		}
 		k.nc.Close()

@@ -8,11 +8,12 @@ import (
 // connect gives an idle connection, unless fresh is wanted, else a new one.
 func (c *Client) connect(call *Call, r *Request, fresh bool) (k *conn, reused bool, err error) {
 	if !fresh {
-		if k = c.idle(r.Addr); k != nil {
+		if k = c.idle(r.Addr, call.now); k != nil {
 			return k, true, nil
 		}
 	}
 	k, err = c.dial(call, r)
+	call.now = time.Now()
 	return k, false, err
 }
 
@@ -20,9 +21,9 @@ func (c *Client) connect(call *Call, r *Request, fresh bool) (k *conn, reused bo
 func (c *Client) dial(call *Call, r *Request) (*conn, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), c.cfg.DialTimeout)
 	defer cancel()
-	if !r.Deadline.IsZero() {
+	if !call.deadline.IsZero() {
 		var cancelToo context.CancelFunc
-		ctx, cancelToo = context.WithDeadline(ctx, r.Deadline)
+		ctx, cancelToo = context.WithDeadline(ctx, call.deadline)
 		defer cancelToo()
 	}
 	call.dialing.Store(&cancel)
@@ -36,7 +37,7 @@ func (c *Client) dial(call *Call, r *Request) (*conn, error) {
 		return k, nil
 	case call.aborted() != nil:
 		return nil, call.aborted()
-	case !r.Deadline.IsZero() && !time.Now().Before(r.Deadline):
+	case !call.deadline.IsZero() && !time.Now().Before(call.deadline):
 		return nil, ErrDeadline
 	}
 	return nil, &DialError{Addr: r.Addr, Err: err}

@@ -6,7 +6,7 @@ import "time"
 // has answered and closed before it read all of the body is heard: the answer is read in spite of the failed write.
 func (c *Call) send(r *Request) error {
 	k, length := c.conn, r.length()
-	c.dispatched = time.Now()
+	c.dispatched = c.now
 	c.limit = c.deadline
 	if r.FirstByte > 0 {
 		c.limit = earlier(c.dispatched.Add(r.FirstByte), c.deadline)

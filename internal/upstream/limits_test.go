@@ -26,7 +26,7 @@ func TestLimits(t *testing.T) {
 	tests := []struct {
 		name            string
 		firstByte, idle time.Duration
-		deadline        time.Duration
+		total           time.Duration
 		serve           func(s *serverConn)
 		want            error
 		after           time.Duration
@@ -69,12 +69,12 @@ func TestLimits(t *testing.T) {
 			serve: func(s *serverConn) { s.say(chunkedHead); tick(s, time.Second, 1) }, slowReader: 30 * time.Second,
 		},
 		{
-			name: "deadline in the body", firstByte: 10 * time.Second, idle: 10 * time.Second, deadline: 25 * time.Second, want: upstream.ErrDeadline, after: 25 * time.Second, bytes: 2,
+			name: "deadline in the body", firstByte: 10 * time.Second, idle: 10 * time.Second, total: 25 * time.Second, want: upstream.ErrDeadline, after: 25 * time.Second, bytes: 2,
 			serve: func(s *serverConn) { s.say(chunkedHead); tick(s, 9*time.Second, 9) },
 		},
-		{name: "deadline before the head", firstByte: time.Hour, deadline: 5 * time.Second, serve: func(*serverConn) {}, want: upstream.ErrDeadline, after: 5 * time.Second},
+		{name: "deadline before the head", firstByte: time.Hour, total: 5 * time.Second, serve: func(*serverConn) {}, want: upstream.ErrDeadline, after: 5 * time.Second},
 		{
-			name: "deadline only", deadline: 5 * time.Second, want: upstream.ErrDeadline, after: 5 * time.Second, bytes: 1,
+			name: "deadline only", total: 5 * time.Second, want: upstream.ErrDeadline, after: 5 * time.Second, bytes: 1,
 			serve: func(s *serverConn) { s.say(chunkedHead); tick(s, time.Second, 1) },
 		},
 		{
@@ -93,10 +93,7 @@ func TestLimits(t *testing.T) {
 				})})
 				start := time.Now()
 				r := post("engine:1", "{}")
-				r.FirstByte, r.Idle = tt.firstByte, tt.idle
-				if tt.deadline > 0 {
-					r.Deadline = start.Add(tt.deadline)
-				}
+				r.FirstByte, r.Idle, r.Total = tt.firstByte, tt.idle, tt.total
 				var call upstream.Call
 				n, err := 0, c.Do(&call, r)
 				for err == nil {
@@ -133,9 +130,9 @@ func TestLimitsOfOneExchangeDoNotHoldForTheNext(t *testing.T) {
 			s.closed()
 		})})
 		r := post("engine:1", "{}")
-		r.FirstByte, r.Idle, r.Deadline = time.Second, time.Second, time.Now().Add(time.Second)
+		r.FirstByte, r.Idle, r.Total = time.Second, time.Second, time.Second
 		mustExchange(t, c, r, "ok")
-		r.FirstByte, r.Idle, r.Deadline = 0, 0, time.Time{}
+		r.FirstByte, r.Idle, r.Total = 0, 0, 0
 		mustExchange(t, c, r, "ok")
 		c.Close()
 		servers.Wait()
@@ -156,7 +153,7 @@ func TestDialTakesNoLongerThanItsTime(t *testing.T) {
 		}
 		r := post("engine:1", "{}")
 		start = time.Now()
-		r.Deadline = start.Add(time.Second)
+		r.Total = time.Second
 		if _, _, err := exchange(c, r); err != upstream.ErrDeadline || time.Since(start) != time.Second {
 			t.Errorf("got %v after %v, want ErrDeadline after 1s", err, time.Since(start))
 		}

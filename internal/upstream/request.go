@@ -16,7 +16,7 @@ type Request struct {
 	Body        [][]byte      // sent one after the other; not changed
 	FirstByte   time.Duration // from dispatch to the first byte of the body, so also to the head; 0 = no limit
 	Idle        time.Duration // silence between two bytes of the body; 0 = no limit
-	Deadline    time.Time     // of the whole exchange; zero = none
+	Total       time.Duration // of the whole exchange, from Do on; 0 = no limit
 }
 
 func (r *Request) method() string {
