@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -92,5 +93,68 @@ func TestAppend_AfterAFailedSyncGoesToAnotherSegment(t *testing.T) {
 	}
 	if records, _, err := l.Records(t.Context(), "", "", 0); err != nil || len(records) != 1 || records[0].ID != r.ID {
 		t.Errorf("got %+v, %v, want the record", records, err)
+	}
+}
+
+func TestWrite_ThatFailsFailsAllWhoShareIt(t *testing.T) {
+	l := open(t, Async)
+	records := []*Record{{Model: "m", DispatchedAt: time.Now()}, {Model: "m", DispatchedAt: time.Now()}}
+	var group *group
+	for i, r := range records {
+		r.complete()
+		g, first, err := l.wal.join(r)
+		if err != nil || first != (i == 0) {
+			t.Fatalf("record %d: got first %t, %v", i, first, err)
+		}
+		group = g
+	}
+	l.wal.active().file.Close()
+	l.wal.write(group)
+	group.written.Wait() // would hang if nobody told them
+	if group.err == nil || l.wal.doubtful != records[1].ID {
+		t.Errorf("got %v, doubtful %q; want an error, and both records doubtful", group.err, l.wal.doubtful)
+	}
+	l.wal.mu.Lock()
+	if err := l.wal.create(l.wal.active().number + 1); err != nil { // a file that can be written to
+		t.Fatal(err)
+	}
+	l.wal.mu.Unlock()
+	for _, r := range records {
+		if err := l.Append(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, _, err := l.Records(t.Context(), "", "", 0)
+	if err != nil || len(got) != 2 {
+		t.Errorf("got %d records, %v; want each once", len(got), err)
+	}
+}
+
+func TestAppend_SharesWrites(t *testing.T) {
+	l := open(t, Async)
+	_, first, err := l.wal.join(&Record{ID: "a"})
+	if err != nil || !first {
+		t.Fatal(first, err)
+	}
+	var others sync.WaitGroup
+	for range 3 {
+		others.Go(func() {
+			if err := l.Append(&Record{Model: "m"}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for joined := uint64(0); joined < 4; runtime.Gosched() {
+		l.wal.mu.Lock()
+		joined = l.wal.group.records
+		l.wal.mu.Unlock()
+	}
+	if _, appended := l.wal.extent(); appended != 0 {
+		t.Errorf("got %d records in the log before the write, want none", appended)
+	}
+	l.wal.write(l.wal.group)
+	others.Wait()
+	if _, appended := l.wal.extent(); appended != 4 {
+		t.Errorf("got %d records in the log, want 4", appended)
 	}
 }
