@@ -10,7 +10,7 @@
 //	                         │ fsync: within 50 ms (async), or before Append returns (sync)
 //
 // A log is a directory of numbered segments. A segment goes when all of it is in the store. The mover copies stretches of a
-// segment into blocks, frames as they are, because a row for each record would cost ten times as much; it looks at every
+// segment into blocks, frames as they are but compressed, because a row for each record would cost ten times as much; it looks at every
 // record for its checksum, its sums and the keys by which its block is found. Days are summed up, so that only a query that cuts
 // a day reads records.
 //

@@ -8,7 +8,7 @@ CREATE TABLE usage_blocks (
     end_at          BIGINT NOT NULL,
     dispatched_from BIGINT NOT NULL, -- microseconds since 1970, of its first and last dispatch, no more than two hours apart
     dispatched_to   BIGINT NOT NULL,
-    data            BLOB NOT NULL,
+    data            BLOB NOT NULL,   -- compressed, in the S2 format
     UNIQUE (segment, end_at)
 );
 CREATE INDEX usage_blocks_dispatched ON usage_blocks (dispatched_to);
