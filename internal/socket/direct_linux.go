@@ -43,3 +43,10 @@ func (t *transfer) write(fd uintptr) bool {
 	}
 	return true
 }
+
+// nothingToRead reports whether a read would have to wait.
+func nothingToRead(fd uintptr) bool {
+	var one [1]byte
+	_, _, errno := syscall.RawSyscall(syscall.SYS_READ, fd, uintptr(unsafe.Pointer(&one[0])), 1)
+	return errno == syscall.EAGAIN
+}

@@ -17,6 +17,8 @@ type Socket struct {
 	raw syscall.RawConn // nil = nc is no socket
 
 	in, out transfer
+	look    func(fd uintptr) // sets quiet; made once, like a transfer's step
+	quiet   bool
 }
 
 // transfer is one read or write under way. Its function is made once, because a closure for each call would be garbage.
@@ -31,7 +33,7 @@ type transfer struct {
 func Of(nc net.Conn) *Socket {
 	s := &Socket{nc: nc}
 	sc, ok := nc.(syscall.Conn)
-	if !ok || !direct {
+	if !ok {
 		return s
 	}
 	raw, err := sc.SyscallConn()
@@ -40,12 +42,23 @@ func Of(nc net.Conn) *Socket {
 	}
 	s.raw = raw
 	s.in.step, s.out.step = s.in.read, s.out.write
+	s.look = func(fd uintptr) { s.quiet = nothingToRead(fd) }
 	return s
+}
+
+// Quiet reports whether the connection is open and has nothing to read, without waiting. If it has a byte to read, that byte
+// is lost. What is no socket is taken for quiet. It is for whoever may read.
+func (s *Socket) Quiet() bool {
+	if s.raw == nil {
+		return true
+	}
+	s.quiet = false
+	return s.raw.Control(s.look) == nil && s.quiet // not raw.Read, which fails once an old deadline has passed
 }
 
 // Read reads as the connection does. Its error may name another operation than the connection's would.
 func (s *Socket) Read(b []byte) (int, error) {
-	if s.raw == nil || len(b) == 0 || len(b) > brief {
+	if !direct || s.raw == nil || len(b) == 0 || len(b) > brief {
 		return s.nc.Read(b)
 	}
 	s.in.begin(b)
@@ -59,7 +72,7 @@ func (s *Socket) Read(b []byte) (int, error) {
 
 // Write writes all of b, as the connection does.
 func (s *Socket) Write(b []byte) (int, error) {
-	if s.raw == nil || len(b) == 0 || len(b) > brief {
+	if !direct || s.raw == nil || len(b) == 0 || len(b) > brief {
 		return s.nc.Write(b)
 	}
 	s.out.begin(b)

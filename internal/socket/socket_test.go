@@ -123,6 +123,36 @@ func TestAResetIsAnError(t *testing.T) {
 	}
 }
 
+func TestQuietSeesBytesAndTheEnd(t *testing.T) {
+	ours, theirs := pair(t)
+	s := socket.Of(ours)
+	if err := ours.SetDeadline(time.Now()); err != nil { // an old deadline says nothing of the connection
+		t.Fatal(err)
+	}
+	if !s.Quiet() {
+		t.Error("got not quiet, want quiet before anything was said")
+	}
+	if _, err := theirs.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if s.Quiet() {
+		t.Error("got quiet with a byte to read")
+	}
+	if !s.Quiet() {
+		t.Error("got not quiet after the byte was taken")
+	}
+	if err := theirs.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s.Quiet() {
+		t.Error("got quiet after the other end has closed")
+	}
+	ours.Close()
+	if s.Quiet() {
+		t.Error("got quiet after Close")
+	}
+}
+
 func TestWhatIsNoSocketIsReadAndWrittenToo(t *testing.T) {
 	ours, theirs := net.Pipe()
 	defer theirs.Close()

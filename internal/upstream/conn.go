@@ -21,18 +21,17 @@ type conn struct {
 	armed time.Time // the read deadline in force; zero = none
 	wrote time.Time // the write deadline in force; zero = none
 	since time.Time // idle since
-	quiet func() bool
 }
 
 func newConn(nc net.Conn, addr string) *conn {
-	return &conn{nc: nc, sock: socket.Of(nc), addr: addr, buf: make([]byte, bufferSize), quiet: newProbe(nc)}
+	return &conn{nc: nc, sock: socket.Of(nc), addr: addr, buf: make([]byte, bufferSize)}
 }
 
 // usable reports whether an idle connection can serve an exchange: not idle since before oldest, still open, and with
 // nothing to read. An engine that has something to say between two exchanges says it about none of ours: taken for the
 // next answer, it would be somebody else's.
 func (k *conn) usable(oldest time.Time) bool {
-	return k.since.After(oldest) && (k.quiet == nil || k.quiet())
+	return k.since.After(oldest) && k.sock.Quiet()
 }
 
 // armBoth sets the deadline of reads and writes.

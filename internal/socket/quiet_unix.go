@@ -1,0 +1,12 @@
+//go:build unix && !linux
+
+package socket
+
+import "syscall"
+
+// nothingToRead reports whether a read would have to wait.
+func nothingToRead(fd uintptr) bool {
+	var one [1]byte
+	_, err := syscall.Read(int(fd), one[:])
+	return err == syscall.EAGAIN
+}
