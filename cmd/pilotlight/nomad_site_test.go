@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -22,29 +23,39 @@ type site struct {
 
 func newSite(t *testing.T, nodes int) *site {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("runs Nomad and Consul; not in short runs")
-	}
-	s := &site{sim: filepath.Join(t.TempDir(), "trtsim")}
+	s := &site{sim: filepath.Join(t.TempDir(), "trtsim"), cluster: startCluster(t, cluster.Config{Nodes: nodes})}
 	if err := buildSim(s.sim); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Minute) // the first run on a machine builds both programs
-	defer cancel()
 	var err error
-	if s.cluster, err = cluster.Start(ctx, cluster.Config{Nodes: nodes}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.cluster.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
 	if s.nomad, err = api.NewClient(&api.Config{Address: s.cluster.Nomad.Addr}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.nomad.Close)
 	return s
+}
+
+// startCluster starts a cluster that is the test's own.
+func startCluster(t *testing.T, cfg cluster.Config) *cluster.Cluster {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("runs Nomad and Consul; not in short runs")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Minute) // the first run on a machine builds both programs
+	defer cancel()
+	c, err := cluster.Start(ctx, cfg)
+	if errors.Is(err, cluster.ErrNoDocker) {
+		required(t, err.Error())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
 }
 
 // start brings an agent back.

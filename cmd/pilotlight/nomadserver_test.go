@@ -77,7 +77,7 @@ func buildSim(path string) error {
 type nomadFile struct {
 	cluster *cluster.Cluster
 	name    string // of this Pilotlight in the cluster
-	sim     string // path of the simulator
+	sim     string // path of the simulator; "" = the docker driver runs the image of real nodes
 	models  []nomadModel
 	nomad   string // Nomad's address; "" = the cluster's
 	consul  string // Consul's address; "" = the cluster's
@@ -114,8 +114,11 @@ func (f nomadFile) text() string {
 	fmt.Fprintf(&b, "backend \"nomad\" {\n  addr = %q\n  consul { addr = %q }\n}\n",
 		cmp.Or(f.nomad, f.cluster.Nomad.Addr), cmp.Or(f.consul, f.cluster.Consul.Addr))
 	for _, m := range f.models {
-		fmt.Fprintf(&b, "model %q {\n%s\n  engine \"sim\" {\n    driver  = \"raw_exec\"\n    command = [%q]\n    args    = [\"%s\"]\n    cpu     = 100\n  }\n}\n",
-			m.id, m.settings, f.sim, strings.Join(m.args, `", "`))
+		engine := "engine \"trtllm\" {"
+		if f.sim != "" {
+			engine = fmt.Sprintf("engine \"sim\" {\n    driver  = \"raw_exec\"\n    command = [%q]", f.sim)
+		}
+		fmt.Fprintf(&b, "model %q {\n%s\n  %s\n    args    = [\"%s\"]\n    cpu     = 100\n  }\n}\n", m.id, m.settings, engine, strings.Join(m.args, `", "`))
 	}
 	return b.String()
 }
