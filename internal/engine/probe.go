@@ -14,8 +14,10 @@ import (
 var ErrProbe = errors.New("engine refuses the probe")
 
 const (
-	// knockEvery is the pause between two looks at an engine that does not answer yet: it adds 2 ms to a start on average.
-	knockEvery = 4 * time.Millisecond
+	// knockFirst and knockMost bound the pause between two looks at an engine that does not answer yet, which grows with the wait: half of it
+	// is added to a start on average, at most 2 ms, and less to one that takes milliseconds.
+	knockFirst, knockMost = 1 * time.Millisecond, 4 * time.Millisecond
+	knockShare            = 64 // of the wait
 	// healthWithin bounds one health request: an engine that took the connection while starting may never answer it.
 	healthWithin = 5 * time.Second
 	// refusedFor bounds how long an engine may answer the token request with errors. TensorRT-LLM says 400 for nearly every
@@ -29,7 +31,7 @@ const (
 // is done (it returns the cause), or until the engine has refused for so long that it will not change (ErrProbe). The
 // phases are told from the calling goroutine: loading at once, probing when the engine says that it is healthy.
 //
-// While nothing listens it tries to connect every 4 ms; it starts no goroutine.
+// While nothing listens it tries to connect every 1 to 4 ms; it starts no goroutine.
 func Probe(ctx context.Context, m *fleet.Model, addr string, phase func(fleet.Phase)) error {
 	k, ok := kinds[m.Engine.Kind]
 	if !ok {
@@ -83,9 +85,10 @@ func Alive(ctx context.Context, k fleet.EngineKind, addr string, limit time.Dura
 
 // untilHealthy waits for a 200 of the health path.
 func untilHealthy(ctx context.Context, w *wire, k kind) error {
+	began := time.Now()
 	for {
 		if refused(w.addr) {
-			if err := pause(ctx, knockEvery); err != nil {
+			if err := pause(ctx, knockPause(time.Since(began))); err != nil {
 				return err
 			}
 			continue
@@ -97,17 +100,21 @@ func untilHealthy(ctx context.Context, w *wire, k kind) error {
 		case err == nil && k.optional && (status == http.StatusNotFound || status == http.StatusMethodNotAllowed):
 			return nil
 		}
-		if err := pause(ctx, knockEvery); err != nil {
+		if err := pause(ctx, knockPause(time.Since(began))); err != nil {
 			return err
 		}
 	}
+}
+
+func knockPause(waited time.Duration) time.Duration {
+	return min(max(waited/knockShare, knockFirst), knockMost)
 }
 
 // untilToken asks until an answer holds a generated token. An endpoint that refuses makes the next one be tried: a model
 // without a chat template completes text all the same.
 func untilToken(ctx context.Context, w *wire, asked []question) error {
 	var refusedSince time.Time
-	wait := knockEvery
+	wait := knockMost
 	for n := 0; ; n++ {
 		q := asked[n%len(asked)]
 		// No limit but ctx: an engine's first answer can take minutes of compilation.

@@ -1,0 +1,4 @@
+package engine
+
+// KnockPause is the pause after so long a wait.
+var KnockPause = knockPause
