@@ -13,7 +13,7 @@ import (
 
 const (
 	logMost  = 8 << 20 // bytes of one log file; one predecessor is kept beside it
-	logsMost = 100     // engines whose logs are kept
+	logsMost = 100     // ended engines whose logs are kept
 	tailMost = 4 << 10 // bytes kept for the failure message
 	lastMost = 8       // lines of it
 )
@@ -151,7 +151,7 @@ func (s *Slot) pruneLogs() {
 		}
 	}
 	slices.SortFunc(logs, func(a, b dated) int { return cmp.Compare(a.at, b.at) })
-	for _, old := range logs[:min(len(logs), len(files)-logsMost)] {
+	for _, old := range logs[:max(0, len(logs)-logsMost)] {
 		os.Remove(old.path)
 		os.Remove(old.path + ".1")
 	}

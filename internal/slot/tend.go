@@ -77,7 +77,6 @@ func (s *Slot) live(ctx context.Context, spawn *spawner, i *instance, hold bool)
 	if sleeps {
 		launch = launch.Shared(i.model, engine.Sharing{Key: key, Parked: i.parked, Memory: s.cfg.GPUMemory})
 	}
-	s.pruneLogs()
 	out, err := openLog(s.file(i, ".log"))
 	if err != nil {
 		return ending{failure: "opening the engine's log: " + err.Error()}
@@ -88,6 +87,7 @@ func (s *Slot) live(ctx context.Context, spawn *spawner, i *instance, hold bool)
 		return ending{failure: "starting the engine: " + err.Error()}
 	}
 	defer s.unrecord(i)
+	s.pruneLogs() // beside the engine's start
 	addr := net.JoinHostPort(s.cfg.Host, strconv.Itoa(port.number))
 	e := &life{
 		slot: s, i: i, child: child, addr: addr,
