@@ -45,7 +45,7 @@ func (c *activationCmd) Run(ctx context.Context, o *options) error {
 }
 
 // embedded times, for each cold start, a client's first byte to the held request at the engine, less what the engine took from the start of
-// its program to its listening.
+// its program, its loading included, to its listening.
 func (c *activationCmd) embedded(ctx context.Context, s *stage) ([]finding, error) {
 	told, err := listenReports()
 	if err != nil {
