@@ -197,7 +197,7 @@ func (a *Adaptive) keepIdle(now time.Time, v *fleet.ModelView, m *acquaintance, 
 		}
 		until := h.IdleSince.Add(keep)
 		if a.fresh(h.IdleSince) {
-			until = h.IdleSince.Add(max(keep, stableSpan))
+			until = h.IdleSince.Add(atMost(max(keep, stableSpan), v.Model))
 		}
 		if now.Before(until) {
 			kept++

@@ -303,6 +303,17 @@ func TestAdaptive_RestartLetsNothingGoBeforeAWholeWindowWasSeen(t *testing.T) {
 	}
 }
 
+func TestAdaptive_IdleAfterBoundsItAfterARestartToo(t *testing.T) {
+	l := newLife(autoscaler.NewAdaptive(autoscaler.AdaptiveConfig{}))
+	l.model.IdleAfter = 3 * time.Second
+	adopted := &fleet.ModelView{Model: l.model, Hot: []fleet.HotView{{ID: "i", IdleSince: l.now}}}
+	for after, want := range map[time.Duration]int{2 * time.Second: 1, 3 * time.Second: 0} {
+		if got := l.policy.Decide(l.now.Add(after), adopted).Hot; got != want {
+			t.Errorf("after %s: got %d hot, want %d", after, got, want)
+		}
+	}
+}
+
 func TestAdaptive_LoadRefuses(t *testing.T) {
 	for _, b := range []string{"", "{", `{"Version":99}`} {
 		if err := autoscaler.NewAdaptive(autoscaler.AdaptiveConfig{}).Load([]byte(b)); err == nil {
