@@ -74,11 +74,12 @@ ledger {
 
 # Who decides how many instances stay hot.
 autoscaler {
-  # "fixed": an instance goes after idle_after, and another comes as soon as one has no free place. ("adaptive", "kpa" and
-  # "hybrid" are not available yet.)
-  policy = "fixed"
+  # "adaptive": weighs GPU time against waiting, per model, from its own arrivals. "fixed": an instance goes after
+  # idle_after. "kpa": as Knative scales. "hybrid": a histogram of idle times. Under each, an instance without a request
+  # stays hot until idle_after at most.
+  policy = "adaptive"
 
-  # GPU-hours that an hour of waiting is worth. For the adaptive policy; "fixed" does not look at it.
+  # GPU-hours that an hour of waiting is worth. For the adaptive policy; the others do not look at it.
   latency_weight = 10
 }
 

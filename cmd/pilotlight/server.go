@@ -12,7 +12,6 @@ import (
 	"github.com/VictoriaMetrics/metrics"
 
 	"github.com/pilotlight-io/pilotlight/activator"
-	"github.com/pilotlight-io/pilotlight/autoscaler"
 	"github.com/pilotlight-io/pilotlight/internal/admin"
 	"github.com/pilotlight-io/pilotlight/internal/config"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
@@ -42,6 +41,7 @@ type server struct {
 	ledger    *ledger.Ledger
 	backEnd   backEnd
 	silence   silence
+	learned   *learningPolicy // nil = the policy keeps nothing over a restart
 	activator *activator.Activator
 	router    *router.Router
 	admin     *admin.Server
@@ -97,8 +97,13 @@ func (s *server) openFleet(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading what past activations took: %w", err)
 	}
+	policy, keeps := newPolicy(s.c.Config.Autoscaler)
+	s.learned = keeps
+	if err := s.recall(ctx); err != nil {
+		return err
+	}
 	s.activator, err = activator.New(activator.Config{
-		Backend: s.backEnd, Observers: s.backEnd.observers, Policy: autoscaler.NewFixed(autoscaler.FixedConfig{}),
+		Backend: s.backEnd, Observers: s.backEnd.observers, Policy: policy,
 		Models: s.c.Config.Models, Pools: s.c.Config.Pools,
 		Learned: learned, Learn: s.learner(context.WithoutCancel(ctx)),
 		Log: s.log("activator"),
@@ -165,6 +170,9 @@ func (s *server) run(ctx context.Context, hurry <-chan struct{}) error {
 		},
 		{name: "the admin API", run: func(ctx context.Context) error { return s.admin.Serve(ctx, s.c.Admin) }},
 		{name: "the activator", run: s.activator.Run},
+	}
+	if s.learned != nil {
+		stages = append(stages, stage{name: "the policy's memory", run: s.retain})
 	}
 	if s.backEnd.run != nil {
 		stages = append(stages, stage{name: "the back end", run: s.backEnd.run})

@@ -69,6 +69,14 @@ type Ledger struct {
 	Retention  time.Duration // records older than this are dropped
 }
 
+// The policies.
+const (
+	PolicyAdaptive = "adaptive"
+	PolicyFixed    = "fixed"
+	PolicyKPA      = "kpa"
+	PolicyHybrid   = "hybrid"
+)
+
 // Autoscaler says which policy decides how many instances stay hot or parked.
 type Autoscaler struct {
 	Policy        string

@@ -60,6 +60,7 @@ func (r *reader) model(f *modelHCL, c *Config) *fleet.Model {
 	r.engine(f, m, c.Backend, known)
 	r.modelGPUs(f, m, c.Backend, known)
 	r.modelPool(f, m, c)
+	m.ParkedMemory = m.Engine.Memory // which covers what the engine keeps while it is parked
 	return m
 }
 

@@ -44,6 +44,7 @@ func TestSamplesLoadAndAreTheDefault(t *testing.T) {
 		}
 		m.Engine.Args = models[0].Engine.Args
 		m.Engine.Weights, m.Engine.Env, m.Engine.Volumes = m.ID, map[string]string{}, []string{}
+		m.ParkedMemory = m.Engine.Memory
 		if len(models) != 1 || !reflect.DeepEqual(models[0], m) {
 			t.Errorf("the model of %s says something else than the defaults:\ngot  %+v\nwant %+v", sample, *models[0], *m)
 		}
@@ -54,7 +55,10 @@ func TestSamplesLoadAndAreTheDefault(t *testing.T) {
 // schema fields that nothing in the sample has filled.
 func TestSamplesListEveryField(t *testing.T) {
 	for sample, others := range map[string][]string{
-		sampleLocal: {"backend.addr", "backend.token_env", "backend.namespace", "backend.datacenters", "backend.node_pool", "backend.consul.addr", "backend.consul.token_env"},
+		sampleLocal: {
+			"backend.addr", "backend.token_env", "backend.namespace", "backend.datacenters", "backend.node_pool", "backend.consul.addr", "backend.consul.token_env",
+			"pool.gpus_per_slot", "pool.node_pool", "pool.slot_idle", "pool.slots.min", "pool.slots.max",
+		},
 		sampleNomad: {"backend.gpus", "backend.host_memory"},
 	} {
 		listsEveryField(t, sample, others)

@@ -31,7 +31,7 @@ func (r *reader) config(f *fileHCL, c *Config) {
 		r.span(f.Ledger.Retention, &c.Ledger.Retention, 24*time.Hour)
 	}
 	if f.Autoscaler != nil {
-		r.choice(f.Autoscaler.Policy, &c.Autoscaler.Policy, "fixed", "adaptive", "kpa", "hybrid")
+		r.choice(f.Autoscaler.Policy, &c.Autoscaler.Policy, PolicyAdaptive, PolicyFixed, PolicyKPA, PolicyHybrid)
 		r.weight(f.Autoscaler.LatencyWeight, &c.Autoscaler.LatencyWeight)
 	}
 	r.backends(f.Backends, &c.Backend)
@@ -137,17 +137,29 @@ func (r *reader) pools(blocks []*poolHCL, b Backend) []fleet.Pool {
 		p := defaultPool(f.Name)
 		if b.Kind == BackendLocal && f.Name == fleet.LocalPool {
 			p, pools = pools[0], nil
+			r.alwaysThere(f)
+		} else {
+			r.gpus(f.GPUsPerSlot, &p.GPUsPerSlot, 1)
+			r.word(f.NodePool, &p.NodePool)
+			r.span(f.SlotIdle, &p.SlotIdle, 0)
+			r.bounds(f.Slots, &p.Slots, "slots")
 		}
-		r.gpus(f.GPUsPerSlot, &p.GPUsPerSlot, 1)
-		r.word(f.NodePool, &p.NodePool)
 		r.size(f.HostMemory, &p.HostMemory, 0)
 		r.count(f.MaxParkedPerGPU, &p.MaxParkedPerGPU, 0, math.MaxInt32)
 		r.size(f.ParkedGPUMemory, &p.ParkedGPUMemory, 0)
-		r.span(f.SlotIdle, &p.SlotIdle, 0)
-		r.bounds(f.Slots, &p.Slots, "slots")
 		pools = append(pools, p)
 	}
 	return pools
+}
+
+// alwaysThere refuses what the pool "local" cannot choose: its one slot is this machine.
+func (r *reader) alwaysThere(f *poolHCL) {
+	r.misplaced(f.GPUsPerSlot, `a pool on Nomad, and gpus of backend "local" says it here`)
+	r.misplaced(f.NodePool, "a pool on Nomad")
+	r.misplaced(f.SlotIdle, "a pool on Nomad")
+	if f.Slots != nil {
+		r.wrong(f.Slots.Range, "slots belongs to a pool on Nomad; leave it out: this machine is the one slot")
+	}
 }
 
 // bounds reads a block of min and max.
