@@ -18,7 +18,7 @@ const module = "github.com/pilotlight-io/pilotlight/"
 var arrows = map[string][]string{
 	"activator":      {"internal/fleet"},
 	"autoscaler":     {"internal/fleet"},
-	"benchmarks":     {"internal/openai", "internal/cluster", "internal/trace"},
+	"benchmarks":     {"internal/openai", "internal/cluster"},
 	"internal/admin": {"internal/fleet", "internal/tenant", "internal/ledger", "internal/openai"},
 	// For tests: it holds answers against the OpenAPI document.
 	"internal/admin/spec":   {},

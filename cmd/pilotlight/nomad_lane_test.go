@@ -275,8 +275,9 @@ func (l *lane) crash() {
 }
 
 // services are those of the lane that the Consul server lists.
-func (l *lane) services() (ids []string, err error) {
-	response, err := http.Get(l.site.cluster.Consul.Addr + "/v1/health/service/pilotlight-engine")
+// services lists the lane's services in Consul: all, or which a query says.
+func (l *lane) services(which string) (ids []string, err error) {
+	response, err := http.Get(l.site.cluster.Consul.Addr + "/v1/health/service/pilotlight-engine" + which)
 	if err != nil {
 		return nil, err
 	}
@@ -299,7 +300,7 @@ func (l *lane) services() (ids []string, err error) {
 }
 
 func (l *lane) inConsul() (int, error) {
-	ids, err := l.services()
+	ids, err := l.services("")
 	return len(ids), err
 }
 
@@ -314,10 +315,30 @@ func (l *lane) awaitInConsul(want int) {
 	})
 }
 
-// forgetInConsul takes the lane's services from the agent that knows them. Nomad brings them back, some time within half a minute.
+// awaitPassing waits until a service of the lane has passed for a second: whoever follows Consul has seen it by then.
+func (l *lane) awaitPassing() {
+	l.t.Helper()
+	var since time.Time
+	eventually(l.t, time.Minute, func() string {
+		ids, err := l.services("?passing")
+		switch {
+		case err != nil || len(ids) == 0:
+			since = time.Time{}
+			return fmt.Sprintf("Consul lists no passing service (%v)", err)
+		case since.IsZero():
+			since = time.Now()
+		}
+		if time.Since(since) < time.Second {
+			return "its service has passed for less than a second"
+		}
+		return ""
+	})
+}
+
+// forgetInConsul takes the lane's services that pass from the agent that knows them. Nomad brings them back, some time within half a minute.
 func (l *lane) forgetInConsul(agent *cluster.Agent) {
 	l.t.Helper()
-	ids, err := l.services()
+	ids, err := l.services("?passing")
 	if err != nil {
 		l.t.Fatal(err)
 	}

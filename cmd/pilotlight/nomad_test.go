@@ -248,16 +248,7 @@ func TestNomad_BusyIsToldAndServedWhenRoomComes(t *testing.T) {
 	if a.status != http.StatusServiceUnavailable || !strings.Contains(a.body, "no_capacity") || retry < 1 || retry > 120 {
 		t.Errorf("got %d %s, Retry-After %q, want no_capacity and when to retry", a.status, a.body, a.header.Get("Retry-After"))
 	}
-	served := make(chan *answer, 1)
-	var waiting sync.WaitGroup
-	waiting.Go(func() {
-		a, err := s.chat(t.Context(), eight, true)
-		if err != nil {
-			a = &answer{err: err}
-		}
-		served <- a
-	})
-	defer waiting.Wait()
+	served := s.chatAside(t, eight)
 	eventually(t, 30*time.Second, func() string {
 		m, err := s.admin(t).Model(t.Context(), eight)
 		if err != nil {
@@ -382,13 +373,7 @@ func TestNomad_InstancesOutliveTheServer(t *testing.T) {
 	const model = "meta-llama/Meta-Llama-3-8B-Instruct"
 	f := nomadFile{cluster: c, name: "heir", sim: sim, models: []nomadModel{{id: model, args: []string{"--sim-speed", "500"}}}}
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "pilotlight.hcl"), []byte(f.text()), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s, err := launchServe(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := serveIn(t, dir, f)
 	s.newToken(t)
 	first := s.mustChat(t, model, true).header.Get("X-Pilotlight-Instance")
 	job := runningJobs(t, c, "heir")[model]
@@ -408,6 +393,7 @@ func TestNomad_InstancesOutliveTheServer(t *testing.T) {
 		if got := runningJobs(t, c, "heir"); len(got) != 1 {
 			t.Errorf("without a server the jobs are %v, want the one", got)
 		}
+		var err error
 		if s, err = launchServe(dir); err != nil {
 			t.Fatal(err)
 		}
@@ -445,16 +431,7 @@ func TestNomad_UnreachableAtTheStart(t *testing.T) {
 	if a.status != http.StatusServiceUnavailable || !strings.Contains(a.body, "no_capacity") {
 		t.Errorf("whose wait ended first got %d %s, want no_capacity", a.status, a.body)
 	}
-	held := make(chan *answer, 1)
-	var waiting sync.WaitGroup
-	waiting.Go(func() {
-		a, err := s.chat(t.Context(), model, true)
-		if err != nil {
-			a = &answer{err: err}
-		}
-		held <- a
-	})
-	defer waiting.Wait()
+	held := s.chatAside(t, model)
 	eventually(t, 30*time.Second, func() string { // several tries of both: by 100, 200, 400, 800 ms
 		if m, err := s.admin(t).Model(t.Context(), model); err != nil || m.Waiting != 1 || nomad.turned.Load() < 4 || consul.turned.Load() < 4 {
 			return fmt.Sprintf("%+v wait, %d and %d tries", m, nomad.turned.Load(), consul.turned.Load())

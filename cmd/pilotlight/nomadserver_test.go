@@ -154,10 +154,18 @@ func launchServe(dir string, env ...string) (*devServer, error) {
 	}
 }
 
-// startServe is launchServe for a test, with an organisation and its token: the server is stopped at the test's end.
+// startServe is serveIn in a directory of its own, with an organisation's token; the server is stopped at the test's end.
 func startServe(t *testing.T, f nomadFile) *devServer {
 	t.Helper()
-	dir := t.TempDir()
+	s := serveIn(t, t.TempDir(), f)
+	s.stopAfter(t)
+	s.newToken(t)
+	return s
+}
+
+// serveIn is launchServe with that config; stopping it is the caller's.
+func serveIn(t *testing.T, dir string, f nomadFile) *devServer {
+	t.Helper()
 	if err := os.WriteFile(filepath.Join(dir, "pilotlight.hcl"), []byte(f.text()), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -165,8 +173,6 @@ func startServe(t *testing.T, f nomadFile) *devServer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.stopAfter(t)
-	s.newToken(t)
 	return s
 }
 
@@ -207,4 +213,19 @@ func (s *devServer) awaitReady(t *testing.T) {
 		}
 		return ""
 	})
+}
+
+// chatAside sends one chat request beside the test, which must read its answer or end.
+func (s *devServer) chatAside(t *testing.T, model string) <-chan *answer {
+	answered := make(chan *answer, 1)
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		a, err := s.chat(t.Context(), model, true)
+		if err != nil {
+			a = &answer{err: err}
+		}
+		answered <- a
+	})
+	t.Cleanup(waiting.Wait)
+	return answered
 }

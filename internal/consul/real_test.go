@@ -163,9 +163,8 @@ func TestRealConsul_RegisterPassFailDeregisterAndRestarts(t *testing.T) {
 	s.until("")
 	s.register("green", "x", "passing")
 	s.register("blue", "a", "critical")
-	s.until("a-")
 	s.set("a", "passing")
-	s.until("a+", "")
+	s.until("a+", "a-") // nothing bad before its first check
 	s.register("blue", "b", "passing")
 	s.until("a+ b+")
 	s.set("b", "critical")

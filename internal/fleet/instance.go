@@ -21,7 +21,7 @@ const (
 type State string
 
 // The states of an instance. Only a ready instance takes new requests; starting, ready, draining, parking and resuming
-// ones are awake: they hold their GPUs.
+// ones are awake: they hold their GPUs. A failed or stopping one still does, until it is gone.
 const (
 	Starting State = "starting"
 	Ready    State = "ready"
@@ -32,9 +32,6 @@ const (
 	Stopping State = "stopping"
 	Failed   State = "failed"
 )
-
-// Awake reports whether an instance in this state holds its GPUs. A failed or stopping one still does, until it is gone.
-func (s State) Awake() bool { return s != Asleep }
 
 // Phase is a step of an activation, in the order in which they come. Back ends report those that they can see.
 type Phase string
