@@ -77,7 +77,7 @@ func (p *Planner) reserve(now time.Duration, m *model, r room, reason string) *i
 	}
 	i.phase, i.reason, i.began, i.drains = fleet.PhaseQueued, reason, now, r.needs == drainsBusy
 	i.claim(r)
-	m.stale = true
+	m.stale, m.spared = true, fleet.Spared{}
 	p.activate(now, i)
 	return i
 }

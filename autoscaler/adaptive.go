@@ -197,7 +197,7 @@ func (a *Adaptive) keepIdle(now time.Time, v *fleet.ModelView, m *acquaintance, 
 		}
 		until := h.IdleSince.Add(keep)
 		if a.fresh(h.IdleSince) {
-			until = h.IdleSince.Add(atMost(max(keep, stableSpan), v.Model))
+			until = h.IdleSince.Add(max(keep, stableSpan))
 		}
 		if now.Before(until) {
 			kept++
@@ -222,7 +222,7 @@ func (a *Adaptive) keepFor(v *fleet.ModelView, m *acquaintance, t moves) time.Du
 	seconds, _ := keepFor(&p, stakes{
 		gpus: float64(v.Model.GPUs), off: t.Park.Seconds(), on: t.Wake.Seconds(), lambda: a.lambda, waits: m.Wakes.value(),
 	})
-	return atMost(max(time.Duration(seconds*float64(time.Second)), 50*time.Millisecond), v.Model)
+	return max(time.Duration(seconds*float64(time.Second)), 50*time.Millisecond)
 }
 
 // hotValue gives what losing one instance would cost, in seconds of one request's waiting. An idle one is worth the less the longer it has been idle. A busy one that
