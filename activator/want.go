@@ -32,6 +32,7 @@ func (p *Planner) look(now time.Duration, m *model) *fleet.ModelView {
 		v.HeldUntil = p.at(m.heldUntil)
 	}
 	v.Pending, v.Parked, v.Spared = m.pending(), m.asleep(), m.spared
+	v.LatencyWeight = p.pool(m.pool).LatencyWeight
 	for _, i := range m.instances {
 		if i.State == fleet.Ready {
 			v.Hot = append(v.Hot, p.hotView(i))

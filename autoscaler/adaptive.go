@@ -216,11 +216,19 @@ func (a *Adaptive) fresh(at time.Time) bool {
 	return a.began.IsZero() || at.Before(a.began.Add(stableSpan))
 }
 
+// weight gives what an hour of waiting is worth to the model, in GPU-hours: its pool may have been tuned.
+func (a *Adaptive) weight(v *fleet.ModelView) float64 {
+	if v.LatencyWeight > 0 {
+		return v.LatencyWeight
+	}
+	return a.lambda
+}
+
 // keepFor gives how long an instance stays hot without a request.
 func (a *Adaptive) keepFor(v *fleet.ModelView, m *acquaintance, t moves) time.Duration {
 	p := m.Gaps.expect(&a.fleet)
 	seconds, _ := keepFor(&p, stakes{
-		gpus: float64(v.Model.GPUs), off: t.Park.Seconds(), on: t.Wake.Seconds(), lambda: a.lambda, waits: m.Wakes.value(),
+		gpus: float64(v.Model.GPUs), off: t.Park.Seconds(), on: t.Wake.Seconds(), lambda: a.weight(v), waits: m.Wakes.value(),
 	})
 	return max(time.Duration(seconds*float64(time.Second)), 50*time.Millisecond)
 }
@@ -238,7 +246,7 @@ func (m *acquaintance) hotValue(now time.Time, v *fleet.ModelView, t moves) floa
 // parkedValue gives what a model's only parked engine is worth per GB of host memory: what a cold start would cost in its place, the less the longer ago
 // the model was used.
 func (a *Adaptive) parkedValue(now time.Time, v *fleet.ModelView, m *acquaintance, t moves) float64 {
-	saved := (t.Cold - t.Wake).Seconds() * (m.Colds.value() + float64(v.Model.GPUs)/max(a.lambda, 1e-3))
+	saved := (t.Cold - t.Wake).Seconds() * (m.Colds.value() + float64(v.Model.GPUs)/max(a.weight(v), 1e-3))
 	gigabytes := math.Max(float64(v.Model.ParkedMemory)/1e9, 1)
 	return saved / gigabytes / (age(now, v).Seconds() + parkedAging)
 }

@@ -186,6 +186,17 @@ func TestAdaptive_KeepsThroughGapsThatAreWorthIt(t *testing.T) {
 	}
 }
 
+func TestAdaptive_APoolsLatencyWeightWins(t *testing.T) {
+	l := learned(10*time.Second, 10)
+	idle := func(weight float64) int {
+		hot := []fleet.HotView{{ID: "i", IdleSince: l.now}}
+		return l.policy.Decide(l.now.Add(5*time.Second), &fleet.ModelView{Model: l.model, IdleSince: l.now, Hot: hot, LatencyWeight: weight}).Hot
+	}
+	if got := [3]int{idle(0), idle(10), idle(0.1)}; got != [3]int{1, 1, 0} {
+		t.Errorf("gaps of 10 s, idle 5 s, by weight 0 (the policy's 10), 10 and 0.1: got %v hot, want it parked at 0.1 only", got)
+	}
+}
+
 func TestAdaptive_IdleAfterBoundsIt(t *testing.T) {
 	l := learned(10*time.Second, 10)
 	l.model.IdleAfter = 3 * time.Second

@@ -38,6 +38,8 @@ type ModelView struct {
 	Hot       []HotView
 	HeldUntil time.Time // an operator asked to hold the model hot until then; zero = not held
 	Spared    Spared
+
+	LatencyWeight float64 // of its pool: GPU-hours that an hour of waiting is worth; 0 = as the policy has it
 }
 
 // Spared says how many of a model's instances were enough.
