@@ -26,7 +26,7 @@ type AdaptiveConfig struct {
 //
 //   - an idle instance stays hot for the time that minimises what is to be expected of idling, switching and waiting, from a histogram of the
 //     model's idle gaps at its present pace, with the whole fleet's as a prior;
-//   - then it is parked where its pool can; parked engines stay by what a cold start in their place would cost, for their memory;
+//   - then it is parked where its pool can, and woken just before its next call if it is called in a rhythm; parked engines stay by what a cold start in their place would cost, for their memory;
 //   - a busy model gets as many instances as Knative's rule asks for, all at once.
 //
 // What it learns is bounded per model, and Save and Load carry it over a restart.
@@ -44,6 +44,8 @@ type acquaintance struct {
 	Colds toll
 	Moves moves
 	Seen  [3]bool // a cold start, a wake, a park
+	Beat  beat
+	slept bool // it was parked since its last request
 	rate  rate
 	scale scale
 	busy  bool
@@ -86,6 +88,7 @@ func (a *Adaptive) Observe(e fleet.Event) {
 	case fleet.EventReady:
 		m.learnStart(e.From, e.Took)
 	case fleet.EventParked:
+		m.slept = m.slept || !m.busy
 		if e.Took > 0 {
 			learn(&m.Moves.Park, e.Took, !m.Seen[2])
 			m.Seen[2] = true
@@ -105,6 +108,10 @@ func (a *Adaptive) arrive(now time.Time, m *acquaintance, n int) {
 }
 
 func (a *Adaptive) endGap(now time.Time, m *acquaintance) {
+	if m.slept {
+		m.slept = false
+		m.Beat.call(now, m.Moves)
+	}
 	since := m.idle
 	if since.Before(m.last) {
 		since = m.last // it came and went between two reports
@@ -162,6 +169,7 @@ func (a *Adaptive) Decide(now time.Time, v *fleet.ModelView) fleet.Desired {
 	d.Hot = a.needed(now, v, m, &d)
 	d.Need = max(atLeast(float64(demand(v)), float64(capacity(v.Model))), 1)
 	a.keepIdle(now, v, m, t, &d)
+	a.wakeAhead(now, v, m, t, &d)
 	bound(now, v, &d)
 	return d
 }
