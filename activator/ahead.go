@@ -25,11 +25,19 @@ func (p *Planner) requested(now time.Duration, m *model) string {
 	case now < m.retryAt:
 		return fmt.Sprintf("would wait for the next try to start it, in %s, after %d that failed", about(m.retryAt-now), m.failures)
 	}
-	r, ok := p.findRoom(now, m, drainsBusy, anything)
+	r, ok := p.roomForOne(now, m)
 	if !ok {
 		return "would wait for room"
 	}
 	return p.activates(now, m, &r)
+}
+
+// roomForOne finds the room that the model would get if a request waited for it.
+func (p *Planner) roomForOne(now time.Duration, m *model) (room, bool) {
+	oldest := m.oldest
+	m.waiting, m.oldest = m.waiting+1, now
+	defer func() { m.waiting, m.oldest = m.waiting-1, oldest }()
+	return p.findRoom(now, m, drainsBusy, anything)
 }
 
 // joined says it where an instance is on its way.
@@ -52,14 +60,12 @@ func (p *Planner) activates(now time.Duration, m *model, r *room) string {
 	if r.resumes != nil {
 		move, done, tier = "resume "+r.resumes.ID+" from parked", "resumed", fleet.Parked
 	}
-	wait := r.wait
 	var steps []string
 	for _, v := range r.victims {
 		steps = append(steps, fmt.Sprintf("%s idle %s of %s", p.ending(now, v), v.ID, v.Model))
 	}
 	switch {
 	case r.needs == drainsBusy:
-		wait += p.cfg.Patience
 		steps = append(steps, "wait until those who are busy there may go")
 	case r.needs != isFree && len(steps) == 0:
 		steps = append(steps, "wait until those who leave there are gone")
@@ -67,7 +73,7 @@ func (p *Planner) activates(now time.Duration, m *model, r *room) string {
 		steps = append(steps, "wait for slot "+r.slot.ID)
 	}
 	steps = append(steps, move+" on "+where(r.slot, r.gpu, m.GPUs))
-	said := "would " + strings.Join(steps, ", then ") + ": about " + about(wait+p.takes(m, tier))
+	said := "would " + strings.Join(steps, ", then ") + ": about " + about(r.wait+p.takes(m, tier))
 	if m.past(tier).median == 0 {
 		said += ", as a guess: it was never " + done
 	}
