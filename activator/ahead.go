@@ -132,4 +132,6 @@ func (p *Planner) clockTime(now, at time.Duration) string {
 	return fmt.Sprintf("at %s UTC, in %s", p.at(at).UTC().Format(time.TimeOnly), about(at-now))
 }
 
-func about(d time.Duration) string { return fleet.FormatDuration(max(d, 0).Round(100 * time.Millisecond)) }
+func about(d time.Duration) string {
+	return fleet.FormatDuration(max(d, 0).Round(100 * time.Millisecond))
+}
