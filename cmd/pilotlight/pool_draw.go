@@ -36,15 +36,10 @@ func drawSlot(b *strings.Builder, s admin.Slot, instances []admin.Instance, now 
 	}
 	fmt.Fprintf(b, ": %d GPUs", s.GPUs)
 	if s.Pending {
-		b.WriteString(", on its way")
+		b.WriteString(", on its way\n")
 	} else {
-		fmt.Fprintf(b, ", %d free", freeGPUs(s))
+		fmt.Fprintf(b, ", %d free; parked engines take %s host memory\n", freeGPUs(s), ofLimit(s.ParkedMemory, s.HostMemory))
 	}
-	fmt.Fprintf(b, "; parked engines take %s", s.ParkedMemory)
-	if s.HostMemory != "0B" {
-		fmt.Fprintf(b, " of %s", s.HostMemory)
-	}
-	b.WriteString(" host memory\n")
 	t := newTable(gpuNumbers(s.GPUs), "STATE", "MODEL", "", "INSTANCE")
 	for _, o := range sitters(s, instances, now) {
 		t.row(o.bar(s.GPUs), o.state, o.model, o.detail, o.instance)
@@ -54,6 +49,14 @@ func drawSlot(b *strings.Builder, s admin.Slot, instances []admin.Instance, now 
 	for line := range strings.Lines(text.String()) {
 		b.WriteString("  " + line)
 	}
+}
+
+// ofLimit says how much of a limit is used.
+func ofLimit(used, limit string) string {
+	if limit == "0B" {
+		return used
+	}
+	return used + " of " + limit
 }
 
 // gpuNumbers is the head of the columns.
@@ -99,7 +102,7 @@ func sitters(s admin.Slot, instances []admin.Instance, now time.Time) []sitter {
 	}
 	all := append(awake, parked...)
 	for _, r := range s.Reserved {
-		all = append(all, sitter{mark: 'r', gpu: r.GPU, gpus: r.GPUs, state: "reserved", model: r.Model, instance: r.Instance})
+		all = append(all, sitter{mark: 'r', gpu: r.GPU, gpus: r.GPUs, state: "reserved", model: r.Model, detail: " ", instance: r.Instance})
 	}
 	return all
 }
