@@ -72,11 +72,13 @@ ledger {
 
 # Who decides how many instances stay hot.
 autoscaler {
-  # "fixed": an instance goes after idle_after, and another comes as soon as one has no free place. ("adaptive", "kpa" and
-  # "hybrid" are not available yet.)
-  policy = "fixed"
+  # "adaptive": weighs GPU time against waiting, per model, from its own arrivals. "fixed": an instance goes after
+  # idle_after. "kpa": as Knative scales. "hybrid": a histogram of idle times. Under each, an instance without a request
+  # stays hot until idle_after at most.
+  policy = "adaptive"
 
-  # GPU-hours that an hour of waiting is worth. For the adaptive policy; "fixed" does not look at it.
+  # GPU-hours that an hour of waiting is worth, above 0. For the adaptive policy; the others do not look at it.
+  # `pilotlight pool tune` changes it for one pool.
   latency_weight = 10
 }
 
@@ -86,19 +88,14 @@ backend "local" {
   host_memory = "1.5TiB" # host memory for parked engines
 }
 
-# On the local back end every model is in the one pool "local", which needs no block. Pools are not available yet.
-#| pool "local" {
-#|   gpus_per_slot      = 8
-#|   node_pool          = "gpu"    # of Nomad's nodes
-#|   host_memory        = "1.5TiB"
-#|   max_parked_per_gpu = 4
-#|   parked_gpu_memory  = "4GiB"   # what a parked engine still holds on each of its GPUs
-#|   slot_idle          = "15m"    # a slot with nothing awake for this long is given back
-#|   slots {
-#|     min = 1
-#|     max = 1
-#|   }
-#| }
+# On the local back end every model is in the one pool "local", which is there without a block too. Engines that give up
+# their GPUs are parked in it: they keep their weights in host memory, and are back in seconds. `pilotlight pool tune`
+# changes these at once.
+pool "local" {
+  host_memory        = "1.5TiB" # for parked engines, counted as the memory of their engine blocks; the back end's by default
+  max_parked_per_gpu = 4        # beside an awake one; 0 = engines are stopped instead of parked
+  parked_gpu_memory  = "4GiB"   # what a parked engine still holds on each of its GPUs
+}
 
 # A model: what callers name, and the engine behind it. One whose id is in the built-in catalogue starts from the
 # catalogue's values, so that `model "meta-llama/Meta-Llama-3-8B-Instruct" {}` is a whole block. The catalogue:
@@ -119,7 +116,7 @@ model "meta-llama/Meta-Llama-3-8B-Instruct" {
   context_length  = 8192 # tokens; shown at /v1/models
   max_concurrency = 64   # requests that one instance serves at once; more wait, or start another instance
 
-  # An instance without a request for this long is stopped. (`pilotlight dev`: 30s.)
+  # The longest an instance stays hot without a request, under every policy. (`pilotlight dev`: 30s.)
   idle_after = "5m"
 
   # Engine-control fields that requests to this model may carry, such as "lora_request", and "remote_media" for media that

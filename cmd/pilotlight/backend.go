@@ -34,10 +34,11 @@ func (s *server) openBackEnd() (backEnd, error) {
 	return s.openLocal(self)
 }
 
+// openLocal leaves the limit on host memory to the activator, which has it from the pool: it can be tuned there.
 func (s *server) openLocal(self string) (backEnd, error) {
 	cfg := s.c.Config
 	l, err := local.New(local.Config{
-		GPUs: cfg.Backend.GPUs, HostMemory: cfg.Backend.HostMemory, Dir: s.c.Dir, Models: cfg.Models, Self: self, Log: s.log("local"),
+		GPUs: cfg.Backend.GPUs, Dir: s.c.Dir, Models: cfg.Models, Self: self, Log: s.log("local"),
 	})
 	if err != nil {
 		return backEnd{}, err

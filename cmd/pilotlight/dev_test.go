@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pilotlight-io/pilotlight/internal/admin"
 	"github.com/pilotlight-io/pilotlight/internal/config"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
@@ -20,29 +21,81 @@ func TestDev_EightModelsMakeRoomForEachOtherAndGoToZero(t *testing.T) {
 	const idleAfter = 2 * time.Second
 	s := startDev(t, t.TempDir(), "--sim-speed", "500", "--config", writeConfig(t, catalogueIdleAfter(idleAfter)))
 	client := s.admin(t)
+	askAllFromCold(t, s)
+	eventually(t, idleAfter+30*time.Second, func() string {
+		parked := 0
+		for id, state := range states(t, client) {
+			switch state {
+			case string(fleet.Parked):
+				parked++
+			case string(fleet.Cold):
+			default:
+				return id + " is " + state
+			}
+		}
+		if parked == 0 {
+			return "no model is parked"
+		}
+		if engines := children(s.cmd.Process.Pid); len(engines) != parked {
+			return fmt.Sprintf("%d models are parked, and engines %v run", parked, engines)
+		}
+		return gpusInUse(t, client)
+	})
+	for _, m := range config.Catalogue() {
+		if _, err := client.StopModel(t.Context(), m.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, 30*time.Second, func() string { return allGone(t, s, client) })
+}
+
+func TestDev_WithoutParkingEnginesAreGoneAfterIdleAfter(t *testing.T) {
+	const idleAfter = 2 * time.Second
+	file := writeConfig(t, "pool \"local\" {\n  max_parked_per_gpu = 0\n}\n"+catalogueIdleAfter(idleAfter))
+	s := startDev(t, t.TempDir(), "--sim-speed", "500", "--config", file)
+	client := s.admin(t)
+	askAllFromCold(t, s)
+	eventually(t, idleAfter+30*time.Second, func() string { return allGone(t, s, client) })
+}
+
+// askAllFromCold asks each model of the catalogue once.
+func askAllFromCold(t *testing.T, s *devServer) {
+	t.Helper()
 	for _, m := range config.Catalogue() {
 		a := s.mustChat(t, m.ID, true)
 		if got := a.header.Get("X-Pilotlight-Start"); got != string(fleet.Cold) {
 			t.Errorf("%s: got start %q, want cold", m.ID, got)
 		}
 	}
-	eventually(t, idleAfter+15*time.Second, func() string {
-		cold := 0
-		for id, state := range states(t, client) {
-			if state == string(fleet.Cold) {
-				cold++
-				continue
-			}
+}
+
+// gpusInUse says which GPU an engine still holds, "" = none.
+func gpusInUse(t *testing.T, client *admin.Client) string {
+	t.Helper()
+	pool, err := client.Pool(t.Context(), fleet.LocalPool)
+	if err != nil {
+		return err.Error()
+	}
+	for _, slot := range pool.Live {
+		if freeGPUs(slot) != slot.GPUs {
+			return "GPUs are in use: " + strings.Join(slot.Occupants, " ")
+		}
+	}
+	return ""
+}
+
+// allGone says which model is not cold, or which engine still runs, "" = none.
+func allGone(t *testing.T, s *devServer, client *admin.Client) string {
+	t.Helper()
+	for id, state := range states(t, client) {
+		if state != string(fleet.Cold) {
 			return id + " is " + state
 		}
-		if cold != len(config.Catalogue()) {
-			return fmt.Sprintf("%d models are cold", cold)
-		}
-		if left := children(s.cmd.Process.Pid); len(left) > 0 {
-			return fmt.Sprintf("engines %v still run", left)
-		}
-		return ""
-	})
+	}
+	if left := children(s.cmd.Process.Pid); len(left) > 0 {
+		return fmt.Sprintf("engines %v still run", left)
+	}
+	return ""
 }
 
 // catalogueIdleAfter is a config of the whole catalogue with another idle_after.

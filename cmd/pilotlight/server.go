@@ -12,7 +12,6 @@ import (
 	"github.com/VictoriaMetrics/metrics"
 
 	"github.com/pilotlight-io/pilotlight/activator"
-	"github.com/pilotlight-io/pilotlight/autoscaler"
 	"github.com/pilotlight-io/pilotlight/internal/admin"
 	"github.com/pilotlight-io/pilotlight/internal/config"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
@@ -42,6 +41,8 @@ type server struct {
 	ledger    *ledger.Ledger
 	backEnd   backEnd
 	silence   silence
+	learned   *learningPolicy // nil = the policy keeps nothing over a restart
+	tuning    *tuning
 	activator *activator.Activator
 	router    *router.Router
 	admin     *admin.Server
@@ -51,7 +52,7 @@ type server struct {
 // openServer opens the store, replays the ledger into it and builds the parts. Nothing runs yet, and nothing is answered.
 func openServer(ctx context.Context, c serverConfig) (*server, error) {
 	s := &server{c: c}
-	for _, open := range []func(context.Context) error{s.openStore, s.openTenants, s.openLedger, s.openFleet, s.openAPIs} {
+	for _, open := range []func(context.Context) error{s.openStore, s.openTenants, s.openLedger, s.openTuning, s.openFleet, s.openAPIs} {
 		if err := open(ctx); err != nil {
 			return nil, errors.Join(err, s.close())
 		}
@@ -97,9 +98,14 @@ func (s *server) openFleet(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading what past activations took: %w", err)
 	}
+	policy, keeps := newPolicy(s.c.Config.Autoscaler)
+	s.learned = keeps
+	if err := s.recall(ctx); err != nil {
+		return err
+	}
 	s.activator, err = activator.New(activator.Config{
-		Backend: s.backEnd, Observers: s.backEnd.observers, Policy: autoscaler.NewFixed(autoscaler.FixedConfig{}),
-		Models: s.c.Config.Models, Pools: s.c.Config.Pools,
+		Backend: s.backEnd, Observers: s.backEnd.observers, Policy: policy,
+		Models: s.c.Config.Models, Pools: s.tuning.pools(),
 		Learned: learned, Learn: s.learner(context.WithoutCancel(ctx)),
 		Log: s.log("activator"),
 	})
@@ -128,16 +134,23 @@ func (s *server) openAPIs(context.Context) (err error) {
 		return err
 	}
 	s.admin, err = admin.New(admin.Config{
-		Fleet: s.activator, Tenants: s.tenants, Ledger: s.ledger, Token: s.c.AdminToken,
+		Fleet: s.activator, Tuner: s.tuning, Tenants: s.tenants, Ledger: s.ledger, Token: s.c.AdminToken,
 		Metrics: []*metrics.Set{s.router.Metrics(), s.activator.Metrics(), s.ledger.Metrics()},
 		JobName: s.backEnd.jobName, Ready: s.readiness, Errors: fleetAnswer, Log: s.log("admin"),
 	})
 	return err
 }
 
-// fleetAnswer words what the activator refuses an operator; nil = it should not happen.
+// fleetAnswer words what the activator and the tuning of pools refuse an operator; nil = it should not happen.
 func fleetAnswer(err error) *openai.Error {
+	var mistuned config.Mistunings
 	switch {
+	case errors.As(err, &mistuned):
+		answer := openai.NewError(openai.CodeInvalidRequest, mistuned.Error())
+		answer.Param = &mistuned[0].Key
+		return answer
+	case errors.Is(err, activator.ErrUnknownPool):
+		return openai.NewError(openai.CodeNotFound, err.Error())
 	case errors.Is(err, activator.ErrUnknownModel):
 		return openai.NewError(openai.CodeModelNotFound, err.Error())
 	case errors.Is(err, activator.ErrNoCapacity):
@@ -165,6 +178,9 @@ func (s *server) run(ctx context.Context, hurry <-chan struct{}) error {
 		},
 		{name: "the admin API", run: func(ctx context.Context) error { return s.admin.Serve(ctx, s.c.Admin) }},
 		{name: "the activator", run: s.activator.Run},
+	}
+	if s.learned != nil {
+		stages = append(stages, stage{name: "the policy's memory", run: s.retain})
 	}
 	if s.backEnd.run != nil {
 		stages = append(stages, stage{name: "the back end", run: s.backEnd.run})

@@ -73,6 +73,7 @@ func (o Options) published(p published) *fleet.Model {
 	m := o.model(p.id)
 	m.GPUs, m.ContextLength = p.gpus, p.context
 	m.Engine.Memory, m.Engine.Args = p.memory, slices.Clone(p.args)
+	m.ParkedMemory = p.memory
 	m.Engine.Weights = p.weights
 	if p.weights == "" {
 		m.Engine.Weights = p.id

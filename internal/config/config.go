@@ -24,7 +24,7 @@ type Config struct {
 	Ledger     Ledger
 	Autoscaler Autoscaler
 	Backend    Backend
-	Pools      []fleet.Pool   // on the local back end: the implicit pool "local", and nothing else
+	Pools      []fleet.Pool   // in the order of the file; on the local back end the implicit pool "local", and nothing else
 	Models     []*fleet.Model // in the order of the file; never nil elements
 }
 
@@ -68,6 +68,14 @@ type Ledger struct {
 	Durability string
 	Retention  time.Duration // records older than this are dropped
 }
+
+// The policies.
+const (
+	PolicyAdaptive = "adaptive"
+	PolicyFixed    = "fixed"
+	PolicyKPA      = "kpa"
+	PolicyHybrid   = "hybrid"
+)
 
 // Autoscaler says which policy decides how many instances stay hot or parked.
 type Autoscaler struct {

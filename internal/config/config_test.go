@@ -37,9 +37,11 @@ func TestDefaultsAreThePromisedOnes(t *testing.T) {
 		Price:      8_250_000_000,
 		Store:      config.Store{Kind: "sqlite", Path: "pilotlight.db"},
 		Ledger:     config.Ledger{Dir: "ledger", Durability: "async", Retention: 9600 * time.Hour},
-		Autoscaler: config.Autoscaler{Policy: "fixed", LatencyWeight: 10},
+		Autoscaler: config.Autoscaler{Policy: "adaptive", LatencyWeight: 10},
 		Backend:    config.Backend{Kind: "local", GPUs: 8, HostMemory: 1536 << 30},
-		Pools:      []fleet.Pool{{Name: "local", GPUsPerSlot: 8, HostMemory: 1536 << 30}},
+		Pools: []fleet.Pool{{
+			Name: "local", GPUsPerSlot: 8, HostMemory: 1536 << 30, MaxParkedPerGPU: 4, ParkedGPUMemory: 4 << 30,
+		}},
 	}
 	if diff := cmp.Diff(want, config.Default()); diff != "" {
 		t.Errorf("Default() (-want +got):\n%s", diff)
@@ -61,6 +63,7 @@ model "acme/own" {
 			Kind: "trtllm", Driver: "docker", Image: "nvcr.io/nvidia/tensorrt-llm/release:1.3.0rc22",
 			Command: []string{"trtllm-serve"}, Weights: "/srv/own", Memory: 64 << 30, CPU: 1000,
 		},
+		ParkedMemory: 64 << 30,
 	}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("models (-want +got):\n%s", diff)
@@ -270,4 +273,41 @@ func parse(t *testing.T, o config.Options, src string) *config.Config {
 		t.Fatal(err)
 	}
 	return c
+}
+
+func TestPoolLocalTakesWhatParkingNeeds(t *testing.T) {
+	got := parse(t, config.Options{}, `
+pool "local" {
+  host_memory        = "1TiB"
+  max_parked_per_gpu = 0
+  parked_gpu_memory  = "2GiB"
+}`).Pools
+	want := []fleet.Pool{{Name: "local", GPUsPerSlot: 8, HostMemory: 1 << 40, ParkedGPUMemory: 2 << 30}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("pools (-want +got):\n%s", diff)
+	}
+}
+
+func TestPoolLocalRefusesWhatIsTheMachines(t *testing.T) {
+	_, err := config.Parse("p.hcl", []byte(`
+pool "local" {
+  gpus_per_slot = 4
+  node_pool     = "gpu"
+  slot_idle     = "5m"
+  slots {
+    max = 2
+  }
+}
+pool "other" {}`))
+	var mistakes config.Mistakes
+	if !errors.As(err, &mistakes) {
+		t.Fatalf("got %v, want mistakes", err)
+	}
+	var lines []int
+	for _, m := range mistakes {
+		lines = append(lines, m.Line)
+	}
+	if diff := cmp.Diff([]int{3, 4, 5, 6, 10}, lines); diff != "" {
+		t.Errorf("lines of the mistakes (-want +got):\n%s\n%v", diff, err)
+	}
 }

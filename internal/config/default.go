@@ -35,7 +35,7 @@ func (o Options) Default() *Config {
 		Price:      8_250_000_000,
 		Store:      Store{Kind: StoreSQLite, Path: o.resolve("pilotlight.db")},
 		Ledger:     Ledger{Dir: o.resolve("ledger"), Durability: DurabilityAsync, Retention: 400 * 24 * time.Hour},
-		Autoscaler: Autoscaler{Policy: "fixed", LatencyWeight: 10}, // adaptive, once there is one
+		Autoscaler: Autoscaler{Policy: PolicyAdaptive, LatencyWeight: 10},
 		Backend:    backend,
 		Pools:      []fleet.Pool{localPool(backend)},
 	}
@@ -56,10 +56,11 @@ func defaultPool(name string) fleet.Pool {
 	}
 }
 
-// localPool is the one slot that the local back end is: as large as the machine, always there, and never asked for or given back. No policy
-// that a config can name parks yet, so no engine leaves room for parked ones.
+// localPool is the one slot that the local back end is: as large as the machine, always there, and never asked for or given back.
 func localPool(b Backend) fleet.Pool {
-	return fleet.Pool{Name: fleet.LocalPool, GPUsPerSlot: b.GPUs, HostMemory: b.HostMemory}
+	p := defaultPool(fleet.LocalPool)
+	p.GPUsPerSlot, p.HostMemory, p.SlotIdle, p.Slots = b.GPUs, b.HostMemory, 0, fleet.Range{}
+	return p
 }
 
 // model is a model with every default, without what the catalogue knows of it.

@@ -31,12 +31,13 @@ func (r *reader) config(f *fileHCL, c *Config) {
 		r.span(f.Ledger.Retention, &c.Ledger.Retention, 24*time.Hour)
 	}
 	if f.Autoscaler != nil {
-		r.choice(f.Autoscaler.Policy, &c.Autoscaler.Policy, "fixed", "adaptive", "kpa", "hybrid")
+		r.choice(f.Autoscaler.Policy, &c.Autoscaler.Policy, PolicyAdaptive, PolicyFixed, PolicyKPA, PolicyHybrid)
 		r.weight(f.Autoscaler.LatencyWeight, &c.Autoscaler.LatencyWeight)
 	}
 	r.backends(f.Backends, &c.Backend)
 	c.Pools = r.pools(f.Pools, c.Backend)
 	c.Models = r.models(f, c)
+	r.poolsHold(f, c)
 }
 
 func (r *reader) listeners(f *fileHCL, c *Config) {
@@ -116,38 +117,6 @@ func (r *reader) nomad(f *backendHCL, b *Backend) {
 		r.serverURL(f.Consul.Addr, &b.Consul.Addr)
 		r.variable(f.Consul.TokenEnv, &b.Consul.TokenEnv)
 	}
-}
-
-// pools gives the pools of the file, the implicit one of the local back end among them.
-func (r *reader) pools(blocks []*poolHCL, b Backend) []fleet.Pool {
-	var pools []fleet.Pool
-	if b.Kind == BackendLocal {
-		pools = append(pools, localPool(b))
-	}
-	first := map[string]int{} // name -> line
-	for _, f := range blocks {
-		if line, again := first[f.Name]; again {
-			r.wrong(f.Range, "pool %q was written before, in line %d; leave one of them", f.Name, line)
-			continue
-		}
-		first[f.Name] = f.Range.Start.Line
-		if !wordPattern.MatchString(f.Name) {
-			r.wrong(f.Range, "pool %q: a name has letters, digits, - and _, at most 63", f.Name)
-		}
-		p := defaultPool(f.Name)
-		if b.Kind == BackendLocal && f.Name == fleet.LocalPool {
-			p, pools = pools[0], nil
-		}
-		r.gpus(f.GPUsPerSlot, &p.GPUsPerSlot, 1)
-		r.word(f.NodePool, &p.NodePool)
-		r.size(f.HostMemory, &p.HostMemory, 0)
-		r.count(f.MaxParkedPerGPU, &p.MaxParkedPerGPU, 0, math.MaxInt32)
-		r.size(f.ParkedGPUMemory, &p.ParkedGPUMemory, 0)
-		r.span(f.SlotIdle, &p.SlotIdle, 0)
-		r.bounds(f.Slots, &p.Slots, "slots")
-		pools = append(pools, p)
-	}
-	return pools
 }
 
 // bounds reads a block of min and max.

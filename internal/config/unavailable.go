@@ -14,11 +14,10 @@ func (r *reader) unavailable(f *fileHCL, c *Config) {
 	if f.Store != nil && f.Store.Kind == StorePostgres {
 		r.wrong(f.Store.Range, `store "postgres" is not available yet; use store "sqlite"`)
 	}
-	if f.Autoscaler != nil && c.Autoscaler.Policy != "fixed" {
-		r.wrong(f.Autoscaler.Policy.Range, `policy %q is not available yet; use "fixed"`, c.Autoscaler.Policy)
-	}
 	for _, p := range f.Pools {
-		r.wrong(p.Range, `pool blocks are not available yet; leave them out: on the local back end every model shares the pool "local", on Nomad each instance is a job of its own`)
+		if c.Backend.Kind == BackendLocal && p.Name != fleet.LocalPool {
+			r.wrong(p.Range, `the local back end has one pool, "local"; name it so, or leave the block out`)
+		}
 	}
 	for _, m := range f.Models {
 		r.unavailableEndpoints(m.Endpoints)
