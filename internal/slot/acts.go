@@ -151,11 +151,16 @@ func (s *Slot) shift(act fleet.Act) error {
 	if markOf(act).compare(i.last) <= 0 {
 		return nil
 	}
-	from, to, phase := fleet.Ready, fleet.Parking, i.phase
+	from, to, done, phase := fleet.Ready, fleet.Parking, fleet.Asleep, i.phase
 	if act.Kind == fleet.ActResume {
-		from, to, phase = fleet.Asleep, fleet.Resuming, fleet.PhaseLoading
+		from, to, done, phase = fleet.Asleep, fleet.Resuming, fleet.Ready, fleet.PhaseLoading
 	}
 	switch {
+	case i.State == to || i.State == done: // ordered again by whom the answer did not reach
+		s.raise(act.Term)
+		i.last = markOf(act)
+		s.publish()
+		return nil
 	case i.State != from:
 		return fmt.Errorf("%w: %s", ErrState, i.State)
 	case !i.parks:

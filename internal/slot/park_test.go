@@ -131,8 +131,7 @@ func TestPark_FreesTheGPUsAndResumeTakesThemBack(t *testing.T) {
 }
 
 func TestPark_IsRefusedWhereItMakesNoSense(t *testing.T) {
-	w := start(t, options{gpus: 4}, sim(small, 1), fake("m", 1), fake("load", 1, "hang"))
-	w.parked("asleep", small, 0, 1)
+	w := start(t, options{gpus: 4}, fake("m", 1), fake("load", 1, "hang"))
 	w.launch("plain", "m", 1, 1)
 	if i, _ := w.until("plain", ready); i.Parks {
 		t.Error("an engine without sleep mode says that it can be parked")
@@ -147,12 +146,11 @@ func TestPark_IsRefusedWhereItMakesNoSense(t *testing.T) {
 		instance string
 		want     error
 	}{
-		"park what is parked":  {fleet.ActPark, "asleep", slot.ErrState},
-		"resume what is ready": {fleet.ActResume, "plain", slot.ErrState},
-		"park what loads":      {fleet.ActPark, "loading", slot.ErrState},
-		"park without means":   {fleet.ActPark, "plain", slot.ErrNotAvailable},
-		"park what has ended":  {fleet.ActPark, "ended", slot.ErrEnded},
-		"resume a stranger":    {fleet.ActResume, "nobody", slot.ErrUnknown},
+		"park what loads":     {fleet.ActPark, "loading", slot.ErrState},
+		"resume what loads":   {fleet.ActResume, "loading", slot.ErrState},
+		"park without means":  {fleet.ActPark, "plain", slot.ErrNotAvailable},
+		"park what has ended": {fleet.ActPark, "ended", slot.ErrEnded},
+		"resume a stranger":   {fleet.ActResume, "nobody", slot.ErrUnknown},
 	} {
 		act := fleet.Act{Kind: row.kind, Term: 1, Seq: 50, Instance: row.instance}
 		if err := w.Do(t.Context(), act); !errors.Is(err, row.want) {
@@ -204,6 +202,28 @@ func TestPark_OrderedTwiceIsDoneOnce(t *testing.T) {
 	w.until("i1", parked)
 	if err := w.Do(t.Context(), act); err != nil {
 		t.Errorf("again, once it is parked: %v", err)
+	}
+}
+
+// TestMove_OrderedAnewIsTheSameMove repeats each order under a new number, as whoever has not had the answer does.
+func TestMove_OrderedAnewIsTheSameMove(t *testing.T) {
+	w := start(t, options{gpus: 1}, sim(small, 1, "--sim-speed", "4"))
+	w.hot("i1", small, 0, 1)
+	numbered := func(i fleet.Sighting) bool { return i.Act == w.seq }
+	for _, move := range []struct {
+		order     func(string)
+		way, done fleet.State
+	}{{w.park, fleet.Parking, fleet.Asleep}, {w.resume, fleet.Resuming, fleet.Ready}} {
+		move.order("i1")
+		move.order("i1")
+		if i, _ := w.until("i1", numbered); i.State != move.way {
+			t.Errorf("ordered twice: got %s, want %s", i.State, move.way)
+		}
+		w.until("i1", func(i fleet.Sighting) bool { return i.State == move.done })
+		move.order("i1")
+		if i, _ := w.until("i1", numbered); i.State != move.done {
+			t.Errorf("ordered once more when it was done: got %s, want %s", i.State, move.done)
+		}
 	}
 }
 
