@@ -240,8 +240,8 @@ func (p *Planner) seeAsleep(now time.Duration, i *instance, seen fleet.State) {
 // relapse takes the news that an instance could not be resumed, and is parked as before. One that cannot be resumed twice in a row is
 // started anew.
 func (p *Planner) relapse(now time.Duration, i *instance, s *fleet.Sighting) {
-	if i.State != fleet.Resuming || s.Act != i.lastAct {
-		return // news of an attempt before
+	if i.State != fleet.Resuming || s.Act != i.lastAct && i.lastAct > 0 {
+		return // news of an attempt before; of an adopted one nothing was ordered yet
 	}
 	i.relapses++
 	if i.relapses >= relapsesMost {

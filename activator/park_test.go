@@ -192,6 +192,7 @@ func TestParking_FailedResumes(t *testing.T) {
 	}{
 		{"lost", 2, map[string]string{"b": "parked", "c": "parked"}},
 		{"short", 1, map[string]string{"b": "cold", "c": "parked"}}, // the cheapest beside it made room
+		{"short and dead", 2, map[string]string{"b": "cold", "c": "parked"}},
 	}
 	for _, r := range rows {
 		inWorld(t, []*fleet.Model{model("a", 8), model("b", 8), model("c", 8)}, func(w *world) {
@@ -210,6 +211,44 @@ func TestParking_FailedResumes(t *testing.T) {
 			}
 		}, parking(func(_ *fleet.Pool, k keeper) { k.worth["b"], k.worth["c"] = 1, 2 }))
 	}
+}
+
+func TestParking_StartThatDiesForMemoryGetsIt(t *testing.T) {
+	inWorld(t, []*fleet.Model{model("a", 8), model("b", 8), model("c", 8)}, func(w *world) {
+		for _, id := range []string{"a", "b"} {
+			w.serve(id, time.Second)
+			time.Sleep(time.Minute)
+		}
+		w.failNext["c"] = 1
+		if c := w.serve("c", time.Second); c.err != nil {
+			t.Error(c.err)
+		}
+		w.wantState("a", "parked")
+		w.wantState("b", "cold")
+	}, parking(func(_ *fleet.Pool, k keeper) { k.worth["a"], k.worth["b"] = 2, 1 }))
+}
+
+func TestParking_RestartDuringAResumeThatFails(t *testing.T) {
+	models := []*fleet.Model{model("a", 8)}
+	inWorld(t, models, func(w *world) {
+		w.serve("a", time.Second)
+		time.Sleep(time.Minute)
+		w.wantState("a", "parked")
+		w.failWake["a"] = "short"
+		w.ask(activator.Ask{Model: "a"})
+		time.Sleep(w.wakeTime / 2)
+		w.stop()
+		if err := <-w.done; err != nil {
+			t.Error(err)
+		}
+		cfg := activator.Config{Models: models, Seed: 1, Term: 1 << 50}
+		parking()(&cfg)
+		w.run(cfg)
+		if c := w.serve("a", time.Second); c.err != nil || c.took > w.startTime {
+			t.Errorf("waited %s, %v, want a second resume", c.took, c.err)
+		}
+		w.wantLaunches("a", 1)
+	}, parking())
 }
 
 func TestParking_RestartAdoptsParkedOnes(t *testing.T) {
