@@ -177,6 +177,34 @@ func TestPark_KeepsToTheHostsMemory(t *testing.T) {
 	w.until("i2", parked)
 }
 
+func TestPark_KeepsToSoManyOnAGPU(t *testing.T) {
+	w := start(t, options{gpus: 2}, sim(small, 1), sim(large, 2))
+	w.parked("i1", small, 1, 1)
+	w.parked("i2", small, 1, 1)
+	wide := launch("i3", large, 0, 2)
+	wide.Seq, wide.Parked, wide.Sleepers = 50, 16<<30, 1
+	if err := w.Do(t.Context(), wide); !errors.Is(err, slot.ErrCrowded) {
+		t.Errorf("launch beside two: got %v, want %v", err, slot.ErrCrowded)
+	}
+	wide.Seq, wide.Sleepers = 51, 2
+	if err := w.Do(t.Context(), wide); err != nil {
+		t.Fatal(err)
+	}
+	w.until("i3", ready)
+	w.seq = 51
+	w.park("i3")
+	w.until("i3", parked)
+	wake := fleet.Act{Kind: fleet.ActResume, Term: 1, Seq: 60, Instance: "i1", Sleepers: 1}
+	if err := w.Do(t.Context(), wake); !errors.Is(err, slot.ErrCrowded) {
+		t.Errorf("resume beside two: got %v, want %v", err, slot.ErrCrowded)
+	}
+	wake.Sleepers = 2
+	if err := w.Do(t.Context(), wake); err != nil {
+		t.Error(err)
+	}
+	w.until("i1", ready)
+}
+
 func TestHealth_EngineThatHangsIsKilled(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes as long as an engine may be silent")
