@@ -276,6 +276,14 @@ func TestParked_EngineIsStoppedWhileAnotherHasItsGPUs(t *testing.T) {
 	}
 }
 
+func TestParked_EngineThatDoesNotStopIsKilledSoon(t *testing.T) {
+	w := start(t, options{gpus: 1, grace: 10 * time.Minute}, sim(small, 1))
+	w.parked("i1", small, 0, 1)
+	syscall.Kill(recordedPID(t, filepath.Join(w.dir, "engines", "i1.pid")), syscall.SIGSTOP) // it hears nothing but SIGKILL
+	w.end("i1")
+	w.until("i1", gone)
+}
+
 func TestResume_ThatFailsKillsTheEngine(t *testing.T) {
 	for name, row := range map[string]struct {
 		fault, want string
