@@ -140,7 +140,7 @@ func (p *Planner) park(now time.Duration, i *instance) {
 func (p *Planner) parked(now time.Duration, i *instance) {
 	from := i.State
 	took := now - i.drainedAt
-	if now-i.readyAt >= settled {
+	if i.failure == "" { // it has served for as long as it was wanted, be that ever so short
 		i.m.failures = 0
 	}
 	i.m.parks.add(took)

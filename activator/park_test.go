@@ -251,6 +251,19 @@ func TestParking_RestartDuringAResumeThatFails(t *testing.T) {
 	}, parking())
 }
 
+// TestParking_FailuresAreForgottenAfterAGoodStart has one start and, much later, one resume fail of a model that is never hot for long.
+func TestParking_FailuresAreForgottenAfterAGoodStart(t *testing.T) {
+	brief := func(m *fleet.Model) { m.IdleAfter = 5 * time.Second }
+	inWorld(t, []*fleet.Model{model("a", 8, brief)}, func(w *world) {
+		w.failNext["a"] = 1
+		w.serve("a", time.Second)
+		time.Sleep(time.Hour)
+		w.wantState("a", "parked")
+		w.failWake["a"] = "lost"
+		w.serve("a", time.Second)
+	}, parking())
+}
+
 func TestParking_RestartAdoptsParkedOnes(t *testing.T) {
 	models := []*fleet.Model{model("a", 8), model("b", 8)}
 	inWorld(t, models, func(w *world) {
