@@ -139,12 +139,14 @@ func (p *Planner) park(now time.Duration, i *instance) {
 // parked notes that the GPUs of an instance are free.
 func (p *Planner) parked(now time.Duration, i *instance) {
 	from := i.State
-	took := now - i.drainedAt
+	took := i.took(now, i.drainedAt)
 	if i.failure == "" { // it has served for as long as it was wanted, be that ever so short
 		i.m.failures = 0
 	}
-	i.m.parks.add(took)
-	p.learned = append(p.learned, fleet.Learned{Model: i.Model, From: fleet.Hot, Durations: i.m.parks.copy()})
+	if took > 0 {
+		i.m.parks.add(took)
+		p.learned = append(p.learned, fleet.Learned{Model: i.Model, From: fleet.Hot, Durations: i.m.parks.copy()})
+	}
 	i.State, i.adopted = fleet.Asleep, false // nobody can have a lease on it, whoever gave one
 	i.m.stale = true
 	p.note(now, i, from, i.reason)

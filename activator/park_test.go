@@ -264,6 +264,42 @@ func TestParking_FailuresAreForgottenAfterAGoodStart(t *testing.T) {
 	}, parking())
 }
 
+// listener is a policy that keeps what it is told that moves took.
+type listener struct {
+	activator.Policy
+	took *[]time.Duration
+}
+
+func (l listener) Observe(e fleet.Event) {
+	if e.Kind == fleet.EventReady || e.Kind == fleet.EventParked {
+		*l.took = append(*l.took, e.Took)
+	}
+	l.Policy.Observe(e)
+}
+
+func TestParking_RestartLearnsNothingFromMovesThatItFindsUnderWay(t *testing.T) {
+	a, b := model("a", 4, hour), model("b", 4)
+	inWorld(t, []*fleet.Model{a, b}, func(w *world) {
+		w.serve("b", time.Second)
+		time.Sleep(b.IdleAfter - 5*time.Second)
+		w.ask(activator.Ask{Model: "a"})
+		time.Sleep(5 * time.Second) // a starts, and b is being parked
+		w.stop()
+		if err := <-w.done; err != nil {
+			t.Error(err)
+		}
+		var took []time.Duration
+		cfg := activator.Config{Models: []*fleet.Model{a, b}, Seed: 1, Term: 1 << 50}
+		parking()(&cfg)
+		cfg.Policy = listener{cfg.Policy, &took}
+		w.run(cfg)
+		time.Sleep(w.startTime)
+		if want := []time.Duration{0, 0}; !slices.Equal(took, want) {
+			t.Errorf("got %v, want %v: not known", took, want)
+		}
+	}, parking())
+}
+
 func TestParking_RestartAdoptsParkedOnes(t *testing.T) {
 	models := []*fleet.Model{model("a", 8), model("b", 8)}
 	inWorld(t, models, func(w *world) {
