@@ -15,8 +15,11 @@ func (p *Planner) act(i *instance, kind fleet.ActKind, why string) {
 		Kind: kind, Term: p.cfg.Term, Seq: p.acted, Instance: i.ID, Model: i.Model, Pool: i.m.pool,
 		Slot: i.Slot, GPU: i.GPU, GPUs: i.GPUs, Why: why,
 	}
-	if kind == fleet.ActLaunch {
-		act.Parked = p.pool(i.m.pool).mayHold()
+	switch q := p.pool(i.m.pool); kind {
+	case fleet.ActLaunch:
+		act.Parked, act.Sleepers = q.mayHold(), q.MaxParkedPerGPU
+	case fleet.ActResume:
+		act.Sleepers = q.MaxParkedPerGPU
 	}
 	p.acts = append(p.acts, act)
 }

@@ -95,7 +95,7 @@ func (s *site) resumeEngine(e *process, act *fleet.Act) error {
 func (h *history) stepMove(e *process) {
 	switch h.choose(8) {
 	case 0:
-		e.gone, e.failure = true, "its memory is lost"
+		e.gone, e.failure, e.short = true, "its memory is lost", e.State == fleet.Resuming
 	case 1:
 		if e.State == fleet.Resuming {
 			e.State, e.failure, e.short = fleet.Asleep, "out of memory", h.choose(2) == 0

@@ -144,7 +144,15 @@ func (p *Planner) ready(now time.Duration, i *instance) {
 	i.m.stale = true
 	p.succeed(now, i)
 	p.note(now, i, from, "one token was generated")
-	p.tell(now, fleet.Event{Kind: fleet.EventReady, Model: i.Model, N: 1, From: i.from, Took: now - i.launchedAt})
+	p.tell(now, fleet.Event{Kind: fleet.EventReady, Model: i.Model, N: 1, From: i.from, Took: i.took(now, i.launchedAt)})
+}
+
+// took gives how long the move has taken that began then; 0 = not known: an earlier life has ordered it.
+func (i *instance) took(now, began time.Duration) time.Duration {
+	if i.lastAct == 0 {
+		return 0
+	}
+	return now - began
 }
 
 // drain takes an instance's shares back; when every lease has ended it is parked, or stopped where it cannot be.

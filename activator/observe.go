@@ -125,6 +125,9 @@ func (p *Planner) sight(now time.Duration, src *source, asked time.Time, s *flee
 	case !src.places:
 		p.vouch(now, src, asked, i, s)
 	case s.Gone:
+		if i.State != fleet.Asleep { // one that was parked lacked none
+			p.makeMemory(now, i, s)
+		}
 		p.gone(now, i, s.Failure)
 	case src.nodes && !src.slots && s.State == fleet.Stopping && i.State == fleet.Ready:
 		p.dismiss(now, i, "is being stopped by the back end") // its machine is drained: no fault of the engine

@@ -143,12 +143,14 @@ func (p *Planner) park(now time.Duration, i *instance) {
 // parked notes that the GPUs of an instance are free.
 func (p *Planner) parked(now time.Duration, i *instance) {
 	from := i.State
-	took := now - i.drainedAt
-	if now-i.readyAt >= settled {
+	took := i.took(now, i.drainedAt)
+	if i.failure == "" { // it has served for as long as it was wanted, be that ever so short
 		i.m.failures = 0
 	}
-	i.m.parks.add(took)
-	p.learned = append(p.learned, fleet.Learned{Model: i.Model, From: fleet.Hot, Durations: i.m.parks.copy()})
+	if took > 0 {
+		i.m.parks.add(took)
+		p.learned = append(p.learned, fleet.Learned{Model: i.Model, From: fleet.Hot, Durations: i.m.parks.copy()})
+	}
 	i.State, i.adopted = fleet.Asleep, false // nobody can have a lease on it, whoever gave one
 	i.m.stale = true
 	p.note(now, i, from, i.reason)
@@ -244,8 +246,8 @@ func (p *Planner) seeAsleep(now time.Duration, i *instance, seen fleet.State) {
 // relapse takes the news that an instance could not be resumed, and is parked as before. One that cannot be resumed twice in a row is
 // started anew.
 func (p *Planner) relapse(now time.Duration, i *instance, s *fleet.Sighting) {
-	if i.State != fleet.Resuming || s.Act != i.lastAct {
-		return // news of an attempt before
+	if i.State != fleet.Resuming || s.Act != i.lastAct && i.lastAct > 0 {
+		return // news of an attempt before; of an adopted one nothing was ordered yet
 	}
 	i.relapses++
 	if i.relapses >= relapsesMost {

@@ -195,6 +195,7 @@ func TestParking_FailedResumes(t *testing.T) {
 	}{
 		{"lost", 2, map[string]string{"b": "parked", "c": "parked"}},
 		{"short", 1, map[string]string{"b": "cold", "c": "parked"}}, // the cheapest beside it made room
+		{"short and dead", 2, map[string]string{"b": "cold", "c": "parked"}},
 	}
 	for _, r := range rows {
 		inWorld(t, []*fleet.Model{model("a", 8), model("b", 8), model("c", 8)}, func(w *world) {
@@ -213,6 +214,93 @@ func TestParking_FailedResumes(t *testing.T) {
 			}
 		}, parking(func(_ *fleet.Pool, k keeper) { k.worth["b"], k.worth["c"] = 1, 2 }))
 	}
+}
+
+func TestParking_StartThatDiesForMemoryGetsIt(t *testing.T) {
+	inWorld(t, []*fleet.Model{model("a", 8), model("b", 8), model("c", 8)}, func(w *world) {
+		for _, id := range []string{"a", "b"} {
+			w.serve(id, time.Second)
+			time.Sleep(time.Minute)
+		}
+		w.failNext["c"] = 1
+		if c := w.serve("c", time.Second); c.err != nil {
+			t.Error(c.err)
+		}
+		w.wantState("a", "parked")
+		w.wantState("b", "cold")
+	}, parking(func(_ *fleet.Pool, k keeper) { k.worth["a"], k.worth["b"] = 2, 1 }))
+}
+
+func TestParking_RestartDuringAResumeThatFails(t *testing.T) {
+	models := []*fleet.Model{model("a", 8)}
+	inWorld(t, models, func(w *world) {
+		w.serve("a", time.Second)
+		time.Sleep(time.Minute)
+		w.wantState("a", "parked")
+		w.failWake["a"] = "short"
+		w.ask(activator.Ask{Model: "a"})
+		time.Sleep(w.wakeTime / 2)
+		w.stop()
+		if err := <-w.done; err != nil {
+			t.Error(err)
+		}
+		cfg := activator.Config{Models: models, Seed: 1, Term: 1 << 50}
+		parking()(&cfg)
+		w.run(cfg)
+		if c := w.serve("a", time.Second); c.err != nil || c.took > w.startTime {
+			t.Errorf("waited %s, %v, want a second resume", c.took, c.err)
+		}
+		w.wantLaunches("a", 1)
+	}, parking())
+}
+
+// TestParking_FailuresAreForgottenAfterAGoodStart has one start and, much later, one resume fail of a model that is never hot for long.
+func TestParking_FailuresAreForgottenAfterAGoodStart(t *testing.T) {
+	brief := func(m *fleet.Model) { m.IdleAfter = 5 * time.Second }
+	inWorld(t, []*fleet.Model{model("a", 8, brief)}, func(w *world) {
+		w.failNext["a"] = 1
+		w.serve("a", time.Second)
+		time.Sleep(time.Hour)
+		w.wantState("a", "parked")
+		w.failWake["a"] = "lost"
+		w.serve("a", time.Second)
+	}, parking())
+}
+
+// listener is a policy that keeps what it is told that moves took.
+type listener struct {
+	activator.Policy
+	took *[]time.Duration
+}
+
+func (l listener) Observe(e fleet.Event) {
+	if e.Kind == fleet.EventReady || e.Kind == fleet.EventParked {
+		*l.took = append(*l.took, e.Took)
+	}
+	l.Policy.Observe(e)
+}
+
+func TestParking_RestartLearnsNothingFromMovesThatItFindsUnderWay(t *testing.T) {
+	a, b := model("a", 4, hour), model("b", 4)
+	inWorld(t, []*fleet.Model{a, b}, func(w *world) {
+		w.serve("b", time.Second)
+		time.Sleep(b.IdleAfter - 5*time.Second)
+		w.ask(activator.Ask{Model: "a"})
+		time.Sleep(5 * time.Second) // a starts, and b is being parked
+		w.stop()
+		if err := <-w.done; err != nil {
+			t.Error(err)
+		}
+		var took []time.Duration
+		cfg := activator.Config{Models: []*fleet.Model{a, b}, Seed: 1, Term: 1 << 50}
+		parking()(&cfg)
+		cfg.Policy = listener{cfg.Policy, &took}
+		w.run(cfg)
+		time.Sleep(w.startTime)
+		if want := []time.Duration{0, 0}; !slices.Equal(took, want) {
+			t.Errorf("got %v, want %v: not known", took, want)
+		}
+	}, parking())
 }
 
 func TestParking_RestartAdoptsParkedOnes(t *testing.T) {

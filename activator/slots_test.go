@@ -117,6 +117,28 @@ func TestSlots_DemandThatWouldDrainTheBusyAddsOne(t *testing.T) {
 	})
 }
 
+func TestSlots_NodeThatHasTheWeightsIsPreferred(t *testing.T) {
+	inGrowing(t, []*fleet.Model{model("a", 8), model("b", 8)}, fleet.Range{Min: 2, Max: 2}, func(w *world) {
+		time.Sleep(2 * time.Minute)
+		b := w.ask(activator.Ask{Model: "b"})
+		w.wait(b) // it has the first slot
+		w.serve("a", time.Second)
+		first := w.engineOf("a").Slot
+		b.release(activator.Succeeded)
+		for _, id := range []string{"a", "b"} {
+			if err := w.a.StopModel(id); err != nil {
+				t.Error(err)
+			}
+		}
+		time.Sleep(time.Minute)
+		w.wantState("a", "cold")
+		w.serve("a", time.Second)
+		if got := w.engineOf("a").Slot; got != first || w.launches["a"] != 2 {
+			t.Errorf("start %d was on %s, want the second one on %s as before", w.launches["a"], got, first)
+		}
+	})
+}
+
 func TestSlots_TunedAtRunTime(t *testing.T) {
 	inGrowing(t, []*fleet.Model{model("a", 8)}, fleet.Range{Max: 2}, func(w *world) {
 		if err := w.a.TunePool(fleet.Pool{Name: "h100", GPUsPerSlot: 8, Slots: fleet.Range{Min: 2, Max: 2}}); err != nil {

@@ -40,7 +40,7 @@ type world struct {
 	failNext  map[string]int // model -> starts that will fail
 	refuse    map[string]int // model -> launches that the back end will refuse
 	hang      map[string]bool
-	failWake  map[string]string // model -> how its next resume fails: for good ("lost"), or for memory ("short")
+	failWake  map[string]string // model -> how its next resume fails: for good ("lost"), for memory ("short"), or both
 	refuseAct map[fleet.ActKind]int
 	launches  map[string]int
 	resumes   map[string]int
@@ -264,6 +264,8 @@ func (w *world) resumeEngine(act fleet.Act) error {
 		time.AfterFunc(w.wakeTime, func() { w.become(e, fleet.Resuming, fleet.Asleep) })
 	case "lost":
 		time.AfterFunc(w.wakeTime, func() { w.exit(e, "its memory is lost") })
+	case "short and dead":
+		time.AfterFunc(w.wakeTime, func() { w.exit(e, "out of memory") })
 	}
 	w.tell(e, "")
 	return nil

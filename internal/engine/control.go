@@ -114,6 +114,8 @@ func (c *Control) move(ctx context.Context, order func(context.Context, *wire) (
 			return nil
 		case lookErr == nil && now == standFailed:
 			return fmt.Errorf("%w: %w", ErrLost, err)
+		case try == controlTries && lookErr != nil: // whoever took it for parked, or for running, would be guessing
+			return fmt.Errorf("%w: %w; where its memory stands: %w", ErrLost, err, lookErr)
 		case try == controlTries || errors.Is(err, ErrOutOfMemory) && lookErr == nil:
 			return err
 		}

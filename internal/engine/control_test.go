@@ -94,6 +94,11 @@ func TestControl_JudgesTRTLLMsAnswers(t *testing.T) {
 			map[string][]said{resume: {oom}, status: {stands("parked")}},
 			[]error{engine.ErrOutOfMemory},
 		},
+		"out of memory, and nobody can say what is left": {
+			true,
+			map[string][]said{resume: {oom, oom, oom, oom}, status: {{500, "{}"}, {500, "{}"}, {500, "{}"}, {500, "{}"}}},
+			[]error{engine.ErrLost, engine.ErrOutOfMemory},
+		},
 		"out of memory in a tag, then there after all": {true, map[string][]said{resume: {oom}, status: {stands("waking"), stands("running")}}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -24,5 +24,6 @@ type Act struct {
 	Slot      string
 	GPU, GPUs int
 	Parked    Bytes // of a launch: what parked engines may come to hold on each of its GPUs
+	Sleepers  int   // of a launch or resume: how many may be parked on each of its GPUs beside it; 0 = not said
 	Why       string
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
@@ -126,15 +127,25 @@ func (s *Slot) fits(act fleet.Act, m *fleet.Model) error {
 	if act.GPU%size != 0 {
 		return fmt.Errorf("%w: %d GPUs cannot begin at GPU %d", ErrBadBlock, act.GPUs, act.GPU)
 	}
-	return s.free(act.GPU, act.GPUs, nil)
+	return s.free(act.GPU, act.GPUs, act.Sleepers, nil)
 }
 
-// free checks that nobody but self holds one of these GPUs.
-func (s *Slot) free(gpu, gpus int, self *instance) error {
+// free checks that nobody but self holds one of these GPUs, and that no more than so many are parked on one of them; 0 = any number.
+func (s *Slot) free(gpu, gpus, sleepers int, self *instance) error {
+	parked := make([]int, gpus)
 	for _, i := range s.instances {
-		if i != self && i.overlaps(gpu, gpus) {
+		switch {
+		case i == self:
+		case i.overlaps(gpu, gpus):
 			return fmt.Errorf("%w: by %s", ErrBusy, i.ID)
+		case i.released:
+			for g := max(i.GPU, gpu); g < min(i.GPU+i.GPUs, gpu+gpus); g++ {
+				parked[g-gpu]++
+			}
 		}
+	}
+	if most := slices.Max(parked); sleepers > 0 && most > sleepers {
+		return fmt.Errorf("%w: %d are parked on one of them, %d may be", ErrCrowded, most, sleepers)
 	}
 	return nil
 }
@@ -151,17 +162,22 @@ func (s *Slot) shift(act fleet.Act) error {
 	if markOf(act).compare(i.last) <= 0 {
 		return nil
 	}
-	from, to, phase := fleet.Ready, fleet.Parking, i.phase
+	from, to, done, phase := fleet.Ready, fleet.Parking, fleet.Asleep, i.phase
 	if act.Kind == fleet.ActResume {
-		from, to, phase = fleet.Asleep, fleet.Resuming, fleet.PhaseLoading
+		from, to, done, phase = fleet.Asleep, fleet.Resuming, fleet.Ready, fleet.PhaseLoading
 	}
 	switch {
+	case i.State == to || i.State == done: // ordered again by whom the answer did not reach
+		s.raise(act.Term)
+		i.last = markOf(act)
+		s.publish()
+		return nil
 	case i.State != from:
 		return fmt.Errorf("%w: %s", ErrState, i.State)
 	case !i.parks:
 		return fmt.Errorf("%w: the engine cannot be parked", ErrNotAvailable)
 	case to == fleet.Resuming:
-		if err := s.free(i.GPU, i.GPUs, i); err != nil {
+		if err := s.free(i.GPU, i.GPUs, act.Sleepers, i); err != nil {
 			return err
 		}
 	case s.cfg.HostMemory > 0 && s.hostMemory()+i.model.ParkedMemory > s.cfg.HostMemory:

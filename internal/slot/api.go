@@ -24,6 +24,7 @@ const (
 	orderMost  = 1 << 20         // bytes of an order
 	beatEvery  = 5 * time.Second // between two signs of life on a stream
 	sendWithin = 10 * time.Second
+	idleMost   = 2 * time.Minute // of a connection between two requests
 )
 
 // APIConfig is what an API needs. Slot and Key are required.
@@ -60,7 +61,7 @@ func NewAPI(cfg APIConfig) (*API, error) {
 // Serve answers on ln until ctx is done; then every stream ends with what has happened until then, and it returns nil. It closes ln.
 func (a *API) Serve(ctx context.Context, ln net.Listener) error {
 	server := &http.Server{
-		Handler: a.mux, ReadHeaderTimeout: sendWithin, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
+		Handler: http.HandlerFunc(a.serve), ReadHeaderTimeout: sendWithin, IdleTimeout: idleMost, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 		BaseContext: func(net.Listener) context.Context { return ctx },
 	}
 	var wg sync.WaitGroup
@@ -83,6 +84,12 @@ func (a *API) Serve(ctx context.Context, ln net.Listener) error {
 		return nil
 	}
 	return fmt.Errorf("serving the slot's API: %w", err)
+}
+
+// serve bounds how long a request's body may take, also where nobody reads it: a stranger keeps no connection by being slow.
+func (a *API) serve(w http.ResponseWriter, r *http.Request) {
+	http.NewResponseController(w).SetReadDeadline(time.Now().Add(sendWithin))
+	a.mux.ServeHTTP(w, r)
 }
 
 // authorized lets through who knows the key. Hashes of equal length are compared, in a time that tells nothing.
@@ -133,6 +140,7 @@ func (a *API) serveWatch(w http.ResponseWriter, r *http.Request) {
 	left := false // of the goroutine that tells
 	w.Header().Set("Content-Type", "text/event-stream")
 	s := &stream{w: w, control: http.NewResponseController(w)}
+	s.control.SetReadDeadline(time.Time{}) // the stream lasts
 	var beats sync.WaitGroup
 	defer beats.Wait()
 	beats.Go(func() {

@@ -5,9 +5,12 @@ package slot_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -176,6 +179,26 @@ func TestAPI_WantsTheKey(t *testing.T) {
 	}
 	if _, err := slot.NewAPI(slot.APIConfig{Slot: w.Slot, Key: "short"}); err == nil {
 		t.Error("a short key was taken")
+	}
+}
+
+func TestAPI_StrangerWhoIsSlowLosesTheConnection(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes as long as a request may")
+	}
+	t.Parallel()
+	w := start(t, options{gpus: 1}, fake("m", 1))
+	for _, path := range []string{"/v1/acts", "/what"} {
+		conn, err := net.Dial("tcp", offer(t, w.Slot, "127.0.0.1:0").addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: s\r\nContent-Length: 1000\r\n\r\n", path)
+		conn.SetReadDeadline(time.Now().Add(patience))
+		if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%s: the connection is still open", path)
+		}
 	}
 }
 

@@ -13,6 +13,7 @@ var (
 	ErrUnknownModel = errors.New("model is not in the config")
 	ErrBadBlock     = errors.New("no such block of GPUs")
 	ErrBusy         = errors.New("GPUs are in use")
+	ErrCrowded      = errors.New("too many engines are parked on the GPUs")
 	ErrHostMemory   = errors.New("no host memory left for parked engines")
 	ErrShuttingDown = errors.New("supervisor is shutting down")
 	ErrUnauthorized = errors.New("the slot key is missing or wrong")

@@ -89,6 +89,13 @@ func (s *Slot) lull(i *instance, failure string) {
 	}, fleet.Parking, fleet.Resuming)
 }
 
+// asleep reports whether it is parked, or was until it was told to stop.
+func (s *Slot) asleep(i *instance) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return i.released
+}
+
 // rouse makes an engine that has been resumed take requests.
 func (s *Slot) rouse(i *instance) {
 	s.change(i, func() { i.State, i.phase = fleet.Ready, fleet.PhaseReady }, fleet.Resuming)

@@ -199,14 +199,15 @@ func (e *life) died(ctx context.Context, obituary string, out *engineLog, port *
 	return end
 }
 
-// loadGrace is the grace of an engine that serves nobody yet. trtllm-serve has no handler for SIGTERM while it loads.
-const loadGrace = 2 * time.Second
+// shortGrace is the grace of an engine that serves nobody: one that loads, where trtllm-serve has no handler for SIGTERM, or one that is
+// parked, for whose bed another may wait.
+const shortGrace = 2 * time.Second
 
 func (e *life) grace() time.Duration {
-	if e.ready {
+	if e.ready && !e.slot.asleep(e.i) {
 		return e.slot.cfg.Grace
 	}
-	return min(e.slot.cfg.Grace, loadGrace)
+	return min(e.slot.cfg.Grace, shortGrace)
 }
 
 // stop ends the process and its group: it returns when the process is no more.

@@ -131,8 +131,7 @@ func TestPark_FreesTheGPUsAndResumeTakesThemBack(t *testing.T) {
 }
 
 func TestPark_IsRefusedWhereItMakesNoSense(t *testing.T) {
-	w := start(t, options{gpus: 4}, sim(small, 1), fake("m", 1), fake("load", 1, "hang"))
-	w.parked("asleep", small, 0, 1)
+	w := start(t, options{gpus: 4}, fake("m", 1), fake("load", 1, "hang"))
 	w.launch("plain", "m", 1, 1)
 	if i, _ := w.until("plain", ready); i.Parks {
 		t.Error("an engine without sleep mode says that it can be parked")
@@ -147,12 +146,11 @@ func TestPark_IsRefusedWhereItMakesNoSense(t *testing.T) {
 		instance string
 		want     error
 	}{
-		"park what is parked":  {fleet.ActPark, "asleep", slot.ErrState},
-		"resume what is ready": {fleet.ActResume, "plain", slot.ErrState},
-		"park what loads":      {fleet.ActPark, "loading", slot.ErrState},
-		"park without means":   {fleet.ActPark, "plain", slot.ErrNotAvailable},
-		"park what has ended":  {fleet.ActPark, "ended", slot.ErrEnded},
-		"resume a stranger":    {fleet.ActResume, "nobody", slot.ErrUnknown},
+		"park what loads":     {fleet.ActPark, "loading", slot.ErrState},
+		"resume what loads":   {fleet.ActResume, "loading", slot.ErrState},
+		"park without means":  {fleet.ActPark, "plain", slot.ErrNotAvailable},
+		"park what has ended": {fleet.ActPark, "ended", slot.ErrEnded},
+		"resume a stranger":   {fleet.ActResume, "nobody", slot.ErrUnknown},
 	} {
 		act := fleet.Act{Kind: row.kind, Term: 1, Seq: 50, Instance: row.instance}
 		if err := w.Do(t.Context(), act); !errors.Is(err, row.want) {
@@ -177,6 +175,34 @@ func TestPark_KeepsToTheHostsMemory(t *testing.T) {
 		t.Errorf("with room: %v", err)
 	}
 	w.until("i2", parked)
+}
+
+func TestPark_KeepsToSoManyOnAGPU(t *testing.T) {
+	w := start(t, options{gpus: 2}, sim(small, 1), sim(large, 2))
+	w.parked("i1", small, 1, 1)
+	w.parked("i2", small, 1, 1)
+	wide := launch("i3", large, 0, 2)
+	wide.Seq, wide.Parked, wide.Sleepers = 50, 16<<30, 1
+	if err := w.Do(t.Context(), wide); !errors.Is(err, slot.ErrCrowded) {
+		t.Errorf("launch beside two: got %v, want %v", err, slot.ErrCrowded)
+	}
+	wide.Seq, wide.Sleepers = 51, 2
+	if err := w.Do(t.Context(), wide); err != nil {
+		t.Fatal(err)
+	}
+	w.until("i3", ready)
+	w.seq = 51
+	w.park("i3")
+	w.until("i3", parked)
+	wake := fleet.Act{Kind: fleet.ActResume, Term: 1, Seq: 60, Instance: "i1", Sleepers: 1}
+	if err := w.Do(t.Context(), wake); !errors.Is(err, slot.ErrCrowded) {
+		t.Errorf("resume beside two: got %v, want %v", err, slot.ErrCrowded)
+	}
+	wake.Sleepers = 2
+	if err := w.Do(t.Context(), wake); err != nil {
+		t.Error(err)
+	}
+	w.until("i1", ready)
 }
 
 func TestHealth_EngineThatHangsIsKilled(t *testing.T) {
@@ -207,6 +233,28 @@ func TestPark_OrderedTwiceIsDoneOnce(t *testing.T) {
 	}
 }
 
+// TestMove_OrderedAnewIsTheSameMove repeats each order under a new number, as whoever has not had the answer does.
+func TestMove_OrderedAnewIsTheSameMove(t *testing.T) {
+	w := start(t, options{gpus: 1}, sim(small, 1, "--sim-speed", "4"))
+	w.hot("i1", small, 0, 1)
+	numbered := func(i fleet.Sighting) bool { return i.Act == w.seq }
+	for _, move := range []struct {
+		order     func(string)
+		way, done fleet.State
+	}{{w.park, fleet.Parking, fleet.Asleep}, {w.resume, fleet.Resuming, fleet.Ready}} {
+		move.order("i1")
+		move.order("i1")
+		if i, _ := w.until("i1", numbered); i.State != move.way {
+			t.Errorf("ordered twice: got %s, want %s", i.State, move.way)
+		}
+		w.until("i1", func(i fleet.Sighting) bool { return i.State == move.done })
+		move.order("i1")
+		if i, _ := w.until("i1", numbered); i.State != move.done {
+			t.Errorf("ordered once more when it was done: got %s, want %s", i.State, move.done)
+		}
+	}
+}
+
 func TestParked_EngineThatDiesIsGone(t *testing.T) {
 	w := start(t, options{gpus: 1}, sim(small, 1))
 	w.parked("i1", small, 0, 1)
@@ -226,6 +274,14 @@ func TestParked_EngineIsStoppedWhileAnotherHasItsGPUs(t *testing.T) {
 	if i, _ := w.until("i1", gone); i.Failure != "" {
 		t.Errorf("a wanted end has failure %q", i.Failure)
 	}
+}
+
+func TestParked_EngineThatDoesNotStopIsKilledSoon(t *testing.T) {
+	w := start(t, options{gpus: 1, grace: 10 * time.Minute}, sim(small, 1))
+	w.parked("i1", small, 0, 1)
+	syscall.Kill(recordedPID(t, filepath.Join(w.dir, "engines", "i1.pid")), syscall.SIGSTOP) // it hears nothing but SIGKILL
+	w.end("i1")
+	w.until("i1", gone)
 }
 
 func TestResume_ThatFailsKillsTheEngine(t *testing.T) {

@@ -42,6 +42,7 @@ var codes = []struct {
 	{"unknown_model", http.StatusUnprocessableEntity, ErrUnknownModel},
 	{"bad_block", http.StatusUnprocessableEntity, ErrBadBlock},
 	{"busy", http.StatusConflict, ErrBusy},
+	{"crowded", http.StatusConflict, ErrCrowded},
 	{"host_memory", http.StatusConflict, ErrHostMemory},
 	{"shutting_down", http.StatusServiceUnavailable, ErrShuttingDown},
 	{"unauthorized", http.StatusUnauthorized, ErrUnauthorized},
