@@ -83,7 +83,7 @@ autoscaler {
   latency_weight = 10
 }
 
-# Where engines run: each instance is a Nomad job of its own. A file has one back end.
+# Where engines run: each instance of a model without a pool is a Nomad job of its own, and each slot of a pool. A file has one back end.
 #
 # The NOMAD_* and CONSUL_* variables that the programs nomad and consul read are read here too: NOMAD_ADDR, NOMAD_REGION,
 # NOMAD_CACERT, NOMAD_CLIENT_CERT, NOMAD_CLIENT_KEY, NOMAD_TLS_SERVER_NAME, NOMAD_SKIP_VERIFY, CONSUL_HTTP_ADDR, CONSUL_CACERT,
@@ -97,7 +97,7 @@ backend "nomad" {
 
   namespace   = "default" # of our jobs, and of the variables that secrets names; else NOMAD_NAMESPACE
   datacenters = ["*"]     # where engines may run; "*" matches any number of characters
-  node_pool   = "default" # "all" = every pool
+  node_pool   = "default" # of dedicated models, and of pools that name none; "all" = every pool
 
   # Tells which engines are alive. The agent or the servers, http:// or https://.
   consul {
@@ -106,19 +106,29 @@ backend "nomad" {
   }
 }
 
-# Pools are not available yet: each instance has its GPUs to itself, in a job of its own.
-#| pool "h100" {
-#|   gpus_per_slot      = 8
-#|   node_pool          = "gpu"    # of Nomad's nodes
-#|   host_memory        = "1.5TiB"
-#|   max_parked_per_gpu = 4
-#|   parked_gpu_memory  = "4GiB"   # what a parked engine still holds on each of its GPUs
-#|   slot_idle          = "15m"    # a slot with nothing awake for this long is given back
-#|   slots {
-#|     min = 0
-#|     max = 4
-#|   }
-#| }
+# A pool: models whose engines share GPUs, and wait there parked (their process lives, their weights are in host memory) until they are
+# asked for again: a resume takes seconds, a start minutes. Its slots are Nomad jobs with all their GPUs on one node, in which `pilotlight slot`
+# runs the engines. A file may have several pools, and models without one beside them. What the nodes need for it is in nomad.md.
+pool "h100" {
+  gpus_per_slot = 8     # 1, 2, 4 or 8; no model of the pool needs more
+  node_pool     = "gpu" # of Nomad's nodes; else that of the back end
+
+  # Of each slot, for parked engines; each counts with its model's memory. It is part of what the slot's job asks Nomad for.
+  host_memory = "1.5TiB"
+
+  # Engines that may be parked on a GPU beside the one that is awake there, and what each still holds of that GPU. Awake engines are launched with
+  # so much less for their KV cache, all of it always; if that leaves the largest model too little, the file is refused. 0 = none is parked.
+  max_parked_per_gpu = 4
+  parked_gpu_memory  = "4GiB"
+
+  # A slot with nothing awake for this long is given back, with what is parked there. "0s" = never.
+  slot_idle = "15m"
+
+  slots {
+    min = 0 # kept even if nothing is awake
+    max = 4
+  }
+}
 
 # A model: what callers name, and the engine behind it. One whose id is in the built-in catalogue starts from the
 # catalogue's values, so that `model "meta-llama/Meta-Llama-3-8B-Instruct" {}` is a whole block. The catalogue:
@@ -130,8 +140,9 @@ model "meta-llama/Meta-Llama-3-8B-Instruct" {
   # GPUs of one instance, all of one node: 1, 2, 4 or 8.
   gpus = 1
 
-  # Pools are not available yet.
-#|   pool = "h100"
+  # The pool that its instances share. Without one, each instance is a Nomad job that has its GPUs to itself, and nothing is parked. Models
+  # of one pool have the same driver and the same image; each slot has the volumes and the secrets of all of them.
+  pool = "h100"
 
   # What the engine serves: "chat" and "completions". ("embeddings", "responses" and "messages" are not available yet.)
   endpoints = ["chat", "completions"]
@@ -139,7 +150,7 @@ model "meta-llama/Meta-Llama-3-8B-Instruct" {
   context_length  = 8192 # tokens; shown at /v1/models
   max_concurrency = 64   # requests that one instance serves at once; more wait, or start another instance
 
-  # An instance without a request for this long is stopped: its job is deregistered, never purged.
+  # An instance without a request for this long is parked, or, without a pool, stopped: its job is deregistered, never purged.
   idle_after = "5m"
 
   # Engine-control fields that requests to this model may carry, such as "lora_request", and "remote_media" for media that
@@ -178,7 +189,8 @@ model "meta-llama/Meta-Llama-3-8B-Instruct" {
 
     # The program and what always comes first. host, port, tp_size and served_model_name are added by Pilotlight, and
     # repeating one in args is an error. Kind "openai" has no default, and says itself where ${host}, ${port} and
-    # ${weights} go. Kind "sim" through raw_exec runs the pilotlight binary, at the path that it has where the server runs.
+    # ${weights} go. Kind "sim" through raw_exec runs the pilotlight binary, at the path that it has where the server runs. "trtllm", "vllm" and
+    # "sim" can be parked.
     command = ["trtllm-serve"]
     args    = ["--max_batch_size", "256", "--max_num_tokens", "8192", "--max_seq_len", "8192"]
 
@@ -194,7 +206,7 @@ model "meta-llama/Meta-Llama-3-8B-Instruct" {
     # The path of a Nomad Variable in the namespace; its items become environment variables, such as HF_TOKEN.
     secrets = ""
 
-    memory = "64GiB" # host memory: Nomad's limit of the task
+    memory = "64GiB" # host memory: Nomad's limit of the task, and what a parked instance counts with
     cpu    = 1000    # MHz
   }
 }

@@ -24,7 +24,7 @@ type Config struct {
 	Ledger     Ledger
 	Autoscaler Autoscaler
 	Backend    Backend
-	Pools      []fleet.Pool   // on the local back end: the implicit pool "local", and nothing else
+	Pools      []fleet.Pool   // in the order of the file; on the local back end the implicit pool "local", and nothing else
 	Models     []*fleet.Model // in the order of the file; never nil elements
 }
 

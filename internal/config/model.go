@@ -133,25 +133,3 @@ func (r *reader) modelGPUs(f *modelHCL, m *fleet.Model, b Backend, known bool) {
 		r.wrong(at, "instances: min %d of %d GPUs each can never fit the %d of the local back end; lower min", m.Instances.Min, m.GPUs, b.GPUs)
 	}
 }
-
-func (r *reader) modelPool(f *modelHCL, m *fleet.Model, c *Config) {
-	if f.Pool == nil || !r.text(f.Pool, &m.Pool, "the name of a pool in quotes") {
-		if c.Backend.Kind == BackendLocal {
-			m.Pool = fleet.LocalPool
-		}
-		return
-	}
-	i := slices.IndexFunc(c.Pools, func(p fleet.Pool) bool { return p.Name == m.Pool })
-	switch {
-	case i < 0 && len(c.Pools) == 0:
-		r.wrong(f.Pool.Range, "pool %q is unknown: there are no pools on Nomad yet; leave it out, and each instance is a job of its own", m.Pool)
-	case i < 0:
-		names := make([]string, len(c.Pools))
-		for j, p := range c.Pools {
-			names[j] = p.Name
-		}
-		r.wrong(f.Pool.Range, "pool %q is unknown; %s", m.Pool, suggestion(m.Pool, names))
-	case m.GPUs > c.Pools[i].GPUsPerSlot && c.Backend.Kind != BackendLocal:
-		r.wrong(f.Pool.Range, "pool %q has slots of %d GPUs, and the model needs %d; choose a larger pool", m.Pool, c.Pools[i].GPUsPerSlot, m.GPUs)
-	}
-}

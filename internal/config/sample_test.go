@@ -24,7 +24,9 @@ const (
 func TestSamplesLoadAndAreTheDefault(t *testing.T) {
 	o := Options{BaseDir: "/base"}
 	local, onNomad := o.Default(), o.Default()
-	onNomad.Backend, onNomad.Pools = defaultNomad(), nil
+	h100 := defaultPool("h100")
+	h100.NodePool = "gpu" // which has no default but the back end's
+	onNomad.Backend, onNomad.Pools = defaultNomad(), []fleet.Pool{h100}
 	// The sample shows what Nomad's and Consul's own clients fall back on.
 	onNomad.Backend.Nomad.Addr, onNomad.Backend.Nomad.Namespace, onNomad.Backend.Consul.Addr = "http://127.0.0.1:4646", "default", "http://127.0.0.1:8500"
 	for sample, want := range map[string]*Config{sampleLocal: local, sampleNomad: onNomad} {
@@ -39,9 +41,7 @@ func TestSamplesLoadAndAreTheDefault(t *testing.T) {
 		}
 		m := o.model(models[0].ID)
 		m.GPUs, m.Allow = 1, []string{}
-		if len(want.Pools) > 0 {
-			m.Pool = want.Pools[0].Name
-		}
+		m.Pool = want.Pools[0].Name
 		m.Engine.Args = models[0].Engine.Args
 		m.Engine.Weights, m.Engine.Env, m.Engine.Volumes = m.ID, map[string]string{}, []string{}
 		m.ParkedMemory = m.Engine.Memory
@@ -130,7 +130,7 @@ func TestFieldsSeesTheWholeSchema(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, name := range []string{sampleLocal, sampleNomad, "testdata/nomad.hcl", "testdata/everything.hcl", "testdata/names.hcl", "testdata/values.hcl", "testdata/models.hcl"} {
+	for _, name := range []string{sampleLocal, sampleNomad, "testdata/nomad.hcl", "testdata/good/everything.hcl", "testdata/names.hcl", "testdata/values.hcl", "testdata/models.hcl"} {
 		src, err := os.ReadFile(name)
 		if err != nil {
 			f.Fatal(err)
@@ -159,12 +159,17 @@ func FuzzParse(f *testing.F) {
 func checkServable(t *testing.T, c *Config) {
 	t.Helper()
 	complain := func(what string, args ...any) { t.Errorf("parsed: "+what, args...) }
-	if c.Cluster == "" || c.API.Addr == "" || c.Price < 0 || c.API.BodyLimit <= 0 || c.API.StreamHeartbeat <= 0 || (len(c.Pools) == 0) == (c.Backend.Kind == BackendLocal) {
+	if c.Cluster == "" || c.API.Addr == "" || c.Price < 0 || c.API.BodyLimit <= 0 || c.API.StreamHeartbeat <= 0 || len(c.Pools) == 0 && c.Backend.Kind == BackendLocal {
 		complain("%+v", c)
+	}
+	for _, p := range c.Pools {
+		if p.Name == "" || p.GPUsPerSlot < 0 || p.Slots.Min > p.Slots.Max || c.Backend.Kind == BackendNomad && (p.GPUsPerSlot < 1 || p.Slots.Max < 1) {
+			complain("%+v", p)
+		}
 	}
 	for _, m := range c.Models {
 		if c.Backend.Kind == BackendNomad {
-			checkSubmittable(t, m)
+			checkSubmittable(t, c, m)
 		} else if m.GPUs > c.Backend.GPUs || m.Pool != "local" {
 			complain("%s of %d GPUs in pool %q", m.ID, m.GPUs, m.Pool)
 		}
@@ -176,11 +181,12 @@ func checkServable(t *testing.T, c *Config) {
 }
 
 // checkSubmittable holds a model against what a Nomad job takes.
-func checkSubmittable(t *testing.T, m *fleet.Model) {
+func checkSubmittable(t *testing.T, c *Config, m *fleet.Model) {
 	t.Helper()
 	e := m.Engine
 	docker := e.Driver == driverDocker
-	sound := m.GPUs >= 1 && m.Pool == "" && e.Memory >= 10<<20 && e.CPU >= 1 && docker == (e.Image != "") && (docker || len(e.Volumes) == 0)
+	placed := m.Pool == "" || slices.ContainsFunc(c.Pools, func(p fleet.Pool) bool { return p.Name == m.Pool && m.GPUs <= p.GPUsPerSlot })
+	sound := m.GPUs >= 1 && placed && e.Memory >= 10<<20 && e.CPU >= 1 && docker == (e.Image != "") && (docker || len(e.Volumes) == 0)
 	if !sound || docker && e.Kind == fleet.EngineSim && len(e.Command) == 0 {
 		t.Errorf("parsed: %+v", m)
 	}

@@ -37,6 +37,7 @@ func (r *reader) config(f *fileHCL, c *Config) {
 	r.backends(f.Backends, &c.Backend)
 	c.Pools = r.pools(f.Pools, c.Backend)
 	c.Models = r.models(f, c)
+	r.poolsHold(f, c)
 }
 
 func (r *reader) listeners(f *fileHCL, c *Config) {
@@ -115,50 +116,6 @@ func (r *reader) nomad(f *backendHCL, b *Backend) {
 	if f.Consul != nil {
 		r.serverURL(f.Consul.Addr, &b.Consul.Addr)
 		r.variable(f.Consul.TokenEnv, &b.Consul.TokenEnv)
-	}
-}
-
-// pools gives the pools of the file, the implicit one of the local back end among them.
-func (r *reader) pools(blocks []*poolHCL, b Backend) []fleet.Pool {
-	var pools []fleet.Pool
-	if b.Kind == BackendLocal {
-		pools = append(pools, localPool(b))
-	}
-	first := map[string]int{} // name -> line
-	for _, f := range blocks {
-		if line, again := first[f.Name]; again {
-			r.wrong(f.Range, "pool %q was written before, in line %d; leave one of them", f.Name, line)
-			continue
-		}
-		first[f.Name] = f.Range.Start.Line
-		if !wordPattern.MatchString(f.Name) {
-			r.wrong(f.Range, "pool %q: a name has letters, digits, - and _, at most 63", f.Name)
-		}
-		p := defaultPool(f.Name)
-		if b.Kind == BackendLocal && f.Name == fleet.LocalPool {
-			p, pools = pools[0], nil
-			r.alwaysThere(f)
-		} else {
-			r.gpus(f.GPUsPerSlot, &p.GPUsPerSlot, 1)
-			r.word(f.NodePool, &p.NodePool)
-			r.span(f.SlotIdle, &p.SlotIdle, 0)
-			r.bounds(f.Slots, &p.Slots, "slots")
-		}
-		r.size(f.HostMemory, &p.HostMemory, 0)
-		r.count(f.MaxParkedPerGPU, &p.MaxParkedPerGPU, 0, math.MaxInt32)
-		r.size(f.ParkedGPUMemory, &p.ParkedGPUMemory, 0)
-		pools = append(pools, p)
-	}
-	return pools
-}
-
-// alwaysThere refuses what the pool "local" cannot choose: its one slot is this machine.
-func (r *reader) alwaysThere(f *poolHCL) {
-	r.misplaced(f.GPUsPerSlot, `a pool on Nomad, and gpus of backend "local" says it here`)
-	r.misplaced(f.NodePool, "a pool on Nomad")
-	r.misplaced(f.SlotIdle, "a pool on Nomad")
-	if f.Slots != nil {
-		r.wrong(f.Slots.Range, "slots belongs to a pool on Nomad; leave it out: this machine is the one slot")
 	}
 }
 

@@ -15,10 +15,7 @@ func (r *reader) unavailable(f *fileHCL, c *Config) {
 		r.wrong(f.Store.Range, `store "postgres" is not available yet; use store "sqlite"`)
 	}
 	for _, p := range f.Pools {
-		switch {
-		case c.Backend.Kind == BackendNomad:
-			r.wrong(p.Range, `pool blocks are not available yet on Nomad; leave them out: each instance is a job of its own`)
-		case p.Name != fleet.LocalPool:
+		if c.Backend.Kind == BackendLocal && p.Name != fleet.LocalPool {
 			r.wrong(p.Range, `the local back end has one pool, "local"; name it so, or leave the block out`)
 		}
 	}

@@ -50,3 +50,42 @@ model "meta-llama/Meta-Llama-3-8B-Instruct" {
     cpu     = 0
   }
 }
+pool "small" {
+  gpus_per_slot = 3
+  slots {
+    max = 2
+  }
+}
+pool "tight" {
+  max_parked_per_gpu = 8
+}
+pool "two" {
+  gpus_per_slot = 2
+  slots {
+    max = 1
+  }
+}
+model "meta-llama/Meta-Llama-3.1-405B-Instruct-FP8" {
+  pool = "tight"
+}
+model "org/four" {
+  gpus = 4
+  pool = "two"
+  engine "sim" { driver = "raw_exec" }
+}
+model "org/many" {
+  gpus = 1
+  pool = "two"
+  instances {
+    min = 3
+  }
+  engine "trtllm" { weights = "x" }
+}
+model "org/other" {
+  gpus = 1
+  pool = "two"
+  engine "vllm" {
+    image   = "vllm:1"
+    weights = "x"
+  }
+}
