@@ -95,13 +95,18 @@ func (w *watch) slotUnplaced(j *api.JobListStub, e *entry) {
 	if m == nil {
 		return
 	}
-	before := e.Unplaced
-	e.Unplaced = fleet.UnplacedImpossible
-	reason := w.lacks(m, w.n.poolOf(e.Pool))
-	if w.mayComeFree(m, w.n.poolOf(e.Pool)) {
-		e.Unplaced, reason = fleet.UnplacedExhausted, exhausted(m)
+	before, pool := e.Unplaced, w.n.poolOf(e.Pool)
+	memory, cpu := w.n.wants(w.n.pools[e.Pool])
+	message, reason := "no node can hold the slot", w.tooLarge(memory, cpu, pool)
+	switch {
+	case reason != "":
+		e.Unplaced = fleet.UnplacedImpossible
+	case w.mayComeFree(m, pool):
+		e.Unplaced, message, reason = fleet.UnplacedExhausted, "the slot waits for room", exhausted(m)
+	default:
+		e.Unplaced, reason = fleet.UnplacedImpossible, w.lacks(m, pool)
 	}
 	if e.Unplaced != before {
-		w.n.log.Warn("the slot waits for room", "slot", e.ID, "pool", e.Pool, "reason", reason)
+		w.n.log.Warn(message, "slot", e.ID, "pool", e.Pool, "reason", reason)
 	}
 }
