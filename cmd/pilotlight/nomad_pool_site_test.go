@@ -132,9 +132,8 @@ type poolLane struct {
 	text  string // of the models
 
 	*devServer
-	t         *testing.T
-	site      *poolSite
-	restarted bool // since somebody was last asked for
+	t    *testing.T
+	site *poolSite
 }
 
 // lane starts the server. At the test's end it must come to zero by itself, and leave nothing.
@@ -218,25 +217,6 @@ func (l *poolLane) wantNoWantOfMemory() {
 	if log := l.stderr.String(); strings.Contains(log, "out of memory") {
 		l.t.Error("an engine found its GPUs taken")
 	}
-}
-
-// is waits until the model has an instance in the state, and gives its ID.
-func (l *poolLane) is(model string, state fleet.State) (id string) {
-	l.t.Helper()
-	eventually(l.t, time.Minute, func() string {
-		instances, err := l.admin(l.t).Instances(l.t.Context())
-		if err != nil {
-			return err.Error()
-		}
-		for _, i := range instances {
-			if i.Model == model && i.State == state {
-				id = i.ID
-				return ""
-			}
-		}
-		return fmt.Sprintf("no instance of %s is %s: %+v", model, state, instances)
-	})
-	return id
 }
 
 // instances gives the model of each instance, by its ID.

@@ -12,9 +12,15 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
-// TestNomadPool_EightModelsShareTwoSlots has models of 30 GPUs share 16.
-func TestNomadPool_EightModelsShareTwoSlots(t *testing.T) {
-	site := newPoolSite(t, 2)
+// TestNomadPool has servers with pools on one cluster of four nodes.
+func TestNomadPool(t *testing.T) {
+	site := newPoolSite(t, 4)
+	t.Run("eight models share two slots", func(t *testing.T) { eightModelsShareTwoSlots(t, site) })
+	t.Run("kills are survived", func(t *testing.T) { survivesKills(t, site) })
+}
+
+// eightModelsShareTwoSlots has models of 30 GPUs share 16.
+func eightModelsShareTwoSlots(t *testing.T, site *poolSite) {
 	l := poolLane{name: "eight", slots: fleet.Range{Min: 2, Max: 2}}
 	var models []string
 	for _, m := range config.Catalogue() {
@@ -23,7 +29,7 @@ func TestNomadPool_EightModelsShareTwoSlots(t *testing.T) {
 	}
 	here := site.lane(t, l)
 	counted := countGPUs(t, site.cluster)
-	here.wake(t, models, "") // at once; the first give way before the last are served
+	here.wake(t, models, fleet.Cold) // at once; the first give way before the last are served
 	eventually(t, time.Minute, here.agree)
 
 	// No two of these fit into one slot beside each other, and only two at a time into both.
