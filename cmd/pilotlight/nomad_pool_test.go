@@ -2,7 +2,11 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"maps"
+	"net/http"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -31,6 +35,7 @@ func eightModelsShareTwoSlots(t *testing.T, site *poolSite) {
 	counted := countGPUs(t, site.cluster)
 	here.wake(t, models, fleet.Cold) // at once; the first give way before the last are served
 	eventually(t, time.Minute, here.agree)
+	here.rendersItsSlots(models[0])
 
 	// No two of these fit into one slot beside each other, and only two at a time into both.
 	large := []string{"mistralai/Mixtral-8x22B-Instruct-v0.1", "meta-llama/Meta-Llama-3.1-405B-Instruct-FP8", "meta-llama/Meta-Llama-3-70B-Instruct"}
@@ -62,5 +67,24 @@ func eightModelsShareTwoSlots(t *testing.T, site *poolSite) {
 				t.Errorf("%s after the restart: got %+v, %v, want a whole answer", m, a, err)
 			}
 		})
+	}
+}
+
+// rendersItsSlots holds what `job render` prints for a model against the job of a slot that was submitted.
+func (l *poolLane) rendersItsSlots(model string) {
+	l.t.Helper()
+	text, err := exec.CommandContext(l.t.Context(), l.site.program, "job", "render", model, "--config", filepath.Join(l.DataDir, "pilotlight.hcl")).Output()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	n := nomadServer{l.t, l.site.cluster.Nomad.Addr}
+	var printed, submitted struct{ TaskGroups []struct{ Tasks []map[string]any } }
+	n.ask(http.MethodPost, "/v1/jobs/parse", map[string]any{"JobHCL": string(text), "Canonicalize": true}, &printed)
+	job := l.jobs()[0]
+	n.ask(http.MethodGet, "/v1/job/"+job, nil, &submitted)
+	_, id, _ := strings.Cut(job, "-slot-")
+	want, got := fmt.Sprint(submitted), strings.ReplaceAll(fmt.Sprint(printed), "--id manual", "--id "+id)
+	if want != got || !strings.Contains(want, "--id "+id) {
+		l.t.Errorf("what is printed has the tasks\n%s\nand what was submitted\n%s", got, want)
 	}
 }

@@ -4,6 +4,8 @@ package nomad_test
 
 import (
 	"errors"
+	"maps"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -21,10 +23,6 @@ import (
 func pooled(t *testing.T) *world {
 	t.Helper()
 	w := begin(t, cluster.Config{Nodes: 1, GPUs: 2})
-	program := filepath.Join(t.TempDir(), "pilotlight")
-	if out, err := exec.Command("go", "build", "-o", program, "github.com/pilotlight-io/pilotlight/cmd/pilotlight").CombinedOutput(); err != nil {
-		t.Fatalf("building the program: %v\n%s", err, out)
-	}
 	for id, gpus := range map[string]int{"meta-llama/Meta-Llama-3-8B-Instruct": 1, "mistralai/Mixtral-8x7B-Instruct-v0.1": 2} {
 		w.cfg.Models = append(w.cfg.Models, &fleet.Model{
 			ID: id, GPUs: gpus, Pool: "p", ParkedMemory: 1 << 30,
@@ -35,13 +33,39 @@ func pooled(t *testing.T) *world {
 			},
 		})
 	}
-	w.cfg.Self, w.cfg.Consul = program, "off"
-	w.cfg.Pools = []fleet.Pool{{
-		Name: "p", GPUsPerSlot: 2, HostMemory: 8 << 30, MaxParkedPerGPU: 4, ParkedGPUMemory: 4 << 30, Slots: fleet.Range{Max: 2},
-	}}
+	w.cfg.Self, w.cfg.Consul, w.cfg.Pools = program(t), "off", ofTwo()
 	w.Nomad = w.backend(nil)
 	w.follow(w.Nomad)
 	return w
+}
+
+// ofTwo is a pool of slots with 2 GPUs.
+func ofTwo() []fleet.Pool {
+	return []fleet.Pool{{
+		Name: "p", GPUsPerSlot: 2, HostMemory: 8 << 30, MaxParkedPerGPU: 4, ParkedGPUMemory: 4 << 30, Slots: fleet.Range{Max: 2},
+	}}
+}
+
+// program builds pilotlight as nodes have it: static, for it runs in the engines' image.
+func program(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "pilotlight")
+	build := exec.Command("go", "build", "-o", path, "github.com/pilotlight-io/pilotlight/cmd/pilotlight")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("building the program: %v\n%s", err, out)
+	}
+	return path
+}
+
+// key puts the slots' key into its variable, with other items.
+func (w *world) key(others api.VariableItems) {
+	w.t.Helper()
+	items := api.VariableItems{"slot_key": slotKey}
+	maps.Copy(items, others)
+	if _, _, err := w.client.Variables().Create(&api.Variable{Path: nomad.KeyPath, Items: items}, nil); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 // in hands an act on a slot, or on an instance there, to the back end.
@@ -66,10 +90,7 @@ func TestNomad_SlotsLiveInJobs(t *testing.T) {
 	if err := w.Do(t.Context(), add); !errors.Is(err, nomad.ErrNoSlotKey) || !strings.Contains(err.Error(), "nomad var put") {
 		t.Errorf("without a key: got %v, want %v and what to do", err, nomad.ErrNoSlotKey)
 	}
-	variable := &api.Variable{Path: nomad.KeyPath, Items: api.VariableItems{"slot_key": slotKey}}
-	if _, _, err := w.client.Variables().Create(variable, nil); err != nil {
-		t.Fatal(err)
-	}
+	w.key(nil)
 	w.in(1, fleet.ActAddSlot, "s1", "", "", 2)
 	w.in(1, fleet.ActAddSlot, "s1", "", "", 2) // said twice, done once
 	w.slotIs("s1 to be pending", "s1", func(s *fleet.Slot) bool { return s != nil && s.Pending && s.Pool == "p" && s.GPUs == 2 })
