@@ -175,12 +175,13 @@ func (a *Activator) StopModel(model string) error {
 	return err
 }
 
-// TunePool replaces the limits of the pool of that name. Nothing is moved because of it alone: what is over a new limit goes when somebody is
-// started, resumed or parked there. Slots are added and given back at once.
+// TunePool replaces the limits of the pool of that name, at once: parked instances that are over a new limit are stopped, the cheapest to lose
+// first, and slots are added and given back. Nobody awake is moved. Engines that run keep the GPU memory that they were launched with, so as many are parked beside
+// one as it left room for.
 func (a *Activator) TunePool(pool fleet.Pool) error {
 	a.mu.Lock()
 	now := a.now()
-	err := a.planner.Tune(pool.Name, pool)
+	err := a.planner.Tune(now, pool.Name, pool)
 	if err != nil {
 		err = fmt.Errorf("tuning pool %s: %w", pool.Name, err)
 	}

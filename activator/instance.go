@@ -23,15 +23,16 @@ type instance struct {
 	m    *model
 	slot *slot
 
-	launched   bool // else there is no engine yet
-	claiming   bool // it has a reservation: it waits for its block to be free
-	drains     bool // as a reservation: it may drain busy instances
-	housed     bool // it holds its GPUs
-	inHost     bool // its weights are in host memory, or may be
-	canPark    bool // its slot has said that it can be parked
-	parks      bool // draining: it is parked then, else stopped
-	awaitsBed  bool // draining: nobody has a lease on it, and it waits until there is room to park it
-	adopted    bool // from an earlier life of the planner
+	launched   bool        // else there is no engine yet
+	claiming   bool        // it has a reservation: it waits for its block to be free
+	drains     bool        // as a reservation: it may drain busy instances
+	housed     bool        // it holds its GPUs
+	inHost     bool        // its weights are in host memory, or may be
+	canPark    bool        // its slot has said that it can be parked
+	parks      bool        // draining: it is parked then, else stopped
+	room       fleet.Bytes // launched: what it leaves on each of its GPUs for parked ones; an earlier life did not say how much
+	awaitsBed  bool        // draining: nobody has a lease on it, and it waits until there is room to park it
+	adopted    bool        // from an earlier life of the planner
 	from       fleet.Tier
 	phase      fleet.Phase
 	reason     string
@@ -77,7 +78,7 @@ func (p *Planner) reserve(now time.Duration, m *model, r room, reason string) *i
 	}
 	i.phase, i.reason, i.began, i.drains = fleet.PhaseQueued, reason, now, r.needs == drainsBusy
 	i.claim(r)
-	m.stale = true
+	m.stale, m.spared = true, fleet.Spared{}
 	p.activate(now, i)
 	return i
 }
@@ -123,7 +124,7 @@ func (p *Planner) launch(now time.Duration, i *instance) {
 	p.occupy(i)
 	i.launchedAt = now
 	if !i.launched {
-		i.launched = true
+		i.launched, i.room = true, p.pool(i.m.pool).mayHold()
 		p.order(now, i, fleet.ActLaunch)
 		p.note(now, i, "", i.reason)
 		return

@@ -16,6 +16,7 @@ type model struct {
 	unlisted  bool   // not in the config: adopted only to be stopped
 	instances []*instance
 	nodes     []string // where it has run: its weights may be there
+	spared    fleet.Spared
 
 	waiting, inflight int           // over all dispatchers, as last reported
 	oldest            time.Duration // since when the first waits; valid while waiting > 0

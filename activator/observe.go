@@ -1,6 +1,7 @@
 package activator
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -168,7 +169,7 @@ func (p *Planner) adopt(now time.Duration, s *fleet.Sighting) *instance {
 	}
 	i := &instance{
 		Instance: s.Instance, m: m, launched: true, adopted: true, from: fleet.Cold, phase: s.Phase, reason: "adopted",
-		began: now, launchedAt: now, holds: make([]hold, len(p.peers)),
+		began: now, launchedAt: now, room: math.MaxInt64, holds: make([]hold, len(p.peers)),
 	}
 	switch i.State = fleet.Starting; s.State {
 	case fleet.Parking, fleet.Asleep, fleet.Resuming:

@@ -48,18 +48,6 @@ func (p *Planner) StopModel(now time.Duration, id string) error {
 	return nil
 }
 
-// Tune replaces the limits of a pool. What is over a new one goes when somebody else is started, resumed or parked there.
-func (p *Planner) Tune(name string, limits fleet.Pool) error {
-	for _, q := range p.pools {
-		if q.Name == name && name != dedicatedPool {
-			limits.Name = name
-			q.Pool = limits
-			return nil
-		}
-	}
-	return ErrUnknownPool
-}
-
 // Close ends all starting: from here on nothing is launched, and nothing more is taken away than was already on its way.
 func (p *Planner) Close() { p.closing = true }
 

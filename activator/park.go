@@ -103,9 +103,13 @@ func (p *Planner) bed(i *instance, counts func(*instance) bool) bool {
 // as well, or awake with them; -1 = none. One that is about to be resumed there does not count for one that parks: it leaves its bed
 // before anyone is awake beside it.
 func (p *Planner) crowded(i *instance, counts func(*instance) bool) int {
-	most := p.pool(i.slot.Pool).MaxParkedPerGPU
-	if i.State == fleet.Draining {
+	q := p.pool(i.slot.Pool)
+	most := q.MaxParkedPerGPU
+	switch {
+	case i.State == fleet.Draining:
 		most--
+	case i.launched && q.ParkedGPUMemory > 0: // the pool may have been tuned since
+		most = int(min(fleet.Bytes(most), i.room/q.ParkedGPUMemory))
 	}
 	if p.unsound.sleeperBlind {
 		return -1

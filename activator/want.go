@@ -31,7 +31,8 @@ func (p *Planner) look(now time.Duration, m *model) *fleet.ModelView {
 	if m.held(now) {
 		v.HeldUntil = p.at(m.heldUntil)
 	}
-	v.Pending, v.Parked = m.pending(), m.asleep()
+	v.Pending, v.Parked, v.Spared = m.pending(), m.asleep(), m.spared
+	v.LatencyWeight = p.pool(m.pool).LatencyWeight
 	for _, i := range m.instances {
 		if i.State == fleet.Ready {
 			v.Hot = append(v.Hot, p.hotView(i))
@@ -170,6 +171,7 @@ func (p *Planner) review(now time.Duration, m *model) {
 			m.stale = true // the rest serve; spare ones become idle
 			break
 		}
+		m.spared = fleet.Spared{Idle: now - i.idleSince(), Stays: m.hot() - 1}
 		p.drain(now, i, m.desired.Reason)
 	}
 	p.reviewParked(now, m)

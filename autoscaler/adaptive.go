@@ -26,7 +26,7 @@ type AdaptiveConfig struct {
 //
 //   - an idle instance stays hot for the time that minimises what is to be expected of idling, switching and waiting, from a histogram of the
 //     model's idle gaps at its present pace, with the whole fleet's as a prior;
-//   - then it is parked where its pool can; parked engines stay by what a cold start in their place would cost, for their memory;
+//   - then it is parked where its pool can, and woken just before its next call if it is called in a rhythm; parked engines stay by what a cold start in their place would cost, for their memory;
 //   - a busy model gets as many instances as Knative's rule asks for, all at once.
 //
 // What it learns is bounded per model, and Save and Load carry it over a restart.
@@ -44,6 +44,8 @@ type acquaintance struct {
 	Colds toll
 	Moves moves
 	Seen  [3]bool // a cold start, a wake, a park
+	Beat  beat
+	slept bool // it was parked since its last request
 	rate  rate
 	scale scale
 	busy  bool
@@ -86,6 +88,7 @@ func (a *Adaptive) Observe(e fleet.Event) {
 	case fleet.EventReady:
 		m.learnStart(e.From, e.Took)
 	case fleet.EventParked:
+		m.slept = m.slept || !m.busy
 		if e.Took > 0 {
 			learn(&m.Moves.Park, e.Took, !m.Seen[2])
 			m.Seen[2] = true
@@ -105,6 +108,10 @@ func (a *Adaptive) arrive(now time.Time, m *acquaintance, n int) {
 }
 
 func (a *Adaptive) endGap(now time.Time, m *acquaintance) {
+	if m.slept {
+		m.slept = false
+		m.Beat.call(now, m.Moves)
+	}
 	since := m.idle
 	if since.Before(m.last) {
 		since = m.last // it came and went between two reports
@@ -162,6 +169,7 @@ func (a *Adaptive) Decide(now time.Time, v *fleet.ModelView) fleet.Desired {
 	d.Hot = a.needed(now, v, m, &d)
 	d.Need = max(atLeast(float64(demand(v)), float64(capacity(v.Model))), 1)
 	a.keepIdle(now, v, m, t, &d)
+	a.wakeAhead(now, v, m, t, &d)
 	bound(now, v, &d)
 	return d
 }
@@ -197,7 +205,7 @@ func (a *Adaptive) keepIdle(now time.Time, v *fleet.ModelView, m *acquaintance, 
 		}
 		until := h.IdleSince.Add(keep)
 		if a.fresh(h.IdleSince) {
-			until = h.IdleSince.Add(atMost(max(keep, stableSpan), v.Model))
+			until = h.IdleSince.Add(max(keep, stableSpan))
 		}
 		if now.Before(until) {
 			kept++
@@ -216,13 +224,21 @@ func (a *Adaptive) fresh(at time.Time) bool {
 	return a.began.IsZero() || at.Before(a.began.Add(stableSpan))
 }
 
+// weight gives what an hour of waiting is worth to the model, in GPU-hours: its pool may have been tuned.
+func (a *Adaptive) weight(v *fleet.ModelView) float64 {
+	if v.LatencyWeight > 0 {
+		return v.LatencyWeight
+	}
+	return a.lambda
+}
+
 // keepFor gives how long an instance stays hot without a request.
 func (a *Adaptive) keepFor(v *fleet.ModelView, m *acquaintance, t moves) time.Duration {
 	p := m.Gaps.expect(&a.fleet)
 	seconds, _ := keepFor(&p, stakes{
-		gpus: float64(v.Model.GPUs), off: t.Park.Seconds(), on: t.Wake.Seconds(), lambda: a.lambda, waits: m.Wakes.value(),
+		gpus: float64(v.Model.GPUs), off: t.Park.Seconds(), on: t.Wake.Seconds(), lambda: a.weight(v), waits: m.Wakes.value(),
 	})
-	return atMost(max(time.Duration(seconds*float64(time.Second)), 50*time.Millisecond), v.Model)
+	return max(time.Duration(seconds*float64(time.Second)), 50*time.Millisecond)
 }
 
 // hotValue gives what losing one instance would cost, in seconds of one request's waiting. An idle one is worth the less the longer it has been idle. A busy one that
@@ -238,7 +254,7 @@ func (m *acquaintance) hotValue(now time.Time, v *fleet.ModelView, t moves) floa
 // parkedValue gives what a model's only parked engine is worth per GB of host memory: what a cold start would cost in its place, the less the longer ago
 // the model was used.
 func (a *Adaptive) parkedValue(now time.Time, v *fleet.ModelView, m *acquaintance, t moves) float64 {
-	saved := (t.Cold - t.Wake).Seconds() * (m.Colds.value() + float64(v.Model.GPUs)/max(a.lambda, 1e-3))
+	saved := (t.Cold - t.Wake).Seconds() * (m.Colds.value() + float64(v.Model.GPUs)/max(a.weight(v), 1e-3))
 	gigabytes := math.Max(float64(v.Model.ParkedMemory)/1e9, 1)
 	return saved / gigabytes / (age(now, v).Seconds() + parkedAging)
 }

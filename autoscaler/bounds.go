@@ -7,8 +7,9 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
-// bound applies what operators have said to a wish: instances.min and max, and a hold.
+// bound applies what operators have said to a wish: idle_after, instances.min and max, and a hold.
 func bound(now time.Time, v *fleet.ModelView, d *fleet.Desired) {
+	boundIdle(now, v, d)
 	if least := v.Model.Instances.Min; d.Hot < least {
 		d.Hot, d.Reason = least, fmt.Sprintf("%s; instances.min is %d", d.Reason, least)
 	}
@@ -19,6 +20,42 @@ func bound(now time.Time, v *fleet.ModelView, d *fleet.Desired) {
 	}
 	if most := v.Model.Instances.Max; most > 0 && d.Hot > most {
 		d.Hot, d.Reason = most, fmt.Sprintf("%s; instances.max is %d", d.Reason, most)
+	}
+}
+
+// boundIdle wishes nobody hot who has had no request for idle_after, spare instances of a busy model included. One that was let go for it is not wished
+// back before requests need it: else it would come and go for as long as the demand stays the same.
+func boundIdle(now time.Time, v *fleet.ModelView, d *fleet.Desired) {
+	longest := v.Model.IdleAfter
+	if longest <= 0 {
+		return
+	}
+	busy, lately := 0, 0 // serving; and serving, or idle for less than that
+	var until time.Time
+	for i := range v.Hot {
+		since := v.Hot[i].IdleSince
+		switch {
+		case since.IsZero():
+			busy++
+			lately++
+		case now.Sub(since) < longest:
+			lately++
+			until = sooner(until, since.Add(longest))
+		}
+	}
+	most := max(lately, atLeast(float64(demand(v)), float64(capacity(v.Model))))
+	switch {
+	case lately < len(v.Hot):
+	case v.Spared.Idle >= longest:
+		most = max(most, v.Spared.Stays)
+	default:
+		most = max(most, d.Hot)
+	}
+	if d.Hot > most {
+		d.Hot, d.Reason = most, fmt.Sprintf("%s; no further one had a request for idle_after, %s", d.Reason, round(longest))
+	}
+	if d.Hot > busy {
+		d.ReviewAt = sooner(d.ReviewAt, until)
 	}
 }
 
@@ -66,12 +103,4 @@ func atLeast(requests, each float64) int {
 		n++
 	}
 	return n
-}
-
-// atMost bounds how long an idle instance stays hot by the model's idle_after.
-func atMost(keep time.Duration, m *fleet.Model) time.Duration {
-	if m.IdleAfter > 0 {
-		return min(keep, m.IdleAfter)
-	}
-	return keep
 }

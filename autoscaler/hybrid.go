@@ -121,18 +121,14 @@ func (h *Hybrid) keep(now time.Time, v *fleet.ModelView, m *idleTimes, d *fleet.
 	if !ok {
 		return
 	}
-	keep := m.keep
-	if m.awake < time.Minute {
-		keep = atMost(keep, v.Model)
-	}
-	wake, until := since.Add(m.awake), since.Add(keep)
+	wake, until := since.Add(m.awake), since.Add(m.keep)
 	switch early := m.awake >= time.Minute; {
 	case early && now.Before(wake):
 		d.ReviewAt = wake
 		d.Reason = fmt.Sprintf("its next request is not expected for %s", round(wake.Sub(now)))
 	case now.Before(until):
 		d.Hot, d.ReviewAt = max(d.Hot, len(v.Hot)), until
-		d.Reason = fmt.Sprintf("idle %s, kept for %s", round(now.Sub(since)), round(keep))
+		d.Reason = fmt.Sprintf("idle %s, kept for %s", round(now.Sub(since)), round(m.keep))
 		if early && demand(v) == 0 && len(v.Hot) == 0 {
 			d.Hot, d.HotValue = 1, hybridBid
 			d.Reason = fmt.Sprintf("a request is expected from %s after the last", round(m.awake))

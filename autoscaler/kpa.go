@@ -58,16 +58,15 @@ func (k *KPA) Decide(now time.Time, v *fleet.ModelView) fleet.Desired {
 	return d
 }
 
-// keep holds the last idle instance through the grace, and none beyond idle_after.
+// keep holds the last idle instance through the grace.
 func (k *KPA) keep(now, last time.Time, v *fleet.ModelView, d *fleet.Desired) {
-	keep := atMost(zeroAfter, v.Model)
-	until := last.Add(keep)
+	until := last.Add(zeroAfter)
 	if !now.Before(until) {
 		d.Hot = 0
 		return
 	}
 	d.Hot, d.ReviewAt = max(d.Hot, 1), sooner(d.ReviewAt, until)
-	d.Reason = fmt.Sprintf("idle %s of %s", round(now.Sub(last)), round(keep))
+	d.Reason = fmt.Sprintf("idle %s of %s", round(now.Sub(last)), round(zeroAfter))
 }
 
 // lastIdle gives the moment at which the last of the idle instances became idle.

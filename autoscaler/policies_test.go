@@ -186,6 +186,17 @@ func TestAdaptive_KeepsThroughGapsThatAreWorthIt(t *testing.T) {
 	}
 }
 
+func TestAdaptive_APoolsLatencyWeightWins(t *testing.T) {
+	l := learned(10*time.Second, 10)
+	idle := func(weight float64) int {
+		hot := []fleet.HotView{{ID: "i", IdleSince: l.now}}
+		return l.policy.Decide(l.now.Add(5*time.Second), &fleet.ModelView{Model: l.model, IdleSince: l.now, Hot: hot, LatencyWeight: weight}).Hot
+	}
+	if got := [3]int{idle(0), idle(10), idle(0.1)}; got != [3]int{1, 1, 0} {
+		t.Errorf("gaps of 10 s, idle 5 s, by weight 0 (the policy's 10), 10 and 0.1: got %v hot, want it parked at 0.1 only", got)
+	}
+}
+
 func TestAdaptive_IdleAfterBoundsIt(t *testing.T) {
 	l := learned(10*time.Second, 10)
 	l.model.IdleAfter = 3 * time.Second
@@ -195,15 +206,54 @@ func TestAdaptive_IdleAfterBoundsIt(t *testing.T) {
 }
 
 func TestIdleAfterBoundsEveryPolicy(t *testing.T) {
-	for name, p := range map[string]activator.Policy{
-		"fixed": autoscaler.NewFixed(autoscaler.FixedConfig{}), "kpa": autoscaler.NewKPA(autoscaler.KPAConfig{}),
-		"hybrid": autoscaler.NewHybrid(autoscaler.HybridConfig{}),
+	const longest = 3 * time.Second
+	// Four requests want several instances for a minute, by the rules that look at means. Then one is left, or none.
+	rows := []struct {
+		name      string
+		left, min int
+		idle      []time.Duration // of the others that are hot
+		spared    fleet.Spared
+		least     int // hot
+		most      int
+	}{
+		{name: "idle for less", idle: []time.Duration{longest - 1}, least: 1, most: 8},
+		{name: "idle so long", idle: []time.Duration{longest}},
+		{name: "instances.min wins", idle: []time.Duration{longest}, min: 1, least: 1, most: 1},
+		{name: "spare ones beside a busy one", left: 1, idle: []time.Duration{longest, time.Hour}, least: 1, most: 1},
+		{name: "one of two spare ones", left: 1, idle: []time.Duration{longest, time.Second}, least: 1, most: 2},
+		{name: "let go for it: not wished back", left: 1, spared: fleet.Spared{Idle: longest, Stays: 1}, least: 1, most: 1},
+		{name: "let go for it: not wished back before a request", spared: fleet.Spared{Idle: longest}},
+		{name: "let go sooner: as the policy likes", left: 1, spared: fleet.Spared{Idle: longest - 1, Stays: 1}, least: 1, most: 8},
+	}
+	for name, p := range map[string]func() activator.Policy{
+		"fixed":    func() activator.Policy { return autoscaler.NewFixed(autoscaler.FixedConfig{}) },
+		"kpa":      func() activator.Policy { return autoscaler.NewKPA(autoscaler.KPAConfig{}) },
+		"hybrid":   func() activator.Policy { return autoscaler.NewHybrid(autoscaler.HybridConfig{}) },
+		"adaptive": func() activator.Policy { return autoscaler.NewAdaptive(autoscaler.AdaptiveConfig{}) },
 	} {
-		l := newLife(p)
-		l.model.IdleAfter = 3 * time.Second
-		l.serve(1, time.Second)
-		if before, after := l.idle(2900*time.Millisecond).Hot, l.idle(3*time.Second).Hot; before != 1 || after != 0 {
-			t.Errorf("%s: got %d hot just before idle_after and %d at it, want 1 and 0", name, before, after)
+		for _, r := range rows {
+			l := newLife(p())
+			l.model.IdleAfter, l.model.MaxConcurrency, l.model.Instances.Min = longest, 1, r.min
+			l.serve(4, 40*time.Second)
+			v := fleet.ModelView{Model: l.model, Inflight: r.left, Spared: r.spared}
+			for range r.left {
+				l.tell(fleet.EventBusy, 0)
+				l.tell(fleet.EventDemand, 1)
+				v.Hot = append(v.Hot, fleet.HotView{ID: "busy", Leases: 1})
+			}
+			for _, idle := range r.idle {
+				v.Hot = append(v.Hot, fleet.HotView{ID: "idle", IdleSince: l.now.Add(-idle)})
+			}
+			if r.left == 0 {
+				v.IdleSince = l.now
+			}
+			d := l.policy.Decide(l.now, &v)
+			if d.Hot < r.least || d.Hot > r.most {
+				t.Errorf("%s: %s: got %d hot, want %d to %d: %s", name, r.name, d.Hot, r.least, r.most, d.Reason)
+			}
+			if until := l.now.Add(1); r.least < r.most && len(r.idle) == 1 && d.ReviewAt != until {
+				t.Errorf("%s: %s: looked at again at %s, want at %s", name, r.name, d.ReviewAt, until)
+			}
 		}
 	}
 }

@@ -19,6 +19,7 @@ type savedModel struct {
 	Colds toll
 	Moves moves
 	Seen  [3]bool
+	Beat  beat
 }
 
 const savedVersion = 1
@@ -27,7 +28,7 @@ const savedVersion = 1
 func (a *Adaptive) Save() ([]byte, error) {
 	s := saved{Version: savedVersion, Fleet: a.fleet, Models: make(map[string]savedModel)}
 	for id, m := range a.models {
-		s.Models[id] = savedModel{Gaps: m.Gaps, Wakes: m.Wakes, Colds: m.Colds, Moves: m.Moves, Seen: m.Seen}
+		s.Models[id] = savedModel{Gaps: m.Gaps, Wakes: m.Wakes, Colds: m.Colds, Moves: m.Moves, Seen: m.Seen, Beat: m.Beat}
 	}
 	b, err := json.Marshal(s)
 	if err != nil {
@@ -49,7 +50,7 @@ func (a *Adaptive) Load(b []byte) error {
 	a.fleet = s.Fleet
 	clear(a.models)
 	for id, m := range s.Models {
-		a.models[id] = &acquaintance{Gaps: m.Gaps, Wakes: m.Wakes, Colds: m.Colds, Moves: m.Moves, Seen: m.Seen}
+		a.models[id] = &acquaintance{Gaps: m.Gaps, Wakes: m.Wakes, Colds: m.Colds, Moves: m.Moves, Seen: m.Seen, Beat: m.Beat}
 	}
 	return nil
 }

@@ -78,7 +78,9 @@ func (l *poolLane) rendersItsSlots(model string) {
 		l.t.Fatal(err)
 	}
 	n := nomadServer{l.t, l.site.cluster.Nomad.Addr}
-	var printed, submitted struct{ TaskGroups []struct{ Tasks []map[string]any } }
+	var printed, submitted struct {
+		TaskGroups []struct{ Tasks []map[string]any }
+	}
 	n.ask(http.MethodPost, "/v1/jobs/parse", map[string]any{"JobHCL": string(text), "Canonicalize": true}, &printed)
 	job := l.jobs()[0]
 	n.ask(http.MethodGet, "/v1/job/"+job, nil, &submitted)

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"math"
 	"slices"
 
@@ -94,14 +95,9 @@ func (r *reader) unknownPool(f *modelHCL, m *fleet.Model, c *Config) {
 // poolsHold holds the models of each pool against what their engines share.
 func (r *reader) poolsHold(f *fileHCL, c *Config) {
 	for _, p := range c.Pools {
-		var models []*fleet.Model
-		for _, m := range c.Models {
-			if m.Pool == p.Name {
-				models = append(models, m)
-			}
-		}
-		if len(models) > 0 {
-			r.roomBeside(f, p, models)
+		models := c.modelsOf(p)
+		if said := r.options.crowded(p, models); said != "" {
+			r.wrong(r.poolBlock(f, p, models), "%s", said)
 		}
 		if len(models) > 0 && c.Backend.Kind == BackendNomad {
 			r.oneShape(f, models)
@@ -112,26 +108,49 @@ func (r *reader) poolsHold(f *fileHCL, c *Config) {
 // gpuMemory is that of an H100 of 80 GB, as an engine is launched for it.
 const gpuMemory fleet.Bytes = 79 << 30
 
-// roomBeside refuses a pool whose largest model does not fit beside the engines that may be parked on the same GPUs.
-func (r *reader) roomBeside(f *fileHCL, p fleet.Pool, models []*fleet.Model) {
-	largest := models[0]
+// modelsOf gives the models that are in the pool.
+func (c *Config) modelsOf(p fleet.Pool) []*fleet.Model {
+	var models []*fleet.Model
+	for _, m := range c.Models {
+		if m.Pool == p.Name {
+			models = append(models, m)
+		}
+	}
+	return models
+}
+
+// crowded says why the pool cannot be: its largest model does not fit beside the engines that may be parked on the same GPUs; "" = it fits.
+func (o Options) crowded(p fleet.Pool, models []*fleet.Model) string {
+	largest := o.largest(models)
+	if largest == nil {
+		return ""
+	}
+	takes := o.onEachGPU(largest)
+	if p.ParkedGPUMemory <= 0 || takes == 0 || fleet.Bytes(p.MaxParkedPerGPU) <= (gpuMemory-takes)/p.ParkedGPUMemory {
+		return ""
+	}
+	return fmt.Sprintf("pool %q: %s takes about %s of each of its GPUs, which does not fit beside %d parked engines of %s each on %s; lower max_parked_per_gpu or parked_gpu_memory",
+		p.Name, largest.ID, takes, p.MaxParkedPerGPU, p.ParkedGPUMemory, gpuMemory)
+}
+
+// largest gives the model that takes most of each of its GPUs; nil = there are no models.
+func (o Options) largest(models []*fleet.Model) (largest *fleet.Model) {
 	for _, m := range models {
-		if r.options.onEachGPU(m) > r.options.onEachGPU(largest) {
+		if largest == nil || o.onEachGPU(m) > o.onEachGPU(largest) {
 			largest = m
 		}
 	}
-	takes := r.options.onEachGPU(largest)
-	if p.ParkedGPUMemory <= 0 || takes == 0 || fleet.Bytes(p.MaxParkedPerGPU) <= (gpuMemory-takes)/p.ParkedGPUMemory {
-		return
-	}
-	at := r.blockOf(f, largest)
+	return largest
+}
+
+// poolBlock is where the file has the pool; the implicit one is where its largest model is.
+func (r *reader) poolBlock(f *fileHCL, p fleet.Pool, models []*fleet.Model) hcl.Range {
 	for _, block := range f.Pools {
 		if block.Name == p.Name {
-			at = block.Range
+			return block.Range
 		}
 	}
-	r.wrong(at, "pool %q: %s takes about %s of each of its GPUs, which does not fit beside %d parked engines of %s each on %s; lower max_parked_per_gpu or parked_gpu_memory",
-		p.Name, largest.ID, takes, p.MaxParkedPerGPU, p.ParkedGPUMemory, gpuMemory)
+	return r.blockOf(f, r.options.largest(models))
 }
 
 // onEachGPU is about what an engine of the model takes of each of its GPUs without its KV cache: what the catalogue knows its weights and processes to

@@ -110,7 +110,7 @@ func (r *reader) count(attr *hcl.Attribute, to *int, least, most int) bool {
 	return false
 }
 
-// weight reads a number that is not negative.
+// weight reads a number above 0.
 func (r *reader) weight(attr *hcl.Attribute, to *float64) {
 	if attr == nil {
 		return
@@ -120,8 +120,8 @@ func (r *reader) weight(attr *hcl.Attribute, to *float64) {
 		return
 	}
 	f, _ := v.AsBigFloat().Float64()
-	if f < 0 || math.IsInf(f, 0) {
-		r.wrong(attr.Expr.Range(), "%s is %s; write a number from 0 up", attr.Name, v.AsBigFloat().Text('g', 20))
+	if f <= 0 || math.IsInf(f, 0) {
+		r.wrong(attr.Expr.Range(), "%s is %s; write a number above 0", attr.Name, v.AsBigFloat().Text('g', 20))
 		return
 	}
 	*to = f

@@ -37,6 +37,15 @@ type ModelView struct {
 	Parked    int       // parked or being parked, and not about to be resumed
 	Hot       []HotView
 	HeldUntil time.Time // an operator asked to hold the model hot until then; zero = not held
+	Spared    Spared
+
+	LatencyWeight float64 // of its pool: GPU-hours that an hour of waiting is worth; 0 = as the policy has it
+}
+
+// Spared says how many of a model's instances were enough.
+type Spared struct {
+	Idle  time.Duration // the last instance let go had been idle so long; 0 = none was, or one was started or resumed since
+	Stays int           // and so many stayed hot
 }
 
 // HotView is one ready instance of a ModelView.

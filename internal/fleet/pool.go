@@ -15,6 +15,7 @@ type Pool struct {
 	ParkedGPUMemory Bytes         // what a parked engine still holds on each of its GPUs
 	SlotIdle        time.Duration // a slot with nothing awake for so long is given back; 0 = never
 	Slots           Range         // so many are kept, and may be added; Max 0 = the back end's own slots are all there are
+	LatencyWeight   float64       // GPU-hours that an hour of waiting is worth here; 0 = as the policy has it
 }
 
 // Slot is one allocation of a pool: GPUs of one node, numbered from 0. The planner places instances on aligned blocks of them.

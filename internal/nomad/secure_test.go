@@ -157,7 +157,10 @@ func (w *world) mayRunSlots(whole string) {
 		w.askConsul(http.MethodGet, "/v1/health/service/pilotlight-engine?passing", nil, &entries)
 		return slices.ContainsFunc(entries, func(e struct {
 			Service struct{ Meta map[string]string }
-		}) bool { return e.Service.Meta["pilotlight_instance"] == "p1" })
+		},
+		) bool {
+			return e.Service.Meta["pilotlight_instance"] == "p1"
+		})
 	})
 	own.in(3, fleet.ActDropSlot, "s1", "", "", 2)
 	own.slotIs("s1 to be gone", "s1", absent)

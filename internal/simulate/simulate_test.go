@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"os"
@@ -201,6 +202,24 @@ func TestRun_OneSeedGivesOneResult(t *testing.T) {
 		if bytes.Equal(first, bytes.Replace(other, []byte(`"seed":8`), []byte(`"seed":7`), 1)) {
 			t.Errorf("%s: two seeds gave one result", policy)
 		}
+	}
+}
+
+// A model is called every ten minutes, within half a second, and so is one that shares its GPUs, at other times.
+func TestRun_ABeatIsAwaited(t *testing.T) {
+	var requests strings.Builder
+	for k := range 200 {
+		fmt.Fprintf(&requests, "%d,one,25000,0\n", 600_000*k+k*7919%1000)
+		fmt.Fprintf(&requests, "%d,two,15000,0\n", 600_000*k+300_000+k*6007%1000)
+	}
+	cfg := tiny(t, one+two, requests.String())
+	cfg.Warmup = 3 * time.Hour
+	r := run(t, cfg, "adaptive")
+	if r.WaitHours*3600 > 0.05*float64(r.Requests) {
+		t.Errorf("%d requests waited %.1f s in all, want next to none: a wake takes 1.5 and 2.5 s", r.Requests, r.WaitHours*3600)
+	}
+	if idle := r.Idle * 3600 / float64(r.Requests); idle > 10 {
+		t.Errorf("got %.1f idle GPU-seconds a request, want a few", idle)
 	}
 }
 

@@ -1,0 +1,121 @@
+package autoscaler_test
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/autoscaler"
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+// called is an adaptive policy whose model has been called with such intervals between, served a second each time, and then parked.
+func called(interval func() time.Duration, times int) *life {
+	l := newLife(autoscaler.NewAdaptive(autoscaler.AdaptiveConfig{}))
+	l.moves(time.Minute, 2*time.Second, 2*time.Second)
+	for range times {
+		begin := l.now
+		l.serve(1, time.Second)
+		l.policy.Observe(fleet.Event{Kind: fleet.EventParked, At: l.now.Add(3 * time.Second), Model: l.model.ID, N: 1, Took: 2 * time.Second})
+		l.now = begin.Add(interval())
+	}
+	return l
+}
+
+// asleep gives the wish for the parked model after so long.
+func (l *life) asleep(since time.Time, after time.Duration) fleet.Desired {
+	return l.policy.Decide(since.Add(after), &fleet.ModelView{Model: l.model, IdleSince: since, Parked: 1})
+}
+
+func TestAdaptive_ABeatIsAwaitedAwake(t *testing.T) {
+	noise := rand.New(rand.NewPCG(1, 2))
+	every := func() time.Duration { return 10*time.Minute + time.Duration(noise.IntN(600)-300)*time.Millisecond }
+	l := called(every, 20)
+	last := l.now.Add(-10 * time.Minute)
+	rows := []struct {
+		after time.Duration
+		hot   int
+	}{{time.Minute, 0}, {9 * time.Minute, 0}, {9*time.Minute + 57*time.Second + 500*time.Millisecond, 1}, {10 * time.Minute, 1}, {10*time.Minute + 10*time.Second, 0}}
+	for _, r := range rows {
+		if d := l.asleep(last, r.after); d.Hot != r.hot {
+			t.Errorf("%s after a call, of one every ten minutes: got %d hot, want %d: %s", r.after, d.Hot, r.hot, d.Reason)
+		}
+	}
+	d := l.asleep(last, time.Minute)
+	if ahead := last.Add(10 * time.Minute).Sub(d.ReviewAt); ahead < 2*time.Second || ahead > 6*time.Second {
+		t.Errorf("looked at again %s before the call, want a wake of 2 s and some slack before", ahead)
+	}
+	if d := l.asleep(last, 10*time.Minute-time.Second); d.HotValue > 4 {
+		t.Errorf("the wake ahead may displace what is worth %.1f s, want no more than it saves", d.HotValue)
+	}
+}
+
+// The awake instance stays for the call, and a little longer.
+func TestAdaptive_ABeatKeepsWhoIsAwake(t *testing.T) {
+	l := called(func() time.Duration { return 10 * time.Minute }, 20)
+	last := l.now.Add(-10 * time.Minute)
+	for after, want := range map[time.Duration]int{10 * time.Minute: 1, 10*time.Minute + 5*time.Second: 0} {
+		d := l.policy.Decide(last.Add(after), &fleet.ModelView{
+			Model: l.model, IdleSince: last, Hot: []fleet.HotView{{ID: "i", IdleSince: last.Add(9*time.Minute + 58*time.Second)}},
+		})
+		if d.Hot != want {
+			t.Errorf("%s after the last call: got %d hot, want %d", after, d.Hot, want)
+		}
+	}
+}
+
+func TestAdaptive_WithoutABeatNobodyIsWokenAhead(t *testing.T) {
+	for name, interval := range map[string]func(*rand.Rand) time.Duration{
+		"at random": func(r *rand.Rand) time.Duration {
+			return 5*time.Second + time.Duration(r.ExpFloat64()*float64(10*time.Minute))
+		},
+		"at random, often": func(r *rand.Rand) time.Duration {
+			return 5*time.Second + time.Duration(r.ExpFloat64()*float64(time.Minute))
+		},
+		"in bursts": func(r *rand.Rand) time.Duration {
+			return time.Duration(math.Exp(4.5+1.5*r.NormFloat64()) * float64(time.Second))
+		},
+		"at one of two intervals": func(r *rand.Rand) time.Duration { return time.Duration(1+r.IntN(2)*29) * time.Minute },
+	} {
+		r := rand.New(rand.NewPCG(3, 4))
+		woken, asked := 0, 0
+		l := called(func() time.Duration { return interval(r) }, 20)
+		for range 200 {
+			begin := l.now
+			l.serve(1, time.Second)
+			l.policy.Observe(fleet.Event{Kind: fleet.EventParked, At: l.now.Add(3 * time.Second), Model: l.model.ID, N: 1, Took: 2 * time.Second})
+			next := interval(r)
+			for after := 5 * time.Second; after < next; after += time.Second {
+				if asked++; l.asleep(l.now, after).Hot > 0 {
+					woken++
+				}
+			}
+			l.now = begin.Add(max(next, l.now.Sub(begin)+time.Second))
+		}
+		if woken > asked/100 {
+			t.Errorf("%s: awake for nothing for %d of %d seconds", name, woken, asked)
+		}
+	}
+}
+
+func TestAdaptive_ABeatSurvivesARestart(t *testing.T) {
+	before := called(func() time.Duration { return 10 * time.Minute }, 20)
+	b, err := before.policy.(*autoscaler.Adaptive).Save()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := autoscaler.NewAdaptive(autoscaler.AdaptiveConfig{})
+	if err := p.Load(b); err != nil {
+		t.Fatal(err)
+	}
+	l := &life{policy: p, model: before.model, now: before.now}
+	for range 2 {
+		l.serve(1, time.Second)
+		p.Observe(fleet.Event{Kind: fleet.EventParked, At: l.now.Add(3 * time.Second), Model: l.model.ID, N: 1, Took: 2 * time.Second})
+		l.now = l.now.Add(10*time.Minute - time.Second)
+	}
+	if d := l.asleep(l.now.Add(-10*time.Minute), 10*time.Minute-500*time.Millisecond); d.Hot != 1 {
+		t.Errorf("two calls after a restart: got %d hot just before the third, want 1: %s", d.Hot, d.Reason)
+	}
+}
