@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	nomadjobs "github.com/pilotlight-io/pilotlight/nomad-jobs"
@@ -27,7 +28,7 @@ func (n *Nomad) RenderSlot(pool, id string) (string, error) {
 		}
 	}
 	if q.HostMemory > 0 {
-		values["host_memory"] = q.HostMemory.String()
+		values["host_memory"] = strconv.FormatInt(int64(q.HostMemory>>20), 10) + "MiB"
 	}
 	return n.renderSlot(q, values)
 }

@@ -118,8 +118,36 @@ func TestNomad_SlotsLiveInJobs(t *testing.T) {
 	w.slotIs("s2 to wait for room", "s2", func(s *fleet.Slot) bool { return s != nil && s.Pending && s.Unplaced == fleet.UnplacedExhausted })
 	w.in(8, fleet.ActDropSlot, "s2", "", "", 2)
 	w.slotIs("s2 to be gone", "s2", absent)
+	w.impossible()
 	w.restart(t)
 	w.loseSlot(t)
+}
+
+// impossible asks for a slot with more memory than any node has.
+func (w *world) impossible() {
+	huge := w.cfg.Pools[0]
+	huge.Name, huge.HostMemory = "huge", 1<<50
+	m := *w.cfg.Models[0]
+	m.ID, m.Pool = "org/huge", "huge"
+	second := &world{t: w.t, client: w.client, cfg: w.cfg, said: make(chan fleet.Observation, 1000), log: w.log}
+	second.cfg.Models, second.cfg.Pools = []*fleet.Model{&m}, []fleet.Pool{huge}
+	second.Nomad = second.backend(nil)
+	defer second.follow(second.Nomad)()
+	add := fleet.Act{Kind: fleet.ActAddSlot, Term: 1, Seq: 1, Pool: "huge", Slot: "h1", GPUs: 2}
+	if err := second.Do(w.t.Context(), add); err != nil {
+		w.t.Fatal(err)
+	}
+	second.slotIs("h1 to be impossible", "h1", func(s *fleet.Slot) bool { return s != nil && s.Pending && s.Unplaced == fleet.UnplacedImpossible })
+	for _, words := range []string{`"no node can hold the slot" slot=h1 pool=huge reason="it asks for`, "a slot is of a pool that is not in the config"} {
+		if !strings.Contains(w.log.String(), words) {
+			w.t.Errorf("want %s in\n%s", words, w.log)
+		}
+	}
+	add.Kind, add.Seq = fleet.ActDropSlot, 2
+	if err := second.Do(w.t.Context(), add); err != nil {
+		w.t.Fatal(err)
+	}
+	second.slotIs("h1 to be gone", "h1", absent)
 }
 
 // restart has another back end find the slot, with what is on it, before it says that it has seen everything.

@@ -48,7 +48,10 @@ func (w *watch) seeSlot(j *api.JobListStub) {
 	if dead && s.known[id] == nil {
 		return // of an earlier time
 	}
-	pool := w.n.pools[j.Meta[metaPool]]
+	pool, ours := w.n.pools[j.Meta[metaPool]]
+	if !ours && s.known[id] == nil {
+		w.n.log.Warn("a slot is of a pool that is not in the config; it holds its GPUs until its job is stopped", "slot", id, "pool", j.Meta[metaPool], "job", j.ID)
+	}
 	e := s.enter(fleet.Slot{ID: id, Pool: j.Meta[metaPool], GPUs: pool.GPUsPerSlot, Host: pool.HostMemory})
 	e.listed = true
 	switch {
