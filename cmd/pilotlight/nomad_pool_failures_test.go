@@ -14,8 +14,8 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/slot"
 )
 
-// survivesKills kills one thing in the middle of a start, of a park and of a resume. Whoever waits is answered, no GPU is ever awake twice, and in
-// the end nothing is left: see poolSite.lane. Only the server's own callers are lost, with it.
+// survivesKills kills one thing while a slot starts, and in the middle of an engine's start, of a park and of a resume. Whoever waits is answered, no
+// GPU is ever awake twice, and in the end nothing is left: see poolSite.lane. Only the server's own callers are lost, with it.
 func survivesKills(t *testing.T, site *poolSite) {
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -27,7 +27,13 @@ func survivesKills(t *testing.T, site *poolSite) {
 				l := site.swapping(t, name)
 				a, b := l.name+"/a", l.name+"/b"
 
-				l.during(fleet.Starting, a, kill, l.begin(a))
+				waiting := l.begin(a)
+				if name != "engine" { // there is none yet
+					l.node()
+					waiting = l.strike(kill, a, waiting)
+				}
+				l.mustAnswer(waiting)
+				l.during(fleet.Starting, b, kill, l.begin(b))
 
 				l.mustChat(t, a, false)
 				l.during(fleet.Parking, a, kill, l.begin(b))
@@ -45,32 +51,42 @@ func survivesKills(t *testing.T, site *poolSite) {
 	}
 }
 
-// during kills while an instance of the model is in the state. Then all who were held must be answered; those whom a killed server has lost ask again.
-func (l *poolLane) during(state fleet.State, model string, kill func(*poolLane, string), held *held) {
+// strike kills. Those who are held, or who ask again where a killed server has lost them, wait on.
+func (l *poolLane) strike(kill func(*poolLane, string), model string, waiting *held) *held {
+	l.t.Helper()
+	before := l.devServer
+	kill(l, model)
+	if l.devServer == before {
+		return waiting
+	}
+	for _, a := range waiting.answers() {
+		if a.err == nil {
+			l.t.Errorf("a killed server has answered %d %q", a.status, a.body)
+		}
+	}
+	return l.begin(waiting.model)
+}
+
+// during kills while an instance of the model is in the state. All who wait must be answered.
+func (l *poolLane) during(state fleet.State, model string, kill func(*poolLane, string), waiting *held) {
 	l.t.Helper()
 	l.awaitInSlot(model, state)
 	time.Sleep(middle)
 	if got := l.inSlot(model); got != state {
 		l.t.Fatalf("before the kill, %s is %q, want it %s: the machine is too slow for this test's times", model, got, state)
 	}
-	before := l.devServer
-	kill(l, model)
-	answers := held.answers()
-	if l.devServer != before {
-		for _, a := range answers {
-			if a.err == nil {
-				l.t.Errorf("a killed server has answered %d %q", a.status, a.body)
-			}
-		}
-		answers = l.begin(held.model).answers()
-	}
-	for _, a := range answers {
-		if !a.whole() {
-			l.t.Errorf("who waited for %s got %d %q (%v)", held.model, a.status, a.body, a.err)
-		}
-	}
+	l.mustAnswer(l.strike(kill, model, waiting))
 	if len(l.site.awake()) == 0 {
 		l.t.Error("the account of GPU memory has no engine, and would miss that one is awake twice")
+	}
+}
+
+func (l *poolLane) mustAnswer(waiting *held) {
+	l.t.Helper()
+	for _, a := range waiting.answers() {
+		if !a.whole() {
+			l.t.Errorf("who waited for %s got %d %q (%v)", waiting.model, a.status, a.body, a.err)
+		}
 	}
 }
 
@@ -176,10 +192,13 @@ func killEngine(l *poolLane, model string) {
 }
 
 func killSlot(l *poolLane, _ string) {
-	slots, engines := l.processes("")
-	if len(slots) != 1 || len(engines) == 0 {
-		l.t.Fatalf("slots %v and engines %v run, want one slot with engines", slots, engines)
-	}
+	var slots, engines []int
+	eventually(l.t, time.Minute, func() string {
+		if slots, engines = l.processes(""); len(slots) != 1 {
+			return fmt.Sprintf("slots %v run, want one", slots)
+		}
+		return ""
+	})
 	if err := syscall.Kill(slots[0], syscall.SIGKILL); err != nil {
 		l.t.Fatal(err)
 	}
@@ -194,11 +213,7 @@ func killSlot(l *poolLane, _ string) {
 }
 
 func killAgent(l *poolLane, _ string) {
-	pool, err := l.admin(l.t).Pool(l.t.Context(), "h100")
-	if err != nil || len(pool.Live) != 1 {
-		l.t.Fatalf("got %+v, %v; want one slot", pool, err)
-	}
-	agent := l.site.machine(l.t, pool.Live[0].Node).Nomad
+	agent := l.node().Nomad
 	agent.Kill()
 	time.Sleep(time.Second) // the outage; nothing is waited for
 	start(l.t, agent)

@@ -54,20 +54,6 @@ func newPoolSite(t *testing.T, nodes int) *poolSite {
 	return s
 }
 
-// machine is the node with Nomad's ID for it.
-func (s *poolSite) machine(t *testing.T, id string) cluster.Node {
-	t.Helper()
-	var n struct{ Name string }
-	getJSON(t, s.cluster.Nomad.Addr+"/v1/node/"+id, &n)
-	for _, node := range s.cluster.Nodes {
-		if node.Name == n.Name {
-			return node
-		}
-	}
-	t.Fatalf("the cluster has no node %s, %s", id, n.Name)
-	return cluster.Node{}
-}
-
 // watchGPUs looks at what engines hold until the test ends: no GPU may ever have two that are awake.
 func (s *poolSite) watchGPUs(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -278,6 +264,27 @@ func (l *poolLane) goesToZero() {
 		}
 		return ""
 	})
+}
+
+// node is the machine on which Nomad has placed the lane's slot.
+func (l *poolLane) node() (node cluster.Node) {
+	l.t.Helper()
+	eventually(l.t, time.Minute, func() string {
+		jobs := l.jobs()
+		if len(jobs) != 1 {
+			return fmt.Sprintf("jobs %v run, want one slot", jobs)
+		}
+		var allocations []struct{ NodeName string }
+		getJSON(l.t, l.site.cluster.Nomad.Addr+"/v1/job/"+jobs[0]+"/allocations", &allocations)
+		for _, n := range l.site.cluster.Nodes {
+			if len(allocations) == 1 && allocations[0].NodeName == n.Name {
+				node = n
+				return ""
+			}
+		}
+		return fmt.Sprintf("%s is on %v", jobs[0], allocations)
+	})
+	return node
 }
 
 // jobs are those of the lane that are not dead.

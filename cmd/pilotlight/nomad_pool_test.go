@@ -78,13 +78,22 @@ func (l *poolLane) rendersItsSlots(model string) {
 		l.t.Fatal(err)
 	}
 	n := nomadServer{l.t, l.site.cluster.Nomad.Addr}
-	var printed, submitted struct {
-		TaskGroups []struct{ Tasks []map[string]any }
+	type job struct {
+		TaskGroups []struct {
+			Tasks []struct {
+				Driver, KillSignal string
+				KillTimeout        int64
+				Config             map[string]any
+				Resources          struct{ CPU, MemoryMB int }
+				Templates          []struct{ EmbeddedTmpl, DestPath string }
+			}
+		}
 	}
+	var printed, submitted job
 	n.ask(http.MethodPost, "/v1/jobs/parse", map[string]any{"JobHCL": string(text), "Canonicalize": true}, &printed)
-	job := l.jobs()[0]
-	n.ask(http.MethodGet, "/v1/job/"+job, nil, &submitted)
-	_, id, _ := strings.Cut(job, "-slot-")
+	running := l.jobs()[0]
+	n.ask(http.MethodGet, "/v1/job/"+running, nil, &submitted)
+	_, id, _ := strings.Cut(running, "-slot-")
 	want, got := fmt.Sprint(submitted), strings.ReplaceAll(fmt.Sprint(printed), "--id manual", "--id "+id)
 	if want != got || !strings.Contains(want, "--id "+id) {
 		l.t.Errorf("what is printed has the tasks\n%s\nand what was submitted\n%s", got, want)
