@@ -47,6 +47,7 @@ func TestFiles_PassARealNomad(t *testing.T) {
 		secrets = ["pilotlight/engine", "pilotlight/other"]
 		env = { A = "b" }
 	`)
+	check(t, c, nomadjobs.Slot, "consul = \"off\"\ngpus = 2\ngpu_model = \"H100\"\nulimits = { stack = \"67108864\" }\nipc_mode = \"private\"\n")
 	check(t, c, nomadjobs.Slot, "volumes = [\"/srv/weights:/srv/weights:ro\"]\n")
 	for _, name := range engines {
 		check(t, c, name, "secrets = \"pilotlight/engine\"\nenv = { A = \"b\" }\n")

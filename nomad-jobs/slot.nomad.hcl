@@ -95,7 +95,7 @@ variable "env" {
 }
 
 variable "key" {
-  description = "path of the Nomad Variable whose item slot_key is the key of the supervisor's API"
+  description = "path of the Nomad Variable whose item slot_key is the key of the supervisor's API; other items, such as CONSUL_HTTP_TOKEN, become environment variables of the supervisor"
   type        = string
   default     = "pilotlight/slots"
 }
@@ -107,9 +107,9 @@ variable "secrets" {
 }
 
 variable "consul" {
-  description = "the node's Consul agent as seen from the node, which learns which engines take requests; off: none does"
+  description = "the node's Consul agent as seen from the node, which learns which engines take requests; off: none does; empty: as CONSUL_HTTP_ADDR says, else http://127.0.0.1:8500"
   type        = string
-  default     = "http://127.0.0.1:8500"
+  default     = ""
 }
 
 variable "host_memory" {
@@ -159,8 +159,9 @@ locals {
   args = concat(
     [
       "slot", "--id", var.slot, "--pool", var.pool, "--cluster", var.cluster, "--gpus", "${var.gpus}", "--addr", "$${NOMAD_ADDR_api}",
-      "--node", "$${node.unique.id}", "--dir", "$${NOMAD_ALLOC_DIR}", "--grace", var.grace, "--consul-addr", var.consul,
+      "--node", "$${node.unique.id}", "--dir", "$${NOMAD_ALLOC_DIR}", "--grace", var.grace,
     ],
+    var.consul == "" ? [] : ["--consul-addr", var.consul],
     var.host_memory == "" ? [] : ["--host-memory", var.host_memory],
   )
 }
@@ -273,7 +274,7 @@ job "slot" {
 
       # A changed key or secret is for the next slot: serving engines are not interrupted.
       template {
-        data        = "PILOTLIGHT_SLOT_KEY={{ with nomadVar \"${var.key}\" }}{{ .slot_key }}{{ end }}\n"
+        data        = "{{ with nomadVar \"${var.key}\" }}{{ range .Tuples }}{{ if eq .K \"slot_key\" }}PILOTLIGHT_SLOT_KEY{{ else }}{{ .K }}{{ end }}={{ .V | toJSON }}\n{{ end }}{{ end }}"
         destination = "${NOMAD_SECRETS_DIR}/key.env"
         env         = true
         change_mode = "noop"

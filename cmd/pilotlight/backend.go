@@ -65,10 +65,13 @@ func (s *server) openNomad(self string) (backEnd, error) {
 		return backEnd{}, err
 	}
 	p := probe.New(probe.Config{Models: cfg.Models, Log: s.log("probe")})
+	observers := []activator.Observer{s.silence.await("Nomad", p.Over(n)), s.silence.await("Consul", p.Over(c)), p}
+	if len(cfg.Pools) > 0 {
+		observers = append(observers, s.silence.await("the slots", n.Slots()))
+	}
 	return backEnd{
-		Backend: n, close: n.Close,
-		observers: []activator.Observer{s.silence.await("Nomad", p.Over(n)), s.silence.await("Consul", p.Over(c)), p},
-		jobName:   func(model, instance string) string { return nomad.JobName(cfg.Cluster, model, instance) },
+		Backend: n, close: n.Close, observers: observers,
+		jobName: func(model, instance string) string { return nomad.JobName(cfg.Cluster, model, instance) },
 	}, nil
 }
 
@@ -77,7 +80,7 @@ func nomadConfig(cfg *config.Config, token, self string, log *slog.Logger) nomad
 	b := cfg.Backend.Nomad
 	return nomad.Config{
 		Addr: b.Addr, Token: token, Namespace: b.Namespace, Datacenters: b.Datacenters, NodePool: b.NodePool,
-		Cluster: cfg.Cluster, Models: cfg.Models, Self: self, Log: log,
+		Cluster: cfg.Cluster, Models: cfg.Models, Pools: cfg.Pools, Self: self, Log: log,
 	}
 }
 

@@ -127,9 +127,14 @@ const testAdminToken = "0123456789abcdef01234567"
 
 // launchServe starts `pilotlight serve` with a config file named pilotlight.hcl in dir, and returns once it serves, ready or not.
 func launchServe(dir string, env ...string) (*devServer, error) {
+	return launchServeOf(os.Args[0], dir, append(env, asProgram+"=1")...)
+}
+
+// launchServeOf is launchServe for a program that is pilotlight itself, as Nomad's slots run it.
+func launchServeOf(program, dir string, env ...string) (*devServer, error) {
 	s := &devServer{ended: make(chan struct{}), stderr: &lockedBuffer{}}
-	s.cmd = exec.Command(os.Args[0], "serve", "--config", filepath.Join(dir, "pilotlight.hcl"))
-	s.cmd.Env = append(os.Environ(), asProgram+"=1", "PILOTLIGHT_ADMIN_TOKEN="+testAdminToken)
+	s.cmd = exec.Command(program, "serve", "--config", filepath.Join(dir, "pilotlight.hcl"))
+	s.cmd.Env = append(os.Environ(), "PILOTLIGHT_ADMIN_TOKEN="+testAdminToken)
 	s.cmd.Env = append(s.cmd.Env, env...)
 	s.cmd.Stderr = s.stderr
 	if err := s.cmd.Start(); err != nil {

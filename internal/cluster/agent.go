@@ -23,7 +23,8 @@ type Agent struct {
 	dir    string
 	binary string
 	args   []string
-	alive  string // path that is answered once it runs
+	env    []string // on top of ours
+	alive  string   // path that is answered once it runs
 	cmd    *exec.Cmd
 	done   chan struct{} // closed when the process is gone
 }
@@ -37,7 +38,7 @@ func (a *Agent) Start(ctx context.Context) error {
 	defer log.Close()
 	a.cmd = exec.Command(a.binary, a.args...)
 	a.cmd.Stdout, a.cmd.Stderr = log, log
-	a.cmd.Env = environment()
+	a.cmd.Env = append(environment(), a.env...)
 	a.cmd.Dir = a.dir // what it starts is found by it: of a Nomad client that was killed, the loggers of tasks live on
 	a.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := a.cmd.Start(); err != nil {

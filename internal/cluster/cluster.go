@@ -27,6 +27,10 @@ type Config struct {
 	// them.
 	WellKnown bool
 
+	// Env holds entries such as "NAME=value" of the environment of the nodes' Nomad clients, which tasks of raw_exec inherit. CONSUL_HTTP_ADDR,
+	// the node's own agent, is in it anyway.
+	Env []string
+
 	// NodePool and Datacenter say where a node is, by its number from 1. nil, or "" for a node: default and dc1.
 	NodePool, Datacenter func(node int) string
 }

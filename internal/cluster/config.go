@@ -102,6 +102,7 @@ func (w *writer) node(n int) Node {
 	consul := w.consulAgent(fmt.Sprintf("consul-%d", n), w.port(), fmt.Sprintf("retry_join = [\"127.0.0.1:%d\"]\n", w.consulLAN), &lan)
 	api, ports := w.port(), w.ports(2)
 	nomad := w.agent(fmt.Sprintf("node-%d", n), w.tools.nomad, api, "agent", "-config")
+	nomad.env = append([]string{"CONSUL_HTTP_ADDR=" + consul.Addr}, w.cfg.Env...)
 	unhealthy := filepath.Join(w.cluster.dir, fmt.Sprintf("unhealthy-%d", n))
 	low, high := w.cluster.ports.dynamic(n)
 	w.write(nomad, w.nomadBase(nomad, api, ports)+fmt.Sprintf(`plugin_dir = %q

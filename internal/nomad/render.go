@@ -11,15 +11,20 @@ import (
 
 const rawExec = "raw_exec"
 
-// Render gives the job of one instance of the model as text that `nomad job run` takes: the file of the model's driver with its values
-// as defaults. It is what Do submits, except that the instance is called "manual".
+// Render gives the job that an instance of the model needs as text that `nomad job run` takes: its own, or that of a slot of its pool. It is what
+// Do submits, except that the instance, or the slot, is called "manual".
 func (n *Nomad) Render(model string) (string, error) {
 	m, ok := n.models[model]
 	if !ok {
 		return "", fmt.Errorf("rendering the job of %s: %w", model, ErrUnknownModel)
 	}
+	if _, pooled := n.pools[m.Pool]; pooled {
+		return n.RenderSlot(m.Pool, "manual")
+	}
 	return n.render(m, "manual")
 }
+
+// render gives the job of an instance: the file of the model's driver with its values as defaults.
 
 func (n *Nomad) render(m *fleet.Model, instance string) (string, error) {
 	launch, err := engine.CommandAt(m, "${NOMAD_IP_engine}", "${NOMAD_PORT_engine}", n.cfg.Self)

@@ -119,7 +119,7 @@ func TestRenderSlot_HasWhatAnyModelOfThePoolNeeds(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"cluster": `"c"`, "pool": `"p"`, "slot": `"s1"`, "gpus": "4", "node_pool": `"gpu"`, "program": `"/bin/pl"`, "image": `"i:1"`, "driver": `"docker"`,
-		"volumes": `["/a:/x", "/b:/x", "/w:/w:ro"]`, "secrets": `["s/a", "s/b"]`, "memory": "20480", "cpu": "4000", "host_memory": `"8GiB"`,
+		"volumes": `["/a:/x", "/b:/x", "/w:/w:ro"]`, "secrets": `["s/a", "s/b"]`, "memory": "20480", "cpu": "4000", "host_memory": `"8192MiB"`,
 	} {
 		if got := defaultOf(job, name); got != want {
 			t.Errorf("%s: got %s, want %s", name, got, want)

@@ -3,12 +3,20 @@
 package nomad_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
+	"io"
 	"io/fs"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,6 +49,7 @@ func TestNomad_NeedsNoMoreThanItsPolicy(t *testing.T) {
 
 	w.poor(whole)
 	w.mayReadItsSecrets()
+	w.mayRunSlots(whole)
 	w.act(fleet.ActStop, "i1", "org/one")
 	w.until("i1 to be gone", "i1", gone)
 
@@ -114,6 +123,97 @@ func (w *world) mayReadItsSecrets() {
 		}
 		if kind == fleet.ActLaunch {
 			w.seen(nomad.JobName("test", m.ID, "s1"), "default")
+		}
+	}
+}
+
+// mayRunSlots runs a slot, whose supervisor tells Consul of its engines. That takes its key, which is ours to read too, and a token of Consul's.
+func (w *world) mayRunSlots(whole string) {
+	w.t.Helper()
+	m := &fleet.Model{ID: "org/pooled", GPUs: 1, Pool: "p", Endpoints: []fleet.Endpoint{fleet.EndpointChat}, MaxConcurrency: 4, Engine: fleet.EngineSpec{
+		Kind: fleet.EngineSim, Driver: "raw_exec", Memory: 1 << 28, CPU: 200, Args: []string{"--sim-speed", "1000"},
+	}}
+	w.key(w.consulItems())
+	pooled := func(c *nomad.Config) { c.Models, c.Pools, c.Self = []*fleet.Model{m}, ofTwo(), program(w.t) }
+	own := &world{t: w.t, client: w.client, cfg: w.cfg, said: make(chan fleet.Observation, 1000), log: w.log}
+	own.Nomad = own.backend(pooled)
+	defer own.follow(own.Nomad)()
+
+	rules := regexp.MustCompile(`(?s)  variables \{.*?\n  \}\n`).ReplaceAllString(whole, "")
+	token := w.token("no-variables", rules)
+	poor := w.backend(func(c *nomad.Config) { pooled(c); c.Token = token })
+	err := poor.Do(w.t.Context(), fleet.Act{Kind: fleet.ActAddSlot, Pool: "p", Slot: "s1", GPUs: 2})
+	if rules == whole || err == nil || !strings.Contains(err.Error(), "the token lacks the right read of the variable "+nomad.KeyPath) {
+		w.t.Errorf("without the right to read the key: got %v, want that it is missing", err)
+	}
+	own.in(1, fleet.ActAddSlot, "s1", "", "", 2)
+	own.slotIs("s1 to be there", "s1", func(s *fleet.Slot) bool { return s != nil && !s.Pending })
+	own.in(2, fleet.ActLaunch, "s1", "p1", m.ID, 1)
+	own.until("p1 to be ready", "p1", inState(fleet.Ready))
+	w.eventually("Consul to list p1 as passing", func() bool {
+		var entries []struct {
+			Service struct{ Meta map[string]string }
+		}
+		w.askConsul(http.MethodGet, "/v1/health/service/pilotlight-engine?passing", nil, &entries)
+		return slices.ContainsFunc(entries, func(e struct {
+			Service struct{ Meta map[string]string }
+		},
+		) bool {
+			return e.Service.Meta["pilotlight_instance"] == "p1"
+		})
+	})
+	own.in(3, fleet.ActDropSlot, "s1", "", "", 2)
+	own.slotIs("s1 to be gone", "s1", absent)
+}
+
+// consulItems are what a supervisor needs to be let in by its Consul agent: the published policy, and certificates.
+func (w *world) consulItems() api.VariableItems {
+	w.t.Helper()
+	w.askConsul(http.MethodPut, "/v1/acl/policy", map[string]string{"Name": "slots", "Rules": policy(w.t, "consul-slot")}, nil)
+	var token struct{ SecretID string }
+	w.askConsul(http.MethodPut, "/v1/acl/token", map[string]any{"Policies": []map[string]string{{"Name": "slots"}}}, &token)
+	return api.VariableItems{
+		"CONSUL_HTTP_TOKEN": token.SecretID, "CONSUL_HTTP_ADDR": w.cluster.Nodes[0].Consul.Addr,
+		"CONSUL_CACERT": w.cluster.TLS.CA, "CONSUL_CLIENT_CERT": w.cluster.TLS.Cert, "CONSUL_CLIENT_KEY": w.cluster.TLS.Key,
+	}
+}
+
+// askConsul asks the Consul server as somebody who may do everything.
+func (w *world) askConsul(method, path string, question, answer any) {
+	w.t.Helper()
+	body, err := json.Marshal(question)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	request, err := http.NewRequestWithContext(w.t.Context(), method, w.cluster.Consul.Addr+path, bytes.NewReader(body))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	request.Header.Set("X-Consul-Token", w.cluster.Token)
+	config := new(tls.Config)
+	cert, err := tls.LoadX509KeyPair(w.cluster.TLS.Cert, w.cluster.TLS.Key)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ca, err := os.ReadFile(w.cluster.TLS.CA)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	config.Certificates, config.RootCAs = []tls.Certificate{cert}, x509.NewCertPool()
+	config.RootCAs.AppendCertsFromPEM(ca)
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}}
+	response, err := client.Do(request)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK {
+		w.t.Fatalf("asking Consul for %s: %v, %s: %s", path, err, response.Status, text)
+	}
+	if answer != nil {
+		if err := json.Unmarshal(text, answer); err != nil {
+			w.t.Fatal(err)
 		}
 	}
 }

@@ -135,5 +135,10 @@ func (n *Nomad) dropSlot(ctx context.Context, act fleet.Act) error {
 	if err != nil || known == nil || known.Stop != nil && *known.Stop {
 		return err
 	}
+	n.slots.mu.Lock()
+	if e := n.slots.known[act.Slot]; e != nil {
+		e.given = true
+	}
+	n.slots.mu.Unlock()
 	return n.deregister(ctx, name)
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	nomadjobs "github.com/pilotlight-io/pilotlight/nomad-jobs"
@@ -27,7 +28,7 @@ func (n *Nomad) RenderSlot(pool, id string) (string, error) {
 		}
 	}
 	if q.HostMemory > 0 {
-		values["host_memory"] = q.HostMemory.String()
+		values["host_memory"] = strconv.FormatInt(int64(q.HostMemory>>20), 10) + "MiB"
 	}
 	return n.renderSlot(q, values)
 }
@@ -35,8 +36,6 @@ func (n *Nomad) RenderSlot(pool, id string) (string, error) {
 // renderSlot adds what the pool's models want.
 func (n *Nomad) renderSlot(q fleet.Pool, values nomadjobs.Values) (string, error) {
 	var drivers, images, volumes, secrets []string
-	var memory fleet.Bytes // of engines that are awake, by GPU
-	cpu := 0
 	for _, m := range n.cfg.Models {
 		if m.Pool != q.Name {
 			continue
@@ -49,8 +48,6 @@ func (n *Nomad) renderSlot(q fleet.Pool, values nomadjobs.Values) (string, error
 		if m.Engine.Secrets != "" {
 			secrets = append(secrets, m.Engine.Secrets)
 		}
-		gpus := max(m.GPUs, 1)
-		memory, cpu = max(memory, m.Engine.Memory/fleet.Bytes(gpus)), max(cpu, m.Engine.CPU/gpus)
 	}
 	drivers, images = unique(drivers), unique(images)
 	if len(drivers) > 1 || len(images) > 1 {
@@ -63,13 +60,24 @@ func (n *Nomad) renderSlot(q fleet.Pool, values nomadjobs.Values) (string, error
 		values["image"] = images[0]
 	}
 	values["volumes"], values["secrets"] = unique(volumes), unique(secrets)
-	if memory > 0 {
-		values["memory"] = int((memory*fleet.Bytes(q.GPUsPerSlot) + q.HostMemory) >> 20)
-	}
-	if cpu > 0 {
-		values["cpu"] = cpu * q.GPUsPerSlot
+	if memory, cpu := n.wants(q); memory > 0 {
+		values["memory"], values["cpu"] = int(memory>>20), cpu
 	}
 	return nomadjobs.Render(nomadjobs.Slot, values)
+}
+
+// wants is what a slot of the pool asks a node for: the memory of awake engines and of parked ones, and the MHz of awake ones. 0 = the pool has no
+// models, and the job file says.
+func (n *Nomad) wants(q fleet.Pool) (memory fleet.Bytes, cpu int) {
+	for _, m := range n.cfg.Models {
+		if gpus := max(m.GPUs, 1); m.Pool == q.Name {
+			memory, cpu = max(memory, m.Engine.Memory/fleet.Bytes(gpus)), max(cpu, m.Engine.CPU/gpus)
+		}
+	}
+	if memory > 0 {
+		memory = memory*fleet.Bytes(q.GPUsPerSlot) + q.HostMemory
+	}
+	return memory, max(cpu, 1) * q.GPUsPerSlot
 }
 
 // unique sorts, and leaves out what is there already; the result is not nil.

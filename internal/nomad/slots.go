@@ -41,6 +41,7 @@ type entry struct {
 	addr   string       // of its supervisor; "" = it does not run yet
 	client *slot.Client // nil = there was no address or no key yet
 	listed bool         // Nomad has it
+	given  bool         // it is given back: that its supervisor falls silent is no news
 	gone   bool
 	heard  bool // its supervisor has spoken
 }
@@ -175,12 +176,12 @@ func (w *slotsWatch) follow(ctx context.Context, e entry) {
 		if ctx.Err() != nil {
 			return
 		}
-		heard := w.slots.heard(e.ID)
+		heard, given := w.slots.stands(e.ID)
 		if pending && !heard && time.Since(began) > heardWithin {
 			pending = false
 			w.say(w.list(e.ID, []fleet.Slot{e.Slot}))
 		}
-		if now := err.Error(); now != said && (heard || time.Since(began) > heardWithin) {
+		if now := err.Error(); now != said && !given && (heard || time.Since(began) > heardWithin) {
 			said = now
 			w.n.log.Warn("the slot's supervisor is not heard", "slot", e.ID, "reason", err)
 		}
@@ -221,11 +222,12 @@ func (s *slots) hear(id string) {
 	}
 }
 
-func (s *slots) heard(id string) bool {
+// stands reports whether the slot's supervisor has spoken, and whether the slot is given back.
+func (s *slots) stands(id string) (heard, given bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e := s.known[id]
-	return e != nil && e.heard
+	return e != nil && e.heard, e == nil || e.given
 }
 
 // silent reports whether a slot that runs has not spoken; the channel is closed when that may have changed.

@@ -48,7 +48,10 @@ func (w *watch) seeSlot(j *api.JobListStub) {
 	if dead && s.known[id] == nil {
 		return // of an earlier time
 	}
-	pool := w.n.pools[j.Meta[metaPool]]
+	pool, ours := w.n.pools[j.Meta[metaPool]]
+	if !ours && s.known[id] == nil {
+		w.n.log.Warn("a slot is of a pool that is not in the config; it holds its GPUs until its job is stopped", "slot", id, "pool", j.Meta[metaPool], "job", j.ID)
+	}
 	e := s.enter(fleet.Slot{ID: id, Pool: j.Meta[metaPool], GPUs: pool.GPUsPerSlot, Host: pool.HostMemory})
 	e.listed = true
 	switch {
@@ -95,13 +98,18 @@ func (w *watch) slotUnplaced(j *api.JobListStub, e *entry) {
 	if m == nil {
 		return
 	}
-	before := e.Unplaced
-	e.Unplaced = fleet.UnplacedImpossible
-	reason := w.lacks(m, w.n.poolOf(e.Pool))
-	if w.mayComeFree(m, w.n.poolOf(e.Pool)) {
-		e.Unplaced, reason = fleet.UnplacedExhausted, exhausted(m)
+	before, pool := e.Unplaced, w.n.poolOf(e.Pool)
+	memory, cpu := w.n.wants(w.n.pools[e.Pool])
+	message, reason := "no node can hold the slot", w.tooLarge(memory, cpu, pool)
+	switch {
+	case reason != "":
+		e.Unplaced = fleet.UnplacedImpossible
+	case w.mayComeFree(m, pool):
+		e.Unplaced, message, reason = fleet.UnplacedExhausted, "the slot waits for room", exhausted(m)
+	default:
+		e.Unplaced, reason = fleet.UnplacedImpossible, w.lacks(m, pool)
 	}
 	if e.Unplaced != before {
-		w.n.log.Warn("the slot waits for room", "slot", e.ID, "pool", e.Pool, "reason", reason)
+		w.n.log.Warn(message, "slot", e.ID, "pool", e.Pool, "reason", reason)
 	}
 }

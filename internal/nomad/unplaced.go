@@ -19,7 +19,10 @@ func (w *watch) unplaced(j *api.JobListStub, s *fleet.Sighting) {
 		return
 	}
 	s.Phase = fleet.PhaseQueued
-	large := w.tooLarge(w.n.models[s.Model])
+	large := ""
+	if model := w.n.models[s.Model]; model != nil {
+		large = w.tooLarge(model.Engine.Memory, model.Engine.CPU, w.n.cfg.NodePool)
+	}
 	switch {
 	case large != "":
 		s.Unplaced, s.Failure = fleet.UnplacedImpossible, "no node can hold it: "+large
@@ -57,16 +60,12 @@ func (w *watch) mayComeFree(m *api.AllocationMetric, pool string) bool {
 	})
 }
 
-// tooLarge says what a model wants more of than any node that it may use has; "" = nothing. Nomad itself says of memory only that it is exhausted, also
+// tooLarge says what is wanted more of than any node of the node pool has; "" = nothing. Nomad itself says of memory only that it is exhausted, also
 // where it never sufficed.
-func (w *watch) tooLarge(m *fleet.Model) string {
-	if m == nil {
-		return ""
-	}
-	wanted, most := m.Engine.Memory>>20, fleet.Bytes(0)
-	cpu, fastest := m.Engine.CPU, 0
+func (w *watch) tooLarge(memory fleet.Bytes, cpu int, pool string) string {
+	wanted, most, fastest := memory>>20, fleet.Bytes(0), 0
 	for _, n := range w.nodes {
-		if r := n.NodeResources; r != nil && w.n.mayUse(n, w.n.cfg.NodePool) {
+		if r := n.NodeResources; r != nil && w.n.mayUse(n, pool) {
 			kept := cmp.Or(n.ReservedResources, &api.NodeReservedResources{})
 			most = max(most, fleet.Bytes(r.Memory.MemoryMB)-fleet.Bytes(kept.Memory.MemoryMB))
 			fastest = max(fastest, int(r.Cpu.CpuShares)-int(kept.Cpu.CpuShares))
