@@ -34,8 +34,8 @@ type RegistrarConfig struct {
 	Log     *slog.Logger  // nil: discard
 }
 
-// Registrar keeps the engines of one slot registered with the agent of their machine. The check of an engine passes while it
-// takes requests, and only then: not while it is parked, and no longer than the TTL after its supervisor has died.
+// Registrar keeps the engines of one slot registered with the agent of their machine. The check of an engine passes while its
+// supervisor says so, that is while it generates and is not parked, and no longer than the TTL after that supervisor has died.
 type Registrar struct {
 	cfg   RegistrarConfig
 	agent *api.Agent
@@ -118,7 +118,7 @@ func (r *Registrar) take(o fleet.Observation) {
 			continue
 		}
 		e := registration{i.ID, i.Model, i.Addr, api.HealthCritical, string(i.State)}
-		if i.State == fleet.Ready {
+		if i.Health == fleet.Passing {
 			e.status = api.HealthPassing
 		}
 		wanted["pilotlight-engine-"+i.ID] = e
@@ -197,6 +197,7 @@ func (r *Registrar) put(ctx context.Context, id string, e registration) error {
 			DeregisterCriticalServiceAfter: forgetAfter,
 		},
 	}
+	r.known[id] = registration{} // the agent may have it, even where its answer is not heard any more
 	options := (api.ServiceRegisterOpts{Token: r.cfg.Token}).WithContext(ctx)
 	if err := r.agent.ServiceRegisterOpts(service, options); err != nil {
 		return fmt.Errorf("registering %s: %w", e.instance, err)

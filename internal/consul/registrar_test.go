@@ -50,7 +50,11 @@ func (s *site) registrar(ttl time.Duration) *slotOf {
 }
 
 func engine(id string, state fleet.State) fleet.Sighting {
-	return fleet.Sighting{Instance: fleet.Instance{ID: id, Model: "m", State: state, Addr: "127.0.0.1:7001"}}
+	health := fleet.Critical
+	if state == fleet.Ready {
+		health = fleet.Passing
+	}
+	return fleet.Sighting{Instance: fleet.Instance{ID: id, Model: "m", State: state, Addr: "127.0.0.1:7001"}, Health: health}
 }
 
 func TestRealConsul_ChecksPassForEnginesThatTakeRequestsOnly(t *testing.T) {
@@ -64,6 +68,10 @@ func TestRealConsul_ChecksPassForEnginesThatTakeRequestsOnly(t *testing.T) {
 	s.until("a+", "a-")
 	f.says <- []fleet.Sighting{engine("a", fleet.Asleep), engine("b", fleet.Ready)}
 	s.until("a- b+")
+	silent := engine("a", fleet.Ready)
+	silent.Health = fleet.Critical // it takes requests, and has not generated yet
+	f.says <- []fleet.Sighting{silent, engine("d", fleet.Ready)}
+	s.until("a- d+", "a+ b+", "a+ b+ d+", "a+ d+")
 	f.says <- []fleet.Sighting{engine("a", fleet.Ready)}
 	s.until("a+")
 	for quiet := time.After(5 * time.Second); ; { // it is renewed

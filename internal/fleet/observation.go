@@ -21,7 +21,7 @@ type Sighting struct {
 	Act     uint64 // Seq of the last act that the source has carried out on it
 	Running int    // requests that the engine says it is serving; -1 = not asked
 	Gone    bool   // exited or deleted: the GPUs are free
-	Health  Health // "" = this source does not watch liveness
+	Health  Health // "" = this source does not watch liveness; a slot's is Passing while the engine generates and answers
 	Failure string // why it failed, for operators; "" = it did not
 	Short   bool   // the failure is a want of GPU memory: others hold more than planned
 	Parks   bool   // the engine was asked, and can be parked

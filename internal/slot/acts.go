@@ -185,7 +185,7 @@ func (s *Slot) shift(act fleet.Act) error {
 	}
 	s.raise(act.Term)
 	i.last = markOf(act)
-	i.State, i.phase, i.failure, i.short, i.released = to, phase, "", false, false
+	i.State, i.phase, i.failure, i.short, i.released, i.speaks = to, phase, "", false, false, false
 	i.orders <- act.Kind // its life has taken the one before: the state says so
 	s.publish()
 	return nil

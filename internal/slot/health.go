@@ -26,6 +26,10 @@ func (e *life) watchHealth(ctx context.Context) error {
 			return nil
 		}
 		err := engine.Alive(ctx, e.i.model.Engine.Kind, e.addr, healthWithin)
+		if ctx.Err() != nil {
+			return nil
+		}
+		e.slot.heed(e.i, err == nil)
 		if err == nil {
 			failed = 0
 		} else if failed++; failed == healthTries {

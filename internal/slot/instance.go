@@ -24,6 +24,8 @@ type instance struct {
 	failure  string
 	short    bool // the failure is a want of GPU memory
 	parks    bool
+	speaks   bool // it has generated a token since it was last started or resumed
+	mute     bool // it did not answer its health path when last asked
 	released bool // it is parked, or was until it was told to stop: its GPUs are others'
 	launched mark
 	last     mark
@@ -46,8 +48,12 @@ func newInstance(slot string, m *fleet.Model, act fleet.Act) *instance {
 }
 
 func (i *instance) sighting() fleet.Sighting {
+	health := fleet.Critical
+	if i.State == fleet.Ready && i.speaks && !i.mute {
+		health = fleet.Passing
+	}
 	return fleet.Sighting{
-		Instance: i.Instance, Phase: i.phase, Act: i.last.seq, Running: -1, Failure: i.failure, Short: i.short, Parks: i.parks,
+		Instance: i.Instance, Phase: i.phase, Act: i.last.seq, Running: -1, Health: health, Failure: i.failure, Short: i.short, Parks: i.parks,
 	}
 }
 
@@ -77,7 +83,7 @@ func (s *Slot) reach(i *instance, phase fleet.Phase) {
 // open makes an instance that was just started take requests at addr.
 func (s *Slot) open(i *instance, addr string, parks bool) {
 	s.change(i, func() {
-		i.State, i.phase, i.Addr, i.parks = fleet.Ready, fleet.PhaseReady, addr, parks
+		i.State, i.phase, i.Addr, i.parks, i.speaks = fleet.Ready, fleet.PhaseReady, addr, parks, true
 	}, fleet.Starting)
 }
 
@@ -99,6 +105,21 @@ func (s *Slot) asleep(i *instance) bool {
 // rouse makes an engine that has been resumed take requests.
 func (s *Slot) rouse(i *instance) {
 	s.change(i, func() { i.State, i.phase = fleet.Ready, fleet.PhaseReady }, fleet.Resuming)
+}
+
+// speak notes that an engine that has been resumed has generated a token; it takes requests now, if it did not before.
+func (s *Slot) speak(i *instance) {
+	s.change(i, func() { i.State, i.phase, i.speaks = fleet.Ready, fleet.PhaseReady, true }, fleet.Resuming, fleet.Ready)
+}
+
+// heed notes whether an engine has answered its health path.
+func (s *Slot) heed(i *instance, answers bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i.mute == answers {
+		i.mute = !answers
+		s.publish()
+	}
 }
 
 // fail notes why an engine is no use; short = for want of GPU memory. What it holds of its GPUs it holds until its process has ended.

@@ -170,7 +170,7 @@ func (e *life) take(s step) (why string) {
 	case s.kind == fleet.ActPark && s.err == nil:
 		e.slot.lull(e.i, "")
 	case s.kind == fleet.ActResume && s.err == nil:
-		e.slot.rouse(e.i)
+		e.slot.speak(e.i)
 	case s.kind == fleet.ActLaunch:
 		return s.err.Error()
 	case s.kind == fleet.ActPark:

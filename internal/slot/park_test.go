@@ -212,7 +212,11 @@ func TestHealth_EngineThatHangsIsKilled(t *testing.T) {
 	t.Parallel()
 	w := start(t, options{gpus: 1}, sim(small, 1))
 	i := w.hot("i1", small, 0, 1)
+	if i.Health != fleet.Passing {
+		t.Errorf("its health is %s, want it passing", i.Health)
+	}
 	inject(t, i.Addr, `[{"kind":"health"}]`)
+	w.until("i1", func(i fleet.Sighting) bool { return ready(i) && i.Health == fleet.Critical })
 	if i, _ = w.until("i1", gone); i.State != fleet.Failed || !strings.Contains(i.Failure, "engine hangs: no sign of health 3 times in a row") {
 		t.Errorf("got %+v, want it failed by hanging", i)
 	}
@@ -361,6 +365,28 @@ func TestMove_EngineThatEndsOnTheWay(t *testing.T) {
 
 func killed(w *world) {
 	syscall.Kill(recordedPID(w.t, filepath.Join(w.dir, "engines", "i1.pid")), syscall.SIGKILL)
+}
+
+func TestResume_HealthPassesOnceATokenIsThere(t *testing.T) {
+	w := start(t, options{gpus: 1, moveWithin: time.Second}, sim(small, 1))
+	if i := w.parked("i1", small, 0, 1); i.Health != fleet.Critical {
+		t.Errorf("parked, its health is %s", i.Health)
+	}
+	w.resume("i1")
+	i, _ := w.until("i1", func(i fleet.Sighting) bool { return i.Health == fleet.Passing })
+	if !ready(i) {
+		t.Errorf("got %s and passing, want it ready", i.State)
+	}
+	w.park("i1")
+	w.until("i1", parked)
+	inject(t, i.Addr, `[{"kind":"hang"}]`)
+	w.resume("i1")
+	w.until("i1", func(i fleet.Sighting) bool {
+		if i.Health == fleet.Passing {
+			t.Errorf("it generates nothing, and passes: %+v", i)
+		}
+		return i.Gone
+	})
 }
 
 func TestResume_RefusingEngineIsNeverReady(t *testing.T) {

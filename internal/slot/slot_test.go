@@ -36,7 +36,7 @@ func TestLaunch_TellsEveryPhaseAndThenServes(t *testing.T) {
 	last.Addr = ""
 	sighting := fleet.Sighting{
 		Instance: fleet.Instance{ID: "i1", Model: "m", Slot: "s", GPUs: 2, State: fleet.Ready},
-		Phase:    fleet.PhaseReady, Act: 1, Running: -1,
+		Phase:    fleet.PhaseReady, Act: 1, Running: -1, Health: fleet.Passing,
 	}
 	if d := cmp.Diff(sighting, last); d != "" {
 		t.Errorf("sighting, want and got:\n%s", d)
