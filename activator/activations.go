@@ -11,13 +11,33 @@ const activationsKept = 256
 
 func formatID(n uint64) string { return strconv.FormatUint(n, 36) }
 
+// activation is one under way, or one that is remembered.
+type activation struct {
+	fleet.Activation
+	m      *model
+	before float64 // seconds that the model's requests had waited when it began
+}
+
+// waited gives what the model's requests have waited since the activation began.
+func (a *activation) waited(now time.Duration) time.Duration {
+	a.m.addWaiting(now)
+	return time.Duration((a.m.waited - a.before) * float64(time.Second))
+}
+
+// addWaiting adds up what requests have waited since the last call.
+func (m *model) addWaiting(now time.Duration) {
+	m.waited += float64(m.waiting) * (now - m.waitedAt).Seconds()
+	m.waitedAt = now
+}
+
 // activate opens the record of an activation.
 func (p *Planner) activate(now time.Duration, i *instance) {
 	p.activated++
-	i.activation = &fleet.Activation{
+	i.m.addWaiting(now)
+	i.activation = &activation{m: i.m, before: i.m.waited, Activation: fleet.Activation{
 		ID: p.activated, Model: i.Model, Instance: i.ID, From: i.from, Reason: i.reason, Began: p.at(now),
 		Phases: []fleet.PhaseTime{{Phase: fleet.PhaseQueued, At: p.at(now)}},
-	}
+	}}
 	p.activations = append(p.activations, i.activation)
 	if len(p.activations) > activationsKept {
 		p.activations = p.activations[1:]
@@ -77,7 +97,12 @@ func (p *Planner) endActivation(now time.Duration, i *instance, failure string) 
 	if i.activation == nil {
 		return
 	}
-	i.activation.Ended, i.activation.Failure = p.at(now), failure
-	p.ended = append(p.ended, *i.activation)
+	a := i.activation
+	a.Ended, a.Failure, a.Waited = p.at(now), failure, a.waited(now)
+	if i.housed {
+		a.GPUSeconds = (now - i.launchedAt).Seconds() * float64(i.GPUs)
+	}
+	i.waited = a.Waited
+	p.ended = append(p.ended, a.Activation)
 	i.activation = nil
 }

@@ -93,8 +93,24 @@ func (p *Planner) tell(now time.Duration, e fleet.Event) {
 func (p *Planner) note(now time.Duration, i *instance, from fleet.State, why string) {
 	p.notices = append(p.notices, fleet.Notice{
 		At: p.at(now), Model: i.Model, Instance: i.ID, From: from, To: i.State, Reason: why,
-		GPUSeconds: p.gpuTime(now, i, from).Seconds() * float64(i.GPUs),
+		GPUSeconds: p.gpuTime(now, i, from).Seconds() * float64(i.GPUs), Waited: p.waitFor(now, i, from),
 	})
+}
+
+// waitFor gives what requests will wait for a move that begins, as far as they wait already, or have waited for one that has ended.
+func (p *Planner) waitFor(now time.Duration, i *instance, from fleet.State) time.Duration {
+	switch begins := i.State == fleet.Starting || i.State == fleet.Resuming; {
+	case from == i.State:
+		return 0
+	case begins && !i.adopted:
+		return p.takes(i.m, i.from) * time.Duration(i.m.waiting)
+	case from != fleet.Starting && from != fleet.Resuming:
+		return 0
+	case i.activation != nil:
+		return i.activation.waited(now)
+	default:
+		return i.waited
+	}
 }
 
 // gpuTime gives how long the instance holds its GPUs for a move that begins, or has held them for one that has ended.

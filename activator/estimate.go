@@ -35,7 +35,11 @@ func (p *Planner) takes(m *model, from fleet.Tier) time.Duration {
 	if from == fleet.Cold {
 		return 20*time.Second + time.Duration(m.GPUs)*10*time.Second
 	}
-	return 2*time.Second + time.Duration(m.GPUs)*500*time.Millisecond
+	guess := 2*time.Second + time.Duration(m.GPUs)*500*time.Millisecond
+	if start := m.cold.median; start > 0 {
+		return min(guess, start/2) // to read the weights from host memory is part of a start
+	}
+	return guess
 }
 
 func (e *past) add(took time.Duration) {

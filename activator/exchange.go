@@ -127,5 +127,5 @@ func (a *Activator) logNotice(n *fleet.Notice) {
 	if to == "" {
 		to = "gone"
 	}
-	a.log.Info("instance changed", "model", n.Model, "instance", n.Instance, "from", from, "to", to, "reason", n.Reason, "gpu_seconds", n.GPUSeconds)
+	a.log.Info("instance changed", "model", n.Model, "instance", n.Instance, "from", from, "to", to, "reason", n.Reason, "gpu_seconds", n.GPUSeconds, "waited_seconds", n.Waited.Seconds())
 }

@@ -27,6 +27,7 @@ func (p *Planner) explain(now time.Duration, id string) (fleet.Explanation, erro
 	e.View = *p.look(now, m)
 	e.View.Hot = slices.Clone(e.View.Hot)
 	e.Actions = p.actions(now, m)
+	e.Request, e.Ahead = p.requested(now, m), p.ahead(now, m)
 	return e, nil
 }
 

@@ -69,7 +69,7 @@ func (h *history) checkPlanner() {
 	for _, act := range p.activations {
 		if act.ID > h.begun {
 			h.begun = act.ID
-			h.checkReservation(act)
+			h.checkReservation(&act.Activation)
 		}
 	}
 }

@@ -37,7 +37,8 @@ type instance struct {
 	phase      fleet.Phase
 	reason     string
 	failure    string
-	activation *fleet.Activation
+	activation *activation
+	waited     time.Duration // in its last activation, by the model's requests
 
 	began      time.Duration // reserved
 	launchedAt time.Duration // or resumed

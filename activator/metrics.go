@@ -24,7 +24,9 @@ func (in *instruments) init(a *Activator) {
 	in.set = metrics.NewSet()
 	in.queue = make(map[string]*metrics.PrometheusHistogram)
 	for _, m := range a.cfg.Models {
-		in.activations(m.ID, fleet.Cold) // from the start, so that a rate sees the first one too
+		for _, from := range []fleet.Tier{fleet.Cold, fleet.Parked} {
+			in.activations(m.ID, from) // from the start, so that a rate sees the first one too
+		}
 		in.queue[m.ID] = in.set.NewPrometheusHistogramExt(fmt.Sprintf("pilotlight_queue_seconds{model=%q}", m.ID), secondsBuckets)
 	}
 	in.set.RegisterMetricsWriter(a.writeLevels)
@@ -149,10 +151,11 @@ func (p *Planner) levels(now time.Duration) levels {
 
 func (p *Planner) countGPUs(s *slot, n map[string]int) {
 	for _, i := range s.awake[:s.GPUs] {
-		if i == nil {
-			n["free"]++
-		} else {
+		switch {
+		case i != nil:
 			n[p.use(i)]++
+		case !s.lost && !s.Pending:
+			n["free"]++
 		}
 	}
 }

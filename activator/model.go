@@ -20,6 +20,8 @@ type model struct {
 
 	waiting, inflight int           // over all dispatchers, as last reported
 	oldest            time.Duration // since when the first waits; valid while waiting > 0
+	waited            float64       // seconds that its requests have waited, all together, until waitedAt
+	waitedAt          time.Duration
 	seen              bool          // it has had a request
 	idleSince         time.Duration // valid once seen and nothing waits or is in flight
 	lastDemand        time.Duration // when something was last reported waiting

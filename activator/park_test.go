@@ -174,6 +174,9 @@ func TestParking_ALongStreamIsNotCut(t *testing.T) {
 		if c.ready {
 			t.Fatalf("b was answered while the stream ran: %v", c.err)
 		}
+		if r := w.a.Snapshot().Pools[0].Slots[0].Reserved; len(r) != 1 || r[0].Model != "b" || r[0].GPU != 0 || r[0].GPUs != 8 {
+			t.Errorf("reserved is %+v, want all GPUs for b", r)
+		}
 		s.release(activator.Succeeded)
 		w.wait(c)
 		c.release(activator.Succeeded)
@@ -254,16 +257,17 @@ func TestParking_EveryMoveIsTold(t *testing.T) {
 		w.serve("a", time.Second)
 		type move struct {
 			from, to fleet.State
-			cost     float64
+			cost     float64       // GPU-seconds
+			waited   time.Duration // by requests
 		}
 		want := []move{
-			{"", fleet.Starting, 240},
-			{fleet.Starting, fleet.Ready, 80},
-			{fleet.Ready, fleet.Draining, 0},
-			{fleet.Draining, fleet.Parking, 16},
-			{fleet.Parking, fleet.Asleep, 8},
-			{fleet.Asleep, fleet.Resuming, 16},
-			{fleet.Resuming, fleet.Ready, 12},
+			{"", fleet.Starting, 240, time.Minute},
+			{fleet.Starting, fleet.Ready, 80, 20 * time.Second},
+			{fleet.Ready, fleet.Draining, 0, 0},
+			{fleet.Draining, fleet.Parking, 16, 0},
+			{fleet.Parking, fleet.Asleep, 8, 0},
+			{fleet.Asleep, fleet.Resuming, 16, 4 * time.Second},
+			{fleet.Resuming, fleet.Ready, 12, 3 * time.Second},
 		}
 		var got []move
 		ctx, cancel := context.WithCancel(context.Background())
@@ -273,7 +277,7 @@ func TestParking_EveryMoveIsTold(t *testing.T) {
 				t.Errorf("%s to %s for no reason", n.From, n.To)
 			}
 			if n.From != n.To {
-				got = append(got, move{n.From, n.To, n.GPUSeconds})
+				got = append(got, move{n.From, n.To, n.GPUSeconds, n.Waited})
 			}
 			if len(got) == len(want) {
 				cancel()
@@ -285,6 +289,13 @@ func TestParking_EveryMoveIsTold(t *testing.T) {
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("got %v, want %v", got, want)
+		}
+		for k, want := range []fleet.Activation{ // newest first
+			{From: fleet.Parked, GPUSeconds: 12, Waited: 3 * time.Second}, {From: fleet.Cold, GPUSeconds: 80, Waited: 20 * time.Second},
+		} {
+			if got := w.a.Snapshot().Activations[k]; got.From != want.From || got.GPUSeconds != want.GPUSeconds || got.Waited != want.Waited {
+				t.Errorf("activation %d: got %+v, want it from %s to cost %v and %v", got.ID, got, want.From, want.GPUSeconds, want.Waited)
+			}
 		}
 	}, parking())
 }

@@ -132,6 +132,7 @@ func (p *Planner) hearDemand(now time.Duration, d *peer, dem *Demand) {
 
 // sum adds up what the dispatchers see of one model.
 func (p *Planner) sum(now time.Duration, m *model) {
+	m.addWaiting(now)
 	before := m.waiting + m.inflight
 	busy := before > 0
 	idle := m.idleSince

@@ -57,7 +57,7 @@ type Planner struct {
 	needy     []*model
 	round     []*instance // of everyone
 
-	activations []*fleet.Activation // oldest first, bounded
+	activations []*activation // oldest first, bounded
 	activated   uint64
 
 	acts    []fleet.Act

@@ -41,7 +41,10 @@ func (p *Planner) snapshot(now time.Duration) *fleet.Snapshot {
 		}
 	}
 	for _, act := range slices.Backward(p.activations) {
-		c := *act
+		c := act.Activation
+		if c.Ended.IsZero() {
+			c.Waited = act.waited(now)
+		}
 		c.Phases = slices.Clone(c.Phases)
 		s.Activations = append(s.Activations, c)
 	}
@@ -81,6 +84,9 @@ func (p *Planner) poolStatus(q *pool) fleet.PoolStatus {
 			if i.State == fleet.Asleep {
 				o.Sleepers = append(o.Sleepers, i.ID)
 			}
+		}
+		for _, c := range s.claims {
+			o.Reserved = append(o.Reserved, fleet.Reservation{Instance: c.ID, Model: c.Model, GPU: c.GPU, GPUs: c.GPUs})
 		}
 		for g := range o.Occupants {
 			if i := s.awake[g]; i != nil {

@@ -267,6 +267,34 @@ func TestMetrics_AreThoseOfTheContract(t *testing.T) {
 	})
 }
 
+func TestMetrics_OfParking(t *testing.T) {
+	inWorld(t, []*fleet.Model{model("a", 2)}, func(w *world) {
+		want := func(lines ...string) {
+			t.Helper()
+			var b strings.Builder
+			w.a.Metrics().WritePrometheus(&b)
+			for _, line := range lines {
+				if !strings.Contains(b.String(), line+"\n") {
+					t.Errorf("no %q in\n%s", line, b.String())
+				}
+			}
+		}
+		want(`pilotlight_activation_seconds_count{model="a",from="parked"} 0`)
+		w.serve("a", time.Second) // 20 s to start, 1 s, 30 s of idle_after
+		time.Sleep(30*time.Second + w.parkTime/2)
+		want(`pilotlight_instances{model="a",state="parking"} 1`, `pilotlight_gpus{pool="local",state="stopping"} 2`, `pilotlight_gpus{pool="local",state="free"} 6`)
+		time.Sleep(time.Hour)
+		want(`pilotlight_instances{model="a",state="parked"} 1`, `pilotlight_instances{model="a",state="ready"} 0`,
+			`pilotlight_gpus{pool="local",state="free"} 8`, `pilotlight_held_gpu_seconds_total{pool="local"} 106`) // 53 s with the park
+		c := w.ask(activator.Ask{Model: "a"})
+		want(`pilotlight_instances{model="a",state="resuming"} 1`, `pilotlight_gpus{pool="local",state="starting"} 2`)
+		w.wait(c)
+		want(`pilotlight_activation_seconds_count{model="a",from="parked"} 1`, `pilotlight_activation_seconds_sum{model="a",from="parked"} 3`,
+			`pilotlight_activation_seconds_count{model="a",from="cold"} 1`, `pilotlight_held_gpu_seconds_total{pool="local"} 112`)
+		c.release(activator.Succeeded)
+	}, parking())
+}
+
 func TestUnknownModel(t *testing.T) {
 	inWorld(t, []*fleet.Model{model("a", 1)}, func(w *world) {
 		if l, waiter, err := w.a.Acquire(activator.Ask{Model: "b"}); l != nil || waiter != nil || !errors.Is(err, activator.ErrUnknownModel) {

@@ -85,7 +85,7 @@ func (b *beat) pays(gpus, asleep float64) bool {
 func (a *Adaptive) wakeAhead(now time.Time, v *fleet.ModelView, m *acquaintance, t moves, d *fleet.Desired) {
 	s, ok := m.Beat.next()
 	waits := t.Wake.Seconds() * m.Wakes.value()
-	if !ok || demand(v) > 0 || len(v.Hot)+v.Pending+v.Parked == 0 || !m.Beat.pays(float64(v.Model.GPUs), a.lambda*waits) {
+	if !ok || demand(v) > 0 || len(v.Hot)+v.Pending+v.Parked == 0 || !m.Beat.pays(float64(v.Model.GPUs), a.weight(v)*waits) {
 		return
 	}
 	begin := s.from.Add(-t.Wake * 5 / 4)

@@ -77,7 +77,8 @@ autoscaler {
   # stays hot until idle_after at most.
   policy = "adaptive"
 
-  # GPU-hours that an hour of waiting is worth. For the adaptive policy; the others do not look at it.
+  # GPU-hours that an hour of waiting is worth, above 0. For the adaptive policy; the others do not look at it.
+  # `pilotlight pool tune` changes it for one pool.
   latency_weight = 10
 }
 

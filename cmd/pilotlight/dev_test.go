@@ -78,7 +78,7 @@ func gpusInUse(t *testing.T, client *admin.Client) string {
 	}
 	for _, slot := range pool.Live {
 		if freeGPUs(slot) != slot.GPUs {
-			return "GPUs are in use: " + occupants(slot)
+			return "GPUs are in use: " + strings.Join(slot.Occupants, " ")
 		}
 	}
 	return ""

@@ -42,6 +42,7 @@ type server struct {
 	backEnd   backEnd
 	silence   silence
 	learned   *learningPolicy // nil = the policy keeps nothing over a restart
+	tuning    *tuning
 	activator *activator.Activator
 	router    *router.Router
 	admin     *admin.Server
@@ -51,7 +52,7 @@ type server struct {
 // openServer opens the store, replays the ledger into it and builds the parts. Nothing runs yet, and nothing is answered.
 func openServer(ctx context.Context, c serverConfig) (*server, error) {
 	s := &server{c: c}
-	for _, open := range []func(context.Context) error{s.openStore, s.openTenants, s.openLedger, s.openFleet, s.openAPIs} {
+	for _, open := range []func(context.Context) error{s.openStore, s.openTenants, s.openLedger, s.openTuning, s.openFleet, s.openAPIs} {
 		if err := open(ctx); err != nil {
 			return nil, errors.Join(err, s.close())
 		}
@@ -104,7 +105,7 @@ func (s *server) openFleet(ctx context.Context) error {
 	}
 	s.activator, err = activator.New(activator.Config{
 		Backend: s.backEnd, Observers: s.backEnd.observers, Policy: policy,
-		Models: s.c.Config.Models, Pools: s.c.Config.Pools,
+		Models: s.c.Config.Models, Pools: s.tuning.pools(),
 		Learned: learned, Learn: s.learner(context.WithoutCancel(ctx)),
 		Log: s.log("activator"),
 	})
@@ -133,16 +134,23 @@ func (s *server) openAPIs(context.Context) (err error) {
 		return err
 	}
 	s.admin, err = admin.New(admin.Config{
-		Fleet: s.activator, Tenants: s.tenants, Ledger: s.ledger, Token: s.c.AdminToken,
+		Fleet: s.activator, Tuner: s.tuning, Tenants: s.tenants, Ledger: s.ledger, Token: s.c.AdminToken,
 		Metrics: []*metrics.Set{s.router.Metrics(), s.activator.Metrics(), s.ledger.Metrics()},
 		JobName: s.backEnd.jobName, Ready: s.readiness, Errors: fleetAnswer, Log: s.log("admin"),
 	})
 	return err
 }
 
-// fleetAnswer words what the activator refuses an operator; nil = it should not happen.
+// fleetAnswer words what the activator and the tuning of pools refuse an operator; nil = it should not happen.
 func fleetAnswer(err error) *openai.Error {
+	var mistuned config.Mistunings
 	switch {
+	case errors.As(err, &mistuned):
+		answer := openai.NewError(openai.CodeInvalidRequest, mistuned.Error())
+		answer.Param = &mistuned[0].Key
+		return answer
+	case errors.Is(err, activator.ErrUnknownPool):
+		return openai.NewError(openai.CodeNotFound, err.Error())
 	case errors.Is(err, activator.ErrUnknownModel):
 		return openai.NewError(openai.CodeModelNotFound, err.Error())
 	case errors.Is(err, activator.ErrNoCapacity):

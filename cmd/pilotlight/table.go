@@ -17,7 +17,7 @@ func writeJSON(w io.Writer, v any) error {
 }
 
 // table prints rows under a header in columns of two spaces' distance. Columns that the header marks with a leading ">"
-// are set to the right, as numbers are.
+// are set to the right, as numbers are. A cell of a space is blank; an empty one is shown as "-".
 type table struct {
 	header []string
 	rows   [][]string
@@ -52,11 +52,18 @@ func (t *table) write(w io.Writer) error {
 			r[i] = strings.Repeat(" ", width-len([]rune(r[i]))) + r[i]
 		}
 	}
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	var text strings.Builder
+	tw := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	for _, r := range rows {
 		fmt.Fprintln(tw, strings.Join(r, "\t"))
 	}
-	return tw.Flush()
+	_ = tw.Flush() // to memory
+	for line := range strings.Lines(text.String()) {
+		if _, err := fmt.Fprintln(w, strings.TrimRight(line, " \n")); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func widths(rows [][]string) []int {

@@ -45,16 +45,23 @@ type Fleet interface {
 	Follow(ctx context.Context, after uint64, f func(fleet.Notice) error) error
 }
 
+// Tuner is what the admin API asks about the settings of pools.
+type Tuner interface {
+	Tuned(pool string) []Tuned                                              // what of a pool beats the config
+	Tune(ctx context.Context, pool string, changes map[string]string) error // all of them or none; an empty text resets
+}
+
 // Config is what New needs.
 type Config struct {
 	Fleet     Fleet
+	Tuner     Tuner
 	Tenants   *tenant.Tenants
 	Ledger    *ledger.Ledger
 	Token     string                              // the admin token; at least MinToken characters
 	Metrics   []*metrics.Set                      // shown at /metrics before the process's own; may be empty
 	JobName   func(model, instance string) string // the back end's job of a dedicated instance; nil = the back end has none
 	Ready     func() error                        // why /readyz must not say 200 yet; nil = always ready
-	Errors    func(error) *openai.Error           // how an error of Fleet is answered; nil, or a nil answer = internal_error
+	Errors    func(error) *openai.Error           // how an error of Fleet or Tuner is answered; nil, or a nil answer = internal_error
 	Heartbeat time.Duration                       // between comments on a silent event stream; 0 = 15 s
 	Log       *slog.Logger                        // nil = discard
 }
@@ -84,8 +91,8 @@ const (
 // New checks the config. It starts nothing.
 func New(c Config) (*Server, error) {
 	switch {
-	case c.Fleet == nil || c.Tenants == nil || c.Ledger == nil:
-		return nil, errors.New("admin: Fleet, Tenants and Ledger are required")
+	case c.Fleet == nil || c.Tuner == nil || c.Tenants == nil || c.Ledger == nil:
+		return nil, errors.New("admin: Fleet, Tuner, Tenants and Ledger are required")
 	case len(c.Token) < MinToken:
 		return nil, fmt.Errorf("admin: the admin token has %d characters; it must have %d or more", len(c.Token), MinToken)
 	}

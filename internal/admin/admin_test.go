@@ -141,7 +141,6 @@ func TestBadBodies(t *testing.T) {
 		{"POST", "/api/models/acme/a/start", `{"for": "-1m"}`, "for", "time span"},
 		{"POST", "/api/models/acme/a/start", `{"for": "0s"}`, "for", "longer"},
 		{"POST", "/api/models/acme/a/stop", `{"now": true}`, "now", "unknown"},
-		{"PATCH", "/api/pools/local", `{"slot_idle": "5m"}`, "", "not available"},
 		{"GET", "/api/orgs?limit=5", ``, "limit", "no parameters"},
 		{"GET", "/api/usage?from=yesterday", ``, "from", "no moment"},
 		{"GET", "/api/usage?from=2026-03-02&to=2026-03-01", ``, "to", "after from"},
@@ -238,7 +237,7 @@ func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f
 
 func TestNew_NeedsALongToken(t *testing.T) {
 	w := newWorld(t)
-	c := admin.Config{Fleet: w.fleet, Tenants: w.tenants, Ledger: w.ledger, Token: strings.Repeat("x", admin.MinToken-1)}
+	c := admin.Config{Fleet: w.fleet, Tuner: w.fleet, Tenants: w.tenants, Ledger: w.ledger, Token: strings.Repeat("x", admin.MinToken-1)}
 	if _, err := admin.New(c); err == nil {
 		t.Error("a token of 23 characters was taken")
 	}
@@ -276,7 +275,7 @@ func TestServe_FailsWithItsListener(t *testing.T) {
 func bare(t *testing.T) (*admin.Server, net.Listener) {
 	t.Helper()
 	w := newWorld(t)
-	server, err := admin.New(admin.Config{Fleet: w.fleet, Tenants: w.tenants, Ledger: w.ledger, Token: adminToken})
+	server, err := admin.New(admin.Config{Fleet: w.fleet, Tuner: w.fleet, Tenants: w.tenants, Ledger: w.ledger, Token: adminToken})
 	check(t, err)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	check(t, err)

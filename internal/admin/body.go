@@ -25,7 +25,7 @@ func read(c *fiber.Ctx, into any) error {
 	if len(bytes.TrimSpace(body)) == 0 {
 		return openai.NewError(openai.CodeInvalidRequest, "the body is empty; send a JSON object")
 	}
-	if err := checkFields(body, fieldsOf(into)); err != nil {
+	if err := checkObject(body, fieldsOf(into)); err != nil {
 		return err
 	}
 	err := json.Unmarshal(body, into)
@@ -48,7 +48,22 @@ func fieldsOf(v any) []string {
 	return names
 }
 
-func checkFields(body []byte, known []string) error {
+// checkObject checks that the body is one object whose fields are known, and none twice.
+func checkObject(body []byte, known []string) error {
+	names, err := fieldNames(body)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := checkField(name, known); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fieldNames gives the fields of a body that is one object, none of which may come twice.
+func fieldNames(body []byte) ([]string, error) {
 	d := json.NewDecoder(bytes.NewReader(body))
 	syntax := func(err error) error {
 		if errors.Is(err, io.EOF) {
@@ -58,40 +73,38 @@ func checkFields(body []byte, known []string) error {
 	}
 	open, err := d.Token()
 	if err != nil {
-		return syntax(err)
+		return nil, syntax(err)
 	}
 	if open != json.Delim('{') {
-		return openai.NewError(openai.CodeInvalidRequest, "the body is not a JSON object")
+		return nil, openai.NewError(openai.CodeInvalidRequest, "the body is not a JSON object")
 	}
 	var seen []string
 	for d.More() {
 		key, err := d.Token()
 		if err != nil {
-			return syntax(err)
+			return nil, syntax(err)
 		}
 		name := key.(string) // an object's keys are strings, or Token has failed
-		if err := checkField(name, known, seen); err != nil {
-			return err
+		if slices.Contains(seen, name) {
+			return nil, invalid(name, "comes twice; leave one of them")
 		}
 		seen = append(seen, name)
 		var value json.RawMessage
 		if err := d.Decode(&value); err != nil {
-			return syntax(err)
+			return nil, syntax(err)
 		}
 	}
 	if _, err := d.Token(); err != nil {
-		return syntax(err)
+		return nil, syntax(err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return openai.NewError(openai.CodeInvalidRequest, "the body has more after its JSON object")
+		return nil, openai.NewError(openai.CodeInvalidRequest, "the body has more after its JSON object")
 	}
-	return nil
+	return seen, nil
 }
 
-func checkField(name string, known, seen []string) error {
+func checkField(name string, known []string) error {
 	switch {
-	case slices.Contains(seen, name):
-		return invalid(name, "comes twice; leave one of them")
 	case slices.Contains(known, name):
 		return nil
 	case slices.Contains(limits, name):

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -116,6 +118,28 @@ func (c *Client) Pools(ctx context.Context) ([]Pool, error) {
 // Pool shows one pool.
 func (c *Client) Pool(ctx context.Context, name string) (*Pool, error) {
 	return one(ask[Pool](ctx, c, http.MethodGet, "/api/pools/"+url.PathEscape(name), nil))
+}
+
+// TunePool changes settings of a pool, all of them or none: key -> value as in the config, without quotes; an empty value resets one.
+func (c *Client) TunePool(ctx context.Context, name string, changes map[string]string) (*Pool, error) {
+	body := map[string]any{}
+	for _, key := range slices.Sorted(maps.Keys(changes)) {
+		value := changes[key]
+		block, inner, nested := strings.Cut(key, ".")
+		if !nested {
+			body[key] = value
+			continue
+		}
+		if body[block] == nil {
+			body[block] = map[string]string{}
+		}
+		of, ok := body[block].(map[string]string)
+		if !ok {
+			return nil, fmt.Errorf("%s and %s are given; leave one of them", block, key)
+		}
+		of[inner] = value
+	}
+	return one(ask[Pool](ctx, c, http.MethodPatch, "/api/pools/"+url.PathEscape(name), body))
 }
 
 // Usage gives one page of usage.

@@ -41,6 +41,9 @@ func TestEvents_ResumeAfterTheLast(t *testing.T) {
 	if events[0].To != fleet.Starting || events[1].To != fleet.Ready || events[0].At.Format(time.RFC3339) != "2026-03-01T12:00:00Z" {
 		t.Errorf("got %+v, want the oldest first", events)
 	}
+	if e := events[0]; e.GPUUS != 2_500_000 || e.WaitedUS != 3_000_000 || e.Reason != "test" {
+		t.Errorf("got %+v, want its reason and cost", e)
+	}
 	events, err = take(w, events[1].ID, 1)
 	check(t, err)
 	if events[0].To != fleet.Stopping {

@@ -123,39 +123,3 @@ func (s *Server) listActivations(c *fiber.Ctx) error {
 	}
 	return c.JSON(activationList{each(s.c.Fleet.Snapshot().Activations, activationView)})
 }
-
-func (s *Server) listPools(c *fiber.Ctx) error {
-	if _, err := query(c); err != nil {
-		return err
-	}
-	return c.JSON(poolList{each(s.c.Fleet.Snapshot().Pools, poolView)})
-}
-
-func (s *Server) pool(c *fiber.Ctx) (*fleet.PoolStatus, error) {
-	name, err := param(c)
-	if err != nil {
-		return nil, err
-	}
-	pools := s.c.Fleet.Snapshot().Pools
-	for i := range pools {
-		if pools[i].Pool.Name == name {
-			return &pools[i], nil
-		}
-	}
-	return nil, openai.NewError(openai.CodeNotFound, "there is no pool of this name; /api/pools lists them all")
-}
-
-func (s *Server) showPool(c *fiber.Ctx) error {
-	p, err := s.pool(c)
-	if err != nil {
-		return err
-	}
-	return c.JSON(poolView(*p))
-}
-
-func (s *Server) tunePool(c *fiber.Ctx) error {
-	if _, err := s.pool(c); err != nil {
-		return err
-	}
-	return openai.NewError(openai.CodeInvalidRequest, "tuning a pool is not available yet; change the config and start again")
-}

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -93,7 +94,7 @@ func explanationView(model string, e fleet.Explanation, now time.Time) Explanati
 			return HotInstance{ID: h.ID, Leases: h.Leases, IdleSince: at(h.IdleSince), ReadyAt: at(h.ReadyAt)}
 		}),
 		IdleSince: at(v.IdleSince), HeldUntil: at(v.HeldUntil), Desired: desiredView(e.Desired),
-		Outlook: outlookView(e.Outlook), Actions: same(e.Actions),
+		Outlook: outlookView(e.Outlook), Actions: same(e.Actions), Request: e.Request, Ahead: e.Ahead,
 	}
 	view.Text = explanationText(model, e, now)
 	return view
@@ -120,13 +121,19 @@ func explanationText(model string, e fleet.Explanation, now time.Time) string {
 	}
 	line("wanted: %d hot, %d parked: %s", e.Desired.Hot, e.Desired.Parked, reasonOr(e.Desired.Reason))
 	if e.Outlook.Reason != "" {
-		line("a request now: %s: %s", e.Outlook.Answer, e.Outlook.Reason)
+		line("whoever waits is told: %s: %s", e.Outlook.Answer, e.Outlook.Reason)
 	}
 	for _, a := range e.Actions {
 		line("would: %s", a)
 	}
 	if len(e.Actions) == 0 {
 		line("nothing to do")
+	}
+	if e.Request != "" {
+		line("a request now: %s", e.Request)
+	}
+	if e.Ahead != "" {
+		line("unless one comes: %s", e.Ahead)
 	}
 	if !e.Desired.ReviewAt.IsZero() && e.Desired.ReviewAt.After(now) {
 		line("looks again in %s, or as soon as something happens", ago(e.Desired.ReviewAt, now))
@@ -160,19 +167,10 @@ func (s *Server) instanceView(i fleet.InstanceStatus) Instance {
 func activationView(a fleet.Activation) Activation {
 	return Activation{
 		ID: a.ID, Model: a.Model, Instance: a.Instance, From: a.From, Reason: a.Reason, BeganAt: Time{a.Began},
-		EndedAt: at(a.Ended), Failure: a.Failure,
+		EndedAt: at(a.Ended), Failure: a.Failure, GPUUS: microseconds(a.GPUSeconds), WaitedUS: a.Waited.Microseconds(),
 		Phases: each(a.Phases, func(p fleet.PhaseTime) PhaseTime { return PhaseTime{p.Phase, Time{p.At}} }),
 	}
 }
 
-func poolView(s fleet.PoolStatus) Pool {
-	p := s.Pool
-	return Pool{
-		Name: p.Name, GPUsPerSlot: p.GPUsPerSlot, NodePool: p.NodePool, HostMemory: p.HostMemory.String(),
-		MaxParkedPerGPU: p.MaxParkedPerGPU, ParkedGPUMemory: p.ParkedGPUMemory.String(),
-		SlotIdle: fleet.FormatDuration(p.SlotIdle), Slots: Range(p.Slots),
-		Live: each(s.Slots, func(l fleet.SlotStatus) Slot {
-			return Slot{ID: l.ID, Node: l.Node, GPUs: l.GPUs, Occupants: same(l.Occupants)}
-		}),
-	}
-}
+// microseconds of GPU time, which is exact to less than one.
+func microseconds(seconds float64) int64 { return int64(math.Round(seconds * 1e6)) }

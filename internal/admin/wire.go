@@ -135,6 +135,8 @@ type Explanation struct {
 	Desired   Desired       `json:"desired"`
 	Outlook   Outlook       `json:"outlook"`
 	Actions   []string      `json:"actions"` // in order, for people; empty = nothing to do
+	Request   string        `json:"request"` // what a request that came now would find, for people
+	Ahead     string        `json:"ahead"`   // what becomes of the model if none comes; empty = nothing, as far as can be foreseen
 	Text      string        `json:"text"`    // all of the above in sentences, one a line
 }
 
@@ -177,6 +179,8 @@ type Activation struct {
 	EndedAt  *Time       `json:"ended_at"` // nil while it runs
 	Failure  string      `json:"failure"`
 	Phases   []PhaseTime `json:"phases"`
+	GPUUS    int64       `json:"gpu_us"`    // for which it held GPUs; 0 while it runs
+	WaitedUS int64       `json:"waited_us"` // what the model's requests have waited meanwhile, all together
 }
 
 // PhaseTime is the moment at which an activation entered a phase.
@@ -185,25 +189,48 @@ type PhaseTime struct {
 	At    Time        `json:"at"`
 }
 
-// Pool is one pool with its slots. Amounts and spans are written as in the config ("1.5TiB", "15m").
+// Pool is one pool with its slots. Amounts and spans are written as in the config ("1.5TiB", "15m"). The settings are those in force.
 type Pool struct {
-	Name            string `json:"name"`
-	GPUsPerSlot     int    `json:"gpus_per_slot"`
-	NodePool        string `json:"node_pool"`
-	HostMemory      string `json:"host_memory"`
-	MaxParkedPerGPU int    `json:"max_parked_per_gpu"`
-	ParkedGPUMemory string `json:"parked_gpu_memory"`
-	SlotIdle        string `json:"slot_idle"`
-	Slots           Range  `json:"slots"`
-	Live            []Slot `json:"live"`
+	Name            string  `json:"name"`
+	GPUsPerSlot     int     `json:"gpus_per_slot"`
+	NodePool        string  `json:"node_pool"`
+	HostMemory      string  `json:"host_memory"`
+	MaxParkedPerGPU int     `json:"max_parked_per_gpu"`
+	ParkedGPUMemory string  `json:"parked_gpu_memory"`
+	LatencyWeight   float64 `json:"latency_weight"`
+	SlotIdle        string  `json:"slot_idle"`
+	Slots           Range   `json:"slots"`
+	Tuned           []Tuned `json:"tuned"` // what of it beats the config
+	Live            []Slot  `json:"live"`
+}
+
+// Tuned is one setting of a pool that an operator has changed while a server ran.
+type Tuned struct {
+	Key     string `json:"key"`
+	Value   string `json:"value"`
+	File    string `json:"file"`    // what the config has
+	Ignored string `json:"ignored"` // why it is not in force; empty = it is
 }
 
 // Slot is one slot of a pool, with what sits on each of its GPUs.
 type Slot struct {
-	ID        string   `json:"id"`
-	Node      string   `json:"node"`
-	GPUs      int      `json:"gpus"`
-	Occupants []string `json:"occupants"` // the awake instance on each GPU, "" = free
+	ID           string        `json:"id"`
+	Node         string        `json:"node"`
+	GPUs         int           `json:"gpus"`
+	Pending      bool          `json:"pending"`       // it is on its way
+	Occupants    []string      `json:"occupants"`     // the awake instance on each GPU, "" = free
+	Parked       []string      `json:"parked"`        // the instances that are parked there
+	Reserved     []Reservation `json:"reserved"`      // blocks that are kept for instances to come
+	HostMemory   string        `json:"host_memory"`   // for parked engines; "0B" = no limit
+	ParkedMemory string        `json:"parked_memory"` // of it, what parked engines take
+}
+
+// Reservation is a block of GPUs that is kept for an instance which is to be started or resumed there.
+type Reservation struct {
+	Instance string `json:"instance"`
+	Model    string `json:"model"`
+	GPU      int    `json:"gpu"` // the first of its block in the slot
+	GPUs     int    `json:"gpus"`
 }
 
 // UsageQuery selects usage. Empty fields select everything; From and To are moments in RFC 3339 or days YYYY-MM-DD, UTC.
@@ -238,4 +265,6 @@ type Event struct {
 	From     fleet.State `json:"from"` // empty for a new instance
 	To       fleet.State `json:"to"`   // empty for one that is gone
 	Reason   string      `json:"reason"`
+	GPUUS    int64       `json:"gpu_us"`    // GPU time of the move: expected where it begins, measured where it has ended; 0 = none, or not known
+	WaitedUS int64       `json:"waited_us"` // what requests wait for it, all together, likewise
 }

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -60,7 +62,7 @@ func newWorld(t *testing.T, adapt ...func(*admin.Config)) *world {
 	w := &world{t: t, fleet: newFakeFleet(), tenants: tenants, ledger: records}
 	set := metrics.NewSet()
 	set.NewCounter(`pilotlight_test_total{model="acme/a"}`).Inc()
-	c := admin.Config{Fleet: w.fleet, Tenants: tenants, Ledger: records, Token: adminToken, Metrics: []*metrics.Set{set}}
+	c := admin.Config{Fleet: w.fleet, Tuner: w.fleet, Tenants: tenants, Ledger: records, Token: adminToken, Metrics: []*metrics.Set{set}}
 	for _, f := range adapt {
 		f(&c)
 	}
@@ -152,8 +154,9 @@ type fakeFleet struct {
 	mu       sync.Mutex // guards the fields below
 	snapshot *fleet.Snapshot
 	held     map[string]time.Duration
+	tuned    map[string]string // key -> text, of the pool local
 	stopped  []string
-	failure  error // of Hold, StopModel and Explain
+	failure  error // of Hold, StopModel, Explain and Tune
 	notices  []fleet.Notice
 	news     chan struct{} // closed and replaced when notices grows
 	follows  int           // running now
@@ -170,7 +173,7 @@ func newFakeFleet() *fakeFleet {
 	}
 	instance := fleet.Instance{ID: "i-1", Model: "acme/a", Slot: "local-0", GPU: 2, GPUs: 2, State: fleet.Ready, Addr: "127.0.0.1:9000"}
 	return &fakeFleet{
-		held: map[string]time.Duration{}, news: make(chan struct{}),
+		held: map[string]time.Duration{}, tuned: map[string]string{}, news: make(chan struct{}),
 		snapshot: &fleet.Snapshot{
 			At: began,
 			Models: []fleet.ModelStatus{
@@ -188,7 +191,7 @@ func newFakeFleet() *fakeFleet {
 				Slots: []fleet.SlotStatus{{Slot: fleet.Slot{ID: "local-0", Node: "local", GPUs: 4}, Occupants: []string{"", "", "i-1", "i-1"}}},
 			}},
 			Activations: []fleet.Activation{{
-				ID: 1, Model: "acme/a", Instance: "i-1", From: fleet.Cold, Reason: "1 request waits", Began: began,
+				ID: 1, Model: "acme/a", Instance: "i-1", From: fleet.Cold, Reason: "1 request waits", Began: began, GPUSeconds: 40, Waited: time.Minute,
 				Phases: []fleet.PhaseTime{{Phase: fleet.PhaseSubmitted, At: began}},
 			}},
 		},
@@ -210,7 +213,7 @@ func (f *fakeFleet) Explain(model string) (fleet.Explanation, error) {
 			Hot: []fleet.HotView{{ID: "i-1", Leases: 3, ReadyAt: began}, {ID: "i-2", IdleSince: time.Now().Add(-time.Minute), ReadyAt: began}},
 		},
 		Desired: fleet.Desired{Model: model, Hot: 1, Reason: "one instance serves 64 at once, and 3 are in flight", ReviewAt: time.Now().Add(time.Minute)},
-		Actions: []string{"stop i-2: idle for 5m0s"},
+		Actions: []string{"stop i-2: idle for 5m0s"}, Request: "would be served at once", Ahead: "i-2 will be parked soon",
 	}, f.failure
 }
 
@@ -225,6 +228,25 @@ func (f *fakeFleet) StopModel(model string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.stopped = append(f.stopped, model)
+	return f.failure
+}
+
+func (f *fakeFleet) Tuned(string) []admin.Tuned {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var tuned []admin.Tuned
+	for _, key := range slices.Sorted(maps.Keys(f.tuned)) {
+		tuned = append(tuned, admin.Tuned{Key: key, Value: f.tuned[key], File: "as the file has it"})
+	}
+	return tuned
+}
+
+func (f *fakeFleet) Tune(_ context.Context, _ string, changes map[string]string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.failure == nil {
+		maps.Copy(f.tuned, changes)
+	}
 	return f.failure
 }
 
@@ -262,7 +284,7 @@ func (f *fakeFleet) Follow(ctx context.Context, after uint64, tell func(fleet.No
 func (f *fakeFleet) notice(model string, to fleet.State) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.notices = append(f.notices, fleet.Notice{ID: uint64(len(f.notices) + 1), At: began, Model: model, Instance: "i-1", To: to, Reason: "test"})
+	f.notices = append(f.notices, fleet.Notice{ID: uint64(len(f.notices) + 1), At: began, Model: model, Instance: "i-1", To: to, Reason: "test", GPUSeconds: 2.5, Waited: 3 * time.Second})
 	close(f.news)
 	f.news = make(chan struct{})
 }

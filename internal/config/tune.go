@@ -173,6 +173,7 @@ func (c *Config) Tune(name string, changes map[string]string) (fleet.Pool, error
 		}
 	}
 	slices.SortFunc(wrong, func(a, b Mistuned) int { return strings.Compare(a.Key, b.Key) })
+	read := true
 	for _, s := range settings {
 		text, given := changes[s.key]
 		if !given {
@@ -181,11 +182,12 @@ func (c *Config) Tune(name string, changes map[string]string) (fleet.Pool, error
 		if why := s.fixed(c); why != "" {
 			wrong = append(wrong, Mistuned{s.key, s.key + " " + why})
 		} else if said := s.set(&p, text); said != "" {
+			read = false
 			wrong = append(wrong, Mistuned{s.key, said})
 		}
 	}
-	if len(wrong) == 0 {
-		wrong = c.suits(p, changes)
+	if read {
+		wrong = append(wrong, c.suits(p, changes)...)
 	}
 	if len(wrong) > 0 {
 		return fleet.Pool{}, wrong

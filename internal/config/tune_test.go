@@ -89,6 +89,7 @@ func TestTune_Refuses(t *testing.T) {
 		{onLocal, "slots=4", "slots", "slots.min=... or slots.max=..."},
 		{onLocal, "host_memory=x max_parked_per_gpu=y", "max_parked_per_gpu host_memory", "is no number"},
 		{onLocal + "\nautoscaler { policy = \"kpa\" }", "latency_weight=5", "latency_weight", `this server's is "kpa"`},
+		{onLocal, "slots.min=1 max_parked_per_gpu=7", "slots.min max_parked_per_gpu", "does not fit beside 7"},
 		{onNomad, "gpus_per_slot=4", "gpus_per_slot", "keeps the GPUs that it was started with"},
 		{onNomad, "host_memory=1TiB", "host_memory", "part of each slot's Nomad job"},
 		{onNomad, "node_pool=gpu", "node_pool", "part of each slot's Nomad job"},

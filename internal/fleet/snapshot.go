@@ -68,6 +68,15 @@ type SlotStatus struct {
 	Slot
 	Occupants []string // the awake instance on each GPU, "" = free
 	Sleepers  []string // the parked instances whose home is here
+	Reserved  []Reservation
+}
+
+// Reservation is a block of a slot's GPUs that is kept for an instance which is to be started or resumed there once the block is free.
+type Reservation struct {
+	Instance string
+	Model    string
+	GPU      int // first GPU of the block
+	GPUs     int
 }
 
 // Activation is one move of a model to hot, shared by all who wait for it.
@@ -81,6 +90,9 @@ type Activation struct {
 	Ended    time.Time // ready or failed; zero while it runs
 	Failure  string
 	Phases   []PhaseTime
+
+	GPUSeconds float64       // for which it held GPUs; 0 while it runs
+	Waited     time.Duration // what the model's requests have waited meanwhile, all together
 }
 
 // PhaseTime is the moment at which an activation entered a phase.
@@ -101,6 +113,10 @@ type Notice struct {
 	// GPUSeconds is what the move costs in GPU time: expected, where one begins (to starting, resuming, parking, stopping), and
 	// measured, where one has ended (to ready, parked, gone). 0 = nothing, or not known.
 	GPUSeconds float64
+
+	// Waited is what the move costs in requests' waiting, all together: expected, of those who wait where a start or resume begins, and
+	// measured, where it has ended. 0 = nobody waits.
+	Waited time.Duration
 }
 
 // Explanation is what the autoscaler would do now, and why.
@@ -109,6 +125,8 @@ type Explanation struct {
 	Desired Desired
 	Outlook Outlook
 	Actions []string // what the planner would do to get there, in order, for people; empty = nothing
+	Request string   // what a request that came now would find, for people
+	Ahead   string   // what becomes of the model if none comes, for people; empty = nothing, as far as can be foreseen
 }
 
 // Learned is what past moves of one model have taken. It is kept over restarts.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 )
 
@@ -23,16 +24,48 @@ func (s *Store) Settings(ctx context.Context, scope string) (map[string]string, 
 	return all, explain(rows.Err())
 }
 
+// SettingScopes gives the scopes that begin with prefix and have settings, in order.
+func (s *Store) SettingScopes(ctx context.Context, prefix string) ([]string, error) {
+	rows, err := s.db.QueryContext(ctx, "SELECT DISTINCT scope FROM settings WHERE substr(scope, 1, length(?1)) = ?1 ORDER BY scope", prefix)
+	if err != nil {
+		return nil, fmt.Errorf("reading the scopes of settings: %w", explain(err))
+	}
+	defer rows.Close()
+	var scopes []string
+	for rows.Next() {
+		var scope string
+		if err := rows.Scan(&scope); err != nil {
+			return nil, fmt.Errorf("reading the scopes of settings: %w", err)
+		}
+		scopes = append(scopes, scope)
+	}
+	return scopes, explain(rows.Err())
+}
+
 // SaveSetting keeps one setting of a scope; an empty value removes it.
 func (s *Store) SaveSetting(ctx context.Context, scope, name, value string) error {
+	return s.SaveSettings(ctx, scope, map[string]string{name: value})
+}
+
+// SaveSettings keeps settings of a scope, all of them or none; an empty value removes one.
+func (s *Store) SaveSettings(ctx context.Context, scope string, settings map[string]string) error {
+	return s.Write(ctx, func(tx *sql.Tx) error {
+		for name, value := range settings {
+			if err := saveSetting(ctx, tx, scope, name, value); err != nil {
+				return fmt.Errorf("saving setting %s of %s: %w", name, scope, explain(err))
+			}
+		}
+		return nil
+	})
+}
+
+func saveSetting(ctx context.Context, tx *sql.Tx, scope, name, value string) error {
 	query, args := "DELETE FROM settings WHERE scope = ? AND name = ?", []any{scope, name}
 	if value != "" {
 		query = `INSERT INTO settings (scope, name, value) VALUES (?, ?, ?)
 			ON CONFLICT (scope, name) DO UPDATE SET value = excluded.value`
 		args = append(args, value)
 	}
-	if _, err := s.db.ExecContext(ctx, query, args...); err != nil {
-		return fmt.Errorf("saving setting %s of %s: %w", name, scope, explain(err))
-	}
-	return nil
+	_, err := tx.ExecContext(ctx, query, args...)
+	return err
 }

@@ -10,7 +10,7 @@ import (
 
 const (
 	org   = `{"name":"a","state":"active","models":[],"budget_usd":null,"concurrency":null,"created_at":"2026-03-01T12:00:00.000000Z"}`
-	event = `{"id":"x-1","at":"2026-03-01T12:00:00.000000Z","model":"m","instance":"i","from":"","to":"starting","reason":""}`
+	event = `{"id":"x-1","at":"2026-03-01T12:00:00.000000Z","model":"m","instance":"i","from":"","to":"starting","reason":"","gpu_us":0,"waited_us":0}`
 	fault = `{"error":{"message":"m","type":"invalid_request_error","param":null,"code":"not_found"}}`
 )
 
