@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/activator"
@@ -297,6 +298,7 @@ func TestParking_RestartLearnsNothingFromMovesThatItFindsUnderWay(t *testing.T) 
 		cfg.Policy = listener{cfg.Policy, &took}
 		w.run(cfg)
 		time.Sleep(w.startTime)
+		synctest.Wait()
 		if want := []time.Duration{0, 0}; !slices.Equal(took, want) {
 			t.Errorf("got %v, want %v: not known", took, want)
 		}
