@@ -53,7 +53,7 @@ variable "gpus" {
 }
 
 variable "gpu_memory" {
-  description = "the least memory that each GPU must have, with its unit"
+  description = "the least memory that each GPU must have, with its unit; engines share as much"
   type        = string
   default     = "75 GiB"
 }
@@ -160,6 +160,7 @@ locals {
     [
       "slot", "--id", var.slot, "--pool", var.pool, "--cluster", var.cluster, "--gpus", "${var.gpus}", "--addr", "$${NOMAD_ADDR_api}",
       "--node", "$${node.unique.id}", "--dir", "$${NOMAD_ALLOC_DIR}", "--grace", var.grace,
+      "--gpu-memory", var.gpu_memory,
     ],
     var.consul == "" ? [] : ["--consul-addr", var.consul],
     var.host_memory == "" ? [] : ["--host-memory", var.host_memory],

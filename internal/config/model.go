@@ -60,7 +60,9 @@ func (r *reader) model(f *modelHCL, c *Config) *fleet.Model {
 	r.engine(f, m, c.Backend, known)
 	r.modelGPUs(f, m, c.Backend, known)
 	r.modelPool(f, m, c)
-	m.ParkedMemory = m.Engine.Memory // which covers what the engine keeps while it is parked
+	if m.ParkedMemory == 0 || m.Engine.Memory < m.ParkedMemory { // memory covers what the engine keeps while it is parked
+		m.ParkedMemory = m.Engine.Memory
+	}
 	return m
 }
 
