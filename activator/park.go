@@ -19,12 +19,13 @@ func (q *pool) mayHold() fleet.Bytes {
 	return fleet.Bytes(q.MaxParkedPerGPU) * q.ParkedGPUMemory
 }
 
-// hostMemory gives what parked engines may take of the slot's host memory; 0 = no limit.
+// hostMemory gives what parked engines may take of the slot's host memory, the lesser of what the slot says and what its pool is tuned to; 0 = no limit.
 func (p *Planner) hostMemory(s *slot) fleet.Bytes {
-	if s.Host > 0 {
+	most := p.pool(s.Pool).HostMemory
+	if s.Host > 0 && (most == 0 || s.Host < most) {
 		return s.Host
 	}
-	return p.pool(s.Pool).HostMemory
+	return most
 }
 
 // parkable reports whether the instance could be parked, if there is a bed for it.

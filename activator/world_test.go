@@ -321,7 +321,7 @@ func (w *world) slots() []fleet.Slot {
 	if w.gpus < 0 {
 		return nil
 	}
-	return []fleet.Slot{{ID: "local-0", Pool: fleet.LocalPool, Node: "local", GPUs: w.gpus}}
+	return []fleet.Slot{{ID: "local-0", Pool: fleet.LocalPool, Node: "local", GPUs: w.gpus, Host: 1 << 40}}
 }
 
 // Watch is the observer.

@@ -246,6 +246,9 @@ func (c *Config) suits(p fleet.Pool, changes map[string]string) Mistunings {
 			blame([]string{keySlotsMax}, fmt.Sprintf("slots.max is %d, which holds %d of %s, and its instances.min is %d; raise slots.max", p.Slots.Max, most, m.ID, m.Instances.Min))
 		}
 	}
+	if most := c.Backend.HostMemory; c.Backend.Kind == BackendLocal && p.HostMemory > most {
+		blame([]string{"host_memory"}, fmt.Sprintf("host_memory is %s, and backend \"local\" may use %s of this machine; lower it, or raise that in the config and start again", p.HostMemory, most))
+	}
 	if crowded := (Options{}).crowded(p, models); crowded != "" {
 		blame([]string{"max_parked_per_gpu", "parked_gpu_memory"}, crowded)
 	}

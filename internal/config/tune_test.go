@@ -78,6 +78,7 @@ func TestTune_Refuses(t *testing.T) {
 		{onLocal, "parked_gpu_memory=8GiB", "parked_gpu_memory", "405B-Instruct-FP8 takes about 55GiB"},
 		{onLocal, "parked_gpu_memory=4", "parked_gpu_memory", "64GiB"},
 		{onLocal, "host_memory=much", "host_memory", "amount of memory"},
+		{onLocal, "host_memory=2TiB", "host_memory", "may use 1.5TiB"},
 		{onLocal, "latency_weight=0", "latency_weight", "above 0"},
 		{onLocal, "latency_weight=Inf", "latency_weight", "above 0"},
 		{onLocal, "slot_idle=5m", "slot_idle", "belongs to a pool on Nomad"},
