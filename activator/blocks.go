@@ -136,7 +136,7 @@ const (
 	togetherCost = 3.0
 	strangeNode  = 1.0  // the weights may not be there
 	crowdCost    = 0.5  // for each instance that lives on the same GPU
-	sharedCost   = 20.0 // for each of those if it were always awake
+	sharedCost   = 60.0 // for each of those if it were always awake
 	fullCost     = 60.0 // when it is parked, another must go
 )
 
