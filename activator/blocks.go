@@ -96,16 +96,16 @@ func (r *room) better(than *room) bool {
 }
 
 // price adds up what the room costs: the waiting of those who wait, and what the victims are worth.
-func (p *Planner) price(m *model, r *room) {
+func (p *Planner) price(now time.Duration, m *model, r *room) {
 	r.cost = (r.wait+r.start).Seconds()*float64(max(m.waiting, 1)) + r.value
 	if r.resumes == nil {
-		r.cost += p.settlingCost(m, r)
+		r.cost += p.settlingCost(now, m, r)
 	}
 }
 
 // settlingCost prefers for a new instance a node that has its weights, a slot without another copy of the model, for a large model would
-// displace both, and GPUs on which few others live: whoever lives there too can never be hot at the same time.
-func (p *Planner) settlingCost(m *model, r *room) float64 {
+// displace both, and GPUs on which few others live and those are seldom awake: whoever lives there too can never be hot at the same time.
+func (p *Planner) settlingCost(now time.Duration, m *model, r *room) float64 {
 	cost := 0.0
 	if len(m.nodes) > 0 && !slices.Contains(m.nodes, r.slot.Node) {
 		cost += strangeNode
@@ -121,7 +121,7 @@ func (p *Planner) settlingCost(m *model, r *room) float64 {
 	for g := r.gpu; g < r.gpu+m.GPUs; g++ {
 		homes = max(homes, r.slot.livingOn(g))
 	}
-	cost += crowdCost * float64(homes)
+	cost += crowdCost*float64(homes) + sharedCost*p.sharedWith(now, m, r.slot, r.gpu)
 	if homes >= most {
 		cost += fullCost
 	}
@@ -136,6 +136,7 @@ const (
 	togetherCost = 3.0
 	strangeNode  = 1.0  // the weights may not be there
 	crowdCost    = 0.5  // for each instance that lives on the same GPU
+	sharedCost   = 60.0 // for each of those if it were always awake
 	fullCost     = 60.0 // when it is parked, another must go
 )
 
@@ -166,7 +167,7 @@ func (p *Planner) assess(now time.Duration, m *model, r *room, most effort) bool
 	if r.needs == isFree {
 		r.fit = r.slot.freeAround(r.gpu, align(m.GPUs))
 	}
-	p.price(m, r)
+	p.price(now, m, r)
 	return true
 }
 

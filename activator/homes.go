@@ -10,7 +10,7 @@ import (
 // Who is where: an instance holds its GPUs while it is awake, and lives in its slot from its launch until it is gone.
 
 // occupy marks the instance's GPUs as held.
-func (p *Planner) occupy(i *instance) {
+func (p *Planner) occupy(now time.Duration, i *instance) {
 	if i.slot == nil || i.housed {
 		return
 	}
@@ -20,6 +20,7 @@ func (p *Planner) occupy(i *instance) {
 		i.slot.awake[g] = i
 	}
 	p.pool(i.slot.Pool).awake += i.GPUs
+	i.m.awake.step(now, 1)
 }
 
 // settleIn enters the instance among those who live in its slot, awake or not.
@@ -45,6 +46,7 @@ func (p *Planner) vacate(now time.Duration, i *instance) {
 		return
 	}
 	i.housed = false
+	i.m.awake.step(now, -1)
 	i.slot.quietAt = now
 	for g, o := range i.slot.awake {
 		if o == i {
@@ -126,3 +128,14 @@ func (s *slot) living() fleet.Bytes {
 }
 
 func (i *instance) overlaps(gpu, gpus int) bool { return i.GPU < gpu+gpus && gpu < i.GPU+i.GPUs }
+
+// sharedWith gives how many instances of other models that live on the block are awake on average.
+func (p *Planner) sharedWith(now time.Duration, m *model, s *slot, gpu int) float64 {
+	sum := 0.0
+	for _, o := range s.homes {
+		if o.m != m && o.overlaps(gpu, m.GPUs) {
+			sum += o.m.awake.value(now) / float64(o.m.homes())
+		}
+	}
+	return sum
+}

@@ -122,7 +122,7 @@ func (p *Planner) enroll(i *instance) {
 func (p *Planner) launch(now time.Duration, i *instance) {
 	from := i.State
 	i.unclaim()
-	p.occupy(i)
+	p.occupy(now, i)
 	i.launchedAt = now
 	if !i.launched {
 		i.launched, i.room = true, p.pool(i.m.pool).mayHold()

@@ -16,6 +16,7 @@ type model struct {
 	unlisted  bool   // not in the config: adopted only to be stopped
 	instances []*instance
 	nodes     []string // where it has run: its weights may be there
+	awake     average  // instances that held GPUs of late
 	spared    fleet.Spared
 
 	waiting, inflight int           // over all dispatchers, as last reported
@@ -96,6 +97,17 @@ func (m *model) asleep() int {
 	n := 0
 	for _, i := range m.instances {
 		if !i.claiming && (i.State == fleet.Asleep || i.State == fleet.Parking) {
+			n++
+		}
+	}
+	return n
+}
+
+// homes gives the number of its instances that have a home.
+func (m *model) homes() int {
+	n := 0
+	for _, i := range m.instances {
+		if i.slot != nil {
 			n++
 		}
 	}

@@ -109,7 +109,7 @@ func (p *Planner) sight(now time.Duration, src *source, asked time.Time, s *flee
 		i = p.adopt(now, s)
 	}
 	if i.slot == nil {
-		p.locate(i)
+		p.locate(now, i)
 	}
 	if !slices.Contains(i.listedBy, src) {
 		i.listedBy = append(i.listedBy, src)
@@ -184,7 +184,7 @@ func (p *Planner) adopt(now time.Duration, s *fleet.Sighting) *instance {
 	}
 	i.Node = "" // see follow
 	p.enroll(i)
-	p.locate(i)
+	p.locate(now, i)
 	p.note(now, i, "", "adopted")
 	if s.State == fleet.Stopping || s.State == fleet.Failed {
 		i.inHost = true // it may have been parked
@@ -196,9 +196,9 @@ func (p *Planner) adopt(now time.Duration, s *fleet.Sighting) *instance {
 }
 
 // locate enters an adopted instance on its slot, once that is known.
-func (p *Planner) locate(i *instance) {
+func (p *Planner) locate(now time.Duration, i *instance) {
 	if i.Slot == "" && p.anywhere != nil {
-		p.expect(i)
+		p.expect(now, i)
 		return
 	}
 	if at := slices.IndexFunc(p.slots, func(t *slot) bool { return t.ID == i.Slot }); at >= 0 {
@@ -206,7 +206,7 @@ func (p *Planner) locate(i *instance) {
 		if i.State == fleet.Asleep {
 			p.settleIn(i)
 		} else {
-			p.occupy(i)
+			p.occupy(now, i)
 		}
 	}
 }

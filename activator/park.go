@@ -12,7 +12,7 @@ import (
 // host memory of the slot; and what the policy wishes parked of the model. Where one of the first two is reached, the parked
 // instance that is cheapest to lose is stopped, and the park waits until it is gone.
 
-const furtherCopy = 0.3 // what a parked copy beside others of its model is worth, of the first
+const furtherCopy = 0.3 // what a parked copy is worth for each other of its model
 
 // mayHold gives what parked engines may come to hold on each GPU of the pool.
 func (q *pool) mayHold() fleet.Bytes {
@@ -196,7 +196,7 @@ func (p *Planner) parkedValue(now time.Duration, i *instance) float64 {
 	v := p.ask(now, i.m).ParkedValue
 	for _, o := range i.m.instances {
 		if o != i && !o.leaving() {
-			return v * furtherCopy
+			v *= furtherCopy
 		}
 	}
 	return v

@@ -40,7 +40,7 @@ func (p *Planner) settleOn(now time.Duration, i *instance, node string) {
 func (p *Planner) rehouse(now time.Duration, i *instance, s *slot) {
 	p.vacate(now, i)
 	i.slot = s
-	p.occupy(i)
+	p.occupy(now, i)
 }
 
 // unplace takes the news that the back end has found no node for an instance that it has accepted.
@@ -60,7 +60,7 @@ func (p *Planner) unplace(now time.Duration, i *instance, why fleet.Unplaced) {
 }
 
 // expect counts an adopted instance of which no node is known on the one with the most room.
-func (p *Planner) expect(i *instance) {
+func (p *Planner) expect(now time.Duration, i *instance) {
 	best := p.anywhere
 	for _, s := range p.nodes {
 		if i.GPUs > 0 && s.usable(i.GPUs) && (best == p.anywhere || s.left(nil) > best.left(nil)) {
@@ -68,7 +68,7 @@ func (p *Planner) expect(i *instance) {
 		}
 	}
 	i.slot = best
-	p.occupy(i)
+	p.occupy(now, i)
 }
 
 // replan finds room for launches that the back end has not placed, because the node in mind for them turned out to be full.
@@ -90,7 +90,7 @@ func (p *Planner) replan(now time.Duration) {
 			r.slot = old
 		}
 		i.slot, i.drains = r.slot, ok && r.needs == drainsBusy
-		p.occupy(i)
+		p.occupy(now, i)
 		if ok {
 			for _, v := range r.victims {
 				p.drain(now, v, "makes room for "+i.Model)

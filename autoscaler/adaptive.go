@@ -13,6 +13,7 @@ const (
 	defaultLatencyWeight = 10.0
 	lull                 = 300 * time.Second // a gap from which on a cold start could have been the answer
 	parkedAging          = 300.0             // seconds
+	hindered             = 3.0               // times its own worth: what a GPU costs that others may be waiting for
 	stranded             = 0.1               // of those who come meanwhile: most find another instance, or room for one
 	turn                 = 30 * time.Second  // about what it takes to drain an instance, and to serve others in its place
 )
@@ -252,9 +253,9 @@ func (m *acquaintance) hotValue(now time.Time, v *fleet.ModelView, t moves) floa
 }
 
 // parkedValue gives what a model's only parked engine is worth per GB of host memory: what a cold start would cost in its place, the less the longer ago
-// the model was used.
+// the model was used. While it starts, nobody else can use its GPUs, and they are many where it is a large one.
 func (a *Adaptive) parkedValue(now time.Time, v *fleet.ModelView, m *acquaintance, t moves) float64 {
-	saved := (t.Cold - t.Wake).Seconds() * (m.Colds.value() + float64(v.Model.GPUs)/max(a.weight(v), 1e-3))
+	saved := (t.Cold - t.Wake).Seconds() * (m.Colds.value() + hindered*float64(v.Model.GPUs)/max(a.weight(v), 1e-3))
 	gigabytes := math.Max(float64(v.Model.ParkedMemory)/1e9, 1)
 	return saved / gigabytes / (age(now, v).Seconds() + parkedAging)
 }

@@ -390,3 +390,15 @@ func TestAdaptive_IsAFunctionOfWhatItWasTold(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestAdaptive_ALargeOnesParkedEngineIsWorthTheGPUsThatAStartWouldTakeFromOthers(t *testing.T) {
+	value := func(gpus int) float64 {
+		l := learned(time.Minute, 10)
+		l.model.GPUs = gpus
+		return l.policy.Decide(l.now, &fleet.ModelView{Model: l.model, IdleSince: l.now, Parked: 1}).ParkedValue
+	}
+	// With a weight of 10, one request that waits for a start is worth 10 GPUs, and one of these counts for three.
+	if got, want := value(8)/value(1), (1+3*8/10.0)/(1+3*1/10.0); math.Abs(got-want) > 0.1*want {
+		t.Errorf("got %.2f times as much with 8 GPUs as with one, want about %.2f", got, want)
+	}
+}

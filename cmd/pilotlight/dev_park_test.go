@@ -92,12 +92,20 @@ func (s *devServer) wantMovesTold(t *testing.T, starts, resumes int) {
 	if a := activations[0]; a.From != fleet.Parked || a.GPUUS == 0 || a.WaitedUS == 0 || a.Reason == "" { // newest first
 		t.Errorf("got %+v, want it from parked, with its reason and cost", a)
 	}
+	eventually(t, 30*time.Second, func() string { // a record may come half a second late
+		records, err := client.Records(t.Context(), "", "", 0)
+		if err != nil || len(records.Records) != starts+resumes || records.Records[starts+resumes-1].Start != fleet.Parked { // oldest first
+			return fmt.Sprintf("got records %+v, %v, want the last to have been answered from parked", records, err)
+		}
+		return ""
+	})
 	var text strings.Builder
 	if err := client.Metrics(t.Context(), &text); err != nil {
 		t.Fatal(err)
 	}
 	for _, line := range []string{
 		fmt.Sprintf(`pilotlight_activation_seconds_count{model="meta-llama/Meta-Llama-3.1-405B-Instruct-FP8",from="parked"} %d`, resumes/2),
+		fmt.Sprintf(`pilotlight_ttft_seconds_count{model="meta-llama/Meta-Llama-3.1-405B-Instruct-FP8",start="parked"} %d`, resumes/2),
 		`pilotlight_instances{model="mistralai/Mistral-7B-Instruct-v0.3",state="parked"} 1`,
 		`pilotlight_gpus{pool="local",state="free"} 0`,
 	} {

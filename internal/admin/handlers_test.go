@@ -172,7 +172,7 @@ func TestExplain_TellsInFieldsAndInSentences(t *testing.T) {
 	}
 	for _, want := range []string{
 		"acme/a: 2 hot, 0 starting, 0 parked; 0 waiting, 3 in flight\n", "idle for 1m30s\n", "i-1 serves 3\n", "i-2 has been idle for 1m",
-		"wanted: 1 hot, 0 parked: one instance serves 64 at once, and 3 are in flight\n", "would: stop i-2: idle for 5m0s\n", "a request now: would be served at once\n", "unless one comes: i-2 will be parked soon\n", "held hot by an operator",
+		"wanted: 1 hot, as many as there is room for parked: one instance serves 64 at once, and 3 are in flight\n", "would: stop i-2: idle for 5m0s\n", "a request now: would be served at once\n", "unless one comes: i-2 will be parked soon\n", "held hot by an operator",
 	} {
 		if !strings.Contains(e.Text, want) {
 			t.Errorf("the text lacks %q:\n%s", want, e.Text)

@@ -3,6 +3,7 @@ package admin
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 
@@ -119,7 +120,7 @@ func explanationText(model string, e fleet.Explanation, now time.Time) string {
 			line("  %s has been idle for %s", h.ID, ago(now, h.IdleSince))
 		}
 	}
-	line("wanted: %d hot, %d parked: %s", e.Desired.Hot, e.Desired.Parked, reasonOr(e.Desired.Reason))
+	line("wanted: %d hot, %s parked: %s", e.Desired.Hot, copies(e.Desired.Parked), reasonOr(e.Desired.Reason))
 	if e.Outlook.Reason != "" {
 		line("whoever waits is told: %s: %s", e.Outlook.Answer, e.Outlook.Reason)
 	}
@@ -143,6 +144,14 @@ func explanationText(model string, e fleet.Explanation, now time.Time) string {
 
 func ago(now, then time.Time) string {
 	return fleet.FormatDuration(max(now.Sub(then), 0).Round(100 * time.Millisecond))
+}
+
+// copies gives a number of parked copies; a policy that leaves it to the pool how many there is room for wishes very many.
+func copies(n int) string {
+	if n > 1000 {
+		return "as many as there is room for"
+	}
+	return strconv.Itoa(n)
 }
 
 func reasonOr(reason string) string {

@@ -212,7 +212,7 @@ func (f *fakeFleet) Explain(model string) (fleet.Explanation, error) {
 			Inflight: 3, IdleSince: time.Now().Add(-90 * time.Second), HeldUntil: time.Now().Add(time.Minute),
 			Hot: []fleet.HotView{{ID: "i-1", Leases: 3, ReadyAt: began}, {ID: "i-2", IdleSince: time.Now().Add(-time.Minute), ReadyAt: began}},
 		},
-		Desired: fleet.Desired{Model: model, Hot: 1, Reason: "one instance serves 64 at once, and 3 are in flight", ReviewAt: time.Now().Add(time.Minute)},
+		Desired: fleet.Desired{Model: model, Hot: 1, Parked: 1 << 20, Reason: "one instance serves 64 at once, and 3 are in flight", ReviewAt: time.Now().Add(time.Minute)},
 		Actions: []string{"stop i-2: idle for 5m0s"}, Request: "would be served at once", Ahead: "i-2 will be parked soon",
 	}, f.failure
 }
