@@ -14,7 +14,22 @@ func (p *Planner) never(m *model) bool {
 	if m.dedicated() {
 		return p.complete && (m.GPUs > 0 && m.GPUs > p.largestNode() || m.impossibleUntil > 0)
 	}
-	return p.complete && m.GPUs > p.pool(m.pool).biggest()
+	return p.complete && (m.GPUs > p.pool(m.pool).biggest() || p.slotless(m))
+}
+
+// slotless reports whether the model's pool has no slot for it but one that no node can hold.
+func (p *Planner) slotless(m *model) bool {
+	impossible := false
+	for _, s := range p.slots {
+		switch {
+		case s.Pool != m.pool || !s.open():
+		case !s.Pending && s.GPUs >= m.GPUs:
+			return false
+		case s.Pending && s.Unplaced == fleet.UnplacedImpossible:
+			impossible = true
+		}
+	}
+	return impossible
 }
 
 // biggest gives the GPUs of its largest slot, seen or promised by the config; -1 = it has none.
@@ -105,6 +120,9 @@ func (p *Planner) tooSmall(m *model) string {
 	largest := p.pool(m.pool).biggest()
 	if m.dedicated() {
 		largest = p.largestNode()
+	}
+	if largest >= m.GPUs && !m.dedicated() {
+		return "no machine can hold a slot of its pool: the back end has none that meets its job's constraints"
 	}
 	if largest >= m.GPUs {
 		return "no machine can hold it: the back end has none that meets its job's constraints"

@@ -151,3 +151,37 @@ func TestSlots_TunedAtRunTime(t *testing.T) {
 		}
 	})
 }
+
+func TestSlots_WhatNoNodeCanHoldIsToldAtOnce(t *testing.T) {
+	inGrowing(t, []*fleet.Model{model("a", 8)}, fleet.Range{Max: 2}, func(w *world) {
+		w.unplaced = fleet.UnplacedExhausted
+		first := w.ask(activator.Ask{Model: "a"})
+		time.Sleep(5 * time.Minute)
+		if first.ready {
+			t.Fatalf("got %v while a node would have room some day, want it to wait", first.err)
+		}
+		w.setUnplaced(fleet.UnplacedImpossible)
+		w.wantErr(first, activator.ErrNoCapacity)
+		w.wantErr(w.ask(activator.Ask{Model: "a"}), activator.ErrNoCapacity)
+		w.wantSlots(1)
+		w.setUnplaced("") // a node that can has joined
+		second := w.ask(activator.Ask{Model: "a"})
+		w.wait(second)
+		if second.took != w.startTime {
+			t.Errorf("waited %s, want %s", second.took, w.startTime)
+		}
+		second.release(activator.Succeeded)
+	})
+}
+
+// setUnplaced says of all slots why there is no node for them; "" = there is one.
+func (w *world) setUnplaced(why fleet.Unplaced) {
+	w.mu.Lock()
+	w.unplaced = why
+	for k := range w.added {
+		w.added[k].Unplaced, w.added[k].Pending = why, why != ""
+	}
+	w.tellAll()
+	w.mu.Unlock()
+	synctest.Wait()
+}

@@ -31,7 +31,8 @@ type world struct {
 	noParking bool // the engines offer none
 	slotTime  time.Duration
 	added     []fleet.Slot
-	refuseAdd int // slots that the back end will refuse
+	refuseAdd int            // slots that the back end will refuse
+	unplaced  fleet.Unplaced // why slots that are asked for find no node; "" = they do
 
 	mu        sync.Mutex
 	engines   map[string]*engine // instance ID -> engine
@@ -142,6 +143,11 @@ func (w *world) addSlot(act fleet.Act) error {
 	if w.refuseAdd > 0 {
 		w.refuseAdd--
 		return errors.New("unreachable")
+	}
+	if w.unplaced != "" {
+		w.added = append(w.added, fleet.Slot{ID: act.Slot, Pool: act.Pool, GPUs: act.GPUs, Pending: true, Unplaced: w.unplaced})
+		w.tellAll()
+		return nil
 	}
 	w.added = append(w.added, fleet.Slot{ID: act.Slot, Pool: act.Pool, Node: "node-" + act.Slot, GPUs: act.GPUs, Pending: true})
 	time.AfterFunc(w.slotTime, func() {
