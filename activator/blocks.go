@@ -134,10 +134,10 @@ func (p *Planner) settlingCost(now time.Duration, m *model, r *room) float64 {
 // What places cost that are otherwise equal, in seconds of one request's waiting.
 const (
 	togetherCost = 3.0
-	strangeNode  = 1.0  // the weights may not be there
-	crowdCost    = 0.5  // for each instance that lives on the same GPU
-	sharedCost   = 60.0 // for each of those if it were always awake
-	fullCost     = 60.0 // when it is parked, another must go
+	strangeNode  = 1.0   // the weights may not be there
+	crowdCost    = 0.5   // for each instance that lives on the same GPU
+	sharedCost   = 100.0 // for each of those if it were always awake
+	fullCost     = 60.0  // when it is parked, another must go
 )
 
 // assess finds out what a block takes; false = more than it may.
