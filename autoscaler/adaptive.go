@@ -205,15 +205,20 @@ func (a *Adaptive) keepIdle(now time.Time, v *fleet.ModelView, m *acquaintance, 
 			keep = a.keepFor(v, m, t)
 		}
 		until := h.IdleSince.Add(keep)
-		if a.fresh(h.IdleSince) {
-			until = h.IdleSince.Add(max(keep, stableSpan))
+		young := keep < stableSpan && a.fresh(h.IdleSince)
+		if young {
+			until = h.IdleSince.Add(stableSpan)
 		}
 		if now.Before(until) {
 			kept++
 			d.ReviewAt = sooner(d.ReviewAt, until)
 		}
-		if demand(v) == 0 {
-			d.Reason = fmt.Sprintf("idle %s; to keep it is worth it for %s", round(now.Sub(h.IdleSince)), round(keep))
+		switch idle := round(now.Sub(h.IdleSince)); {
+		case demand(v) > 0:
+		case young:
+			d.Reason = fmt.Sprintf("idle %s; kept for %s, since the server has just started", idle, round(stableSpan))
+		default:
+			d.Reason = fmt.Sprintf("idle %s; to keep it is worth it for %s", idle, round(keep))
 		}
 	}
 	d.Hot = max(d.Hot, kept)

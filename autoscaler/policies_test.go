@@ -309,6 +309,12 @@ func TestAdaptive_SaysWhy(t *testing.T) {
 	if got, want := l.idle(2*time.Second).Reason, "idle 2s; to keep it is worth it for "; len(got) < len(want) || got[:len(want)] != want {
 		t.Errorf("got %q, want %q…", got, want)
 	}
+	young := autoscaler.NewAdaptive(autoscaler.AdaptiveConfig{}).Decide(l.now, &fleet.ModelView{
+		Model: l.model, Hot: []fleet.HotView{{ID: "i", IdleSince: l.now.Add(-2 * time.Second)}},
+	})
+	if want := "idle 2s; kept for 1m0s, since the server has just started"; young.Reason != want || young.Hot != 1 {
+		t.Errorf("got %q and %d hot, want %q and 1", young.Reason, young.Hot, want)
+	}
 	d := l.policy.Decide(l.now, &fleet.ModelView{Model: l.model, Waiting: 2, Inflight: 1})
 	if want := "3 requests in flight or waiting, 64 slots an instance"; d.Reason != want {
 		t.Errorf("got %q, want %q", d.Reason, want)
