@@ -22,7 +22,7 @@ func TestEmptyFileIsTheDefault(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(config.Default(), got); diff != "" {
+	if diff := cmp.Diff(config.Options{BaseDir: "."}.Default(), got); diff != "" {
 		t.Errorf("an empty file (+) is not Default() (-):\n%s", diff)
 	}
 }
@@ -43,7 +43,7 @@ func TestDefaultsAreThePromisedOnes(t *testing.T) {
 			Name: "local", GPUsPerSlot: 8, HostMemory: 1536 << 30, MaxParkedPerGPU: 4, ParkedGPUMemory: 4 << 30,
 		}},
 	}
-	if diff := cmp.Diff(want, config.Default()); diff != "" {
+	if diff := cmp.Diff(want, config.Options{BaseDir: "."}.Default()); diff != "" {
 		t.Errorf("Default() (-want +got):\n%s", diff)
 	}
 }
@@ -205,7 +205,7 @@ func TestCatalogueIsThePublishedOne(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("catalogue (-want +got):\n%s", diff)
 	}
-	if limit := config.Default().Backend.HostMemory; parked > limit {
+	if limit := (config.Options{BaseDir: "."}).Default().Backend.HostMemory; parked > limit {
 		t.Errorf("the catalogue parked takes %s, more than the %s of the default host", parked, limit)
 	}
 }

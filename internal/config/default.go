@@ -17,10 +17,7 @@ const (
 	maxGPUs       = 64 // of one machine
 )
 
-// Default is the Config of an empty file in the current directory. Nothing else shares it: the caller may change it.
-func Default() *Config { return Options{BaseDir: "."}.Default() }
-
-// Default is the Config of an empty file.
+// Default is the Config of an empty file. Nothing else shares it: the caller may change it.
 func (o Options) Default() *Config {
 	backend := Backend{Kind: BackendLocal, GPUs: 8, HostMemory: 3 << 39}
 	return &Config{

@@ -24,17 +24,8 @@ model "meta-llama/Meta-Llama-3.1-405B-Instruct-FP8" {
 }
 `
 
-func mustParse(t *testing.T, text string) *config.Config {
-	t.Helper()
-	c, err := config.Parse("p.hcl", []byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
 func TestTune_ReplacesWhatTheFileHas(t *testing.T) {
-	c := mustParse(t, onNomad)
+	c := parse(t, config.Options{}, onNomad)
 	got, err := c.Tune("h100", map[string]string{
 		"max_parked_per_gpu": "3", "parked_gpu_memory": "5GiB", "slot_idle": "90s", "slots.min": "1", "slots.max": "7", "latency_weight": "2.5",
 	})
@@ -51,7 +42,7 @@ func TestTune_ReplacesWhatTheFileHas(t *testing.T) {
 }
 
 func TestTune_EveryKeyComesBackAsItIsShown(t *testing.T) {
-	for _, c := range []*config.Config{mustParse(t, onNomad), config.Default()} {
+	for _, c := range []*config.Config{parse(t, config.Options{}, onNomad), config.Options{BaseDir: "."}.Default()} {
 		pool := c.Pools[0].Name
 		shown := map[string]string{}
 		for _, key := range c.Tunable() {
@@ -104,7 +95,7 @@ func TestTune_Refuses(t *testing.T) {
 			key, value, _ := strings.Cut(s, "=")
 			changes[key] = value
 		}
-		c := mustParse(t, row.file)
+		c := parse(t, config.Options{}, row.file)
 		_, err := c.Tune(c.Pools[0].Name, changes)
 		var wrong config.Mistunings
 		if !errors.As(err, &wrong) || !strings.Contains(err.Error(), row.says) {
