@@ -3,6 +3,7 @@ package activator_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -84,6 +85,8 @@ func (c *cluster) Do(_ context.Context, act fleet.Act) error {
 // change does something to the cluster, places what can be placed, and tells everyone.
 func (c *cluster) change(f func()) {
 	w := c.w
+	w.speaking.Lock()
+	defer w.speaking.Unlock()
 	w.mu.Lock()
 	f()
 	for _, e := range w.order {
@@ -126,7 +129,7 @@ func (c *cluster) free(n *fleet.Node) int {
 func (c *cluster) observation(name string) fleet.Observation {
 	o := fleet.Observation{Source: name, At: time.Now(), Complete: true}
 	if name == "nomad" {
-		o.Nodes = c.nodes
+		o.Nodes = slices.Clone(c.nodes)
 	}
 	for _, e := range c.w.order {
 		s := fleet.Sighting{Instance: e.Instance, Phase: fleet.PhaseStarting, Running: -1}
@@ -168,33 +171,34 @@ type source struct {
 func (s source) Watch(ctx context.Context, f func(fleet.Observation)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	s.c.w.mu.Lock()
-	if s.c.out[s.name] {
-		s.c.w.mu.Unlock()
+	if !s.c.listen(s.name, f, cancel) {
 		return errors.New("unreachable")
-	}
-	s.c.heard[s.name], s.c.cut[s.name] = f, cancel
-	o := s.c.observation(s.name)
-	s.c.w.mu.Unlock()
-	f(o)
-	if s.name == "nomad" {
-		s.c.probeAgain()
 	}
 	<-ctx.Done()
 	return errors.New("connection lost")
 }
 
-// probeAgain lets the probe speak after the back end has: it asks the instances that the back end has named, and no others.
-func (c *cluster) probeAgain() {
+// listen connects to a source, which begins with all that it knows. Where that is the back end, the probe speaks after it:
+// it asks the instances that the back end has named, and no others.
+func (c *cluster) listen(name string, f func(fleet.Observation), cut context.CancelFunc) bool {
+	c.w.speaking.Lock()
+	defer c.w.speaking.Unlock()
 	c.w.mu.Lock()
-	tell, o := c.heard["probe"], c.observation("probe")
-	if c.out["probe"] {
-		tell = nil
+	if c.out[name] {
+		c.w.mu.Unlock()
+		return false
+	}
+	c.heard[name], c.cut[name] = f, cut
+	all, probe, probed := c.observation(name), c.heard["probe"], c.observation("probe")
+	if name != "nomad" || c.out["probe"] {
+		probe = nil
 	}
 	c.w.mu.Unlock()
-	if tell != nil {
-		tell(o)
+	f(all)
+	if probe != nil {
+		probe(probed)
 	}
+	return true
 }
 
 // outage makes a source unreachable, or reachable again.

@@ -37,9 +37,11 @@ type world struct {
 	mu        sync.Mutex
 	engines   map[string]*engine // instance ID -> engine
 	order     []*engine
-	listeners []func(fleet.Observation)
-	failNext  map[string]int // model -> starts that will fail
-	refuse    map[string]int // model -> launches that the back end will refuse
+	listener  func(fleet.Observation)
+	news      []fleet.Observation // what it will be told, in order
+	speaking  sync.Mutex          // held while it is told: an older observation never comes after a newer one
+	failNext  map[string]int      // model -> starts that will fail
+	refuse    map[string]int      // model -> launches that the back end will refuse
 	hang      map[string]bool
 	failWake  map[string]string // model -> how its next resume fails: for good ("lost"), for memory ("short"), or both
 	refuseAct map[fleet.ActKind]int
@@ -179,12 +181,28 @@ func (w *world) dropSlot(act fleet.Act) error {
 	return nil
 }
 
-// tellAll reports everything, outside of the world's lock.
-func (w *world) tellAll() {
-	o := w.all()
-	for _, f := range w.listeners {
-		time.AfterFunc(0, func() { f(o) })
+// tellAll reports everything.
+func (w *world) tellAll() { w.report(w.all()) }
+
+// report tells the listener, outside of the world's lock and of the caller, and in order.
+func (w *world) report(o fleet.Observation) {
+	if w.deaf || w.listener == nil {
+		return
 	}
+	w.news = append(w.news, o)
+	time.AfterFunc(0, func() {
+		w.speaking.Lock()
+		defer w.speaking.Unlock()
+		w.mu.Lock()
+		if len(w.news) == 0 { // a new connection has begun with all that is known
+			w.mu.Unlock()
+			return
+		}
+		o, f := w.news[0], w.listener
+		w.news = w.news[1:]
+		w.mu.Unlock()
+		f(o)
+	})
 }
 
 func (w *world) launchEngine(act fleet.Act) error {
@@ -303,17 +321,11 @@ func (w *world) exit(e *engine, failure string) {
 	}
 }
 
-// tell reports one engine, outside of the world's lock and of the caller.
+// tell reports one engine.
 func (w *world) tell(e *engine, failure string) {
 	seen := w.sight(e)
 	seen.Failure, seen.Short = failure, failure == "out of memory"
-	o := fleet.Observation{Source: "local", At: time.Now(), Slots: w.slots(), Instances: []fleet.Sighting{seen}}
-	if w.deaf {
-		return
-	}
-	for _, f := range w.listeners {
-		time.AfterFunc(0, func() { f(o) })
-	}
+	w.report(fleet.Observation{Source: "local", At: time.Now(), Slots: w.slots(), Instances: []fleet.Sighting{seen}})
 }
 
 func (w *world) sight(e *engine) fleet.Sighting {
@@ -334,19 +346,22 @@ func (w *world) slots() []fleet.Slot {
 func (w *world) Watch(ctx context.Context, f func(fleet.Observation)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	w.speaking.Lock()
 	w.mu.Lock()
 	if w.deaf {
 		w.mu.Unlock()
+		w.speaking.Unlock()
 		return errors.New("unreachable")
 	}
-	w.listeners = []func(fleet.Observation){f}
+	w.listener, w.news = f, nil
 	w.lost = append(w.lost, cancel)
 	o := w.all()
 	w.mu.Unlock()
 	f(o)
+	w.speaking.Unlock()
 	<-ctx.Done()
 	w.mu.Lock()
-	w.listeners = nil
+	w.listener, w.news = nil, nil
 	w.mu.Unlock()
 	return errors.New("connection lost")
 }
