@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -85,6 +84,7 @@ func TestKilledAtAnyMoment_EveryAcknowledgedRecordIsThereOnce(t *testing.T) {
 	}
 	dir := t.TempDir()
 	acknowledged := map[string]bool{}
+	var opening time.Duration // until the first child appends: kills fall into as long again and a little more
 	for life := range lives {
 		mode := []string{"async", "sync"}[life%2]
 		cmd := childCommand(t, dir, mode)
@@ -92,11 +92,17 @@ func TestKilledAtAnyMoment_EveryAcknowledgedRecordIsThereOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		began := time.Now()
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		kill := time.AfterFunc(time.Duration(20+rand.IntN(250))*time.Millisecond, func() { cmd.Process.Kill() })
-		for _, id := range wholeLines(t, out) {
+		in := bufio.NewReader(out)
+		if life == 0 {
+			in.Peek(1)
+			opening = time.Since(began)
+		}
+		kill := time.AfterFunc(rand.N(2*opening+200*time.Millisecond), func() { cmd.Process.Kill() })
+		for _, id := range wholeLines(in) {
 			acknowledged[id] = true
 		}
 		kill.Stop()
@@ -128,9 +134,7 @@ func TestKilledAtAnyMoment_EveryAcknowledgedRecordIsThereOnce(t *testing.T) {
 }
 
 // wholeLines reads lines to the end and drops a last one without its end.
-func wholeLines(t *testing.T, r io.Reader) (lines []string) {
-	t.Helper()
-	in := bufio.NewReader(r)
+func wholeLines(in *bufio.Reader) (lines []string) {
 	for {
 		line, err := in.ReadString('\n')
 		if err != nil {
