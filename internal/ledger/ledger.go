@@ -25,8 +25,8 @@ const (
 )
 
 const (
-	syncWait  = 25 * time.Millisecond  // after a first record, before the fsync of all since: half of the promised 50 ms
-	moveWait  = 250 * time.Millisecond // the same for the move into the store: half of the promised half second
+	durableIn = 50 * time.Millisecond  // promised of a record with Async
+	moveWait  = 250 * time.Millisecond // after a first record, before all since are moved into the store: half of the promised half second
 	retryWait = time.Second            // after a move that failed
 	closeWait = 10 * time.Second       // for the last move
 )
@@ -199,11 +199,16 @@ func (l *Ledger) settle() error {
 	return err
 }
 
+// syncLoop fsyncs as seldom as the promise and the disk allow: each fsync holds a thread, and the runtime, which looks for
+// somebody to take over from it, looks closely for milliseconds more.
 func (l *Ledger) syncLoop(ctx context.Context) {
-	for wait(ctx, l.unsynced, syncWait) {
+	slow := durableIn / 8 // about the longest fsync of late
+	for wait(ctx, l.unsynced, max(durableIn*9/10-2*slow, durableIn/5)) {
+		began := time.Now()
 		if err := l.wal.sync(l.wal.pending()); err != nil {
 			l.log.Error("fsyncing the ledger failed; a power cut now could lose usage records", "error", err)
 		}
+		slow = max(time.Since(began), slow*7/8)
 	}
 }
 
