@@ -112,33 +112,38 @@ func (x *exchange) sort() error {
 	return nil
 }
 
-// readWhole collects the answer's body.
+// readWhole collects the answer's body, or borrows it where it came in one piece.
 func (x *exchange) readWhole() error {
-	x.whole.n = 0
-	if n := x.call.ContentLength(); n > 0 && n <= wholeLimit {
-		if err := x.whole.reserve(int(n)); err != nil {
+	x.whole.restart()
+	length := x.call.ContentLength()
+	for x.whole.n <= wholeLimit {
+		piece, err := x.call.Next(0)
+		if err == io.EOF {
+			x.ended, x.endedAt = true, time.Now()
+			return x.checkWhole()
+		}
+		if err != nil {
 			return err
 		}
-	}
-	for {
-		piece, err := x.call.Next(0)
-		if len(piece) > 0 && x.firstAt.IsZero() {
+		if x.firstAt.IsZero() {
 			x.firstAt = time.Now()
+		}
+		if int64(len(piece)) == length {
+			x.whole.borrow(piece)
+			x.ended, x.endedAt = true, x.firstAt
+			return x.checkWhole()
+		}
+		if x.whole.n == 0 && length <= wholeLimit {
+			if err := x.whole.reserve(max(int(length), len(piece))); err != nil {
+				return err
+			}
 		}
 		if err := x.whole.append(piece); err != nil {
 			return err
 		}
-		switch {
-		case err == io.EOF:
-			x.ended, x.endedAt = true, time.Now()
-			return x.checkWhole()
-		case err != nil:
-			return err
-		case x.whole.n > wholeLimit:
-			x.raw = true
-			return nil
-		}
 	}
+	x.raw = true
+	return nil
 }
 
 // checkWhole knows the answer of a dying engine: TensorRT-LLM's interrupts itself and gives 200 with "null" or nothing.
@@ -191,7 +196,7 @@ func (e *answerError) failure() *failure {
 
 // readRefusal reads an answer that is no success.
 func (x *exchange) readRefusal() error {
-	for x.whole.n = 0; x.whole.n < errorLimit; {
+	for x.whole.restart(); x.whole.n < errorLimit; {
 		piece, err := x.call.Next(errorLimit - x.whole.n)
 		if err := x.whole.append(piece); err != nil {
 			return err

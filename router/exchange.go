@@ -151,16 +151,22 @@ func (x *exchange) forget() {
 
 // spool is an answer's body that is being collected.
 type spool struct {
-	mem *buffer
-	n   int
+	mem  *buffer
+	n    int
+	lent []byte // all of it, where it came in one piece: the engine's call lends it until it is closed
 }
 
 func (s *spool) bytes() []byte {
-	if s.mem == nil {
-		return nil
+	if s.lent != nil || s.mem == nil {
+		return s.lent
 	}
 	return s.mem.b[:s.n]
 }
+
+// restart forgets what was collected, and keeps the memory.
+func (s *spool) restart() { s.n, s.lent = 0, nil }
+
+func (s *spool) borrow(whole []byte) { s.n, s.lent = len(whole), whole }
 
 // reserve makes room for size bytes in all.
 func (s *spool) reserve(size int) error {

@@ -146,7 +146,7 @@ func (x *exchange) observe(ended time.Time) {
 		return
 	}
 	if x.lease != nil {
-		x.model.metrics.took(time.Since(x.received))
+		x.model.metrics.took(ended.Sub(x.received))
 	}
 	if !x.firstAt.IsZero() {
 		x.model.metrics.firstToken(x.timings.start, x.firstAt.Sub(x.received))
