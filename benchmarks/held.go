@@ -20,20 +20,39 @@ func (c *heldCmd) Run(ctx context.Context, o *options) error {
 		return err
 	}
 	defer s.close()
+	var memory, one, all, more []float64
+	for range o.Pairs {
+		kb, idle, busy, err := c.repetition(ctx, s)
+		if err != nil {
+			return err
+		}
+		memory, one, all, more = append(memory, kb), append(one, idle), append(all, busy), append(more, busy-idle)
+	}
+	r := report{Scenario: fmt.Sprintf("%d requests held for a cold model", c.Requests), Findings: []finding{
+		summarize("memory per held request", "KB", "at most 20", memory),
+		summarize("CPU per second, one waiting for the loading engine", "ms", "", one),
+		summarize("CPU per second, all waiting", "ms", "", all),
+		summarize("CPU per second, all waiting, less one waiting before", "ms", "not measurable", more),
+	}}
+	return r.write(o)
+}
+
+// repetition gives the memory of a held request in KB, and the CPU per second in ms: first with one waiting, then with all.
+func (c *heldCmd) repetition(ctx context.Context, s *stage) (memory, idle, busy float64, err error) {
 	server, err := s.pilotlight(ctx, "", "--load", "1h")
 	if err != nil {
-		return err
+		return 0, 0, 0, err
 	}
+	defer s.end()
 	one := heldCmd{Requests: 1}
 	first, err := one.hold(ctx, server) // the engine loads from here on, and is looked at, whoever waits for it
 	if err != nil {
-		return err
+		return 0, 0, 0, err
 	}
 	defer first[0].conn.Close()
 	time.Sleep(time.Second) // start-up work is not what is watched
-	empty, idle := server.proc.rss(), server.proc.cpu()
-	time.Sleep(c.Watch)
-	idle = server.proc.cpu() - idle
+	empty := server.proc.rss()
+	idle = c.cpuPerSecond(server)
 
 	held, err := c.hold(ctx, server)
 	defer func() {
@@ -42,20 +61,18 @@ func (c *heldCmd) Run(ctx context.Context, o *options) error {
 		}
 	}()
 	if err != nil {
-		return err
+		return 0, 0, 0, err
 	}
 	time.Sleep(2 * time.Second) // the garbage of the arrivals
-	full, busy := server.proc.rss(), server.proc.cpu()
-	time.Sleep(c.Watch)
-	busy = server.proc.cpu() - busy
+	memory = float64(server.proc.rss()-empty) / float64(c.Requests) / 1e3
+	return memory, idle, c.cpuPerSecond(server), nil
+}
 
-	perSecond := func(d time.Duration) float64 { return millis(d) / c.Watch.Seconds() }
-	r := report{Scenario: fmt.Sprintf("%d requests held for a cold model", c.Requests), Findings: []finding{
-		summarize("memory per held request", "KB", "at most 20", []float64{float64(full-empty) / float64(c.Requests) / 1e3}),
-		summarize("CPU per second, one waiting for the loading engine", "ms", "", []float64{perSecond(idle)}),
-		summarize("CPU per second, all waiting", "ms", "not measurably more", []float64{perSecond(busy)}),
-	}}
-	return r.write(o)
+// cpuPerSecond watches a server, in ms.
+func (c *heldCmd) cpuPerSecond(server *pilotlight) float64 {
+	before := server.proc.cpu()
+	time.Sleep(c.Watch)
+	return millis(server.proc.cpu()-before) / c.Watch.Seconds()
 }
 
 // hold sends all requests and waits until the server says that they wait.
@@ -102,8 +119,7 @@ func (c *departureCmd) Run(ctx context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
-	s.cleanups[len(s.cleanups)-1]() // the first server, before the second
-	s.cleanups = s.cleanups[:len(s.cleanups)-1]
+	s.end() // the first server, before the second
 	told, err := c.streaming(ctx, s)
 	if err != nil {
 		return err

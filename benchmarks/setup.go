@@ -45,9 +45,16 @@ func newStage(ctx context.Context, o *options) (*stage, error) {
 }
 
 func (s *stage) close() {
-	for i := len(s.cleanups) - 1; i >= 0; i-- {
-		s.cleanups[i]()
+	for len(s.cleanups) > 0 {
+		s.end()
 	}
+}
+
+// end stops what was started last.
+func (s *stage) end() {
+	last := len(s.cleanups) - 1
+	s.cleanups[last]()
+	s.cleanups = s.cleanups[:last]
 }
 
 // engine starts a fake engine that nobody but the scenario manages.

@@ -128,7 +128,7 @@ func clip(s string) string {
 func (x *exchange) answer(ctx *fasthttp.RequestCtx) *failure {
 	if x.fields.Stream && x.keepalive() != keepOff {
 		x.beating = true
-		x.beat.Reset(max(x.r.c.StreamHeartbeat-time.Since(x.received), 0))
+		x.beat.in(max(x.r.c.StreamHeartbeat-time.Since(x.received), 0))
 	}
 	x.conn.arm(x)
 	due, f := x.advance()

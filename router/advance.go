@@ -90,7 +90,7 @@ func (x *exchange) await() (due bool, f *failure) {
 		}
 		x.granted(lease)
 	case <-x.gone: // advance sees why
-	case <-x.beat.C:
+	case <-x.beat.due():
 		return true, nil
 	}
 	return false, nil
@@ -118,13 +118,16 @@ func (x *exchange) consult() (due bool, f *failure) {
 	}
 	if !x.underway {
 		x.underway = true
+		if x.asked == nil {
+			x.asked = make(chan error, 1)
+		}
 		x.r.asking.Go(func() { x.asked <- x.askSafely() })
 	}
 	select {
 	case err := <-x.asked:
 		x.underway = false
 		return false, x.judge(err)
-	case <-x.beat.C:
+	case <-x.beat.due():
 		return true, nil
 	}
 }
@@ -168,7 +171,7 @@ func (x *exchange) verdict(err error) (f *failure, again bool) {
 
 // keepaliveNote makes the next keep-alive and arms the one after it.
 func (x *exchange) keepaliveNote() []byte {
-	x.beat.Reset(x.r.c.StreamHeartbeat)
+	x.beat.in(x.r.c.StreamHeartbeat)
 	if x.keepalive() == keepChunk {
 		x.note = openai.AppendEmptyChunk(x.note[:0], &openai.Head{
 			ID: x.chunkID(), Model: x.model.ID, Endpoint: string(x.endpoint.name), Created: x.received.Unix(),

@@ -51,9 +51,9 @@ type exchange struct {
 	avoid     string // the instance that failed the first attempt
 	lost      bool   // the record's attempt has failed and no other was sent
 
-	beat     *time.Timer
+	beat     heartbeat
 	beating  bool       // keep-alives are wanted
-	asked    chan error // the end of ask, where it runs behind keep-alives
+	asked    chan error // the end of ask, where it runs behind keep-alives; nil until it first does
 	underway bool       // ask runs there
 
 	exit atomic.Pointer[exit] // why and when somebody else ended the request
@@ -87,9 +87,7 @@ type exit struct {
 }
 
 func newExchange(r *Router) *exchange {
-	x := &exchange{r: r, gone: make(chan struct{}, 1), asked: make(chan error, 1), beat: time.NewTimer(time.Hour)}
-	x.beat.Stop()
-	return x
+	return &exchange{r: r, gone: make(chan struct{}, 1)}
 }
 
 // begin takes an exchange for the request in ctx.
@@ -119,7 +117,7 @@ func (x *exchange) retire() {
 	x.call.Reset()
 	x.r.free(&x.body)
 	x.whole.free()
-	x.beat.Stop()
+	x.beat.stop()
 	select {
 	case <-x.gone:
 	default:
@@ -147,6 +145,30 @@ func (x *exchange) forget() {
 	x.firstAt, x.endedAt = time.Time{}, time.Time{}
 	x.ready, x.last = nil, nil
 	x.record = ledger.Record{}
+}
+
+// heartbeat is the timer of the next keep-alive. It is made when it is first needed: thousands may wait without one.
+type heartbeat struct{ timer *time.Timer }
+
+func (b *heartbeat) in(d time.Duration) {
+	if b.timer == nil {
+		b.timer = time.NewTimer(d)
+		return
+	}
+	b.timer.Reset(d)
+}
+
+func (b *heartbeat) stop() {
+	if b.timer != nil {
+		b.timer.Stop()
+	}
+}
+
+func (b *heartbeat) due() <-chan time.Time {
+	if b.timer == nil {
+		return nil
+	}
+	return b.timer.C
 }
 
 // spool is an answer's body that is being collected.

@@ -99,7 +99,7 @@ func (x *exchange) resume() {
 
 // firstOut makes the engine's first events ready. Behind a comment, another one says what the headers no longer could.
 func (x *exchange) firstOut() {
-	x.beat.Stop()
+	x.beat.stop()
 	if x.committed && x.keepalive() == keepComment {
 		x.note = append(append(x.note[:0], ": pilotlight start="...), x.timings.start...)
 		x.note = append(append(x.note, " instance="...), x.timings.instance...)
