@@ -39,7 +39,7 @@ func (c *heldCmd) Run(ctx context.Context, o *options) error {
 
 // repetition gives the memory of a held request in KB, and the CPU per second in ms: first with one waiting, then with all.
 func (c *heldCmd) repetition(ctx context.Context, s *stage) (memory, idle, busy float64, err error) {
-	server, err := s.pilotlight(ctx, "", "--load", "1h")
+	server, err := s.pilotlight(ctx, "instances { max = 1 }", "--load", "1h") // a second engine would be looked at while it loads, too
 	if err != nil {
 		return 0, 0, 0, err
 	}
