@@ -203,7 +203,7 @@ func (l *Ledger) settle() error {
 // somebody to take over from it, looks closely for milliseconds more.
 func (l *Ledger) syncLoop(ctx context.Context) {
 	slow := durableIn / 8 // about the longest fsync of late
-	for wait(ctx, l.unsynced, max(durableIn*9/10-2*slow, durableIn/5)) {
+	for wait(ctx, l.unsynced, syncWait(slow)) {
 		began := time.Now()
 		if err := l.wal.sync(l.wal.pending()); err != nil {
 			l.log.Error("fsyncing the ledger failed; a power cut now could lose usage records", "error", err)
@@ -211,6 +211,10 @@ func (l *Ledger) syncLoop(ctx context.Context) {
 		slow = max(time.Since(began), slow*7/8)
 	}
 }
+
+// syncWait is how long records gather before an fsync, where one takes up to slow. A record that just misses one waits for its
+// end, then so long, and then for its own.
+func syncWait(slow time.Duration) time.Duration { return max(durableIn*9/10-2*slow, durableIn/5) }
 
 func (l *Ledger) moveLoop(ctx context.Context) {
 	failing := false

@@ -71,6 +71,18 @@ func TestAppend_AsyncIsDurableWithin50ms(t *testing.T) {
 	})
 }
 
+func TestSyncWait_KeepsThePromiseOnSlowDisksToo(t *testing.T) {
+	for slow := time.Duration(0); slow <= time.Second; slow += time.Millisecond {
+		wait := syncWait(slow)
+		if slow <= 20*time.Millisecond && slow+wait+slow > durableIn {
+			t.Errorf("fsyncs of %s: waits %s, too long for %s", slow, wait, durableIn)
+		}
+		if wait < 10*time.Millisecond || wait > 45*time.Millisecond {
+			t.Errorf("fsyncs of %s: waits %s, want 10 to 45 ms", slow, wait)
+		}
+	}
+}
+
 func TestAppend_AfterAFailedSyncGoesToAnotherSegment(t *testing.T) {
 	l := open(t, Sync)
 	l.wal.active().file.Close() // fsync fails now; so does the write
