@@ -26,10 +26,7 @@ var reportPage = template.Must(template.New("report").Funcs(template.FuncMap{
 	"f1":      func(x float64) string { return fmt.Sprintf("%.1f", x) },
 	"f2":      func(x float64) string { return fmt.Sprintf("%.2f", x) },
 	"percent": func(x float64) string { return fmt.Sprintf("%.2f %%", 100*x) },
-	"colour":  func(i int) string { return palette[i%len(palette)] },
 }).Parse(reportText))
-
-var palette = []string{"#0b6e99", "#d9730d", "#448361", "#9065b0", "#c14c8a", "#cb912f", "#787774", "#d44c47"}
 
 // WriteHTML writes one page that needs nothing else: the table, and plots as inline SVG.
 func WriteHTML(w io.Writer, r Report) error {

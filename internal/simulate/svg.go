@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html/template"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -15,7 +16,12 @@ const (
 )
 
 // plot draws on a field of fixed size; x and y run from 0 to 1, to the right and up.
-type plot struct{ strings.Builder }
+type plot struct {
+	strings.Builder
+	policies []string // in the legend
+}
+
+var palette = []string{"#0b6e99", "#d9730d", "#448361", "#9065b0", "#c14c8a", "#cb912f", "#787774", "#d44c47"}
 
 func newPlot() *plot {
 	p := &plot{}
@@ -55,6 +61,17 @@ func (p *plot) legend(i int, colour, label string) {
 	p.text(atX(1)+22, y, "start", label)
 }
 
+// colour gives a policy's, which all its runs share, and adds a new policy to the legend.
+func (p *plot) colour(policy string) string {
+	i := slices.Index(p.policies, policy)
+	if i < 0 {
+		i = len(p.policies)
+		p.policies = append(p.policies, policy)
+		p.legend(i, palette[i%len(palette)], policy)
+	}
+	return palette[i%len(palette)]
+}
+
 // logScale maps a positive value to 0 to 1.
 type logScale struct{ low, high float64 }
 
@@ -71,7 +88,7 @@ func (s logScale) decades(f func(at, value float64)) {
 
 var waitScale = logScale{0.1, 10000} // seconds
 
-// percentiles draws what requests waited, one line a run.
+// percentiles draws what requests waited, one bar a run.
 func percentiles(results []*Result) template.HTML {
 	p := newPlot()
 	waitScale.decades(func(at, v float64) { p.tickY(at, fmt.Sprintf("%g s", v)) })
@@ -80,13 +97,12 @@ func percentiles(results []*Result) template.HTML {
 		p.tickX((float64(i)+0.5)/float64(len(labels)), l)
 	}
 	for n, r := range results {
-		colour := palette[n%len(palette)]
+		colour := p.colour(r.Policy)
 		for i, v := range []float64{r.WaitMean, r.WaitP50, r.WaitP99, r.WaitP999} {
 			x := (float64(i) + 0.15 + 0.7*(float64(n)+0.5)/float64(len(results))) / float64(len(labels))
 			width := 0.6 / float64(len(results)*len(labels)) * (atX(1) - atX(0))
 			fmt.Fprintf(p, `<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" fill="%s"/>`, atX(x)-width/2, atY(waitScale.at(v)), width, atY(0)-atY(waitScale.at(v)), colour)
 		}
-		p.legend(n, colour, fmt.Sprintf("%s, %d", r.Policy, r.Seed))
 	}
 	return p.done()
 }
@@ -107,10 +123,8 @@ func frontier(results []*Result, bound float64) template.HTML {
 	p.text((atX(0)+atX(1))/2, plotHeight-6, "middle", "p99 of the wait")
 	p.text(atX(0)+4, atY(1)+14, "start", "GPU-hours not busy")
 	fmt.Fprintf(p, `<path d="M%.1f %.1fh%.1f" stroke="#888" stroke-dasharray="4 4"/>`, atX(0), atY(bound/top), atX(1)-atX(0))
-	for n, r := range results {
-		colour := palette[n%len(palette)]
-		fmt.Fprintf(p, `<circle cx="%.1f" cy="%.1f" r="5" fill="%s"/>`, atX(waitScale.at(r.WaitP99)), atY((r.Idle+r.Switch)/top), colour)
-		p.legend(n, colour, fmt.Sprintf("%s, %d", r.Policy, r.Seed))
+	for _, r := range results {
+		fmt.Fprintf(p, `<circle cx="%.1f" cy="%.1f" r="5" fill="%s"/>`, atX(waitScale.at(r.WaitP99)), atY((r.Idle+r.Switch)/top), p.colour(r.Policy))
 	}
 	return p.done()
 }
