@@ -136,8 +136,8 @@ func (w *world) backend(change func(*nomad.Config)) *nomad.Nomad {
 	return n
 }
 
-// watch watches a back end until the test ends, and again whenever the server is lost.
-func (w *world) watch(n *nomad.Nomad, said chan<- fleet.Observation) {
+// watch watches a back end until stop or the test's end, and again whenever the server is lost.
+func (w *world) watch(n *nomad.Nomad, said chan<- fleet.Observation) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { // ends with ctx, for which the clean-up waits
@@ -150,10 +150,12 @@ func (w *world) watch(n *nomad.Nomad, said chan<- fleet.Observation) {
 			}
 		}
 	}()
-	w.t.Cleanup(func() {
+	stop = func() {
 		cancel()
 		<-done
-	})
+	}
+	w.t.Cleanup(stop)
+	return stop
 }
 
 func (w *world) act(kind fleet.ActKind, id, model string) {
@@ -232,8 +234,10 @@ func TestNomad_InstancesLiveInJobs(t *testing.T) {
 
 	// Another back end, as after a restart, finds it.
 	second := make(chan fleet.Observation, 1000)
-	w.watch(w.backend(func(c *nomad.Config) { c.Log = nil }), second)
-	if o := <-second; !o.Complete || len(o.Instances) != 1 || o.Instances[0].ID != "i1" || o.Instances[0].Addr != s.Addr ||
+	stop := w.watch(w.backend(func(c *nomad.Config) { c.Log = nil }), second)
+	o := <-second
+	stop() // it would stop the jobs of engines that die, and keep from the first why they did
+	if !o.Complete || len(o.Instances) != 1 || o.Instances[0].ID != "i1" || o.Instances[0].Addr != s.Addr ||
 		len(o.Nodes) != 1 || o.Nodes[0].ID != s.Node || o.Nodes[0].GPUs != 8 || o.Nodes[0].Used != 0 || !o.Nodes[0].Eligible {
 		t.Errorf("the second back end sees %+v", o)
 	}
