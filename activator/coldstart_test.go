@@ -70,8 +70,8 @@ func TestScaleOut_AtOnceAndBackAgain(t *testing.T) {
 		for range 13 {
 			cs = append(cs, w.ask(activator.Ask{Model: "llama"}))
 		}
-		time.Sleep(100 * time.Millisecond) // a planner that was quick has heard of the first ones only: the others are reported together
-		w.wantLaunches("llama", 4)         // ceil(13 / 4)
+		time.Sleep(time.Second)    // a planner that was quick has heard of the first ones only: the others are reported together, 100 ms later
+		w.wantLaunches("llama", 4) // ceil(13 / 4)
 		for _, c := range cs {
 			w.wait(c)
 		}

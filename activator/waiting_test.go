@@ -46,7 +46,7 @@ func TestLeave_FreesPlacesAndStartsNothing(t *testing.T) {
 			}
 			ws = append(ws, waiter)
 		}
-		time.Sleep(100 * time.Millisecond) // all ten are reported by now
+		time.Sleep(time.Second) // all ten are reported by now
 		for _, waiter := range ws[:5] {
 			waiter.Leave()
 			waiter.Leave()
