@@ -11,7 +11,7 @@ import (
 func newNodes(h *history) *site {
 	s := &site{h: h, stopped: make(map[string]bool), done: make(map[uint64]map[uint64]bool), out: make(map[string]bool)}
 	for k := range 1 + h.choose(3) {
-		s.nodes = append(s.nodes, fleet.Node{ID: fmt.Sprint("n", k), GPUs: pick(h, []int{2, 4, 8}), Eligible: true})
+		s.nodes = append(s.nodes, fleet.Node{ID: fmt.Sprint("n", k), GPUs: pick(h, []int{2, 4, 8}), Condition: fleet.PlaceHealthy})
 	}
 	return s
 }
@@ -27,7 +27,7 @@ func (s *site) place(e *process) {
 		if n.GPUs >= e.GPUs {
 			e.unplaced = fleet.UnplacedExhausted
 		}
-		if n.Eligible && s.free(n) >= e.GPUs {
+		if n.Condition.TakesLaunches() && s.free(n) >= e.GPUs {
 			e.Node, e.Addr, e.unplaced, e.phase = n.ID, e.ID+"@"+n.ID, "", fleet.PhasePlaced
 			return
 		}
@@ -97,13 +97,17 @@ func (h *history) stepNode() {
 	case 1:
 		n.Used = 0
 	case 2:
-		n.Eligible = !n.Eligible
+		if n.Condition.TakesLaunches() {
+			n.Condition = fleet.PlaceIneligible
+		} else {
+			n.Condition = fleet.PlaceHealthy
+		}
 	case 3:
 		for _, e := range h.site.engines {
 			if !e.gone && e.Node == n.ID && e.State != fleet.Stopping && h.choose(2) == 0 { // the back end starts it anew elsewhere
 				e.State, e.Node, e.Addr, e.phase = fleet.Starting, "", "", fleet.PhaseSubmitted
 				e.moved = true
-				n.Eligible = false
+				n.Condition = fleet.PlaceDraining
 			}
 		}
 	case 4:
@@ -135,7 +139,7 @@ func (h *history) stepOutage() {
 func (s *site) recover() {
 	clear(s.out)
 	for k := range s.nodes {
-		s.nodes[k].Used, s.nodes[k].Eligible = 0, true
+		s.nodes[k].Used, s.nodes[k].Condition = 0, fleet.PlaceHealthy
 	}
 }
 

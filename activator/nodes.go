@@ -67,12 +67,12 @@ func (p *Planner) seeNode(src *source, n *fleet.Node) {
 		s = &slot{Slot: fleet.Slot{ID: n.ID, Pool: dedicatedPool, Node: n.ID}, counted: true}
 		p.nodes = append(p.nodes, s)
 	}
-	if s.GPUs != n.GPUs || s.eligible != n.Eligible || s.lost {
+	if s.GPUs != n.GPUs || s.eligible != n.Condition.TakesLaunches() || s.lost {
 		for _, m := range p.models {
 			m.impossibleUntil = 0 // what no machine could hold may fit now
 		}
 	}
-	s.GPUs, s.others, s.eligible, s.source, s.lost = n.GPUs, n.Used, n.Eligible, src, false
+	s.GPUs, s.others, s.eligible, s.source, s.lost = n.GPUs, n.Used, n.Condition.TakesLaunches(), src, false
 }
 
 // node gives the node of that ID; nil = not known.

@@ -30,7 +30,7 @@ func onNodes(t *testing.T, sizes []int, models []*fleet.Model, test func(*world,
 		w := newWorld(t)
 		c := &cluster{w: w, heard: make(map[string]func(fleet.Observation)), out: make(map[string]bool), cut: make(map[string]context.CancelFunc)}
 		for k, gpus := range sizes {
-			c.nodes = append(c.nodes, fleet.Node{ID: ids(k + 1)[k], GPUs: gpus, Eligible: true})
+			c.nodes = append(c.nodes, fleet.Node{ID: ids(k + 1)[k], GPUs: gpus, Condition: fleet.PlaceHealthy})
 		}
 		c.run(models)
 		defer func() { w.stop() }()
@@ -91,7 +91,7 @@ func (c *cluster) change(f func()) {
 	f()
 	for _, e := range w.order {
 		for _, n := range c.nodes {
-			if e.gone || e.Node != "" || e.State != fleet.Starting || !n.Eligible || c.free(&n) < e.GPUs {
+			if e.gone || e.Node != "" || e.State != fleet.Starting || !n.Condition.TakesLaunches() || c.free(&n) < e.GPUs {
 				continue
 			}
 			e.Node, e.Addr = n.ID, "addr-"+e.ID
@@ -295,14 +295,14 @@ func TestNodes_OvertakenLaunchIsBusyThenServed(t *testing.T) {
 func TestNodes_ImpossibleIsToldAtOnce(t *testing.T) {
 	onNodes(t, []int{4}, []*fleet.Model{model("a", 4)}, func(w *world, c *cluster) {
 		w.mu.Lock()
-		c.nodes[0].ID, c.nodes[0].Eligible = "cursed", false
+		c.nodes[0].ID, c.nodes[0].Condition = "cursed", fleet.PlaceIneligible
 		w.mu.Unlock()
 		a := w.ask(activator.Ask{Model: "a"})
 		time.Sleep(time.Second)
 		w.wantErr(a, activator.ErrNoCapacity)
 		w.wantErr(w.ask(activator.Ask{Model: "a"}), activator.ErrNoCapacity)
 		w.wantLaunches("a", 1)
-		c.change(func() { c.nodes[0].ID, c.nodes[0].Eligible = "m0", true })
+		c.change(func() { c.nodes[0].ID, c.nodes[0].Condition = "m0", fleet.PlaceHealthy })
 		w.serve("a", time.Second)
 	})
 }
@@ -388,7 +388,7 @@ func TestNodes_DrainedMachineIsNoFailure(t *testing.T) {
 		e := w.engineOf("a")
 		c.change(func() {
 			for k := range c.nodes {
-				c.nodes[k].Eligible = c.nodes[k].ID != e.Node
+				c.nodes[k].Condition = ineligibleIf(c.nodes[k].ID == e.Node)
 			}
 			e.State = fleet.Stopping
 		})
@@ -413,4 +413,11 @@ func TestNodes_StartsWaitForALostBackEnd(t *testing.T) {
 		w.wantLaunches("a", 1)
 		held.release(activator.Succeeded)
 	})
+}
+
+func ineligibleIf(is bool) fleet.Condition {
+	if is {
+		return fleet.PlaceIneligible
+	}
+	return fleet.PlaceHealthy
 }

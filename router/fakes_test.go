@@ -204,7 +204,7 @@ func (h *host) say() {
 	h.seq++
 	o := fleet.Observation{
 		Source: "local", Seq: h.seq, At: time.Now(), Complete: true,
-		Nodes: []fleet.Node{{ID: "local", GPUs: h.gpus, Eligible: true}},
+		Nodes: []fleet.Node{{ID: "local", GPUs: h.gpus, Condition: fleet.PlaceHealthy}},
 		Slots: []fleet.Slot{{ID: "local-0", Pool: fleet.LocalPool, Node: "local", GPUs: h.gpus, Host: 1 << 40}},
 	}
 	for id, s := range h.seen {

@@ -23,7 +23,8 @@ type Act struct {
 	Pool      string
 	Slot      string
 	GPU, GPUs int
-	Parked    Bytes // of a launch: what parked engines may come to hold on each of its GPUs
-	Sleepers  int   // of a launch or resume: how many may be parked on each of its GPUs beside it; 0 = not said
+	Parked    Bytes  // of a launch: what parked engines may come to hold on each of its GPUs
+	Sleepers  int    // of a launch or resume: how many may be parked on each of its GPUs beside it; 0 = not said
+	Config    *Model `json:"-"` // of a launch: the model as it is configured now
 	Why       string
 }

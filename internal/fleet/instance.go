@@ -58,4 +58,24 @@ type Instance struct {
 	GPUs  int
 	State State
 	Addr  string // host:port once known
+	Spec  *Spec  // what it was launched with; nil = its source does not say
+}
+
+// Spec is what an instance was launched with. It stays true of the instance while the config changes: placement, leases and bills go by it. A
+// Spec is immutable.
+type Spec struct {
+	GPUs           int        `json:"gpus"`
+	MaxConcurrency int        `json:"max_concurrency"`
+	ParkedMemory   Bytes      `json:"parked_memory,omitempty"` // host memory that it takes while it is parked
+	ParkedRoom     Bytes      `json:"parked_room,omitempty"`   // what it leaves on each of its GPUs for parked ones
+	Kind           EngineKind `json:"kind"`
+	Args           []string   `json:"args,omitempty"`
+}
+
+// NewSpec is the spec of an instance of the model that is launched now and leaves so much of each GPU for parked ones.
+func NewSpec(m *Model, parkedRoom Bytes) *Spec {
+	return &Spec{
+		GPUs: m.GPUs, MaxConcurrency: m.MaxConcurrency, ParkedMemory: m.ParkedMemory, ParkedRoom: parkedRoom,
+		Kind: m.Engine.Kind, Args: m.Engine.Args,
+	}
 }

@@ -12,6 +12,9 @@ type Observation struct {
 	Nodes     []Node
 	Slots     []Slot // of one that is complete: nil = this source knows no slots, empty = there are none
 	Instances []Sighting
+
+	// Lost says why the source cannot be reached; nothing else is set but Source and At. What it said last stands until it speaks again.
+	Lost error
 }
 
 // Sighting is one instance as a source sees it.
@@ -23,6 +26,7 @@ type Sighting struct {
 	Gone    bool   // exited or deleted: the GPUs are free
 	Health  Health // "" = this source does not watch liveness; a slot's is Passing while the engine generates and answers
 	Failure string // why it failed, for operators; "" = it did not
+	Cause   Cause  // of the failure: what is to blame; "" = not known
 	Short   bool   // the failure is a want of GPU memory: others hold more than planned
 	Parks   bool   // the engine was asked, and can be parked
 
@@ -38,6 +42,19 @@ type Unplaced string
 const (
 	UnplacedExhausted  Unplaced = "exhausted"  // some node could hold it once what is there now has gone: it waits
 	UnplacedImpossible Unplaced = "impossible" // no node could hold it, even if empty
+)
+
+// Cause says what is to blame for a failure.
+type Cause string
+
+// The causes of a failed start or an engine's death.
+const (
+	CausePlace   Cause = "place"   // the machine, its driver or its devices
+	CauseImage   Cause = "image"   // the image, or another artifact, could not be had
+	CauseWeights Cause = "weights" // the weights could not be found or read
+	CauseMemory  Cause = "memory"  // killed for want of memory
+	CauseRights  Cause = "rights"  // a token or a policy does not allow it
+	CauseEngine  Cause = "engine"  // the engine itself: its exit code, or it never became ready
 )
 
 // Health is what a source of liveness says of an instance. It is a hint: whoever would act on bad news asks the engine first.

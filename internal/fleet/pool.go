@@ -28,12 +28,31 @@ type Slot struct {
 
 	Pending  bool     // it was asked for and is not there yet: nothing can be launched on it
 	Unplaced Unplaced // of a pending one: why the back end has found no node for it; "" = nothing is known to hinder it
+
+	Condition  Condition // its node's, or its own
+	Supervisor string    // the source that tells of the engines there; "" = the source that lists the slot
 }
 
 // Node is one machine with GPUs, as a back end reports it.
 type Node struct {
-	ID       string
-	GPUs     int
-	Used     int  // by others than this Pilotlight
-	Eligible bool // takes new work
+	ID        string
+	Name      string // for people; "" = the ID
+	GPUs      int
+	Used      int // by others than this Pilotlight
+	Condition Condition
 }
+
+// Condition says what a place, a node or a slot, is fit for. A slot is never in a better condition than its node.
+type Condition string
+
+// The conditions of a place. Only a healthy one takes launches.
+const (
+	PlaceHealthy     Condition = ""
+	PlaceIneligible  Condition = "ineligible"  // takes no new work; what is there goes on
+	PlaceDraining    Condition = "draining"    // takes no new work, and what is there will be ended
+	PlaceClosing     Condition = "closing"     // a slot whose supervisor shuts down: it ends its engines and refuses launches
+	PlaceUnreachable Condition = "unreachable" // nobody can say how it is: what is there is kept until it is known to be lost
+)
+
+// TakesLaunches reports whether something new may be placed there.
+func (c Condition) TakesLaunches() bool { return c == PlaceHealthy }

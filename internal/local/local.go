@@ -48,7 +48,7 @@ func New(cfg Config) (*Local, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the local back end: %w", err)
 	}
-	return &Local{slot: s, node: fleet.Node{ID: NodeID, GPUs: cfg.GPUs, Eligible: true}}, nil
+	return &Local{slot: s, node: fleet.Node{ID: NodeID, GPUs: cfg.GPUs, Condition: fleet.PlaceHealthy}}, nil
 }
 
 // Run tends the engines until ctx is done, and returns when the last one has ended. It may be called once.

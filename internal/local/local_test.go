@@ -111,7 +111,7 @@ func TestLocal_RunsSimulatedEngines(t *testing.T) {
 	w := start(t, m)
 	w.act(fleet.ActLaunch, "i1", m, 4)
 	_, o := w.until("i1", ready)
-	if want := []fleet.Node{{ID: "local", GPUs: 8, Eligible: true}}; !slices.Equal(o.Nodes, want) {
+	if want := []fleet.Node{{ID: "local", GPUs: 8, Condition: fleet.PlaceHealthy}}; !slices.Equal(o.Nodes, want) {
 		t.Errorf("nodes: got %+v, want %+v", o.Nodes, want)
 	}
 	if want := []fleet.Slot{{ID: "local-0", Pool: "local", Node: "local", GPUs: 8, Host: 1 << 40}}; !slices.Equal(o.Slots, want) {

@@ -238,7 +238,7 @@ func TestNomad_InstancesLiveInJobs(t *testing.T) {
 	o := <-second
 	stop() // it would stop the jobs of engines that die, and keep from the first why they did
 	if !o.Complete || len(o.Instances) != 1 || o.Instances[0].ID != "i1" || o.Instances[0].Addr != s.Addr ||
-		len(o.Nodes) != 1 || o.Nodes[0].ID != s.Node || o.Nodes[0].GPUs != 8 || o.Nodes[0].Used != 0 || !o.Nodes[0].Eligible {
+		len(o.Nodes) != 1 || o.Nodes[0].ID != s.Node || o.Nodes[0].GPUs != 8 || o.Nodes[0].Used != 0 || o.Nodes[0].Condition != fleet.PlaceHealthy {
 		t.Errorf("the second back end sees %+v", o)
 	}
 
@@ -365,7 +365,7 @@ func (w *world) drain(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.until("the node to take no work", "", func(_ *fleet.Sighting, o fleet.Observation) bool {
-		return len(o.Nodes) == 1 && !o.Nodes[0].Eligible
+		return len(o.Nodes) == 1 && o.Nodes[0].Condition != fleet.PlaceHealthy
 	})
 	for _, id := range []string{"i2", "i4"} {
 		w.until(id+" to be gone", id, gone)
@@ -374,7 +374,7 @@ func (w *world) drain(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.until("the node to take work", "", func(_ *fleet.Sighting, o fleet.Observation) bool {
-		return len(o.Nodes) == 1 && o.Nodes[0].Eligible
+		return len(o.Nodes) == 1 && o.Nodes[0].Condition == fleet.PlaceHealthy
 	})
 	for _, id := range []string{"i2", "i4"} {
 		for _, a := range w.allocations(nomad.JobName("test", "org/one", id)) {

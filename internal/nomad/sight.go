@@ -164,11 +164,24 @@ func (w *watch) observeNodes() []fleet.Node {
 			continue
 		}
 		nodes = append(nodes, fleet.Node{
-			ID: n.ID, GPUs: count, Used: used[n.ID],
-			Eligible: n.Status == api.NodeStatusReady && !n.Drain && n.SchedulingEligibility == api.NodeSchedulingEligible,
+			ID: n.ID, Name: n.Name, GPUs: count, Used: used[n.ID], Condition: conditionOf(n),
 		})
 	}
 	return nodes
+}
+
+// conditionOf says what a node is fit for.
+func conditionOf(n *api.NodeListStub) fleet.Condition {
+	switch {
+	case n.Status != api.NodeStatusReady:
+		return fleet.PlaceUnreachable
+	case n.Drain:
+		return fleet.PlaceDraining
+	case n.SchedulingEligibility != api.NodeSchedulingEligible:
+		return fleet.PlaceIneligible
+	default:
+		return fleet.PlaceHealthy
+	}
 }
 
 // others counts, by node, the GPUs of allocations that are not ours.
