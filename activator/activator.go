@@ -11,6 +11,8 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 
+	"github.com/pilotlight-io/pilotlight/activator/dispatch"
+	"github.com/pilotlight-io/pilotlight/activator/protocol"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
@@ -38,9 +40,9 @@ type Activator struct {
 	lesson chan struct{} // wakes the learner
 
 	mu         sync.Mutex // guards both machines and what follows
-	dispatcher *Dispatcher
+	dispatcher *dispatch.Dispatcher
 	planner    *Planner
-	report     Report                    // used again and again
+	report     protocol.Report           // used again and again
 	breakers   map[string]*breaker       // instance ID -> its breaker
 	breakersAt time.Duration             // when the first open one must be asked
 	acts       []fleet.Act               // for the loop to perform
@@ -77,7 +79,7 @@ func New(cfg Config) (*Activator, error) {
 	}
 	a := &Activator{
 		cfg: cfg, log: cfg.Log, epoch: now, kick: make(chan struct{}, 1), lesson: make(chan struct{}, 1), breakers: make(map[string]*breaker), breakersAt: never, armed: never,
-		dispatcher: NewDispatcher(DispatcherConfig{ID: "self", Incarnation: cfg.Term, Models: cfg.Models}),
+		dispatcher: dispatch.New(dispatch.Config{ID: "self", Incarnation: cfg.Term, Models: cfg.Models}),
 		planner: NewPlanner(PlannerConfig{
 			Policy: cfg.Policy, Models: cfg.Models, Pools: cfg.Pools, Learned: cfg.Learned, Term: cfg.Term, Epoch: now, Seed: cfg.Seed,
 		}),
@@ -96,14 +98,15 @@ func (a *Activator) Acquire(ask Ask) (*Lease, *Waiter, error) {
 	l := &Lease{owner: a}
 	a.mu.Lock()
 	now := a.now()
-	if a.dispatcher.Take(now, &ask, l) {
+	if a.dispatcher.Acquire(now, &ask, &l.Lease) {
 		a.bind(l)
 		a.finish(now)
 		a.metrics.queued(l.Model.ID, 0)
 		return l, nil, nil
 	}
 	w := &Waiter{owner: a, ready: make(chan struct{})}
-	err := a.dispatcher.Enqueue(now, &ask, w)
+	w.place.Value = w
+	err := a.dispatcher.Enqueue(now, &ask, &w.place, &w.lease.Lease)
 	a.finish(now)
 	switch {
 	case err != nil:
@@ -129,9 +132,9 @@ func (a *Activator) answeredAtOnce(w *Waiter) bool {
 func (a *Activator) release(l *Lease, o Outcome) {
 	a.mu.Lock()
 	now := a.now()
-	if !l.grant.released {
+	if !l.Released() {
 		a.judge(now, l, o)
-		a.dispatcher.Release(now, l)
+		a.dispatcher.Release(now, &l.Lease)
 	}
 	a.finish(now)
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pilotlight-io/pilotlight/activator/protocol"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
@@ -42,7 +43,7 @@ func (p *Planner) roomForOne(now time.Duration, m *model) (room, bool) {
 
 // joined says it where an instance is on its way.
 func (p *Planner) joined(now time.Duration, m *model) string {
-	o := Prospect{}
+	o := protocol.Outlook{}
 	p.foresee(now, m, &o)
 	said := "would wait for the one on its way"
 	if o.Reason != "" {

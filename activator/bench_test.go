@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pilotlight-io/pilotlight/activator/dispatch"
+	"github.com/pilotlight-io/pilotlight/activator/protocol"
 	"github.com/pilotlight-io/pilotlight/autoscaler"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
@@ -19,61 +21,12 @@ func benchModels(n int) []*fleet.Model {
 	return ms
 }
 
-// hotDispatcher is a dispatcher with two ready instances of each model.
-func hotDispatcher(models []*fleet.Model) *Dispatcher {
-	d := NewDispatcher(DispatcherConfig{ID: "self", Incarnation: 1, Models: models})
-	t := &Table{To: "self", Incarnation: 1, Term: 1, Seq: 1}
-	for _, m := range models {
-		for k := range 2 {
-			t.Shares = append(t.Shares, Share{Instance: fmt.Sprint(m.ID, k), Model: m.ID, Slots: 64, Addr: "127.0.0.1:1"})
-		}
-	}
-	d.Receive(0, t)
-	return d
-}
-
-func BenchmarkDispatcher_HotAcquireRelease(b *testing.B) {
-	d := hotDispatcher(benchModels(40))
-	ask, l := &Ask{Model: "org/model-7", Org: "acme"}, &Lease{}
-	b.ReportAllocs()
-	for i := range b.N {
-		if !d.Take(time.Duration(i), ask, l) {
-			b.Fatal("not granted")
-		}
-		d.Release(time.Duration(i), l)
-	}
-}
-
-func BenchmarkDispatcher_QueueAndGrant(b *testing.B) {
-	d := hotDispatcher(benchModels(40))
-	for range 128 {
-		if !d.Take(0, &Ask{Model: "org/model-7"}, &Lease{}) {
-			b.Fatal("not granted")
-		}
-	}
-	ask := &Ask{Model: "org/model-7", Org: "acme"}
-	s := d.seats["org/model-70"]
-	held := &Lease{grant: grant{seat: s}}
-	b.ReportAllocs()
-	for i := range b.N {
-		w := &Waiter{}
-		if err := d.Enqueue(time.Duration(i), ask, w); err != nil {
-			b.Fatal(err)
-		}
-		d.Release(time.Duration(i), held)
-		if held, _ = w.Answer(); held == nil {
-			b.Fatal("not granted")
-		}
-		d.answered = d.answered[:0]
-	}
-}
-
 // BenchmarkExchange_IdleBusyIdle takes both reports of a request on an idle fleet of 40 models through a planner.
 func BenchmarkExchange_IdleBusyIdle(b *testing.B) {
 	models := benchModels(40)
 	p := NewPlanner(PlannerConfig{Policy: autoscaler.NewFixed(autoscaler.FixedConfig{}), Models: models, Term: 1, Epoch: time.Unix(0, 0)})
-	d := NewDispatcher(DispatcherConfig{ID: "self", Incarnation: 1, Models: models})
-	r := &Report{}
+	d := dispatch.New(dispatch.Config{ID: "self", Incarnation: 1, Models: models})
+	r := &protocol.Report{}
 	now := time.Duration(1)
 	exchange := func() {
 		d.Report(now, r)
@@ -106,11 +59,11 @@ func BenchmarkExchange_IdleBusyIdle(b *testing.B) {
 	p.Observe(now, o)
 	exchange()
 	exchange()
-	ask, l := &Ask{Model: "org/model-7", Org: "acme"}, &Lease{}
+	ask, l := &Ask{Model: "org/model-7", Org: "acme"}, &dispatch.Lease{}
 	b.ReportAllocs()
 	for range b.N {
 		now += time.Millisecond
-		if !d.Take(now, ask, l) {
+		if !d.Acquire(now, ask, l) {
 			b.Fatal("not granted")
 		}
 		exchange()

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/sony/gobreaker"
+
+	"github.com/pilotlight-io/pilotlight/activator/dispatch"
 )
 
 const (
@@ -17,7 +19,7 @@ const (
 type breaker struct {
 	instance string
 	two      *gobreaker.TwoStepCircuitBreaker
-	state    BreakerState
+	state    dispatch.BreakerState
 	done     func(success bool)
 	failing  bool // a failure since the last success
 	opened   int  // times in a row
@@ -49,7 +51,7 @@ func (a *Activator) judge(now time.Duration, l *Lease, o Outcome) {
 	if b == nil || o == Neutral || l.done == nil {
 		return
 	}
-	if o == Succeeded && !b.failing && b.state == BreakerClosed {
+	if o == Succeeded && !b.failing && b.state == dispatch.BreakerClosed {
 		return // it would change nothing
 	}
 	b.failing = o == EngineFailed
@@ -64,10 +66,10 @@ func (a *Activator) askBreakers(now time.Duration) {
 	}
 	a.breakersAt = never
 	for _, b := range a.breakers {
-		if b.state == BreakerOpen && now >= b.askAt {
+		if b.state == dispatch.BreakerOpen && now >= b.askAt {
 			a.askBreaker(now, b)
 		}
-		if b.state == BreakerOpen {
+		if b.state == dispatch.BreakerOpen {
 			a.breakersAt = min(a.breakersAt, b.askAt)
 		}
 	}
@@ -81,31 +83,31 @@ func (a *Activator) askBreaker(now time.Duration, b *breaker) {
 	}
 	b.state = state
 	switch state {
-	case BreakerOpen:
+	case dispatch.BreakerOpen:
 		b.opened++
 		b.askAt = now + staysOpen + time.Millisecond
 		a.breakersAt = min(a.breakersAt, b.askAt)
-	case BreakerClosed:
+	case dispatch.BreakerClosed:
 		b.opened = 0
 		b.done, _ = b.two.Allow()
-	case BreakerHalfOpen:
+	case dispatch.BreakerHalfOpen:
 		b.done, _ = b.two.Allow()
 	}
 	a.log.Warn("breaker changed", "instance", b.instance, "state", state.String())
-	a.dispatcher.Breaker(now, b.instance, state)
+	a.dispatcher.SetBreaker(now, b.instance, state)
 	if b.opened >= condemned {
 		a.planner.Condemn(now, b.instance)
 		a.exchange(now)
 	}
 }
 
-func breakerState(s gobreaker.State) BreakerState {
+func breakerState(s gobreaker.State) dispatch.BreakerState {
 	switch s {
 	case gobreaker.StateOpen:
-		return BreakerOpen
+		return dispatch.BreakerOpen
 	case gobreaker.StateHalfOpen:
-		return BreakerHalfOpen
+		return dispatch.BreakerHalfOpen
 	default:
-		return BreakerClosed
+		return dispatch.BreakerClosed
 	}
 }

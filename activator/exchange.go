@@ -3,6 +3,7 @@ package activator
 import (
 	"time"
 
+	"github.com/pilotlight-io/pilotlight/activator/dispatch"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
@@ -20,7 +21,7 @@ func (a *Activator) exchange(now time.Duration) {
 		for _, t := range a.planner.TakeTables() {
 			a.dispatcher.Receive(now, t)
 		}
-		if !a.dispatcher.urgent {
+		if !a.dispatcher.ReportDue(now) {
 			break
 		}
 	}
@@ -33,17 +34,18 @@ const exchangesMost = 32
 
 // finish ends a step: it hands messages over if any are due, sees to it that the loop wakes in time, unlocks, and performs the effects.
 func (a *Activator) finish(now time.Duration) {
-	if a.dispatcher.Due(now) {
+	if a.dispatcher.ReportDue(now) {
 		a.exchange(now)
 	}
 	if len(a.acts) > 0 || a.next() < a.armed {
 		poke(a.kick)
 	}
-	if len(a.dispatcher.answered)+len(a.planner.notices)+len(a.planner.learned)+len(a.planner.ended) == 0 {
+	answered := a.dispatcher.TakeAnswered()
+	if len(answered)+len(a.planner.notices)+len(a.planner.learned)+len(a.planner.ended) == 0 {
 		a.mu.Unlock()
 		return
 	}
-	e := a.takeEffects(now)
+	e := a.takeEffects(now, answered)
 	a.mu.Unlock()
 	a.perform(e)
 }
@@ -70,21 +72,22 @@ func (a *Activator) next() time.Duration {
 
 // effects is what a step has to tell the world.
 type effects struct {
-	answered []*Waiter
+	answered []*dispatch.Waiter
 	notices  []fleet.Notice
 	ended    []fleet.Activation
 }
 
-func (a *Activator) takeEffects(now time.Duration) effects {
+func (a *Activator) takeEffects(now time.Duration, answered []*dispatch.Waiter) effects {
 	e := effects{
-		answered: a.dispatcher.TakeAnswered(), notices: a.planner.TakeNotices(), ended: a.planner.TakeEnded(),
+		answered: answered, notices: a.planner.TakeNotices(), ended: a.planner.TakeEnded(),
 	}
 	if learned := a.planner.TakeLearned(); len(learned) > 0 {
 		a.learned = append(a.learned, learned...)
 		poke(a.lesson)
 	}
 	for _, w := range e.answered {
-		if l := w.place.lease; l != nil {
+		if l, _ := w.Answer(); l != nil {
+			l := &w.Value.(*Waiter).lease
 			l.owner = a
 			a.bind(l)
 		}
@@ -101,8 +104,8 @@ func (a *Activator) takeEffects(now time.Duration) effects {
 // perform wakes those who were answered, first of all; then it tells the log and the metrics.
 func (a *Activator) perform(e effects) {
 	for _, w := range e.answered {
-		close(w.ready)
-		if l := w.place.lease; l != nil {
+		close(w.Value.(*Waiter).ready)
+		if l, _ := w.Answer(); l != nil {
 			a.metrics.queued(l.Model.ID, l.Queued+l.Activating)
 		}
 	}

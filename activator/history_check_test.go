@@ -10,8 +10,8 @@ import (
 // check holds the promises that must be true at every moment.
 func (h *history) check() {
 	for _, s := range h.servers {
-		for _, q := range s.d.order {
-			h.checkQueue(s, q)
+		for _, m := range h.models {
+			h.checkQueue(s, m)
 		}
 	}
 	for _, sl := range h.planner.slots {
@@ -19,19 +19,20 @@ func (h *history) check() {
 	}
 }
 
-func (h *history) checkQueue(s *server, q *queue) {
-	limits := q.model.Queue
-	if limits.Limit > 0 && q.waiting > limits.Limit {
-		h.fail("%s: %d wait for %s, limit %d", s.id, q.waiting, q.model.ID, limits.Limit)
+func (h *history) checkQueue(s *server, m *fleet.Model) {
+	q, limit := s.d.Queue(m.ID), m.Queue.Limit
+	if limit > 0 && q.Waiting > limit {
+		h.fail("%s: %d wait for %s, limit %d", s.id, q.Waiting, m.ID, limit)
 	}
-	if q.hot() || q.waiters() == 0 {
+	waiters := q.Waiting + q.Retries
+	if q.Hot || waiters == 0 {
 		return
 	}
-	if a := q.outlook.Answer; a == fleet.BackingOff || a == fleet.NeverFits {
-		h.fail("%s: %d are kept waiting for %s though it is %s", s.id, q.waiters(), q.model.ID, a)
+	if q.Answer == fleet.BackingOff || q.Answer == fleet.NeverFits {
+		h.fail("%s: %d are kept waiting for %s though it is %s", s.id, waiters, m.ID, q.Answer)
 	}
-	if q.onlyHot > 0 {
-		h.fail("%s: someone who wants %s only hot waits for it cold", s.id, q.model.ID)
+	if q.OnlyHot > 0 {
+		h.fail("%s: someone who wants %s only hot waits for it cold", s.id, m.ID)
 	}
 }
 

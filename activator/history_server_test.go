@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/pilotlight-io/pilotlight/activator/dispatch"
+	"github.com/pilotlight-io/pilotlight/activator/protocol"
 )
 
 // server is one dispatcher of a history, with the clients that ask it.
@@ -14,16 +17,17 @@ type server struct {
 	id     string
 	life   uint64
 	offset time.Duration // of its clock
-	d      *Dispatcher
+	d      *dispatch.Dispatcher
 	asked  []*asked
-	leases []*Lease
-	trial  map[string]*Lease // instance -> the lease granted while its breaker was half-open
+	leases []*dispatch.Lease
+	trial  map[string]*dispatch.Lease // instance -> the lease granted while its breaker was half-open
 	orders int
 }
 
 // asked is one request that waits or has waited.
 type asked struct {
-	w      *Waiter
+	w      dispatch.Waiter
+	lease  dispatch.Lease
 	ask    Ask
 	order  int
 	first  bool           // no other of its org waited when it came
@@ -36,9 +40,8 @@ func (s *server) now() time.Duration { return s.h.now + s.offset }
 // restart begins a new life: leases and waiters die with the old one.
 func (s *server) restart() {
 	s.life++
-	s.d = NewDispatcher(DispatcherConfig{ID: s.id, Incarnation: s.life, Models: s.h.models, Heartbeat: 2 * time.Second})
-	s.d.unsound = s.h.unsound
-	s.asked, s.leases, s.trial = nil, nil, make(map[string]*Lease)
+	s.d = dispatch.New(dispatch.Config{ID: s.id, Incarnation: s.life, Models: s.h.models, Heartbeat: 2 * time.Second})
+	s.asked, s.leases, s.trial = nil, nil, make(map[string]*dispatch.Lease)
 }
 
 func (s *server) waiting() []*asked {
@@ -55,10 +58,10 @@ func (s *server) waiting() []*asked {
 func (s *server) step() {
 	s.d.Tick(s.now())
 	s.collect()
-	if !s.d.Due(s.now()) {
+	if !s.d.ReportDue(s.now()) {
 		return
 	}
-	r := &Report{}
+	r := &protocol.Report{}
 	s.d.Report(s.now(), r)
 	s.h.send(s.n, "report", func() {
 		if s.h.planner.Hear(s.h.now, r) {
@@ -67,7 +70,7 @@ func (s *server) step() {
 	})
 }
 
-func (s *server) receive(t *Table) {
+func (s *server) receive(t *protocol.Table) {
 	s.d.Receive(s.now(), t)
 	s.collect()
 }
@@ -80,8 +83,8 @@ func (s *server) ask() {
 		ask.OnlyHot = true
 	case 1:
 		ask.Retry = true
-		if len(s.d.listed) > 0 {
-			ask.Avoid = pick(h, s.d.listed).id
+		if held := s.d.Instances(); len(held) > 0 {
+			ask.Avoid = pick(h, held).ID
 		}
 	case 2:
 		ask.MaxWait = time.Duration(1+h.choose(20)) * time.Second
@@ -89,16 +92,18 @@ func (s *server) ask() {
 		ask.Affinity = pick(h, []string{"x", "y"})
 	}
 	h.note("%s asks %+v", s.id, ask)
-	q := s.d.queues[ask.Model]
-	l := &Lease{}
-	if s.d.Take(s.now(), &ask, l) {
+	l := &dispatch.Lease{}
+	if s.d.Acquire(s.now(), &ask, l) {
 		s.granted(&ask, l, nil)
 		return
 	}
 	s.orders++
-	a := &asked{w: &Waiter{}, ask: ask, order: s.orders, passed: make(map[string]int), first: q.waitingOf(ask.Org) == 0}
-	full := q.model.Queue.Limit > 0 && q.waiting >= q.model.Queue.Limit || q.model.Queue.PerOrg > 0 && q.waitingOf(ask.Org) >= q.model.Queue.PerOrg
-	err := s.d.Enqueue(s.now(), &ask, a.w)
+	ofOrg := s.d.WaitingOf(ask.Model, ask.Org)
+	a := &asked{ask: ask, order: s.orders, passed: make(map[string]int), first: ofOrg == 0}
+	limits := h.planner.byModel[ask.Model].Queue
+	full := limits.Limit > 0 && s.d.Queue(ask.Model).Waiting >= limits.Limit || limits.PerOrg > 0 && ofOrg >= limits.PerOrg
+	a.w.Value = a
+	err := s.d.Enqueue(s.now(), &ask, &a.w, &a.lease)
 	if refused := errors.Is(err, ErrQueueFull) || errors.Is(err, ErrOrgQueueFull); refused && (!full || ask.Retry) {
 		h.fail("%s: refused %+v with room in the queue", s.id, ask)
 	} else if full && !ask.Retry && err == nil {
@@ -113,12 +118,11 @@ func (s *server) ask() {
 // collect takes the answers.
 func (s *server) collect() {
 	for _, w := range s.d.TakeAnswered() {
-		k := slices.IndexFunc(s.asked, func(a *asked) bool { return a.w == w })
-		if k < 0 {
+		a := w.Value.(*asked)
+		if !slices.Contains(s.asked, a) {
 			s.h.fail("%s: an answer for nobody", s.id)
 			return
 		}
-		a := s.asked[k]
 		l, err := w.Answer()
 		if a.over || (l == nil) == (err == nil) {
 			s.h.fail("%s: %+v answered with %v, %v; over %v", s.id, a.ask, l, err, a.over)
@@ -133,7 +137,7 @@ func (s *server) collect() {
 }
 
 // granted checks what must hold when a lease is granted.
-func (s *server) granted(ask *Ask, l *Lease, a *asked) {
+func (s *server) granted(ask *Ask, l *dispatch.Lease, a *asked) {
 	h := s.h
 	s.leases = append(s.leases, l)
 	h.note("%s grants %s of %s", s.id, l.Instance, ask.Model)
@@ -152,11 +156,12 @@ func (s *server) granted(ask *Ask, l *Lease, a *asked) {
 	s.checkOrder(ask, a)
 }
 
-func (s *server) checkBreaker(l *Lease) {
-	switch s.d.seats[l.Instance].breaker {
-	case BreakerOpen:
+func (s *server) checkBreaker(l *dispatch.Lease) {
+	held, _ := s.d.Instance(l.Instance)
+	switch held.Breaker {
+	case dispatch.BreakerOpen:
 		s.h.fail("%s: a lease on %s, whose breaker is open", s.id, l.Instance)
-	case BreakerHalfOpen:
+	case dispatch.BreakerHalfOpen:
 		if s.trial[l.Instance] != nil {
 			s.h.fail("%s: a second lease on %s, whose breaker is half-open", s.id, l.Instance)
 		}
@@ -202,6 +207,11 @@ func (s *server) release() {
 	s.collect()
 }
 
+func (s *server) waitersOf(model string) int {
+	q := s.d.Queue(model)
+	return q.Waiting + q.Retries
+}
+
 func (s *server) leave() {
 	ws := s.waiting()
 	if len(ws) == 0 {
@@ -209,11 +219,11 @@ func (s *server) leave() {
 	}
 	a := pick(s.h, ws)
 	a.over = true
-	before := s.d.queues[a.ask.Model].waiters()
-	if !s.d.Leave(s.now(), a.w) || s.d.Leave(s.now(), a.w) {
+	before := s.waitersOf(a.ask.Model)
+	if !s.d.Leave(s.now(), &a.w) || s.d.Leave(s.now(), &a.w) {
 		s.h.fail("%s: a waiter must leave once", s.id)
 	}
-	if after := s.d.queues[a.ask.Model].waiters(); after != before-1 {
+	if after := s.waitersOf(a.ask.Model); after != before-1 {
 		s.h.fail("%s: %d wait after one of %d has left", s.id, after, before)
 	}
 	s.collect()
@@ -221,26 +231,22 @@ func (s *server) leave() {
 
 // trip changes the state of a breaker.
 func (s *server) trip() {
-	if len(s.d.listed) == 0 {
-		return
+	if held := s.d.Instances(); len(held) > 0 {
+		s.setBreaker(pick(s.h, held).ID, dispatch.BreakerState(s.h.choose(3)))
 	}
-	seat := pick(s.h, s.d.listed)
-	s.setBreaker(seat.id, BreakerState(s.h.choose(3)))
 }
 
-func (s *server) setBreaker(instance string, b BreakerState) {
-	if s.d.seats[instance].breaker != b {
+func (s *server) setBreaker(instance string, b dispatch.BreakerState) {
+	if held, _ := s.d.Instance(instance); held.Breaker != b {
 		delete(s.trial, instance)
 	}
-	s.d.Breaker(s.now(), instance, b)
+	s.d.SetBreaker(s.now(), instance, b)
 	s.collect()
 }
 
 func (s *server) closeBreakers() {
-	for _, seat := range slices.Clone(s.d.listed) {
-		if s.d.seats[seat.id] != nil {
-			s.setBreaker(seat.id, BreakerClosed)
-		}
+	for _, held := range s.d.Instances() {
+		s.setBreaker(held.ID, dispatch.BreakerClosed)
 	}
 }
 
@@ -257,10 +263,10 @@ func (h *history) leasesOn(instance string) int {
 }
 
 // hears remembers what the planner was told.
-func (h *history) hears(r *Report) {
+func (h *history) hears(r *protocol.Report) {
 	life := fmt.Sprint(r.From)
 	if h.heard[life] == nil {
-		h.heard[life] = make(map[string]Demand)
+		h.heard[life] = make(map[string]protocol.Demand)
 	}
 	for _, d := range r.Demands {
 		h.heard[life][d.Model] = d

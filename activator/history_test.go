@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pilotlight-io/pilotlight/activator/protocol"
 	"github.com/pilotlight-io/pilotlight/autoscaler"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
@@ -33,13 +34,13 @@ type history struct {
 	net     []packet
 	drawer  []packet // copies that the network has kept, to bring them late
 	site    *site
-	begun   uint64                       // activations seen
-	failed  map[string]time.Duration     // model -> its last failed start in this planner's life
-	heard   map[string]map[string]Demand // server -> model -> what this planner last heard
-	held    map[string]time.Duration     // model -> held by the operator until
-	cut     []bool                       // servers that the network does not reach
-	kinds   []func()                     // steps of this history, some more than once
-	eager   int                          // of 4 steps, so many are followed by delivery of everything
+	begun   uint64                                // activations seen
+	failed  map[string]time.Duration              // model -> its last failed start in this planner's life
+	heard   map[string]map[string]protocol.Demand // server -> model -> what this planner last heard
+	held    map[string]time.Duration              // model -> held by the operator until
+	cut     []bool                                // servers that the network does not reach
+	kinds   []func()                              // steps of this history, some more than once
+	eager   int                                   // of 4 steps, so many are followed by delivery of everything
 }
 
 // packet is one message on its way.
@@ -162,7 +163,7 @@ func (h *history) startPlanner() {
 	})
 	h.planner.unsound = h.unsound
 	h.failed = make(map[string]time.Duration)
-	h.heard = make(map[string]map[string]Demand)
+	h.heard = make(map[string]map[string]protocol.Demand)
 	h.begun = 0
 	h.held = make(map[string]time.Duration)
 	h.site.term = h.term // the fence
@@ -328,8 +329,8 @@ func (h *history) dump() {
 		}
 	}
 	for _, s := range h.servers {
-		for _, seat := range s.d.listed {
-			h.note("%s: seat %s slots %d leases %d breaker %s", s.id, seat.id, seat.slots, seat.leases, seat.breaker)
+		for _, i := range s.d.Instances() {
+			h.note("%s: %s slots %d leases %d breaker %s", s.id, i.ID, i.Slots, i.Leases, i.Breaker)
 		}
 	}
 }

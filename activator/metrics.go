@@ -7,6 +7,7 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 
+	"github.com/pilotlight-io/pilotlight/activator/dispatch"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
@@ -61,7 +62,7 @@ type levels struct {
 
 type breakerLevel struct {
 	instance string
-	state    BreakerState
+	state    dispatch.BreakerState
 }
 
 type modelLevel struct {
@@ -115,7 +116,7 @@ func (a *Activator) readLevels() levels {
 		if b := a.breakers[i.ID]; b != nil {
 			l.breakers = append(l.breakers, breakerLevel{i.ID, b.state})
 		} else if i.State == fleet.Ready || i.State == fleet.Draining {
-			l.breakers = append(l.breakers, breakerLevel{i.ID, BreakerClosed})
+			l.breakers = append(l.breakers, breakerLevel{i.ID, dispatch.BreakerClosed})
 		}
 	}
 	a.finish(now)

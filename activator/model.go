@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pilotlight-io/pilotlight/activator/protocol"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
@@ -42,7 +43,7 @@ type model struct {
 	failures int // starts that failed in a row
 	retryAt  time.Duration
 
-	outlook   Prospect
+	outlook   protocol.Outlook
 	outlookAt time.Duration
 	cold      past
 	parked    past
@@ -61,7 +62,7 @@ func (p *Planner) addModel(fm *fleet.Model) *model {
 	p.byModel[m.ID] = m
 	p.pool(m.pool)
 	for _, d := range p.peers {
-		d.demands = append(d.demands, Demand{})
+		d.demands = append(d.demands, protocol.Demand{})
 		d.since = append(d.since, 0)
 	}
 	return m

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pilotlight-io/pilotlight/activator/protocol"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
@@ -26,7 +27,7 @@ func (p *Planner) Observe(now time.Duration, o *fleet.Observation) bool {
 		return false // asked before the source knew of this life: an act of the one before may have followed
 	}
 	if o.Seq > 0 {
-		if newer(src.term, src.seq, o.Term, o.Seq) {
+		if protocol.Newer(src.term, src.seq, o.Term, o.Seq) {
 			return false
 		}
 		src.term, src.seq = o.Term, o.Seq

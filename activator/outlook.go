@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/pilotlight-io/pilotlight/activator/protocol"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
@@ -56,8 +57,8 @@ func (p *Planner) lookAhead(now time.Duration) bool {
 }
 
 // prospect says what can be told to those who wait for the model. Reasons hold no addresses, paths or words of the engine.
-func (p *Planner) prospect(now time.Duration, m *model) Prospect {
-	o := Prospect{Outlook: fleet.Outlook{Model: m.ID}}
+func (p *Planner) prospect(now time.Duration, m *model) protocol.Outlook {
+	o := protocol.Outlook{Outlook: fleet.Outlook{Model: m.ID}}
 	switch {
 	case m.hot() > 0:
 		o.Answer, o.Phase = fleet.Serving, fleet.PhaseReady
@@ -82,7 +83,7 @@ func (p *Planner) prospect(now time.Duration, m *model) Prospect {
 }
 
 // foresee tells of the instance that comes first.
-func (p *Planner) foresee(now time.Duration, m *model, o *Prospect) {
+func (p *Planner) foresee(now time.Duration, m *model, o *protocol.Outlook) {
 	o.Answer, o.Phase, o.Reason = fleet.Busy, fleet.PhaseQueued, "its GPUs are being freed"
 	for _, i := range m.instances {
 		if i.claiming && i.State == fleet.Starting && i.slot.silent() && o.Answer != fleet.StartingUp {

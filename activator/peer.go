@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pilotlight-io/pilotlight/activator/protocol"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
@@ -15,21 +16,21 @@ type peer struct {
 	stamp           time.Duration
 	heardAt         time.Duration
 	ackTerm, ackSeq uint64
-	demands         []Demand        // by model
-	since           []time.Duration // by model: since when its first waits, or since when it is idle
-	known           bool            // its last report answers this planner, so it says what it holds as of this planner's life
-	plain           uint64          // the first table for this life that was no Hello; 0 = none yet
-	table           uint64          // the last table built for it
+	demands         []protocol.Demand // by model
+	since           []time.Duration   // by model: since when its first waits, or since when it is idle
+	known           bool              // its last report answers this planner, so it says what it holds as of this planner's life
+	plain           uint64            // the first table for this life that was no Hello; 0 = none yet
+	table           uint64            // the last table built for it
 	tableAt         time.Duration
 	dirty           bool // its table no longer says what is meant
 	lapsed          bool // its tables had expired when last looked at
 }
 
 // Hear takes a report, unless it is not newer than the last of its sender.
-func (p *Planner) Hear(now time.Duration, r *Report) bool {
+func (p *Planner) Hear(now time.Duration, r *protocol.Report) bool {
 	n := p.peer(r.From)
 	d := p.peers[n]
-	if !newer(r.Incarnation, r.Seq, d.incarnation, d.seq) && !p.unsound.oldReports {
+	if !protocol.Newer(r.Incarnation, r.Seq, d.incarnation, d.seq) && !p.unsound.oldReports {
 		return false
 	}
 	p.accrue(now)
@@ -55,7 +56,7 @@ func (p *Planner) peer(id string) int {
 		return n
 	}
 	p.peers = append(p.peers, &peer{
-		id: id, demands: make([]Demand, len(p.models)), since: make([]time.Duration, len(p.models)), dirty: true,
+		id: id, demands: make([]protocol.Demand, len(p.models)), since: make([]time.Duration, len(p.models)), dirty: true,
 	})
 	for _, i := range p.instances {
 		i.holds = append(i.holds, hold{})
@@ -71,7 +72,7 @@ func (p *Planner) reborn(now time.Duration, n int) {
 		i.holds[n] = hold{}
 	}
 	for _, m := range p.models {
-		if d.demands[m.index] = (Demand{}); m.waiting+m.inflight > 0 {
+		if d.demands[m.index] = (protocol.Demand{}); m.waiting+m.inflight > 0 {
 			m.idleSince = now
 			p.sum(now, m)
 		}
@@ -80,13 +81,19 @@ func (p *Planner) reborn(now time.Duration, n int) {
 
 // hearHeld takes what the dispatcher holds, and what it has acknowledged. Slots count as foreign, given by an earlier planner, until
 // the first table of this one that says anything is acknowledged.
-func (p *Planner) hearHeld(now time.Duration, n int, r *Report) {
+func (p *Planner) hearHeld(now time.Duration, n int, r *protocol.Report) {
 	d := p.peers[n]
 	foreign := !d.known || d.plain == 0 || r.AckSeq < d.plain
 	for _, i := range p.instances {
 		h := &i.holds[n]
 		h.before = h.leases
-		h.leases, h.foreign, h.idleAt = 0, 0, max(h.idleAt, i.readyAt)
+		h.idleAt = max(h.idleAt, i.readyAt)
+		if !r.Partial {
+			h.leases = 0
+		}
+		if !r.Partial || !foreign {
+			h.foreign = 0
+		}
 		if d.known {
 			h.acknowledge(r.AckSeq)
 		}
@@ -109,7 +116,7 @@ func (p *Planner) hearHeld(now time.Duration, n int, r *Report) {
 	}
 }
 
-func (p *Planner) hearDemand(now time.Duration, d *peer, dem *Demand) {
+func (p *Planner) hearDemand(now time.Duration, d *peer, dem *protocol.Demand) {
 	m := p.byModel[dem.Model]
 	if m == nil {
 		return

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pilotlight-io/pilotlight/activator/protocol"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
@@ -12,6 +13,7 @@ const (
 	defaultPatience  = 10 * time.Second // a model waits this long before a busy instance is drained for it
 	defaultResidence = time.Minute      // and that instance has been hot at least this long
 	linger           = time.Minute      // a reservation that nobody needs any more is kept this long
+	defaultCapacity  = 64               // leases on an instance whose model names no max_concurrency
 	settled          = 30 * time.Second // an instance that was ready this long was no failed start
 )
 
@@ -61,7 +63,7 @@ type Planner struct {
 	activated   uint64
 
 	acts    []fleet.Act
-	tables  []*Table
+	tables  []*protocol.Table
 	notices []fleet.Notice
 	learned []fleet.Learned
 	ended   []fleet.Activation
@@ -159,7 +161,7 @@ func (a *alarm) due(t time.Duration) {
 func (p *Planner) TakeActs() []fleet.Act { return take(&p.acts) }
 
 // TakeTables gives the tables to be sent.
-func (p *Planner) TakeTables() []*Table { return take(&p.tables) }
+func (p *Planner) TakeTables() []*protocol.Table { return take(&p.tables) }
 
 // TakeNotices gives the transitions, in order, without IDs.
 func (p *Planner) TakeNotices() []fleet.Notice { return take(&p.notices) }
@@ -195,4 +197,11 @@ func (p *Planner) own(id string) bool { return strings.HasPrefix(id, p.prefix) }
 func (p *Planner) jitter() float64 {
 	p.random += 0x9e3779b97f4a7c15
 	return float64(mix(p.random)>>11) / (1 << 53)
+}
+
+// mix is the finaliser of splitmix64: every bit of the sum depends on every bit of x.
+func mix(x uint64) uint64 {
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
 }

@@ -76,7 +76,7 @@ func (a *Activator) wake() ([]fleet.Act, time.Duration) {
 		a.exchange(now)
 	}
 	a.armed = 0 // finish need not wake us: we are awake
-	if a.dispatcher.Due(now) {
+	if a.dispatcher.ReportDue(now) {
 		a.exchange(now)
 	}
 	acts := take(&a.acts)

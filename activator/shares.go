@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pilotlight-io/pilotlight/activator/protocol"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
@@ -240,11 +241,11 @@ func (p *Planner) buildTables(now time.Duration) {
 	}
 }
 
-func (p *Planner) tableFor(now time.Duration, n int) *Table {
+func (p *Planner) tableFor(now time.Duration, n int) *protocol.Table {
 	d := p.peers[n]
 	d.table++
 	d.tableAt, d.dirty = now, false
-	t := &Table{
+	t := &protocol.Table{
 		To: d.id, Incarnation: d.incarnation, Term: p.cfg.Term, Seq: d.table, Stamp: d.stamp, Heard: d.seq, TTL: p.cfg.TTL,
 	}
 	if t.Hello = !d.known; t.Hello {
@@ -255,8 +256,8 @@ func (p *Planner) tableFor(now time.Duration, n int) *Table {
 	}
 	for _, i := range p.instances {
 		if slots := i.holds[n].slots(); slots > 0 {
-			t.Shares = append(t.Shares, Share{
-				Instance: i.ID, Model: i.Model, Addr: i.Addr, Slots: slots, Spare: i.spare, From: i.from,
+			t.Shares = append(t.Shares, protocol.Share{
+				Instance: i.ID, Model: i.Model, Addr: i.Addr, Slots: slots, GPUs: i.GPUs, Spare: i.spare, From: i.from,
 				Took: i.readyAt - i.began, ReadyFor: now - i.readyAt,
 			})
 		}

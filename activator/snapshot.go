@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pilotlight-io/pilotlight/activator/dispatch"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
@@ -14,7 +15,7 @@ func (a *Activator) Snapshot() *fleet.Snapshot {
 	a.exchange(now)
 	s := a.planner.snapshot(now)
 	for k := range s.Instances {
-		s.Instances[k].Breaker = BreakerClosed.String()
+		s.Instances[k].Breaker = dispatch.BreakerClosed.String()
 		if b := a.breakers[s.Instances[k].ID]; b != nil {
 			s.Instances[k].Breaker = b.state.String()
 		}

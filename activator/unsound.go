@@ -1,17 +1,8 @@
 package activator
 
-// unsound breaks single rules of the machines on purpose, so that the property tests can show that they would notice. The
+// unsound breaks single rules of the planner on purpose, so that the property tests can show that they would notice. The
 // zero value keeps all of them; nothing but a test sets another.
 type unsound struct {
-	// dispatcher
-	queueBound bool // one more than the queue's limit may wait
-	overlease  bool // one lease more than the share
-	breaker    bool // an open breaker is ignored
-	expiry     bool // an expired table is used
-	oldTables  bool // an older table is taken
-	unfair     bool // an org keeps its turn
-	deaf       bool // waiters are not told of failed starts
-	// planner
 	oldReports   bool // an older report is taken
 	noAck        bool // an instance is stopped before its share was given back
 	leaseBlind   bool // leases reported do not count

@@ -16,10 +16,12 @@ const module = "github.com/pilotlight-io/pilotlight/"
 // arrows says which packages of this module each package may import. cmd may import everything. docs/ARCHITECTURE.md
 // draws the same picture; change both together.
 var arrows = map[string][]string{
-	"activator":      {"internal/fleet"},
-	"autoscaler":     {"internal/fleet"},
-	"benchmarks":     {"internal/openai", "internal/cluster"},
-	"internal/admin": {"internal/fleet", "internal/tenant", "internal/ledger", "internal/openai"},
+	"activator":          {"activator/protocol", "activator/dispatch", "internal/fleet"},
+	"activator/dispatch": {"activator/protocol", "internal/fleet"},
+	"activator/protocol": {"internal/fleet"},
+	"autoscaler":         {"internal/fleet"},
+	"benchmarks":         {"internal/openai", "internal/cluster"},
+	"internal/admin":     {"internal/fleet", "internal/tenant", "internal/ledger", "internal/openai"},
 	// For tests: it holds answers against the OpenAPI document.
 	"internal/admin/spec":   {},
 	"internal/cluster":      {},
@@ -33,7 +35,7 @@ var arrows = map[string][]string{
 	"internal/nomad":        {"nomad-jobs", "internal/slot", "internal/engine", "internal/fleet"},
 	"internal/openai":       {},
 	"internal/probe":        {"internal/engine", "internal/fleet"},
-	"internal/simulate":     {"activator", "autoscaler", "internal/trace", "internal/fleet"},
+	"internal/simulate":     {"activator", "activator/dispatch", "activator/protocol", "autoscaler", "internal/trace", "internal/fleet"},
 	"internal/slot":         {"internal/engine", "internal/fleet"},
 	"internal/socket":       {},
 	"internal/store":        {"internal/fleet"},

@@ -1,4 +1,4 @@
-package activator
+package dispatch
 
 import (
 	"time"
@@ -11,9 +11,9 @@ const (
 	retryLongest = 2 * time.Minute  // stock SDKs do not wait longer
 )
 
-// refusal dresses an error with what is known.
-func (d *Dispatcher) refusal(now time.Duration, q *queue, err error) error {
-	o := q.prospect(now)
+// refusal adds to an error what is known of the model.
+func (q *queue) refusal(now time.Duration, err error) error {
+	o := q.outlookAsOf(now)
 	return &Refusal{Err: err, Outlook: o, RetryAfter: q.retryAfter(&o, err)}
 }
 
@@ -27,7 +27,7 @@ func (q *queue) retryAfter(o *fleet.Outlook, err error) time.Duration {
 		wait = time.Second // another server, or the next life of this one
 	case q.hot():
 		wait = q.drainTime()
-	case wait == 0 && !(q.known && o.Answer == fleet.BackingOff):
+	case wait == 0 && !(q.outlookKnown && o.Answer == fleet.BackingOff):
 		wait = retryUnknown
 	}
 	wait = (wait + time.Second - 1).Truncate(time.Second)
@@ -37,8 +37,8 @@ func (q *queue) retryAfter(o *fleet.Outlook, err error) time.Duration {
 // drainTime estimates how long those who wait now keep a hot model busy.
 func (q *queue) drainTime() time.Duration {
 	slots := 0
-	for _, s := range q.seats {
-		slots += s.slots
+	for _, i := range q.instances {
+		slots += i.slots
 	}
 	if slots == 0 || q.service == 0 {
 		return retryUnknown
@@ -46,8 +46,8 @@ func (q *queue) drainTime() time.Duration {
 	return q.service * time.Duration(q.waiters()+1) / time.Duration(slots)
 }
 
-// verdict gives the error that the outlook means for whoever waits, nil = wait on.
-func (q *queue) verdict() error {
+// outlookError gives the error that the outlook means for whoever waits, nil = wait on.
+func (q *queue) outlookError() error {
 	switch q.outlook.Answer {
 	case fleet.NeverFits:
 		return ErrNoCapacity
@@ -58,8 +58,8 @@ func (q *queue) verdict() error {
 	}
 }
 
-// lateness gives the error of one whose time is up.
-func (q *queue) lateness() error {
+// deadlineError gives the error of one whose time is up.
+func (q *queue) deadlineError() error {
 	switch {
 	case q.hot():
 		return ErrNoCapacity
@@ -72,8 +72,8 @@ func (q *queue) lateness() error {
 	}
 }
 
-// prospect gives the outlook with its ETA as of now.
-func (q *queue) prospect(now time.Duration) fleet.Outlook {
+// outlookAsOf gives the outlook with its ETA as of now.
+func (q *queue) outlookAsOf(now time.Duration) fleet.Outlook {
 	o := q.outlook
 	o.Model = q.model.ID
 	if q.hot() {
@@ -83,7 +83,7 @@ func (q *queue) prospect(now time.Duration) fleet.Outlook {
 	if o.Answer == "" && q.waiters() > 0 { // the planner has not spoken of it yet
 		o.Answer, o.Phase = fleet.Busy, fleet.PhaseQueued
 	}
-	if q.known {
+	if q.outlookKnown {
 		o.ETA = max(o.ETA-(now-q.outlookAt), 0)
 	}
 	return o

@@ -1,17 +1,7 @@
-package activator
-
-import "time"
+package dispatch
 
 // timers is a heap of waiters by the moment at which something is due for them.
 type timers []*Waiter
-
-// wake gives the moment at which the waiter must be looked at: its deadline, or the end of its avoidance.
-func (p *place) wake() time.Duration {
-	if p.avoidUntil > 0 && (p.deadline == 0 || p.avoidUntil < p.deadline) {
-		return p.avoidUntil
-	}
-	return p.deadline
-}
 
 func (t *timers) first() *Waiter {
 	if len(*t) == 0 {
@@ -23,16 +13,16 @@ func (t *timers) first() *Waiter {
 // set enters the waiter, or moves it after a change of its moment.
 func (t *timers) set(w *Waiter) {
 	t.drop(w)
-	if w.place.wake() == 0 {
+	if w.wakeAt() == 0 {
 		return
 	}
-	w.place.timer = len(*t)
+	w.timer = len(*t)
 	*t = append(*t, w)
-	t.up(w.place.timer)
+	t.up(w.timer)
 }
 
 func (t *timers) drop(w *Waiter) {
-	i := w.place.timer
+	i := w.timer
 	if i < 0 {
 		return
 	}
@@ -44,7 +34,7 @@ func (t *timers) drop(w *Waiter) {
 		t.down(i)
 		t.up(i)
 	}
-	w.place.timer = -1
+	w.timer = -1
 }
 
 func (t *timers) up(i int) {
@@ -75,10 +65,10 @@ func (t *timers) down(i int) {
 	}
 }
 
-func (t *timers) less(i, j int) bool { return (*t)[i].place.wake() < (*t)[j].place.wake() }
+func (t *timers) less(i, j int) bool { return (*t)[i].wakeAt() < (*t)[j].wakeAt() }
 
 func (t *timers) swap(i, j int) {
 	h := *t
 	h[i], h[j] = h[j], h[i]
-	h[i].place.timer, h[j].place.timer = i, j
+	h[i].timer, h[j].timer = i, j
 }
