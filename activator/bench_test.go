@@ -75,22 +75,10 @@ func BenchmarkExchange_IdleBusyIdle(b *testing.B) {
 
 func BenchmarkActivator_HotAcquireRelease(b *testing.B) {
 	models := benchModels(40)
-	a, err := New(Config{Backend: nowhere{}, Policy: autoscaler.NewFixed(autoscaler.FixedConfig{}), Models: models})
-	if err != nil {
-		b.Fatal(err)
-	}
-	o := fleet.Observation{Source: "local", Complete: true, Slots: []fleet.Slot{{ID: "s", Pool: "local", GPUs: 8}}}
-	a.observe(o)
-	if _, _, err := a.Acquire(Ask{Model: "org/model-7"}); err != nil {
-		b.Fatal(err)
-	}
-	for _, i := range a.planner.instances {
-		s := fleet.Sighting{Phase: fleet.PhaseReady, Instance: i.Instance, Running: -1}
-		a.observe(fleet.Observation{Source: "local", Instances: []fleet.Sighting{s}})
-	}
+	a := hotActivator(b, autoscaler.NewFixed(autoscaler.FixedConfig{}), models)
 	b.ReportAllocs()
 	for range b.N {
-		l, _, err := a.Acquire(Ask{Model: "org/model-7", Org: "acme"})
+		l, _, err := a.Acquire(Ask{Model: models[0].ID, Org: "acme"})
 		if err != nil || l == nil {
 			b.Fatal("not granted", err)
 		}

@@ -10,11 +10,10 @@ import (
 
 // Explain says what the policy wishes for the model now, what the planner would do about it, and why, without doing it.
 func (a *Activator) Explain(model string) (fleet.Explanation, error) {
-	a.mu.Lock()
-	now := a.now()
-	a.exchange(now)
-	e, err := a.planner.explain(now, model)
-	a.finish(now)
+	a.planning.Lock()
+	a.exchange()
+	e, err := a.planner.explain(a.now(), model)
+	a.finishPlanning()
 	return e, err
 }
 

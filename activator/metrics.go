@@ -108,18 +108,16 @@ func (a *Activator) writeLevels(w io.Writer) {
 }
 
 func (a *Activator) readLevels() levels {
-	a.mu.Lock()
-	now := a.now()
-	a.exchange(now)
-	l := a.planner.levels(now)
+	a.planning.Lock()
+	a.exchange()
+	l := a.planner.levels(a.now())
+	tripped := a.trippedBreakers()
 	for _, i := range a.planner.instances {
-		if b := a.breakers[i.ID]; b != nil {
-			l.breakers = append(l.breakers, breakerLevel{i.ID, b.state})
-		} else if i.State == fleet.Ready || i.State == fleet.Draining {
-			l.breakers = append(l.breakers, breakerLevel{i.ID, dispatch.BreakerClosed})
+		if b := tripped[i.ID]; b != dispatch.BreakerClosed || i.State == fleet.Ready || i.State == fleet.Draining {
+			l.breakers = append(l.breakers, breakerLevel{i.ID, b})
 		}
 	}
-	a.finish(now)
+	a.finishPlanning()
 	return l
 }
 

@@ -4,23 +4,19 @@ import (
 	"slices"
 	"time"
 
-	"github.com/pilotlight-io/pilotlight/activator/dispatch"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
 // Snapshot gives the whole fleet at this moment.
 func (a *Activator) Snapshot() *fleet.Snapshot {
-	a.mu.Lock()
-	now := a.now()
-	a.exchange(now)
-	s := a.planner.snapshot(now)
+	a.planning.Lock()
+	a.exchange()
+	s := a.planner.snapshot(a.now())
+	a.finishPlanning()
+	tripped := a.trippedBreakers()
 	for k := range s.Instances {
-		s.Instances[k].Breaker = dispatch.BreakerClosed.String()
-		if b := a.breakers[s.Instances[k].ID]; b != nil {
-			s.Instances[k].Breaker = b.state.String()
-		}
+		s.Instances[k].Breaker = tripped[s.Instances[k].ID].String()
 	}
-	a.finish(now)
 	return s
 }
 

@@ -28,20 +28,29 @@ func (w *Waiter) Answer() (*Lease, error) {
 // and more than once; after the caller has taken the lease from Answer it must not be called. Ready is not closed by it.
 func (w *Waiter) Leave() {
 	a := w.owner
-	a.mu.Lock()
+	a.leasing.Lock()
 	now := a.now()
 	if !a.dispatcher.Leave(now, &w.place) {
 		if l, _ := w.place.Answer(); l != nil {
 			a.dispatcher.Release(now, l)
 		}
 	}
-	a.finish(now)
+	a.finishLeasing(now)
 }
 
 // Outlook says what can be told to the one who waits.
 func (w *Waiter) Outlook() fleet.Outlook {
 	a := w.owner
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.leasing.Lock()
+	defer a.leasing.Unlock()
 	return a.dispatcher.Outlook(a.now(), w.place.Model())
+}
+
+func (w *Waiter) answered() bool {
+	select {
+	case <-w.ready:
+		return true
+	default:
+		return false
+	}
 }
