@@ -1,7 +1,6 @@
 package activator
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,6 +11,7 @@ import (
 	"github.com/VictoriaMetrics/metrics"
 
 	"github.com/pilotlight-io/pilotlight/activator/dispatch"
+	"github.com/pilotlight-io/pilotlight/activator/plan"
 	"github.com/pilotlight-io/pilotlight/activator/protocol"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
@@ -49,11 +49,11 @@ type Activator struct {
 	metrics instruments
 
 	planning sync.Mutex // guards the planner and what follows
-	planner  *Planner
-	report   protocol.Report           // used again and again
-	due      time.Duration             // when the planner must be looked at; never = only after an event
-	watching []context.CancelCauseFunc // by observer: ends the watch under way
-	learned  []fleet.Learned           // for the learner to hand on
+	planner  *plan.Planner
+	report   protocol.Report // used again and again
+	due      time.Duration   // when the planner must be looked at; never = only after an event
+	watches  []*watch        // one for each observer
+	learned  []fleet.Learned // for the learner to hand on
 
 	leasing    sync.Mutex // guards the dispatcher and what follows
 	dispatcher *dispatch.Dispatcher
@@ -86,10 +86,11 @@ func New(cfg Config) (*Activator, error) {
 	a := &Activator{
 		cfg: cfg, log: cfg.Log, epoch: now, kick: make(chan struct{}, 1), lesson: make(chan struct{}, 1), due: never, armed: never, breakers: newBreakers(),
 		dispatcher: dispatch.New(dispatch.Config{ID: "self", Incarnation: cfg.Term, Models: cfg.Models}),
-		planner: NewPlanner(PlannerConfig{
+		planner: plan.New(plan.Config{
 			Policy: cfg.Policy, Models: cfg.Models, Pools: cfg.Pools, Learned: cfg.Learned, Term: cfg.Term, Epoch: now, Seed: cfg.Seed,
 		}),
 	}
+	a.watches = newWatches(cfg.Observers)
 	a.notices.fresh = make(chan struct{})
 	a.metrics.init(a)
 	return a, nil
@@ -147,12 +148,9 @@ func (a *Activator) Drain() {
 // Hold keeps the model hot for d (0 = its idle_after), starting it if need be.
 func (a *Activator) Hold(model string, d time.Duration) error {
 	a.planning.Lock()
-	if m := a.planner.byModel[model]; m != nil && d <= 0 {
-		d = m.IdleAfter
-	}
 	err := a.planner.Hold(a.now(), model, d)
 	if err != nil {
-		err = fmt.Errorf("holding %s: %w", model, err)
+		err = fmt.Errorf("holding %s: %w", model, operatorError(err))
 	}
 	a.exchange()
 	a.finishPlanning()
@@ -165,7 +163,7 @@ func (a *Activator) StopModel(model string) error {
 	a.exchange()
 	err := a.planner.StopModel(a.now(), model)
 	if err != nil {
-		err = fmt.Errorf("stopping %s: %w", model, err)
+		err = fmt.Errorf("stopping %s: %w", model, operatorError(err))
 	}
 	a.exchange()
 	a.finishPlanning()
@@ -190,10 +188,7 @@ func (a *Activator) TunePool(pool fleet.Pool) error {
 func (a *Activator) ModelState(id string) string {
 	a.planning.Lock()
 	defer a.planning.Unlock()
-	if m := a.planner.byModel[id]; m != nil {
-		return m.state()
-	}
-	return ""
+	return a.planner.ModelState(id)
 }
 
 // Metrics gives the activator's own metrics.

@@ -81,3 +81,9 @@ func (a *Activator) logNotice(n *fleet.Notice) {
 	}
 	a.log.Info("instance changed", "model", n.Model, "instance", n.Instance, "from", from, "to", to, "reason", n.Reason, "gpu_seconds", n.GPUSeconds, "waited_seconds", n.Waited.Seconds())
 }
+
+func take[T any](s *[]T) []T {
+	t := *s
+	*s = nil
+	return t
+}

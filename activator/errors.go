@@ -4,10 +4,12 @@ import (
 	"errors"
 
 	"github.com/pilotlight-io/pilotlight/activator/dispatch"
+	"github.com/pilotlight-io/pilotlight/activator/plan"
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
 // ErrUnknownPool is TunePool's.
-var ErrUnknownPool = errors.New("unknown pool")
+var ErrUnknownPool = plan.ErrUnknownPool
 
 // Why a request was refused. Acquire and Waiter.Answer wrap them in a *Refusal, ErrUnknownModel excepted.
 var (
@@ -23,3 +25,16 @@ var (
 
 // Refusal is the one answer of a request that gets no lease.
 type Refusal = dispatch.Refusal
+
+// operatorError gives the planner's refusal of an operator's word in the words of this package.
+func operatorError(err error) error {
+	var never *plan.NeverFits
+	switch {
+	case errors.Is(err, plan.ErrUnknownModel):
+		return ErrUnknownModel
+	case errors.As(err, &never):
+		return &Refusal{Err: ErrNoCapacity, Outlook: fleet.Outlook{Answer: fleet.NeverFits, Reason: never.Reason}}
+	default:
+		return err
+	}
+}

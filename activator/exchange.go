@@ -19,7 +19,7 @@ func (a *Activator) exchange() {
 	for range exchangesMost {
 		now := a.takeReport()
 		a.planner.Hear(now, &a.report)
-		a.planner.Settle(now)
+		a.planner.Step(now)
 		if !a.handTables(a.planner.TakeTables()) {
 			break
 		}
@@ -85,6 +85,8 @@ func (a *Activator) finishPlanning() {
 	if at, ok := a.planner.Next(a.now()); ok {
 		a.due = at
 	}
+	asks, askAt := a.askAgain(a.now(), a.planner.Unsure())
+	a.due = min(a.due, askAt)
 	acts := a.planner.TakeActs()
 	a.acts.add(acts)
 	e := a.takePlanningEffects()
@@ -92,6 +94,9 @@ func (a *Activator) finishPlanning() {
 		poke(a.kick)
 	}
 	a.planning.Unlock()
+	for _, ask := range asks {
+		ask()
+	}
 	a.performPlanning(e)
 }
 

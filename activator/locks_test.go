@@ -34,6 +34,12 @@ func (p *slowPolicy) Decide(now time.Time, v *fleet.ModelView) fleet.Desired {
 	return p.Policy.Decide(now, v)
 }
 
+// tell lets the activator observe something.
+func tell(a *Activator, o fleet.Observation) {
+	a.planning.Lock()
+	a.see(&o)
+}
+
 // hotActivator has one ready instance of the first model, and no Run.
 func hotActivator(t testing.TB, policy Policy, models []*fleet.Model) *Activator {
 	t.Helper()
@@ -41,13 +47,13 @@ func hotActivator(t testing.TB, policy Policy, models []*fleet.Model) *Activator
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.observe(fleet.Observation{Source: "local", Complete: true, Slots: []fleet.Slot{{ID: "s", Pool: "local", GPUs: 8}}})
+	tell(a, fleet.Observation{Source: "local", Complete: true, Slots: []fleet.Slot{{ID: "s", Pool: "local", GPUs: 8}}})
 	if err := a.Hold(models[0].ID, time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	for _, i := range a.planner.instances {
+	for _, i := range a.Snapshot().Instances {
 		s := fleet.Sighting{Phase: fleet.PhaseReady, Instance: i.Instance, Running: -1}
-		a.observe(fleet.Observation{Source: "local", Instances: []fleet.Sighting{s}})
+		tell(a, fleet.Observation{Source: "local", Instances: []fleet.Sighting{s}})
 	}
 	return a
 }
@@ -120,7 +126,7 @@ func TestLocks_ManyAtOnce(t *testing.T) {
 	g.Go(func() {
 		for range 100 {
 			a.Snapshot()
-			a.observe(fleet.Observation{Source: "local"})
+			tell(a, fleet.Observation{Source: "local"})
 			if _, err := a.Explain(models[1].ID); err != nil {
 				t.Error(err)
 			}
@@ -190,7 +196,7 @@ func orderMany(t *testing.T, test func(b *gatedBackend, stop func())) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a.observe(fleet.Observation{Source: "local", Complete: true, Slots: []fleet.Slot{{ID: "s", Pool: "local", GPUs: 128}}})
+		tell(a, fleet.Observation{Source: "local", Complete: true, Slots: []fleet.Slot{{ID: "s", Pool: "local", GPUs: 128}}})
 		for _, m := range models {
 			if err := a.Hold(m.ID, time.Hour); err != nil {
 				t.Fatal(err)

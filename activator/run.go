@@ -2,10 +2,6 @@ package activator
 
 import (
 	"context"
-	"errors"
-	"log/slog"
-	"slices"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -13,21 +9,13 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
-const (
-	watchAgainFirst   = 100 * time.Millisecond
-	watchAgainLongest = 10 * time.Second
-)
-
 // Run adopts what the observers see, watches them, performs the planner's acts and keeps its timers. It blocks until ctx is
 // done and the last effect has returned; whoever still waits is then answered with ErrShuttingDown. Instances are left as they are.
 func (a *Activator) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	a.planning.Lock()
-	a.watching = make([]context.CancelCauseFunc, len(a.cfg.Observers))
-	a.planning.Unlock()
-	for n := range a.cfg.Observers {
+	for _, w := range a.watches {
 		g.Go(func() error {
-			a.watch(ctx, n)
+			a.watch(ctx, w)
 			return nil
 		})
 	}
@@ -129,20 +117,8 @@ func (a *Activator) do(ctx context.Context, act fleet.Act) {
 	a.planning.Lock()
 	a.planner.Accepted(a.now(), &act, err)
 	a.exchange()
-	var again []context.CancelCauseFunc
-	if a.planner.Unsure() {
-		again = slices.Clone(a.watching)
-	}
 	a.finishPlanning()
-	for _, cancel := range again {
-		if cancel != nil {
-			cancel(errAskAgain)
-		}
-	}
 }
-
-// errAskAgain ends a watch so that the next one begins with a fresh complete list.
-var errAskAgain = errors.New("asked again for a complete list")
 
 // learn hands on what activations took. It has a goroutine of its own, because a store may be slow, and nobody else may wait for it.
 func (a *Activator) learn(ctx context.Context) {
@@ -160,76 +136,4 @@ func (a *Activator) learn(ctx context.Context) {
 			}
 		}
 	}
-}
-
-// watch follows one observer, again and again when it is lost. What it said last stays true meanwhile. Of an outage the log has its beginning and
-// its end; that it goes on is for whoever looks closely.
-func (a *Activator) watch(ctx context.Context, n int) {
-	delay := watchAgainFirst
-	away := false // it has been lost, and has not spoken since
-	for ctx.Err() == nil {
-		began := time.Now()
-		err := a.watchOnce(ctx, n, func(source string) {
-			if away {
-				a.log.Info("observer is back", "source", source)
-			}
-			away = false
-		})
-		if ctx.Err() != nil {
-			return
-		}
-		if errors.Is(err, errAskAgain) || time.Since(began) > watchAgainLongest {
-			delay = watchAgainFirst
-		}
-		level := slog.LevelWarn
-		if errors.Is(err, errAskAgain) || away {
-			level = slog.LevelDebug
-		}
-		a.log.Log(ctx, level, "observer lost", "reason", err, "again_in", delay)
-		away = away || !errors.Is(err, errAskAgain)
-		select {
-		case <-ctx.Done():
-		case <-time.After(delay):
-		}
-		delay = min(2*delay, watchAgainLongest)
-	}
-}
-
-// watchOnce follows one observer until it is lost, or must be asked again, and calls spoke at its first word.
-func (a *Activator) watchOnce(ctx context.Context, n int, spoke func(source string)) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	a.planning.Lock()
-	a.watching[n] = cancel
-	a.planning.Unlock()
-	var name atomic.Pointer[string]
-	err := a.cfg.Observers[n].Watch(ctx, func(o fleet.Observation) {
-		if name.CompareAndSwap(nil, &o.Source) {
-			spoke(o.Source)
-		}
-		a.observe(o)
-	})
-	if cause := context.Cause(ctx); cause != nil {
-		return cause
-	}
-	if name := name.Load(); name != nil {
-		a.lose(*name)
-	}
-	return err
-}
-
-// lose notes that a source is unreachable.
-func (a *Activator) lose(name string) {
-	a.planning.Lock()
-	a.planner.Lost(name)
-	a.exchange()
-	a.finishPlanning()
-}
-
-// observe takes an observation; whoever can be served because of it has been told when observe returns.
-func (a *Activator) observe(o fleet.Observation) {
-	a.planning.Lock()
-	a.planner.Observe(a.now(), &o)
-	a.exchange()
-	a.finishPlanning()
 }

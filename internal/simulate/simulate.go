@@ -10,6 +10,7 @@ import (
 
 	"github.com/pilotlight-io/pilotlight/activator"
 	"github.com/pilotlight-io/pilotlight/activator/dispatch"
+	"github.com/pilotlight-io/pilotlight/activator/plan"
 	"github.com/pilotlight-io/pilotlight/activator/protocol"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/trace"
@@ -21,7 +22,7 @@ type simulation struct {
 	now        time.Duration
 	end        time.Duration // the last arrival; valid once drained
 	epoch      time.Time
-	planner    *activator.Planner
+	planner    *plan.Planner
 	dispatcher *dispatch.Dispatcher
 	report     protocol.Report
 	due        time.Duration // when the planner must be looked at
@@ -77,7 +78,7 @@ func newSimulation(cfg *Config, policy activator.Policy, idleAfter time.Duration
 		cfg: cfg, epoch: epoch, byModel: make(map[string]int), engines: make(map[string]*engine),
 		waiting: make(map[*request]bool), score: newScore(cfg.Warmup, len(cfg.Profiles)),
 		dispatcher: dispatch.New(dispatch.Config{ID: serverID, Incarnation: 1, Models: models}),
-		planner: activator.NewPlanner(activator.PlannerConfig{
+		planner: plan.New(plan.Config{
 			Policy: policy, Models: models, Learned: cfg.learned(), Term: 1, Epoch: epoch, Seed: cfg.Seed, Patience: cfg.Patience, Residence: cfg.Residence,
 			Pools: []fleet.Pool{{
 				Name: poolName, GPUsPerSlot: cfg.GPUsPerNode, HostMemory: cfg.HostMemory, MaxParkedPerGPU: cfg.ParkedPerGPU,
@@ -253,7 +254,7 @@ func (s *simulation) exchange() {
 		s.dispatcher.Report(s.now, &s.report)
 		s.planner.Hear(s.now, &s.report)
 		s.dispatcher.Heard(s.report.Seq)
-		s.planner.Settle(s.now)
+		s.planner.Step(s.now)
 		for _, t := range s.planner.TakeTables() {
 			s.dispatcher.Receive(s.now, t)
 		}
