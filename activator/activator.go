@@ -196,5 +196,15 @@ func (a *Activator) ModelState(id string) string {
 	return ""
 }
 
+// InstanceState gives the state of one instance; "" where there is none of that ID. It is cheap.
+func (a *Activator) InstanceState(id string) fleet.State {
+	a.planning.Lock()
+	defer a.planning.Unlock()
+	if i := a.planner.byID[id]; i != nil && i.launched {
+		return i.State
+	}
+	return ""
+}
+
 // Metrics gives the activator's own metrics.
 func (a *Activator) Metrics() *metrics.Set { return a.metrics.set }
