@@ -51,6 +51,7 @@ type Activator struct {
 	planning sync.Mutex // guards the planner and what follows
 	planner  *Planner
 	report   protocol.Report           // used again and again
+	heard    uint64                    // the last report that the planner has taken
 	due      time.Duration             // when the planner must be looked at; never = only after an event
 	watching []context.CancelCauseFunc // by observer: ends the watch under way
 	learned  []fleet.Learned           // for the learner to hand on

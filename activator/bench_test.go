@@ -30,8 +30,9 @@ func BenchmarkExchange_IdleBusyIdle(b *testing.B) {
 	now := time.Duration(1)
 	exchange := func() {
 		d.Report(now, r)
-		p.Hear(now, r)
-		d.Heard(r.Seq)
+		if p.Hear(now, r) {
+			d.Heard(r.Seq)
+		}
 		p.Settle(now)
 		for _, t := range p.tables {
 			d.Receive(now, t)

@@ -26,12 +26,15 @@ type peer struct {
 	lapsed          bool // its tables had expired when last looked at
 }
 
-// Hear takes a report, unless it is not newer than the last of its sender.
+// Hear takes a report, unless it is not newer than the last of its sender, or partial and does not follow that one.
 func (p *Planner) Hear(now time.Duration, r *protocol.Report) bool {
 	n := p.peer(r.From)
 	d := p.peers[n]
 	if !protocol.Newer(r.Incarnation, r.Seq, d.incarnation, d.seq) && !p.unsound.oldReports {
 		return false
+	}
+	if r.Partial && (r.Incarnation != d.incarnation || r.Seq != d.seq+1) {
+		return false // what it adds to was not heard: the next one will be whole
 	}
 	p.accrue(now)
 	if r.Incarnation != d.incarnation {
