@@ -142,3 +142,26 @@ func TestClose_AnswersEverybody(t *testing.T) {
 	w.wantErr(c, dispatch.ErrShuttingDown)
 	w.wantErr(w.ask(dispatch.Ask{Model: "a"}), dispatch.ErrShuttingDown)
 }
+
+func TestSetModels_RefusesNobodyWhoWaits(t *testing.T) {
+	w := newWorld(t, model("old"), model("kept"))
+	waits := w.ask(dispatch.Ask{Model: "old"})
+	bounded, added := model("kept"), model("new")
+	bounded.Queue.Limit = 1
+	kept := []*client{w.ask(dispatch.Ask{Model: "kept"}), w.ask(dispatch.Ask{Model: "kept"})}
+	w.d.SetModels([]*fleet.Model{added, bounded})
+	w.wantErr(w.ask(dispatch.Ask{Model: "old"}), dispatch.ErrUnknownModel)
+	w.wantErr(w.ask(dispatch.Ask{Model: "kept"}), dispatch.ErrQueueFull)
+	fresh := w.ask(dispatch.Ask{Model: "new"})
+	w.tell(share("o", "old", 1), share("k", "kept", 2), share("n", "new", 1))
+	w.wantOn(waits, "o")
+	w.wantOn(fresh, "n")
+	for _, c := range kept {
+		w.wantOn(c, "k")
+	}
+	w.release(waits)
+	w.wantErr(w.ask(dispatch.Ask{Model: "old"}), dispatch.ErrUnknownModel)
+	w.wantOn(w.ask(dispatch.Ask{Model: "old", Retry: true}), "o") // it was taken in before
+	w.d.SetModels([]*fleet.Model{model("old")})
+	w.wantWaiting(w.ask(dispatch.Ask{Model: "old"}))
+}
