@@ -51,6 +51,7 @@ type Activator struct {
 	planning sync.Mutex // guards the planner and what follows
 	planner  *plan.Planner
 	report   protocol.Report // used again and again
+	heard    uint64          // the last report that the planner has taken
 	due      time.Duration   // when the planner must be looked at; never = only after an event
 	watches  []*watch        // one for each observer
 	learned  []fleet.Learned // for the learner to hand on
@@ -189,6 +190,13 @@ func (a *Activator) ModelState(id string) string {
 	a.planning.Lock()
 	defer a.planning.Unlock()
 	return a.planner.ModelState(id)
+}
+
+// InstanceState gives the state of one instance; "" where there is none of that ID. It is cheap.
+func (a *Activator) InstanceState(id string) fleet.State {
+	a.planning.Lock()
+	defer a.planning.Unlock()
+	return a.planner.InstanceState(id)
 }
 
 // Metrics gives the activator's own metrics.

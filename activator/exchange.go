@@ -18,7 +18,9 @@ func (a *Activator) now() time.Duration { return time.Since(a.epoch) }
 func (a *Activator) exchange() {
 	for range exchangesMost {
 		now := a.takeReport()
-		a.planner.Hear(now, &a.report)
+		if a.planner.Hear(now, &a.report) {
+			a.heard = a.report.Seq
+		}
 		a.planner.Step(now)
 		if !a.handTables(a.planner.TakeTables()) {
 			break
@@ -29,13 +31,13 @@ func (a *Activator) exchange() {
 // exchangesMost bounds the messages of one step; what is left then goes on at the next.
 const exchangesMost = 32
 
-// takeReport takes the dispatcher's report. Handed over in memory, it is heard at once.
+// takeReport takes the dispatcher's report, and first tells it which one was heard.
 func (a *Activator) takeReport() time.Duration {
 	a.leasing.Lock()
 	defer a.leasing.Unlock()
 	now := a.now()
+	a.dispatcher.Heard(a.heard)
 	a.dispatcher.Report(now, &a.report)
-	a.dispatcher.Heard(a.report.Seq)
 	return now
 }
 

@@ -91,7 +91,7 @@ func TestLocks_HotRequestDoesNotWaitForADecision(t *testing.T) {
 	}()
 	select {
 	case <-served:
-	case <-time.After(20 * time.Second):
+	case <-time.After(10 * time.Second):
 		t.Error("a hot request waits for a decision")
 	}
 	close(g.open)

@@ -28,7 +28,7 @@ type Config struct {
 type Dispatcher struct {
 	cfg       Config
 	byModel   map[string]*queue // model ID -> its queue
-	queues    []*queue          // in the order of the config
+	queues    []*queue          // in the order in which they came
 	byID      map[string]*instance
 	instances []*instance // in no order that means anything
 
@@ -57,18 +57,31 @@ type Dispatcher struct {
 // New makes a dispatcher that holds nothing.
 func New(cfg Config) *Dispatcher {
 	d := &Dispatcher{cfg: cfg, byModel: make(map[string]*queue), byID: make(map[string]*instance), urgent: true}
-	for _, m := range cfg.Models {
-		q := newQueue(m, len(d.queues))
-		d.byModel[m.ID] = q
-		d.queues = append(d.queues, q)
-	}
+	d.SetModels(cfg.Models)
 	return d
+}
+
+// SetModels takes a changed config. A model that it does not name any more takes no new requests; those who wait for it keep their places, and are
+// served while it has instances. New limits hold for those who come.
+func (d *Dispatcher) SetModels(models []*fleet.Model) {
+	for _, q := range d.queues {
+		q.removed = true
+	}
+	for _, m := range models {
+		q := d.byModel[m.ID]
+		if q == nil {
+			q = newQueue(len(d.queues))
+			d.byModel[m.ID] = q
+			d.queues = append(d.queues, q)
+		}
+		q.model, q.removed = m, false
+	}
 }
 
 // Acquire grants the lease and is true where the ask can have one at once: an instance has room and nobody is before it.
 func (d *Dispatcher) Acquire(now time.Duration, ask *Ask, l *Lease) bool {
 	q := d.byModel[ask.Model]
-	if q == nil || d.closed || q.waiting > 0 && !ask.Retry {
+	if q == nil || d.closed || (q.waiting > 0 || q.removed) && !ask.Retry {
 		return false
 	}
 	i := d.chooseInstance(now, q, ask, now+avoidFor)
@@ -83,7 +96,7 @@ func (d *Dispatcher) Acquire(now time.Duration, ask *Ask, l *Lease) bool {
 // Enqueue gives the ask a place in its model's queue, or refuses it. The lease will be granted in l. It may be answered by the time Enqueue returns.
 func (d *Dispatcher) Enqueue(now time.Duration, ask *Ask, w *Waiter, l *Lease) error {
 	q := d.byModel[ask.Model]
-	if q == nil {
+	if q == nil || q.removed && !ask.Retry {
 		return ErrUnknownModel
 	}
 	if err := d.admit(q, ask); err != nil {

@@ -14,7 +14,8 @@ import (
 // line has its turn. A new line enters last, so an org's first request waits for at most one of each other org.
 type queue struct {
 	model     *fleet.Model
-	index     int // among the dispatcher's queues
+	removed   bool // the config names it no more
+	index     int  // among the dispatcher's queues
 	instances []*instance
 	lines     map[string]*line // org -> its line; only those with waiters
 	turn      *line
@@ -39,8 +40,8 @@ type queue struct {
 	affected     bool          // by the table that is being taken
 }
 
-func newQueue(m *fleet.Model, index int) *queue {
-	return &queue{model: m, index: index, lines: make(map[string]*line)}
+func newQueue(index int) *queue {
+	return &queue{index: index, lines: make(map[string]*line)}
 }
 
 func (q *queue) waiters() int { return q.waiting + q.retries.n }

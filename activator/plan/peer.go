@@ -91,12 +91,15 @@ func (h *hold) bound() int {
 // hearing takes what the dispatchers report.
 type hearing struct{ *state }
 
-// hear takes a report, unless it is not newer than the last of its sender.
+// hear takes a report, unless it is not newer than the last of its sender, or partial and does not follow that one.
 func (p *hearing) hear(now time.Duration, r *protocol.Report) bool {
 	n := p.peerOf(r.From)
 	d := p.peers[n]
 	if !protocol.Newer(r.Incarnation, r.Seq, d.incarnation, d.seq) {
 		return false
+	}
+	if r.Partial && (r.Incarnation != d.incarnation || r.Seq != d.seq+1) {
+		return false // what it adds to was not heard: the next one will be whole
 	}
 	if r.Incarnation != d.incarnation {
 		p.reborn(now, n)

@@ -16,6 +16,14 @@ func (p *Planner) ModelState(id string) string {
 	return ""
 }
 
+// InstanceState gives the state of one instance; "" where there is none of that ID.
+func (p *Planner) InstanceState(id string) fleet.State {
+	if i := p.instanceOf[id]; i != nil {
+		return i.State
+	}
+	return ""
+}
+
 // Snapshot gives the whole fleet at this moment.
 func (p *Planner) Snapshot(now time.Duration) *fleet.Snapshot {
 	s := &fleet.Snapshot{At: p.at(now)}

@@ -252,8 +252,9 @@ func (s *simulation) settle() {
 func (s *simulation) exchange() {
 	for range exchangesMost {
 		s.dispatcher.Report(s.now, &s.report)
-		s.planner.Hear(s.now, &s.report)
-		s.dispatcher.Heard(s.report.Seq)
+		if s.planner.Hear(s.now, &s.report) {
+			s.dispatcher.Heard(s.report.Seq)
+		}
 		s.planner.Step(s.now)
 		for _, t := range s.planner.TakeTables() {
 			s.dispatcher.Receive(s.now, t)
