@@ -54,6 +54,7 @@ type Activator struct {
 	due      time.Duration             // when the planner must be looked at; never = only after an event
 	watching []context.CancelCauseFunc // by observer: ends the watch under way
 	learned  []fleet.Learned           // for the learner to hand on
+	sources  []fleet.SourceStatus      // by name
 
 	leasing    sync.Mutex // guards the dispatcher and what follows
 	dispatcher *dispatch.Dispatcher

@@ -31,6 +31,7 @@ func (in *instruments) init(a *Activator) {
 		in.queue[m.ID] = in.set.NewPrometheusHistogramExt(fmt.Sprintf("pilotlight_queue_seconds{model=%q}", m.ID), secondsBuckets)
 	}
 	in.set.RegisterMetricsWriter(a.writeLevels)
+	in.set.RegisterMetricsWriter(a.writeSources)
 }
 
 // queued counts one grant and what it waited.

@@ -1,6 +1,7 @@
 package activator
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -73,6 +74,8 @@ func (p *Planner) prospect(now time.Duration, m *model) protocol.Outlook {
 		o.Answer, o.Phase, o.Reason = fleet.StartingUp, fleet.PhaseQueued, "its engine failed to start once and is tried again"
 		left, known := m.soonest().remaining(0)
 		o.ETA, o.Known = left+m.retryAt-now, known
+	case m.waiting > 0 && p.hindrance(m) != "":
+		o.Answer, o.Phase, o.Reason = fleet.Busy, fleet.PhaseQueued, p.hindrance(m)
 	case m.waiting > 0 && !p.complete:
 		o.Answer, o.Phase, o.Reason = fleet.Busy, fleet.PhaseQueued, "the back end has not said yet what runs"
 	case m.waiting > 0:
@@ -87,7 +90,7 @@ func (p *Planner) foresee(now time.Duration, m *model, o *protocol.Outlook) {
 	o.Answer, o.Phase, o.Reason = fleet.Busy, fleet.PhaseQueued, "its GPUs are being freed"
 	for _, i := range m.instances {
 		if i.claiming && i.State == fleet.Starting && i.slot.silent() && o.Answer != fleet.StartingUp {
-			o.Reason = "the back end cannot be reached"
+			o.Reason = cmp.Or(p.hindrance(m), "the back end cannot be reached")
 		}
 		if i.State != fleet.Starting && i.State != fleet.Resuming || i.claiming {
 			continue
@@ -104,6 +107,14 @@ func (p *Planner) foresee(now time.Duration, m *model, o *protocol.Outlook) {
 		left, known := m.past(i.from).remaining(now - i.launchedAt)
 		o.Answer, o.Phase, o.Reason, o.ETA, o.Known = fleet.StartingUp, i.phase, "", left, known
 	}
+}
+
+// hindrance is why the model cannot be started at present, for those who wait; "" = it may be. Slots take orders without the back end.
+func (p *Planner) hindrance(m *model) string {
+	if p.suspended || p.complete && !m.dedicated() {
+		return p.suspendedFor
+	}
+	return p.excuse
 }
 
 func (m *model) queueing() string {

@@ -68,6 +68,10 @@ type Planner struct {
 	learned []fleet.Learned
 	ended   []fleet.Activation
 
+	suspended    bool
+	suspendedFor string // why, for those who wait
+	excuse       string // why the back end is silent, for those who wait; "" = it is not
+
 	unsound unsound
 }
 
@@ -103,7 +107,7 @@ func NewPlanner(cfg PlannerConfig) *Planner {
 func (p *Planner) Settle(now time.Duration) {
 	p.begin(now)
 	p.accrue(now)
-	if p.complete && p.heardAnyone() {
+	if p.complete && p.heardAnyone() && !p.suspended {
 		p.overdue(now)
 		p.replan(now)
 		p.tendSlots(now)
@@ -113,7 +117,9 @@ func (p *Planner) Settle(now time.Duration) {
 		p.launchClaims(now)
 	}
 	p.share(now)
-	p.issue(now)
+	if !p.suspended {
+		p.issue(now)
+	}
 	p.buildTables(now)
 }
 

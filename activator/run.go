@@ -3,7 +3,6 @@ package activator
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -162,31 +161,19 @@ func (a *Activator) learn(ctx context.Context) {
 	}
 }
 
-// watch follows one observer, again and again when it is lost. What it said last stays true meanwhile. Of an outage the log has its beginning and
-// its end; that it goes on is for whoever looks closely.
+// watch follows one observer, again and again when it is lost. What it said last stays true meanwhile.
 func (a *Activator) watch(ctx context.Context, n int) {
 	delay := watchAgainFirst
-	away := false // it has been lost, and has not spoken since
 	for ctx.Err() == nil {
 		began := time.Now()
-		err := a.watchOnce(ctx, n, func(source string) {
-			if away {
-				a.log.Info("observer is back", "source", source)
-			}
-			away = false
-		})
+		err := a.watchOnce(ctx, n)
 		if ctx.Err() != nil {
 			return
 		}
 		if errors.Is(err, errAskAgain) || time.Since(began) > watchAgainLongest {
 			delay = watchAgainFirst
 		}
-		level := slog.LevelWarn
-		if errors.Is(err, errAskAgain) || away {
-			level = slog.LevelDebug
-		}
-		a.log.Log(ctx, level, "observer lost", "reason", err, "again_in", delay)
-		away = away || !errors.Is(err, errAskAgain)
+		a.log.Debug("observer is watched again", "reason", err, "in", delay)
 		select {
 		case <-ctx.Done():
 		case <-time.After(delay):
@@ -195,8 +182,8 @@ func (a *Activator) watch(ctx context.Context, n int) {
 	}
 }
 
-// watchOnce follows one observer until it is lost, or must be asked again, and calls spoke at its first word.
-func (a *Activator) watchOnce(ctx context.Context, n int, spoke func(source string)) error {
+// watchOnce follows one observer until it is lost, or must be asked again.
+func (a *Activator) watchOnce(ctx context.Context, n int) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	a.planning.Lock()
@@ -204,32 +191,37 @@ func (a *Activator) watchOnce(ctx context.Context, n int, spoke func(source stri
 	a.planning.Unlock()
 	var name atomic.Pointer[string]
 	err := a.cfg.Observers[n].Watch(ctx, func(o fleet.Observation) {
-		if name.CompareAndSwap(nil, &o.Source) {
-			spoke(o.Source)
-		}
+		name.CompareAndSwap(nil, &o.Source)
 		a.observe(o)
 	})
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
+	if err == nil {
+		err = errWatchEnded
+	}
 	if name := name.Load(); name != nil {
-		a.lose(*name)
+		a.lose(*name, err)
+	} else {
+		a.log.Warn("observer lost before it said anything", "reason", err)
 	}
 	return err
 }
 
-// lose notes that a source is unreachable.
-func (a *Activator) lose(name string) {
-	a.planning.Lock()
-	a.planner.Lost(name)
-	a.exchange()
-	a.finishPlanning()
-}
+var errWatchEnded = errors.New("it has ended")
 
 // observe takes an observation; whoever can be served because of it has been told when observe returns.
 func (a *Activator) observe(o fleet.Observation) {
+	if o.Lost != nil {
+		a.lose(o.Source, o.Lost)
+		return
+	}
 	a.planning.Lock()
+	before := a.reached(&o)
 	a.planner.Observe(a.now(), &o)
 	a.exchange()
 	a.finishPlanning()
+	if before.Lost != "" {
+		a.log.Info("source is back", "source", o.Source, "after", time.Since(before.Since))
+	}
 }
