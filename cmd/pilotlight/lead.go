@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -28,6 +29,7 @@ type lead struct {
 	running sync.WaitGroup
 
 	term    uint64        // of this life
+	begun   atomic.Bool   // the term counts
 	fenced  chan struct{} // closed once back ends refuse older terms
 	refused chan struct{} // closed once a back end has refused our term
 	refuse  sync.Once
@@ -84,7 +86,7 @@ func (l *lead) standing() (consul.Standing, <-chan struct{}) {
 
 func (l *lead) leads() bool {
 	s, _ := l.standing()
-	return s.Stage == consul.Holding && l.err() == nil
+	return l.begun.Load() && s.Stage == consul.Holding && l.err() == nil
 }
 
 // err says that another server has taken over; nil = none has.
@@ -112,6 +114,7 @@ func (l *lead) begin(ctx context.Context, terms *store.Store, backend activator.
 	if err != nil {
 		return fmt.Errorf("beginning term %d: %w", l.term, err)
 	}
+	l.begun.Store(true)
 	return nil
 }
 
