@@ -8,6 +8,9 @@ import (
 	"time"
 )
 
+// mostTerm is far beyond any clock, and leaves room for every life.
+const mostTerm = 1 << 56
+
 // NextTerm gives the term of a new server life: larger than every one that it has given before, and than seen, the largest that the caller knows of
 // others. It is durable before it is given. Callers at the same time get different ones.
 //
@@ -24,6 +27,9 @@ func (s *Store) NextTerm(ctx context.Context, now time.Time, seen uint64) (uint6
 		}
 		if err != nil {
 			return explain(err)
+		}
+		if seen >= mostTerm {
+			return fmt.Errorf("%d, which was seen, is no term of a server", seen)
 		}
 		term = max(uint64(last), seen) + 1
 		_, err = tx.ExecContext(ctx, "INSERT INTO terms (one, term) VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET term = excluded.term", int64(term))

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"database/sql"
+	"math"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -44,6 +45,16 @@ func TestNextTerm_ExceedsWhatWasSeenOfOthers(t *testing.T) {
 	}
 	if got := nextTerm(t, s, began, 5); got != seen+2 {
 		t.Errorf("after a smaller one was seen: got %d, want %d", got, seen+2)
+	}
+}
+
+func TestNextTerm_RefusesWhatLeavesNoRoomForMore(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "p.db"))
+	if term, err := s.NextTerm(t.Context(), began, math.MaxUint64); err == nil {
+		t.Errorf("got %d, want an error", term)
+	}
+	if got, want := nextTerm(t, s, began, 0), uint64(began.UnixMilli()); got != want {
+		t.Errorf("afterwards got %d, want %d", got, want)
 	}
 }
 
