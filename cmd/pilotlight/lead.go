@@ -58,9 +58,9 @@ func newLead(lock *consul.Lock, log *slog.Logger) *lead {
 	return l
 }
 
-// contend begins to contend for the lock; yield ends that.
+// contend begins to contend for the lock, unless it does already; yield ends that.
 func (l *lead) contend() {
-	if l.lock == nil {
+	if l.lock == nil || l.stop != nil {
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())

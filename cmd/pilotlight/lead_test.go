@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -221,4 +222,48 @@ func TestServe_SecondOnTheSameDirectoryWaitsAndTakesOver(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestServe_SecondWithTheSameAddressesTakesThemOver starts one config twice by mistake.
+func TestServe_SecondWithTheSameAddressesTakesThemOver(t *testing.T) {
+	dir := t.TempDir()
+	api, admin := freeAddress(t), freeAddress(t)
+	text := fmt.Sprintf("api { addr = %q }\nadmin { addr = %q }\nbackend \"local\" { gpus = 2 }\n%s", api, admin, oneModel)
+	if err := writeSecret(filepath.Join(dir, "pilotlight.hcl"), text); err != nil {
+		t.Fatal(err)
+	}
+	first, err := launchServe(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.kill()
+	second := waitingServe(t, dir)
+	eventually(t, 10*time.Second, func() string {
+		if !strings.Contains(second.stderr.String(), "the address of its admin API is in use") {
+			return "it does not say that nobody answers"
+		}
+		return ""
+	})
+	first.awaitReady(t)
+	if err := first.signal(os.Interrupt); err != nil {
+		t.Errorf("stopping the first: %v", err)
+	}
+	if err := second.awaitServing(dir); err != nil {
+		t.Fatal(err)
+	}
+	if second.Admin != "http://"+admin || second.API != "http://"+api+"/v1" {
+		t.Errorf("the second serves at %s and %s, want %s and %s", second.API, second.Admin, api, admin)
+	}
+	second.awaitReady(t)
+}
+
+// freeAddress is one of this machine that nobody listens on.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
 }

@@ -109,7 +109,7 @@ func (l *Lock) begin(ctx context.Context) error {
 
 // acquire takes the lock with the session, or writes its value anew where that has it already.
 func (l *Lock) acquire(ctx context.Context, session string, term uint64) (bool, error) {
-	value, err := json.Marshal(claim{Server: l.cfg.Server, Term: term})
+	value, err := json.Marshal(claim{Server: l.cfg.Server, ID: l.id, Term: term})
 	if err != nil {
 		return false, err
 	}
@@ -129,7 +129,7 @@ func (l *Lock) leave(ctx context.Context) {
 	l.mu.Lock()
 	l.confirmed = time.Time{}
 	l.mu.Unlock()
-	value, _ := json.Marshal(claim{Server: l.cfg.Server, Term: l.largest()})
+	value, _ := json.Marshal(claim{Server: l.cfg.Server, ID: l.id, Term: l.largest()})
 	if l.session != "" {
 		_, _, _ = l.client.KV().Release(&api.KVPair{Key: LockKey(l.cfg.Cluster), Value: value, Session: l.session}, l.write(ctx))
 		_, _ = l.client.Session().Destroy(l.session, l.write(ctx))

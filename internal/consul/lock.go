@@ -89,6 +89,7 @@ type Standing struct {
 // claim is the lock's value.
 type claim struct {
 	Server string `json:"server"`
+	ID     string `json:"id"` // of the server's check
 	Term   uint64 `json:"term"`
 }
 
@@ -146,8 +147,11 @@ func (l *Lock) Claim(ctx context.Context, term uint64) (bool, error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.standing.Stage != Holding {
+		return false, nil
+	}
 	l.claimed = term
-	return l.standing.Stage == Holding, nil
+	return true, nil
 }
 
 // Confirm returns nil once it is certain that no other server can have the lock at this moment: it was ours when Consul was asked last, and that was less
@@ -184,7 +188,7 @@ func (l *Lock) saw(pair *api.KVPair) claim {
 	if pair.Session != l.held {
 		l.confirmed = time.Time{}
 	}
-	if l.claimed != 0 && (last.Term > l.claimed || pair.Session != "" && pair.Session != l.session) {
+	if l.claimed != 0 && (l.outbid(last) || pair.Session != "" && pair.Session != l.session) {
 		l.enter(Taken)
 	}
 	return last
@@ -201,8 +205,11 @@ func (l *Lock) largest() uint64 {
 func (l *Lock) overtaken(last claim) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.standing.Stage == Taken || l.claimed != 0 && last.Term > l.claimed
+	return l.standing.Stage == Taken || l.claimed != 0 && l.outbid(last)
 }
+
+// outbid reports whether another server has claimed a later term than ours; it needs mu.
+func (l *Lock) outbid(last claim) bool { return last.ID != l.id && last.Term > l.claimed }
 
 // hold notes that the lock is ours.
 func (l *Lock) hold(asked time.Time) {

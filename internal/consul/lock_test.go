@@ -293,6 +293,18 @@ func TestLock_NobodyActsWhileConsulIsSilent(t *testing.T) {
 	}
 }
 
+func TestLock_AFurtherTermOfOursIsNobodyElses(t *testing.T) {
+	r := newRegistry(t)
+	l := contend(t, r.URL, "one")
+	for term := uint64(7); term < 40; term++ { // the lock is looked at meanwhile
+		l.lead(term)
+		time.Sleep(20 * time.Millisecond) // between two claims; nothing is waited for
+	}
+	if err := l.confirmed(5 * time.Second); err != nil {
+		t.Errorf("its own later terms have fenced it: %v", err)
+	}
+}
+
 func TestLock_SaysWhichRightIsMissing(t *testing.T) {
 	for refused, says := range map[string]string{
 		"agent/service": "registering this server", "session/create": "making a session",
