@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,7 +18,9 @@ import (
 func TestNomad_SecondServerWaitsAndTakesOver(t *testing.T) {
 	c, sim := startShared(t)
 	const model = "meta-llama/Meta-Llama-3-8B-Instruct"
-	f := nomadFile{cluster: c, name: "pair", sim: sim, models: []nomadModel{{id: model, args: []string{"--sim-speed", "500"}}}}
+	f := nomadFile{cluster: c, name: "pair", sim: sim, models: []nomadModel{{id: model, args: []string{
+		"--sim-container-start", "0s", "--sim-load-time", "200ms", "--sim-token-time", "2ms",
+	}}}}
 	consul := newGate(t, c.Consul.Addr)
 	consul.open.Store(true)
 	serve := func(f nomadFile) *devServer {
@@ -60,13 +64,23 @@ func TestNomad_SecondServerWaitsAndTakesOver(t *testing.T) {
 
 	second := waits()
 	first.mustChat(t, model, true)
-	ended := time.Now()
-	if err := first.signal(os.Interrupt); err != nil {
-		t.Errorf("stopping the first: %v", err)
+	streamed := first.stream(t, model, 1500) // 3 s, in which the next server must not take its instance away
+	if err := first.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if a := <-streamed; !a.whole() {
+		t.Errorf("a stream of the server that ended was cut: %v, %q", a.err, a.body[max(0, len(a.body)-200):])
+	}
+	if strings.Contains(second.stderr.String(), "serving") {
+		t.Error("the second led while the first finished a stream")
+	}
+	<-first.ended
+	if first.err != nil {
+		t.Errorf("stopping the first: %v", first.err)
 	}
 	gone := time.Now()
 	lead(second)
-	t.Logf("the first ended within %v, the second led %v after", gone.Sub(ended), time.Since(gone))
+	t.Logf("the second led %v after the first had ended", time.Since(gone))
 	if took := time.Since(gone); took > 2*time.Second {
 		t.Errorf("after an orderly end the second led after %v, want 2 s at most", took)
 	}
@@ -135,6 +149,29 @@ func TestNomad_SecondServerWaitsAndTakesOver(t *testing.T) {
 		t.Errorf("stopping the fifth: %v", err)
 	}
 	noJobDoubled(t, f.name, shared.cluster.Nomad.Addr)
+}
+
+// stream begins a stream of so many tokens, and returns once the model serves it.
+func (s *devServer) stream(t *testing.T, model string, tokens int) <-chan *answer {
+	t.Helper()
+	answered := make(chan *answer, 1)
+	var asking sync.WaitGroup
+	asking.Go(func() {
+		a, err := s.post(context.Background(), "/chat/completions", fmt.Appendf(nil, `{"model": %q, "stream": true, "max_tokens": %d, "min_tokens": %[2]d,
+			"ignore_eos": true, "messages": [{"role": "user", "content": "Count."}]}`, model, tokens))
+		if err != nil {
+			a = &answer{err: err}
+		}
+		answered <- a
+	})
+	t.Cleanup(asking.Wait)
+	eventually(t, 30*time.Second, func() string {
+		if m, err := s.admin(t).Model(t.Context(), model); err != nil || m.Inflight != 1 {
+			return fmt.Sprintf("no stream flows: %+v, %v", m, err)
+		}
+		return ""
+	})
+	return answered
 }
 
 // noJobDoubled looks whether a model's instance was ever started twice.
