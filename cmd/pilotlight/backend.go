@@ -48,11 +48,7 @@ func (s *server) openLocal(self string) (backEnd, error) {
 
 func (s *server) openNomad(self string) (backEnd, error) {
 	cfg := s.c.Config
-	nomadToken, err := secretOf(s.c.Getenv, cfg.Backend.Nomad.TokenEnv, config.NomadTokenEnv, "Nomad")
-	if err != nil {
-		return backEnd{}, err
-	}
-	consulToken, err := secretOf(s.c.Getenv, cfg.Backend.Consul.TokenEnv, config.ConsulTokenEnv, "Consul")
+	nomadToken, consulToken, err := secretsOf(s.c.Getenv, cfg)
 	if err != nil {
 		return backEnd{}, err
 	}
@@ -65,9 +61,9 @@ func (s *server) openNomad(self string) (backEnd, error) {
 		return backEnd{}, err
 	}
 	p := probe.New(probe.Config{Models: cfg.Models, Log: s.log("probe")})
-	observers := []activator.Observer{s.silence.await("Nomad", p.Over(n)), s.silence.await("Consul", p.Over(c)), p}
+	observers := []activator.Observer{s.silence.await("Nomad", nomad.Source, p.Over(n)), s.silence.await("Consul", consul.Source, p.Over(c)), p}
 	if len(cfg.Pools) > 0 {
-		observers = append(observers, s.silence.await("the slots", n.Slots()))
+		observers = append(observers, s.silence.await("the slots", "slots", n.Slots()))
 	}
 	return backEnd{
 		Backend: n, close: n.Close, observers: observers,
@@ -82,6 +78,15 @@ func nomadConfig(cfg *config.Config, token, self string, log *slog.Logger) nomad
 		Addr: b.Addr, Token: token, Namespace: b.Namespace, Datacenters: b.Datacenters, NodePool: b.NodePool,
 		Cluster: cfg.Cluster, Models: cfg.Models, Pools: cfg.Pools, Self: self, Log: log,
 	}
+}
+
+// secretsOf reads the tokens of Nomad and of Consul.
+func secretsOf(getenv func(string) string, cfg *config.Config) (nomadToken, consulToken string, err error) {
+	if nomadToken, err = secretOf(getenv, cfg.Backend.Nomad.TokenEnv, config.NomadTokenEnv, "Nomad"); err != nil {
+		return "", "", err
+	}
+	consulToken, err = secretOf(getenv, cfg.Backend.Consul.TokenEnv, config.ConsulTokenEnv, "Consul")
+	return nomadToken, consulToken, err
 }
 
 // secretOf reads the token that a variable holds. The client of whose it is reads the standard variable itself, with whatever else stands in for it

@@ -99,8 +99,8 @@ func connect(addr string) (*api.Client, func(), error) {
 }
 
 // Watch tells what Consul lists, at once, after each change, and otherwise at least once in Config.Wait, from the calling
-// goroutine. It returns nil when ctx is done, and an error when Consul cannot be asked: then nothing has been told since, and what was told
-// last is the best that is known. It is to be called again, but never twice at a time.
+// goroutine. It returns nil when ctx is done, and an error when Consul cannot be asked, having told that it is lost: then what was told before
+// is the best that is known. It is to be called again, but never twice at a time.
 func (c *Consul) Watch(ctx context.Context, tell func(fleet.Observation)) error {
 	defer c.idle()
 	c.memory.interrupt(time.Now().Add(c.cfg.Settle))
@@ -112,7 +112,9 @@ func (c *Consul) Watch(ctx context.Context, tell func(fleet.Observation)) error 
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("asking Consul for %s: %w", Service, err)
+			err = fmt.Errorf("asking Consul for %s: %w", Service, blame(err))
+			tell(fleet.Observation{Source: Source, At: asked, Lost: err})
+			return err
 		}
 		if a.index < index {
 			c.cfg.Log.Warn("consul's index ran backwards: asking anew", "from", index, "to", a.index)
