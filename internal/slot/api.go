@@ -21,10 +21,10 @@ import (
 const MinKey = 24
 
 const (
-	orderMost  = 1 << 20         // bytes of an order
-	beatEvery  = 5 * time.Second // between two signs of life on a stream
-	sendWithin = 10 * time.Second
-	idleMost   = 2 * time.Minute // of a connection between two requests
+	orderMost      = 1 << 20         // bytes of an order
+	heartbeatEvery = 5 * time.Second // between two signs of life on a stream
+	sendWithin     = 10 * time.Second
+	idleMost       = 2 * time.Minute // of a connection between two requests
 )
 
 // APIConfig is what an API needs. Slot and Key are required.
@@ -98,15 +98,15 @@ func (a *API) authorized(next http.HandlerFunc) http.HandlerFunc {
 		key, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 		got := sha256.Sum256([]byte(key))
 		if subtle.ConstantTimeCompare(got[:], a.key[:]) != 1 || !bearer {
-			refuse(w, ErrUnauthorized)
+			writeError(w, ErrUnauthorized)
 			return
 		}
 		next(w, r)
 	}
 }
 
-func refuse(w http.ResponseWriter, err error) {
-	var c complaint
+func writeError(w http.ResponseWriter, err error) {
+	var c errorBody
 	status := 0
 	c.Error.Code, status = codeOf(err)
 	c.Error.Message = err.Error()
@@ -118,7 +118,7 @@ func refuse(w http.ResponseWriter, err error) {
 func (a *API) serveActs(w http.ResponseWriter, r *http.Request) {
 	var o request
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, orderMost)).Decode(&o); err != nil {
-		refuse(w, fmt.Errorf("reading the order: %w", err))
+		writeError(w, fmt.Errorf("reading the order: %w", err))
 		return
 	}
 	m := o.Model
@@ -126,7 +126,7 @@ func (a *API) serveActs(w http.ResponseWriter, r *http.Request) {
 		m = a.slot.models[o.Act.Model]
 	}
 	if err := a.slot.carryOut(o.Act, m); err != nil {
-		refuse(w, err)
+		writeError(w, err)
 		return
 	}
 	w.WriteHeader(http.StatusAccepted)
@@ -141,10 +141,10 @@ func (a *API) serveWatch(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	s := &stream{w: w, control: http.NewResponseController(w)}
 	s.control.SetReadDeadline(time.Time{}) // the stream lasts
-	var beats sync.WaitGroup
-	defer beats.Wait()
-	beats.Go(func() {
-		tick := time.NewTicker(beatEvery)
+	var heartbeats sync.WaitGroup
+	defer heartbeats.Wait()
+	heartbeats.Go(func() {
+		tick := time.NewTicker(heartbeatEvery)
 		defer tick.Stop()
 		for {
 			select {

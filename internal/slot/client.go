@@ -18,7 +18,7 @@ import (
 var ErrSilent = errors.New("no sign of life")
 
 const (
-	silenceMost = 3 * beatEvery
+	silenceMost = 3 * heartbeatEvery
 	orderWithin = 10 * time.Second
 	eventMost   = 16 << 20 // bytes of one observation
 )
@@ -74,7 +74,7 @@ func (c *Client) Do(ctx context.Context, act fleet.Act) error {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusAccepted {
-		return judge(resp) // which says what the act was
+		return readError(resp) // which says what the act was
 	}
 	return nil
 }
@@ -88,10 +88,10 @@ func (c *Client) ask(ctx context.Context, method, path string, body []byte) (*ht
 	return c.http.Do(req)
 }
 
-// judge reads the error that the supervisor has answered.
-func judge(resp *http.Response) error {
+// readError reads the error that the supervisor has answered.
+func readError(resp *http.Response) error {
 	data, err := io.ReadAll(io.LimitReader(resp.Body, orderMost))
-	var said complaint
+	var said errorBody
 	if err != nil || json.Unmarshal(data, &said) != nil || said.Error.Code == "" {
 		return fmt.Errorf("supervisor answered %s", resp.Status)
 	}
@@ -136,7 +136,7 @@ func (c *Client) follow(ctx context.Context, tell func(fleet.Observation), alive
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return judge(resp)
+		return readError(resp)
 	}
 	lines := bufio.NewScanner(resp.Body)
 	lines.Buffer(nil, eventMost)

@@ -16,7 +16,7 @@ const (
 )
 
 // watchHealth returns an error once the engine hangs, and nil when ctx is done. A parked engine is as healthy as any.
-func (e *life) watchHealth(ctx context.Context) error {
+func (e *process) watchHealth(ctx context.Context) error {
 	tick := time.NewTicker(healthEvery)
 	defer tick.Stop()
 	for failed := 0; ; {
@@ -29,7 +29,7 @@ func (e *life) watchHealth(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		e.slot.heed(e.i, err == nil)
+		e.slot.markAnswering(e.i, err == nil)
 		if err == nil {
 			failed = 0
 		} else if failed++; failed == healthTries {

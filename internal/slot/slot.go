@@ -19,16 +19,16 @@ type Slot struct {
 
 	wake chan struct{} // tells Run that there are launches to begin; holds one
 
-	mu        sync.Mutex // guards all below
-	closed    bool
-	term      uint64 // the highest that an act has carried
-	seq       uint64 // of the last observation
-	instances []*instance
-	due       []*instance // accepted, not begun
-	graves    graves
-	sleepless map[string]bool  // engines' programs that do not know sleep mode
-	recent    []fleet.Sighting // the last that have ended, for new watchers
-	watchers  map[*watcher]struct{}
+	mu          sync.Mutex // guards all below
+	closed      bool
+	term        uint64 // the highest that an act has carried
+	seq         uint64 // of the last observation
+	instances   []*instance
+	accepted    []*instance // accepted, not begun
+	ended       ended
+	noSleepMode map[string]bool  // engines' programs that do not know sleep mode
+	recent      []fleet.Sighting // the last that have ended, for new watchers
+	watchers    map[*watcher]struct{}
 }
 
 // New makes a slot. It creates the directory, and starts nothing.
@@ -48,12 +48,12 @@ func New(cfg Config) (*Slot, error) {
 		cfg: cfg, dir: dir, owner: owner,
 		models:   map[string]*fleet.Model{},
 		wake:     make(chan struct{}, 1),
-		watchers: map[*watcher]struct{}{}, sleepless: map[string]bool{},
+		watchers: map[*watcher]struct{}{}, noSleepMode: map[string]bool{},
 	}
 	for _, m := range cfg.Models {
 		s.models[m.ID] = m
 	}
-	s.remember()
+	s.restoreTerm()
 	return s, nil
 }
 
@@ -66,7 +66,7 @@ func (s *Slot) Run(ctx context.Context) error {
 		return fmt.Errorf("locking %s: %w", s.dir, err)
 	}
 	defer lock.Close()
-	s.reap()
+	s.killLeftovers()
 
 	var thread, engines sync.WaitGroup
 	spawn := newSpawner()
@@ -76,8 +76,8 @@ func (s *Slot) Run(ctx context.Context) error {
 	defer engines.Wait()
 
 	for {
-		for _, i := range s.takeDue() {
-			engines.Go(func() { s.tend(ctx, spawn, i) })
+		for _, i := range s.takeAccepted() {
+			engines.Go(func() { s.supervise(ctx, spawn, i) })
 		}
 		select {
 		case <-s.wake:
@@ -88,13 +88,13 @@ func (s *Slot) Run(ctx context.Context) error {
 	}
 }
 
-// takeDue gives the launches that were accepted since it was last asked.
-func (s *Slot) takeDue() []*instance {
+// takeAccepted gives the launches that were accepted since it was last asked.
+func (s *Slot) takeAccepted() []*instance {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	due := s.due
-	s.due = nil
-	return due
+	accepted := s.accepted
+	s.accepted = nil
+	return accepted
 }
 
 // close refuses launches from now on, ends those that were never begun, and says that the others end.
@@ -102,10 +102,10 @@ func (s *Slot) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
-	for _, i := range s.due {
-		s.bury(i, ErrShuttingDown.Error())
+	for _, i := range s.accepted {
+		s.remove(i, ErrShuttingDown.Error())
 	}
-	s.due = nil
+	s.accepted = nil
 	for _, i := range s.instances {
 		if i.State != fleet.Failed {
 			i.State = fleet.Stopping

@@ -32,7 +32,7 @@ func (s *Slot) watch(ctx context.Context, tell func(fleet.Observation), on func(
 	s.mu.Unlock()
 	defer s.forget(w)
 	for last := false; ; {
-		for _, o := range s.untold(w) {
+		for _, o := range s.takeQueue(w) {
 			if !on() {
 				return
 			}
@@ -55,7 +55,7 @@ func (s *Slot) forget(w *watcher) {
 	delete(s.watchers, w)
 }
 
-func (s *Slot) untold(w *watcher) []fleet.Observation {
+func (s *Slot) takeQueue(w *watcher) []fleet.Observation {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	queue := w.queue

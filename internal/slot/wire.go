@@ -19,8 +19,8 @@ type request struct {
 	Model *fleet.Model `json:"model,omitempty"`
 }
 
-// complaint is the body of every answer that is an error.
-type complaint struct {
+// errorBody is the body of every answer that is an error.
+type errorBody struct {
 	Error struct {
 		Code    string `json:"code"`
 		Message string `json:"message"`
