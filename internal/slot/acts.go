@@ -14,19 +14,50 @@ import (
 // act that was seen before is accepted again and changes nothing. What cannot be carried out is refused with one of this
 // package's errors, and changes nothing. Stop of an unknown instance is accepted, so that a launch that is on its way will
 // be refused.
+//
+// An act of a newer term than the slot has heard of fences off the terms before it, whatever becomes of the act itself.
 func (s *Slot) Do(_ context.Context, act fleet.Act) error {
-	return s.carryOut(act, s.models[act.Model])
-}
-
-// carryOut is Do for an act that brings its model along; nil = there is no such model.
-func (s *Slot) carryOut(act fleet.Act, m *fleet.Model) error {
-	if err := s.do(act, m); err != nil {
+	if err := s.do(act); err != nil {
 		return fmt.Errorf("%s %s: %w", act.Kind, act.Instance, err)
 	}
 	return nil
 }
 
-func (s *Slot) do(act fleet.Act, m *fleet.Model) error {
+// Fence refuses acts of terms older than this one from its return on, with ErrOldTerm, and tells the watchers. Where the slot has heard of a newer
+// term it refuses that itself.
+func (s *Slot) Fence(_ context.Context, term uint64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.checkTerm(term); err != nil {
+		return fmt.Errorf("fencing: %w", err)
+	}
+	return nil
+}
+
+// Configure replaces the models that acts may name which do not bring theirs along. Engines that run stay what they were launched as.
+func (s *Slot) Configure(models []*fleet.Model) {
+	byID := make(map[string]*fleet.Model, len(models))
+	for _, m := range models {
+		byID[m.ID] = m
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.models = byID
+}
+
+// checkTerm refuses what is of an older term, and notes a newer one; it needs mu.
+func (s *Slot) checkTerm(term uint64) error {
+	if term < s.term {
+		return fmt.Errorf("%w: %d, now %d", ErrOldTerm, term, s.term)
+	}
+	if term > s.term {
+		s.raiseTerm(term)
+		s.publish()
+	}
+	return nil
+}
+
+func (s *Slot) do(act fleet.Act) error {
 	switch act.Kind {
 	case fleet.ActLaunch, fleet.ActStop, fleet.ActPark, fleet.ActResume:
 	default:
@@ -37,12 +68,12 @@ func (s *Slot) do(act fleet.Act, m *fleet.Model) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if act.Term < s.term {
-		return fmt.Errorf("%w: %d, now %d", ErrOldTerm, act.Term, s.term)
+	if err := s.checkTerm(act.Term); err != nil {
+		return err
 	}
 	switch act.Kind {
 	case fleet.ActLaunch:
-		return s.launch(act, m)
+		return s.launch(act)
 	case fleet.ActStop:
 		s.stop(act)
 		return nil
@@ -64,7 +95,7 @@ func (m actNumber) compare(o actNumber) int {
 }
 
 // launch notes a launch.
-func (s *Slot) launch(act fleet.Act, m *fleet.Model) error {
+func (s *Slot) launch(act fleet.Act) error {
 	if launched, ended := s.ended.find(act.Instance); ended {
 		if launched == numberOf(act) {
 			return nil
@@ -77,20 +108,20 @@ func (s *Slot) launch(act fleet.Act, m *fleet.Model) error {
 	if s.closed {
 		return ErrShuttingDown
 	}
+	m := act.Config
 	if m == nil {
+		m = s.models[act.Model]
+	}
+	if m == nil || m.ID != act.Model {
 		return fmt.Errorf("%w: %s", ErrUnknownModel, act.Model)
 	}
 	if err := s.checkBlock(act, m); err != nil {
 		return err
 	}
-	s.raiseTerm(act.Term)
 	i := newInstance(s.cfg.ID, m, act)
 	s.instances = append(s.instances, i)
 	s.accepted = append(s.accepted, i)
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
+	poke(s.wake)
 	s.publish()
 	return nil
 }
@@ -103,7 +134,6 @@ func (s *Slot) repeatLaunch(i *instance, act fleet.Act) error {
 	if i.Model != act.Model || i.GPU != act.GPU || i.GPUs != act.GPUs {
 		return ErrExists
 	}
-	s.raiseTerm(act.Term)
 	i.last = numberOf(act)
 	return nil
 }
@@ -168,7 +198,6 @@ func (s *Slot) parkOrResume(act fleet.Act) error {
 	}
 	switch {
 	case i.State == to || i.State == done: // ordered again by whom the answer did not reach
-		s.raiseTerm(act.Term)
 		i.last = numberOf(act)
 		s.publish()
 		return nil
@@ -183,7 +212,6 @@ func (s *Slot) parkOrResume(act fleet.Act) error {
 	case s.cfg.HostMemory > 0 && s.hostMemory()+i.model.ParkedMemory > s.cfg.HostMemory:
 		return fmt.Errorf("%w: %s of %s is in use, %s more is needed", ErrHostMemory, s.hostMemory(), s.cfg.HostMemory, i.model.ParkedMemory)
 	}
-	s.raiseTerm(act.Term)
 	i.last = numberOf(act)
 	i.State, i.phase, i.failure, i.short, i.released, i.generates = to, phase, "", false, false, false
 	i.orders <- act.Kind // its process has taken the one before: the state says so
@@ -193,7 +221,6 @@ func (s *Slot) parkOrResume(act fleet.Act) error {
 
 // stop orders the end of an instance.
 func (s *Slot) stop(act fleet.Act) {
-	s.raiseTerm(act.Term)
 	i := s.find(act.Instance)
 	if i == nil {
 		if _, ended := s.ended.find(act.Instance); !ended {

@@ -34,7 +34,7 @@ type APIConfig struct {
 	Log  *slog.Logger // nil: discard
 }
 
-// API offers a Slot to a back end on another machine: Do and Watch over HTTP. Whoever does not know the key learns nothing but that
+// API offers a Slot to a back end on another machine: Do, Fence and Watch over HTTP. Whoever does not know the key learns nothing but that
 // the supervisor runs (GET /healthz).
 type API struct {
 	slot *Slot
@@ -54,6 +54,7 @@ func NewAPI(cfg APIConfig) (*API, error) {
 	}
 	a.mux.HandleFunc("GET /healthz", func(http.ResponseWriter, *http.Request) {})
 	a.mux.HandleFunc("POST "+actsPath, a.authorized(a.serveActs))
+	a.mux.HandleFunc("POST "+fencePath, a.authorized(a.serveFence))
 	a.mux.HandleFunc("GET "+watchPath, a.authorized(a.serveWatch))
 	return a, nil
 }
@@ -121,11 +122,21 @@ func (a *API) serveActs(w http.ResponseWriter, r *http.Request) {
 		writeError(w, fmt.Errorf("reading the order: %w", err))
 		return
 	}
-	m := o.Model
-	if m == nil {
-		m = a.slot.models[o.Act.Model]
+	o.Act.Config = o.Model
+	answer(w, a.slot.Do(r.Context(), o.Act))
+}
+
+func (a *API) serveFence(w http.ResponseWriter, r *http.Request) {
+	var f fence
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, orderMost)).Decode(&f); err != nil {
+		writeError(w, fmt.Errorf("reading the term: %w", err))
+		return
 	}
-	if err := a.slot.carryOut(o.Act, m); err != nil {
+	answer(w, a.slot.Fence(r.Context(), f.Term))
+}
+
+func answer(w http.ResponseWriter, err error) {
+	if err != nil {
 		writeError(w, err)
 		return
 	}

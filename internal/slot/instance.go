@@ -3,6 +3,7 @@ package slot
 import (
 	"slices"
 
+	"github.com/pilotlight-io/pilotlight/internal/engine"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
@@ -14,7 +15,6 @@ import (
 //	   └───────────┴──────────┴──────────┴──────────────┴──► failed or stopping ──► gone
 type instance struct {
 	model  *fleet.Model
-	parked fleet.Bytes        // what parked engines may come to hold beside it, on each of its GPUs
 	quit   chan struct{}      // closed when it is to stop
 	orders chan fleet.ActKind // park or resume, for its process; holds one
 
@@ -22,7 +22,9 @@ type instance struct {
 	fleet.Instance
 	phase        fleet.Phase
 	failure      string
-	short        bool // the failure is a want of GPU memory
+	cause        fleet.Cause  // of the failure
+	load         *engine.Load // once it is ready
+	short        bool         // the failure is a want of GPU memory
 	parks        bool
 	generates    bool // it has generated a token since it was last started or resumed
 	unresponsive bool // it did not answer its health path when last asked
@@ -35,11 +37,10 @@ type instance struct {
 func newInstance(slot string, m *fleet.Model, act fleet.Act) *instance {
 	return &instance{
 		model:  m,
-		parked: act.Parked,
 		quit:   make(chan struct{}),
 		orders: make(chan fleet.ActKind, 1),
 		Instance: fleet.Instance{
-			ID: act.Instance, Model: m.ID, Slot: slot, GPU: act.GPU, GPUs: act.GPUs, State: fleet.Starting,
+			ID: act.Instance, Model: m.ID, Slot: slot, GPU: act.GPU, GPUs: act.GPUs, State: fleet.Starting, Spec: fleet.NewSpec(m, act.Parked),
 		},
 		phase:    fleet.PhaseStarting,
 		launched: numberOf(act),
@@ -53,7 +54,7 @@ func (i *instance) sighting() fleet.Sighting {
 		health = fleet.Passing
 	}
 	return fleet.Sighting{
-		Instance: i.Instance, Phase: i.phase, Act: i.last.seq, Running: -1, Health: health, Failure: i.failure, Short: i.short, Parks: i.parks,
+		Instance: i.Instance, Phase: i.phase, Act: i.last.seq, Running: -1, Health: health, Failure: i.failure, Cause: i.cause, Short: i.short, Parks: i.parks,
 	}
 }
 
@@ -84,14 +85,15 @@ func (s *Slot) markPhase(i *instance, phase fleet.Phase) {
 func (s *Slot) markReady(i *instance, addr string, parks bool) {
 	s.change(i, func() {
 		i.State, i.phase, i.Addr, i.parks, i.generates = fleet.Ready, fleet.PhaseReady, addr, parks, true
+		i.load = engine.NewLoad(i.Spec.Kind, addr)
 	}, fleet.Starting)
 }
 
 // markParked notes that an engine is parked: by order, or still, because there was no memory to resume it.
-func (s *Slot) markParked(i *instance, failure string) {
+func (s *Slot) markParked(i *instance, end ending) {
 	s.change(i, func() {
 		i.State, i.phase, i.released = fleet.Asleep, fleet.PhaseReady, true
-		i.failure, i.short = failure, failure != ""
+		i.failure, i.cause, i.short = end.failure, end.cause, end.short
 	}, fleet.Parking, fleet.Resuming)
 }
 
@@ -122,26 +124,25 @@ func (s *Slot) markAnswering(i *instance, answers bool) {
 	}
 }
 
-// markFailed notes why an engine is no use; short = for want of GPU memory. What it holds of its GPUs it holds until its process has ended.
-func (s *Slot) markFailed(i *instance, why string, short bool) {
+// markFailed notes why an engine is no use. What it holds of its GPUs it holds until its process has ended.
+func (s *Slot) markFailed(i *instance, why ending) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i.State, i.failure, i.short = fleet.Failed, why, short
+	i.State, i.failure, i.cause, i.short = fleet.Failed, why.failure, why.cause, why.short
 	s.publish()
 }
 
-// markEnded notes that an engine has ended: wanted ("") or not; short = for want of GPU memory.
-func (s *Slot) markEnded(i *instance, failure string, short bool) {
+// markEnded notes how an engine has ended.
+func (s *Slot) markEnded(i *instance, end ending) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i.short = failure != "" && short
-	s.remove(i, failure)
+	s.remove(i, end)
 }
 
 // remove takes an instance that has ended off the list; it needs mu.
-func (s *Slot) remove(i *instance, failure string) {
-	if failure != "" && !i.quitting {
-		i.State, i.failure = fleet.Failed, failure
+func (s *Slot) remove(i *instance, end ending) {
+	if end.failure != "" && !i.quitting {
+		i.State, i.failure, i.cause, i.short = fleet.Failed, end.failure, end.cause, end.short
 	}
 	for n, j := range s.instances {
 		if i == j {

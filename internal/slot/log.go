@@ -121,6 +121,19 @@ func (l *engineLog) mentionsOutOfMemory() bool {
 	return l.mentions("cuda out of memory", "outofmemoryerror", "cuda error: out of memory")
 }
 
+// mentionsMissingWeights reports whether the engine complained of weights that it did not find or could not read, in Hugging Face's words.
+func (l *engineLog) mentionsMissingWeights() bool {
+	return l.mentions("is not a local folder and is not a valid model identifier", "repository not found", "repositorynotfounderror", "gatedrepoerror",
+		"localentrynotfounderror", "does not appear to have a file named", "incorrect path_or_model_id", "error while deserializing header", "safetensorerror",
+		"failed to load model from file", "error loading model")
+}
+
+// mentionsBrokenDevice reports whether the engine complained of a GPU or driver that does not work, in CUDA's words.
+func (l *engineLog) mentionsBrokenDevice() bool {
+	return l.mentions("no cuda-capable device is detected", "cuda driver version is insufficient", "uncorrectable ecc error", "driver/library version mismatch",
+		"cuda-capable device(s) is/are busy or unavailable", "system not yet initialized")
+}
+
 // lacksSleepMode reports whether the engine's command line has no option for sleep mode.
 func (l *engineLog) lacksSleepMode() bool {
 	return l.mentions("no such option", "unrecognized arguments") && l.mentions("enable_sleep_mode", "enable-sleep-mode")

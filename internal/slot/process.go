@@ -21,8 +21,8 @@ type process struct {
 	control *engine.Control
 	offers  bool // it was launched with what it takes to be parked
 
-	exited chan string // how it ended, once
-	steps  chan step   // what has been done
+	exited chan exit // how it ended, once
+	steps  chan step // what has been done
 
 	// Of run alone:
 	ready bool // it has been ready before
@@ -53,7 +53,7 @@ func (e *process) run(ctx context.Context, out *engineLog, port *port) ending {
 	work, cancel := context.WithCancel(ctx)
 	defer cancel()
 	began := time.Now()
-	wg.Go(func() { e.exited <- e.child.wait() })
+	wg.Go(func() { e.exited <- e.slot.lookForOOM(e.child.wait()) })
 	do := func(kind fleet.ActKind) {
 		order := e.order
 		wg.Go(func() { e.report(work, e.perform(work, kind, order)) })
@@ -64,7 +64,7 @@ func (e *process) run(ctx context.Context, out *engineLog, port *port) ending {
 	for {
 		select {
 		case how := <-e.exited:
-			return e.died(ctx, e.exitReason(how, time.Since(began), out), out, port)
+			return e.died(ctx, how, time.Since(began), out, port)
 		case kind := <-e.i.orders:
 			e.order++
 			token = nil
@@ -85,11 +85,10 @@ func (e *process) run(ctx context.Context, out *engineLog, port *port) ending {
 				wg.Go(func() { e.report(work, step{err: e.watchHealth(work)}) })
 			}
 			if why := e.apply(done); why != "" && work.Err() == nil {
-				why += out.lastLines()
-				short := errors.Is(done.err, engine.ErrOutOfMemory)
-				e.slot.markFailed(e.i, why, short)
+				end := failedStep(why, done.err, out)
+				e.slot.markFailed(e.i, end)
 				e.stop(0)
-				return ending{failure: why, short: short}
+				return end
 			}
 		case <-e.i.quit:
 			cancel()
@@ -168,7 +167,7 @@ func (e *process) apply(s step) (why string) {
 		e.ready = true
 		e.slot.markReady(e.i, e.addr, s.parks)
 	case s.kind == fleet.ActPark && s.err == nil:
-		e.slot.markParked(e.i, "")
+		e.slot.markParked(e.i, ending{})
 	case s.kind == fleet.ActResume && s.err == nil:
 		e.slot.markGenerated(e.i)
 	case s.kind == fleet.ActLaunch:
@@ -176,22 +175,24 @@ func (e *process) apply(s step) (why string) {
 	case s.kind == fleet.ActPark:
 		return "parking failed: " + s.err.Error()
 	case s.kind == fleet.ActResume && errors.Is(s.err, engine.ErrOutOfMemory) && !errors.Is(s.err, engine.ErrLost):
-		e.slot.markParked(e.i, "resuming failed: "+s.err.Error())
+		e.slot.markParked(e.i, ending{failure: "resuming failed: " + s.err.Error(), cause: fleet.CauseMemory, short: true})
 	case s.kind == fleet.ActResume:
 		return "resuming failed: " + s.err.Error()
 	case s.err != nil:
-		return "engine hangs: " + s.err.Error()
+		return s.err.Error()
 	}
 	return ""
 }
 
 // died judges the end of a process that nobody has ended.
-func (e *process) died(ctx context.Context, exitReason string, out *engineLog, port *port) ending {
+func (e *process) died(ctx context.Context, how exit, after time.Duration, out *engineLog, port *port) ending {
 	if endWanted(ctx, e.i) {
 		return ending{}
 	}
 	port.release()
-	end := ending{failure: exitReason, short: out.mentionsOutOfMemory()}
+	end := ending{short: out.mentionsOutOfMemory()}
+	end.cause = e.causeOf(how, end.short, out)
+	end.failure = e.exitReason(how, after, out)
 	if !e.ready {
 		end.clash = taken(e.addr) || out.mentionsPortClash()
 		end.noSleepMode = e.offers && out.lacksSleepMode()
@@ -228,12 +229,12 @@ func (e *process) stop(grace time.Duration) {
 }
 
 // exitReason says why an engine ended that nobody had asked to.
-func (e *process) exitReason(how string, after time.Duration, out *engineLog) string {
+func (e *process) exitReason(how exit, after time.Duration, out *engineLog) string {
 	when := "before it was ready"
 	if e.ready {
 		when = e.slot.activity(e.i)
 	}
-	return fmt.Sprintf("engine ended %s, after %s: %s%s", when, after.Round(time.Millisecond), how, out.lastLines())
+	return fmt.Sprintf("engine ended %s, after %s: %s%s", when, after.Round(time.Millisecond), how.words(), out.lastLines())
 }
 
 // activity says what an engine that has been ready is at.

@@ -12,14 +12,15 @@ import (
 
 // Slot supervises the engines of one slot. Its methods are safe for concurrent use.
 type Slot struct {
-	cfg    Config
-	dir    string                  // of logs and process files
-	models map[string]*fleet.Model // model ID -> model
-	owner  string                  // marks the environment of everything that this directory's supervisors start
+	cfg   Config
+	dir   string // of logs and process files
+	owner string // marks the environment of everything that this directory's supervisors start
 
-	wake chan struct{} // tells Run that there are launches to begin; holds one
+	wake  chan struct{} // tells Run that there are launches to begin; holds one
+	count chan struct{} // tells Run that engines are to be asked how many requests they serve; holds one
 
-	mu          sync.Mutex // guards all below
+	mu          sync.Mutex              // guards all below
+	models      map[string]*fleet.Model // model ID -> model
 	closed      bool
 	term        uint64 // the highest that an act has carried
 	seq         uint64 // of the last observation
@@ -29,6 +30,7 @@ type Slot struct {
 	noSleepMode map[string]bool  // engines' programs that do not know sleep mode
 	recent      []fleet.Sighting // the last that have ended, for new watchers
 	watchers    map[*watcher]struct{}
+	oomKills    uint64 // what the kernel had killed for want of memory when last looked at
 }
 
 // New makes a slot. It creates the directory, and starts nothing.
@@ -46,13 +48,11 @@ func New(cfg Config) (*Slot, error) {
 	}
 	s := &Slot{
 		cfg: cfg, dir: dir, owner: owner,
-		models:   map[string]*fleet.Model{},
-		wake:     make(chan struct{}, 1),
+		wake: make(chan struct{}, 1), count: make(chan struct{}, 1),
 		watchers: map[*watcher]struct{}{}, noSleepMode: map[string]bool{},
 	}
-	for _, m := range cfg.Models {
-		s.models[m.ID] = m
-	}
+	s.Configure(cfg.Models)
+	s.oomKills, _ = oomKills()
 	s.restoreTerm()
 	return s, nil
 }
@@ -74,6 +74,7 @@ func (s *Slot) Run(ctx context.Context) error {
 	defer thread.Wait()
 	defer spawn.close()
 	defer engines.Wait()
+	engines.Go(func() { s.countRunning(ctx) })
 
 	for {
 		for _, i := range s.takeAccepted() {
@@ -97,13 +98,13 @@ func (s *Slot) takeAccepted() []*instance {
 	return accepted
 }
 
-// close refuses launches from now on, ends those that were never begun, and says that the others end.
+// close says that the slot takes no launches any more, ends those that were never begun, and says that the others end.
 func (s *Slot) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
 	for _, i := range s.accepted {
-		s.remove(i, ErrShuttingDown.Error())
+		s.remove(i, ending{failure: ErrShuttingDown.Error(), cause: fleet.CausePlace})
 	}
 	s.accepted = nil
 	for _, i := range s.instances {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/engine"
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
 // tries bounds how often one launch is begun anew because its port was taken.
@@ -31,7 +32,7 @@ func (s *Slot) supervise(ctx context.Context, spawn *spawner, i *instance) {
 			log.Warn("port was taken, starting engine anew", "reason", end.failure)
 			continue
 		}
-		s.markEnded(i, end.failure, end.short)
+		s.markEnded(i, end)
 		if end.failure != "" && !endWanted(ctx, i) {
 			log.Error("engine failed", "reason", end.failure, "after", time.Since(began))
 		} else {
@@ -51,12 +52,13 @@ func endWanted(ctx context.Context, i *instance) bool {
 	}
 }
 
-// ending is how one process of an instance ended.
+// ending is how one process of an instance ended, or why it is no use.
 type ending struct {
-	failure     string
-	short       bool // for want of GPU memory
-	clash       bool // its port was taken, before it ever answered: worth another try
-	noSleepMode bool // it does not know the option for sleep mode: worth another try without
+	failure     string      // "" = its end was wanted
+	cause       fleet.Cause // of the failure
+	short       bool        // for want of GPU memory
+	clash       bool        // its port was taken, before it ever answered: worth another try
+	noSleepMode bool        // it does not know the option for sleep mode: worth another try without
 }
 
 // runProcess starts one engine process and follows it to its end.
@@ -66,25 +68,25 @@ func (s *Slot) runProcess(ctx context.Context, spawn *spawner, i *instance, hold
 	}
 	port, err := reservePort(s.cfg.Host, s.cfg.Ports, hold)
 	if err != nil {
-		return ending{failure: "finding a free port: " + err.Error()}
+		return ending{failure: "finding a free port: " + err.Error(), cause: fleet.CausePlace}
 	}
 	defer port.release()
 	launch, err := engine.Command(i.model, s.cfg.Host, port.number, s.cfg.Self)
 	if err != nil {
-		return ending{failure: err.Error()}
+		return ending{failure: err.Error(), cause: fleet.CauseEngine}
 	}
 	key, sleeps := engine.NewKey(), s.withSleepMode(i)
 	if sleeps {
-		launch = launch.Shared(i.model, engine.Sharing{Key: key, Parked: i.parked, Memory: s.cfg.GPUMemory})
+		launch = launch.Shared(i.model, engine.Sharing{Key: key, Parked: i.Spec.ParkedRoom, Memory: s.cfg.GPUMemory})
 	}
 	out, err := openLog(s.file(i, ".log"))
 	if err != nil {
-		return ending{failure: "opening the engine's log: " + err.Error()}
+		return ending{failure: "opening the engine's log: " + err.Error(), cause: fleet.CausePlace}
 	}
 	defer out.close()
 	child, err := s.start(spawn, i, launch, out)
 	if err != nil {
-		return ending{failure: "starting the engine: " + err.Error()}
+		return ending{failure: "starting the engine: " + err.Error(), cause: fleet.CausePlace}
 	}
 	defer s.unrecord(i)
 	s.pruneLogs() // beside the engine's start
@@ -92,7 +94,7 @@ func (s *Slot) runProcess(ctx context.Context, spawn *spawner, i *instance, hold
 	e := &process{
 		slot: s, i: i, child: child, addr: addr,
 		control: engine.NewControl(i.model.Engine.Kind, addr, []byte(key)), offers: sleeps,
-		exited: make(chan string, 1), steps: make(chan step),
+		exited: make(chan exit, 1), steps: make(chan step),
 	}
 	return e.run(ctx, out, port)
 }

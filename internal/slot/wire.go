@@ -10,6 +10,7 @@ import (
 // The routes of the API. The version is in the path: what changes in a way that the other side would not understand gets another one.
 const (
 	actsPath  = "/v1/acts"  // POST an order; 202, or an error
+	fencePath = "/v1/fence" // POST a term, below which acts are refused from then on; 202, or an error
 	watchPath = "/v1/watch" // GET a stream of server-sent events, each a complete observation with its number as id
 )
 
@@ -17,6 +18,11 @@ const (
 type request struct {
 	Act   fleet.Act    `json:"act"`
 	Model *fleet.Model `json:"model,omitempty"`
+}
+
+// fence is the body of a POST to fencePath.
+type fence struct {
+	Term uint64 `json:"term"`
 }
 
 // errorBody is the body of every answer that is an error.
