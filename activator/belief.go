@@ -71,6 +71,8 @@ func (p *Planner) vouch(now time.Duration, src *source, asked time.Time, i *inst
 		p.miss(now, i, !healthy)
 	}
 	switch {
+	case src.name == probeSource && s.State == fleet.Failed: // it was looked after, and hangs: nobody need miss it too
+		p.ail(now, i, s.Failure)
 	case i.State == fleet.Starting || i.State == fleet.Resuming:
 		if src.name == probeSource && s.Failure != "" {
 			p.ail(now, i, s.Failure)

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pilotlight-io/pilotlight/internal/engine"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
@@ -17,19 +18,24 @@ const confirmWithin = 5 * time.Second
 
 // Config is what probing needs.
 type Config struct {
-	Models  []*fleet.Model // instances of others are not asked
-	Confirm time.Duration  // how long a missed engine may take to say that it is healthy; 0 = 5 s
-	Log     *slog.Logger   // nil: discard
+	Models  []*fleet.Model    // instances of others are not asked
+	Confirm time.Duration     // how long a missed engine may take to say that it is healthy; 0 = 5 s
+	Health  engine.HealthRule // by which a dedicated engine hangs; zero = as in a slot
+	Log     *slog.Logger      // nil: discard
 }
 
 // Prober asks engines. Its methods are safe for concurrent use, but Watch is for one caller at a time.
 type Prober struct {
-	cfg    Config
-	models map[string]*fleet.Model
-	wake   chan struct{} // holds one: a target wants to be asked
+	cfg  Config
+	wake chan struct{} // holds one: there is something to ask
 
-	mu      sync.Mutex // guards targets and what they hold
-	targets map[string]*target
+	mu       sync.Mutex              // guards all below, and what targets hold
+	models   map[string]*fleet.Model // model ID -> model
+	targets  map[string]*target      // instance ID -> target
+	due      map[string]*target      // those that something is to be asked of
+	recount  bool                    // ready ones are to be asked how many requests they serve
+	again    bool                    // and before it is told anew which are
+	counting bool                    // that is under way
 }
 
 // New makes a prober that has heard of no instance yet.
@@ -40,11 +46,32 @@ func New(cfg Config) *Prober {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	p := &Prober{cfg: cfg, models: make(map[string]*fleet.Model), wake: make(chan struct{}, 1), targets: make(map[string]*target)}
-	for _, m := range cfg.Models {
-		p.models[m.ID] = m
-	}
+	p := &Prober{cfg: cfg, wake: make(chan struct{}, 1), targets: make(map[string]*target), due: make(map[string]*target)}
+	p.Configure(cfg.Models)
 	return p
+}
+
+// Configure replaces the models. An instance that is known already is asked as before.
+func (p *Prober) Configure(models []*fleet.Model) {
+	byID := make(map[string]*fleet.Model, len(models))
+	for _, m := range models {
+		byID[m.ID] = m
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.models = byID
+}
+
+// AskAgain makes the prober, if it is the one that is asked, tell anew which dedicated engines it found ready, and ask them how many requests they
+// serve.
+func (p *Prober) AskAgain(source string) {
+	if source != Source {
+		return
+	}
+	p.mu.Lock()
+	p.recount, p.again = true, true
+	p.mu.Unlock()
+	p.nudge()
 }
 
 // Watcher is any source of observations.
@@ -70,6 +97,13 @@ func (o *Overheard) Watch(ctx context.Context, tell func(fleet.Observation)) err
 	})
 }
 
+// AskAgain is the source's own, if it has one.
+func (o *Overheard) AskAgain(source string) {
+	if s, ok := o.source.(interface{ AskAgain(source string) }); ok {
+		s.AskAgain(source)
+	}
+}
+
 // Watch asks engines, and tells of each phase, until ctx is done; then it returns nil. It begins with what it has found out
 // before. The callback is called from many goroutines, in order for each instance.
 func (p *Prober) Watch(ctx context.Context, tell func(fleet.Observation)) error {
@@ -77,10 +111,11 @@ func (p *Prober) Watch(ctx context.Context, tell func(fleet.Observation)) error 
 	defer asking.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	p.retell(tell)
+	p.resume()
+	p.tellReady(tell)
 	for {
-		for _, q := range p.due(ctx) {
-			asking.Go(func() { p.ask(q, tell) })
+		for _, work := range p.takeDue(ctx) {
+			asking.Go(func() { work(tell) })
 		}
 		select {
 		case <-p.wake:
@@ -90,18 +125,13 @@ func (p *Prober) Watch(ctx context.Context, tell func(fleet.Observation)) error 
 	}
 }
 
-// retell tells of the instances that were found ready before.
-func (p *Prober) retell(tell func(fleet.Observation)) {
+// resume has everything asked that an earlier Watch had begun.
+func (p *Prober) resume() {
 	p.mu.Lock()
-	var known []fleet.Observation
-	for _, t := range p.targets {
-		if t.state == answered {
-			known = append(known, t.found(t.askedAt, fleet.PhaseReady, ""))
-		}
-	}
-	p.mu.Unlock()
-	for _, o := range known {
-		tell(o)
+	defer p.mu.Unlock()
+	p.recount = true
+	for id, t := range p.targets {
+		p.due[id] = t
 	}
 }
 
