@@ -49,6 +49,7 @@ func (a *Activator) takePlanningEffects() planningEffects {
 		a.learned = append(a.learned, learned...)
 		poke(a.lesson)
 	}
+	a.markLost(e.notices)
 	a.notices.post(e.notices)
 	return e
 }
