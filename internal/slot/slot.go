@@ -57,7 +57,7 @@ func New(cfg Config) (*Slot, error) {
 	return s, nil
 }
 
-// Run kills what an earlier supervisor of the directory has left behind, then starts and tends engines until ctx is done. It
+// Run kills what an earlier supervisor of the directory has left behind, then starts and supervises engines until ctx is done. It
 // returns when the last of them has ended: each gets SIGTERM, and SIGKILL after the grace. A clean end is nil; it fails at once
 // when another supervisor uses the directory. Run may be called once.
 func (s *Slot) Run(ctx context.Context) error {
