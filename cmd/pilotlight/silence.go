@@ -18,12 +18,22 @@ type silence struct {
 	awaited []string   // as people call them
 }
 
-// await makes a source awaited, until it has told its first observation.
+// askable is a source that can be asked for a fresh list.
+type askable interface{ AskAgain(source string) }
+
+// await makes a source awaited, until it has told its first observation. What it gives can be asked again if the source can.
 func (s *silence) await(name string, source activator.Observer) activator.Observer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.awaited = append(s.awaited, name)
-	return awaited{Observer: source, name: name, silence: s}
+	a := awaited{Observer: source, name: name, silence: s}
+	if again, ok := source.(askable); ok {
+		return struct {
+			awaited
+			askable
+		}{a, again}
+	}
+	return a
 }
 
 // err names who has not spoken yet; nil = all have.

@@ -79,29 +79,34 @@ type Watcher interface {
 	Watch(context.Context, func(fleet.Observation)) error
 }
 
-// Overheard is a source whose every observation the prober hears too, right after the one whom it is told to.
-type Overheard struct {
+// overheard is a source whose every observation the prober hears too, right after the one whom it is told to.
+type overheard struct {
+	Watcher
 	prober *Prober
-	source Watcher
 }
 
+// askable is a source that can be asked for a fresh list.
+type askable interface{ AskAgain(source string) }
+
 // Over makes the prober hear what the source says. The back end's observations give it addresses, a source of liveness makes it
-// ask again.
-func (p *Prober) Over(source Watcher) *Overheard { return &Overheard{prober: p, source: source} }
+// ask again. What it gives can be asked again if the source can.
+func (p *Prober) Over(source Watcher) Watcher {
+	o := overheard{source, p}
+	if s, ok := source.(askable); ok {
+		return struct {
+			overheard
+			askable
+		}{o, s}
+	}
+	return o
+}
 
 // Watch is the source's own Watch.
-func (o *Overheard) Watch(ctx context.Context, tell func(fleet.Observation)) error {
-	return o.source.Watch(ctx, func(seen fleet.Observation) {
+func (o overheard) Watch(ctx context.Context, tell func(fleet.Observation)) error {
+	return o.Watcher.Watch(ctx, func(seen fleet.Observation) {
 		tell(seen)
 		o.prober.Observe(seen)
 	})
-}
-
-// AskAgain is the source's own, if it has one.
-func (o *Overheard) AskAgain(source string) {
-	if s, ok := o.source.(interface{ AskAgain(source string) }); ok {
-		s.AskAgain(source)
-	}
 }
 
 // Watch asks engines, and tells of each phase, until ctx is done; then it returns nil. It begins with what it has found out

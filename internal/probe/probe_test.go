@@ -325,7 +325,7 @@ func (s said) Watch(_ context.Context, tell func(fleet.Observation)) error {
 	return errLost
 }
 
-func TestOverheard_TellsFirstAndHearsAfter(t *testing.T) {
+func TestOver_TellsFirstAndHearsAfter(t *testing.T) {
 	p, e := newProber(), ready(t)
 	f := follow(t, p)
 	told := 0
@@ -337,4 +337,27 @@ func TestOverheard_TellsFirstAndHearsAfter(t *testing.T) {
 		t.Errorf("got %v after %d observations, want the source's own error after 1", err, told)
 	}
 	f.want("a loading", "a probing", "a ready")
+}
+
+// asked is a source that can be asked again.
+type asked struct {
+	said
+	again *[]string
+}
+
+func (a asked) AskAgain(source string) { *a.again = append(*a.again, source) }
+
+func TestOver_CanBeAskedAgainIfTheSourceCan(t *testing.T) {
+	p := newProber()
+	type askable interface{ AskAgain(string) }
+	if _, can := p.Over(said{}).(askable); can {
+		t.Error("a source that cannot be asked again seems to be one that can")
+	}
+	var again []string
+	if a, can := p.Over(asked{again: &again}).(askable); can {
+		a.AskAgain("nomad")
+	}
+	if len(again) != 1 || again[0] != "nomad" {
+		t.Errorf("got %v, want the source to be asked once", again)
+	}
 }
