@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"slices"
@@ -28,9 +29,13 @@ func TestWatchHealth_HangsAfterMissesInARow(t *testing.T) {
 }
 
 func TestWatchHealth_EndsWithItsContext(t *testing.T) {
-	addr := serve(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	ctx, cancel := context.WithCancel(t.Context())
+	addr := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		cancel()
+		<-r.Context().Done()
+	})
 	rule := engine.HealthRule{Every: time.Millisecond, Misses: 1}
-	err := engine.WatchHealth(within(t, 50*time.Millisecond), fleet.EngineTRTLLM, addr, rule, func(answers bool) { t.Errorf("told %v of a look that was cut short", answers) })
+	err := engine.WatchHealth(ctx, fleet.EngineTRTLLM, addr, rule, func(answers bool) { t.Errorf("told %v of a look that was cut short", answers) })
 	if err != nil {
 		t.Errorf("got %v, want nil", err)
 	}
