@@ -49,6 +49,7 @@ type Router struct {
 	listed   []*model          // in the order of the config
 	engines  *upstream.Client
 	watch    *watch
+	lost     losses
 	bodies   *budget
 	draining atomic.Bool
 	metrics  *routerMetrics

@@ -28,6 +28,7 @@ type Instance struct {
 
 	Phase        fleet.Phase // as the probe says; "" = it has said nothing
 	ProbeFailure string      // why the probe gave it up; "" = it did not
+	Hangs        bool        // the probe, which looks after it, has given it up, whatever others say
 	Missing      bool        // a source that tells of liveness has listed it, and does not any more, or says that it is critical
 	missingAt    time.Duration
 	askedAt      time.Duration // when the asking began that ended in ProbeFailure

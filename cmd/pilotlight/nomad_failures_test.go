@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -22,6 +23,7 @@ func TestNomadFailures(t *testing.T) {
 		{"an engine that crashes while it loads is started again", engineCrashesAtLoad},
 		{"an engine that never loads is given up", engineNeverLoads},
 		{"a hot engine crashes", engineCrashesHot},
+		{"a hot engine hangs", engineHangsHot},
 		{"a node is drained", nodeIsDrained},
 		{"a node's Nomad agent restarts", clientAgentRestarts},
 		{"the Nomad server restarts while an engine starts", nomadServerRestarts},
@@ -68,6 +70,30 @@ func engineCrashesHot(t *testing.T, site *site) {
 	again := l.chat()
 	if again.instance() == first.instance() {
 		t.Errorf("%s answered again, want another instance", first.instance())
+	}
+}
+
+func engineHangsHot(t *testing.T, site *site) {
+	l := site.lane(t, lane{name: "hangs", idleAfter: "60s"})
+	first := l.chat()
+	engines := l.processes()
+	if len(engines) != 1 {
+		t.Fatalf("engines %v run, want one", engines)
+	}
+	if err := syscall.Kill(engines[0], syscall.SIGSTOP); err != nil { // the kernel goes on taking connections for it
+		t.Fatal(err)
+	}
+	defer syscall.Kill(engines[0], syscall.SIGCONT)
+	began := time.Now()
+	for _, a := range l.atOnce(3) {
+		if !a.whole() || a.instance() == first.instance() {
+			t.Errorf("a request of the engine that hangs was answered %d %q by %s, want another instance's answer", a.status, a.body, a.instance())
+		}
+	}
+	if took := time.Since(began); took > 60*time.Second { // three looks of 10 s, 5 s before them, and a start
+		t.Errorf("took %v, want no longer than in a slot", took)
+	} else {
+		t.Logf("answered by another instance after %v", took)
 	}
 }
 

@@ -9,30 +9,31 @@ import (
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/engine"
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
 // tries bounds how often one launch is begun anew because its port was taken.
 const tries = 4
 
-// tend sees one instance through: it returns when its process, and all that it started, has ended.
-func (s *Slot) tend(ctx context.Context, spawn *spawner, i *instance) {
+// supervise sees one instance through: it returns when its process, and all that it started, has ended.
+func (s *Slot) supervise(ctx context.Context, spawn *spawner, i *instance) {
 	log := s.cfg.Log.With("model", i.model.ID, "instance", i.ID)
 	began := time.Now()
 	for n := 1; ; n++ {
 		// An engine that binds its port with no SO_REUSEADDR cannot have one that is held for it: the last tries leave it free.
-		end := s.live(ctx, spawn, i, n <= tries/2)
-		again := n < tries && !asked(ctx, i)
+		end := s.runProcess(ctx, spawn, i, n <= tries/2)
+		again := n < tries && !endWanted(ctx, i)
 		switch {
-		case again && end.sleepless:
+		case again && end.noSleepMode:
 			log.Warn("engine knows no sleep mode: starting it without, and it will not be parked", "reason", end.failure)
-			s.foregoSleep(i)
+			s.disableSleepMode(i)
 			continue
 		case again && end.clash:
 			log.Warn("port was taken, starting engine anew", "reason", end.failure)
 			continue
 		}
-		s.depart(i, end.failure, end.short)
-		if end.failure != "" && !asked(ctx, i) {
+		s.markEnded(i, end)
+		if end.failure != "" && !endWanted(ctx, i) {
 			log.Error("engine failed", "reason", end.failure, "after", time.Since(began))
 		} else {
 			log.Info("engine ended", "after", time.Since(began))
@@ -41,8 +42,8 @@ func (s *Slot) tend(ctx context.Context, spawn *spawner, i *instance) {
 	}
 }
 
-// asked reports whether the end of the engine is wanted.
-func asked(ctx context.Context, i *instance) bool {
+// endWanted reports whether the end of the engine is wanted.
+func endWanted(ctx context.Context, i *instance) bool {
 	select {
 	case <-i.quit:
 		return true
@@ -51,64 +52,65 @@ func asked(ctx context.Context, i *instance) bool {
 	}
 }
 
-// ending is how one process of an instance ended.
+// ending is how one process of an instance ended, or why it is no use.
 type ending struct {
-	failure   string
-	short     bool // for want of GPU memory
-	clash     bool // its port was taken, before it ever answered: worth another try
-	sleepless bool // it does not know the option for sleep mode: worth another try without
+	failure     string      // "" = its end was wanted
+	cause       fleet.Cause // of the failure
+	short       bool        // for want of GPU memory
+	clash       bool        // its port was taken, before it ever answered: worth another try
+	noSleepMode bool        // it does not know the option for sleep mode: worth another try without
 }
 
-// live is the life of one engine process.
-func (s *Slot) live(ctx context.Context, spawn *spawner, i *instance, hold bool) ending {
-	if asked(ctx, i) {
+// runProcess starts one engine process and follows it to its end.
+func (s *Slot) runProcess(ctx context.Context, spawn *spawner, i *instance, hold bool) ending {
+	if endWanted(ctx, i) {
 		return ending{}
 	}
 	port, err := reservePort(s.cfg.Host, s.cfg.Ports, hold)
 	if err != nil {
-		return ending{failure: "finding a free port: " + err.Error()}
+		return ending{failure: "finding a free port: " + err.Error(), cause: fleet.CausePlace}
 	}
 	defer port.release()
 	launch, err := engine.Command(i.model, s.cfg.Host, port.number, s.cfg.Self)
 	if err != nil {
-		return ending{failure: err.Error()}
+		return ending{failure: err.Error(), cause: fleet.CauseEngine}
 	}
-	key, sleeps := engine.NewKey(), s.sleeps(i)
+	key, sleeps := engine.NewKey(), s.withSleepMode(i)
 	if sleeps {
-		launch = launch.Shared(i.model, engine.Sharing{Key: key, Parked: i.parked, Memory: s.cfg.GPUMemory})
+		launch = launch.Shared(i.model, engine.Sharing{Key: key, Parked: i.Spec.ParkedRoom, Memory: s.cfg.GPUMemory})
 	}
 	out, err := openLog(s.file(i, ".log"))
 	if err != nil {
-		return ending{failure: "opening the engine's log: " + err.Error()}
+		return ending{failure: "opening the engine's log: " + err.Error(), cause: fleet.CausePlace}
 	}
 	defer out.close()
 	child, err := s.start(spawn, i, launch, out)
 	if err != nil {
-		return ending{failure: "starting the engine: " + err.Error()}
+		return ending{failure: "starting the engine: " + err.Error(), cause: fleet.CausePlace}
 	}
 	defer s.unrecord(i)
 	s.pruneLogs() // beside the engine's start
 	addr := net.JoinHostPort(s.cfg.Host, strconv.Itoa(port.number))
-	e := &life{
+	e := &process{
 		slot: s, i: i, child: child, addr: addr,
 		control: engine.NewControl(i.model.Engine.Kind, addr, []byte(key)), offers: sleeps,
-		exited: make(chan string, 1), steps: make(chan step),
+		exited: make(chan exit, 1), steps: make(chan step),
 	}
 	return e.run(ctx, out, port)
 }
 
-// sleeps reports whether the engine is to be launched with sleep mode: unless its program was seen not to know it.
-func (s *Slot) sleeps(i *instance) bool {
+// withSleepMode reports whether the engine is to be launched with sleep mode: unless its program was seen not to know it.
+func (s *Slot) withSleepMode(i *instance) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return i.GPUs > 0 && engine.Park(i.model.Engine.Kind) != engine.ParkNone && !s.sleepless[program(i)]
+	return i.GPUs > 0 && engine.Park(i.model.Engine.Kind) != engine.ParkNone && !s.noSleepMode[program(i)]
 }
 
-// foregoSleep notes that the engine's program does not know sleep mode.
-func (s *Slot) foregoSleep(i *instance) {
+// disableSleepMode notes that the engine's program does not know sleep mode.
+func (s *Slot) disableSleepMode(i *instance) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.sleepless[program(i)] = true
+	s.noSleepMode[program(i)] = true
 }
 
 // program tells engines' programs apart.
