@@ -49,6 +49,8 @@ type Nomad struct {
 	models map[string]*fleet.Model
 	pools  map[string]fleet.Pool
 	slots  *slots
+	fence  fence
+	again  chan struct{} // see AskAgain
 	log    *slog.Logger
 
 	stopsMu sync.Mutex
@@ -78,7 +80,7 @@ func New(cfg Config) (*Nomad, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	n := &Nomad{cfg: cfg, client: client, models: make(map[string]*fleet.Model), pools: make(map[string]fleet.Pool), slots: newSlots(), log: cfg.Log, stopped: make(map[string]time.Time)}
+	n := &Nomad{cfg: cfg, client: client, models: make(map[string]*fleet.Model), pools: make(map[string]fleet.Pool), slots: newSlots(), again: make(chan struct{}, 1), log: cfg.Log, stopped: make(map[string]time.Time)}
 	for _, m := range cfg.Models {
 		n.models[m.ID] = m
 	}

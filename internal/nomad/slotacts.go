@@ -123,8 +123,8 @@ func (n *Nomad) addSlot(ctx context.Context, act fleet.Act) error {
 	}
 	n.slots.mu.Lock()
 	defer n.slots.mu.Unlock()
-	n.slots.enter(fleet.Slot{ID: act.Slot, Pool: act.Pool, GPUs: act.GPUs, Host: n.pools[act.Pool].HostMemory})
-	n.slots.change()
+	n.slots.add(fleet.Slot{ID: act.Slot, Pool: act.Pool, GPUs: act.GPUs, Host: n.pools[act.Pool].HostMemory})
+	n.slots.notify()
 	return nil
 }
 
