@@ -113,7 +113,8 @@ func (n *Nomad) mayUse(node *node, pool string) bool {
 // complete is everything that is known.
 func (w *watch) complete() fleet.Observation {
 	o := fleet.Observation{Source: Source, At: w.asked, Complete: true, Slots: []fleet.Slot{}}
-	told := make(map[string]fleet.Sighting, len(w.told))
+	o.Instances = make([]fleet.Sighting, 0, len(w.state.jobs))
+	told := make(map[string]fleet.Sighting, len(w.state.jobs))
 	for _, n := range w.state.nodes {
 		if seen, ok := w.seeNode(n); ok {
 			o.Nodes = append(o.Nodes, seen)
