@@ -102,25 +102,46 @@ func (w *watch) readJobs(ctx context.Context) error {
 	return nil
 }
 
-// readDetails reads what lists do not say, of the few jobs where it matters: of those that have no node what they want, and of those that somebody has
+// readDetails reads what lists do not say, of the few jobs where it matters: of one that has no node what it wants, and of one that somebody has
 // modified how many allocations.
 func (w *watch) readDetails(ctx context.Context) error {
 	for _, j := range w.state.jobs {
-		unplaced := w.state.failures[j.ID] != nil && w.state.allocation(j) == nil
-		if j.Stop || j.TaskGroups != nil || !unplaced && !j.modified() {
-			continue
+		if err := w.readDetail(ctx, j); err != nil {
+			return err
 		}
-		var full job
-		_, err := w.n.client.Raw().Query("/v1/job/"+url.PathEscape(j.ID), &full, w.n.query(ctx))
-		if status, _ := refusal(err); status == http.StatusNotFound {
-			continue
+	}
+	return nil
+}
+
+// readChanged is readDetails for what has changed.
+func (w *watch) readChanged(ctx context.Context) error {
+	return within(ctx, func(ctx context.Context) error {
+		for id := range w.changes.jobs {
+			if j := w.state.jobs[id]; j != nil {
+				if err := w.readDetail(ctx, j); err != nil {
+					return err
+				}
+			}
 		}
-		if err != nil {
-			return needs(err, readJob)
-		}
-		if full.ModifyIndex >= j.ModifyIndex {
-			w.state.putJob(&full)
-		}
+		return nil
+	})
+}
+
+func (w *watch) readDetail(ctx context.Context, j *job) error {
+	unplaced := w.state.failures[j.ID] != nil && w.state.allocation(j) == nil
+	if j.Stop || j.TaskGroups != nil || !unplaced && !j.modified() {
+		return nil
+	}
+	var full job
+	_, err := w.n.client.Raw().Query("/v1/job/"+url.PathEscape(j.ID), &full, w.n.query(ctx))
+	if status, _ := refusal(err); status == http.StatusNotFound {
+		return nil // the next list does not have it
+	}
+	if err != nil {
+		return needs(err, readJob)
+	}
+	if full.ModifyIndex >= j.ModifyIndex {
+		w.state.putJob(&full)
 	}
 	return nil
 }

@@ -134,6 +134,8 @@ func (w *watch) step(ctx context.Context, tell func(fleet.Observation)) error {
 		w.resync, w.wanted = false, false
 		w.changes.reset()
 		tell(w.complete())
+	} else if err := w.readChanged(ctx); err != nil {
+		return fmt.Errorf("reading a job of Nomad: %w", err)
 	} else if o := w.changed(time.Now()); len(o.Nodes)+len(o.Slots)+len(o.Instances) > 0 {
 		tell(o)
 	}
