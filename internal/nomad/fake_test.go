@@ -126,11 +126,11 @@ func (f *fake) forget(id string) {
 	delete(f.nodes, id)
 }
 
-// repeat says all events since ever again, as a server that has restarted does.
-func (f *fake) repeat() {
+// repeat says so many of the first events again, as a server that has restarted does.
+func (f *fake) repeat(count int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.events = append(f.events, f.events...)
+	f.events = append(f.events, f.events[:count]...)
 	f.wake()
 }
 

@@ -19,7 +19,7 @@ func (p picture) take(o fleet.Observation) fleet.Observation {
 		at := o.At
 		changed := o
 		o = before
-		o.Source, o.At = changed.Source, at
+		o.Source, o.At, o.Complete = changed.Source, at, false
 		o.Nodes = merged(before.Nodes, changed.Nodes, func(n fleet.Node) string { return n.ID })
 		o.Slots = merged(before.Slots, changed.Slots, func(s fleet.Slot) string { return s.ID })
 		o.Instances = merged(before.Instances, changed.Instances, func(s fleet.Sighting) string { return s.ID })

@@ -69,26 +69,36 @@ func TestWatch_TellsWhatHasChanged(t *testing.T) {
 
 func TestWatch_OldEventsChangeNothing(t *testing.T) {
 	w, f := pretend(t)
+	old := engineJob("i0")
+	f.put(old)
+	f.put(of(old, "a-i0", "running", "running", "10.0.0.1:20000"))
+	f.forget(*old.ID)
+	f.forget("a-i0")
+	f.muted = true
+	f.put(machine("n1", 8)) // the list is newer than the events that the stream begins with
+	f.muted = false
 	w.watch(w.Nomad, w.said)
+	w.told()
 	j := w.running(f, "i1")
 	stopped := *j
 	stopped.Stop = pointer(true)
 	f.put(&stopped)
 	f.put(of(j, "a-i1", "complete", "dead", "10.0.0.1:20000"))
 	w.until("i1 to be gone", "i1", gone)
-	f.repeat()
+	f.repeat(4) // i0 and i1, as they began
 	w.running(f, "i2")
-	if s := w.picture[nomad.Source]; len(s.Instances) > 0 {
-		for _, i := range s.Instances {
-			if i.ID == "i1" && !i.Gone {
-				t.Errorf("old events have brought back %+v", i)
-			}
+	for _, i := range w.picture[nomad.Source].Instances {
+		if i.ID != "i2" && !i.Gone {
+			t.Errorf("old events have brought back %+v", i)
 		}
 	}
 	w.AskAgain(nomad.Source)
-	w.until("a new list", "i2", func(_ *fleet.Sighting, o fleet.Observation) bool {
-		return len(o.Instances) == 1 && o.Instances[0].ID == "i2"
-	})
+	w.until("a new list", "i2", func(_ *fleet.Sighting, o fleet.Observation) bool { return o.Complete })
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.stopped) > 0 {
+		t.Errorf("%v were stopped again", f.stopped)
+	}
 }
 
 func TestWatch_WhatNomadForgetsIsMissed(t *testing.T) {
