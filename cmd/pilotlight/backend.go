@@ -12,6 +12,7 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/local"
 	"github.com/pilotlight-io/pilotlight/internal/nomad"
 	"github.com/pilotlight-io/pilotlight/internal/probe"
+	"github.com/pilotlight-io/pilotlight/internal/secret"
 )
 
 // backEnd is where engines run, as the config says.
@@ -76,7 +77,7 @@ func (s *server) openNomad(self string) (backEnd, error) {
 }
 
 // nomadConfig is the Nomad back end of a config; self is the path of our own program on the nodes.
-func nomadConfig(cfg *config.Config, token, self string, log *slog.Logger) nomad.Config {
+func nomadConfig(cfg *config.Config, token *secret.Token, self string, log *slog.Logger) nomad.Config {
 	b := cfg.Backend.Nomad
 	return nomad.Config{
 		Addr: b.Addr, Token: token, Namespace: b.Namespace, Datacenters: b.Datacenters, NodePool: b.NodePool,
@@ -84,15 +85,15 @@ func nomadConfig(cfg *config.Config, token, self string, log *slog.Logger) nomad
 	}
 }
 
-// secretOf reads the token that a variable holds. The client of whose it is reads the standard variable itself, with whatever else stands in for it
-// (a token file, say), and goes without a token where there is none; a variable of the operator's own choice must be set.
-func secretOf(getenv func(string) string, variable, standard, whose string) (string, error) {
-	if variable == standard {
-		return "", nil
+// secretOf gives the token that a variable holds, or the file that the variable with _FILE at its end names. Without a standard one its service is asked
+// without a token; a variable of the operator's own choice must be set.
+func secretOf(getenv func(string) string, variable, standard, whose string) (*secret.Token, error) {
+	token, err := secret.FromEnvironment(getenv, variable)
+	if err != nil {
+		return nil, err
 	}
-	token := getenv(variable)
-	if token == "" {
-		return "", fmt.Errorf("%s is not set; it must hold the %s token, as token_env says", variable, whose)
+	if token.Value() == "" && variable != standard {
+		return nil, fmt.Errorf("%s is not set; it must hold the %s token, as token_env says, or %s_FILE name the file that does", variable, whose, variable)
 	}
 	return token, nil
 }

@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/hashicorp/consul/api"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/secret"
 )
 
 // Source is the name under which the observations go.
@@ -45,7 +45,7 @@ var ErrNoIndex = errors.New("answer without an index")
 // the rest) are honoured; the fields win.
 type Config struct {
 	Addr    string        // of the agent's HTTP API, scheme://host:port or unix://path; "" = CONSUL_HTTP_ADDR, else localhost:8500
-	Token   string        // "" = CONSUL_HTTP_TOKEN_FILE, else CONSUL_HTTP_TOKEN, else anonymous
+	Token   *secret.Token // nil = CONSUL_HTTP_TOKEN_FILE, else CONSUL_HTTP_TOKEN, else anonymous
 	Cluster string        // whose services are ours
 	Wait    time.Duration // the longest that one query blocks; 0 = 10 s, which is also the most
 	Settle  time.Duration // how long after a break bad news is not believed; 0 = 35 s
@@ -77,25 +77,11 @@ func New(cfg Config) (*Consul, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	client, idle, err := connect(cfg.Addr)
+	client, idle, err := connect(cfg.Addr, cfg.Token, cfg.Log)
 	if err != nil {
 		return nil, fmt.Errorf("making the Consul observer: %w", err)
 	}
 	return &Consul{cfg: cfg, client: client, idle: idle}, nil
-}
-
-// connect makes a client, and gives what closes its idle connections.
-func connect(addr string) (*api.Client, func(), error) {
-	c := api.DefaultConfig()
-	if addr != "" {
-		c.Address = addr
-	}
-	if strings.HasPrefix(addr, "http://") {
-		c.Scheme = "http" // CONSUL_HTTP_SSL would win otherwise
-	}
-	transport := c.Transport
-	client, err := api.NewClient(c)
-	return client, transport.CloseIdleConnections, err
 }
 
 // Watch tells what Consul lists, at once, after each change, and otherwise at least once in Config.Wait, from the calling
@@ -147,7 +133,7 @@ type answer struct {
 func (c *Consul) ask(ctx context.Context, index uint64, wait time.Duration) (answer, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.cfg.Wait*3/2, errors.New("no answer in time"))
 	defer cancel()
-	options := (&api.QueryOptions{WaitIndex: index, WaitTime: wait, Token: c.cfg.Token}).WithContext(ctx)
+	options := (&api.QueryOptions{WaitIndex: index, WaitTime: wait}).WithContext(ctx)
 	entries, meta, err := c.client.Health().Service(Service, "", false, options)
 	switch {
 	case err != nil && context.Cause(ctx) != nil:

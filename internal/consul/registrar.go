@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/secret"
 )
 
 // MetaSlot is the key under which a slot's engines name their slot.
@@ -26,8 +27,8 @@ const (
 
 // RegistrarConfig is what a Registrar needs. Cluster and Slot are required. CONSUL_* variables are honoured as in Config.
 type RegistrarConfig struct {
-	Addr    string // of the agent on the engines' machine; "" = CONSUL_HTTP_ADDR, else localhost:8500
-	Token   string
+	Addr    string        // of the agent on the engines' machine; "" = CONSUL_HTTP_ADDR, else localhost:8500
+	Token   *secret.Token // nil = as in Config
 	Cluster string
 	Slot    string        // whose engines are registered; what an earlier supervisor of it has left is removed
 	TTL     time.Duration // a check that is not renewed for so long turns critical; 0 = 15 s
@@ -66,7 +67,7 @@ func NewRegistrar(cfg RegistrarConfig) (*Registrar, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	client, idle, err := connect(cfg.Addr)
+	client, idle, err := connect(cfg.Addr, cfg.Token, cfg.Log)
 	if err != nil {
 		return nil, fmt.Errorf("making the Consul registrar: %w", err)
 	}
@@ -198,7 +199,7 @@ func (r *Registrar) put(ctx context.Context, id string, e registration) error {
 		},
 	}
 	r.known[id] = registration{} // the agent may have it, even where its answer is not heard any more
-	options := (api.ServiceRegisterOpts{Token: r.cfg.Token}).WithContext(ctx)
+	options := (api.ServiceRegisterOpts{}).WithContext(ctx)
 	if err := r.agent.ServiceRegisterOpts(service, options); err != nil {
 		return fmt.Errorf("registering %s: %w", e.instance, err)
 	}
@@ -228,7 +229,7 @@ func (r *Registrar) leave(ctx context.Context) {
 }
 
 func (r *Registrar) query(ctx context.Context) *api.QueryOptions {
-	return (&api.QueryOptions{Token: r.cfg.Token}).WithContext(ctx)
+	return (&api.QueryOptions{}).WithContext(ctx)
 }
 
 func checkID(service string) string { return service + "-generates" }

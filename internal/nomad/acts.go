@@ -104,8 +104,8 @@ func refusal(err error) (status int, text string) {
 }
 
 func (n *Nomad) launch(ctx context.Context, act fleet.Act) error {
-	m, ok := n.models[act.Model]
-	if !ok {
+	m := cmp.Or(act.Config, n.model(act.Model))
+	if m == nil {
 		return ErrUnknownModel
 	}
 	if n.wasStopped(act.Instance) {

@@ -14,11 +14,11 @@ const rawExec = "raw_exec"
 // Render gives the job that an instance of the model needs as text that `nomad job run` takes: its own, or that of a slot of its pool. It is what
 // Do submits, except that the instance, or the slot, is called "manual".
 func (n *Nomad) Render(model string) (string, error) {
-	m, ok := n.models[model]
-	if !ok {
+	m := n.model(model)
+	if m == nil {
 		return "", fmt.Errorf("rendering the job of %s: %w", model, ErrUnknownModel)
 	}
-	if _, pooled := n.pools[m.Pool]; pooled {
+	if _, pooled := n.pool(m.Pool); pooled {
 		return n.RenderSlot(m.Pool, "manual")
 	}
 	return n.render(m, "manual")

@@ -39,7 +39,7 @@ func (w *watch) observation() fleet.Observation {
 func (w *watch) sight(j *api.JobListStub) (fleet.Sighting, bool) {
 	s := fleet.Sighting{Running: -1, Phase: fleet.PhaseSubmitted}
 	s.ID, s.Model, s.State = j.Meta[metaInstance], j.Meta[metaModel], fleet.Starting
-	if m := w.n.models[s.Model]; m != nil {
+	if m := w.n.model(s.Model); m != nil {
 		s.GPUs = m.GPUs
 	}
 	if j.Stop {

@@ -68,7 +68,7 @@ func (n *Nomad) slotClient(ctx context.Context, id string) (*slot.Client, error)
 	if err != nil {
 		return nil, err
 	}
-	client, err = slot.NewClient(slot.ClientConfig{Addr: addr, Key: key, Models: n.cfg.Models})
+	client, err = slot.NewClient(slot.ClientConfig{Addr: addr, Key: key, Models: n.serving.Load().list})
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +100,8 @@ func (n *Nomad) slotKey(ctx context.Context) (key string, err error) {
 
 // addSlot registers the job of a slot.
 func (n *Nomad) addSlot(ctx context.Context, act fleet.Act) error {
-	if _, ok := n.pools[act.Pool]; !ok {
+	pool, ok := n.pool(act.Pool)
+	if !ok {
 		return fmt.Errorf("%w: %s", ErrUnknownPool, act.Pool)
 	}
 	name := SlotJobName(n.cfg.Cluster, act.Slot)
@@ -123,7 +124,7 @@ func (n *Nomad) addSlot(ctx context.Context, act fleet.Act) error {
 	}
 	n.slots.mu.Lock()
 	defer n.slots.mu.Unlock()
-	n.slots.enter(fleet.Slot{ID: act.Slot, Pool: act.Pool, GPUs: act.GPUs, Host: n.pools[act.Pool].HostMemory})
+	n.slots.enter(fleet.Slot{ID: act.Slot, Pool: act.Pool, GPUs: act.GPUs, Host: pool.HostMemory})
 	n.slots.change()
 	return nil
 }

@@ -13,7 +13,7 @@ import (
 // RenderSlot gives the job of one slot of the pool as text that `nomad job run` takes. It has what any engine of the pool's models needs: the
 // volumes and secrets of all, and the memory of the hungriest on every GPU.
 func (n *Nomad) RenderSlot(pool, id string) (string, error) {
-	q, ok := n.pools[pool]
+	q, ok := n.pool(pool)
 	if !ok {
 		return "", fmt.Errorf("rendering a slot of %s: %w", pool, ErrUnknownPool)
 	}
@@ -36,7 +36,7 @@ func (n *Nomad) RenderSlot(pool, id string) (string, error) {
 // renderSlot adds what the pool's models want.
 func (n *Nomad) renderSlot(q fleet.Pool, values nomadjobs.Values) (string, error) {
 	var drivers, images, volumes, secrets []string
-	for _, m := range n.cfg.Models {
+	for _, m := range n.serving.Load().list {
 		if m.Pool != q.Name {
 			continue
 		}
@@ -69,7 +69,7 @@ func (n *Nomad) renderSlot(q fleet.Pool, values nomadjobs.Values) (string, error
 // wants is what a slot of the pool asks a node for: the memory of awake engines and of parked ones, and the MHz of awake ones. 0 = the pool has no
 // models, and the job file says.
 func (n *Nomad) wants(q fleet.Pool) (memory fleet.Bytes, cpu int) {
-	for _, m := range n.cfg.Models {
+	for _, m := range n.serving.Load().list {
 		if gpus := max(m.GPUs, 1); m.Pool == q.Name {
 			memory, cpu = max(memory, m.Engine.Memory/fleet.Bytes(gpus)), max(cpu, m.Engine.CPU/gpus)
 		}
@@ -84,6 +84,3 @@ func (n *Nomad) wants(q fleet.Pool) (memory fleet.Bytes, cpu int) {
 func unique(list []string) []string {
 	return slices.Compact(slices.Sorted(slices.Values(append([]string{}, list...))))
 }
-
-// poolOf is the node pool of a pool's slots.
-func (n *Nomad) poolOf(pool string) string { return cmp.Or(n.pools[pool].NodePool, n.cfg.NodePool) }

@@ -48,7 +48,7 @@ func (w *watch) seeSlot(j *api.JobListStub) {
 	if dead && s.known[id] == nil {
 		return // of an earlier time
 	}
-	pool, ours := w.n.pools[j.Meta[metaPool]]
+	pool, ours := w.n.pool(j.Meta[metaPool])
 	if !ours && s.known[id] == nil {
 		w.n.log.Warn("a slot is of a pool that is not in the config; it holds its GPUs until its job is stopped", "slot", id, "pool", j.Meta[metaPool], "job", j.ID)
 	}
@@ -99,7 +99,8 @@ func (w *watch) slotUnplaced(j *api.JobListStub, e *entry) {
 		return
 	}
 	before, pool := e.Unplaced, w.n.poolOf(e.Pool)
-	memory, cpu := w.n.wants(w.n.pools[e.Pool])
+	config, _ := w.n.pool(e.Pool)
+	memory, cpu := w.n.wants(config)
 	message, reason := "no node can hold the slot", w.tooLarge(memory, cpu, pool)
 	switch {
 	case reason != "":

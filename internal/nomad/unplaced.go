@@ -20,7 +20,7 @@ func (w *watch) unplaced(j *api.JobListStub, s *fleet.Sighting) {
 	}
 	s.Phase = fleet.PhaseQueued
 	large := ""
-	if model := w.n.models[s.Model]; model != nil {
+	if model := w.n.model(s.Model); model != nil {
 		large = w.tooLarge(model.Engine.Memory, model.Engine.CPU, w.n.cfg.NodePool)
 	}
 	switch {
