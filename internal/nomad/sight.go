@@ -12,13 +12,6 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
-// The meta of a job that is ours.
-const (
-	metaCluster  = "pilotlight_cluster"
-	metaModel    = "pilotlight_model"
-	metaInstance = "pilotlight_instance"
-)
-
 // label names the group, the task and the port of an engine's job.
 const label = "engine"
 

@@ -11,9 +11,6 @@ import (
 )
 
 const (
-	metaPool = "pilotlight_pool"
-	metaSlot = "pilotlight_slot"
-
 	slotSource   = "slot/" // and the slot's ID: the source of what a supervisor tells
 	slotsSource  = "slots" // says that there is nothing more to know of
 	connectAgain = time.Second
