@@ -52,7 +52,10 @@ type Nomad struct {
 	slots   *slots
 	log     *slog.Logger
 
-	stopsMu sync.Mutex
+	fenceMu sync.Mutex // guards fence
+	fence   fence
+
+	stopsMu sync.Mutex           // guards stopped
 	stopped map[string]time.Time // when an instance was stopped of which Nomad had no job
 }
 

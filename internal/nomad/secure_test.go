@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"io"
 	"io/fs"
 	"net/http"
@@ -44,6 +45,7 @@ func TestNomad_NeedsNoMoreThanItsPolicy(t *testing.T) {
 	whole := policy(t, "nomad-pilotlight")
 	w.cfg.Token = secret.Fixed(w.token("whole", whole))
 	w.Nomad = w.backend(nil)
+	w.mayFence(whole)
 	w.watch(w.Nomad, w.said)
 	w.act(fleet.ActLaunch, "i1", "org/one")
 	answers(t, w.until("i1 to be placed", "i1", placed).Addr)
@@ -107,6 +109,26 @@ func (w *world) token(name, rules string) string {
 		w.t.Fatal(err)
 	}
 	return token.SecretID
+}
+
+// mayFence has the world's back end take charge, which another right allows.
+func (w *world) mayFence(whole string) {
+	w.t.Helper()
+	for _, row := range []struct{ name, without, want string }{
+		{"no-fence", `"read", "write"`, "read of the variable " + nomad.FencePath("test")},
+		{"no-fence-write", `, "write"`, "write of the variable " + nomad.FencePath("test")},
+	} {
+		rules := strings.Replace(whole, row.without, "", 1)
+		token := w.token(row.name, rules)
+		poor := w.backend(func(c *nomad.Config) { c.Token = secret.Fixed(token) })
+		err := poor.Fence(w.t.Context(), 1)
+		if rules == whole || !errors.Is(err, fleet.ErrDenied) || !strings.Contains(err.Error(), row.want) {
+			w.t.Errorf("%s: got %v, want that it is denied the %s", row.name, err, row.want)
+		}
+	}
+	if err := w.Fence(w.t.Context(), 1); err != nil {
+		w.t.Error(err)
+	}
 }
 
 // mayReadItsSecrets runs an engine that has secrets: that takes the engines' policy, not ours.

@@ -1,6 +1,7 @@
 package nomad
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,14 +27,18 @@ func SlotJobName(cluster, slot string) string { return "pilotlight-" + cluster +
 
 // inSlot hands an act on an instance to the slot's supervisor.
 func (n *Nomad) inSlot(ctx context.Context, act fleet.Act) error {
+	if known := n.fenced(); act.Term < known.term {
+		return n.fencedBy(act.Term, known)
+	}
 	client, err := n.slotClient(ctx, act.Slot)
 	if errors.Is(err, ErrNoSlot) && act.Kind == fleet.ActStop && !n.slots.has(act.Slot) {
 		return nil // with the slot everything on it is gone
 	}
 	if err != nil {
-		return fmt.Errorf("%s of %s: %w", act.Kind, act.Instance, err)
+		return blame(err)
 	}
-	return client.Do(ctx, act)
+	act.Config = cmp.Or(act.Config, n.model(act.Model))
+	return blameSlot(client.Do(ctx, act))
 }
 
 // has reports whether the slot is known, or may be.
@@ -70,6 +75,11 @@ func (n *Nomad) slotClient(ctx context.Context, id string) (*slot.Client, error)
 	}
 	client, err = slot.NewClient(slot.ClientConfig{Addr: addr, Key: key, Models: n.serving.Load().list})
 	if err != nil {
+		return nil, err
+	}
+	// Before anything else of ours, so that nothing of older servers comes after it.
+	if err := n.fenceSlot(ctx, client); errors.Is(err, fleet.ErrFenced) || errors.Is(err, fleet.ErrUnreachable) {
+		client.Close()
 		return nil, err
 	}
 	n.slots.mu.Lock()
@@ -115,11 +125,11 @@ func (n *Nomad) addSlot(ctx context.Context, act fleet.Act) error {
 	if _, err := n.slotKey(ctx); err != nil {
 		return err // or its task would wait for the key, and hold GPUs
 	}
-	text, err := n.RenderSlot(act.Pool, act.Slot)
+	text, err := n.renderSlot(pool, act)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errFile, err)
 	}
-	if err := n.register(ctx, text, name, metaSlot, act.Slot); err != nil {
+	if err := n.register(ctx, submission{text, name, metaSlot, act.Slot, act}); err != nil {
 		return err
 	}
 	n.slots.mu.Lock()

@@ -17,9 +17,14 @@ func (n *Nomad) RenderSlot(pool, id string) (string, error) {
 	if !ok {
 		return "", fmt.Errorf("rendering a slot of %s: %w", pool, ErrUnknownPool)
 	}
+	return n.renderSlot(q, fleet.Act{Slot: id})
+}
+
+// renderSlot gives the job of the slot that an act asks for.
+func (n *Nomad) renderSlot(q fleet.Pool, act fleet.Act) (string, error) {
 	values := nomadjobs.Values{
-		"cluster": n.cfg.Cluster, "pool": pool, "slot": id,
-		"region": n.cfg.Region, "namespace": n.cfg.Namespace, "datacenters": n.cfg.Datacenters, "node_pool": n.poolOf(pool),
+		"cluster": n.cfg.Cluster, "pool": q.Name, "slot": act.Slot, "term": termOf(act),
+		"region": n.cfg.Region, "namespace": n.cfg.Namespace, "datacenters": n.cfg.Datacenters, "node_pool": cmp.Or(q.NodePool, n.cfg.NodePool),
 		"gpus": q.GPUsPerSlot, "key": KeyPath,
 	}
 	for name, value := range map[string]string{"program": n.cfg.Self, "consul": n.cfg.Consul} {
@@ -30,11 +35,11 @@ func (n *Nomad) RenderSlot(pool, id string) (string, error) {
 	if q.HostMemory > 0 {
 		values["host_memory"] = strconv.FormatInt(int64(q.HostMemory>>20), 10) + "MiB"
 	}
-	return n.renderSlot(q, values)
+	return n.renderFor(q, values)
 }
 
-// renderSlot adds what the pool's models want.
-func (n *Nomad) renderSlot(q fleet.Pool, values nomadjobs.Values) (string, error) {
+// renderFor adds what the pool's models want.
+func (n *Nomad) renderFor(q fleet.Pool, values nomadjobs.Values) (string, error) {
 	var drivers, images, volumes, secrets []string
 	for _, m := range n.serving.Load().list {
 		if m.Pool != q.Name {

@@ -197,6 +197,10 @@ func (w *watch) readJobs(ctx context.Context) error {
 	for _, j := range jobs {
 		switch {
 		case j.Meta[metaCluster] != w.n.cfg.Cluster:
+		case w.n.isVoid(j):
+			if err := w.n.stopVoid(ctx, j); err != nil {
+				return err
+			}
 		case j.Meta[metaInstance] != "":
 			w.jobs = append(w.jobs, j)
 		case j.Meta[metaSlot] != "":
