@@ -49,6 +49,7 @@ type Config struct {
 	Cluster string        // whose services are ours
 	Wait    time.Duration // the longest that one query blocks; 0 = 10 s, which is also the most
 	Settle  time.Duration // how long after a break bad news is not believed; 0 = 35 s
+	Silent  time.Duration // how long a slot's supervisor may be silent before its engines are taken out of Consul; 0 = 30 s
 	Log     *slog.Logger  // nil: discard
 }
 
@@ -59,8 +60,9 @@ type Consul struct {
 	idle   func() // closes idle connections
 
 	// Of the one Watch at a time:
-	memory memory
-	doubt  string // why the last answer may have lacked something
+	memory  memory
+	sweeper sweeper
+	doubt   string // why the last answer may have lacked something
 }
 
 // New makes the observer. It connects to nothing yet.
@@ -74,6 +76,9 @@ func New(cfg Config) (*Consul, error) {
 	if cfg.Settle == 0 {
 		cfg.Settle = settleWithin
 	}
+	if cfg.Silent == 0 {
+		cfg.Silent = silentMost
+	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
@@ -85,11 +90,11 @@ func New(cfg Config) (*Consul, error) {
 }
 
 // Watch tells what Consul lists, at once, after each change, and otherwise at least once in Config.Wait, from the calling
-// goroutine. It returns nil when ctx is done, and an error when Consul cannot be asked: then nothing has been told since, and what was told
+// goroutine, and takes out of Consul what killed supervisors have left there. It returns nil when ctx is done, and an error when Consul cannot be asked: then nothing has been told since, and what was told
 // last is the best that is known. It is to be called again, but never twice at a time.
 func (c *Consul) Watch(ctx context.Context, tell func(fleet.Observation)) error {
 	defer c.idle()
-	c.memory.interrupt(time.Now().Add(c.cfg.Settle))
+	c.interrupt()
 	var index uint64
 	for {
 		asked := time.Now()
@@ -102,11 +107,12 @@ func (c *Consul) Watch(ctx context.Context, tell func(fleet.Observation)) error 
 		}
 		if a.index < index {
 			c.cfg.Log.Warn("consul's index ran backwards: asking anew", "from", index, "to", a.index)
-			c.memory.interrupt(time.Now().Add(c.cfg.Settle))
+			c.interrupt()
 			index = 0
 			continue
 		}
 		tell(c.memory.judge(time.Now(), c.observation(asked, a)))
+		c.sweep(ctx, time.Now(), a.entries)
 		if a.index == index && time.Since(asked) < hurried && !pause(ctx, hurried) {
 			return nil
 		}
@@ -114,12 +120,21 @@ func (c *Consul) Watch(ctx context.Context, tell func(fleet.Observation)) error 
 	}
 }
 
-// wait is how long the next query may block: it ends in time for bad news that is about to be believed.
+// interrupt notes that what Consul says next may be the first words of a new life.
+func (c *Consul) interrupt() {
+	c.memory.interrupt(time.Now().Add(c.cfg.Settle))
+	c.sweeper.forget()
+}
+
+// wait is how long the next query may block: it ends in time for bad news that is about to be believed, and for a sweep.
 func (c *Consul) wait(now time.Time) time.Duration {
-	if left := c.memory.left(now); left > 0 {
-		return min(left, c.cfg.Wait)
+	wait := c.cfg.Wait
+	for _, left := range []time.Duration{c.memory.left(now), c.sweeper.left(now, c.cfg.Silent)} {
+		if left > 0 {
+			wait = min(wait, left)
+		}
 	}
-	return c.cfg.Wait
+	return wait
 }
 
 // answer is one list with what is known of its worth.
