@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/pilotlight-io/pilotlight/activator"
+	"github.com/pilotlight-io/pilotlight/internal/admin"
 	"github.com/pilotlight-io/pilotlight/internal/config"
 	"github.com/pilotlight-io/pilotlight/internal/consul"
 	"github.com/pilotlight-io/pilotlight/internal/local"
@@ -21,6 +22,7 @@ type backEnd struct {
 	observers []activator.Observer
 	run       func(context.Context) error         // what of it runs in this process; nil = nothing: its engines outlive the server
 	close     func()                              // lets go of connections; nil = there are none
+	orphans   admin.Orphans                       // nil = nothing outlives the server
 	jobName   func(model, instance string) string // of an instance's job; nil = instances are no jobs
 }
 
@@ -71,7 +73,7 @@ func (s *server) openNomad(self string) (backEnd, error) {
 		observers = append(observers, s.silence.await("the slots", n.Slots()))
 	}
 	return backEnd{
-		Backend: n, close: n.Close, observers: observers,
+		Backend: n, close: n.Close, observers: observers, orphans: n,
 		jobName: func(model, instance string) string { return nomad.JobName(cfg.Cluster, model, instance) },
 	}, nil
 }

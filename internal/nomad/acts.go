@@ -94,7 +94,9 @@ func within(ctx context.Context, call func(context.Context) error) error {
 // passing reports whether an error may go away by itself: the server was not reached, or has no leader.
 func passing(err error) bool {
 	for _, final := range []error{
-		ErrForeign, ErrStopped, ErrUnknownModel, ErrUnknownPool, ErrNoSlot, ErrNoSlotKey, errFile, errTerm, fleet.ErrFenced, context.Canceled, context.DeadlineExceeded,
+		ErrForeign, ErrStopped, ErrUnknownModel, ErrUnknownPool, ErrNoSlot, ErrNoSlotKey, errFile, errTerm,
+		fleet.ErrFenced, fleet.ErrNoOrphan, fleet.ErrCared, fleet.ErrOtherCluster,
+		context.Canceled, context.DeadlineExceeded,
 	} {
 		if errors.Is(err, final) {
 			return false
