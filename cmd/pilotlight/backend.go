@@ -68,9 +68,10 @@ func (s *server) openNomad(self string) (backEnd, error) {
 		return backEnd{}, err
 	}
 	p := probe.New(probe.Config{Models: cfg.Models, Log: s.log("probe")})
-	observers := []activator.Observer{s.silence.await("Nomad", p.Over(n)), s.silence.await("Consul", p.Over(c)), p}
+	slots := newFormerSlots()
+	observers := []activator.Observer{s.silence.await("Nomad", slots.overNomad(p.Over(n))), s.silence.await("Consul", p.Over(c)), p}
 	if len(cfg.Pools) > 0 {
-		observers = append(observers, s.silence.await("the slots", n.Slots()))
+		observers = append(observers, slots.overSlots(n.Slots()))
 	}
 	return backEnd{
 		Backend: n, close: n.Close, observers: observers, orphans: n,

@@ -119,6 +119,6 @@ func (n *Nomad) slotAt(t *testing.T, id, addr string, models ...*fleet.Model) {
 	t.Cleanup(client.Close)
 	n.slots.mu.Lock()
 	defer n.slots.mu.Unlock()
-	e := n.slots.enter(fleet.Slot{ID: id, Pool: "p", GPUs: 1})
+	e := n.slots.add(fleet.Slot{ID: id, Pool: "p", GPUs: 1})
 	e.addr, e.client = addr, client
 }

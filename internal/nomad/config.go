@@ -50,10 +50,9 @@ type Nomad struct {
 	client  *api.Client
 	serving atomic.Pointer[catalogue]
 	slots   *slots
-	log     *slog.Logger
-
-	fenceMu sync.Mutex // guards fence
 	fence   fence
+	again   chan struct{} // see AskAgain
+	log     *slog.Logger
 
 	stopsMu sync.Mutex           // guards stopped
 	stopped map[string]time.Time // when an instance was stopped of which Nomad had no job
@@ -81,7 +80,7 @@ func New(cfg Config) (*Nomad, error) {
 	if cfg.NodePool == "" {
 		cfg.NodePool = api.NodePoolDefault
 	}
-	n := &Nomad{cfg: cfg, client: client, slots: newSlots(), log: cfg.Log, stopped: make(map[string]time.Time)}
+	n := &Nomad{cfg: cfg, client: client, slots: newSlots(), again: make(chan struct{}, 1), log: cfg.Log, stopped: make(map[string]time.Time)}
 	n.Configure(cfg.Models, cfg.Pools)
 	return n, nil
 }

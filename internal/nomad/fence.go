@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/nomad/api"
@@ -26,7 +27,7 @@ const (
 	fenceAtOnce = 8               // supervisors
 )
 
-// fence is the highest term of the cluster's servers, and Nomad's index when it became that. A job that an older server has registered later than
+// takeover is the highest term of the cluster's servers, and Nomad's index when it became that. A job that an older server has registered later than
 // that is void: whoever sees it stops it.
 //
 //	server of term 5        Nomad                       server of term 6
@@ -35,10 +36,37 @@ const (
 //	register a job    ────► created at index 41
 //	read the fence    ◄──── 6, at 40: 41 is later
 //	stop the job      ────►                      ◄───── or else: 41 is later, stop the job
-type fence struct{ term, index uint64 }
+type takeover struct{ term, index uint64 }
 
-// voids reports whether what a server has registered does not count.
-func (f fence) voids(term, index uint64) bool { return term > 0 && term < f.term && index > f.index }
+// voids reports whether a job does not count that was created at an index of Nomad by the server of a term. Jobs from before the takeover are
+// everybody's, and jobs by hand have no term.
+func (t takeover) voids(term, index uint64) bool {
+	return term > 0 && term < t.term && index > t.index
+}
+
+// fence is the last takeover that is known.
+type fence struct {
+	mu   sync.Mutex // guards last
+	last takeover
+}
+
+// raise notes a takeover. An older one changes nothing.
+func (f *fence) raise(t takeover) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if t.term > f.last.term {
+		f.last = t
+	}
+}
+
+func (f *fence) now() takeover {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.last
+}
+
+// overrules reports whether the job was submitted by an older server after a newer one had taken over.
+func (f *fence) overrules(j *job) bool { return f.now().voids(parseTerm(j.Meta), j.CreateIndex) }
 
 // Fence refuses acts of older terms from its return on: here and by all servers of the cluster, which look at a Nomad Variable. A job that such a
 // server registers all the same is stopped, by that server or by Watch. A slot whose supervisor cannot be reached now is fenced when it is
@@ -61,7 +89,7 @@ func (n *Nomad) raiseFence(ctx context.Context, term uint64) error {
 		if err != nil {
 			return err
 		}
-		n.noteFence(known)
+		n.fence.raise(known)
 		if known.term > term {
 			return n.fencedBy(term, known)
 		}
@@ -81,56 +109,40 @@ func (n *Nomad) raiseFence(ctx context.Context, term uint64) error {
 }
 
 // readFence is the fence as Nomad has it.
-func (n *Nomad) readFence(ctx context.Context) (fence, error) {
+func (n *Nomad) readFence(ctx context.Context) (takeover, error) {
 	path := FencePath(n.cfg.Cluster)
 	v, _, err := n.client.Variables().Peek(path, n.query(ctx))
 	if err != nil {
-		return fence{}, fmt.Errorf("reading the term: %w", needs(err, "read of the variable "+path))
+		return takeover{}, fmt.Errorf("reading the term: %w", needs(err, "read of the variable "+path))
 	}
 	if v == nil {
-		return fence{}, nil
+		return takeover{}, nil
 	}
 	term, err := strconv.ParseUint(v.Items[termItem], 10, 64)
 	if err != nil {
-		return fence{}, fmt.Errorf("%w: the variable %s has %q; write a number, or purge it", errTerm, path, v.Items[termItem])
+		return takeover{}, fmt.Errorf("%w: the variable %s has %q; write a number, or purge it", errTerm, path, v.Items[termItem])
 	}
-	return fence{term, v.ModifyIndex}, nil
+	return takeover{term, v.ModifyIndex}, nil
 }
 
 // Term is the highest term that a server of the cluster has fenced with; 0 = none has.
 func (n *Nomad) Term(ctx context.Context) (term uint64, err error) {
 	err = patiently(ctx, func(ctx context.Context) error {
 		known, err := n.readFence(ctx)
-		n.noteFence(known)
+		n.fence.raise(known)
 		term = known.term
 		return err
 	})
 	return term, blame(err)
 }
 
-// noteFence notes a fence that is higher than the one known.
-func (n *Nomad) noteFence(f fence) {
-	n.fenceMu.Lock()
-	defer n.fenceMu.Unlock()
-	if f.term > n.fence.term {
-		n.fence = f
-	}
-}
-
-// fenced is the fence as it was seen last.
-func (n *Nomad) fenced() fence {
-	n.fenceMu.Lock()
-	defer n.fenceMu.Unlock()
-	return n.fence
-}
-
-func (n *Nomad) fencedBy(term uint64, f fence) error {
-	return fmt.Errorf("%w: this one's term is %d, and %s holds %d", fleet.ErrFenced, term, FencePath(n.cfg.Cluster), f.term)
+func (n *Nomad) fencedBy(term uint64, t takeover) error {
+	return fmt.Errorf("%w: this one's term is %d, and %s holds %d", fleet.ErrFenced, term, FencePath(n.cfg.Cluster), t.term)
 }
 
 // admit refuses an act of an older term than the fence. Nomad is asked only once there has been a fence: without one, no server minds terms.
 func (n *Nomad) admit(ctx context.Context, act fleet.Act) error {
-	known := n.fenced()
+	known := n.fence.now()
 	if known.term == 0 {
 		return nil
 	}
@@ -139,7 +151,7 @@ func (n *Nomad) admit(ctx context.Context, act fleet.Act) error {
 		if known, err = n.readFence(ctx); err != nil {
 			return err
 		}
-		n.noteFence(known)
+		n.fence.raise(known)
 	}
 	if act.Term < known.term {
 		return n.fencedBy(act.Term, known)
@@ -149,14 +161,14 @@ func (n *Nomad) admit(ctx context.Context, act fleet.Act) error {
 
 // confirm undoes the registration of a job that a newer server's fence has come before.
 func (n *Nomad) confirm(ctx context.Context, act fleet.Act, name string, index uint64) error {
-	if n.fenced().term == 0 {
+	if n.fence.now().term == 0 {
 		return nil
 	}
 	known, err := n.readFence(ctx)
 	if err != nil {
 		return err
 	}
-	n.noteFence(known)
+	n.fence.raise(known)
 	if !known.voids(act.Term, index) {
 		return nil
 	}
@@ -164,20 +176,6 @@ func (n *Nomad) confirm(ctx context.Context, act fleet.Act, name string, index u
 		return err
 	}
 	return n.fencedBy(act.Term, known)
-}
-
-// isVoid reports whether a job was registered by an older server after a newer one had fenced it off.
-func (n *Nomad) isVoid(j *api.JobListStub) bool {
-	return n.fenced().voids(parseTerm(j.Meta), j.CreateIndex)
-}
-
-// stopVoid stops a job that does not count.
-func (n *Nomad) stopVoid(ctx context.Context, j *api.JobListStub) error {
-	if j.Stop {
-		return nil
-	}
-	n.log.Warn("an older server has submitted a job after this one had taken over: it is stopped", "job", j.ID, "term", parseTerm(j.Meta))
-	return within(ctx, func(ctx context.Context) error { return n.deregister(ctx, j.ID) })
 }
 
 // fenceSlots has every supervisor that can be reached refuse acts of older terms.
@@ -221,7 +219,7 @@ type fencer interface {
 
 // fenceSlot has one supervisor refuse acts of older terms than the fence.
 func (n *Nomad) fenceSlot(ctx context.Context, client *slot.Client) error {
-	term := n.fenced().term
+	term := n.fence.now().term
 	f, able := any(client).(fencer)
 	if term == 0 || !able {
 		return nil

@@ -35,6 +35,7 @@ type world struct {
 	client  *api.Client
 	cfg     nomad.Config
 	said    chan fleet.Observation
+	picture picture
 	log     *log
 }
 
@@ -165,13 +166,22 @@ func (w *world) act(kind fleet.ActKind, id, model string) {
 	}
 }
 
-// until reads on until an observation is as wanted; the instance is nil where it is not listed, or gone.
+// next gives what a source has told so far, once one tells something.
+func (w *world) next(o fleet.Observation) fleet.Observation {
+	if w.picture == nil {
+		w.picture = make(picture)
+	}
+	return w.picture.take(o)
+}
+
+// until reads on until what a source has told is as wanted; the instance is nil where it is not listed, or gone.
 func (w *world) until(what, id string, wanted func(*fleet.Sighting, fleet.Observation) bool) fleet.Sighting {
 	w.t.Helper()
 	var last fleet.Observation
 	for deadline := time.After(time.Minute); ; {
 		select {
-		case last = <-w.said:
+		case o := <-w.said:
+			last = w.next(o)
 			var found *fleet.Sighting
 			for i := range last.Instances {
 				if last.Instances[i].ID == id && !last.Instances[i].Gone {
@@ -341,16 +351,18 @@ func (w *world) crash(t *testing.T) {
 		}
 		return s == nil
 	})
-	if failure == "" {
-		t.Error("nobody says why i5 has ended")
+	if failure != "killed by signal 9" {
+		t.Errorf("i5 has ended for %q, want its signal", failure)
 	}
-	w.until("its job to be stopped", "i5", func(_ *fleet.Sighting, o fleet.Observation) bool {
-		for _, i := range o.Instances {
-			if i.ID == "i5" {
-				return false
-			}
-		}
-		return true
+	w.stopped(nomad.JobName("test", "org/one", "i5"))
+}
+
+// stopped waits until a job is stopped.
+func (w *world) stopped(job string) {
+	w.t.Helper()
+	w.eventually(job+" to be stopped", func() bool {
+		j, _, err := w.client.Jobs().Info(job, nil)
+		return err == nil && *j.Stop
 	})
 }
 

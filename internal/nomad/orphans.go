@@ -50,7 +50,7 @@ func (n *Nomad) listOrphans(ctx context.Context) ([]fleet.Orphan, error) {
 		}
 		o.Since = time.Unix(0, j.SubmitTime).UTC()
 		if a := allocations[j.ID]; a != nil {
-			o.Node, o.GPUs, o.Since = cmp.Or(a.NodeName, a.NodeID), gpus(a), time.Unix(0, a.CreateTime).UTC()
+			o.Node, o.GPUs, o.Since = cmp.Or(a.NodeName, a.NodeID), a.gpus(), time.Unix(0, a.CreateTime).UTC()
 		}
 		orphans = append(orphans, o)
 	}
@@ -60,16 +60,23 @@ func (n *Nomad) listOrphans(ctx context.Context) ([]fleet.Orphan, error) {
 	return orphans, nil
 }
 
+// liveAllocation is an allocation that holds something.
+type liveAllocation struct {
+	allocation
+	NodeName   string
+	CreateTime int64 // nanoseconds
+}
+
 // liveAllocations gives the newest allocation of each job that holds something: job ID -> allocation.
-func (n *Nomad) liveAllocations(ctx context.Context) (map[string]*api.AllocationListStub, error) {
+func (n *Nomad) liveAllocations(ctx context.Context) (map[string]*liveAllocation, error) {
 	q := n.query(ctx)
 	q.Params = map[string]string{"resources": "true"}
 	q.Filter = `ClientStatus != "complete" and ClientStatus != "failed" and ClientStatus != "lost" and JobID contains ` + strconv.Quote(anyPrefix)
-	list, _, err := n.client.Allocations().List(q)
-	if err != nil {
+	var list []*liveAllocation
+	if _, err := n.client.Raw().Query("/v1/allocations", &list, q); err != nil {
 		return nil, needs(err, readJob)
 	}
-	newest := make(map[string]*api.AllocationListStub)
+	newest := make(map[string]*liveAllocation)
 	for _, a := range list {
 		if last := newest[a.JobID]; last == nil || last.CreateIndex < a.CreateIndex {
 			newest[a.JobID] = a

@@ -27,7 +27,7 @@ func SlotJobName(cluster, slot string) string { return "pilotlight-" + cluster +
 
 // inSlot hands an act on an instance to the slot's supervisor.
 func (n *Nomad) inSlot(ctx context.Context, act fleet.Act) error {
-	if known := n.fenced(); act.Term < known.term {
+	if known := n.fence.now(); act.Term < known.term {
 		return n.fencedBy(act.Term, known)
 	}
 	client, err := n.slotClient(ctx, act.Slot)
@@ -134,8 +134,8 @@ func (n *Nomad) addSlot(ctx context.Context, act fleet.Act) error {
 	}
 	n.slots.mu.Lock()
 	defer n.slots.mu.Unlock()
-	n.slots.enter(fleet.Slot{ID: act.Slot, Pool: act.Pool, GPUs: act.GPUs, Host: pool.HostMemory})
-	n.slots.change()
+	n.slots.add(fleet.Slot{ID: act.Slot, Pool: act.Pool, GPUs: act.GPUs, Host: pool.HostMemory})
+	n.slots.notify()
 	return nil
 }
 

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/hashicorp/nomad/api"
 
@@ -95,6 +94,7 @@ func TestNomad_SlotsLiveInJobs(t *testing.T) {
 	w.in(1, fleet.ActAddSlot, "s1", "", "", 2) // said twice, done once
 	w.slotIs("s1 to be pending", "s1", func(s *fleet.Slot) bool { return s != nil && s.Pending && s.Pool == "p" && s.GPUs == 2 })
 	w.slotIs("s1 to be there", "s1", func(s *fleet.Slot) bool { return s != nil && !s.Pending && s.Node != "" && s.Host == 8<<30 })
+	w.supervised("s1")
 
 	w.in(2, fleet.ActLaunch, "s1", "i1", one, 1)
 	w.until("i1 to be ready", "i1", inState(fleet.Ready))
@@ -150,29 +150,21 @@ func (w *world) impossible() {
 	second.slotIs("h1 to be gone", "h1", absent)
 }
 
-// restart has another back end find the slot, with what is on it, before it says that it has seen everything.
+// restart has another back end find the slot, and what is on it: Nomad's first list says of which supervisor to hear.
 func (w *world) restart(t *testing.T) {
 	second := &world{t: t, client: w.client, cfg: w.cfg, said: make(chan fleet.Observation, 1000), log: w.log}
 	second.Nomad = second.backend(nil)
 	end := second.follow(second.Nomad)
-	found := false
-	for deadline := time.After(time.Minute); ; {
-		var o fleet.Observation
-		select {
-		case o = <-second.said:
-		case <-deadline:
-			t.Fatal("the second back end says nothing of Nomad")
+	second.until("Nomad's first list", "", func(_ *fleet.Sighting, o fleet.Observation) bool {
+		if o.Source != nomad.Source {
+			return false
 		}
-		if o.Source == "slot/s1" {
-			found = len(o.Slots) == 1 && !o.Slots[0].Pending && len(o.Instances) > 0 && o.Instances[0].ID == "i1" && o.Instances[0].State == fleet.Ready
+		if s := slotIn(o, "s1"); !o.Complete || s == nil || s.Pending || s.Supervisor != "slot/s1" || s.Node == "" {
+			t.Errorf("the first list has %+v, want s1 with its supervisor", o.Slots)
 		}
-		if o.Source == nomad.Source {
-			break
-		}
-	}
-	if !found {
-		t.Error("the second back end has not found i1 in s1 first")
-	}
+		return true
+	})
+	second.until("i1 to be found ready", "i1", inState(fleet.Ready))
 	if err := second.Do(t.Context(), fleet.Act{Kind: fleet.ActPark, Term: 2, Seq: 1, Slot: "s1", Instance: "i1", GPUs: 1}); err != nil {
 		t.Error(err)
 	}
@@ -194,6 +186,10 @@ func (w *world) loseSlot(t *testing.T) {
 	if err := w.client.Allocations().Signal(a, nil, "slot", "SIGKILL"); err != nil {
 		t.Fatal(err)
 	}
+	w.until("i1 to be gone with its slot", "i1", func(_ *fleet.Sighting, o fleet.Observation) bool {
+		return o.Source == "slot/s1" && len(o.Instances) == 1 && o.Instances[0].Gone && o.Instances[0].Cause == fleet.CausePlace &&
+			o.Instances[0].Failure == "its slot has ended: killed by signal 9"
+	})
 	w.slotIs("s1 to be gone", "s1", absent)
 	w.eventually("its job to be stopped", func() bool {
 		job, _, err := w.client.Jobs().Info(name, nil)
