@@ -19,6 +19,7 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/cluster"
 	"github.com/pilotlight-io/pilotlight/internal/consul"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/secret"
 )
 
 // TestRealConsul_NeedsNoMoreThanItsPolicy has a Consul with ACLs and TLS, and a token with the published policy, or with a part of it.
@@ -63,12 +64,12 @@ func TestRealConsul_NeedsNoMoreThanItsPolicy(t *testing.T) {
 		{"no-node", strings.Replace(whole, node, "", 1), "…", needs},
 		{"no-service", node, "…", needs},
 	} {
-		told, logged, err := ask(t, consul.Config{Token: token(t, operator, row.name, row.rules)})
+		told, logged, err := ask(t, consul.Config{Token: secret.Fixed(token(t, operator, row.name, row.rules))})
 		if err != nil || told != row.told || !strings.Contains(logged, row.logged) || row.logged == "" && logged != "" {
 			t.Errorf("%s: told %q, logged %q, %v; want %q and %q", row.name, told, logged, err, row.told, row.logged)
 		}
 	}
-	if _, _, err := ask(t, consul.Config{Token: "00000000-0000-0000-0000-000000000001"}); err == nil || !strings.Contains(err.Error(), "ACL not found") {
+	if _, _, err := ask(t, consul.Config{Token: secret.Fixed("00000000-0000-0000-0000-000000000001")}); err == nil || !strings.Contains(err.Error(), "ACL not found") {
 		t.Errorf("with an unknown token: got %v, want that it is unknown", err)
 	}
 	t.Setenv("CONSUL_CACERT", otherCA(t))

@@ -43,8 +43,8 @@ func TestWhyEnded(t *testing.T) {
 
 func TestFence_UndoesWhatOlderServersSubmitLater(t *testing.T) {
 	var f fence
-	f.raise(7, 100)
-	f.raise(6, 200) // which came late itself
+	f.raise(takeover{7, 100})
+	f.raise(takeover{6, 200}) // which came late itself
 	for _, c := range []struct {
 		term  string
 		index uint64

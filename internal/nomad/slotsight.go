@@ -72,7 +72,7 @@ func (w *watch) seeSlot(j *job) (fleet.Slot, bool) {
 		w.endSlot(j, a)
 		return fleet.Slot{}, false
 	}
-	pool, ours := w.n.pools[j.Meta[metaPool]]
+	pool, ours := w.n.pool(j.Meta[metaPool])
 	if !ours && s.known[id] == nil {
 		w.n.log.Warn("a slot is of a pool that is not in the config; it holds its GPUs until its job is stopped", "slot", id, "pool", j.Meta[metaPool], "job", j.ID)
 	}

@@ -1,6 +1,6 @@
-# What Pilotlight's own Consul token may do: see the engines, and the nodes that they are on.
+# What Pilotlight's own Consul token may do: see the engines, take out those whose supervisor was killed, and see the nodes that they are on.
 service "pilotlight-engine" {
-  policy = "read"
+  policy = "write"
 }
 
 node_prefix "" {
