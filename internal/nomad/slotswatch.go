@@ -3,7 +3,6 @@ package nomad
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -153,7 +152,7 @@ func (f *follower) run(ctx context.Context) {
 		}
 		if f.failed++; f.failed == 2 && !f.w.slots.n.slots.givenBack(f.id) {
 			f.w.slots.n.log.Warn("the slot's supervisor is not heard", "slot", f.id, "reason", err)
-			f.w.say(fleet.Observation{Source: slotSource + f.id, At: time.Now(), Lost: fmt.Errorf("%w: %w", fleet.ErrUnreachable, err)})
+			f.w.say(fleet.Observation{Source: slotSource + f.id, At: time.Now(), Lost: blame(blameSlot(err))})
 		}
 		select {
 		case <-ctx.Done():

@@ -28,7 +28,13 @@ var errSilentStream = errors.New("the stream is silent")
 //
 // An instance whose allocation has ended is told as gone, and its job is stopped, so that Nomad does not start it elsewhere. Sightings name
 // no act: a job does not know the numbers of acts, and needs none, for an instance's name is never used again.
+//
+// Its error wraps the one of fleet's that says what is to blame.
 func (n *Nomad) Watch(ctx context.Context, tell func(fleet.Observation)) error {
+	return blame(n.watch(ctx, tell))
+}
+
+func (n *Nomad) watch(ctx context.Context, tell func(fleet.Observation)) error {
 	var reading sync.WaitGroup
 	defer reading.Wait()
 	ctx, cancel := context.WithCancel(ctx)

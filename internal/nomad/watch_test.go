@@ -1,7 +1,11 @@
 package nomad_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"testing"
 	"time"
@@ -282,4 +286,31 @@ func TestWatch_ANodeThatCameBackIsAskedFirst(t *testing.T) {
 	if s.Unplaced != fleet.UnplacedExhausted {
 		t.Errorf("got %q with %q, want that it waits", s.Unplaced, s.Failure)
 	}
+}
+
+func TestWatch_SaysWhoIsToBlame(t *testing.T) {
+	w, f := pretend(t)
+	for addr, want := range map[string]error{refusing(t): fleet.ErrDenied, "http://127.0.0.1:1": fleet.ErrUnreachable} {
+		n := w.backend(func(c *nomad.Config) { c.Addr = addr })
+		if err := n.Watch(t.Context(), func(fleet.Observation) {}); !errors.Is(err, want) {
+			t.Errorf("got %v, want %v", err, want)
+		}
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- w.Watch(context.Background(), func(o fleet.Observation) { w.said <- o }) }() // it ends with the stream
+	w.told()
+	f.mu.Lock()
+	f.cut++
+	f.wake()
+	f.mu.Unlock()
+	if err := <-ended; !errors.Is(err, fleet.ErrUnreachable) {
+		t.Errorf("when the stream ends: got %v, want %v", err, fleet.ErrUnreachable)
+	}
+}
+
+// refusing is a server that refuses every token.
+func refusing(t *testing.T) string {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "Permission denied", http.StatusForbidden) }))
+	t.Cleanup(server.Close)
+	return server.URL
 }
