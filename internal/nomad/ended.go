@@ -39,6 +39,20 @@ func (w *watch) keepToOne(j *job) {
 	}
 }
 
+// forget drops what was noted of jobs that are no more.
+func (w *watch) forget() {
+	for id := range w.scaled {
+		if w.state.jobs[id] == nil {
+			delete(w.scaled, id)
+		}
+	}
+	for id := range w.surplusSince {
+		if w.state.jobs[id] == nil {
+			delete(w.surplusSince, id)
+		}
+	}
+}
+
 // correct stops the jobs of instances and slots that have ended, and scales back those that were scaled up.
 func (w *watch) correct(ctx context.Context) error {
 	for name := range w.ended {

@@ -265,6 +265,16 @@ func TestNomad_InstancesLiveInJobs(t *testing.T) {
 			t.Errorf("want %s once in\n%s", words, log)
 		}
 	}
+	// One that comes later finds in Nomad's lists why they wait.
+	later := &world{t: t, said: make(chan fleet.Observation, 1000)}
+	stop = w.watch(w.backend(func(c *nomad.Config) { c.Log = nil }), later.said)
+	for id, want := range map[string]fleet.Unplaced{"i2": fleet.UnplacedExhausted, "i3": fleet.UnplacedImpossible} {
+		if i := later.until(id+" to be found", id, func(s *fleet.Sighting, _ fleet.Observation) bool { return s != nil }); i.Unplaced != want {
+			t.Errorf("later %s is %q, want %q", id, i.Unplaced, want)
+		}
+		later.said <- later.picture[nomad.Source]
+	}
+	stop()
 	w.act(fleet.ActStop, "i3", "org/sixteen")
 	w.until("i3 to be gone", "i3", gone)
 

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"path"
 	"slices"
-	"time"
 
 	"github.com/hashicorp/nomad/api"
 
@@ -127,18 +126,22 @@ func (w *watch) complete() fleet.Observation {
 		if s, ok := w.sight(j); ok {
 			o.Instances = append(o.Instances, s)
 			told[id] = s
-		} else {
-			delete(w.logged, j.instance())
+		}
+	}
+	for id, s := range w.told {
+		if _, stands := told[id]; !stands {
+			delete(w.logged, s.ID)
 		}
 	}
 	w.told, w.slotsTold = told, make(map[string]bool)
 	o.Slots = w.seeSlots(w.state.jobs)
+	w.forget()
 	return o
 }
 
 // changed is what has changed; the observation is empty where nothing has that matters.
-func (w *watch) changed(now time.Time) fleet.Observation {
-	o := fleet.Observation{Source: Source, At: now}
+func (w *watch) changed() fleet.Observation {
+	o := fleet.Observation{Source: Source, At: w.heard}
 	for id := range w.changes.nodes {
 		if n := w.state.nodes[id]; n != nil {
 			if seen, ok := w.seeNode(n); ok {

@@ -142,7 +142,7 @@ func (w *watch) step(ctx context.Context, tell func(fleet.Observation)) error {
 		tell(w.complete())
 	} else if err := w.readChanged(ctx); err != nil {
 		return fmt.Errorf("reading a job of Nomad: %w", err)
-	} else if o := w.changed(time.Now()); len(o.Nodes)+len(o.Slots)+len(o.Instances) > 0 {
+	} else if o := w.changed(); len(o.Nodes)+len(o.Slots)+len(o.Instances) > 0 {
 		tell(o)
 	}
 	w.wanted = w.wanted || w.changes.unclear
@@ -172,7 +172,7 @@ func (w *watch) next(ctx context.Context, batches <-chan batch) error {
 		}
 		timer.Stop()
 	}
-	for len(batches) > 0 {
+	for range len(batches) {
 		b := <-batches
 		if err := w.take(&b); err != nil {
 			return err
