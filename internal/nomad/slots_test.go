@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/nomad/api"
 
@@ -120,7 +121,41 @@ func TestNomad_SlotsLiveInJobs(t *testing.T) {
 	w.slotIs("s2 to be gone", "s2", absent)
 	w.impossible()
 	w.restart(t)
+	w.ineligible(t)
 	w.loseSlot(t)
+	w.drained(t)
+}
+
+// ineligible has the node of s1 take no new work.
+func (w *world) ineligible(t *testing.T) {
+	node := w.node(t)
+	for _, want := range []fleet.Condition{fleet.PlaceIneligible, fleet.PlaceHealthy} {
+		if _, err := w.client.Nodes().ToggleEligibility(node, want == fleet.PlaceHealthy, nil); err != nil {
+			t.Fatal(err)
+		}
+		w.slotIs("s1 to have its node's condition", "s1", func(s *fleet.Slot) bool { return s != nil && s.Condition == want })
+	}
+}
+
+// drained has the node of a slot drained: the slot is closed, then gone.
+func (w *world) drained(t *testing.T) {
+	w.in(11, fleet.ActAddSlot, "s4", "", "", 2)
+	w.slotIs("s4 to be there", "s4", func(s *fleet.Slot) bool { return s != nil && !s.Pending && s.Condition == fleet.PlaceHealthy })
+	if _, err := w.client.Nodes().UpdateDrain(w.node(t), &api.DrainSpec{Deadline: 20 * time.Second}, false, nil); err != nil {
+		t.Fatal(err)
+	}
+	w.slotIs("s4 to take nothing", "s4", func(s *fleet.Slot) bool { return s != nil && !s.Condition.TakesLaunches() })
+	w.slotIs("s4 to be gone", "s4", absent)
+	w.stopped(nomad.SlotJobName("test", "s4"))
+}
+
+// node is the ID of the only one.
+func (w *world) node(t *testing.T) string {
+	nodes, _, err := w.client.Nodes().List(nil)
+	if err != nil || len(nodes) != 1 {
+		t.Fatalf("got %v, %v; want one node", nodes, err)
+	}
+	return nodes[0].ID
 }
 
 // impossible asks for a slot with more memory than any node has.

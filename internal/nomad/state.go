@@ -2,6 +2,7 @@ package nomad
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/nomad/api"
 )
@@ -89,8 +90,12 @@ func (s *state) putJob(j *job) {
 	s.jobs[j.ID] = j
 }
 
+// putAllocation takes an allocation as it is now. What is not ours and holds no GPUs does not matter.
 func (s *state) putAllocation(a *allocation) {
 	s.removeAllocation(a.ID)
+	if !strings.HasPrefix(a.JobID, s.prefix) && a.gpus() == 0 {
+		return
+	}
 	s.byID[a.ID] = a
 	if a.Namespace == s.namespace {
 		list := append(s.byJob[a.JobID], a)
