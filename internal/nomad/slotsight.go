@@ -130,7 +130,7 @@ func (w *watch) slotCondition(j *job, a *allocation) fleet.Condition {
 	switch {
 	case condition == fleet.PlaceUnreachable || a.ClientStatus == "unknown":
 		return fleet.PlaceUnreachable
-	case j.Stop || !a.wanted():
+	case j.Stop || !a.wanted() || w.n.fence.overrules(j):
 		return fleet.PlaceClosing
 	}
 	return condition
