@@ -39,8 +39,8 @@ func (w *watch) keepToOne(j *job) {
 	}
 }
 
-// forget drops what was noted of jobs that are no more.
-func (w *watch) forget() {
+// forgetMissing drops what was noted of jobs that are no more.
+func (w *watch) forgetMissing() {
 	for id := range w.scaled {
 		if w.state.jobs[id] == nil {
 			delete(w.scaled, id)
@@ -53,8 +53,8 @@ func (w *watch) forget() {
 	}
 }
 
-// correct stops the jobs of instances and slots that have ended, and scales back those that were scaled up.
-func (w *watch) correct(ctx context.Context) error {
+// correctJobs stops the jobs of instances and slots that have ended, and scales back those that were scaled up.
+func (w *watch) correctJobs(ctx context.Context) error {
 	for name := range w.ended {
 		if err := within(ctx, func(ctx context.Context) error { return w.n.deregister(ctx, name) }); err != nil {
 			return fmt.Errorf("stopping a job that has ended: %w", err)

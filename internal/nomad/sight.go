@@ -135,7 +135,7 @@ func (w *watch) complete() fleet.Observation {
 	}
 	w.told, w.slotsTold = told, make(map[string]bool)
 	o.Slots = w.seeSlots(w.state.jobs)
-	w.forget()
+	w.forgetMissing()
 	return o
 }
 

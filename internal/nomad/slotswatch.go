@@ -40,7 +40,7 @@ func (s *Slots) Watch(ctx context.Context, tell func(fleet.Observation)) error {
 	for {
 		all, changed := s.n.slots.snapshot()
 		for k := range all {
-			w.attend(ctx, &all[k])
+			w.reconcile(ctx, &all[k])
 		}
 		select {
 		case <-ctx.Done():
@@ -99,8 +99,8 @@ func (w *slotsWatch) say(o fleet.Observation) {
 	w.tell(o)
 }
 
-// attend begins to follow a slot that runs, and ends with one that is gone.
-func (w *slotsWatch) attend(ctx context.Context, e *entry) {
+// reconcile begins to follow a slot that runs, and ends with one that is gone.
+func (w *slotsWatch) reconcile(ctx context.Context, e *entry) {
 	f := w.slots.follower(e.ID)
 	switch {
 	case e.gone && f != nil:

@@ -147,7 +147,7 @@ func (w *watch) step(ctx context.Context, tell func(fleet.Observation)) error {
 	}
 	w.wanted = w.wanted || w.changes.unclear
 	w.changes.reset()
-	return w.correct(ctx)
+	return w.correctJobs(ctx)
 }
 
 // next waits for something to tell, and takes all that is there at once.
