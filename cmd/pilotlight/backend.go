@@ -7,11 +7,13 @@ import (
 	"os"
 
 	"github.com/pilotlight-io/pilotlight/activator"
+	"github.com/pilotlight-io/pilotlight/internal/admin"
 	"github.com/pilotlight-io/pilotlight/internal/config"
 	"github.com/pilotlight-io/pilotlight/internal/consul"
 	"github.com/pilotlight-io/pilotlight/internal/local"
 	"github.com/pilotlight-io/pilotlight/internal/nomad"
 	"github.com/pilotlight-io/pilotlight/internal/probe"
+	"github.com/pilotlight-io/pilotlight/internal/secret"
 )
 
 // backEnd is where engines run, as the config says.
@@ -20,6 +22,7 @@ type backEnd struct {
 	observers []activator.Observer
 	run       func(context.Context) error         // what of it runs in this process; nil = nothing: its engines outlive the server
 	close     func()                              // lets go of connections; nil = there are none
+	orphans   admin.Orphans                       // nil = nothing outlives the server
 	jobName   func(model, instance string) string // of an instance's job; nil = instances are no jobs
 }
 
@@ -66,13 +69,13 @@ func (s *server) openNomad(self string) (backEnd, error) {
 		observers = append(observers, s.silence.await("the slots", "slots", p.Over(n.Slots())))
 	}
 	return backEnd{
-		Backend: n, close: n.Close, observers: observers,
+		Backend: n, close: n.Close, observers: observers, orphans: n,
 		jobName: func(model, instance string) string { return nomad.JobName(cfg.Cluster, model, instance) },
 	}, nil
 }
 
 // nomadConfig is the Nomad back end of a config; self is the path of our own program on the nodes.
-func nomadConfig(cfg *config.Config, token, self string, log *slog.Logger) nomad.Config {
+func nomadConfig(cfg *config.Config, token *secret.Token, self string, log *slog.Logger) nomad.Config {
 	b := cfg.Backend.Nomad
 	return nomad.Config{
 		Addr: b.Addr, Token: token, Namespace: b.Namespace, Datacenters: b.Datacenters, NodePool: b.NodePool,
@@ -81,23 +84,23 @@ func nomadConfig(cfg *config.Config, token, self string, log *slog.Logger) nomad
 }
 
 // secretsOf reads the tokens of Nomad and of Consul.
-func secretsOf(getenv func(string) string, cfg *config.Config) (nomadToken, consulToken string, err error) {
+func secretsOf(getenv func(string) string, cfg *config.Config) (nomadToken, consulToken *secret.Token, err error) {
 	if nomadToken, err = secretOf(getenv, cfg.Backend.Nomad.TokenEnv, config.NomadTokenEnv, "Nomad"); err != nil {
-		return "", "", err
+		return nil, nil, err
 	}
 	consulToken, err = secretOf(getenv, cfg.Backend.Consul.TokenEnv, config.ConsulTokenEnv, "Consul")
 	return nomadToken, consulToken, err
 }
 
-// secretOf reads the token that a variable holds. The client of whose it is reads the standard variable itself, with whatever else stands in for it
-// (a token file, say), and goes without a token where there is none; a variable of the operator's own choice must be set.
-func secretOf(getenv func(string) string, variable, standard, whose string) (string, error) {
-	if variable == standard {
-		return "", nil
+// secretOf gives the token that a variable holds, or the file that the variable with _FILE at its end names. Without a standard one its service is asked
+// without a token; a variable of the operator's own choice must be set.
+func secretOf(getenv func(string) string, variable, standard, whose string) (*secret.Token, error) {
+	token, err := secret.FromEnvironment(getenv, variable)
+	if err != nil {
+		return nil, err
 	}
-	token := getenv(variable)
-	if token == "" {
-		return "", fmt.Errorf("%s is not set; it must hold the %s token, as token_env says", variable, whose)
+	if token.Value() == "" && variable != standard {
+		return nil, fmt.Errorf("%s is not set; it must hold the %s token, as token_env says, or %s_FILE name the file that does", variable, whose, variable)
 	}
 	return token, nil
 }

@@ -141,7 +141,7 @@ func (s *server) openAPIs(context.Context) (err error) {
 	s.admin, err = admin.New(admin.Config{
 		Fleet: s.activator, Tuner: s.tuning, Tenants: s.tenants, Ledger: s.ledger, Token: s.c.AdminToken,
 		Metrics: []*metrics.Set{s.router.Metrics(), s.activator.Metrics(), s.ledger.Metrics(), s.c.Lead.metrics},
-		JobName: s.backEnd.jobName, Ready: s.readiness, Degraded: s.degraded, Errors: fleetAnswer, Log: s.log("admin"),
+		Orphans: s.backEnd.orphans, JobName: s.backEnd.jobName, Ready: s.readiness, Degraded: s.degraded, Errors: fleetAnswer, Log: s.log("admin"),
 	})
 	return err
 }

@@ -55,6 +55,7 @@ type Tuner interface {
 type Config struct {
 	Fleet     Fleet
 	Tuner     Tuner
+	Orphans   Orphans // nil = the back end has none
 	Tenants   *tenant.Tenants
 	Ledger    *ledger.Ledger
 	Token     string                              // the admin token; at least MinToken characters

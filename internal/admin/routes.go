@@ -51,6 +51,8 @@ var routes = []route{
 	{http.MethodGet, "/api/pools", (*Server).listPools, false},
 	{http.MethodGet, "/api/pools/{name}", (*Server).showPool, false},
 	{http.MethodPatch, "/api/pools/{name}", (*Server).tunePool, false},
+	{http.MethodGet, "/api/orphans", (*Server).listOrphans, false},
+	{http.MethodDelete, "/api/orphans/{id}", (*Server).stopOrphan, false},
 	{http.MethodGet, "/api/usage", (*Server).usage, false},
 	{http.MethodGet, "/api/usage/records", (*Server).records, false},
 	{http.MethodGet, "/api/events", (*Server).events, false},

@@ -17,6 +17,7 @@ import (
 
 	"github.com/pilotlight-io/pilotlight/internal/consul"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/secret"
 )
 
 // reply is one answer of a fake Consul. Its zero value for a header is what a healthy one sends.
@@ -361,7 +362,7 @@ func TestNew_FieldsWinOverTheEnvironment(t *testing.T) {
 	look(consul.Config{})
 	t.Setenv("CONSUL_HTTP_ADDR", "127.0.0.1:1")
 	t.Setenv("CONSUL_HTTP_SSL", "true")
-	look(consul.Config{Addr: server.URL, Token: "mine"})
+	look(consul.Config{Addr: server.URL, Token: secret.Fixed("mine")})
 	if len(s.tokens) < 2 || s.tokens[0] != "of-the-environment" || s.tokens[len(s.tokens)-1] != "mine" {
 		t.Errorf("tokens sent: %q, want the environment's first and mine last", s.tokens)
 	}

@@ -86,7 +86,7 @@ func (l *Lock) renew(ctx context.Context) error {
 		},
 	}
 	l.registered = true // even where the answer is not heard
-	err := l.client.Agent().ServiceRegisterOpts(service, (api.ServiceRegisterOpts{Token: l.cfg.Token}).WithContext(ctx))
+	err := l.client.Agent().ServiceRegisterOpts(service, api.ServiceRegisterOpts{}.WithContext(ctx))
 	if err == nil {
 		l.renewed = now
 	}
@@ -140,9 +140,9 @@ func (l *Lock) leave(ctx context.Context) {
 }
 
 func (l *Lock) query(ctx context.Context, consistent bool) *api.QueryOptions {
-	return (&api.QueryOptions{Token: l.cfg.Token, RequireConsistent: consistent}).WithContext(ctx)
+	return (&api.QueryOptions{RequireConsistent: consistent}).WithContext(ctx)
 }
 
 func (l *Lock) write(ctx context.Context) *api.WriteOptions {
-	return (&api.WriteOptions{Token: l.cfg.Token}).WithContext(ctx)
+	return (&api.WriteOptions{}).WithContext(ctx)
 }

@@ -6,9 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"sync"
 	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/secret"
 
 	"github.com/hashicorp/consul/api"
 
@@ -33,9 +36,10 @@ func LockKey(cluster string) string { return "pilotlight/" + cluster + "/leader"
 // several behind one name: the check of a server lives on the agent at which it was registered.
 type LockConfig struct {
 	Addr    string
-	Token   string
+	Token   *secret.Token // nil = of CONSUL_HTTP_TOKEN
 	Cluster string
-	Server  string // this server's name, for people; "" = the host's name and our process
+	Log     *slog.Logger // nil: discard
+	Server  string       // this server's name, for people; "" = the host's name and our process
 }
 
 // Lock is the leadership lock of a cluster: one server at a time holds it. It is a Consul lock, whose session ends when the server's check is not
@@ -102,7 +106,7 @@ func NewLock(cfg LockConfig) (*Lock, error) {
 		host, _ := os.Hostname()
 		cfg.Server = fmt.Sprintf("%s (process %d)", host, os.Getpid())
 	}
-	client, idle, err := connect(cfg.Addr)
+	client, idle, err := connect(cfg.Addr, cfg.Token, cfg.Log)
 	if err != nil {
 		return nil, fmt.Errorf("making the leadership lock: %w", err)
 	}

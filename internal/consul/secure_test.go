@@ -22,6 +22,7 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/cluster"
 	"github.com/pilotlight-io/pilotlight/internal/consul"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/secret"
 )
 
 // TestRealConsul_NeedsNoMoreThanItsPolicy has a Consul with ACLs and TLS, and a token with the published policy, or with a part of it.
@@ -66,7 +67,7 @@ func TestRealConsul_NeedsNoMoreThanItsPolicy(t *testing.T) {
 		{"no-node", strings.Replace(whole, node, "", 1), "…", needs},
 		{"no-service", node, "…", needs},
 	} {
-		told, logged, err := ask(t, consul.Config{Token: token(t, operator, row.name, row.rules)})
+		told, logged, err := ask(t, consul.Config{Token: secret.Fixed(token(t, operator, row.name, row.rules))})
 		if err != nil || told != row.told || !strings.Contains(logged, row.logged) || row.logged == "" && logged != "" {
 			t.Errorf("%s: told %q, logged %q, %v; want %q and %q", row.name, told, logged, err, row.told, row.logged)
 		}
@@ -79,7 +80,7 @@ func TestRealConsul_NeedsNoMoreThanItsPolicy(t *testing.T) {
 	} {
 		lockNeeds(t, token(t, operator, "lock-without-"+strings.Trim(strings.TrimPrefix(row.right, "service "), `"`), without(whole, row.right)), row.says)
 	}
-	if _, _, err := ask(t, consul.Config{Token: "00000000-0000-0000-0000-000000000001"}); err == nil || !strings.Contains(err.Error(), "ACL not found") {
+	if _, _, err := ask(t, consul.Config{Token: secret.Fixed("00000000-0000-0000-0000-000000000001")}); err == nil || !strings.Contains(err.Error(), "ACL not found") {
 		t.Errorf("with an unknown token: got %v, want that it is unknown", err)
 	}
 	t.Setenv("CONSUL_CACERT", otherCA(t))
@@ -99,9 +100,9 @@ func without(policy, block string) string {
 }
 
 // lockNeeds contends for the lock with a token: it is got, or it says what is refused.
-func lockNeeds(t *testing.T, secret, says string) {
+func lockNeeds(t *testing.T, token, says string) {
 	t.Helper()
-	l, err := consul.NewLock(consul.LockConfig{Cluster: "blue", Server: "one", Token: secret})
+	l, err := consul.NewLock(consul.LockConfig{Cluster: "blue", Server: "one", Token: secret.Fixed(token)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package nomad
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,14 +27,18 @@ func SlotJobName(cluster, slot string) string { return "pilotlight-" + cluster +
 
 // inSlot hands an act on an instance to the slot's supervisor.
 func (n *Nomad) inSlot(ctx context.Context, act fleet.Act) error {
+	if known := n.fence.now(); act.Term < known.term {
+		return n.fencedBy(act.Term, known)
+	}
 	client, err := n.slotClient(ctx, act.Slot)
 	if errors.Is(err, ErrNoSlot) && act.Kind == fleet.ActStop && !n.slots.has(act.Slot) {
 		return nil // with the slot everything on it is gone
 	}
 	if err != nil {
-		return fmt.Errorf("%s of %s: %w", act.Kind, act.Instance, err)
+		return blame(err)
 	}
-	return client.Do(ctx, act)
+	act.Config = cmp.Or(act.Config, n.model(act.Model))
+	return blameSlot(client.Do(ctx, act))
 }
 
 // has reports whether the slot is known, or may be.
@@ -68,8 +73,13 @@ func (n *Nomad) slotClient(ctx context.Context, id string) (*slot.Client, error)
 	if err != nil {
 		return nil, err
 	}
-	client, err = slot.NewClient(slot.ClientConfig{Addr: addr, Key: key, Models: n.cfg.Models})
+	client, err = slot.NewClient(slot.ClientConfig{Addr: addr, Key: key, Models: n.serving.Load().list})
 	if err != nil {
+		return nil, err
+	}
+	// Before anything else of ours, so that nothing of older servers comes after it.
+	if err := n.fenceSlot(ctx, client); errors.Is(err, fleet.ErrFenced) || errors.Is(err, fleet.ErrUnreachable) {
+		client.Close()
 		return nil, err
 	}
 	n.slots.mu.Lock()
@@ -100,7 +110,8 @@ func (n *Nomad) slotKey(ctx context.Context) (key string, err error) {
 
 // addSlot registers the job of a slot.
 func (n *Nomad) addSlot(ctx context.Context, act fleet.Act) error {
-	if _, ok := n.pools[act.Pool]; !ok {
+	pool, ok := n.pool(act.Pool)
+	if !ok {
 		return fmt.Errorf("%w: %s", ErrUnknownPool, act.Pool)
 	}
 	name := SlotJobName(n.cfg.Cluster, act.Slot)
@@ -114,17 +125,17 @@ func (n *Nomad) addSlot(ctx context.Context, act fleet.Act) error {
 	if _, err := n.slotKey(ctx); err != nil {
 		return err // or its task would wait for the key, and hold GPUs
 	}
-	text, err := n.RenderSlot(act.Pool, act.Slot)
+	text, err := n.renderSlot(pool, act)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errFile, err)
 	}
-	if err := n.register(ctx, text, name, metaSlot, act.Slot); err != nil {
+	if err := n.register(ctx, submission{text, name, metaSlot, act.Slot, act}); err != nil {
 		return err
 	}
 	n.slots.mu.Lock()
 	defer n.slots.mu.Unlock()
-	n.slots.enter(fleet.Slot{ID: act.Slot, Pool: act.Pool, GPUs: act.GPUs, Host: n.pools[act.Pool].HostMemory})
-	n.slots.change()
+	n.slots.add(fleet.Slot{ID: act.Slot, Pool: act.Pool, GPUs: act.GPUs, Host: pool.HostMemory})
+	n.slots.notify()
 	return nil
 }
 

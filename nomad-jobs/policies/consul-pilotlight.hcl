@@ -1,7 +1,7 @@
-# What Pilotlight's own Consul token may do: see the engines, hold the lock that lets one server of a cluster act, and see the nodes that
-# engines are on.
+# What Pilotlight's own Consul token may do: see the engines, take out those whose supervisor was killed, hold the lock that lets one server of a
+# cluster act, and see the nodes that engines are on.
 service "pilotlight-engine" {
-  policy = "read"
+  policy = "write"
 }
 
 service "pilotlight-server" {
