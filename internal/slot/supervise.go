@@ -34,7 +34,7 @@ func (s *Slot) supervise(ctx context.Context, spawn *spawner, i *instance) {
 		}
 		s.markEnded(i, end)
 		if end.failure != "" && !endWanted(ctx, i) {
-			log.Error("engine failed", "reason", end.failure, "after", time.Since(began))
+			log.Error("engine failed", "reason", end.failure, "cause", string(end.cause), "after", time.Since(began))
 		} else {
 			log.Info("engine ended", "after", time.Since(began))
 		}
