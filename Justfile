@@ -28,6 +28,10 @@ test:
 race:
     go test -race -short ./...
 
+# break each rule that a patch under testdata/mutants breaks, and see that its test notices
+mutants:
+    MUTANTS=all go test -v -count=1 -timeout 60m -run TestMutants ./internal/mutants
+
 # one fuzz target for a while: just fuzz ./internal/openai FuzzInspect
 fuzz package target time="60s":
     go test -run '^$' -fuzz '^{{ target }}$' -fuzztime {{ time }} {{ package }}
@@ -41,7 +45,7 @@ lint:
 
 # Go benchmarks of the hot paths
 bench:
-    go test -run '^$' -bench . -benchmem ./activator ./router ./internal/openai ./internal/upstream ./internal/ledger
+    go test -run '^$' -bench . -benchmem ./activator ./activator/dispatch ./router ./internal/openai ./internal/upstream ./internal/ledger
 
 # what a change must pass before it lands
 ci:

@@ -1,7 +1,6 @@
 package activator
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,6 +10,9 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 
+	"github.com/pilotlight-io/pilotlight/activator/dispatch"
+	"github.com/pilotlight-io/pilotlight/activator/plan"
+	"github.com/pilotlight-io/pilotlight/activator/protocol"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
@@ -30,27 +32,34 @@ type Config struct {
 
 // Activator hands out leases on instances and sees to it that instances exist. All methods may be called from any
 // goroutine at any time, before, during and after Run.
+//
+// Each machine has a lock of its own, so that a request on a hot model never waits for a decision. Whoever needs both takes planning first:
+//
+//	Acquire, Release, Leave, Outlook ──► leasing ── report due ──► the loop (Run)
+//	                                        ▲                         │
+//	                                        └── report, tables ── planning ◄── Observe, Accepted, operators, Snapshot
 type Activator struct {
-	cfg    Config
-	log    *slog.Logger
-	epoch  time.Time     // 0 on the machines' clocks
-	kick   chan struct{} // wakes the loop
-	lesson chan struct{} // wakes the learner
+	cfg     Config
+	log     *slog.Logger
+	epoch   time.Time     // 0 on the machines' clocks
+	kick    chan struct{} // wakes the loop
+	lesson  chan struct{} // wakes the learner
+	acts    actQueue
+	notices board
+	metrics instruments
 
-	mu         sync.Mutex // guards both machines and what follows
-	dispatcher *Dispatcher
-	planner    *Planner
-	report     Report                    // used again and again
-	breakers   map[string]*breaker       // instance ID -> its breaker
-	breakersAt time.Duration             // when the first open one must be asked
-	acts       []fleet.Act               // for the loop to perform
-	due        time.Duration             // when the planner or a breaker must be looked at; 0 = at once
-	timed      bool                      // due is set
-	armed      time.Duration             // when the loop wakes by itself
-	watching   []context.CancelCauseFunc // by observer: ends the watch under way
-	learned    []fleet.Learned           // for the learner to hand on
-	notices    board
-	metrics    instruments
+	planning sync.Mutex // guards the planner and what follows
+	planner  *plan.Planner
+	report   protocol.Report // used again and again
+	heard    uint64          // the last report that the planner has taken
+	due      time.Duration   // when the planner must be looked at; never = only after an event
+	watches  []*watch        // one for each observer
+	learned  []fleet.Learned // for the learner to hand on
+
+	leasing    sync.Mutex // guards the dispatcher and what follows
+	dispatcher *dispatch.Dispatcher
+	breakers   breakers
+	armed      time.Duration // when the loop wakes by itself; 0 = it is awake
 }
 
 // New checks the config. It starts nothing.
@@ -76,39 +85,38 @@ func New(cfg Config) (*Activator, error) {
 		cfg.Seed = rand.Uint64()
 	}
 	a := &Activator{
-		cfg: cfg, log: cfg.Log, epoch: now, kick: make(chan struct{}, 1), lesson: make(chan struct{}, 1), breakers: make(map[string]*breaker), breakersAt: never, armed: never,
-		dispatcher: NewDispatcher(DispatcherConfig{ID: "self", Incarnation: cfg.Term, Models: cfg.Models}),
-		planner: NewPlanner(PlannerConfig{
+		cfg: cfg, log: cfg.Log, epoch: now, kick: make(chan struct{}, 1), lesson: make(chan struct{}, 1), due: never, armed: never, breakers: newBreakers(),
+		dispatcher: dispatch.New(dispatch.Config{ID: "self", Incarnation: cfg.Term, Models: cfg.Models}),
+		planner: plan.New(plan.Config{
 			Policy: cfg.Policy, Models: cfg.Models, Pools: cfg.Pools, Learned: cfg.Learned, Term: cfg.Term, Epoch: now, Seed: cfg.Seed,
 		}),
 	}
+	a.watches = newWatches(cfg.Observers)
 	a.notices.fresh = make(chan struct{})
 	a.metrics.init(a)
 	return a, nil
 }
 
-// never is later than every moment.
-const never = time.Duration(1<<63 - 1)
-
 // Acquire asks for a lease. Where an instance is ready and nobody is before, it grants at once; else it gives a place in the
 // queue; else an error (a *Refusal, or ErrUnknownModel). Exactly one of the three is not nil.
 func (a *Activator) Acquire(ask Ask) (*Lease, *Waiter, error) {
 	l := &Lease{owner: a}
-	a.mu.Lock()
+	a.leasing.Lock()
 	now := a.now()
-	if a.dispatcher.Take(now, &ask, l) {
-		a.bind(l)
-		a.finish(now)
+	if a.dispatcher.Acquire(now, &ask, &l.Lease) {
+		l.done = a.breakers.of(l.Instance).done
+		a.finishLeasing(now)
 		a.metrics.queued(l.Model.ID, 0)
 		return l, nil, nil
 	}
 	w := &Waiter{owner: a, ready: make(chan struct{})}
-	err := a.dispatcher.Enqueue(now, &ask, w)
-	a.finish(now)
+	w.place.Value = w
+	err := a.dispatcher.Enqueue(now, &ask, &w.place, &w.lease.Lease)
+	a.finishLeasing(now)
 	switch {
 	case err != nil:
 		return nil, nil, err
-	case a.answeredAtOnce(w):
+	case w.answered():
 		l, err := w.Answer()
 		return l, nil, err
 	default:
@@ -116,62 +124,50 @@ func (a *Activator) Acquire(ask Ask) (*Lease, *Waiter, error) {
 	}
 }
 
-func (a *Activator) answeredAtOnce(w *Waiter) bool {
-	select {
-	case <-w.ready:
-		return true
-	default:
-		return false
-	}
-}
-
 // release ends a lease. The breaker hears of it first, so that a slot which an engine's failure has freed is granted to nobody.
 func (a *Activator) release(l *Lease, o Outcome) {
-	a.mu.Lock()
+	a.leasing.Lock()
 	now := a.now()
-	if !l.grant.released {
+	if !l.Released() {
 		a.judge(now, l, o)
-		a.dispatcher.Release(now, l)
+		a.dispatcher.Release(now, &l.Lease)
 	}
-	a.finish(now)
+	a.finishLeasing(now)
 }
 
 // Drain prepares for shutdown: whoever waits, or asks from now on, is answered with ErrShuttingDown, and nothing is started any more.
 func (a *Activator) Drain() {
-	a.mu.Lock()
-	now := a.now()
+	a.planning.Lock()
 	a.planner.Close()
+	a.finishPlanning()
+	a.leasing.Lock()
+	now := a.now()
 	a.dispatcher.Close(now)
-	a.finish(now)
+	a.finishLeasing(now)
 }
 
 // Hold keeps the model hot for d (0 = its idle_after), starting it if need be.
 func (a *Activator) Hold(model string, d time.Duration) error {
-	a.mu.Lock()
-	now := a.now()
-	if m := a.planner.byModel[model]; m != nil && d <= 0 {
-		d = m.IdleAfter
-	}
-	err := a.planner.Hold(now, model, d)
+	a.planning.Lock()
+	err := a.planner.Hold(a.now(), model, d)
 	if err != nil {
-		err = fmt.Errorf("holding %s: %w", model, err)
+		err = fmt.Errorf("holding %s: %w", model, operatorError(err))
 	}
-	a.exchange(now)
-	a.finish(now)
+	a.exchange()
+	a.finishPlanning()
 	return err
 }
 
 // StopModel ends a hold and takes the model's instances away: those that serve finish first. The next request may start it again.
 func (a *Activator) StopModel(model string) error {
-	a.mu.Lock()
-	now := a.now()
-	a.exchange(now)
-	err := a.planner.StopModel(now, model)
+	a.planning.Lock()
+	a.exchange()
+	err := a.planner.StopModel(a.now(), model)
 	if err != nil {
-		err = fmt.Errorf("stopping %s: %w", model, err)
+		err = fmt.Errorf("stopping %s: %w", model, operatorError(err))
 	}
-	a.exchange(now)
-	a.finish(now)
+	a.exchange()
+	a.finishPlanning()
 	return err
 }
 
@@ -179,25 +175,28 @@ func (a *Activator) StopModel(model string) error {
 // first, and slots are added and given back. Nobody awake is moved. Engines that run keep the GPU memory that they were launched with, so as many are parked beside
 // one as it left room for.
 func (a *Activator) TunePool(pool fleet.Pool) error {
-	a.mu.Lock()
-	now := a.now()
-	err := a.planner.Tune(now, pool.Name, pool)
+	a.planning.Lock()
+	err := a.planner.Tune(a.now(), pool.Name, pool)
 	if err != nil {
 		err = fmt.Errorf("tuning pool %s: %w", pool.Name, err)
 	}
-	a.exchange(now)
-	a.finish(now)
+	a.exchange()
+	a.finishPlanning()
 	return err
 }
 
-// ModelState gives the state of one model: cold, starting, parked or hot; "" for an unknown one. It is cheap.
+// ModelState gives the state of one model: cold, starting, parked or hot; "" for an unknown one. It is cheap: it looks, and decides nothing.
 func (a *Activator) ModelState(id string) string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if m := a.planner.byModel[id]; m != nil {
-		return m.state()
-	}
-	return ""
+	a.planning.Lock()
+	defer a.planning.Unlock()
+	return a.planner.ModelState(id)
+}
+
+// InstanceState gives the state of one instance; "" where there is none of that ID. It is cheap.
+func (a *Activator) InstanceState(id string) fleet.State {
+	a.planning.Lock()
+	defer a.planning.Unlock()
+	return a.planner.InstanceState(id)
 }
 
 // Metrics gives the activator's own metrics.

@@ -1,7 +1,10 @@
 package activator
 
 import (
+	"context"
 	"fmt"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,128 +22,67 @@ func benchModels(n int) []*fleet.Model {
 	return ms
 }
 
-// hotDispatcher is a dispatcher with two ready instances of each model.
-func hotDispatcher(models []*fleet.Model) *Dispatcher {
-	d := NewDispatcher(DispatcherConfig{ID: "self", Incarnation: 1, Models: models})
-	t := &Table{To: "self", Incarnation: 1, Term: 1, Seq: 1}
-	for _, m := range models {
-		for k := range 2 {
-			t.Shares = append(t.Shares, Share{Instance: fmt.Sprint(m.ID, k), Model: m.ID, Slots: 64, Addr: "127.0.0.1:1"})
-		}
-	}
-	d.Receive(0, t)
-	return d
-}
-
-func BenchmarkDispatcher_HotAcquireRelease(b *testing.B) {
-	d := hotDispatcher(benchModels(40))
-	ask, l := &Ask{Model: "org/model-7", Org: "acme"}, &Lease{}
-	b.ReportAllocs()
-	for i := range b.N {
-		if !d.Take(time.Duration(i), ask, l) {
-			b.Fatal("not granted")
-		}
-		d.Release(time.Duration(i), l)
-	}
-}
-
-func BenchmarkDispatcher_QueueAndGrant(b *testing.B) {
-	d := hotDispatcher(benchModels(40))
-	for range 128 {
-		if !d.Take(0, &Ask{Model: "org/model-7"}, &Lease{}) {
-			b.Fatal("not granted")
-		}
-	}
-	ask := &Ask{Model: "org/model-7", Org: "acme"}
-	s := d.seats["org/model-70"]
-	held := &Lease{grant: grant{seat: s}}
-	b.ReportAllocs()
-	for i := range b.N {
-		w := &Waiter{}
-		if err := d.Enqueue(time.Duration(i), ask, w); err != nil {
-			b.Fatal(err)
-		}
-		d.Release(time.Duration(i), held)
-		if held, _ = w.Answer(); held == nil {
-			b.Fatal("not granted")
-		}
-		d.answered = d.answered[:0]
-	}
-}
-
-// BenchmarkExchange_IdleBusyIdle takes both reports of a request on an idle fleet of 40 models through a planner.
-func BenchmarkExchange_IdleBusyIdle(b *testing.B) {
-	models := benchModels(40)
-	p := NewPlanner(PlannerConfig{Policy: autoscaler.NewFixed(autoscaler.FixedConfig{}), Models: models, Term: 1, Epoch: time.Unix(0, 0)})
-	d := NewDispatcher(DispatcherConfig{ID: "self", Incarnation: 1, Models: models})
-	r := &Report{}
-	now := time.Duration(1)
-	exchange := func() {
-		d.Report(now, r)
-		p.Hear(now, r)
-		d.Heard(r.Seq)
-		p.Settle(now)
-		for _, t := range p.tables {
-			d.Receive(now, t)
-		}
-		p.tables = p.tables[:0]
-		p.Next(now)
-	}
-	o := &fleet.Observation{Source: "local", Complete: true}
-	for k := range 5 {
-		o.Slots = append(o.Slots, fleet.Slot{ID: fmt.Sprint("s", k), Pool: "local", GPUs: 8})
-	}
-	p.Observe(now, o)
-	exchange()
-	for _, m := range models {
-		if err := p.Hold(now, m.ID, time.Hour); err != nil {
-			b.Fatal(err)
-		}
-	}
-	exchange()
-	o.Complete = false
-	for _, act := range p.TakeActs() {
-		p.Accepted(now, &act, nil)
-		o.Instances = append(o.Instances, fleet.Sighting{Phase: fleet.PhaseReady, Instance: fleet.Instance{ID: act.Instance, Model: act.Model, Slot: act.Slot}})
-	}
-	p.Observe(now, o)
-	exchange()
-	exchange()
-	ask, l := &Ask{Model: "org/model-7", Org: "acme"}, &Lease{}
-	b.ReportAllocs()
-	for range b.N {
-		now += time.Millisecond
-		if !d.Take(now, ask, l) {
-			b.Fatal("not granted")
-		}
-		exchange()
-		now += time.Millisecond
-		d.Release(now, l)
-		exchange()
-	}
-}
-
 func BenchmarkActivator_HotAcquireRelease(b *testing.B) {
 	models := benchModels(40)
-	a, err := New(Config{Backend: nowhere{}, Policy: autoscaler.NewFixed(autoscaler.FixedConfig{}), Models: models})
-	if err != nil {
-		b.Fatal(err)
-	}
-	o := fleet.Observation{Source: "local", Complete: true, Slots: []fleet.Slot{{ID: "s", Pool: "local", GPUs: 8}}}
-	a.observe(o)
-	if _, _, err := a.Acquire(Ask{Model: "org/model-7"}); err != nil {
-		b.Fatal(err)
-	}
-	for _, i := range a.planner.instances {
-		s := fleet.Sighting{Phase: fleet.PhaseReady, Instance: i.Instance, Running: -1}
-		a.observe(fleet.Observation{Source: "local", Instances: []fleet.Sighting{s}})
-	}
+	a := hotActivator(b, autoscaler.NewFixed(autoscaler.FixedConfig{}), models)
 	b.ReportAllocs()
 	for range b.N {
-		l, _, err := a.Acquire(Ask{Model: "org/model-7", Org: "acme"})
+		l, _, err := a.Acquire(Ask{Model: models[0].ID, Org: "acme"})
 		if err != nil || l == nil {
 			b.Fatal("not granted", err)
 		}
 		l.Release(Succeeded)
 	}
+}
+
+// nowhere is a back end that accepts everything and does nothing.
+type nowhere struct{}
+
+func (nowhere) Do(context.Context, fleet.Act) error { return nil }
+
+// BenchmarkActivator_HotAcquireWhileDeciding acquires and releases while the planner of 500 models never rests, and gives the time that the slowest of
+// a hundred took.
+func BenchmarkActivator_HotAcquireWhileDeciding(b *testing.B) {
+	models := benchModels(500)
+	a, err := New(Config{Backend: nowhere{}, Policy: autoscaler.NewFixed(autoscaler.FixedConfig{}), Models: models})
+	if err != nil {
+		b.Fatal(err)
+	}
+	o := fleet.Observation{Source: "local", Complete: true}
+	for k := range 64 {
+		o.Slots = append(o.Slots, fleet.Slot{ID: fmt.Sprint("s", k), Pool: "local", GPUs: 8})
+	}
+	tell(a, o)
+	for _, m := range models {
+		if err := a.Hold(m.ID, time.Hour); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for _, i := range a.Snapshot().Instances {
+		s := fleet.Sighting{Phase: fleet.PhaseReady, Instance: i.Instance, Running: -1}
+		o.Instances = append(o.Instances, s)
+	}
+	tell(a, o)
+	ctx, stop := context.WithCancel(b.Context())
+	var g sync.WaitGroup
+	g.Go(func() {
+		for ctx.Err() == nil {
+			tell(a, o)
+		}
+	})
+	took := make([]time.Duration, 0, b.N)
+	for k := range b.N {
+		began := time.Now()
+		l, _, err := a.Acquire(Ask{Model: models[k%len(models)].ID, Org: "acme"})
+		if err != nil || l == nil {
+			b.Fatal("not granted", err)
+		}
+		l.Release(Succeeded)
+		took = append(took, time.Since(began))
+	}
+	stop()
+	g.Wait()
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)*99/100].Nanoseconds()), "p99-ns")
+	b.ReportMetric(float64(took[len(took)-1].Nanoseconds()), "max-ns")
 }

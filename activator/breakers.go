@@ -1,9 +1,12 @@
 package activator
 
 import (
+	"maps"
 	"time"
 
 	"github.com/sony/gobreaker"
+
+	"github.com/pilotlight-io/pilotlight/activator/dispatch"
 )
 
 const (
@@ -12,12 +15,30 @@ const (
 	condemned  = 3                // times in a row that it opened: the instance is replaced
 )
 
+// breakers are the circuit breakers of all instances that have had a lease. They belong to the dispatcher's side, under its lock.
+type breakers struct {
+	byInstance map[string]*breaker
+	tripped    map[string]dispatch.BreakerState // instance ID -> state; only those that are not closed
+	askAt      time.Duration                    // when the first open one must be asked
+	condemned  []string                         // instances that the planner is to replace
+	changes    []breakerChange                  // for the log
+}
+
+type breakerChange struct {
+	instance string
+	state    dispatch.BreakerState
+}
+
+func newBreakers() breakers {
+	return breakers{byInstance: make(map[string]*breaker), tripped: make(map[string]dispatch.BreakerState), askAt: never}
+}
+
 // breaker is the circuit breaker of one instance. Its two steps are Allow, asked once in each generation, and the callback that Allow gave, which
 // the leases of that generation share: an outcome of an older generation is ignored.
 type breaker struct {
 	instance string
 	two      *gobreaker.TwoStepCircuitBreaker
-	state    BreakerState
+	state    dispatch.BreakerState
 	done     func(success bool)
 	failing  bool // a failure since the last success
 	opened   int  // times in a row
@@ -33,23 +54,29 @@ func newBreaker(instance string) *breaker {
 	return b
 }
 
-// bind gives a fresh lease the callback of its instance's breaker.
-func (a *Activator) bind(l *Lease) {
-	b := a.breakers[l.Instance]
+// of gives the breaker of an instance, which begins closed.
+func (bs *breakers) of(instance string) *breaker {
+	b := bs.byInstance[instance]
 	if b == nil {
-		b = newBreaker(l.Instance)
-		a.breakers[l.Instance] = b
+		b = newBreaker(instance)
+		bs.byInstance[instance] = b
 	}
-	l.done = b.done
+	return b
+}
+
+// forget drops the breaker of an instance that is gone, or begins anew.
+func (bs *breakers) forget(instance string) {
+	delete(bs.byInstance, instance)
+	delete(bs.tripped, instance)
 }
 
 // judge tells the breaker how a lease ended.
 func (a *Activator) judge(now time.Duration, l *Lease, o Outcome) {
-	b := a.breakers[l.Instance]
+	b := a.breakers.byInstance[l.Instance]
 	if b == nil || o == Neutral || l.done == nil {
 		return
 	}
-	if o == Succeeded && !b.failing && b.state == BreakerClosed {
+	if o == Succeeded && !b.failing && b.state == dispatch.BreakerClosed {
 		return // it would change nothing
 	}
 	b.failing = o == EngineFailed
@@ -59,53 +86,61 @@ func (a *Activator) judge(now time.Duration, l *Lease, o Outcome) {
 
 // askBreakers asks those whose time in the open state is over: a breaker reads the clock only when it is asked.
 func (a *Activator) askBreakers(now time.Duration) {
-	if now < a.breakersAt {
+	if now < a.breakers.askAt {
 		return
 	}
-	a.breakersAt = never
-	for _, b := range a.breakers {
-		if b.state == BreakerOpen && now >= b.askAt {
+	a.breakers.askAt = never
+	for _, b := range a.breakers.byInstance {
+		if b.state == dispatch.BreakerOpen && now >= b.askAt {
 			a.askBreaker(now, b)
 		}
-		if b.state == BreakerOpen {
-			a.breakersAt = min(a.breakersAt, b.askAt)
+		if b.state == dispatch.BreakerOpen {
+			a.breakers.askAt = min(a.breakers.askAt, b.askAt)
 		}
 	}
 }
 
-// askBreaker feeds a breaker's state into the machines.
+// askBreaker tells the dispatcher a breaker's state, and notes an instance that must be replaced.
 func (a *Activator) askBreaker(now time.Duration, b *breaker) {
 	state := breakerState(b.two.State())
 	if state == b.state {
 		return
 	}
 	b.state = state
+	a.breakers.tripped[b.instance] = state
 	switch state {
-	case BreakerOpen:
+	case dispatch.BreakerOpen:
 		b.opened++
 		b.askAt = now + staysOpen + time.Millisecond
-		a.breakersAt = min(a.breakersAt, b.askAt)
-	case BreakerClosed:
+		a.breakers.askAt = min(a.breakers.askAt, b.askAt)
+	case dispatch.BreakerClosed:
 		b.opened = 0
 		b.done, _ = b.two.Allow()
-	case BreakerHalfOpen:
+		delete(a.breakers.tripped, b.instance)
+	case dispatch.BreakerHalfOpen:
 		b.done, _ = b.two.Allow()
 	}
-	a.log.Warn("breaker changed", "instance", b.instance, "state", state.String())
-	a.dispatcher.Breaker(now, b.instance, state)
+	a.breakers.changes = append(a.breakers.changes, breakerChange{b.instance, state})
+	a.dispatcher.SetBreaker(now, b.instance, state)
 	if b.opened >= condemned {
-		a.planner.Condemn(now, b.instance)
-		a.exchange(now)
+		a.breakers.condemned = append(a.breakers.condemned, b.instance)
 	}
 }
 
-func breakerState(s gobreaker.State) BreakerState {
+// trippedBreakers gives the state of every breaker that is not closed, by instance.
+func (a *Activator) trippedBreakers() map[string]dispatch.BreakerState {
+	a.leasing.Lock()
+	defer a.leasing.Unlock()
+	return maps.Clone(a.breakers.tripped)
+}
+
+func breakerState(s gobreaker.State) dispatch.BreakerState {
 	switch s {
 	case gobreaker.StateOpen:
-		return BreakerOpen
+		return dispatch.BreakerOpen
 	case gobreaker.StateHalfOpen:
-		return BreakerHalfOpen
+		return dispatch.BreakerHalfOpen
 	default:
-		return BreakerClosed
+		return dispatch.BreakerClosed
 	}
 }

@@ -2,38 +2,39 @@ package activator
 
 import (
 	"errors"
-	"time"
 
+	"github.com/pilotlight-io/pilotlight/activator/dispatch"
+	"github.com/pilotlight-io/pilotlight/activator/plan"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
-// Why a request was refused. Acquire and Waiter.Answer wrap them in a *Refusal, ErrUnknownModel excepted; ErrUnknownPool is TunePool's.
+// ErrUnknownPool is TunePool's.
+var ErrUnknownPool = plan.ErrUnknownPool
+
+// Why a request was refused. Acquire and Waiter.Answer wrap them in a *Refusal, ErrUnknownModel excepted.
 var (
-	ErrUnknownModel      = errors.New("unknown model")
-	ErrUnknownPool       = errors.New("unknown pool")
-	ErrQueueFull         = errors.New("the model's queue is full")
-	ErrOrgQueueFull      = errors.New("the organisation's places in the model's queue are taken")
-	ErrNotHot            = errors.New("the model is not hot")
-	ErrNoCapacity        = errors.New("no GPUs for the model")
-	ErrActivationFailed  = errors.New("the model's engine keeps failing to start")
-	ErrActivationTimeout = errors.New("the model was not ready in time")
-	ErrShuttingDown      = errors.New("the server is shutting down")
+	ErrUnknownModel      = dispatch.ErrUnknownModel
+	ErrQueueFull         = dispatch.ErrQueueFull
+	ErrOrgQueueFull      = dispatch.ErrOrgQueueFull
+	ErrNotHot            = dispatch.ErrNotHot
+	ErrNoCapacity        = dispatch.ErrNoCapacity
+	ErrActivationFailed  = dispatch.ErrActivationFailed
+	ErrActivationTimeout = dispatch.ErrActivationTimeout
+	ErrShuttingDown      = dispatch.ErrShuttingDown
 )
 
-// Refusal is the one answer of a request that gets no lease. errors.Is finds the sentinel in it.
-type Refusal struct {
-	Err        error
-	RetryAfter time.Duration // when a retry may help: between 1 s and 120 s in whole seconds; 0 = a retry cannot help
-	Outlook    fleet.Outlook // what was known of the model at that moment
-}
+// Refusal is the one answer of a request that gets no lease.
+type Refusal = dispatch.Refusal
 
-// Error gives the sentinel's text and, where one is known, the reason for people.
-func (r *Refusal) Error() string {
-	if r.Outlook.Reason == "" {
-		return r.Err.Error()
+// operatorError gives the planner's refusal of an operator's word in the words of this package.
+func operatorError(err error) error {
+	var never *plan.NeverFits
+	switch {
+	case errors.Is(err, plan.ErrUnknownModel):
+		return ErrUnknownModel
+	case errors.As(err, &never):
+		return &Refusal{Err: ErrNoCapacity, Outlook: fleet.Outlook{Answer: fleet.NeverFits, Reason: never.Reason}}
+	default:
+		return err
 	}
-	return r.Err.Error() + ": " + r.Outlook.Reason
 }
-
-// Unwrap gives the sentinel.
-func (r *Refusal) Unwrap() error { return r.Err }

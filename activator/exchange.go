@@ -3,49 +3,119 @@ package activator
 import (
 	"time"
 
-	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/activator/protocol"
 )
+
+// never is later than every moment.
+const never = time.Duration(1<<63 - 1)
 
 // now gives the machines' clock.
 func (a *Activator) now() time.Duration { return time.Since(a.epoch) }
 
-// exchange hands reports and tables over until both machines are quiet. The planner always decides by a fresh report, so
-// what it takes for idle is idle. It is called with the lock held.
-func (a *Activator) exchange(now time.Duration) {
+// exchange hands reports and tables over until both machines are quiet. It is called with planning held, and takes leasing only for as long as a
+// message needs. The planner decides by a report that is as fresh as the step; what requests do meanwhile it learns as from
+// a dispatcher that is far away: an instance that got a lease after the report is drained, never cut.
+func (a *Activator) exchange() {
 	for range exchangesMost {
-		a.dispatcher.Report(now, &a.report)
-		a.planner.Hear(now, &a.report)
-		a.dispatcher.Heard(a.report.Seq)
-		a.planner.Settle(now)
-		for _, t := range a.planner.TakeTables() {
-			a.dispatcher.Receive(now, t)
+		now := a.takeReport()
+		if a.planner.Hear(now, &a.report) {
+			a.heard = a.report.Seq
 		}
-		if !a.dispatcher.urgent {
+		a.planner.Step(now)
+		if !a.handTables(a.planner.TakeTables()) {
 			break
 		}
 	}
-	a.due, a.timed = a.planner.Next(now)
-	a.acts = append(a.acts, a.planner.TakeActs()...)
 }
 
 // exchangesMost bounds the messages of one step; what is left then goes on at the next.
 const exchangesMost = 32
 
-// finish ends a step: it hands messages over if any are due, sees to it that the loop wakes in time, unlocks, and performs the effects.
-func (a *Activator) finish(now time.Duration) {
-	if a.dispatcher.Due(now) {
-		a.exchange(now)
+// takeReport takes the dispatcher's report, and first tells it which one was heard.
+func (a *Activator) takeReport() time.Duration {
+	a.leasing.Lock()
+	defer a.leasing.Unlock()
+	now := a.now()
+	a.dispatcher.Heard(a.heard)
+	a.dispatcher.Report(now, &a.report)
+	return now
+}
+
+// handTables gives the dispatcher its tables, answers those for whom they bring something, and is true where it has to report again.
+func (a *Activator) handTables(tables []*protocol.Table) bool {
+	if len(tables) == 0 {
+		return false
 	}
-	if len(a.acts) > 0 || a.next() < a.armed {
+	a.leasing.Lock()
+	now := a.now()
+	for _, t := range tables {
+		a.dispatcher.Receive(now, t)
+	}
+	again := a.dispatcher.ReportDue(now)
+	e := a.takeLeasingEffects()
+	a.leasing.Unlock()
+	a.performLeasing(e)
+	return again
+}
+
+// finishLeasing ends a step of the dispatcher: it sees to it that the loop wakes in time, unlocks, and performs the effects.
+func (a *Activator) finishLeasing(now time.Duration) {
+	if a.nextLeasing(now) < a.armed {
+		a.armed = 0
 		poke(a.kick)
 	}
-	if len(a.dispatcher.answered)+len(a.planner.notices)+len(a.planner.learned)+len(a.planner.ended) == 0 {
-		a.mu.Unlock()
-		return
+	e := a.takeLeasingEffects()
+	a.leasing.Unlock()
+	a.performLeasing(e)
+}
+
+// nextLeasing gives the moment at which the loop must look at the dispatcher; 0 = at once.
+func (a *Activator) nextLeasing(now time.Duration) time.Duration {
+	if a.dispatcher.ReportDue(now) || len(a.breakers.condemned) > 0 {
+		return 0
 	}
-	e := a.takeEffects(now)
-	a.mu.Unlock()
-	a.perform(e)
+	next := a.breakers.askAt
+	if at, ok := a.dispatcher.Next(); ok {
+		next = min(next, at)
+	}
+	return next
+}
+
+// finishPlanning ends a step of the planner: it sees to it that the loop wakes in time, unlocks, and performs the effects.
+func (a *Activator) finishPlanning() {
+	a.due = never
+	if at, ok := a.planner.Next(a.now()); ok {
+		a.due = at
+	}
+	asks, askAt := a.askAgain(a.now(), a.planner.Unsure())
+	a.due = min(a.due, askAt)
+	acts := a.planner.TakeActs()
+	a.acts.add(acts)
+	e := a.takePlanningEffects()
+	if a.settlePlanning(&e) || len(acts) > 0 {
+		poke(a.kick)
+	}
+	a.planning.Unlock()
+	for _, ask := range asks {
+		ask()
+	}
+	a.performPlanning(e)
+}
+
+// settlePlanning tells the dispatcher's side what a step of the planner means for it, and is true where the loop must wake sooner.
+func (a *Activator) settlePlanning(e *planningEffects) bool {
+	a.leasing.Lock()
+	defer a.leasing.Unlock()
+	for k := range e.notices {
+		if begunAnew(&e.notices[k]) {
+			a.breakers.forget(e.notices[k].Instance)
+		}
+	}
+	if min(a.due, a.nextLeasing(a.now())) >= a.armed {
+		return false
+	}
+	a.armed = 0
+	return true
 }
 
 // poke wakes the goroutine that waits on a channel of one place.
@@ -54,78 +124,4 @@ func poke(c chan struct{}) {
 	case c <- struct{}{}:
 	default:
 	}
-}
-
-// next gives the moment at which the loop must wake.
-func (a *Activator) next() time.Duration {
-	next := never
-	if a.timed {
-		next = a.due
-	}
-	if at, ok := a.dispatcher.Next(); ok && at < next {
-		next = at
-	}
-	return min(next, a.breakersAt)
-}
-
-// effects is what a step has to tell the world.
-type effects struct {
-	answered []*Waiter
-	notices  []fleet.Notice
-	ended    []fleet.Activation
-}
-
-func (a *Activator) takeEffects(now time.Duration) effects {
-	e := effects{
-		answered: a.dispatcher.TakeAnswered(), notices: a.planner.TakeNotices(), ended: a.planner.TakeEnded(),
-	}
-	if learned := a.planner.TakeLearned(); len(learned) > 0 {
-		a.learned = append(a.learned, learned...)
-		poke(a.lesson)
-	}
-	for _, w := range e.answered {
-		if l := w.place.lease; l != nil {
-			l.owner = a
-			a.bind(l)
-		}
-	}
-	for k := range e.notices {
-		if to := e.notices[k].To; to == "" || to == fleet.Asleep { // a resumed one begins anew
-			delete(a.breakers, e.notices[k].Instance)
-		}
-	}
-	a.notices.post(e.notices)
-	return e
-}
-
-// perform wakes those who were answered, first of all; then it tells the log and the metrics.
-func (a *Activator) perform(e effects) {
-	for _, w := range e.answered {
-		close(w.ready)
-		if l := w.place.lease; l != nil {
-			a.metrics.queued(l.Model.ID, l.Queued+l.Activating)
-		}
-	}
-	for k := range e.notices {
-		a.logNotice(&e.notices[k])
-	}
-	for k := range e.ended {
-		a.metrics.activated(&e.ended[k])
-	}
-}
-
-// logNotice writes one line a transition; phases are talk for debugging.
-func (a *Activator) logNotice(n *fleet.Notice) {
-	if n.From == n.To {
-		a.log.Debug("instance progress", "model", n.Model, "instance", n.Instance, "reason", n.Reason)
-		return
-	}
-	from, to := string(n.From), string(n.To)
-	if from == "" {
-		from = "none"
-	}
-	if to == "" {
-		to = "gone"
-	}
-	a.log.Info("instance changed", "model", n.Model, "instance", n.Instance, "from", from, "to", to, "reason", n.Reason, "gpu_seconds", n.GPUSeconds, "waited_seconds", n.Waited.Seconds())
 }

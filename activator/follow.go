@@ -2,6 +2,7 @@ package activator
 
 import (
 	"context"
+	"sync"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
@@ -10,7 +11,8 @@ const noticesKept = 1024
 
 // board keeps the last notices for those who follow.
 type board struct {
-	last   uint64 // ID of the newest
+	mu     sync.Mutex // guards what follows
+	last   uint64     // ID of the newest
 	kept   []fleet.Notice
 	fresh  chan struct{} // closed when there are new ones
 	anyone bool          // somebody waits on fresh
@@ -21,6 +23,8 @@ func (b *board) post(ns []fleet.Notice) {
 	if len(ns) == 0 {
 		return
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	for k := range ns {
 		b.last++
 		ns[k].ID = b.last
@@ -35,8 +39,17 @@ func (b *board) post(ns []fleet.Notice) {
 	}
 }
 
+// newest gives the ID of the newest notice.
+func (b *board) newest() uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.last
+}
+
 // since gives the notices after an ID, and the channel that is closed when there are more.
 func (b *board) since(after uint64) ([]fleet.Notice, <-chan struct{}) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	first := len(b.kept)
 	for first > 0 && b.kept[first-1].ID > after {
 		first--
@@ -48,13 +61,9 @@ func (b *board) since(after uint64) ([]fleet.Notice, <-chan struct{}) {
 // Follow calls f for every notice after the given ID, first those that are remembered, then new ones as they come. It blocks
 // until ctx is done (and returns its cause) or f returns an error (and returns that). MaxUint64 = only new ones.
 func (a *Activator) Follow(ctx context.Context, after uint64, f func(fleet.Notice) error) error {
-	a.mu.Lock()
-	after = min(after, a.notices.last)
-	a.mu.Unlock()
+	after = min(after, a.notices.newest())
 	for {
-		a.mu.Lock()
 		ns, fresh := a.notices.since(after)
-		a.mu.Unlock()
 		for _, n := range ns {
 			if err := f(n); err != nil {
 				return err

@@ -1,10 +1,9 @@
 package activator
 
-import (
-	"time"
+import "github.com/pilotlight-io/pilotlight/activator/dispatch"
 
-	"github.com/pilotlight-io/pilotlight/internal/fleet"
-)
+// Ask is one request for a lease.
+type Ask = dispatch.Ask
 
 // Outcome says how a lease ended, for the instance's circuit breaker.
 type Outcome int
@@ -16,18 +15,10 @@ const (
 	EngineFailed
 )
 
-// Lease is the right to one of an instance's request slots, from its grant until Release. Its fields are not written after
-// the grant.
+// Lease is the right to one of an instance's request slots, from its grant until Release.
 type Lease struct {
-	Instance   string
-	Addr       string // host:port of the engine
-	Model      *fleet.Model
-	Start      fleet.Tier    // hot, or the tier from which the instance was activated while this request waited
-	Queued     time.Duration // its wait, less Activating
-	Activating time.Duration // the part of its wait in which the instance that serves it was being activated
-
+	dispatch.Lease
 	owner *Activator
-	grant grant
 	done  func(success bool) // tells the breaker's generation under which the lease was granted; nil = none
 }
 

@@ -7,6 +7,8 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 
+	"github.com/pilotlight-io/pilotlight/activator/dispatch"
+	"github.com/pilotlight-io/pilotlight/activator/plan"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
@@ -54,26 +56,13 @@ func (in *instruments) activations(model string, from fleet.Tier) *metrics.Prome
 
 // levels is what the gauges show.
 type levels struct {
-	models   []modelLevel
-	pools    []poolLevel
+	plan.Levels
 	breakers []breakerLevel
 }
 
 type breakerLevel struct {
 	instance string
-	state    BreakerState
-}
-
-type modelLevel struct {
-	id      string
-	waiting int
-	states  map[fleet.State]int
-}
-
-type poolLevel struct {
-	name string
-	gpus map[string]int
-	held float64
+	state    dispatch.BreakerState
 }
 
 var instanceStates = []fleet.State{
@@ -85,21 +74,21 @@ var gpuStates = []string{"free", "starting", "busy", "idle", "stopping"}
 // writeLevels writes the gauges; series of models and pools are always there, those of an instance go with it.
 func (a *Activator) writeLevels(w io.Writer) {
 	l := a.readLevels()
-	for _, m := range l.models {
-		metrics.WriteGaugeUint64(w, fmt.Sprintf("pilotlight_queue_depth{model=%q}", m.id), uint64(m.waiting))
+	for _, m := range l.Models {
+		metrics.WriteGaugeUint64(w, fmt.Sprintf("pilotlight_queue_depth{model=%q}", m.ID), uint64(m.Waiting))
 	}
-	for _, m := range l.models {
+	for _, m := range l.Models {
 		for _, s := range instanceStates {
-			metrics.WriteGaugeUint64(w, fmt.Sprintf("pilotlight_instances{model=%q,state=%q}", m.id, s), uint64(m.states[s]))
+			metrics.WriteGaugeUint64(w, fmt.Sprintf("pilotlight_instances{model=%q,state=%q}", m.ID, s), uint64(m.States[s]))
 		}
 	}
-	for _, p := range l.pools {
+	for _, p := range l.Pools {
 		for _, s := range gpuStates {
-			metrics.WriteGaugeUint64(w, fmt.Sprintf("pilotlight_gpus{pool=%q,state=%q}", p.name, s), uint64(p.gpus[s]))
+			metrics.WriteGaugeUint64(w, fmt.Sprintf("pilotlight_gpus{pool=%q,state=%q}", p.Name, s), uint64(p.GPUs[s]))
 		}
 	}
-	for _, p := range l.pools {
-		metrics.WriteCounterFloat64(w, fmt.Sprintf("pilotlight_held_gpu_seconds_total{pool=%q}", p.name), p.held)
+	for _, p := range l.Pools {
+		metrics.WriteCounterFloat64(w, fmt.Sprintf("pilotlight_held_gpu_seconds_total{pool=%q}", p.Name), p.Held)
 	}
 	for _, b := range l.breakers {
 		metrics.WriteGaugeUint64(w, fmt.Sprintf("pilotlight_breaker_state{instance=%q}", b.instance), uint64(b.state))
@@ -107,83 +96,13 @@ func (a *Activator) writeLevels(w io.Writer) {
 }
 
 func (a *Activator) readLevels() levels {
-	a.mu.Lock()
-	now := a.now()
-	a.exchange(now)
-	l := a.planner.levels(now)
-	for _, i := range a.planner.instances {
-		if b := a.breakers[i.ID]; b != nil {
-			l.breakers = append(l.breakers, breakerLevel{i.ID, b.state})
-		} else if i.State == fleet.Ready || i.State == fleet.Draining {
-			l.breakers = append(l.breakers, breakerLevel{i.ID, BreakerClosed})
-		}
+	a.planning.Lock()
+	a.exchange()
+	l := levels{Levels: a.planner.Levels(a.now())}
+	tripped := a.trippedBreakers()
+	for _, id := range l.Serves {
+		l.breakers = append(l.breakers, breakerLevel{id, tripped[id]})
 	}
-	a.finish(now)
+	a.finishPlanning()
 	return l
-}
-
-func (p *Planner) levels(now time.Duration) levels {
-	p.accrue(now)
-	var l levels
-	for _, m := range p.models {
-		ml := modelLevel{id: m.ID, waiting: m.waiting, states: make(map[fleet.State]int)}
-		for _, i := range m.instances {
-			if i.launched {
-				ml.states[i.State]++
-			}
-		}
-		l.models = append(l.models, ml)
-	}
-	for _, q := range p.pools {
-		pl := poolLevel{name: q.Name, gpus: make(map[string]int), held: q.held}
-		for _, s := range p.slots {
-			if s.Pool == q.Name {
-				p.countGPUs(s, pl.gpus)
-			}
-		}
-		if q.Name == dedicatedPool {
-			p.countNodes(pl.gpus)
-		}
-		l.pools = append(l.pools, pl)
-	}
-	return l
-}
-
-func (p *Planner) countGPUs(s *slot, n map[string]int) {
-	for _, i := range s.awake[:s.GPUs] {
-		switch {
-		case i != nil:
-			n[p.use(i)]++
-		case !s.lost && !s.Pending:
-			n["free"]++
-		}
-	}
-}
-
-// countNodes counts the GPUs of nodes that others do not use. What was launched and is not placed yet counts where it is expected.
-func (p *Planner) countNodes(n map[string]int) {
-	for _, s := range p.nodes {
-		free := s.GPUs - s.others
-		for _, i := range s.homes {
-			n[p.use(i)] += i.GPUs
-			free -= i.GPUs
-		}
-		if !s.lost {
-			n["free"] += max(free, 0)
-		}
-	}
-}
-
-// use says what the instance does with its GPUs.
-func (p *Planner) use(i *instance) string {
-	switch {
-	case i.State == fleet.Starting || i.State == fleet.Resuming:
-		return "starting"
-	case i.State == fleet.Stopping || i.State == fleet.Failed || i.State == fleet.Parking:
-		return "stopping"
-	case p.hotView(i).Leases > 0:
-		return "busy"
-	default:
-		return "idle"
-	}
 }

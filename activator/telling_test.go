@@ -78,6 +78,7 @@ func TestOutlook_BusySaysItsPlaceInTheLine(t *testing.T) {
 		_, b, _ := w.a.Acquire(activator.Ask{Model: "b"})
 		time.Sleep(time.Second)
 		_, c, _ := w.a.Acquire(activator.Ask{Model: "c"})
+		synctest.Wait() // until the planner has been told of both
 		if o := b.Outlook(); o.Answer != fleet.Busy || o.Reason != "waits for 8 GPUs in use" {
 			t.Errorf("got %+v", o)
 		}

@@ -2,8 +2,8 @@ package activator
 
 import (
 	"context"
-	"time"
 
+	"github.com/pilotlight-io/pilotlight/activator/plan"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
@@ -22,9 +22,11 @@ type Observer interface {
 	Watch(context.Context, func(fleet.Observation)) error
 }
 
-// Policy wishes how many instances of a model should be hot. It is called by the planner, under its lock: both methods must
-// be quick and must not call the activator.
-type Policy interface {
-	Observe(fleet.Event)                                    // the only place that changes its state
-	Decide(now time.Time, v *fleet.ModelView) fleet.Desired // a pure read, asked as often as wanted; v is not kept
+// Asker is an Observer that can be asked for a fresh complete list of one of its sources, without a disturbance of others. AskAgain does not
+// block. Of an Observer that is none, the whole Watch is ended and begun anew.
+type Asker interface {
+	AskAgain(source string)
 }
+
+// Policy wishes how many instances of a model should be hot.
+type Policy = plan.Policy

@@ -239,10 +239,6 @@ var engineTroubles = []string{
 
 // instanceReady asks the activator whether the instance that has just refused is still one that takes requests.
 func (x *exchange) instanceReady() bool {
-	for _, i := range x.r.c.Activator.Snapshot().Instances {
-		if i.ID == x.lease.Instance {
-			return i.State == fleet.Ready || i.State == fleet.Draining
-		}
-	}
-	return false
+	state := x.r.c.Activator.InstanceState(x.lease.Instance)
+	return state == fleet.Ready || state == fleet.Draining
 }

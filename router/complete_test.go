@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
 )
 
@@ -36,6 +37,28 @@ func TestChat_WholeAnswerFromCold(t *testing.T) {
 		if r.Status != ledger.Complete || r.Activate != 30*time.Second || r.PromptTokens != 5 || r.CompletionTokens != 3 || r.RequestID != "my-1" ||
 			r.Instance != a.Header.Get("X-Pilotlight-Instance") || r.Start != "cold" || r.Cost.String() != a.Header.Get("X-Pilotlight-Cost-Usd") {
 			t.Errorf("got record %+v", r)
+		}
+	})
+}
+
+// TestChat_BillsTheGPUsThatItsInstanceHolds: the config has changed since the instance was launched.
+func TestChat_BillsTheGPUsThatItsInstanceHolds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, setup{model: func(m *fleet.Model) {
+			if m.ID == chatModel {
+				m.GPUs = 8
+			}
+		}})
+		w.host.set("old", func(s *fleet.Sighting) {
+			s.Instance = fleet.Instance{ID: "old", Model: chatModel, Slot: "local-0", GPUs: 4, State: fleet.Ready, Addr: w.engines.start("old")}
+			s.Phase, s.Running = fleet.PhaseReady, -1
+		})
+		synctest.Wait()
+		if a := w.do(call{body: chat(chatModel)}); a.StatusCode != 200 || a.Header.Get("X-Pilotlight-Instance") != "old" {
+			t.Fatalf("got %d from %q, want the old instance", a.StatusCode, a.Header.Get("X-Pilotlight-Instance"))
+		}
+		if r := w.lastRecord(1); r.GPUs != 4 || r.Cost != ledger.Cost(r.Billed, 4, r.Price) {
+			t.Errorf("got %d GPUs for %s, want the 4 that served", r.GPUs, r.Cost)
 		}
 	})
 }

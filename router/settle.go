@@ -16,7 +16,7 @@ import (
 // noteDispatch keeps when and to whom the request was sent. A later attempt replaces an earlier one, which is no record.
 func (x *exchange) noteDispatch() {
 	if at := x.call.Dispatched(); !at.IsZero() && x.lease != nil {
-		x.record.DispatchedAt, x.record.Instance = at, x.lease.Instance
+		x.record.DispatchedAt, x.record.Instance, x.record.GPUs = at, x.lease.Instance, x.lease.GPUs
 		x.lost = false
 	}
 }
@@ -125,7 +125,7 @@ func (x *exchange) fill(o ledger.Outcome, ended time.Time) {
 		r.ID = x.request
 	}
 	r.Org, r.TokenID = x.grant.Org, x.grant.TokenID
-	r.Model, r.GPUs = x.model.ID, x.model.GPUs
+	r.Model = x.model.ID
 	r.Start = x.timings.start
 	r.ReceivedAt = x.received
 	r.Queue, r.Activate = x.timings.queued, x.timings.activating

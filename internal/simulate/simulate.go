@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/activator"
+	"github.com/pilotlight-io/pilotlight/activator/dispatch"
+	"github.com/pilotlight-io/pilotlight/activator/plan"
+	"github.com/pilotlight-io/pilotlight/activator/protocol"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/trace"
 )
@@ -19,9 +22,9 @@ type simulation struct {
 	now        time.Duration
 	end        time.Duration // the last arrival; valid once drained
 	epoch      time.Time
-	planner    *activator.Planner
-	dispatcher *activator.Dispatcher
-	report     activator.Report
+	planner    *plan.Planner
+	dispatcher *dispatch.Dispatcher
+	report     protocol.Report
 	due        time.Duration // when the planner must be looked at
 	timed      bool
 	observed   uint64
@@ -29,8 +32,8 @@ type simulation struct {
 	agenda  agenda
 	byModel map[string]int     // model -> index in the profiles
 	engines map[string]*engine // instance -> engine
-	waiting map[*activator.Waiter]*request
-	spare   []*request // to be used again
+	waiting map[*request]bool  // those without a lease
+	spare   []*request         // to be used again
 	moves   uint64
 	score   score
 }
@@ -38,9 +41,8 @@ type simulation struct {
 // request is one request from its arrival until it has been served.
 type request struct {
 	trace.Request
-	waiter activator.Waiter
-	lease  *activator.Lease
-	own    activator.Lease // the lease of one that does not wait
+	waiter dispatch.Waiter
+	lease  dispatch.Lease
 	engine *engine
 }
 
@@ -74,9 +76,9 @@ func newSimulation(cfg *Config, policy activator.Policy, idleAfter time.Duration
 	models := cfg.models(idleAfter)
 	s := &simulation{
 		cfg: cfg, epoch: epoch, byModel: make(map[string]int), engines: make(map[string]*engine),
-		waiting: make(map[*activator.Waiter]*request), score: newScore(cfg.Warmup, len(cfg.Profiles)),
-		dispatcher: activator.NewDispatcher(activator.DispatcherConfig{ID: serverID, Incarnation: 1, Models: models}),
-		planner: activator.NewPlanner(activator.PlannerConfig{
+		waiting: make(map[*request]bool), score: newScore(cfg.Warmup, len(cfg.Profiles)),
+		dispatcher: dispatch.New(dispatch.Config{ID: serverID, Incarnation: 1, Models: models}),
+		planner: plan.New(plan.Config{
 			Policy: policy, Models: models, Learned: cfg.learned(), Term: 1, Epoch: epoch, Seed: cfg.Seed, Patience: cfg.Patience, Residence: cfg.Residence,
 			Pools: []fleet.Pool{{
 				Name: poolName, GPUsPerSlot: cfg.GPUsPerNode, HostMemory: cfg.HostMemory, MaxParkedPerGPU: cfg.ParkedPerGPU,
@@ -121,7 +123,7 @@ func (s *simulation) run(ctx context.Context, reader *trace.Reader) error {
 		}
 		s.step(at)
 	}
-	for _, r := range s.waiting {
+	for r := range s.waiting {
 		s.score.wait(r.Model, s.cfg.Profiles[r.Model].GPUs, r.At, s.end-r.At)
 	}
 	return nil
@@ -172,16 +174,15 @@ func (s *simulation) step(at time.Duration) {
 func (s *simulation) arrive(q *trace.Request) {
 	r := s.request()
 	r.Request = *q
-	ask := activator.Ask{Model: s.cfg.Profiles[q.Model].Model}
-	if r.own = (activator.Lease{}); s.dispatcher.Take(s.now, &ask, &r.own) {
-		r.lease = &r.own
+	ask := dispatch.Ask{Model: s.cfg.Profiles[q.Model].Model}
+	if s.dispatcher.Acquire(s.now, &ask, &r.lease) {
 		s.dispatch(r)
 	} else {
-		r.waiter = activator.Waiter{}
-		if err := s.dispatcher.Enqueue(s.now, &ask, &r.waiter); err != nil {
+		r.waiter.Value = r
+		if err := s.dispatcher.Enqueue(s.now, &ask, &r.waiter, &r.lease); err != nil {
 			panic(fmt.Sprintf("simulate: a request was refused: %v", err)) // there are no limits
 		}
-		s.waiting[&r.waiter] = r
+		s.waiting[r] = true
 	}
 	s.settle()
 }
@@ -216,25 +217,23 @@ func (s *simulation) finish(r *request) {
 		s.account(e)
 	}
 	e.inflight--
-	s.dispatcher.Release(s.now, r.lease)
-	r.lease, r.engine = nil, nil
+	s.dispatcher.Release(s.now, &r.lease)
+	r.engine = nil
 	s.spare = append(s.spare, r)
 }
 
 // settle hands messages over while any are due, and carries out what comes of them.
 func (s *simulation) settle() {
 	for {
-		if s.dispatcher.Due(s.now) {
+		if s.dispatcher.ReportDue(s.now) {
 			s.exchange()
 		}
 		for _, w := range s.dispatcher.TakeAnswered() {
-			r := s.waiting[w]
-			delete(s.waiting, w)
-			lease, err := w.Answer()
-			if err != nil {
+			r := w.Value.(*request)
+			delete(s.waiting, r)
+			if _, err := w.Answer(); err != nil {
 				panic(fmt.Sprintf("simulate: a request was refused: %v", err))
 			}
-			r.lease = lease
 			s.dispatch(r)
 		}
 		acts := s.planner.TakeActs()
@@ -253,13 +252,14 @@ func (s *simulation) settle() {
 func (s *simulation) exchange() {
 	for range exchangesMost {
 		s.dispatcher.Report(s.now, &s.report)
-		s.planner.Hear(s.now, &s.report)
-		s.dispatcher.Heard(s.report.Seq)
-		s.planner.Settle(s.now)
+		if s.planner.Hear(s.now, &s.report) {
+			s.dispatcher.Heard(s.report.Seq)
+		}
+		s.planner.Step(s.now)
 		for _, t := range s.planner.TakeTables() {
 			s.dispatcher.Receive(s.now, t)
 		}
-		if !s.dispatcher.Due(s.now) {
+		if !s.dispatcher.ReportDue(s.now) {
 			break
 		}
 	}

@@ -1,0 +1,89 @@
+package activator
+
+import (
+	"github.com/pilotlight-io/pilotlight/activator/dispatch"
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+// leasingEffects is what a step of the dispatcher has to tell the world.
+type leasingEffects struct {
+	answered []*dispatch.Waiter
+	breakers []breakerChange
+}
+
+// takeLeasingEffects takes what is to be told. A granted lease learns whose it is here, under the lock, before anyone can see it.
+func (a *Activator) takeLeasingEffects() leasingEffects {
+	e := leasingEffects{answered: a.dispatcher.TakeAnswered(), breakers: take(&a.breakers.changes)}
+	for _, w := range e.answered {
+		if l, _ := w.Answer(); l != nil {
+			lease := &w.Value.(*Waiter).lease
+			lease.owner, lease.done = a, a.breakers.of(l.Instance).done
+		}
+	}
+	return e
+}
+
+// performLeasing wakes those who were answered, first of all; then it tells the metrics and the log.
+func (a *Activator) performLeasing(e leasingEffects) {
+	for _, w := range e.answered {
+		l, _ := w.Answer()
+		close(w.Value.(*Waiter).ready)
+		if l != nil {
+			a.metrics.queued(l.Model.ID, l.Queued+l.Activating)
+		}
+	}
+	for _, b := range e.breakers {
+		a.log.Warn("breaker changed", "instance", b.instance, "state", b.state.String())
+	}
+}
+
+// planningEffects is what a step of the planner has to tell the world.
+type planningEffects struct {
+	notices []fleet.Notice
+	ended   []fleet.Activation
+}
+
+func (a *Activator) takePlanningEffects() planningEffects {
+	e := planningEffects{notices: a.planner.TakeNotices(), ended: a.planner.TakeEnded()}
+	if learned := a.planner.TakeLearned(); len(learned) > 0 {
+		a.learned = append(a.learned, learned...)
+		poke(a.lesson)
+	}
+	a.notices.post(e.notices)
+	return e
+}
+
+// performPlanning tells the log and the metrics.
+func (a *Activator) performPlanning(e planningEffects) {
+	for k := range e.notices {
+		a.logNotice(&e.notices[k])
+	}
+	for k := range e.ended {
+		a.metrics.activated(&e.ended[k])
+	}
+}
+
+// begunAnew reports whether what is known of the instance's engine is no longer true: it is gone, or parked, and a resumed one begins anew.
+func begunAnew(n *fleet.Notice) bool { return n.To == "" || n.To == fleet.Asleep }
+
+// logNotice writes one line a transition; phases are talk for debugging.
+func (a *Activator) logNotice(n *fleet.Notice) {
+	if n.From == n.To {
+		a.log.Debug("instance progress", "model", n.Model, "instance", n.Instance, "reason", n.Reason)
+		return
+	}
+	from, to := string(n.From), string(n.To)
+	if from == "" {
+		from = "none"
+	}
+	if to == "" {
+		to = "gone"
+	}
+	a.log.Info("instance changed", "model", n.Model, "instance", n.Instance, "from", from, "to", to, "reason", n.Reason, "gpu_seconds", n.GPUSeconds, "waited_seconds", n.Waited.Seconds())
+}
+
+func take[T any](s *[]T) []T {
+	t := *s
+	*s = nil
+	return t
+}

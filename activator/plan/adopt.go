@@ -1,0 +1,153 @@
+package plan
+
+import (
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/activator/roster"
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+// adopt takes an instance of an earlier life, which the roster has found. Its GPUs, memory and limits are those that it was launched with.
+func (c *reconciler) adopt(now time.Duration, seen *roster.Instance) *instance {
+	s := seen.Seen
+	m := c.modelOf[seen.Model]
+	if m == nil { // no longer in the config
+		m = c.addModel(&fleet.Model{ID: seen.Model, GPUs: s.GPUs})
+		m.unlisted = true
+	}
+	i := &instance{
+		Instance: s.Instance, m: m, seen: seen, trust: adopted, from: fleet.Cold, phase: s.Phase, reason: "adopted",
+		began: now, launchedAt: now, holds: make([]hold, len(c.peers)),
+	}
+	switch i.State = fleet.Starting; s.State {
+	case fleet.Parking, fleet.Asleep, fleet.Resuming:
+		i.State, i.host, i.leavingAt = s.State, inHost, now
+		if s.State == fleet.Resuming {
+			i.from = fleet.Parked
+		}
+		if i.State == fleet.Asleep {
+			i.trust = ownLaunch // nobody can have a lease on one that is parked
+		}
+	}
+	if s.Spec != nil && s.Spec.GPUs > 0 && i.GPUs == 0 {
+		i.GPUs = s.Spec.GPUs
+	}
+	if i.GPUs == 0 && seen.Dedicated() {
+		i.GPUs = m.GPUs
+	}
+	i.Node = "" // see follow
+	c.life.enrol(i)
+	c.locate(now, i)
+	c.note(now, i, "", "adopted")
+	switch {
+	case s.State == fleet.Stopping || s.State == fleet.Failed:
+		i.host = inHost // it may have been parked
+		c.life.stop(now, i, "was being stopped")
+	case m.unlisted:
+		c.life.dismiss(now, i, "the model is no longer in the config")
+	}
+	return i
+}
+
+// locate enters an adopted instance at its place, once that is known.
+func (c *reconciler) locate(now time.Duration, i *instance) {
+	if i.at != nil || !i.exists() {
+		return
+	}
+	if i.seen.Dedicated() {
+		if c.anywhere != nil {
+			i.at = c.roomiest(i)
+			c.life.occupy(now, i)
+		}
+		return
+	}
+	s := c.slotOf[i.Slot]
+	if s == nil {
+		return
+	}
+	i.at = s
+	if i.State == fleet.Asleep {
+		c.life.settle(i)
+	} else {
+		c.life.occupy(now, i)
+	}
+}
+
+// roomiest gives the node where an adopted instance is counted of which no node is known: the one with the most room.
+func (c *reconciler) roomiest(i *instance) *node {
+	best := c.anywhere
+	for _, n := range c.nodes {
+		if i.GPUs > 0 && n.takesLaunches() && n.gpus-n.used >= i.GPUs && (best == c.anywhere || n.left(nil) > best.left(nil)) {
+			best = n
+		}
+	}
+	return best
+}
+
+// follow takes what a back end that lists nodes says about where an instance is.
+func (c *reconciler) follow(now time.Duration, i *instance, s *fleet.Sighting) {
+	switch {
+	case s.Node != "":
+		c.moveTo(now, i, s.Node)
+	case s.Unplaced != "":
+		c.notPlaced(now, i, s.Unplaced)
+	}
+}
+
+// moveTo enters an instance on the node where it is. One that was ready on another has lost what ran there.
+func (c *reconciler) moveTo(now time.Duration, i *instance, id string) {
+	before := i.Node
+	if before == "" && i.State == fleet.Starting && contains(c.unplaced, i) {
+		c.unplaced = without(c.unplaced, i)
+		i.launchedAt = now // its engine begins now
+	}
+	if before == id && i.at != nil && i.at.common().id == id {
+		return
+	}
+	if i.State == fleet.Ready && before != "" && before != id {
+		c.life.dismiss(now, i, "was moved to another machine")
+	}
+	i.Node = id
+	n := c.nodeOf[id]
+	if n == nil || i.reserved != nil {
+		return
+	}
+	c.life.vacate(now, i)
+	i.at = n
+	c.life.occupy(now, i)
+	c.mark(i.m)
+}
+
+func contains(list []*instance, i *instance) bool {
+	for _, o := range list {
+		if o == i {
+			return true
+		}
+	}
+	return false
+}
+
+const (
+	unplacedUnneeded   = "not placed, and no longer needed"
+	unplacedImpossible = "no machine can hold it"
+)
+
+// notPlaced takes the news that the back end has found no node for an instance that it has accepted.
+func (c *reconciler) notPlaced(now time.Duration, i *instance, why fleet.Unplaced) {
+	switch i.State {
+	case fleet.Starting:
+		if why == fleet.UnplacedImpossible {
+			i.m.impossibleUntil = now + backoffLongest
+			c.endActivation(now, i, unplacedImpossible)
+			c.life.stop(now, i, unplacedImpossible)
+			return
+		}
+		if !contains(c.unplaced, i) {
+			c.unplaced = append(c.unplaced, i)
+			i.m.search = true
+			c.mark(i.m)
+		}
+	case fleet.Ready:
+		c.life.dismiss(now, i, "its machine was taken away")
+	}
+}

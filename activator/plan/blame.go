@@ -1,0 +1,113 @@
+package plan
+
+import (
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+const (
+	backoffFirst   = 2 * time.Second
+	backoffLongest = 5 * time.Minute
+	avoidFirst     = 30 * time.Second // a place that is to blame gets no launch for so long, then twice as long
+	avoidLongest   = 10 * time.Minute
+	suspectFor     = 30 * time.Second // so long a model keeps away from the place where its last start failed
+)
+
+// avoids reports whether nothing of the model is placed there for now.
+func (m *model) avoids(now time.Duration, s *site) bool {
+	return now < s.trouble.avoidUntil || m.suspect == s.id && now < m.suspectUntil
+}
+
+// blame counts a failure. The place is suspected first, and the model only when another place fails too, or when there is no other.
+func (l *lifecycle) blame(now time.Duration, i *instance, cause fleet.Cause, why string) {
+	m := i.m
+	if m.causes == nil {
+		m.causes = make(map[fleet.Cause]int)
+	}
+	m.causes[cause]++
+	m.search = true
+	l.reconsider(m)
+	l.tell(now, fleet.Event{Kind: fleet.EventFailed, Model: m.ID, N: 1, From: i.from})
+	elsewhere := i.at != nil && m.GPUs > 0 && l.elsewhere(now, m, i.at)
+	switch {
+	case cause == fleet.CausePlace && elsewhere:
+		l.avoid(now, i.at, why)
+		return
+	case elsewhere && (m.suspect == "" || m.suspect == i.at.common().id):
+		m.suspect, m.suspectUntil = i.at.common().id, now+suspectFor
+		return
+	}
+	m.suspect = ""
+	l.backOff(now, m)
+}
+
+// backOff delays the model's next start: exponentially, with jitter, capped.
+func (l *lifecycle) backOff(now time.Duration, m *model) {
+	m.failures++
+	delay := min(backoffFirst<<min(m.failures-1, 20), backoffLongest)
+	m.retryAt = now + delay/2 + time.Duration(float64(delay/2)*l.jitter())
+}
+
+// avoid keeps launches away from a place for a while.
+func (l *lifecycle) avoid(now time.Duration, at place, why string) {
+	t := &at.common().trouble
+	t.avoidUntil = now + min(avoidFirst<<min(t.failures, 10), avoidLongest)
+	t.failures++
+	t.why = why
+	l.troubled = append(l.troubled, Trouble{Place: at.common().id, Node: at.common().node, Why: why, Until: l.at(t.avoidUntil)})
+}
+
+// Trouble says that a place is avoided, for the operator.
+type Trouble struct {
+	Place, Node string
+	Why         string
+	Until       time.Time
+}
+
+// succeeded notes that an instance has become ready: its place is in order, and if another was suspected, that one is to blame.
+func (l *lifecycle) succeeded(now time.Duration, i *instance) {
+	if i.at != nil {
+		i.at.common().trouble = trouble{}
+	}
+	if i.m.suspect == "" {
+		return
+	}
+	if at := l.placeOf(i.m.suspect); at != nil && at != i.at {
+		l.avoid(now, at, "an engine of "+i.Model+" failed to start there, and started elsewhere")
+	}
+	i.m.suspect = ""
+}
+
+func (l *lifecycle) placeOf(id string) place {
+	if s := l.slotOf[id]; s != nil {
+		return s
+	}
+	if n := l.nodeOf[id]; n != nil {
+		return n
+	}
+	return nil
+}
+
+// elsewhere reports whether another place has room for the model now.
+func (l *lifecycle) elsewhere(now time.Duration, m *model, but place) bool {
+	if m.dedicated() {
+		for _, n := range l.nodes {
+			if place(n) != but && n.takesLaunches() && !m.avoids(now, &n.site) && n.left(nil) >= m.GPUs {
+				return true
+			}
+		}
+		return false
+	}
+	for _, s := range m.pool.slots {
+		if place(s) == but || s.Pending || m.avoids(now, &s.site) || !s.fits(m.GPUs) {
+			continue
+		}
+		for gpu := 0; gpu+m.GPUs <= s.GPUs; gpu += align(m.GPUs) {
+			if !s.taken(gpu, m.GPUs) && !s.reservedBefore(gpu, m.GPUs, nil) {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,182 @@
+package plan
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+// check holds the promises that must be true at every moment.
+func (h *history) check() {
+	for _, s := range h.servers {
+		for _, m := range h.models {
+			h.checkQueue(s, m)
+		}
+	}
+	for _, q := range h.planner.pools {
+		for _, sl := range q.slots {
+			h.checkSlot(sl)
+		}
+	}
+}
+
+func (h *history) checkQueue(s *server, m *fleet.Model) {
+	q, limit := s.d.Queue(m.ID), m.Queue.Limit
+	if limit > 0 && q.Waiting > limit {
+		h.fail("%s: %d wait for %s, limit %d", s.id, q.Waiting, m.ID, limit)
+	}
+	waiters := q.Waiting + q.Retries
+	if q.Hot || waiters == 0 {
+		return
+	}
+	if q.Answer == fleet.BackingOff || q.Answer == fleet.NeverFits {
+		h.fail("%s: %d are kept waiting for %s though it is %s", s.id, waiters, m.ID, q.Answer)
+	}
+	if q.OnlyHot > 0 {
+		h.fail("%s: someone who wants %s only hot waits for it cold", s.id, m.ID)
+	}
+}
+
+// checkSlot holds that no two awake instances share a GPU, and that blocks are aligned.
+func (h *history) checkSlot(s *slot) {
+	sum := 0
+	for _, i := range h.planner.instances {
+		if i.at != place(s) || i.stay != holdsGPU {
+			continue
+		}
+		if i.State != fleet.Stopping || h.own(i.ID) {
+			sum += i.GPUs // an adopted one that is being stopped may have been parked
+		}
+		for g := i.GPU; g < i.GPU+i.GPUs; g++ {
+			if s.awake[g] != i && h.own(i.ID) {
+				h.fail("GPU %d of %s is not its holder's", g, s.ID)
+			}
+		}
+		if i.GPU%align(i.GPUs) != 0 {
+			h.fail("%s lies on GPU %d+%d", i.ID, i.GPU, i.GPUs)
+		}
+	}
+	h.checkBeds(s)
+	if sum > s.GPUs {
+		h.fail("%d GPUs are awake on %s, which has %d", sum, s.ID, s.GPUs)
+	}
+}
+
+// checkPlanner looks at what the planner has just decided.
+func (h *history) checkPlanner() {
+	p := h.planner
+	defer h.notePlaces()
+	for _, n := range p.TakeNotices() {
+		h.checkNotice(&n)
+	}
+	for _, act := range p.activations {
+		if act.ID > h.begun {
+			h.begun = act.ID
+			h.checkReservation(&act.Activation)
+		}
+	}
+}
+
+func (h *history) checkNotice(n *fleet.Notice) {
+	h.note("%s of %s: %q to %q: %s", n.Instance, n.Model, n.From, n.To, n.Reason)
+	h.checkSources(n)
+	if n.To == fleet.Ready { // its place is in order
+		for m, fs := range h.failed {
+			h.failed[m] = slices.DeleteFunc(fs, func(f failedStart) bool { return f.place == h.places[n.Instance] })
+		}
+	}
+	switch {
+	case n.Reason == unplacedUnneeded || n.Reason == unplacedImpossible || n.Reason == "its slot is gone":
+	case n.From == fleet.Starting && (n.To == fleet.Failed || n.To == ""):
+		h.failed[n.Model] = append(h.failed[n.Model], failedStart{at: h.now, place: h.places[n.Instance]})
+	case strings.HasPrefix(n.Reason, "nobody waits for it any more: "):
+		h.checkAbandoned(n)
+	case n.From == fleet.Starting && n.To == fleet.Stopping && n.Reason != "stopped by the operator" && n.Reason != "was being stopped":
+		h.fail("an activation of %s was given up: %s", n.Model, n.Reason)
+	}
+	if wanted, found := strings.CutPrefix(n.Reason, "makes room for "); found && n.To == fleet.Draining {
+		m := h.planner.modelOf[wanted]
+		if m == nil || m.pending() == 0 {
+			h.fail("%s was moved for %s, which has no reservation", n.Instance, wanted)
+		}
+	}
+}
+
+// checkReservation holds that GPUs are reserved only for demand as last reported or for a wish, no sooner than the back-off allows.
+func (h *history) checkReservation(act *fleet.Activation) {
+	m := h.planner.modelOf[act.Model]
+	if act.Reason == "adopted" {
+		return
+	}
+	allowed := max(h.policy.wished[m.ID], m.desired.Hot, m.Instances.Min)
+	for _, s := range h.heard {
+		if s[m.ID].Waiting > 0 {
+			allowed = max(allowed, 1)
+		}
+	}
+	if h.held[m.ID] > h.now {
+		allowed = max(allowed, 1)
+	}
+	if n := m.hot() + m.pending(); n > allowed {
+		h.fail("%d instances of %s where demand and wishes ask for %d", n, m.ID, allowed)
+	}
+	if most, n := m.Instances.Max, m.hot()+m.pending()+m.going(); most > 0 && n > most {
+		h.fail("%d instances of %s awake, instances.max is %d", n, m.ID, most)
+	}
+	h.checkBackoff(m, h.planner.instanceOf[act.Instance])
+}
+
+// checkKnown holds that the planner has forgotten nothing that is there.
+func (h *history) checkKnown() {
+	for _, e := range h.backend.engines {
+		if !e.gone && h.own(e.ID) && h.planner.instanceOf[e.ID] == nil {
+			h.fail("%s is there, and the planner has forgotten it", e.ID)
+		}
+	}
+}
+
+// own reports whether an instance ID was made in this life of the planner.
+func (h *history) own(id string) bool { return strings.HasPrefix(id, h.planner.prefix) }
+
+// failedStart is a start that has failed in this planner's life.
+type failedStart struct {
+	at    time.Duration
+	place string
+}
+
+// notePlaces remembers where the planner has its instances.
+func (h *history) notePlaces() {
+	for _, i := range h.planner.instances {
+		if i.at != nil {
+			h.places[i.ID] = i.at.common().id
+		}
+	}
+}
+
+// checkBackoff holds that a failed start is repeated at once only elsewhere, and only once.
+func (h *history) checkBackoff(m *model, i *instance) {
+	places := make(map[string]bool)
+	for _, f := range h.failed[m.ID] {
+		if h.now < f.at+time.Second {
+			places[f.place] = true
+		}
+	}
+	again := i != nil && i.at != nil && i.from == fleet.Cold // one that is resumed has started before
+	if len(places) > 1 || again && places[i.at.common().id] {
+		h.fail("%s was started within a second of a failed start, where it failed or after another place had failed too", m.ID)
+	}
+}
+
+// checkAbandoned holds that a start is given up only for those who wait, and only where nobody has waited for it for a while.
+func (h *history) checkAbandoned(n *fleet.Notice) {
+	wanted := h.planner.modelOf[strings.TrimPrefix(n.Reason, "nobody waits for it any more: makes room for ")]
+	m := h.planner.modelOf[n.Model]
+	if wanted == nil || wanted.waiting == 0 || wanted.pending() == 0 {
+		h.fail("a start of %s was given up, and nobody waits for what it makes room for: %s", n.Model, n.Reason)
+	}
+	if m.waiting > 0 || h.now < m.lastDemand+abandonedAfter {
+		h.fail("a start of %s was given up that was wanted %s ago", n.Model, h.now-m.lastDemand)
+	}
+}

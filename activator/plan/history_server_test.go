@@ -1,0 +1,274 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/activator/dispatch"
+	"github.com/pilotlight-io/pilotlight/activator/protocol"
+)
+
+// server is one dispatcher of a history, with the clients that ask it.
+type server struct {
+	h      *history
+	n      int
+	id     string
+	life   uint64
+	offset time.Duration // of its clock
+	d      *dispatch.Dispatcher
+	asked  []*asked
+	leases []*dispatch.Lease
+	trial  map[string]*dispatch.Lease // instance -> the lease granted while its breaker was half-open
+	orders int
+}
+
+// asked is one request that waits or has waited.
+type asked struct {
+	w      dispatch.Waiter
+	lease  dispatch.Lease
+	ask    dispatch.Ask
+	order  int
+	first  bool           // no other of its org waited when it came
+	passed map[string]int // org -> grants since
+	over   bool           // answered or left
+}
+
+func (s *server) now() time.Duration { return s.h.now + s.offset }
+
+// restart begins a new life: leases and waiters die with the old one.
+func (s *server) restart() {
+	s.life++
+	s.d = dispatch.New(dispatch.Config{ID: s.id, Incarnation: s.life, Models: s.h.models, Heartbeat: 2 * time.Second})
+	s.asked, s.leases, s.trial = nil, nil, make(map[string]*dispatch.Lease)
+}
+
+func (s *server) waiting() []*asked {
+	var ws []*asked
+	for _, a := range s.asked {
+		if !a.over {
+			ws = append(ws, a)
+		}
+	}
+	return ws
+}
+
+// step does what is due and reports.
+func (s *server) step() {
+	s.d.Tick(s.now())
+	s.collect()
+	if !s.d.ReportDue(s.now()) {
+		return
+	}
+	r := &protocol.Report{}
+	s.d.Report(s.now(), r)
+	s.h.send(s.n, "report", func() {
+		if s.h.planner.Hear(s.h.now, r) {
+			s.h.hears(r)
+		}
+	})
+}
+
+func (s *server) receive(t *protocol.Table) {
+	s.d.Receive(s.now(), t)
+	s.collect()
+}
+
+func (s *server) ask() {
+	h := s.h
+	ask := dispatch.Ask{Model: pick(h, h.models).ID, Org: pick(h, []string{"a", "a", "b", "c"})}
+	switch h.choose(8) {
+	case 0:
+		ask.OnlyHot = true
+	case 1:
+		ask.Retry = true
+		if held := s.d.Instances(); len(held) > 0 {
+			ask.Avoid = pick(h, held).ID
+		}
+	case 2:
+		ask.MaxWait = time.Duration(1+h.choose(20)) * time.Second
+	case 3:
+		ask.Affinity = pick(h, []string{"x", "y"})
+	}
+	h.note("%s asks %+v", s.id, ask)
+	l := &dispatch.Lease{}
+	if s.d.Acquire(s.now(), &ask, l) {
+		s.granted(&ask, l, nil)
+		return
+	}
+	s.orders++
+	ofOrg := s.d.WaitingOf(ask.Model, ask.Org)
+	a := &asked{ask: ask, order: s.orders, passed: make(map[string]int), first: ofOrg == 0}
+	limits := h.planner.modelOf[ask.Model].Queue
+	full := limits.Limit > 0 && s.d.Queue(ask.Model).Waiting >= limits.Limit || limits.PerOrg > 0 && ofOrg >= limits.PerOrg
+	a.w.Value = a
+	err := s.d.Enqueue(s.now(), &ask, &a.w, &a.lease)
+	if refused := errors.Is(err, dispatch.ErrQueueFull) || errors.Is(err, dispatch.ErrOrgQueueFull); refused && (!full || ask.Retry) {
+		h.fail("%s: refused %+v with room in the queue", s.id, ask)
+	} else if full && !ask.Retry && err == nil {
+		h.fail("%s: took %+v beyond the queue's bound", s.id, ask)
+	}
+	if err == nil {
+		s.asked = append(s.asked, a)
+	}
+	s.collect()
+}
+
+// collect takes the answers.
+func (s *server) collect() {
+	for _, w := range s.d.TakeAnswered() {
+		a := w.Value.(*asked)
+		if !slices.Contains(s.asked, a) {
+			s.h.fail("%s: an answer for nobody", s.id)
+			return
+		}
+		l, err := w.Answer()
+		if a.over || (l == nil) == (err == nil) {
+			s.h.fail("%s: %+v answered with %v, %v; over %v", s.id, a.ask, l, err, a.over)
+			return
+		}
+		a.over = true
+		if l != nil {
+			s.granted(&a.ask, l, a)
+		}
+	}
+	s.asked = s.waiting()
+}
+
+// granted checks what must hold when a lease is granted.
+func (s *server) granted(ask *dispatch.Ask, l *dispatch.Lease, a *asked) {
+	h := s.h
+	s.leases = append(s.leases, l)
+	h.note("%s grants %s of %s", s.id, l.Instance, ask.Model)
+	e := h.backend.find(l.Instance)
+	if e == nil {
+		h.fail("%s: a lease on %s, which never was", s.id, l.Instance)
+		return
+	}
+	if n := h.leasesOn(l.Instance); n > l.Model.MaxConcurrency && !e.gone {
+		h.fail("%d leases on %s, which takes %d", n, l.Instance, l.Model.MaxConcurrency)
+	}
+	if e.stopping && !e.gone {
+		h.fail("%s: a lease on %s, which is being stopped", s.id, l.Instance)
+	}
+	s.checkBreaker(l)
+	s.checkOrder(ask, a)
+}
+
+func (s *server) checkBreaker(l *dispatch.Lease) {
+	held, _ := s.d.Instance(l.Instance)
+	switch held.Breaker {
+	case dispatch.BreakerOpen:
+		s.h.fail("%s: a lease on %s, whose breaker is open", s.id, l.Instance)
+	case dispatch.BreakerHalfOpen:
+		if s.trial[l.Instance] != nil {
+			s.h.fail("%s: a second lease on %s, whose breaker is half-open", s.id, l.Instance)
+		}
+		s.trial[l.Instance] = l
+	}
+}
+
+// checkOrder holds the queue's order against a grant: FIFO per org, orgs in turn, retries first.
+func (s *server) checkOrder(ask *dispatch.Ask, a *asked) {
+	for _, other := range s.asked {
+		if other.over || other == a || other.ask.Model != ask.Model || ask.Retry {
+			continue
+		}
+		o := &other.ask
+		switch {
+		case o.Retry && o.Avoid == "":
+			s.h.fail("%s: %+v was served before a retry", s.id, *ask)
+		case o.Retry:
+		case o.Org == ask.Org && (a == nil || other.order < a.order):
+			s.h.fail("%s: %+v was served before an older one of its org", s.id, *ask)
+		case o.Org != ask.Org && other.first:
+			if other.passed[ask.Org]++; other.passed[ask.Org] > 1 {
+				s.h.fail("%s: org %s was served twice while the first of %s waited", s.id, ask.Org, o.Org)
+			}
+		}
+	}
+}
+
+func (s *server) release() {
+	if len(s.leases) == 0 {
+		return
+	}
+	k := s.h.choose(len(s.leases))
+	l := s.leases[k]
+	s.leases = slices.Delete(s.leases, k, k+1)
+	s.h.note("%s releases %s", s.id, l.Instance)
+	if s.trial[l.Instance] == l {
+		delete(s.trial, l.Instance)
+	}
+	if !s.d.Release(s.now(), l) || s.d.Release(s.now(), l) {
+		s.h.fail("%s: a lease must be released once", s.id)
+	}
+	s.collect()
+}
+
+func (s *server) waitersOf(model string) int {
+	q := s.d.Queue(model)
+	return q.Waiting + q.Retries
+}
+
+func (s *server) leave() {
+	ws := s.waiting()
+	if len(ws) == 0 {
+		return
+	}
+	a := pick(s.h, ws)
+	a.over = true
+	before := s.waitersOf(a.ask.Model)
+	if !s.d.Leave(s.now(), &a.w) || s.d.Leave(s.now(), &a.w) {
+		s.h.fail("%s: a waiter must leave once", s.id)
+	}
+	if after := s.waitersOf(a.ask.Model); after != before-1 {
+		s.h.fail("%s: %d wait after one of %d has left", s.id, after, before)
+	}
+	s.collect()
+}
+
+// trip changes the state of a breaker.
+func (s *server) trip() {
+	if held := s.d.Instances(); len(held) > 0 {
+		s.setBreaker(pick(s.h, held).ID, dispatch.BreakerState(s.h.choose(3)))
+	}
+}
+
+func (s *server) setBreaker(instance string, b dispatch.BreakerState) {
+	if held, _ := s.d.Instance(instance); held.Breaker != b {
+		delete(s.trial, instance)
+	}
+	s.d.SetBreaker(s.now(), instance, b)
+	s.collect()
+}
+
+func (s *server) closeBreakers() {
+	for _, held := range s.d.Instances() {
+		s.setBreaker(held.ID, dispatch.BreakerClosed)
+	}
+}
+
+func (h *history) leasesOn(instance string) int {
+	n := 0
+	for _, s := range h.servers {
+		for _, l := range s.leases {
+			if l.Instance == instance {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// hears remembers what the planner was told.
+func (h *history) hears(r *protocol.Report) {
+	life := fmt.Sprint(r.From)
+	if h.heard[life] == nil {
+		h.heard[life] = make(map[string]protocol.Demand)
+	}
+	for _, d := range r.Demands {
+		h.heard[life][d.Model] = d
+	}
+}

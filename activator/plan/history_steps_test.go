@@ -1,0 +1,135 @@
+package plan
+
+import (
+	"slices"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+// stepLate delivers a message once more, long after.
+func (h *history) stepLate() {
+	if len(h.drawer) == 0 {
+		return
+	}
+	h.note("late")
+	h.net = append(h.net, pick(h, h.drawer))
+	h.deliver(len(h.net) - 1)
+}
+
+func (h *history) stepAsk()     { pick(h, h.servers).ask() }
+func (h *history) stepRelease() { pick(h, h.servers).release() }
+func (h *history) stepLeave()   { pick(h, h.servers).leave() }
+func (h *history) stepBreaker() { pick(h, h.servers).trip() }
+
+func (h *history) stepTime() { h.pass(time.Duration(1+h.choose(3000)) * time.Millisecond) }
+
+func (h *history) stepLongTime() { h.pass(time.Duration(1+h.choose(100)) * time.Second) }
+
+// pass lets time go by, with everything done at the moment at which it is due.
+func (h *history) pass(d time.Duration) {
+	h.note("%s pass", d)
+	until := h.now + d
+	for range 2000 {
+		next := until
+		if at, ok := h.planner.Next(h.now); ok {
+			next = min(next, max(at, h.now))
+		}
+		for _, s := range h.servers {
+			if at, ok := s.d.Next(); ok {
+				next = min(next, max(at-s.offset, h.now))
+			}
+		}
+		h.now = next
+		h.settle()
+		if h.now >= until {
+			return
+		}
+		if h.eager == 4 {
+			h.deliverAll()
+		}
+	}
+	h.fail("timers without end")
+}
+
+func (h *history) stepDeliver() {
+	for range 1 + h.choose(6) {
+		if len(h.net) == 0 {
+			return
+		}
+		h.deliver(h.choose(len(h.net)))
+	}
+}
+
+// stepLose loses a message. An act is a call: to lose it is to be told of an error, whether or not it was carried out.
+func (h *history) stepLose() {
+	if len(h.net) == 0 {
+		return
+	}
+	k := h.choose(len(h.net))
+	m := h.net[k]
+	if m.what == "accepted" {
+		return
+	}
+	h.note("lose %s", m.what)
+	if m.what == "act" {
+		return // see stepEngine: the backend refuses
+	}
+	h.net = slices.Delete(h.net, k, k+1)
+}
+
+func (h *history) stepDouble() {
+	if len(h.net) == 0 {
+		return
+	}
+	m := pick(h, h.net)
+	if m.what != "accepted" && m.what != "act" {
+		h.net = append(h.net, m)
+	}
+}
+
+func (h *history) stepCut() {
+	k := h.choose(len(h.cut))
+	h.cut[k] = !h.cut[k]
+	h.note("cut %v", h.cut)
+}
+
+func (h *history) stepOperator() {
+	m := pick(h, h.models)
+	if h.choose(2) == 0 {
+		h.note("hold %s", m.ID)
+		if h.planner.Hold(h.now, m.ID, 30*time.Second) == nil {
+			h.held[m.ID] = h.now + 30*time.Second
+		}
+		return
+	}
+	h.note("stop %s", m.ID)
+	h.held[m.ID] = 0
+	if err := h.planner.StopModel(h.now, m.ID); err != nil {
+		h.fail("stopping: %v", err)
+	}
+}
+
+func (h *history) stepCrashServer() {
+	if h.choose(4) == 0 {
+		s := pick(h, h.servers)
+		h.note("crash %s", s.id)
+		s.restart()
+	}
+}
+
+// stepCrashPlanner replaces the planner. The backend is fenced first, as facts of the protocol demand; what the old one has ordered and
+// the backend has not got is lost.
+func (h *history) stepCrashPlanner() {
+	if h.choose(6) > 0 {
+		return
+	}
+	h.note("crash planner")
+	h.net = slices.DeleteFunc(h.net, func(m packet) bool {
+		return m.what == "act" || m.what == "accepted" || m.what == "report" && h.choose(2) == 0
+	})
+	for _, e := range h.backend.engines {
+		e.stopping = e.State == fleet.Stopping
+	}
+	h.startPlanner()
+}

@@ -1,0 +1,343 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/activator/protocol"
+	"github.com/pilotlight-io/pilotlight/autoscaler"
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+// history is one random run of both machines: a planner, two dispatchers, a network that loses, delays, doubles and reorders, and a back
+// end whose engines fail. Every choice comes from the chooser, so that a history replays and shrinks.
+type history struct {
+	choose    func(n int) int // 0 to n-1
+	log       []string
+	logs      bool
+	broken    error // the first broken promise
+	now       time.Duration
+	epoch     time.Time
+	models    []*fleet.Model
+	ttl       time.Duration
+	dedicated bool // instances are placed on nodes by the back end
+	pool      fleet.Pool
+	parks     bool // the engines can be parked
+
+	planner *Planner
+	term    uint64
+	policy  *wisher
+	servers []*server
+	net     []packet
+	drawer  []packet // copies that the network has kept, to bring them late
+	backend *backend
+	begun   uint64                                // activations seen
+	failed  map[string][]failedStart              // model -> its last failed start in this planner's life
+	places  map[string]string                     // instance -> where the planner has it, or had it
+	heard   map[string]map[string]protocol.Demand // server -> model -> what this planner last heard
+	held    map[string]time.Duration              // model -> held by the operator until
+	cut     []bool                                // servers that the network does not reach
+	kinds   []func()                              // steps of this history, some more than once
+	eager   int                                   // of 4 steps, so many are followed by delivery of everything
+}
+
+// packet is one message on its way.
+type packet struct {
+	server  int // -1 = between planner and backend
+	deliver func()
+	what    string
+}
+
+var errBroken = errors.New("broken promise")
+
+func (h *history) fail(format string, args ...any) {
+	if h.broken == nil {
+		h.broken = fmt.Errorf("%w: at %s: %s", errBroken, h.now, fmt.Sprintf(format, args...))
+	}
+}
+
+func (h *history) note(format string, args ...any) {
+	if h.logs {
+		h.log = append(h.log, fmt.Sprintf("%8s ", h.now.Round(time.Millisecond))+fmt.Sprintf(format, args...))
+	}
+}
+
+// pick chooses one of a list.
+func pick[T any](h *history, s []T) T { return s[h.choose(len(s))] }
+
+func newHistory(choose func(int) int, dedicated, logs bool) *history {
+	h := &history{
+		logs: logs, dedicated: dedicated, choose: choose, epoch: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), now: time.Second,
+		held: make(map[string]time.Duration), cut: make([]bool, 2),
+	}
+	h.ttl = pick(h, []time.Duration{0, 20 * time.Second, 60 * time.Second})
+	if !dedicated {
+		h.pool = newPool(h)
+	}
+	for i := range 2 + choose(3) {
+		h.models = append(h.models, &fleet.Model{
+			ID: fmt.Sprint("m", i), GPUs: pick(h, []int{1, 1, 2, 4, 8}), MaxConcurrency: 1 + choose(4), Pool: "local",
+			IdleAfter: pick(h, []time.Duration{0, time.Second, 20 * time.Second}), Instances: fleet.Range{Max: 1 + choose(3)},
+			Queue:        fleet.QueueLimits{Limit: pick(h, []int{0, 3, 8}), PerOrg: pick(h, []int{0, 2}), MaxWait: pick(h, []time.Duration{0, 0, time.Minute})},
+			ParkedMemory: fleet.Bytes(choose(4)),
+			Timeouts:     fleet.Timeouts{Start: pick(h, []time.Duration{time.Minute, 3 * time.Minute})}, // a launch whose every trace is lost ends by it
+		})
+	}
+	h.policy = &wisher{h: h, inner: autoscaler.NewFixed(autoscaler.FixedConfig{}), wild: choose(3) == 0, wished: make(map[string]int)}
+	if h.backend = newBackend(h); dedicated {
+		h.backend = newNodes(h)
+		for _, m := range h.models {
+			m.Pool = ""
+			if h.choose(8) == 0 {
+				m.GPUs = 0
+			}
+		}
+	}
+	for i := range 2 {
+		h.servers = append(h.servers, &server{h: h, n: i, id: fmt.Sprint("s", i), offset: time.Duration(choose(100)) * time.Hour})
+		h.servers[i].restart()
+	}
+	h.startPlanner()
+	h.chooseKinds()
+	return h
+}
+
+// chooseKinds decides which steps this history has, and how often: a uniform choice would miss what needs many of one kind.
+func (h *history) chooseKinds() {
+	all := []func(){
+		h.stepAsk, h.stepAsk, h.stepRelease, h.stepLeave, h.stepTime, h.stepDeliver, h.stepLose, h.stepDouble, h.stepEngine,
+		h.stepObserve, h.stepLiveness, h.stepCut, h.stepOperator, h.stepBreaker, h.stepCrashServer, h.stepLongTime, h.stepLate, h.stepLate,
+	}
+	if h.ttl > 0 {
+		all = append(all, h.stepCrashPlanner)
+	}
+	if h.parks {
+		all = append(all, h.stepEngine, h.stepEngine)
+	}
+	if h.pool.GPUsPerSlot > 0 {
+		all = append(all, h.stepSlot)
+	}
+	if h.dedicated {
+		all = append(all, h.stepProbe, h.stepConsul, h.stepNode, h.stepNode, h.stepOutage)
+	}
+	for _, f := range all {
+		for range pick(h, []int{0, 1, 2, 6}) {
+			h.kinds = append(h.kinds, f)
+		}
+	}
+	h.kinds = append(h.kinds, h.stepAsk, h.stepDeliver, h.stepEngine, h.stepTime)
+	h.eager = h.choose(5)
+}
+
+// run plays the history: a wild phase, then a calm one in which every waiter must be answered and every engine must go.
+func (h *history) run(steps int) error {
+	h.stepObserve()
+	h.deliverAll()
+	for range steps {
+		if h.broken != nil {
+			break
+		}
+		pick(h, h.kinds)()
+		h.settle()
+		if h.choose(4) < h.eager {
+			h.deliverAll()
+		}
+		h.check()
+	}
+	if h.broken == nil {
+		h.calmDown()
+	}
+	return h.broken
+}
+
+func (h *history) startPlanner() {
+	h.term++
+	var pools []fleet.Pool
+	if !h.dedicated {
+		pools = []fleet.Pool{h.pool}
+	}
+	h.planner = New(Config{
+		Policy: h.policy, Models: h.models, Pools: pools, Term: h.term, Epoch: h.epoch, Seed: h.term, TTL: h.ttl, Resend: time.Second,
+	})
+	h.failed, h.places = make(map[string][]failedStart), make(map[string]string)
+	h.heard = make(map[string]map[string]protocol.Demand)
+	h.begun = 0
+	h.held = make(map[string]time.Duration)
+	h.backend.term = h.term // the fence
+	h.planner.begin(h.now)
+}
+
+// settle lets every part do what is due, and puts what it says on the network.
+func (h *history) settle() {
+	for _, s := range h.servers {
+		s.step()
+	}
+	p := h.planner
+	for _, m := range p.models {
+		h.policy.wished[m.ID] = m.desired.Hot
+	}
+	p.Step(h.now)
+	h.checkPlanner()
+	for _, t := range p.TakeTables() {
+		h.send(h.indexOf(t.To), "table", func() { h.servers[h.indexOf(t.To)].receive(t) })
+	}
+	for _, act := range p.TakeActs() {
+		h.backend.ordered(act)
+		h.send(-1, "act", func() { h.backend.do(act, true) })
+	}
+	p.TakeLearned()
+	p.TakeEnded()
+}
+
+func (h *history) indexOf(id string) int {
+	return slices.IndexFunc(h.servers, func(s *server) bool { return s.id == id })
+}
+
+func (h *history) send(server int, what string, deliver func()) {
+	m := packet{server: server, deliver: deliver, what: what}
+	h.net = append(h.net, m)
+	if what != "act" && what != "accepted" && h.choose(8) == 0 {
+		h.drawer = append(h.drawer, m)
+	}
+}
+
+func (h *history) deliver(k int) {
+	m := h.net[k]
+	h.net = slices.Delete(h.net, k, k+1)
+	if m.server >= 0 && h.cut[m.server] {
+		return
+	}
+	h.note("deliver %s %d", m.what, m.server)
+	m.deliver()
+	h.settle()
+}
+
+// deliverAll delivers in order until nothing is on its way.
+func (h *history) deliverAll() {
+	for range 1000 + 8*len(h.net) {
+		if len(h.net) == 0 || h.broken != nil {
+			return
+		}
+		h.deliver(0)
+	}
+	h.fail("messages without end: %s", h.net[0].what)
+}
+
+// calmDown ends the history: no faults and no new requests any more.
+func (h *history) calmDown() {
+	h.note("calm")
+	h.policy.wild = false
+	h.cut = make([]bool, len(h.servers))
+	h.backend.healthy = true
+	h.backend.recover()
+	h.eager = 4
+	for _, m := range h.models {
+		h.held[m.ID] = 0
+		h.planner.modelOf[m.ID].heldUntil, h.planner.modelOf[m.ID].stale = 0, true
+	}
+	for range 400 {
+		if h.broken != nil {
+			return
+		}
+		h.calmRound()
+		if h.resting() {
+			return
+		}
+		h.pass(time.Duration(1+h.choose(20)) * time.Second)
+		h.check()
+	}
+	h.fail("no rest: %s", h.unrest())
+}
+
+func (h *history) calmRound() {
+	for _, s := range h.servers {
+		s.closeBreakers()
+		for len(s.leases) > 0 {
+			s.release()
+		}
+	}
+	h.settle()
+	h.deliverAll()
+	h.backend.progress()
+	h.stepObserve()
+	if h.dedicated {
+		h.stepProbe()
+		h.stepConsul()
+	}
+	h.deliverAll()
+	h.settle()
+	h.deliverAll()
+}
+
+func (h *history) resting() bool { return h.unrest() == "" }
+
+func (h *history) unrest() string {
+	for _, s := range h.servers {
+		if n := len(s.waiting()); n > 0 {
+			return fmt.Sprintf("%d still wait at %s, the first for %s", n, s.id, s.waiting()[0].ask.Model)
+		}
+	}
+	for _, e := range h.backend.engines {
+		if !e.gone && e.State != fleet.Asleep {
+			return fmt.Sprintf("%s of %s is still there", e.ID, e.Model)
+		}
+	}
+	return ""
+}
+
+// wisher is the fixed policy, but sometimes it wishes what nobody needs.
+type wisher struct {
+	h      *history
+	inner  Policy
+	wild   bool
+	wished map[string]int // model -> the most wished in this step
+}
+
+func (w *wisher) Observe(e fleet.Event) { w.inner.Observe(e) }
+
+func (w *wisher) Decide(now time.Time, v *fleet.ModelView) fleet.Desired {
+	d := w.inner.Decide(now, v)
+	if w.wild && mix(uint64(now.Unix()/20)^fnv(v.Model.ID))%3 == 0 {
+		d.Hot, d.HotValue, d.Reason = 1, float64(mix(fnv(v.Model.ID))%100), "on a whim"
+		d.ReviewAt = now.Truncate(20 * time.Second).Add(20 * time.Second)
+	}
+	if w.h.parks {
+		d.Parked, d.ParkedValue = int(mix(fnv(v.Model.ID))%4), float64(mix(fnv(v.Model.ID)+1)%10)
+	}
+	w.wished[v.Model.ID] = max(w.wished[v.Model.ID], d.Hot)
+	return d
+}
+
+// dump gives the planner's state for a failed history.
+func (h *history) dump() {
+	p := h.planner
+	h.note("planner: never stepped %v, %d dispatchers, slots known %v, nodes known %v", !p.begun, len(p.peers), p.roster.SlotsKnown(), p.roster.NodesKnown())
+	for _, m := range p.models {
+		h.note("%s: %d GPUs, waiting %d, inflight %d, hot %d, pending %d, short %d, retry in %s, failures %d, suspect %q, wish %d %q, outlook %+v",
+			m.ID, m.GPUs, m.waiting, m.inflight, m.hot(), m.pending(), m.short, m.retryAt-h.now, m.failures, m.suspect, m.desired.Hot, m.desired.Reason, m.outlook)
+	}
+	for _, q := range p.pools {
+		h.note("pool %q: retry at %s, refused %d, dirty %v", q.Name, q.retryAt, q.refused, q.dirty)
+		for _, s := range q.slots {
+			h.note("slot %+v, order %+v, given back %v, dirty %v, alarm %s %d", s.Slot, s.order, s.givenBack, s.dirty, s.timer.at, s.timer.index)
+		}
+	}
+	for _, n := range p.nodes {
+		h.note("node %s: %d GPUs, %d used by others, %q, gone %v, left %d, %d residents", n.id, n.gpus, n.used, n.condition, n.gone, n.left(nil), len(n.residents))
+	}
+	for _, i := range p.instances {
+		h.note("%s of %s on %s/%d+%d: %s, order %+v, reserved %v, trust %d, seen %+v, holds %+v", i.ID, i.Model, i.Slot, i.GPU, i.GPUs, i.State, i.order, i.reserved != nil, i.trust, i.seen, i.holds)
+	}
+	for _, e := range h.backend.engines {
+		if !e.gone {
+			h.note("engine %s of %s on %s/%d+%d: %s", e.ID, e.Model, e.Slot, e.GPU, e.GPUs, e.State)
+		}
+	}
+	for _, s := range h.servers {
+		for _, i := range s.d.Instances() {
+			h.note("%s: %s slots %d leases %d breaker %s", s.id, i.ID, i.Slots, i.Leases, i.Breaker)
+		}
+	}
+}

@@ -1,0 +1,308 @@
+package plan
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+// lifecycle makes every transition of instances.
+type lifecycle struct {
+	*state
+	demand *demand
+}
+
+// create makes an instance of which there is no engine yet.
+func (l *lifecycle) create(m *model) *instance {
+	i := &instance{
+		Instance: fleet.Instance{ID: l.newID(""), Model: m.ID, GPUs: m.GPUs}, m: m, from: fleet.Cold, holds: make([]hold, len(l.peers)),
+	}
+	l.enrol(i)
+	return i
+}
+
+// enrol enters the instance in the lists.
+func (l *lifecycle) enrol(i *instance) {
+	l.instances = append(l.instances, i)
+	l.instanceOf[i.ID] = i
+	i.m.instances = append(i.m.instances, i)
+	l.reconsider(i.m)
+}
+
+// reserve keeps a block of the place's GPUs for the instance: for a new one, or for a parked one where it lives.
+func (l *lifecycle) reserve(now time.Duration, i *instance, at place, gpu int) {
+	i.at, i.GPU, i.Slot = at, gpu, ""
+	if s, is := at.(*slot); is {
+		i.Slot = s.ID
+	}
+	i.reserved = &reservation{}
+	if i.exists() {
+		i.from = fleet.Parked
+	}
+	c := at.common()
+	c.reserved = append(c.reserved, i)
+	l.reserved = append(l.reserved, i)
+	l.markPlace(at)
+	l.reconsider(i.m)
+}
+
+// unreserve gives the reservation up that the instance may have.
+func (l *lifecycle) unreserve(i *instance) {
+	if i.reserved == nil {
+		return
+	}
+	i.reserved = nil
+	c := i.at.common()
+	c.reserved = without(c.reserved, i)
+	l.state.reserved = without(l.state.reserved, i)
+	l.free(i.at)
+	l.reconsider(i.m)
+	if !i.exists() {
+		i.at = nil
+	}
+}
+
+func (l *lifecycle) markPlace(at place) {
+	if s, is := at.(*slot); is {
+		l.markSlot(s)
+	}
+}
+
+// launch hands an instance to the back end, to be started or resumed: from here on it holds its GPUs.
+func (l *lifecycle) launch(now time.Duration, i *instance) {
+	from, at := i.State, i.at
+	l.unreserve(i)
+	i.at, i.launchedAt = at, now
+	if from == "" {
+		i.State = fleet.Starting
+		i.Spec = fleet.NewSpec(i.m.Model, i.m.pool.mayHold())
+		i.seen = l.roster.Expect(i.ID, i.Model, i.Slot)
+		l.occupy(now, i)
+		l.order(now, i, fleet.ActLaunch)
+	} else {
+		i.State = fleet.Resuming
+		l.occupy(now, i)
+		l.order(now, i, fleet.ActResume)
+	}
+	l.note(now, i, from, i.reason)
+	l.changed(i)
+}
+
+// ready makes a started or resumed instance take requests.
+func (l *lifecycle) ready(now time.Duration, i *instance) {
+	from := i.State
+	i.State, i.readyAt, i.served = fleet.Ready, now, true
+	i.host, i.failedWakes, i.order.due = outOfHost, 0, ""
+	i.m.short = 0
+	l.succeeded(now, i)
+	l.completeActivation(now, i)
+	l.note(now, i, from, "one token was generated")
+	l.tell(now, fleet.Event{Kind: fleet.EventReady, Model: i.Model, N: 1, From: i.from, Took: i.took(now, i.launchedAt)})
+	l.changed(i)
+}
+
+// drain takes an instance's shares back; when every lease has ended it is parked, or stopped where it cannot be.
+func (l *lifecycle) drain(now time.Duration, i *instance, why string) {
+	next := fleet.Stopping
+	if l.demand.wantsParked(now, i) {
+		next = fleet.Parking
+	}
+	l.revoke(now, i, next, why)
+}
+
+// dismiss takes an instance's shares back; when every lease has ended it is stopped.
+func (l *lifecycle) dismiss(now time.Duration, i *instance, why string) {
+	l.revoke(now, i, fleet.Stopping, why)
+}
+
+func (l *lifecycle) revoke(now time.Duration, i *instance, next fleet.State, why string) {
+	from := i.State
+	i.State, i.next, i.reason, i.leavingAt = fleet.Draining, next, why, now
+	l.draining = append(l.draining, i)
+	l.note(now, i, from, why)
+	l.changed(i)
+}
+
+// stop orders the end of an instance on which nobody has a lease.
+func (l *lifecycle) stop(now time.Duration, i *instance, why string) {
+	from := i.State
+	l.giveUpReservation(now, i, why)
+	if i.host == promised {
+		i.host = outOfHost
+	}
+	if from != fleet.Failed {
+		i.State, i.reason, i.leavingAt = fleet.Stopping, why, now
+	}
+	l.order(now, i, fleet.ActStop)
+	l.note(now, i, from, why)
+	l.changed(i)
+}
+
+// abandon gives a start up. What an earlier life had started may have streams of which nobody has told yet.
+func (l *lifecycle) abandon(now time.Duration, i *instance, why string) {
+	l.endActivation(now, i, why)
+	if i.trust != ownLaunch {
+		l.dismiss(now, i, why)
+		return
+	}
+	l.stop(now, i, why)
+}
+
+// cancel gives a reservation up, and with it an instance of which there is no engine.
+func (l *lifecycle) cancel(now time.Duration, i *instance, why string) {
+	l.giveUpReservation(now, i, why)
+	if !i.exists() {
+		l.remove(i)
+	}
+}
+
+// giveUpReservation gives up the reservation that the instance may have, and its activation.
+func (l *lifecycle) giveUpReservation(now time.Duration, i *instance, why string) {
+	if i.reserved != nil {
+		l.unreserve(i)
+		l.endActivation(now, i, why)
+	}
+}
+
+// fail notes that a start or a resume has failed, and sees to it that the engine goes away.
+func (l *lifecycle) fail(now time.Duration, i *instance, cause fleet.Cause, why string) {
+	from := i.State
+	i.State, i.failure, i.reason, i.leavingAt = fleet.Failed, why, why, now
+	l.order(now, i, fleet.ActStop)
+	l.note(now, i, from, why)
+	l.endActivation(now, i, why)
+	l.blame(now, i, cause, why)
+	l.changed(i)
+}
+
+// park orders the parking of an instance on which nobody has a lease.
+func (l *lifecycle) park(now time.Duration, i *instance) {
+	from := i.State
+	i.State, i.host, i.leavingAt = fleet.Parking, inHost, now
+	l.order(now, i, fleet.ActPark)
+	l.note(now, i, from, i.reason)
+	l.changed(i)
+}
+
+// parked notes that the GPUs of an instance are free.
+func (l *lifecycle) parked(now time.Duration, i *instance) {
+	from := i.State
+	took := i.took(now, i.leavingAt)
+	if i.failure == "" { // it has served for as long as it was wanted, be that ever so short
+		i.m.failures = 0
+	}
+	if took > 0 {
+		i.m.parkings.add(took)
+		l.learned = append(l.learned, fleet.Learned{Model: i.Model, From: fleet.Hot, Durations: i.m.parkings.copy()})
+	}
+	i.State, i.trust = fleet.Asleep, ownLaunch // nobody can have a lease on it, whoever gave one
+	l.note(now, i, from, i.reason)
+	l.vacate(now, i)
+	l.tell(now, fleet.Event{Kind: fleet.EventParked, Model: i.Model, N: 1, Took: took})
+	l.changed(i)
+}
+
+// gone takes an instance that no longer exists out of the lists, and counts what that means for its model.
+func (l *lifecycle) gone(now time.Duration, i *instance, why string) {
+	from, lost := i.State, i.seen != nil && i.seen.PlaceLost
+	cause := fleet.Cause("")
+	if i.seen != nil {
+		cause = i.seen.Cause
+	}
+	why = cmp.Or(why, i.failure, "exited")
+	switch {
+	case from == fleet.Starting || from == fleet.Resuming:
+		l.endActivation(now, i, why)
+		if !lost {
+			l.blame(now, i, cause, why)
+		}
+	case from == fleet.Ready && now-i.readyAt < settled && !lost:
+		l.blame(now, i, cause, why)
+	case from != fleet.Failed:
+		if i.failure == "" && !lost {
+			i.m.failures = 0
+		}
+		l.tell(now, fleet.Event{Kind: fleet.EventStopped, Model: i.Model, N: 1})
+	}
+	l.giveUpReservation(now, i, why)
+	i.State = ""
+	l.note(now, i, from, why)
+	at := i.at
+	l.vacate(now, i)
+	l.remove(i)
+	l.free(at)
+}
+
+const settled = 30 * time.Second // an instance that was ready this long was no failed start
+
+func (l *lifecycle) remove(i *instance) {
+	l.instances = without(l.instances, i)
+	i.m.instances = without(i.m.instances, i)
+	l.draining, l.unplaced = without(l.draining, i), without(l.unplaced, i)
+	l.reconsider(i.m)
+	delete(l.instanceOf, i.ID)
+	for n, d := range l.peers {
+		if len(i.holds[n].given) > 0 {
+			l.tellShare(d, i)
+			d.unsettled = slices.DeleteFunc(d.unsettled, func(o *instance) bool { return o == i })
+		}
+		i.holds[n] = hold{}
+	}
+}
+
+// order makes an act due, in place of another one that may be.
+func (l *lifecycle) order(now time.Duration, i *instance, kind fleet.ActKind) {
+	i.order.set(now, kind)
+	l.ordered = append(l.ordered, ordered{i: i})
+	l.mark(i.m)
+}
+
+// occupy marks the instance's GPUs as held.
+func (l *lifecycle) occupy(now time.Duration, i *instance) {
+	if i.at == nil || i.stay == holdsGPU {
+		return
+	}
+	l.settle(i)
+	i.stay = holdsGPU
+	i.at.hold(i)
+	i.at.common().pool.use(now, i.GPUs)
+	i.m.awake.step(now, 1)
+	l.markPlace(i.at)
+}
+
+// settle enters the instance among those who live at its place, awake or not.
+func (l *lifecycle) settle(i *instance) {
+	if i.stay != nowhere {
+		return
+	}
+	i.stay = homed
+	c := i.at.common()
+	c.settle(i)
+	if _, is := i.at.(*slot); is && !slices.Contains(i.m.nodes, c.node) {
+		i.m.nodes = append(i.m.nodes, c.node)
+	}
+}
+
+// vacate marks them as free. A parked instance goes on living there.
+func (l *lifecycle) vacate(now time.Duration, i *instance) {
+	if i.at == nil {
+		return
+	}
+	held := i.stay == holdsGPU
+	if i.stay = homed; i.State != fleet.Asleep {
+		i.at.common().leave(i)
+		i.stay = nowhere
+	}
+	if !held {
+		return
+	}
+	i.m.awake.step(now, -1)
+	i.at.release(i)
+	i.at.common().pool.use(now, -i.GPUs)
+	if s, is := i.at.(*slot); is {
+		s.quietAt = now
+	}
+	l.free(i.at)
+}

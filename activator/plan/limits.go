@@ -1,0 +1,115 @@
+package plan
+
+import (
+	"slices"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+const (
+	linger    = time.Minute           // a reservation that nobody needs any more is kept this long
+	lookAgain = 60 * time.Millisecond // values change with time alone: of those who wait for room one looks everywhere again so often
+)
+
+// limits ends what takes too long, and what nobody needs any more.
+type limits struct {
+	*state
+	demand *demand
+	life   *lifecycle
+	rooms  *rooms
+}
+
+// enforce looks at the instances of a model.
+func (l *limits) enforce(now time.Duration, m *model) {
+	for _, i := range slices.Clone(m.instances) {
+		l.enforceOn(now, i)
+	}
+}
+
+func (l *limits) enforceOn(now time.Duration, i *instance) {
+	limit := i.m.Timeouts.Start
+	switch {
+	case i.reserved != nil:
+		if l.demand.unwanted(now, i, linger) {
+			l.life.cancel(now, i, "no longer needed")
+		} else if l.rooms.hopeless(now, i) {
+			l.life.cancel(now, i, "its machine takes no new work")
+		}
+	case i.waitsForNode():
+		if l.demand.unwanted(now, i, linger) {
+			l.endActivation(now, i, unplacedUnneeded)
+			l.life.stop(now, i, unplacedUnneeded)
+		}
+	case limit == 0 || !l.audible(i):
+	case i.activates() && now-i.launchedAt >= limit:
+		l.expire(now, i, "not ready within "+limit.String())
+	case i.State == fleet.Parking && now-i.leavingAt >= limit:
+		l.life.stop(now, i, "not parked within "+limit.String())
+	}
+}
+
+func (l *limits) audible(i *instance) bool { return i.seen == nil || l.roster.Audible(i.seen) }
+
+// expire gives up an instance that nobody has called ready in time.
+func (l *limits) expire(now time.Duration, i *instance, why string) {
+	if i.trust == ownLaunch {
+		l.life.fail(now, i, fleet.CauseEngine, why)
+		return
+	}
+	i.failure = why
+	l.life.dismiss(now, i, why)
+	l.life.blame(now, i, fleet.CauseEngine, why)
+}
+
+// setAlarm notes when the model must be looked at though nothing happens.
+func (l *limits) setAlarm(now time.Duration, m *model) {
+	next := alarm{now: now}
+	next.due(m.reviewAt)
+	next.due(m.heldUntil)
+	next.due(m.retryAt)
+	next.due(m.impossibleUntil)
+	if m.short > 0 {
+		next.due(now + lookAgain*time.Duration(max(4, len(l.short))))
+		if m.waiting > 0 {
+			next.due(m.oldest + l.cfg.Patience)
+			next.due(m.drainAt)
+		}
+	}
+	for _, i := range m.instances {
+		l.instanceAlarm(i, &next)
+	}
+	l.alarms.set(&m.timer, &next)
+}
+
+func (l *limits) instanceAlarm(i *instance, next *alarm) {
+	m := i.m
+	waits := i.reserved != nil || i.waitsForNode()
+	switch {
+	case waits:
+		next.due(max(m.lastDemand, i.began) + linger)
+		if m.waiting > 0 {
+			next.due(m.oldest + l.cfg.Patience)
+		}
+		if s, is := i.at.(*slot); is {
+			for _, o := range s.block(i.GPU, i.GPUs) {
+				if o != nil && o.State == fleet.Ready {
+					next.due(o.readyAt + l.cfg.Residence)
+				}
+			}
+		}
+	case i.activates():
+		next.due(i.launchedAt + m.past(i.from).outlasts(next.now-i.launchedAt))
+		if m.Timeouts.Start > 0 {
+			next.due(i.launchedAt + m.Timeouts.Start)
+		}
+		if i.State == fleet.Starting && m.waiting == 0 {
+			next.due(max(m.lastDemand, i.began) + abandonedAfter)
+		}
+	case i.State == fleet.Ready:
+		next.due(i.readyAt + l.cfg.Residence)
+	case i.State == fleet.Parking && m.Timeouts.Start > 0:
+		next.due(i.leavingAt + m.Timeouts.Start)
+	}
+	i.order.alarm(next)
+}

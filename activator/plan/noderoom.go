@@ -1,0 +1,180 @@
+package plan
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// findNode gives the best node for one more instance of the model, as find does among slots.
+func (f *rooms) findNode(now time.Duration, m *model, most effort, bid float64, among []place) (room, bool) {
+	if m.GPUs == 0 {
+		return room{at: f.anywhere}, true
+	}
+	best, found := room{}, false
+	for _, n := range f.nodes {
+		if m.avoids(now, &n.site) || among != nil && !n.freed && m.best != place(n) {
+			continue
+		}
+		r := room{at: n}
+		if f.assessNode(now, m, &r, most) && (r.needs == isFree || r.value < bid) && (!found || r.better(&best)) {
+			best, found = r, true
+		}
+	}
+	return best, found
+}
+
+// assessNode finds out what a node takes; false = more than it may.
+func (f *rooms) assessNode(now time.Duration, m *model, r *room, most effort) bool {
+	n := r.at.(*node)
+	if !n.fits(m.GPUs) {
+		return false
+	}
+	lacking := m.GPUs - n.left(nil)
+	if lacking <= 0 {
+		r.fit = -lacking
+		return true // at no cost
+	}
+	chosen, ok := f.choose(now, m, n, lacking, most)
+	for _, c := range chosen {
+		r.needs, r.wait = max(r.needs, c.needs), max(r.wait, c.wait)
+		r.value += c.value
+		switch {
+		case c.slot != nil && !c.slot.givenBack:
+			r.slots = append(r.slots, c.slot)
+		case c.slot == nil && !c.leaving() && c.needs == evictsIdle:
+			r.victims = append(r.victims, c.instance)
+		}
+	}
+	r.cost = r.value + r.wait.Seconds()
+	return ok
+}
+
+// loss is an instance that could go, or a slot that could be given back, and what that takes and costs.
+type loss struct {
+	*instance       // nil = a slot
+	slot      *slot // nil = an instance
+	gpus      int
+	needs     effort
+	wait      time.Duration
+	value     float64
+}
+
+func (l *loss) cost() float64 { return l.value + l.wait.Seconds() }
+
+// goesAnyway reports whether it gives its GPUs back whatever happens.
+func (l *loss) goesAnyway() bool {
+	if l.slot != nil {
+		return l.slot.givenBack
+	}
+	return l.leaving()
+}
+
+// choose picks what of a node frees so many GPUs: those that go anyway, then the cheapest to lose; busy ones last, and no
+// more than are needed. false = there are not enough.
+func (f *rooms) choose(now time.Duration, m *model, n *node, lacking int, most effort) ([]loss, bool) {
+	var chosen []loss
+	var taken []*instance
+	for _, l := range f.losses(now, m, n, most) {
+		if lacking <= 0 {
+			break
+		}
+		if l.instance != nil && !l.leaving() {
+			if f.protected(now, l.instance, taken) {
+				continue
+			}
+			taken = append(taken, l.instance)
+		}
+		chosen = append(chosen, l)
+		lacking -= l.gpus
+	}
+	for k := len(chosen) - 1; k >= 0; k-- { // what a larger one that came later has made needless
+		if l := &chosen[k]; !l.goesAnyway() && l.gpus <= -lacking {
+			lacking += l.gpus
+			chosen = slices.Delete(chosen, k, k+1)
+		}
+	}
+	return chosen, lacking <= 0
+}
+
+// losses gives what of a node could go for the model with no more than the given effort, the cheapest first.
+func (f *rooms) losses(now time.Duration, m *model, n *node, most effort) []loss {
+	var ls []loss
+	for _, o := range n.residents {
+		needs, wait, hold := f.effortFor(now, o, m.waiting > 0)
+		if needs > most || o.GPUs == 0 || o.m == m && !o.leaving() {
+			continue
+		}
+		l := loss{instance: o, gpus: o.GPUs, needs: needs, wait: wait + hold}
+		if !o.leaving() {
+			l.value = f.demand.wish(now, o.m).HotValue
+		}
+		ls = append(ls, l)
+	}
+	for _, s := range n.slots {
+		l := loss{slot: s, gpus: s.GPUs, needs: evictsIdle, wait: slotEnds}
+		switch {
+		case s.givenBack:
+			ls = append(ls, l)
+		case s.spare() && most >= evictsIdle && f.demand.demanded(now, m):
+			l.value = f.slotValue(now, s)
+			ls = append(ls, l)
+		}
+	}
+	slices.SortStableFunc(ls, func(a, b loss) int {
+		if busy := b2i(a.needs == drainsBusy) - b2i(b.needs == drainsBusy); busy != 0 {
+			return busy
+		}
+		return cmp.Compare(a.cost(), b.cost())
+	})
+	return ls
+}
+
+const slotEnds = 5 * time.Second // about what giving a slot back takes
+
+// slotValue gives what giving back a slot costs: what is parked there must be started cold when it is wanted again.
+func (f *rooms) slotValue(now time.Duration, s *slot) float64 {
+	sum := 0.0
+	for _, o := range s.residents {
+		sum += f.demand.parkedValue(now, o) * float64(o.parkedMemory()) / 1e9
+	}
+	return sum
+}
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// inTheWay gives who must go from the node before the instance, which waits for it, has its GPUs.
+func (f *rooms) inTheWay(now time.Duration, i *instance, drains bool) ([]loss, bool) {
+	n := i.at.(*node)
+	lacking := -n.left(nil) // one that was launched is counted among those who live there
+	if i.reserved != nil {
+		lacking = i.GPUs - n.left(i)
+	}
+	most := awaitsDraining
+	if drains {
+		most = drainsBusy
+	}
+	return f.choose(now, i.m, n, lacking, most)
+}
+
+// hopeless reports whether a reservation can never have its GPUs: the place takes no new work any more, or what holds them stays.
+func (f *rooms) hopeless(now time.Duration, i *instance) bool {
+	n, is := i.at.(*node)
+	switch {
+	case !is:
+		return !i.at.common().takesLaunches()
+	case i.GPUs == 0:
+		return false
+	case !n.fits(i.GPUs):
+		return true
+	case n.left(i) >= i.GPUs:
+		return false
+	}
+	_, ok := f.choose(now, i.m, n, i.GPUs-n.left(i), drainsBusy)
+	return !ok
+}

@@ -1,0 +1,151 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+// Why an operator's word was refused.
+var (
+	ErrUnknownModel = errors.New("unknown model")
+	ErrUnknownPool  = errors.New("unknown pool")
+)
+
+// NeverFits says that no place can hold a model.
+type NeverFits struct{ Reason string }
+
+// Error gives the reason.
+func (n *NeverFits) Error() string { return "the model never fits: it " + n.Reason }
+
+// Hold keeps the model hot for d from now (0 = its idle_after). A model that no place can hold is refused with a *NeverFits.
+func (p *Planner) Hold(now time.Duration, id string, d time.Duration) error {
+	m := p.modelOf[id]
+	if m == nil || m.unlisted {
+		return ErrUnknownModel
+	}
+	if p.neverFits(m) {
+		return &NeverFits{Reason: p.tooSmall(m)}
+	}
+	if d <= 0 {
+		d = m.IdleAfter
+	}
+	m.heldUntil, m.stopped, m.search = now+d, false, true
+	p.reconsider(m)
+	return nil
+}
+
+// StopModel ends a hold and takes the model's instances away: starting ones at once, ready ones when they have served.
+func (p *Planner) StopModel(now time.Duration, id string) error {
+	m := p.modelOf[id]
+	if m == nil || m.unlisted {
+		return ErrUnknownModel
+	}
+	const why = "stopped by the operator"
+	m.heldUntil, m.stopped = 0, true
+	p.reconsider(m)
+	for _, i := range slices.Clone(m.instances) {
+		switch {
+		case !i.exists():
+			p.life.cancel(now, i, why)
+		case i.State == fleet.Ready:
+			p.life.dismiss(now, i, why)
+		case i.State == fleet.Draining:
+			i.next = fleet.Stopping
+		case i.State == fleet.Parking || i.State == fleet.Asleep:
+			p.life.stop(now, i, why)
+		case i.activates():
+			p.life.abandon(now, i, why)
+		}
+	}
+	return nil
+}
+
+// Close ends all starting: from here on nothing is launched, and nothing more is taken away than was already on its way.
+func (p *Planner) Close() { p.closing = true }
+
+// Fenced reports whether a back end has refused an act because a newer server has taken over: nothing more is ordered.
+func (p *Planner) Fenced() bool { return p.fenced }
+
+// Condemn takes away an instance whose engine is up but fails its requests again and again, as a failed start of its model.
+func (p *Planner) Condemn(now time.Duration, id string) {
+	if i := p.instanceOf[id]; i != nil && i.State == fleet.Ready {
+		p.life.markUnhealthy(now, i, fleet.CauseEngine, "its engine keeps failing requests")
+	}
+}
+
+// Tune replaces the limits of a pool. Parked instances that are over a new one are stopped, the cheapest to lose first; nobody awake is moved.
+func (p *Planner) Tune(now time.Duration, name string, limits fleet.Pool) error {
+	q := p.poolOf[name]
+	if q == nil || name == dedicatedPool {
+		return ErrUnknownPool
+	}
+	limits.Name = name
+	q.Pool = limits
+	for _, m := range q.models {
+		m.search = true
+		p.reconsider(m)
+	}
+	p.markPool(q)
+	for _, s := range q.slots {
+		p.free(s)
+	}
+	p.parking.trim(now, q)
+	return nil
+}
+
+// Configure replaces the models and pools of the config. A model whose engines would now be launched otherwise has its instances drained and replaced; one
+// that is no longer there keeps serving those who wait for it, and then goes. It refuses a model without an ID of its own, and changes nothing then.
+func (p *Planner) Configure(now time.Duration, models []*fleet.Model, pools []fleet.Pool) error {
+	listed := make(map[string]bool)
+	for _, fm := range models {
+		if fm.ID == "" || listed[fm.ID] {
+			return fmt.Errorf("model %q has no ID of its own", fm.ID)
+		}
+		listed[fm.ID] = true
+	}
+	for k := range pools {
+		p.pool(pools[k].Name).Pool = pools[k]
+	}
+	for _, fm := range models {
+		m := p.modelOf[fm.ID]
+		if m == nil {
+			p.addModel(fm)
+			continue
+		}
+		before := m.Model
+		back := m.unlisted
+		m.unlisted = false
+		p.configure(m, fm)
+		for _, i := range m.instances {
+			i.outdated = i.outdated || back || relaunches(before, fm)
+			p.markShares(i)
+		}
+		if back || relaunches(before, fm) {
+			m.failures, m.retryAt, m.suspect, m.impossibleUntil = 0, 0, "", 0 // what failed was another engine
+		}
+	}
+	for _, m := range p.models {
+		if !listed[m.ID] && !m.unlisted {
+			m.unlisted = true
+			p.reconsider(m)
+		}
+	}
+	for _, q := range p.pools {
+		p.parking.trim(now, q)
+	}
+	p.markEverything()
+	return nil
+}
+
+// relaunches reports whether an engine of the model would now be launched otherwise.
+func relaunches(a, b *fleet.Model) bool {
+	x, y := a.Engine, b.Engine
+	return a.GPUs != b.GPUs || a.Pool != b.Pool || a.MaxConcurrency != b.MaxConcurrency || a.ContextLength != b.ContextLength ||
+		x.Kind != y.Kind || x.Driver != y.Driver || x.Image != y.Image || x.Weights != y.Weights || x.Secrets != y.Secrets || x.Memory != y.Memory || x.CPU != y.CPU ||
+		!slices.Equal(x.Command, y.Command) || !slices.Equal(x.Args, y.Args) || !slices.Equal(x.Volumes, y.Volumes) || !maps.Equal(x.Env, y.Env)
+}

@@ -1,0 +1,84 @@
+package plan
+
+import (
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+// dedicatedPool is where models without a pool are placed once a back end has told of nodes.
+const dedicatedPool = ""
+
+// pool is a set of slots, and what has been used of it.
+type pool struct {
+	fleet.Pool
+	slots   []*slot
+	models  []*model
+	largest int // GPUs of the largest slot seen; of one whose slots come and go, of those that are there
+	awake   int // GPUs held now
+	held    float64
+	at      time.Duration
+
+	added   past          // what adding a slot took
+	refused int           // slots in a row that came to nothing
+	retryAt time.Duration // no slot is added before
+	timer   timer
+	dirty   bool // listed in state.dirtyPools
+}
+
+// use changes the number of GPUs held from now on.
+func (q *pool) use(now time.Duration, gpus int) {
+	q.accrue(now)
+	q.awake += gpus
+}
+
+// accrue adds up the GPU time held since the last call.
+func (q *pool) accrue(now time.Duration) {
+	q.held += float64(q.awake) * (now - q.at).Seconds()
+	q.at = now
+}
+
+// open gives the slots that the pool has, or is about to have, and that take launches or will again.
+func (q *pool) open() int {
+	n := 0
+	for _, s := range q.slots {
+		if !s.gone && !s.givenBack && s.condition != fleet.PlaceClosing && s.condition != fleet.PlaceDraining {
+			n++
+		}
+	}
+	return n
+}
+
+// existing gives the slots that hold GPUs, or may: these count against slots.max, whatever they are fit for.
+func (q *pool) existing() int {
+	n := 0
+	for _, s := range q.slots {
+		if !s.gone {
+			n++
+		}
+	}
+	return n
+}
+
+// biggest gives the GPUs of its largest slot, seen or promised by the config; -1 = it has none.
+func (q *pool) biggest() int {
+	if q.GPUsPerSlot > 0 {
+		return max(q.largest, q.GPUsPerSlot)
+	}
+	return q.largest
+}
+
+// mayHold gives what parked engines may come to hold on each GPU of the pool.
+func (q *pool) mayHold() fleet.Bytes {
+	return fleet.Bytes(q.MaxParkedPerGPU) * q.ParkedGPUMemory
+}
+
+// hostMemory gives what parked engines may take of a slot's host memory, the lesser of what the slot says and what its pool is tuned to; 0 = no
+// limit.
+func (s *slot) hostMemory() fleet.Bytes {
+	most := s.pool.HostMemory
+	if s.Host > 0 && (most == 0 || s.Host < most) {
+		return s.Host
+	}
+	return most
+}

@@ -1,0 +1,300 @@
+package plan
+
+import (
+	"slices"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+// room is GPUs for an instance, and what must happen before they are free.
+type room struct {
+	at      place
+	gpu     int
+	resumes *instance     // the parked instance that is resumed there; nil = a new one is started
+	victims []*instance   // idle ones that are parked or stopped for it, and starts that nobody wants any more
+	slots   []*slot       // on a node: slots that nobody needs and that are given back for it
+	needs   effort        // what it takes
+	value   float64       // what the victims are worth, in seconds of one request's waiting
+	wait    time.Duration // estimate until it is free
+	hold    time.Duration // until all who are busy there have had their residence
+	loss    float64       // what draining those costs who use them, in seconds of one request's waiting
+	start   time.Duration // and then until the instance is ready
+	cost    float64       // all of it, in seconds of one request's waiting
+	fit     int           // GPUs of the largest free block around it, or left over on the node: the smaller, the less is broken up
+}
+
+// effort says how far one must go for a room, from nothing to draining busy instances.
+type effort int
+
+const (
+	isFree effort = iota
+	evictsIdle
+	awaitsDraining // somebody who is going away anyway still serves there
+	drainsBusy
+)
+
+// better orders rooms; the earlier one wins a tie.
+func (r *room) better(than *room) bool {
+	if r.cost != than.cost {
+		return r.cost < than.cost
+	}
+	return r.fit < than.fit
+}
+
+// What places cost that are otherwise equal, in seconds of one request's waiting.
+const (
+	togetherCost = 3.0
+	strangeNode  = 1.0   // the weights may not be there
+	crowdCost    = 0.5   // for each instance that lives on the same GPU
+	sharedCost   = 100.0 // for each of those if it were always awake
+	fullCost     = 60.0  // when it is parked, another must go
+)
+
+// What it costs to take a busy instance from those who use it, in seconds of one request's waiting: so much beyond its HotValue, which counts for at most so
+// much where rooms are compared. More would have models started cold all over the cluster to spare others one drain.
+const (
+	drainCost     = 5.0
+	drainCostMost = 30.0
+)
+
+// rooms finds out what it takes to have GPUs, and looks for the best. It changes nothing.
+type rooms struct {
+	*state
+	demand *demand
+}
+
+// find gives the best room for one more instance of the model that takes no more than the given effort and displaces less than bid, among the given
+// places (nil = all), the one that was best before, and those where it can be resumed; false = there is none. A wish without demand starts nothing while an instance could be resumed.
+func (f *rooms) find(now time.Duration, m *model, most effort, bid float64, among []place) (room, bool) {
+	if m.dedicated() {
+		return f.findNode(now, m, most, bid, among)
+	}
+	best, found := room{}, false
+	consider := func(r *room) {
+		if f.assess(now, m, r, most) && (r.needs == isFree || r.value < bid) && (!found || r.better(&best)) {
+			best, found = *r, true
+		}
+	}
+	resumable := false
+	for _, i := range m.instances {
+		if i.resumable() {
+			resumable = true
+			consider(&room{at: i.at, gpu: i.GPU, resumes: i, start: m.takes(fleet.Parked)})
+		}
+	}
+	if resumable && !f.demand.demanded(now, m) {
+		return best, found
+	}
+	cold := m.takes(fleet.Cold)
+	for _, s := range m.pool.slots {
+		if !s.fits(m.GPUs) || m.avoids(now, &s.site) || among != nil && !s.freed && m.best != place(s) {
+			continue
+		}
+		if m.GPUs == 0 {
+			return room{at: s}, true
+		}
+		for gpu := 0; gpu+m.GPUs <= s.GPUs; gpu += align(m.GPUs) {
+			consider(&room{at: s, gpu: gpu, start: cold})
+		}
+	}
+	return best, found
+}
+
+// assess finds out what a block takes; false = more than it may.
+func (f *rooms) assess(now time.Duration, m *model, r *room, most effort) bool {
+	s := r.at.(*slot)
+	for _, c := range s.reserved {
+		if !c.overlaps(r.gpu, m.GPUs) {
+			continue
+		}
+		if most < drainsBusy || c.m == m {
+			return false
+		}
+		r.needs, r.hold = drainsBusy, max(r.hold, c.m.takes(c.from)+f.cfg.Residence)
+		r.wait = max(r.wait, r.hold+c.m.service+f.leaves(c))
+	}
+	r.wait = max(r.wait, f.pendingFor(now, s))
+	var last *instance
+	for g := r.gpu; g < r.gpu+m.GPUs; g++ {
+		o := s.awake[g]
+		if o == nil || o == last {
+			continue
+		}
+		last = o
+		if !f.assessOccupant(now, m, r, o, most) {
+			return false
+		}
+	}
+	if r.needs == isFree {
+		r.fit = s.freeAround(r.gpu, align(m.GPUs))
+	}
+	f.price(now, m, r)
+	return true
+}
+
+func (f *rooms) assessOccupant(now time.Duration, m *model, r *room, o *instance, most effort) bool {
+	needs, wait, hold := f.effortFor(now, o, m.waiting > 0)
+	if needs > most || o.m == m && !o.leaving() {
+		return false
+	}
+	if needs == drainsBusy && m.waiting > 0 {
+		wait += max(hold, m.oldest+f.cfg.Patience-now)
+	}
+	r.needs, r.wait, r.hold = max(r.needs, needs), max(r.wait, wait), max(r.hold, hold)
+	if o.leaving() {
+		return true
+	}
+	if f.protected(now, o, r.victims) {
+		return false
+	}
+	switch {
+	case needs == evictsIdle:
+		r.victims = append(r.victims, o)
+	case needs == drainsBusy:
+		loss := f.demand.wish(now, o.m).HotValue
+		r.loss += loss
+		r.value += drainCost + min(loss, drainCostMost)
+		return true
+	}
+	r.value += f.demand.wish(now, o.m).HotValue
+	return true
+}
+
+// price adds up what the room costs: the waiting of those who wait, and what the victims are worth.
+func (f *rooms) price(now time.Duration, m *model, r *room) {
+	r.cost = (r.wait+r.start).Seconds()*float64(max(m.waiting, 1)) + r.value
+	if r.resumes == nil {
+		r.cost += f.settlingCost(now, m, r)
+	}
+}
+
+// settlingCost prefers for a new instance a node that has its weights, a slot without another copy of the model, for a large model would
+// displace both, and GPUs on which few others live and those are seldom awake: whoever lives there too can never be hot at the same time.
+func (f *rooms) settlingCost(now time.Duration, m *model, r *room) float64 {
+	s, cost := r.at.(*slot), 0.0
+	if len(m.nodes) > 0 && !slices.Contains(m.nodes, s.node) {
+		cost += strangeNode
+	}
+	if slices.ContainsFunc(s.residents, func(o *instance) bool { return o.m == m }) {
+		cost += togetherCost
+	}
+	most := s.pool.MaxParkedPerGPU
+	if most == 0 {
+		return cost
+	}
+	homes := 0
+	for g := r.gpu; g < r.gpu+m.GPUs; g++ {
+		homes = max(homes, s.livingOn(g))
+	}
+	cost += crowdCost*float64(homes) + sharedCost*sharedWith(now, m, s, r.gpu)
+	if homes >= most {
+		cost += fullCost
+	}
+	if limit := s.hostMemory(); limit > 0 && s.living()+m.ParkedMemory > limit {
+		cost += fullCost
+	}
+	return cost
+}
+
+// sharedWith gives how many instances of other models that live on the block are awake on average.
+func sharedWith(now time.Duration, m *model, s *slot, gpu int) float64 {
+	sum := 0.0
+	for _, o := range s.residents {
+		if o.m != m && o.overlaps(gpu, m.GPUs) {
+			sum += o.m.awake.value(now) / float64(o.m.homes())
+		}
+	}
+	return sum
+}
+
+// leaves estimates how long an instance takes to give its GPUs back.
+func (f *rooms) leaves(o *instance) time.Duration {
+	if o.State == fleet.Parking || o.parkable() {
+		return o.m.takes(fleet.Hot)
+	}
+	return stopTime
+}
+
+// effortFor says what it takes to free what the instance holds, and estimates how long: once it may be drained, and until then. A stream that has outlived its estimate is expected
+// to run as long again. For demand a start goes that nobody waits for any more.
+func (f *rooms) effortFor(now time.Duration, o *instance, demand bool) (needs effort, wait, hold time.Duration) {
+	leaves := f.leaves(o)
+	switch {
+	case o.leaving() && o.leases() > 0:
+		return awaitsDraining, leaves + max(o.m.service, now-o.leavingAt), 0
+	case o.State == fleet.Parking:
+		return evictsIdle, max(o.leavingAt+leaves-now, 0), 0
+	case o.leaving() || f.idle(o):
+		return evictsIdle, leaves, 0
+	case demand && f.demand.abandoned(now, o):
+		return evictsIdle, stopTime, 0
+	case o.State == fleet.Ready:
+		return drainsBusy, leaves + o.m.service, max(o.readyAt+f.cfg.Residence-now, 0)
+	default:
+		left := max(o.launchedAt+o.m.takes(o.from)-now, 0)
+		return drainsBusy, leaves + o.m.service, f.cfg.Residence + left
+	}
+}
+
+// idle reports whether the instance serves nobody and nobody waits for it, as far as every dispatcher has said since it has known
+// of its share.
+func (f *rooms) idle(o *instance) bool {
+	if o.State != fleet.Ready || o.m.waiting > 0 || len(o.holds) == 0 || !o.visible() {
+		return false
+	}
+	for n := range o.holds {
+		h := &o.holds[n]
+		if h.leases > 0 || h.foreign > 0 || !h.settled() || f.peers[n].lapsed && h.bound() > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// protected reports whether the instance may not be taken away: it cannot be seen, or instances.min or an operator's hold keep it.
+func (f *rooms) protected(now time.Duration, o *instance, taken []*instance) bool {
+	if !o.visible() {
+		return true
+	}
+	left := o.m.hot()
+	for _, v := range taken {
+		if v.m == o.m {
+			left--
+		}
+	}
+	keep := 0
+	if !o.m.stopped && !o.m.unlisted {
+		keep = o.m.Instances.Min
+		if o.m.held(now) {
+			keep = max(keep, 1)
+		}
+	}
+	return left <= keep && keep > 0
+}
+
+// surplus gives the ready instance of the model that is let go first: the one that has been idle longest; nil = none is idle, or not all that would
+// speak of it can be heard.
+func (f *rooms) surplus(m *model) *instance {
+	var best *instance
+	for _, i := range m.instances {
+		if f.idle(i) && f.roster.Heard(i.seen) && (best == nil || i.idleSince() < best.idleSince()) {
+			best = i
+		}
+	}
+	return best
+}
+
+// pendingFor estimates how long it takes until instances can be launched on the slot.
+func (f *rooms) pendingFor(now time.Duration, s *slot) time.Duration {
+	if !s.Pending {
+		return 0
+	}
+	takes := s.pool.added.median
+	if takes == 0 {
+		takes = slotTakes
+	}
+	return max(s.askedAt+takes-now, takes/4)
+}
+
+const slotTakes = 2 * time.Minute // about what adding a slot takes, where nothing is known

@@ -1,0 +1,249 @@
+package plan
+
+import (
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/activator/protocol"
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+// sharing gives the dispatchers their shares of the instances: it lowers them at once, and raises them only into what nobody else may hold.
+type sharing struct{ *state }
+
+// divideAll sets the shares of every instance of which something has changed.
+func (p *sharing) divideAll(now time.Duration) {
+	dirty := p.sharesDirty
+	p.sharesDirty = p.sharesDirty[:0:0]
+	for _, i := range dirty {
+		i.sharesDirty = false
+		if p.instanceOf[i.ID] != i {
+			continue
+		}
+		for n := range i.holds {
+			p.void(i, n)
+		}
+		p.shareOut(i)
+	}
+}
+
+// void forgets what a lapsed dispatcher held, once the engine itself, asked afterwards, has said that it serves nobody.
+func (p *sharing) void(i *instance, n int) {
+	d := p.peers[n]
+	if d.lapsed && i.holds[n].bound() > 0 && p.servedNobodySince(i, d.lapsedAt(p.cfg.TTL)) {
+		i.holds[n] = hold{idleAt: i.holds[n].idleAt}
+		p.tellShare(d, i)
+		p.changed(i)
+	}
+}
+
+// servedNobodySince reports whether the engine, asked after that moment, has said that it serves nobody.
+func (p *sharing) servedNobodySince(i *instance, at time.Duration) bool {
+	return i.seen != nil && i.seen.Asked && i.seen.Running == 0 && i.seen.RunningAt > at
+}
+
+// revoked reports whether nobody has or can get a lease on the instance.
+func (p *sharing) revoked(i *instance) bool {
+	for n := range i.holds {
+		if i.holds[n].bound() > 0 {
+			return false
+		}
+	}
+	return p.isProven(i)
+}
+
+// isProven reports whether nobody but the dispatchers that are known can have a lease on an adopted instance: what an earlier planner gave
+// has expired, and the engine, asked since, has said that it serves nobody. Until then shares are only confirmed.
+func (p *sharing) isProven(i *instance) bool {
+	if i.trust == adopted && (p.cfg.TTL == 0 || p.servedNobodySince(i, p.started+p.cfg.TTL)) {
+		i.trust = proven
+	}
+	return i.trust != adopted
+}
+
+func (p *sharing) shareOut(i *instance) {
+	switch {
+	case i.State != fleet.Ready:
+		for n := range i.holds {
+			p.give(i, n, 0)
+		}
+	case !p.isProven(i):
+		for n := range i.holds { // confirm, no more
+			p.give(i, n, max(i.holds[n].foreign, i.holds[n].slots()))
+		}
+	case p.unbalanced(i):
+		p.divide(i)
+	}
+}
+
+// unbalanced reports whether the slots should be divided anew: some are free, or one dispatcher lacks what another has to spare.
+func (p *sharing) unbalanced(i *instance) bool {
+	sum, lacking, spare := 0, false, false
+	for n, d := range p.peers {
+		slots, dem := i.holds[n].slots(), &d.demands[i.m.index]
+		sum += slots
+		lacking = lacking || dem.Waiting > 0 && !d.lapsed && (slots == 0 || len(p.peers) > 1)
+		spare = spare || slots > 0 && (slots > dem.Inflight+dem.Waiting || d.lapsed)
+		if lacking && slots == 0 {
+			return true
+		}
+	}
+	return sum < i.capacity() || lacking && spare && len(p.peers) > 1
+}
+
+// divide gives each dispatcher its slots.
+func (p *sharing) divide(i *instance) {
+	targets := p.targets(i)
+	total := 0
+	for n := range i.holds {
+		if targets[n] < i.holds[n].slots() {
+			p.give(i, n, targets[n])
+		}
+	}
+	for n := range i.holds {
+		total += i.holds[n].bound()
+	}
+	for n := range i.holds {
+		own := i.holds[n].bound()
+		allowed := min(targets[n], i.capacity()-(total-own))
+		if allowed > i.holds[n].slots() {
+			p.give(i, n, allowed)
+			total += max(allowed-own, 0)
+		}
+	}
+}
+
+// targets divides the instance's slots: first one for each that has waiters, the longest wait first; then by what each still lacks;
+// then evenly.
+func (p *sharing) targets(i *instance) []int {
+	targets := make([]int, len(p.peers))
+	if len(p.peers) == 1 && p.peers[0].known && !p.peers[0].lapsed {
+		targets[0] = i.capacity()
+		return targets
+	}
+	for left := i.capacity(); left > 0; left-- {
+		best := -1
+		for n, d := range p.peers {
+			if d.known && !d.lapsed && (best < 0 || p.needsMore(i.m, n, best, targets)) {
+				best = n
+			}
+		}
+		if best < 0 {
+			break
+		}
+		targets[best]++
+	}
+	return targets
+}
+
+// needsMore reports whether dispatcher n should get the next slot rather than k.
+func (p *sharing) needsMore(m *model, n, k int, targets []int) bool {
+	dn, dk := &p.peers[n].demands[m.index], &p.peers[k].demands[m.index]
+	firstN, firstK := targets[n] == 0 && dn.Waiting > 0, targets[k] == 0 && dk.Waiting > 0
+	if firstN != firstK {
+		return firstN
+	}
+	if firstN {
+		return p.peers[n].since[m.index] < p.peers[k].since[m.index]
+	}
+	lackN, lackK := max(dn.Waiting+dn.Inflight-targets[n], 0), max(dk.Waiting+dk.Inflight-targets[k], 0)
+	if lackN != lackK {
+		return lackN > lackK
+	}
+	return targets[n] < targets[k]
+}
+
+// give writes a number of slots into the dispatcher's next table.
+func (p *sharing) give(i *instance, n, slots int) {
+	h, d := &i.holds[n], p.peers[n]
+	if h.slots() == slots || !d.known {
+		return
+	}
+	p.tellShare(d, i)
+	if k := len(h.given) - 1; k >= 0 && h.given[k].table == d.table+1 {
+		h.given[k].slots = slots
+		return
+	}
+	h.given = append(h.given, given{table: d.table + 1, slots: slots})
+	d.unsettled = append(d.unsettled, i)
+}
+
+// tellShare has the dispatcher's next table tell the instance's share.
+func (s *state) tellShare(d *peer, i *instance) {
+	d.tell = true
+	d.shares = append(d.shares, i)
+}
+
+// tellOutlook has every dispatcher's next table tell the model's outlook.
+func (s *state) tellOutlook(m *model) {
+	for _, d := range s.peers {
+		d.tell = true
+		d.outlooks = append(d.outlooks, m)
+	}
+}
+
+// buildTables makes a table for each dispatcher that must learn something, or that has not acknowledged for too long. Only the
+// timer sends again: sending again whenever an acknowledgement lags never ends.
+func (p *sharing) buildTables(now time.Duration) {
+	for n, d := range p.peers {
+		late := p.cfg.Resend > 0 && d.ackSeq != d.table && now >= d.tableAt+p.cfg.Resend
+		beat := p.cfg.TTL > 0 && now >= d.tableAt+p.cfg.TTL/4
+		if d.seq > 0 && (d.tell || late || beat) {
+			p.tables = append(p.tables, p.tableFor(now, n))
+		}
+		next := alarm{now: now}
+		if p.cfg.TTL > 0 {
+			next.due(d.lapsedAt(p.cfg.TTL))
+			next.due(d.tableAt + p.cfg.TTL/4)
+		}
+		if p.cfg.Resend > 0 && d.ackSeq != d.table {
+			next.due(d.tableAt + p.cfg.Resend)
+		}
+		p.alarms.set(&d.timer, &next)
+	}
+}
+
+func (p *sharing) tableFor(now time.Duration, n int) *protocol.Table {
+	d := p.peers[n]
+	d.table++
+	t := &protocol.Table{
+		To: d.id, Incarnation: d.incarnation, Term: p.cfg.Term, Seq: d.table, Stamp: d.stamp, Heard: d.seq, TTL: p.cfg.TTL,
+	}
+	d.tableAt, d.tell = now, false
+	if t.Hello = !d.known; t.Hello {
+		return t
+	}
+	if d.plain == 0 {
+		d.plain = d.table
+	}
+	// In one process each table arrives, in order. Elsewhere one may be lost, so that each must say everything.
+	shares, outlooks := d.shares, d.outlooks
+	if t.Partial = p.cfg.TTL == 0 && p.cfg.Resend == 0 && !d.whole; !t.Partial {
+		shares, outlooks = p.instances, p.models
+	}
+	for _, i := range shares {
+		if slots := i.slotsFor(n); slots > 0 || t.Partial {
+			t.Shares = append(t.Shares, protocol.Share{
+				Instance: i.ID, Model: i.Model, Addr: i.Addr, Slots: slots, GPUs: i.GPUs, Spare: i.spare, From: i.from,
+				Took: i.readyAt - i.began, ReadyFor: now - i.readyAt,
+			})
+		}
+	}
+	for _, m := range outlooks {
+		if m.outlook.Answer != "" || t.Partial {
+			o := m.outlook
+			o.Model = m.ID
+			o.ETA = max(o.ETA-(now-m.outlookAt), 0)
+			t.Outlooks = append(t.Outlooks, o)
+		}
+	}
+	d.whole, d.shares, d.outlooks = false, d.shares[:0], d.outlooks[:0]
+	return t
+}
+
+// slotsFor gives what the next table says of the instance to a dispatcher; one that is gone has none.
+func (i *instance) slotsFor(n int) int {
+	if n >= len(i.holds) {
+		return 0
+	}
+	return i.holds[n].slots()
+}

@@ -1,0 +1,266 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+const (
+	slotRetry       = 5 * time.Second
+	slotRetryLonger = 5 * time.Minute
+	slotUnwanted    = time.Minute // a slot that is not there yet, and that nobody has wanted for so long, is given back
+)
+
+// slotKeeper keeps each pool's number of slots between its bounds: it adds those that are lacking, and gives back those where nothing has
+// been awake for slot_idle, with what is parked there, and those that the back end cannot place and nobody wants any more.
+type slotKeeper struct {
+	*state
+	demand *demand
+	life   *lifecycle
+}
+
+// tend looks at the pools and slots that have changed.
+func (k *slotKeeper) tend(now time.Duration) {
+	if !k.roster.SlotsKnown() {
+		return
+	}
+	pools := k.dirtyPools
+	k.dirtyPools = nil
+	for _, q := range pools {
+		q.dirty = false
+		k.tendPool(now, q)
+	}
+	slots := k.dirtySlots
+	k.dirtySlots = nil
+	for _, s := range slots {
+		s.dirty = false
+		if s.gone {
+			continue
+		}
+		if why := k.unneeded(now, s); why != "" {
+			k.giveBack(now, s, why)
+		}
+		k.setAlarm(now, s)
+	}
+}
+
+func (k *slotKeeper) tendPool(now time.Duration, q *pool) {
+	for q.Slots.Max > 0 && q.open() < q.Slots.Min && k.mayAdd(now, q) {
+		k.add(now, q, fmt.Sprintf("slots.min is %d", q.Slots.Min))
+	}
+	next := alarm{now: now}
+	next.due(q.retryAt)
+	k.alarms.set(&q.timer, &next)
+	if q.retryAt > 0 && now >= q.retryAt {
+		q.retryAt = 0
+		for _, m := range q.models {
+			m.search = true
+			k.mark(m)
+		}
+	}
+}
+
+// setAlarm notes when the slot must be looked at again.
+func (k *slotKeeper) setAlarm(now time.Duration, s *slot) {
+	next, q := alarm{now: now}, s.pool
+	s.order.alarm(&next)
+	if q.SlotIdle > 0 && q.Slots.Max > 0 && s.takesLaunches() && s.quiet() {
+		next.due(s.quietAt + q.SlotIdle)
+	}
+	if s.Pending {
+		next.due(max(s.wanted, s.askedAt) + slotUnwanted)
+	}
+	next.due(s.trouble.avoidUntil)
+	k.alarms.set(&s.timer, &next)
+}
+
+// mayAdd reports whether the pool may have one more slot now. Every slot counts that holds GPUs or may hold some.
+func (k *slotKeeper) mayAdd(now time.Duration, q *pool) bool {
+	return !k.closing && q.GPUsPerSlot > 0 && q.existing() < q.Slots.Max && now >= q.retryAt
+}
+
+// grow adds a slot to the pool of a model whose demand finds no room but by draining busy instances, unless one is on its way already.
+func (k *slotKeeper) grow(now time.Duration, m *model) {
+	q := m.pool
+	if m.dedicated() || m.GPUs > q.GPUsPerSlot || !k.demand.demanded(now, m) {
+		return
+	}
+	for _, s := range q.slots {
+		if s.takesLaunches() && s.Pending {
+			s.wanted = now
+			k.markSlot(s)
+			return
+		}
+	}
+	if !k.mayAdd(now, q) || m.waiting > 0 && q.open() > 0 && now < m.oldest+k.cfg.Patience {
+		return
+	}
+	k.add(now, q, fmt.Sprintf("no room for %s: %s", m.ID, k.demand.why(now, m)))
+}
+
+// add asks the back end for one more slot.
+func (k *slotKeeper) add(now time.Duration, q *pool, why string) {
+	s := k.enter(now, fleet.Slot{ID: k.newID("s"), Pool: q.Name, GPUs: q.GPUsPerSlot, Host: q.HostMemory, Pending: true})
+	s.asked, s.wanted = true, now
+	k.order(now, s, fleet.ActAddSlot, why)
+}
+
+// enter makes a slot known.
+func (k *slotKeeper) enter(now time.Duration, v fleet.Slot) *slot {
+	s := &slot{Slot: v, askedAt: now, quietAt: now, awake: make([]*instance, v.GPUs)}
+	s.id, s.node, s.pool = v.ID, v.Node, k.pool(v.Pool)
+	s.timer = newTimer(func() {
+		k.free(s)
+		k.issue(s)
+	})
+	s.pool.slots = append(s.pool.slots, s)
+	k.slotOf[s.ID] = s
+	k.free(s)
+	return s
+}
+
+// issue has the slot's act handed over, if one is due.
+func (k *slotKeeper) issue(s *slot) {
+	if s.order.due != "" {
+		k.ordered = append(k.ordered, ordered{s: s})
+	}
+}
+
+// giveBack gives a slot back, with what is parked there.
+func (k *slotKeeper) giveBack(now time.Duration, s *slot, why string) {
+	if s.givenBack {
+		return
+	}
+	s.givenBack = true
+	for _, i := range slices.Clone(s.residents) {
+		if i.State == fleet.Asleep {
+			from := i.State
+			i.State, i.reason, i.leavingAt = fleet.Stopping, why, now
+			k.note(now, i, from, "its slot is given back: "+why)
+			k.changed(i)
+		}
+	}
+	for _, i := range slices.Clone(s.reserved) {
+		k.life.cancel(now, i, "its slot is given back: "+why)
+	}
+	k.order(now, s, fleet.ActDropSlot, why)
+	k.markPool(s.pool)
+}
+
+func (k *slotKeeper) order(now time.Duration, s *slot, kind fleet.ActKind, why string) {
+	s.order.set(now, kind)
+	s.order.why = why
+	k.issue(s)
+	k.markSlot(s)
+}
+
+// unneeded says why the slot may be given back now; "" = it may not.
+func (k *slotKeeper) unneeded(now time.Duration, s *slot) string {
+	q := s.pool
+	switch {
+	case q.Slots.Max == 0 || k.closing || !s.takesLaunches() || !s.quiet() || s.seen != nil && s.seen.Silent():
+	case q.open() <= q.Slots.Min:
+	case !s.Pending && q.SlotIdle > 0 && now >= s.quietAt+q.SlotIdle:
+		return "nothing there was awake for " + q.SlotIdle.String()
+	case s.Pending && now >= max(s.wanted, s.askedAt)+slotUnwanted && !k.wanted(now, q):
+		return "it is not there yet, and nobody wants it any more"
+	}
+	return ""
+}
+
+// wanted reports whether some model of the pool waits for room.
+func (k *slotKeeper) wanted(now time.Duration, q *pool) bool {
+	return slices.ContainsFunc(k.short, func(m *model) bool { return m.pool == q && k.demand.demanded(now, m) })
+}
+
+// accepted takes a back end's answer to an act on a slot: what it refuses is asked for again.
+func (k *slotKeeper) accepted(now time.Duration, act *fleet.Act, err error) {
+	s := k.slotOf[act.Slot]
+	if s == nil || act.Term != k.cfg.Term {
+		return
+	}
+	s.order.onItsWay = false
+	if err != nil && s.order.due == "" && !s.gone {
+		s.order.again(now+min(slotRetry<<min(s.order.tries, 10), slotRetryLonger), act.Kind)
+	}
+	k.issue(s)
+	k.markSlot(s)
+}
+
+// see takes how a slot stands, as the roster says.
+func (k *slotKeeper) see(now time.Duration, v fleet.Slot) *slot {
+	s := k.slotOf[v.ID]
+	if s == nil {
+		s = k.enter(now, v)
+	} else if s.Pending && !v.Pending {
+		k.arrived(now, s)
+	}
+	if !s.takesLaunches() || s.condition != v.Condition || s.Unplaced != v.Unplaced || s.GPUs != v.GPUs || s.Pending != v.Pending {
+		k.free(s)
+		for _, m := range s.pool.models {
+			m.search = true
+			k.mark(m)
+		}
+		k.markPool(s.pool)
+	}
+	pool := s.pool.Name
+	s.Slot, s.node, s.condition = v, v.Node, v.Condition
+	s.Slot.Pool = pool
+	for len(s.awake) < v.GPUs {
+		s.awake = append(s.awake, nil)
+	}
+	s.pool.largest = max(s.pool.largest, v.GPUs)
+	k.linkNode(s)
+	k.markSlot(s)
+	return s
+}
+
+// linkNode enters the slot on its node, where nodes are known.
+func (k *slotKeeper) linkNode(s *slot) {
+	if n := k.nodeOf[s.node]; n != nil && !slices.Contains(n.slots, s) {
+		n.slots = append(n.slots, s)
+		k.free(n)
+	}
+}
+
+// arrived notes that a slot is there.
+func (k *slotKeeper) arrived(now time.Duration, s *slot) {
+	if s.asked {
+		s.pool.added.add(now - s.askedAt)
+	}
+	s.pool.refused, s.pool.retryAt, s.quietAt = 0, 0, now
+}
+
+// lost notes that a slot is gone: reservations there are given up. One that never was there delays the next.
+func (k *slotKeeper) lost(now time.Duration, s *slot) {
+	s.gone, s.order.due = true, ""
+	for _, i := range slices.Clone(s.reserved) {
+		k.life.cancel(now, i, "its slot is gone")
+	}
+	q := s.pool
+	q.slots = slices.DeleteFunc(q.slots, func(t *slot) bool { return t == s })
+	delete(k.slotOf, s.ID)
+	k.alarms.set(&s.timer, &alarm{})
+	if n := k.nodeOf[s.node]; n != nil {
+		n.slots = slices.DeleteFunc(n.slots, func(t *slot) bool { return t == s })
+		k.free(n)
+	}
+	if q.Slots.Max > 0 { // what was lost is not coming back by itself
+		q.largest = -1
+		for _, t := range q.slots {
+			q.largest = max(q.largest, t.GPUs)
+		}
+	}
+	if s.Pending {
+		q.retryAt = now + min(slotRetry<<min(q.refused, 10), slotRetryLonger)
+		q.refused++
+	}
+	k.markPool(q)
+	for _, m := range q.models {
+		m.search = true
+		k.mark(m)
+	}
+}

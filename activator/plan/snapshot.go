@@ -1,0 +1,187 @@
+package plan
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+// ModelState gives the state of one model: cold, starting, parked or hot; "" for an unknown one.
+func (p *Planner) ModelState(id string) string {
+	if m := p.modelOf[id]; m != nil {
+		return m.state()
+	}
+	return ""
+}
+
+// InstanceState gives the state of one instance; "" where there is none of that ID.
+func (p *Planner) InstanceState(id string) fleet.State {
+	if i := p.instanceOf[id]; i != nil {
+		return i.State
+	}
+	return ""
+}
+
+// Snapshot gives the whole fleet at this moment.
+func (p *Planner) Snapshot(now time.Duration) *fleet.Snapshot {
+	s := &fleet.Snapshot{At: p.at(now)}
+	for _, m := range p.models {
+		if !m.unlisted {
+			s.Models = append(s.Models, p.modelStatus(now, m))
+		}
+	}
+	for _, i := range p.instances {
+		if i.exists() {
+			s.Instances = append(s.Instances, p.instanceStatus(i))
+		}
+	}
+	for _, q := range p.pools {
+		if st := poolStatus(q); len(st.Slots) > 0 || q.GPUsPerSlot > 0 {
+			s.Pools = append(s.Pools, st)
+		}
+	}
+	for _, act := range slices.Backward(p.activations) {
+		c := act.Activation
+		if c.Ended.IsZero() {
+			c.Waited = act.waited(now)
+		}
+		c.Phases = slices.Clone(c.Phases)
+		s.Activations = append(s.Activations, c)
+	}
+	return s
+}
+
+func (p *Planner) modelStatus(now time.Duration, m *model) fleet.ModelStatus {
+	return fleet.ModelStatus{
+		Model: m.Model, State: m.state(), Waiting: m.waiting, Inflight: m.inflight, Hot: m.hot(), Pending: m.pending(),
+		Parked: m.asleep(), Desired: m.desired, Outlook: p.forecast.outlook(now, m).Outlook,
+	}
+}
+
+func (p *Planner) instanceStatus(i *instance) fleet.InstanceStatus {
+	h := p.demand.hotView(i)
+	s := fleet.InstanceStatus{
+		Instance: i.Instance, Phase: i.phase, Leases: h.Leases, LaunchedAt: p.at(i.launchedAt), Failure: i.failure,
+	}
+	if i.served {
+		s.ReadyAt = h.ReadyAt
+	}
+	if i.State == fleet.Ready {
+		s.IdleSince = h.IdleSince
+	}
+	return s
+}
+
+func poolStatus(q *pool) fleet.PoolStatus {
+	st := fleet.PoolStatus{Pool: q.Pool}
+	for _, s := range q.slots {
+		o := fleet.SlotStatus{Slot: s.Slot, Occupants: make([]string, s.GPUs)}
+		for _, i := range s.residents {
+			if i.State == fleet.Asleep {
+				o.Sleepers = append(o.Sleepers, i.ID)
+			}
+		}
+		for _, i := range s.reserved {
+			o.Reserved = append(o.Reserved, fleet.Reservation{Instance: i.ID, Model: i.Model, GPU: i.GPU, GPUs: i.GPUs})
+		}
+		for g := range o.Occupants {
+			if i := s.awake[g]; i != nil {
+				o.Occupants[g] = i.ID
+			}
+		}
+		st.Slots = append(st.Slots, o)
+	}
+	return st
+}
+
+// Levels is what gauges show at one moment.
+type Levels struct {
+	Models []ModelLevel
+	Pools  []PoolLevel
+	Serves []string // IDs of the instances that may have leases
+}
+
+// ModelLevel is one model of Levels.
+type ModelLevel struct {
+	ID      string
+	Waiting int
+	States  map[fleet.State]int
+	Failed  map[fleet.Cause]int // starts that have failed in this life; "" = the cause is not known
+}
+
+// PoolLevel is one pool of Levels.
+type PoolLevel struct {
+	Name string
+	GPUs map[string]int // by what they are used for: free, starting, busy, idle, stopping
+	Held float64        // GPU-seconds held in this life
+}
+
+// Levels gives what gauges show.
+func (p *Planner) Levels(now time.Duration) Levels {
+	var l Levels
+	for _, m := range p.models {
+		ml := ModelLevel{ID: m.ID, Waiting: m.waiting, States: make(map[fleet.State]int), Failed: maps.Clone(m.causes)}
+		for _, i := range m.instances {
+			if i.exists() {
+				ml.States[i.State]++
+			}
+			if i.State == fleet.Ready || i.State == fleet.Draining {
+				l.Serves = append(l.Serves, i.ID)
+			}
+		}
+		l.Models = append(l.Models, ml)
+	}
+	for _, q := range p.pools {
+		q.accrue(now)
+		pl := PoolLevel{Name: q.Name, GPUs: make(map[string]int), Held: q.held}
+		for _, s := range q.slots {
+			countGPUs(s, pl.GPUs)
+		}
+		if q.Name == dedicatedPool {
+			p.countNodes(pl.GPUs)
+		}
+		l.Pools = append(l.Pools, pl)
+	}
+	return l
+}
+
+func countGPUs(s *slot, n map[string]int) {
+	for _, i := range s.awake[:s.GPUs] {
+		switch {
+		case i != nil:
+			n[use(i)]++
+		case !s.Pending:
+			n["free"]++
+		}
+	}
+}
+
+// countNodes counts the GPUs of nodes that others do not use. What was launched and is not placed yet counts where it is expected.
+func (p *Planner) countNodes(n map[string]int) {
+	for _, node := range p.nodes {
+		free := node.gpus - node.used
+		for _, i := range node.residents {
+			n[use(i)] += i.GPUs
+			free -= i.GPUs
+		}
+		if !node.gone {
+			n["free"] += max(free, 0)
+		}
+	}
+}
+
+// use says what the instance does with its GPUs.
+func use(i *instance) string {
+	switch {
+	case i.activates():
+		return "starting"
+	case i.State == fleet.Stopping || i.State == fleet.Failed || i.State == fleet.Parking:
+		return "stopping"
+	case i.leases() > 0:
+		return "busy"
+	default:
+		return "idle"
+	}
+}

@@ -1,0 +1,282 @@
+package plan
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/activator/protocol"
+	"github.com/pilotlight-io/pilotlight/activator/roster"
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+// state is what the planner knows and what it has to say, with an index for each way in which it is looked up. Whoever changes something marks it, so
+// that a step looks at what has changed and at nothing else.
+type state struct {
+	cfg    Config
+	roster *roster.Roster
+
+	models     []*model // in the order of the config
+	modelOf    map[string]*model
+	pools      []*pool
+	poolOf     map[string]*pool
+	slotOf     map[string]*slot
+	nodes      []*node
+	nodeOf     map[string]*node
+	anywhere   *node       // for those that need no GPU; nil = no source knows nodes
+	instances  []*instance // in the order in which they were made
+	instanceOf map[string]*instance
+	peers      []*peer
+
+	prefix  string // of the IDs of this life
+	made    uint64 // instances and slots made in this life
+	acted   uint64 // acts of this life
+	stepped uint64
+	started time.Duration
+	begun   bool
+	closing bool
+	fenced  bool // a newer server has taken over
+	random  uint64
+	view    fleet.ModelView
+
+	dirty       []*model    // to be looked at in this step
+	dirtySlots  []*slot     // likewise
+	dirtyPools  []*pool     // likewise
+	sharesDirty []*instance // whose shares may have to change
+	reserved    []*instance // with a reservation
+	draining    []*instance
+	unplaced    []*instance // launched, and not placed by the back end
+	ordered     []ordered   // acts to hand over
+	freed       []place     // where something was freed since those who wait for room were looked at
+	short       []*model    // which wait for room, the most urgent first
+	alarms      alarms
+
+	activations []*activation // oldest first, bounded
+	activated   uint64
+
+	acts    []fleet.Act
+	tables  []*protocol.Table
+	notices []fleet.Notice
+	learned []fleet.Learned
+	ended   []fleet.Activation
+
+	troubled []Trouble
+}
+
+// ordered is an instance or a slot with an act that is due.
+type ordered struct {
+	i *instance
+	s *slot
+}
+
+func newState(cfg Config) *state {
+	prefix := strconv.FormatUint(cfg.Term, 36) + "-"
+	return &state{
+		cfg: cfg, prefix: prefix, random: cfg.Seed,
+		roster:  roster.New(roster.Config{Epoch: cfg.Epoch, Term: cfg.Term, Fenced: cfg.TTL > 0, Prefix: prefix}),
+		modelOf: make(map[string]*model), poolOf: make(map[string]*pool), slotOf: make(map[string]*slot),
+		nodeOf: make(map[string]*node), instanceOf: make(map[string]*instance),
+	}
+}
+
+// begin notes when this life began.
+func (s *state) begin(now time.Duration) {
+	if !s.begun {
+		s.begun, s.started = true, now
+	}
+}
+
+// mark has the model looked at in this step.
+func (s *state) mark(m *model) {
+	if !m.dirty {
+		m.dirty = true
+		s.dirty = append(s.dirty, m)
+	}
+}
+
+// reconsider has the policy asked about the model as well.
+func (s *state) reconsider(m *model) {
+	m.stale = true
+	s.mark(m)
+}
+
+// markEverything is for news that may concern anyone.
+func (s *state) markEverything() {
+	for _, m := range s.models {
+		m.search = true
+		s.reconsider(m)
+	}
+	for _, q := range s.pools {
+		s.markPool(q)
+		for _, t := range q.slots {
+			s.markSlot(t)
+			s.free(t)
+		}
+	}
+	for _, n := range s.nodes {
+		s.free(n)
+	}
+}
+
+func (s *state) markSlot(t *slot) {
+	if !t.dirty {
+		t.dirty = true
+		s.dirtySlots = append(s.dirtySlots, t)
+	}
+}
+
+func (s *state) markPool(q *pool) {
+	if !q.dirty {
+		q.dirty = true
+		s.dirtyPools = append(s.dirtyPools, q)
+	}
+}
+
+// markShares has the shares of the instance looked at.
+func (s *state) markShares(i *instance) {
+	if !i.sharesDirty {
+		i.sharesDirty = true
+		s.sharesDirty = append(s.sharesDirty, i)
+	}
+}
+
+// free notes that something has become free at a place, or easier to free: those who wait for room look there.
+func (s *state) free(at place) {
+	if at == nil {
+		return
+	}
+	if c := at.common(); !c.freed {
+		c.freed = true
+		s.freed = append(s.freed, at)
+	}
+	if t, is := at.(*slot); is {
+		s.markSlot(t)
+	}
+}
+
+// changed marks all that may look different after a change of the instance: its model, its shares, and who waits for its place.
+func (s *state) changed(i *instance) {
+	s.reconsider(i.m)
+	s.markShares(i)
+	s.free(i.at)
+}
+
+// pool gives the pool of that name, making it known.
+func (s *state) pool(name string) *pool {
+	q := s.poolOf[name]
+	if q == nil {
+		q = &pool{Pool: fleet.Pool{Name: name}, largest: -1}
+		q.timer = newTimer(func() { s.markPool(q) })
+		s.pools = append(s.pools, q)
+		s.poolOf[name] = q
+	}
+	return q
+}
+
+// poolFor gives the pool where a model of the config is placed.
+func (s *state) poolFor(m *fleet.Model) *pool {
+	if m.Pool == "" && s.anywhere == nil {
+		return s.pool(fleet.LocalPool)
+	}
+	return s.pool(m.Pool)
+}
+
+// addModel makes a model known.
+func (s *state) addModel(fm *fleet.Model) *model {
+	m := &model{index: len(s.models)}
+	m.timer = newTimer(func() { s.ring(m) })
+	m.Model = fm
+	s.configure(m, fm)
+	s.models = append(s.models, m)
+	s.modelOf[m.ID] = m
+	for _, d := range s.peers {
+		d.demands = append(d.demands, protocol.Demand{})
+		d.since = append(d.since, 0)
+	}
+	return m
+}
+
+// ring looks at a model of which something is due: an act, a look of the policy, a limit, or that its instances may now be taken by others.
+func (s *state) ring(m *model) {
+	m.search = true
+	s.mark(m)
+	for _, i := range m.instances {
+		s.free(i.at)
+		if i.order.due != "" {
+			s.ordered = append(s.ordered, ordered{i: i})
+		}
+	}
+}
+
+// configure gives the model the values of the config.
+func (s *state) configure(m *model, fm *fleet.Model) {
+	m.Model, m.capacity = fm, fm.MaxConcurrency
+	if m.capacity < 1 {
+		m.capacity = defaultCapacity
+	}
+	s.assign(m, s.poolFor(fm))
+	m.search = true
+	s.reconsider(m)
+}
+
+// assign moves the model to a pool.
+func (s *state) assign(m *model, q *pool) {
+	if m.pool == q {
+		return
+	}
+	if old := m.pool; old != nil {
+		for k, o := range old.models {
+			if o == m {
+				old.models = append(old.models[:k:k], old.models[k+1:]...)
+				break
+			}
+		}
+	}
+	m.pool = q
+	q.models = append(q.models, m)
+}
+
+// known reports whether all has spoken that would say what exists where the model is placed. Until then nothing of it is started, and
+// nothing is refused.
+func (s *state) known(m *model) bool {
+	switch {
+	case m.dedicated():
+		return s.roster.NodesKnown()
+	case m.Pool == "":
+		return s.roster.LocalSlotKnown() && s.roster.SlotsKnown()
+	default:
+		return s.roster.SlotsKnown()
+	}
+}
+
+// newID gives an ID that was never used.
+func (s *state) newID(kind string) string {
+	s.made++
+	return s.prefix + kind + formatID(s.made)
+}
+
+func formatID(n uint64) string { return strconv.FormatUint(n, 36) }
+
+// at gives a moment of this planner's clock as a time.
+func (s *state) at(now time.Duration) time.Time { return s.cfg.Epoch.Add(now) }
+
+// clock gives a time on this planner's clock.
+func (s *state) clock(t time.Time) time.Duration { return t.Sub(s.cfg.Epoch) }
+
+// jitter gives a fraction in [0, 1).
+func (s *state) jitter() float64 {
+	s.random += 0x9e3779b97f4a7c15
+	return float64(mix(s.random)>>11) / (1 << 53)
+}
+
+// mix is the finaliser of splitmix64: every bit of the sum depends on every bit of x.
+func mix(x uint64) uint64 {
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// tell lets the policy learn.
+func (s *state) tell(now time.Duration, e fleet.Event) {
+	e.At = s.at(now)
+	s.cfg.Policy.Observe(e)
+}

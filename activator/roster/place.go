@@ -1,0 +1,195 @@
+package roster
+
+import (
+	"slices"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+// Node is one machine, as the source that lists it says.
+type Node struct {
+	fleet.Node
+	Gone   bool
+	source *source
+	list   uint64 // of its source, that had it last
+}
+
+// Silent reports whether the back end of the node cannot be reached: it would refuse a launch, which is no fault of the engine.
+func (n *Node) Silent() bool { return n.source.lost }
+
+// Slot is one slot: what the source that lists it says, and what its supervisor says of itself.
+//
+//	listed: pending ──► awaited ──► heard ◄──► unreachable ──► gone
+//	                       └── given up ─┘
+type Slot struct {
+	ID   string
+	Gone bool
+
+	listed     fleet.Slot // by its lister
+	told       fleet.Slot // by its supervisor
+	lister     *source    // nil = its supervisor lists it itself
+	supervisor *source    // nil = not named yet
+	heard      bool       // its supervisor has spoken
+	gaveUp     bool       // it was silent for too long
+	since      time.Duration
+	list       uint64 // of its lister, that had it last
+	residents  []*Instance
+}
+
+// View gives the slot as it stands: a slot that is not there yet is Pending, and one that cannot be asked is PlaceUnreachable.
+func (s *Slot) View() fleet.Slot {
+	v := s.listed
+	if s.lister == nil || s.heard {
+		v.GPUs, v.Pending, v.Unplaced = s.told.GPUs, s.told.Pending, s.told.Unplaced
+		if s.told.Host > 0 {
+			v.Host = s.told.Host
+		}
+		if s.lister == nil {
+			v = s.told
+		}
+	}
+	if v.Pool == "" {
+		v.Pool = fleet.LocalPool
+	}
+	switch {
+	case s.supervisor != nil && s.supervisor.lost || s.gaveUp && !s.heard:
+		v.Condition = fleet.PlaceUnreachable
+	case v.Condition == fleet.PlaceHealthy && s.heard:
+		v.Condition = s.told.Condition
+	}
+	v.Pending = v.Pending || !s.heard && s.supervisor != s.lister
+	return v
+}
+
+// Silent reports whether whoever tells of the engines there cannot be reached.
+func (s *Slot) Silent() bool { return s.supervisor != nil && s.supervisor.lost }
+
+// seeNodes learns of nodes, and of those that are no longer there.
+func (r *Roster) seeNodes(src *source, o *fleet.Observation) {
+	if !src.nodes && (len(o.Nodes) > 0 || o.Nodes != nil && o.Complete) {
+		src.nodes = true
+		r.listers = append(r.listers, src)
+	}
+	mark := src.list + 1
+	for k := range o.Nodes {
+		n := r.nodes[o.Nodes[k].ID]
+		if n == nil {
+			n = &Node{}
+			r.nodes[o.Nodes[k].ID] = n
+			src.nodeList = append(src.nodeList, n)
+		}
+		same := n.Node == o.Nodes[k] && n.source == src && !n.Gone
+		n.Node, n.source, n.list, n.Gone = o.Nodes[k], src, mark, false
+		if !same {
+			r.changed(Change{Kind: NodeSeen, Node: n})
+		}
+	}
+	if !o.Complete || !src.nodes {
+		return
+	}
+	src.nodeList = slices.DeleteFunc(src.nodeList, func(n *Node) bool {
+		if n.list == mark {
+			return false
+		}
+		n.Gone = true
+		delete(r.nodes, n.ID)
+		r.changed(Change{Kind: NodeGone, Node: n})
+		return true
+	})
+}
+
+// seeSlots learns of slots, and of those that are no longer there.
+func (r *Roster) seeSlots(now time.Duration, src *source, o *fleet.Observation) {
+	src.slots = src.slots || len(o.Slots) > 0 || o.Slots != nil && o.Complete
+	mark := src.list + 1
+	for k := range o.Slots {
+		r.seeSlot(now, src, &o.Slots[k], mark)
+	}
+	if !o.Complete || o.Slots == nil && src.supervises != nil {
+		return
+	}
+	src.slotList = slices.DeleteFunc(src.slotList, func(s *Slot) bool {
+		if s.list == mark {
+			return false
+		}
+		r.endSlot(s)
+		return true
+	})
+}
+
+func (r *Roster) seeSlot(now time.Duration, src *source, seen *fleet.Slot, mark uint64) {
+	s := r.slots[seen.ID]
+	if s == nil {
+		if r.gone.is[seen.ID] {
+			return
+		}
+		s = &Slot{ID: seen.ID, since: now}
+		r.slots[s.ID] = s
+	}
+	before, heard := s.View(), s.heard
+	if src.supervises == s && s.lister != src {
+		s.told, s.heard = *seen, true
+	} else {
+		r.seeListed(now, src, s, seen, mark)
+	}
+	if v := s.View(); v != before || heard != s.heard || len(s.residents) == 0 && s.since == now {
+		if v.Pool == fleet.LocalPool && !r.localSlot {
+			r.localSlot = true
+			r.changed(Change{Kind: Reachability})
+		}
+		r.changed(Change{Kind: SlotSeen, Slot: s})
+	}
+}
+
+// seeListed takes what the source says that is believed for the slot's existence. One that names no other supervisor tells of the engines there itself.
+func (r *Roster) seeListed(now time.Duration, src *source, s *Slot, seen *fleet.Slot, mark uint64) {
+	switch {
+	case s.lister == src:
+	case s.lister == nil || seen.Supervisor == s.lister.name: // its supervisor has spoken before it was listed
+		if old := s.lister; old != nil {
+			old.slotList = slices.DeleteFunc(old.slotList, func(t *Slot) bool { return t == s })
+			s.supervisor, old.supervises = old, s
+		}
+		s.lister = src
+		src.slotList = append(src.slotList, s)
+	}
+	s.listed, s.list = *seen, mark
+	if seen.Supervisor == "" || seen.Supervisor == src.name {
+		s.supervisor, s.told, s.heard = src, *seen, true
+		return
+	}
+	if s.supervisor == nil {
+		s.supervisor = r.source(seen.Supervisor)
+		s.supervisor.supervises = s
+		s.since = now
+	}
+	if !seen.Pending && !s.heard && !s.gaveUp && !s.supervisor.lost && !slices.Contains(r.awaited, s) {
+		s.since = now
+		r.awaited = append(r.awaited, s)
+	}
+}
+
+// stopAwaiting notes that decisions need not wait for the slot any more.
+func (r *Roster) stopAwaiting(s *Slot) {
+	before := len(r.awaited)
+	r.awaited = slices.DeleteFunc(r.awaited, func(t *Slot) bool { return t == s })
+	if before > 0 && len(r.awaited) == 0 {
+		r.changed(Change{Kind: Reachability})
+	}
+}
+
+// endSlot notes that a slot is gone, and with it everything that was there.
+func (r *Roster) endSlot(s *Slot) {
+	s.Gone = true
+	delete(r.slots, s.ID)
+	r.gone.add(s.ID)
+	r.stopAwaiting(s)
+	r.changed(Change{Kind: SlotGone, Slot: s})
+	for _, i := range slices.Clone(s.residents) {
+		r.end(i, "its slot is gone", true)
+	}
+	if src := s.supervisor; src != nil && src.supervises == s {
+		r.forget(src)
+	}
+}

@@ -1,0 +1,147 @@
+package activator
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+const (
+	watchAgainFirst   = 100 * time.Millisecond
+	watchAgainLongest = 10 * time.Second
+	askAgainEvery     = time.Second // a source is asked for a fresh list at most so often
+)
+
+// errAskAgain ends a watch so that the next one begins with a fresh complete list.
+var errAskAgain = errors.New("asked again for a complete list")
+
+// watch is one observer with its sources. Its fields are guarded by the activator's planning.
+type watch struct {
+	observer Observer
+	sources  []string                // that have spoken through it
+	spoken   bool                    // the present Watch has told something
+	cancel   context.CancelCauseFunc // ends the present Watch
+	away     bool                    // it has been lost, and has not spoken since
+	askedAt  map[string]time.Duration
+}
+
+func newWatches(observers []Observer) []*watch {
+	var ws []*watch
+	for _, o := range observers {
+		ws = append(ws, &watch{observer: o, askedAt: make(map[string]time.Duration)})
+	}
+	return ws
+}
+
+// watch follows one observer, again and again when it is lost. What it said last stays true meanwhile. Of an outage the log has its beginning and
+// its end; that it goes on is for whoever looks closely.
+func (a *Activator) watch(ctx context.Context, w *watch) {
+	delay := watchAgainFirst
+	for ctx.Err() == nil {
+		began := time.Now()
+		err := a.watchOnce(ctx, w)
+		if ctx.Err() != nil {
+			return
+		}
+		again := errors.Is(err, errAskAgain)
+		if again || time.Since(began) > watchAgainLongest {
+			delay = watchAgainFirst
+		}
+		level := slog.LevelWarn
+		if again || a.lose(w, err) {
+			level = slog.LevelDebug
+		}
+		a.log.Log(ctx, level, "observer lost", "reason", err, "again_in", delay)
+		select {
+		case <-ctx.Done():
+		case <-time.After(delay):
+		}
+		delay = min(2*delay, watchAgainLongest)
+	}
+}
+
+// watchOnce follows one observer until it is lost, or must be asked again.
+func (a *Activator) watchOnce(ctx context.Context, w *watch) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	a.planning.Lock()
+	w.cancel, w.spoken = cancel, false
+	a.planning.Unlock()
+	err := w.observer.Watch(ctx, func(o fleet.Observation) { a.observe(w, o) })
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	if err == nil {
+		err = errors.New("it has ended by itself")
+	}
+	return err
+}
+
+// lose notes that all sources of an observer are unreachable. It reports whether that is no news.
+func (a *Activator) lose(w *watch, why error) bool {
+	a.planning.Lock()
+	before := w.away
+	w.away = true
+	for _, name := range w.sources {
+		a.planner.Observe(a.now(), &fleet.Observation{Source: name, Lost: why})
+	}
+	a.exchange()
+	a.finishPlanning()
+	return before
+}
+
+// observe takes an observation of an observer.
+func (a *Activator) observe(w *watch, o fleet.Observation) {
+	a.planning.Lock()
+	back := w.away
+	w.away, w.spoken = false, true
+	if !slices.Contains(w.sources, o.Source) {
+		w.sources = append(w.sources, o.Source)
+	}
+	a.see(&o)
+	if back {
+		a.log.Info("observer is back", "source", o.Source)
+	}
+}
+
+// see hands an observation to the planner, with planning held, which it gives up. Whoever can be served because of it has been told when see returns.
+func (a *Activator) see(o *fleet.Observation) {
+	a.planner.Observe(a.now(), o)
+	a.exchange()
+	a.finishPlanning()
+}
+
+// askAgain has the sources asked for fresh lists, each at most once in an interval. It gives what is to be called without the lock, and when there is
+// more to ask; never = nothing. One that has not told anything since it was asked is left alone: what it is about to tell is fresh.
+func (a *Activator) askAgain(now time.Duration, sources []string) (asks []func(), next time.Duration) {
+	next = never
+	for _, name := range sources {
+		for _, w := range a.watches {
+			if !slices.Contains(w.sources, name) {
+				continue
+			}
+			if at, asked := w.askedAt[name]; asked && now < at+askAgainEvery {
+				next = min(next, at+askAgainEvery)
+				continue
+			}
+			asker, can := w.observer.(Asker)
+			switch {
+			case can:
+				asks = append(asks, func() { asker.AskAgain(name) })
+			case w.spoken && w.cancel != nil:
+				cancel := w.cancel
+				w.cancel = nil
+				asks = append(asks, func() { cancel(errAskAgain) })
+			default:
+				continue
+			}
+			w.askedAt[name] = now
+			next = min(next, now+askAgainEvery)
+		}
+	}
+	return asks, next
+}
