@@ -103,7 +103,7 @@ backend "nomad" {
 
   # Tells which engines are alive. The agent or the servers, http:// or https://.
   consul {
-    addr      = "http://127.0.0.1:8500" # else CONSUL_HTTP_ADDR
+    addr      = "http://127.0.0.1:8500" # of one agent; else CONSUL_HTTP_ADDR
     token_env = "CONSUL_HTTP_TOKEN"     # as above
   }
 }

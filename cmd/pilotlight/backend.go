@@ -51,11 +51,7 @@ func (s *server) openLocal(self string) (backEnd, error) {
 
 func (s *server) openNomad(self string) (backEnd, error) {
 	cfg := s.c.Config
-	nomadToken, err := secretOf(s.c.Getenv, cfg.Backend.Nomad.TokenEnv, config.NomadTokenEnv, "Nomad")
-	if err != nil {
-		return backEnd{}, err
-	}
-	consulToken, err := secretOf(s.c.Getenv, cfg.Backend.Consul.TokenEnv, config.ConsulTokenEnv, "Consul")
+	nomadToken, consulToken, err := secretsOf(s.c.Getenv, cfg)
 	if err != nil {
 		return backEnd{}, err
 	}
@@ -69,7 +65,9 @@ func (s *server) openNomad(self string) (backEnd, error) {
 	}
 	p := probe.New(probe.Config{Models: cfg.Models, Log: s.log("probe")})
 	slots := newFormerSlots()
-	observers := []activator.Observer{s.silence.await("Nomad", slots.overNomad(p.Over(n))), s.silence.await("Consul", p.Over(c)), p}
+	observers := []activator.Observer{
+		s.silence.await("Nomad", nomad.Source, slots.overNomad(p.Over(n))), s.silence.await("Consul", consul.Source, p.Over(c)), p,
+	}
 	if len(cfg.Pools) > 0 {
 		observers = append(observers, slots.overSlots(n.Slots()))
 	}
@@ -86,6 +84,15 @@ func nomadConfig(cfg *config.Config, token *secret.Token, self string, log *slog
 		Addr: b.Addr, Token: token, Namespace: b.Namespace, Datacenters: b.Datacenters, NodePool: b.NodePool,
 		Cluster: cfg.Cluster, Models: cfg.Models, Pools: cfg.Pools, Self: self, Log: log,
 	}
+}
+
+// secretsOf reads the tokens of Nomad and of Consul.
+func secretsOf(getenv func(string) string, cfg *config.Config) (nomadToken, consulToken *secret.Token, err error) {
+	if nomadToken, err = secretOf(getenv, cfg.Backend.Nomad.TokenEnv, config.NomadTokenEnv, "Nomad"); err != nil {
+		return nil, nil, err
+	}
+	consulToken, err = secretOf(getenv, cfg.Backend.Consul.TokenEnv, config.ConsulTokenEnv, "Consul")
+	return nomadToken, consulToken, err
 }
 
 // secretOf gives the token that a variable holds, or the file that the variable with _FILE at its end names. Without a standard one its service is asked

@@ -112,8 +112,10 @@ func (c devCmd) open(env *Env, cfg *config.Config, dir *dataDir) (*server, error
 	if err != nil {
 		return nil, err
 	}
+	log := env.logger(c.LogLevel)
 	s, err := openServer(env.ctx, serverConfig{
-		Config: cfg, Dir: dir.path, AdminToken: token, Getenv: env.Getenv, API: api, Admin: adminLn, Log: env.logger(c.LogLevel),
+		Config: cfg, Dir: dir.path, AdminToken: token, Getenv: env.Getenv, Now: env.Now, API: api, Admin: adminLn, Log: log,
+		Lead: newLead(nil, log.With("component", "lead")),
 	})
 	if err != nil {
 		return nil, errors.Join(err, api.Close(), adminLn.Close())

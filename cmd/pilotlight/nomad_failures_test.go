@@ -213,12 +213,20 @@ func consulIsDown(t *testing.T, site *site) {
 
 	time.Sleep(25 * time.Second) // the outage, with traffic
 	traffic.mustBe(before)
-	l.chatWith(l.other())                         // a start needs Nomad and the probe, and no Consul
-	time.Sleep(time.Until(down.Add(time.Minute))) // the rest of it, without: far longer than idle_after
+	held := l.chatAside(t, l.other())             // whoever starts something must lead, and without Consul nobody is certain to
+	time.Sleep(time.Until(down.Add(time.Minute))) // the rest of it, without traffic: far longer than idle_after
 	l.mustHave(before)
 	if a := l.chat(); a.instance() != before {
 		t.Errorf("%s answers after an idle outage, want %s: nothing is stopped while Consul is away", a.instance(), before)
 	}
+	select {
+	case a := <-held:
+		t.Errorf("a start without Consul was answered %+v", a)
+	default:
+	}
 	start(t, site.cluster.Consul)
 	start(t, agent)
+	if a := <-held; !a.whole() {
+		t.Errorf("who was held got %+v, want a whole stream once Consul is back", a)
+	}
 }

@@ -90,8 +90,8 @@ func New(cfg Config) (*Consul, error) {
 }
 
 // Watch tells what Consul lists, at once, after each change, and otherwise at least once in Config.Wait, from the calling
-// goroutine, and takes out of Consul what killed supervisors have left there. It returns nil when ctx is done, and an error when Consul cannot be asked: then nothing has been told since, and what was told
-// last is the best that is known. It is to be called again, but never twice at a time.
+// goroutine, and takes out of Consul what killed supervisors have left there. It returns nil when ctx is done, and an error when Consul cannot be
+// asked, having told that it is lost: then what was told before is the best that is known. It is to be called again, but never twice at a time.
 func (c *Consul) Watch(ctx context.Context, tell func(fleet.Observation)) error {
 	defer c.idle()
 	c.interrupt()
@@ -103,7 +103,9 @@ func (c *Consul) Watch(ctx context.Context, tell func(fleet.Observation)) error 
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("asking Consul for %s: %w", Service, err)
+			err = fmt.Errorf("asking Consul for %s: %w", Service, blame(err))
+			tell(fleet.Observation{Source: Source, At: asked, Lost: err})
+			return err
 		}
 		if a.index < index {
 			c.cfg.Log.Warn("consul's index ran backwards: asking anew", "from", index, "to", a.index)

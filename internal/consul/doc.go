@@ -1,7 +1,8 @@
-// Package consul tells which of our instances Consul finds alive.
+// Package consul tells which of our instances Consul finds alive, registers the engines of a slot, and keeps the lock that lets one server of a
+// cluster act.
 //
 // It promises good news as soon as Consul has it, and bad news only when there is reason to believe it. While Consul
-// cannot be asked it says nothing at all, so that its last word stands: Watch returns an error, and whoever follows it calls it
+// cannot be asked it says only that it is lost, so that its last word stands: Watch returns an error, and whoever follows it calls it
 // again after a while. After such a break, or when Consul's index has run backwards, it tells incomplete observations, of
 // passing instances alone, until Consul lists as passing whatever passed before, or has had the time to learn everything
 // anew: a restarted agent begins with an empty list, or with every check critical. An answer that may lack something,

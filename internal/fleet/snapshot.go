@@ -23,6 +23,14 @@ type Outlook struct {
 	Reason string        // for people, free of addresses and paths
 }
 
+// SourceStatus is how one source of observations stands.
+type SourceStatus struct {
+	Name   string
+	Lost   string    // why it cannot be heard, for operators; "" = it is heard
+	Denied bool      // it refuses the token, or a right
+	Since  time.Time // it has stood so
+}
+
 // Snapshot is the whole fleet at one moment. It is immutable.
 type Snapshot struct {
 	At          time.Time
