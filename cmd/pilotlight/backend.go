@@ -66,7 +66,7 @@ func (s *server) openNomad(self string) (backEnd, error) {
 	p := probe.New(probe.Config{Models: cfg.Models, Log: s.log("probe")})
 	observers := []activator.Observer{s.silence.await("Nomad", nomad.Source, p.Over(n)), s.silence.await("Consul", consul.Source, p.Over(c)), p}
 	if len(cfg.Pools) > 0 {
-		observers = append(observers, s.silence.await("the slots", "slots", p.Over(n.Slots())))
+		observers = append(observers, p.Over(n.Slots()))
 	}
 	return backEnd{
 		Backend: n, close: n.Close, observers: observers, orphans: n,

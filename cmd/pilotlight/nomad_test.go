@@ -557,6 +557,11 @@ func TestNomad_RenderedJobIsTheSubmittedOne(t *testing.T) {
 	instance := s.instanceOf(t, model)
 	byHand := strings.TrimSuffix(submitted, instance) + "manual"
 	want := strings.ReplaceAll(jobText(t, c, submitted), instance, "manual")
+	term := regexp.MustCompile(`"pilotlight_term": "[0-9]+"`)
+	if !term.MatchString(want) {
+		t.Errorf("the submitted job has no term:\n%s", want)
+	}
+	want = term.ReplaceAllString(want, `"pilotlight_term": ""`) // a job by hand is of no server
 	if diff := cmp.Diff(want, jobText(t, c, byHand)); diff != "" {
 		t.Errorf("the job run by hand (+) is not the one that serve submits (-):\n%s", diff)
 	}

@@ -19,12 +19,18 @@ type silence struct {
 	awaited []*awaited
 }
 
-// await makes a source awaited, until it has told its first observation. name is what people call it, source its name in observations.
+// await makes a source awaited, until it has told its first observation. What it gives can be asked again if the source can. name is what people call it, source its name in observations.
 func (s *silence) await(name, source string, o activator.Observer) activator.Observer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a := &awaited{Observer: o, name: name, source: source, silence: s}
 	s.awaited = append(s.awaited, a)
+	if asker, can := o.(activator.Asker); can {
+		return struct {
+			*awaited
+			activator.Asker
+		}{a, asker}
+	}
 	return a
 }
 
@@ -72,11 +78,4 @@ func (a *awaited) Watch(ctx context.Context, tell func(fleet.Observation)) error
 		tell(fleet.Observation{Source: a.source, At: time.Now(), Lost: err})
 	}
 	return err
-}
-
-// AskAgain is the source's own, where it has one.
-func (a *awaited) AskAgain(source string) {
-	if asked, can := a.Observer.(interface{ AskAgain(source string) }); can {
-		asked.AskAgain(source)
-	}
 }

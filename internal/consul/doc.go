@@ -8,6 +8,8 @@
 // anew: a restarted agent begins with an empty list, or with every check critical. An answer that may lack something,
 // for want of a leader or of rights, or because a part of it makes no sense, is incomplete as well.
 //
+// It takes engines out of Consul whose supervisor was killed: within a minute of that, and nothing else of anybody's.
+//
 // It never says that an instance is gone, or ready: existence is the back end's to say, readiness the probe's. It never
 // reports a service of another Pilotlight.
 package consul

@@ -11,11 +11,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/pilotlight-io/pilotlight/internal/secret"
-
 	"github.com/hashicorp/consul/api"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/secret"
 )
 
 // ServerService is the Consul service under which servers stand, with the check that their sessions are tied to.

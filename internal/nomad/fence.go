@@ -178,21 +178,14 @@ func (n *Nomad) confirm(ctx context.Context, act fleet.Act, name string, index u
 	return n.fencedBy(act.Term, known)
 }
 
-// fenceSlots has every supervisor that can be reached refuse acts of older terms.
+// fenceSlots has every supervisor that can be reached refuse acts of older terms. It fails only where one knows a newer term.
 func (n *Nomad) fenceSlots(ctx context.Context) error {
 	var g errgroup.Group
 	g.SetLimit(fenceAtOnce)
 	for _, id := range n.slots.running() {
 		g.Go(func() error {
-			client, err := n.slotClient(ctx, id) // which fences one that it connects to
-			if err == nil {
-				err = n.fenceSlot(ctx, client)
-			}
-			if errors.Is(err, fleet.ErrFenced) {
+			if _, err := n.slotClient(ctx, id); errors.Is(err, fleet.ErrFenced) {
 				return fmt.Errorf("slot %s: %w", id, err)
-			}
-			if err != nil {
-				n.log.Warn("a slot's supervisor is fenced when it is reached again", "slot", id, "reason", err)
 			}
 			return nil
 		})
@@ -212,16 +205,15 @@ func (s *slots) running() (ids []string) {
 	return ids
 }
 
-// fencer is a supervisor's client, where that knows of fences.
+// fencer is a supervisor's client that can fence.
 type fencer interface {
 	Fence(ctx context.Context, term uint64) error
 }
 
-// fenceSlot has one supervisor refuse acts of older terms than the fence.
-func (n *Nomad) fenceSlot(ctx context.Context, client *slot.Client) error {
-	term := n.fence.now().term
+// fenceSlot has one supervisor refuse acts of older terms.
+func fenceSlot(ctx context.Context, client *slot.Client, term uint64) error {
 	f, able := any(client).(fencer)
-	if term == 0 || !able {
+	if !able {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, fenceWithin)

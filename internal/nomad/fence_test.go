@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/nomad/api"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/slot"
 )
 
 // fakeNomad keeps one cluster's fence and its jobs. Each call may be told of before it is answered.
@@ -195,5 +196,60 @@ func TestFence_NeedsAReadableTerm(t *testing.T) {
 	blamedOn(t, "a fence over what is no term", err, nil)
 	if !errors.Is(err, errTerm) || !strings.Contains(err.Error(), FencePath("c")) {
 		t.Errorf("got %v, want that the variable holds no term", err)
+	}
+}
+
+// TestFence_ReachesSlots has one slot that can be fenced, one that cannot be reached, and one that is too old to know how.
+func TestFence_ReachesSlots(t *testing.T) {
+	canFence(t)
+	f, m := fenceWorld(t)
+	n := f.backend(m)
+	var mu sync.Mutex
+	var heard []string
+	supervisor := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		mu.Lock()
+		defer mu.Unlock()
+		if r.URL.Path == "/v1/fence" {
+			heard = append(heard, strings.TrimSpace(string(body)))
+		}
+		w.WriteHeader(http.StatusAccepted)
+	}))
+	defer supervisor.Close()
+	old := http.NewServeMux()
+	old.HandleFunc("POST /v1/acts", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusAccepted) })
+	older := httptest.NewServer(old)
+	defer older.Close()
+	n.slotAt(t, "new", strings.TrimPrefix(supervisor.URL, "http://"))
+	n.slotAt(t, "old", strings.TrimPrefix(older.URL, "http://"))
+	n.slotAt(t, "away", nobody(t))
+	if err := n.Fence(t.Context(), 7); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"new", "new", "old"} {
+		if err := n.Do(t.Context(), fleet.Act{Kind: fleet.ActPark, Term: 7, Slot: id, Instance: "i", Model: "m"}); err != nil {
+			t.Errorf("an act in slot %s: %v", id, err)
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if len(heard) != 1 || !strings.Contains(heard[0], "7") {
+		t.Errorf("the new one heard %q, want term 7 once", heard)
+	}
+}
+
+func TestFence_IsRefusedByASlotThatKnowsANewerTerm(t *testing.T) {
+	canFence(t)
+	f, m := fenceWorld(t)
+	n := f.backend(m)
+	n.slotAt(t, "s", strings.TrimPrefix(answering(t, http.StatusConflict, `{"error":{"code":"old_term","message":"no"}}`), "http://"))
+	blamedOn(t, "the fence", n.Fence(t.Context(), 7), fleet.ErrFenced)
+}
+
+// canFence skips a test while supervisors' clients cannot fence.
+func canFence(t *testing.T) {
+	t.Helper()
+	if _, able := any((*slot.Client)(nil)).(fencer); !able {
+		t.Skip("the slot's client has no Fence yet")
 	}
 }

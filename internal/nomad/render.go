@@ -12,7 +12,7 @@ import (
 const rawExec = "raw_exec"
 
 // Render gives the job that an instance of the model needs as text that `nomad job run` takes: its own, or that of a slot of its pool. It is what
-// Do submits, except that the instance, or the slot, is called "manual".
+// Do submits, except that the instance, or the slot, is called "manual", and that it has no term: it is of no server.
 func (n *Nomad) Render(model string) (string, error) {
 	m := n.model(model)
 	if m == nil {

@@ -53,41 +53,62 @@ func (s *slots) has(id string) bool {
 	return s.known[id] != nil
 }
 
-// slotClient gives the client of the slot's supervisor.
+// slotClient gives the client of the slot's supervisor, which hears the fence before anything else of ours. One that cannot be fenced now, because it
+// does not answer or is too old to know of fences, is again the next time, and by each act's own term.
 func (n *Nomad) slotClient(ctx context.Context, id string) (*slot.Client, error) {
-	n.slots.mu.Lock()
-	e := n.slots.known[id]
-	var addr string
-	var client *slot.Client
-	if e != nil {
-		addr, client = e.addr, e.client
-	}
-	n.slots.mu.Unlock()
-	if client != nil {
-		return client, nil
-	}
-	if addr == "" {
-		return nil, fmt.Errorf("slot %s: %w", id, ErrNoSlot)
-	}
-	key, err := n.slotKey(ctx)
+	e, err := n.connectSlot(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	client, err = slot.NewClient(slot.ClientConfig{Addr: addr, Key: key, Models: n.serving.Load().list})
-	if err != nil {
-		return nil, err
+	term := n.fence.now().term
+	if e.fenced >= term {
+		return e.client, nil
 	}
-	// Before anything else of ours, so that nothing of older servers comes after it.
-	if err := n.fenceSlot(ctx, client); errors.Is(err, fleet.ErrFenced) || errors.Is(err, fleet.ErrUnreachable) {
-		client.Close()
+	err = fenceSlot(ctx, e.client, term)
+	switch {
+	case errors.Is(err, fleet.ErrFenced):
 		return nil, err
+	case err != nil:
+		n.log.Debug("a slot's supervisor is not fenced yet", "slot", id, "reason", err)
+		return e.client, nil
 	}
 	n.slots.mu.Lock()
 	defer n.slots.mu.Unlock()
-	if e.client == nil {
-		e.client = client
+	if e := n.slots.known[id]; e != nil {
+		e.fenced = max(e.fenced, term)
 	}
 	return e.client, nil
+}
+
+// connectSlot gives the slot's entry, with a client.
+func (n *Nomad) connectSlot(ctx context.Context, id string) (entry, error) {
+	n.slots.mu.Lock()
+	known := n.slots.known[id]
+	var e entry
+	if known != nil {
+		e = *known
+	}
+	n.slots.mu.Unlock()
+	if e.client != nil {
+		return e, nil
+	}
+	if e.addr == "" {
+		return e, fmt.Errorf("slot %s: %w", id, ErrNoSlot)
+	}
+	key, err := n.slotKey(ctx)
+	if err != nil {
+		return e, err
+	}
+	client, err := slot.NewClient(slot.ClientConfig{Addr: e.addr, Key: key, Models: n.serving.Load().list})
+	if err != nil {
+		return e, err
+	}
+	n.slots.mu.Lock()
+	defer n.slots.mu.Unlock()
+	if known.client == nil {
+		known.client = client
+	}
+	return *known, nil
 }
 
 // slotKey reads the key of the supervisors' APIs.

@@ -23,6 +23,7 @@ type entry struct {
 	fleet.Slot
 	addr   string       // of its supervisor; "" = it does not run yet
 	client *slot.Client // nil = there was no address or no key yet
+	fenced uint64       // the highest term that its supervisor has taken as a fence
 	listed bool         // Nomad has it
 	given  bool         // it is given back: that its supervisor falls silent is no news
 	gone   bool
