@@ -93,7 +93,7 @@ func TestDo_SaysWhatIsToBlameInASlot(t *testing.T) {
 		{"it shuts down", answering(t, http.StatusServiceUnavailable, complaint("shutting_down")), fleet.ErrPlaceClosed},
 		{"another key", answering(t, http.StatusUnauthorized, complaint("unauthorized")), fleet.ErrDenied},
 		{"an older term", answering(t, http.StatusConflict, complaint("old_term")), fleet.ErrFenced},
-		{"GPUs in use", answering(t, http.StatusConflict, complaint("busy")), nil},
+		{"GPUs in use", answering(t, http.StatusConflict, complaint("busy")), fleet.ErrPlaceClosed},
 		{"no such slot", "", fleet.ErrPlaceClosed},
 	} {
 		m := &fleet.Model{ID: "m", GPUs: 1, Pool: "p"}
