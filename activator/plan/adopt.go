@@ -127,11 +127,6 @@ func contains(list []*instance, i *instance) bool {
 	return false
 }
 
-const (
-	unplacedUnneeded   = "not placed, and no longer needed"
-	unplacedImpossible = "no machine can hold it"
-)
-
 // notPlaced takes the news that the back end has found no node for an instance that it has accepted.
 func (c *reconciler) notPlaced(now time.Duration, i *instance, why fleet.Unplaced) {
 	switch i.State {

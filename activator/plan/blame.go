@@ -58,13 +58,6 @@ func (l *lifecycle) avoid(now time.Duration, at place, why string) {
 	l.troubled = append(l.troubled, Trouble{Place: at.common().id, Node: at.common().node, Why: why, Until: l.at(t.avoidUntil)})
 }
 
-// Trouble says that a place is avoided, for the operator.
-type Trouble struct {
-	Place, Node string
-	Why         string
-	Until       time.Time
-}
-
 // succeeded notes that an instance has become ready: its place is in order, and if another was suspected, that one is to blame.
 func (l *lifecycle) succeeded(now time.Duration, i *instance) {
 	if i.at != nil {

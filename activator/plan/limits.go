@@ -12,6 +12,11 @@ const (
 	lookAgain = 60 * time.Millisecond // values change with time alone: of those who wait for room one looks everywhere again so often
 )
 
+const (
+	unplacedUnneeded   = "not placed, and no longer needed"
+	unplacedImpossible = "no machine can hold it"
+)
+
 // limits ends what takes too long, and what nobody needs any more.
 type limits struct {
 	*state

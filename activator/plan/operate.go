@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -9,18 +8,6 @@ import (
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
-
-// Why an operator's word was refused.
-var (
-	ErrUnknownModel = errors.New("unknown model")
-	ErrUnknownPool  = errors.New("unknown pool")
-)
-
-// NeverFits says that no place can hold a model.
-type NeverFits struct{ Reason string }
-
-// Error gives the reason.
-func (n *NeverFits) Error() string { return "the model never fits: it " + n.Reason }
 
 // Hold keeps the model hot for d from now (0 = its idle_after). A model that no place can hold is refused with a *NeverFits.
 func (p *Planner) Hold(now time.Duration, id string, d time.Duration) error {

@@ -8,33 +8,6 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
-const (
-	defaultPatience  = 10 * time.Second // a model waits this long before a busy instance is drained for it
-	defaultResidence = time.Minute      // and that instance has been hot at least this long
-)
-
-// Policy wishes how many instances of a model should be hot. It is called by the planner: both methods must
-// be quick and must not call the activator.
-type Policy interface {
-	Observe(fleet.Event)                                    // the only place that changes its state
-	Decide(now time.Time, v *fleet.ModelView) fleet.Desired // a pure read, asked as often as wanted; v is not kept
-}
-
-// Config is what a Planner needs. Policy is required.
-type Config struct {
-	Policy    Policy
-	Models    []*fleet.Model
-	Pools     []fleet.Pool
-	Learned   []fleet.Learned
-	Term      uint64        // this life; larger than any before
-	Epoch     time.Time     // the moment that is 0 on this planner's clock
-	Seed      uint64        // of the jitter
-	Patience  time.Duration // 0 = 10 s
-	Residence time.Duration // 0 = 60 s
-	TTL       time.Duration // how long a table is good for; 0 = for ever: the dispatcher lives and dies with this process
-	Resend    time.Duration // a table that is not acknowledged is sent again so often; 0 = never
-}
-
 // Planner is the machine in the leader that makes every transition of instances. Inputs (Hear, Observe, Accepted, Hold, StopModel …) only note
 // what they bring; Step decides, and leaves acts, tables and notices to be taken. It is not safe for concurrent use.
 type Planner struct {

@@ -16,9 +16,11 @@ const module = "github.com/pilotlight-io/pilotlight/"
 // arrows says which packages of this module each package may import. cmd may import everything. docs/ARCHITECTURE.md
 // draws the same picture; change both together.
 var arrows = map[string][]string{
-	"activator":          {"activator/protocol", "activator/dispatch", "internal/fleet"},
+	"activator":          {"activator/protocol", "activator/dispatch", "activator/plan", "activator/roster", "internal/fleet"},
 	"activator/dispatch": {"activator/protocol", "internal/fleet"},
+	"activator/plan":     {"activator/roster", "activator/protocol", "internal/fleet"},
 	"activator/protocol": {"internal/fleet"},
+	"activator/roster":   {"internal/fleet"},
 	"autoscaler":         {"internal/fleet"},
 	"benchmarks":         {"internal/openai", "internal/cluster"},
 	"internal/admin":     {"internal/fleet", "internal/tenant", "internal/ledger", "internal/openai"},
@@ -38,7 +40,7 @@ var arrows = map[string][]string{
 	"internal/openai":   {},
 	"internal/probe":    {"internal/engine", "internal/fleet"},
 	"internal/secret":   {},
-	"internal/simulate": {"activator", "activator/dispatch", "activator/protocol", "autoscaler", "internal/trace", "internal/fleet"},
+	"internal/simulate": {"activator", "activator/dispatch", "activator/plan", "activator/protocol", "autoscaler", "internal/trace", "internal/fleet"},
 	"internal/slot":     {"internal/engine", "internal/fleet"},
 	"internal/socket":   {},
 	"internal/store":    {"internal/fleet"},
