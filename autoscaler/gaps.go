@@ -93,8 +93,8 @@ func (g *gaps) expect(fleet *[contexts]histogram) (p [gapBins]float64) {
 
 const fleetSeed = 1e-3 // weight of every bin of the fleet's histogram before anything is known
 
-// stakes are what keeping and letting go cost.
-type stakes struct {
+// switchCosts are what keeping and letting go cost.
+type switchCosts struct {
 	gpus   float64
 	off    float64 // seconds to let go: park, or stop
 	on     float64 // seconds to come back: wake, or start
@@ -104,7 +104,7 @@ type stakes struct {
 
 // keepFor gives how many seconds of idleness an instance should stay hot: it minimises the expected GPU-seconds of idling and switching and the weighted
 // seconds of waiting, those of requests included that come while it is being let go.
-func keepFor(p *[gapBins]float64, s stakes) (keep, cost float64) {
+func keepFor(p *[gapBins]float64, s switchCosts) (keep, cost float64) {
 	var below [gapBins + 1]float64 // probability of all bins before
 	for i := range p {
 		below[i+1] = below[i] + p[i]
