@@ -32,14 +32,24 @@ func (p *Planner) look(now time.Duration, m *model) *fleet.ModelView {
 		v.HeldUntil = p.at(m.heldUntil)
 	}
 	v.Pending, v.Parked, v.Spared = m.pending(), m.asleep(), m.spared
-	v.LatencyWeight = p.pool(m.pool).LatencyWeight
+	v.LatencyWeight, v.IdleCost = p.pool(m.pool).LatencyWeight, p.idleCost(m)
 	for _, i := range m.instances {
 		if i.State == fleet.Ready {
 			v.Hot = append(v.Hot, p.hotView(i))
+			v.Parks = v.Parks || p.parkable(i)
 			v.Inflight += v.Hot[len(v.Hot)-1].Leases
 		}
 	}
 	return v
+}
+
+// idleCost gives what idle GPU time of the model counts. In a pool the slot is held whether or not its engines are parked; what a dedicated
+// instance holds is given back with it.
+func (p *Planner) idleCost(m *model) float64 {
+	if m.pool == "" {
+		return 1
+	}
+	return p.cfg.IdleCost
 }
 
 func (p *Planner) hotView(i *instance) fleet.HotView {

@@ -1,7 +1,6 @@
 package autoscaler
 
 import (
-	"fmt"
 	"math"
 	"strconv"
 	"time"
@@ -25,8 +24,8 @@ type AdaptiveConfig struct {
 
 // Adaptive is Pilotlight's own policy. It weighs GPU time against waiting, per model and from the model's own arrivals:
 //
-//   - an idle instance stays hot for the time that minimises what is to be expected of idling, switching and waiting, from a histogram of the
-//     model's idle gaps at its present pace, with the whole fleet's as a prior;
+//   - an idle instance stays hot until idle_after where its slot is held anyway and idle_cost is 0, and else for the time that minimises what is to be expected
+//     of idling, switching and waiting, from a histogram of the model's idle gaps at its present pace, with the whole fleet's as a prior (idle.go has all rules);
 //   - then it is parked where its pool can, and woken just before its next call if it is called in a rhythm; parked engines stay by what a cold start in their place would cost, for their memory;
 //   - a busy model gets as many instances as Knative's rule asks for, all at once.
 //
@@ -180,7 +179,7 @@ func (a *Adaptive) Decide(now time.Time, v *fleet.ModelView) fleet.Desired {
 func (a *Adaptive) needed(now time.Time, v *fleet.ModelView, m *knowledge, d *fleet.Desired) int {
 	n := demand(v)
 	if n == 0 {
-		d.Reason = "no requests"
+		d.Reason = nobodyAsks(v)
 		return 0
 	}
 	each := scaleTarget * float64(capacity(v.Model))
@@ -191,60 +190,12 @@ func (a *Adaptive) needed(now time.Time, v *fleet.ModelView, m *knowledge, d *fl
 	return max(m.scale.want(now, each), 1)
 }
 
-// keepIdle keeps idle instances for as long as that is worth it.
-func (a *Adaptive) keepIdle(now time.Time, v *fleet.ModelView, m *knowledge, t moves, d *fleet.Desired) {
-	kept := 0
-	var keep time.Duration
-	for i := range v.Hot {
-		h := &v.Hot[i]
-		if h.IdleSince.IsZero() {
-			kept++
-			continue
-		}
-		if keep == 0 {
-			keep = a.keepFor(v, m, t)
-		}
-		until := h.IdleSince.Add(keep)
-		young := keep < stableSpan && a.fresh(h.IdleSince)
-		if young {
-			until = h.IdleSince.Add(stableSpan)
-		}
-		if now.Before(until) {
-			kept++
-			d.ReviewAt = sooner(d.ReviewAt, until)
-		}
-		switch idle := round(now.Sub(h.IdleSince)); {
-		case demand(v) > 0:
-		case young:
-			d.Reason = fmt.Sprintf("idle %s; kept for %s, since the server has just started", idle, round(stableSpan))
-		default:
-			d.Reason = fmt.Sprintf("idle %s; to keep it is worth it for %s", idle, round(keep))
-		}
-	}
-	d.Hot = max(d.Hot, kept)
-}
-
-// fresh reports whether less than a whole window was seen before that moment: the demand of which an earlier life knew may not have been told yet, so nothing is
-// let go.
-func (a *Adaptive) fresh(at time.Time) bool {
-	return a.began.IsZero() || at.Before(a.began.Add(stableSpan))
-}
-
 // weight gives what an hour of waiting is worth to the model, in GPU-hours: its pool may have been tuned.
 func (a *Adaptive) weight(v *fleet.ModelView) float64 {
 	if v.LatencyWeight > 0 {
 		return v.LatencyWeight
 	}
 	return a.lambda
-}
-
-// keepFor gives how long an instance stays hot without a request.
-func (a *Adaptive) keepFor(v *fleet.ModelView, m *knowledge, t moves) time.Duration {
-	p := m.Gaps.expect(&a.fleet)
-	seconds, _ := keepFor(&p, switchCosts{
-		gpus: float64(v.Model.GPUs), off: t.Park.Seconds(), on: t.Wake.Seconds(), lambda: a.weight(v), waits: m.Wakes.value(),
-	})
-	return max(time.Duration(seconds*float64(time.Second)), 50*time.Millisecond)
 }
 
 // hotValue gives what losing one instance would cost, in seconds of one request's waiting. An idle one is worth the less the longer it has been idle. A busy one that

@@ -25,7 +25,7 @@ func called(interval func() time.Duration, times int) *life {
 
 // asleep gives the wish for the parked model after so long.
 func (l *life) asleep(since time.Time, after time.Duration) fleet.Desired {
-	return l.policy.Decide(since.Add(after), &fleet.ModelView{Model: l.model, IdleSince: since, Parked: 1})
+	return l.policy.Decide(since.Add(after), &fleet.ModelView{Model: l.model, IdleCost: 1, Parks: true, IdleSince: since, Parked: 1})
 }
 
 func TestAdaptive_ARhythmIsAwaitedAwake(t *testing.T) {
@@ -57,7 +57,7 @@ func TestAdaptive_ARhythmKeepsWhoIsAwake(t *testing.T) {
 	last := l.now.Add(-10 * time.Minute)
 	for after, want := range map[time.Duration]int{10 * time.Minute: 1, 10*time.Minute + 5*time.Second: 0} {
 		d := l.policy.Decide(last.Add(after), &fleet.ModelView{
-			Model: l.model, IdleSince: last, Hot: []fleet.HotView{{ID: "i", IdleSince: last.Add(9*time.Minute + 58*time.Second)}},
+			Model: l.model, IdleCost: 1, Parks: true, IdleSince: last, Hot: []fleet.HotView{{ID: "i", IdleSince: last.Add(9*time.Minute + 58*time.Second)}},
 		})
 		if d.Hot != want {
 			t.Errorf("%s after the last call: got %d hot, want %d", after, d.Hot, want)
