@@ -98,10 +98,12 @@ func TestAdaptive_WithoutAnIdleAfter(t *testing.T) {
 
 // Where the gaps are well known, keeping it for the bound may cost a little more than the least, and no more than that.
 func TestAdaptive_TheBoundCostsLittleWhereTheGapsAreWellKnown(t *testing.T) {
-	l := gaps(200, 5*time.Minute)
-	// Letting go at once costs 2 + 2 GPU-seconds and, at a weight of 10, 2 s of waiting: 24 in all, of which 0.72 are 3 %.
-	if d := l.hot(0, 1, true); d.Hot != 1 || !strings.Contains(d.Reason, "less than a park and a wake") || d.ReviewAt.Sub(l.now) < 300*time.Millisecond || d.ReviewAt.Sub(l.now) > 720*time.Millisecond {
-		t.Errorf("got %+v, after %s; want it kept for some 600 ms", d, d.ReviewAt.Sub(l.now))
+	l := gaps(200, time.Hour)
+	l.moves(time.Minute, 20*time.Second, 20*time.Second)
+	// Letting go at once costs 20 + 20 GPU-seconds and, at a weight of 10, 20 s of waiting: 240 in all, of which 4.8 are 2 %.
+	d := l.hot(0, 1, true)
+	if kept := d.ReviewAt.Sub(l.now); d.Hot != 1 || kept < 3*time.Second || kept > 4800*time.Millisecond || !strings.Contains(d.Reason, "less than a park and a wake") {
+		t.Errorf("got %d hot for %s, %q; want it kept for some 4 s", d.Hot, kept, d.Reason)
 	}
 }
 
