@@ -28,6 +28,7 @@ type Config struct {
 	Log       *slog.Logger        // nil = discard
 	Term      uint64              // this planner's life, larger than any before; 0 = milliseconds of the clock
 	Seed      uint64              // of the jitter of back-offs; 0 = random
+	IdleCost  float64             // what idle GPU time in a pool's slots counts, 0 to 1: they are held anyway
 }
 
 // Activator hands out leases on instances and sees to it that instances exist. All methods may be called from any
@@ -88,7 +89,7 @@ func New(cfg Config) (*Activator, error) {
 		cfg: cfg, log: cfg.Log, epoch: now, kick: make(chan struct{}, 1), lesson: make(chan struct{}, 1), due: never, armed: never, breakers: newBreakers(),
 		dispatcher: dispatch.New(dispatch.Config{ID: "self", Incarnation: cfg.Term, Models: cfg.Models}),
 		planner: plan.New(plan.Config{
-			Policy: cfg.Policy, Models: cfg.Models, Pools: cfg.Pools, Learned: cfg.Learned, Term: cfg.Term, Epoch: now, Seed: cfg.Seed,
+			Policy: cfg.Policy, Models: cfg.Models, Pools: cfg.Pools, Learned: cfg.Learned, Term: cfg.Term, Epoch: now, Seed: cfg.Seed, IdleCost: cfg.IdleCost,
 		}),
 	}
 	a.watches = newWatches(cfg.Observers)

@@ -1,7 +1,6 @@
 package autoscaler
 
 import (
-	"fmt"
 	"math"
 	"strconv"
 	"time"
@@ -11,11 +10,11 @@ import (
 
 const (
 	defaultLatencyWeight = 10.0
-	lull                 = 300 * time.Second // a gap from which on a cold start could have been the answer
+	longGap              = 300 * time.Second // a gap from which on a cold start could have been the answer
 	parkedAging          = 300.0             // seconds
-	hindered             = 3.0               // times its own worth: what a GPU costs that others may be waiting for
-	stranded             = 0.1               // of those who come meanwhile: most find another instance, or room for one
-	turn                 = 30 * time.Second  // about what it takes to drain an instance, and to serve others in its place
+	contention           = 3.0               // times its own worth: what a GPU costs that others may be waiting for
+	strandedShare        = 0.1               // of those who come meanwhile: most find another instance, or room for one
+	drainAndReturn       = 30 * time.Second  // about what it takes to drain an instance, and to serve others in its place
 )
 
 // AdaptiveConfig tunes the adaptive policy.
@@ -25,33 +24,33 @@ type AdaptiveConfig struct {
 
 // Adaptive is Pilotlight's own policy. It weighs GPU time against waiting, per model and from the model's own arrivals:
 //
-//   - an idle instance stays hot for the time that minimises what is to be expected of idling, switching and waiting, from a histogram of the
-//     model's idle gaps at its present pace, with the whole fleet's as a prior;
+//   - an idle instance stays hot until idle_after where its slot is held anyway and idle_cost is 0, and else for the time that minimises what is to be expected
+//     of idling, switching and waiting, from a histogram of the model's idle gaps at its present pace, with the whole fleet's as a prior (idle.go has all rules);
 //   - then it is parked where its pool can, and woken just before its next call if it is called in a rhythm; parked engines stay by what a cold start in their place would cost, for their memory;
 //   - a busy model gets as many instances as Knative's rule asks for, all at once.
 //
 // What it learns is bounded per model, and Save and Load carry it over a restart.
 type Adaptive struct {
 	lambda float64
-	fleet  [contexts]histogram      // idle gaps of all models
-	models map[string]*acquaintance // model ID -> what is known of it
-	began  time.Time                // the first event of this life; zero before
+	fleet  [contexts]histogram   // idle gaps of all models
+	models map[string]*knowledge // model ID -> what is known of it
+	began  time.Time             // the first event of this life; zero before
 }
 
-// acquaintance is what is known of one model.
-type acquaintance struct {
-	Gaps  gaps
-	Wakes toll
-	Colds toll
-	Moves moves
-	Seen  [3]bool // a cold start, a wake, a park
-	Beat  beat
-	slept bool // it was parked since its last request
-	rate  rate
-	scale scale
-	busy  bool
-	idle  time.Time // since then; zero before the first request
-	last  time.Time // its last request
+// knowledge is what is known of one model.
+type knowledge struct {
+	Gaps      gaps
+	Wakes     waitCost
+	Colds     waitCost
+	Moves     moves
+	Seen      [3]bool // a cold start, a wake, a park
+	Rhythm    rhythm
+	wasParked bool // it was parked since its last request
+	rate      rate
+	scale     scale
+	busy      bool
+	idle      time.Time // since then; zero before the first request
+	last      time.Time // its last request
 }
 
 // NewAdaptive makes the policy.
@@ -59,13 +58,13 @@ func NewAdaptive(cfg AdaptiveConfig) *Adaptive {
 	if cfg.LatencyWeight == 0 {
 		cfg.LatencyWeight = defaultLatencyWeight
 	}
-	return &Adaptive{lambda: cfg.LatencyWeight, models: make(map[string]*acquaintance)}
+	return &Adaptive{lambda: cfg.LatencyWeight, models: make(map[string]*knowledge)}
 }
 
-func (a *Adaptive) model(id string) *acquaintance {
+func (a *Adaptive) model(id string) *knowledge {
 	m := a.models[id]
 	if m == nil {
-		m = &acquaintance{Gaps: newGaps()}
+		m = &knowledge{Gaps: newGaps()}
 		a.models[id] = m
 	}
 	return m
@@ -89,7 +88,7 @@ func (a *Adaptive) Observe(e fleet.Event) {
 	case fleet.EventReady:
 		m.learnStart(e.From, e.Took)
 	case fleet.EventParked:
-		m.slept = m.slept || !m.busy
+		m.wasParked = m.wasParked || !m.busy
 		if e.Took > 0 {
 			learn(&m.Moves.Park, e.Took, !m.Seen[2])
 			m.Seen[2] = true
@@ -98,7 +97,7 @@ func (a *Adaptive) Observe(e fleet.Event) {
 }
 
 // arrive takes requests; the first after idleness ends a gap.
-func (a *Adaptive) arrive(now time.Time, m *acquaintance, n int) {
+func (a *Adaptive) arrive(now time.Time, m *knowledge, n int) {
 	if !m.busy {
 		a.endGap(now, m)
 	}
@@ -108,10 +107,10 @@ func (a *Adaptive) arrive(now time.Time, m *acquaintance, n int) {
 	m.Colds.arrive(now, n)
 }
 
-func (a *Adaptive) endGap(now time.Time, m *acquaintance) {
-	if m.slept {
-		m.slept = false
-		m.Beat.call(now, m.Moves)
+func (a *Adaptive) endGap(now time.Time, m *knowledge) {
+	if m.wasParked {
+		m.wasParked = false
+		m.Rhythm.call(now, m.Moves)
 	}
 	since := m.idle
 	if since.Before(m.last) {
@@ -120,7 +119,7 @@ func (a *Adaptive) endGap(now time.Time, m *acquaintance) {
 	gap := now.Sub(since)
 	t := m.Moves
 	m.Wakes.open(now, t.Wake, 0.05)
-	if (since.IsZero() || gap > lull) && now.After(m.Colds.ends) {
+	if (since.IsZero() || gap > longGap) && now.After(m.Colds.ends) {
 		m.Colds.open(now, t.Cold, 0.1)
 	}
 	if !since.IsZero() {
@@ -128,7 +127,7 @@ func (a *Adaptive) endGap(now time.Time, m *acquaintance) {
 	}
 }
 
-func (m *acquaintance) learnStart(from fleet.Tier, took time.Duration) {
+func (m *knowledge) learnStart(from fleet.Tier, took time.Duration) {
 	if took <= 0 {
 		return
 	}
@@ -145,7 +144,7 @@ func (m *acquaintance) learnStart(from fleet.Tier, took time.Duration) {
 }
 
 // takes gives what the model's moves take, as far as they are known.
-func (m *acquaintance) takes(gpus int) moves {
+func (m *knowledge) takes(gpus int) moves {
 	t := guess(gpus)
 	if m.Seen[0] {
 		t.Cold = m.Moves.Cold
@@ -163,7 +162,7 @@ func (m *acquaintance) takes(gpus int) moves {
 func (a *Adaptive) Decide(now time.Time, v *fleet.ModelView) fleet.Desired {
 	m := a.models[v.Model.ID]
 	if m == nil {
-		m = &acquaintance{Gaps: newGaps()}
+		m = &knowledge{Gaps: newGaps()}
 	}
 	t := m.takes(v.Model.GPUs)
 	d := fleet.Desired{Model: v.Model.ID, Parked: everyCopy, HotValue: m.hotValue(now, v, t), ParkedValue: a.parkedValue(now, v, m, t)}
@@ -177,10 +176,10 @@ func (a *Adaptive) Decide(now time.Time, v *fleet.ModelView) fleet.Desired {
 
 // needed gives how many instances the demand is worth. It must be asked again by itself only while the means of more demand than there are
 // slots for are still rising.
-func (a *Adaptive) needed(now time.Time, v *fleet.ModelView, m *acquaintance, d *fleet.Desired) int {
+func (a *Adaptive) needed(now time.Time, v *fleet.ModelView, m *knowledge, d *fleet.Desired) int {
 	n := demand(v)
 	if n == 0 {
-		d.Reason = "no requests"
+		d.Reason = nobodyAsks(v)
 		return 0
 	}
 	each := scaleTarget * float64(capacity(v.Model))
@@ -191,45 +190,6 @@ func (a *Adaptive) needed(now time.Time, v *fleet.ModelView, m *acquaintance, d 
 	return max(m.scale.want(now, each), 1)
 }
 
-// keepIdle keeps idle instances for as long as that is worth it.
-func (a *Adaptive) keepIdle(now time.Time, v *fleet.ModelView, m *acquaintance, t moves, d *fleet.Desired) {
-	kept := 0
-	var keep time.Duration
-	for i := range v.Hot {
-		h := &v.Hot[i]
-		if h.IdleSince.IsZero() {
-			kept++
-			continue
-		}
-		if keep == 0 {
-			keep = a.keepFor(v, m, t)
-		}
-		until := h.IdleSince.Add(keep)
-		young := keep < stableSpan && a.fresh(h.IdleSince)
-		if young {
-			until = h.IdleSince.Add(stableSpan)
-		}
-		if now.Before(until) {
-			kept++
-			d.ReviewAt = sooner(d.ReviewAt, until)
-		}
-		switch idle := round(now.Sub(h.IdleSince)); {
-		case demand(v) > 0:
-		case young:
-			d.Reason = fmt.Sprintf("idle %s; kept for %s, since the server has just started", idle, round(stableSpan))
-		default:
-			d.Reason = fmt.Sprintf("idle %s; to keep it is worth it for %s", idle, round(keep))
-		}
-	}
-	d.Hot = max(d.Hot, kept)
-}
-
-// fresh reports whether less than a whole window was seen before that moment: the demand of which an earlier life knew may not have been told yet, so nothing is
-// let go.
-func (a *Adaptive) fresh(at time.Time) bool {
-	return a.began.IsZero() || at.Before(a.began.Add(stableSpan))
-}
-
 // weight gives what an hour of waiting is worth to the model, in GPU-hours: its pool may have been tuned.
 func (a *Adaptive) weight(v *fleet.ModelView) float64 {
 	if v.LatencyWeight > 0 {
@@ -238,29 +198,20 @@ func (a *Adaptive) weight(v *fleet.ModelView) float64 {
 	return a.lambda
 }
 
-// keepFor gives how long an instance stays hot without a request.
-func (a *Adaptive) keepFor(v *fleet.ModelView, m *acquaintance, t moves) time.Duration {
-	p := m.Gaps.expect(&a.fleet)
-	seconds, _ := keepFor(&p, stakes{
-		gpus: float64(v.Model.GPUs), off: t.Park.Seconds(), on: t.Wake.Seconds(), lambda: a.weight(v), waits: m.Wakes.value(),
-	})
-	return max(time.Duration(seconds*float64(time.Second)), 50*time.Millisecond)
-}
-
 // hotValue gives what losing one instance would cost, in seconds of one request's waiting. An idle one is worth the less the longer it has been idle. A busy one that
 // has to go leaves those who wait, and some of those who come meanwhile, without it until it has drained, another has had its turn, and it is back.
-func (m *acquaintance) hotValue(now time.Time, v *fleet.ModelView, t moves) float64 {
+func (m *knowledge) hotValue(now time.Time, v *fleet.ModelView, t moves) float64 {
 	if _, idle := lastIdle(v); idle || demand(v) == 0 {
 		return leastRecentlyUsed(now, v)
 	}
-	outage := (turn + t.Park + t.Wake).Seconds()
-	return (float64(v.Waiting) + stranded*m.rate.value(now)*outage/2) * outage / float64(max(len(v.Hot), 1))
+	outage := (drainAndReturn + t.Park + t.Wake).Seconds()
+	return (float64(v.Waiting) + strandedShare*m.rate.value(now)*outage/2) * outage / float64(max(len(v.Hot), 1))
 }
 
 // parkedValue gives what a model's only parked engine is worth per GB of host memory: what a cold start would cost in its place, the less the longer ago
 // the model was used. While it starts, nobody else can use its GPUs, and they are many where it is a large one.
-func (a *Adaptive) parkedValue(now time.Time, v *fleet.ModelView, m *acquaintance, t moves) float64 {
-	saved := (t.Cold - t.Wake).Seconds() * (m.Colds.value() + hindered*float64(v.Model.GPUs)/max(a.weight(v), 1e-3))
+func (a *Adaptive) parkedValue(now time.Time, v *fleet.ModelView, m *knowledge, t moves) float64 {
+	saved := (t.Cold - t.Wake).Seconds() * (m.Colds.value() + contention*float64(v.Model.GPUs)/max(a.weight(v), 1e-3))
 	gigabytes := math.Max(float64(v.Model.ParkedMemory)/1e9, 1)
 	return saved / gigabytes / (age(now, v).Seconds() + parkedAging)
 }

@@ -81,6 +81,17 @@ func (g *gaps) add(gap time.Duration, fleet *[contexts]histogram) {
 	g.Pace += paceWeight * (math.Log(s+0.1) - g.Pace)
 }
 
+// seen gives how many gaps of the model are remembered.
+func (g *gaps) seen() float64 {
+	sum := 0.0
+	for i := range g.ByPace {
+		sum += g.ByPace[i].Total
+	}
+	return sum
+}
+
+func (g *gaps) seenAtThisPace() float64 { return g.ByPace[g.context()].Total }
+
 // expect gives the distribution of the present gap: the model's own gaps at this pace, and the fleet's as a prior.
 func (g *gaps) expect(fleet *[contexts]histogram) (p [gapBins]float64) {
 	c := g.context()
@@ -93,8 +104,9 @@ func (g *gaps) expect(fleet *[contexts]histogram) (p [gapBins]float64) {
 
 const fleetSeed = 1e-3 // weight of every bin of the fleet's histogram before anything is known
 
-// stakes are what keeping and letting go cost.
-type stakes struct {
+// switchCosts are what keeping and letting go cost.
+type switchCosts struct {
+	idle   float64 // what a second of idle GPU time counts, 0 to 1
 	gpus   float64
 	off    float64 // seconds to let go: park, or stop
 	on     float64 // seconds to come back: wake, or start
@@ -102,9 +114,12 @@ type stakes struct {
 	waits  float64 // whole waits that one coming back costs
 }
 
-// keepFor gives how many seconds of idleness an instance should stay hot: it minimises the expected GPU-seconds of idling and switching and the weighted
-// seconds of waiting, those of requests included that come while it is being let go.
-func keepFor(p *[gapBins]float64, s stakes) (keep, cost float64) {
+// keepCosts are what is to be expected, in GPU-seconds, of keeping an idle instance for so long: [0] = not at all, and [j] = until gapEdges[j-1].
+type keepCosts [gapBins]float64
+
+// expectCosts adds up the expected GPU-seconds of idling and switching and the weighted seconds of waiting, those of requests included that come while the
+// instance is being let go.
+func expectCosts(p *[gapBins]float64, s switchCosts) (k keepCosts) {
 	var below [gapBins + 1]float64 // probability of all bins before
 	for i := range p {
 		below[i+1] = below[i] + p[i]
@@ -118,16 +133,47 @@ func keepFor(p *[gapBins]float64, s stakes) (keep, cost float64) {
 		}
 		return below[reach+1] - below[next]
 	}
-	best, at := swap+late(0, 0)*caught, 0.0
-	idle, before := 0.0, 0.0
+	k[0] = swap + late(0, 0)*caught
+	idle, before, second := 0.0, 0.0, s.idle*s.gpus
 	for j := range gapBins - 1 {
 		edge := gapEdges[j]
-		idle += p[j] * (before + edge) / 2 * s.gpus
+		idle += p[j] * (before + edge) / 2 * second
 		before = edge
-		v := idle + max(0, 1-below[j+1])*(edge*s.gpus+swap) + late(edge, j+1)*caught
-		if v < best {
-			best, at = v, edge
+		k[j+1] = idle + max(0, 1-below[j+1])*(edge*second+swap) + late(edge, j+1)*caught
+	}
+	return k
+}
+
+// keptSeconds gives the time that the entry stands for.
+func keptSeconds(entry int) float64 {
+	if entry == 0 {
+		return 0
+	}
+	return gapEdges[entry-1]
+}
+
+// cheapest gives how many seconds cost least, and what.
+func (k *keepCosts) cheapest() (kept, cost float64) {
+	best := 0
+	for i := range k {
+		if k[i] < k[best] {
+			best = i
 		}
 	}
-	return at, best
+	return keptSeconds(best), k[best]
+}
+
+// longest gives the most seconds, up to some, that cost at most so much.
+func (k *keepCosts) longest(upTo, cost float64) float64 {
+	kept := 0.0
+	for i := range k {
+		switch {
+		case k[i] > cost:
+		case keptSeconds(i) > upTo:
+			return upTo
+		default:
+			kept = keptSeconds(i)
+		}
+	}
+	return kept
 }

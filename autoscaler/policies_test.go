@@ -56,14 +56,14 @@ func (l *life) moves(cold, wake, park time.Duration) {
 // idle gives the wish for a model with one hot instance that has been idle since now, after so long.
 func (l *life) idle(after time.Duration) fleet.Desired {
 	return l.policy.Decide(l.now.Add(after), &fleet.ModelView{
-		Model: l.model, IdleSince: l.now, Hot: []fleet.HotView{{ID: "i", IdleSince: l.now, ReadyAt: l.now.Add(-time.Hour)}},
+		Model: l.model, IdleCost: 1, Parks: true, IdleSince: l.now, Hot: []fleet.HotView{{ID: "i", IdleSince: l.now, ReadyAt: l.now.Add(-time.Hour)}},
 	})
 }
 
 func TestKPA_FollowsTheMeanOfAMinute(t *testing.T) {
 	l := newLife(autoscaler.NewKPA(autoscaler.KPAConfig{}))
 	view := func(n, hot int) *fleet.ModelView {
-		return &fleet.ModelView{Model: l.model, Inflight: n, Hot: make([]fleet.HotView, hot)}
+		return &fleet.ModelView{Model: l.model, IdleCost: 1, Parks: true, Inflight: n, Hot: make([]fleet.HotView, hot)}
 	}
 	l.tell(fleet.EventDemand, 80)
 	l.now = l.now.Add(2 * time.Minute)
@@ -85,12 +85,12 @@ func TestKPA_PanicsInABurstAndKeepsWhatItStarted(t *testing.T) {
 	l.now = l.now.Add(2 * time.Minute)
 	l.tell(fleet.EventDemand, 400)
 	l.now = l.now.Add(6 * time.Second)
-	view := &fleet.ModelView{Model: l.model, Inflight: 64, Waiting: 336, Hot: make([]fleet.HotView, 1)}
+	view := &fleet.ModelView{Model: l.model, IdleCost: 1, Parks: true, Inflight: 64, Waiting: 336, Hot: make([]fleet.HotView, 1)}
 	if d := l.policy.Decide(l.now, view); d.Hot != 9 { // 400 / 44.8
 		t.Errorf("six seconds into a burst of 400: got %d hot, want 9", d.Hot)
 	}
 	l.tell(fleet.EventDemand, 10)
-	view = &fleet.ModelView{Model: l.model, Inflight: 10, Hot: make([]fleet.HotView, 9)}
+	view = &fleet.ModelView{Model: l.model, IdleCost: 1, Parks: true, Inflight: 10, Hot: make([]fleet.HotView, 9)}
 	if d := l.policy.Decide(l.now.Add(20*time.Second), view); d.Hot != 9 {
 		t.Errorf("twenty seconds after the burst: got %d hot, want 9", d.Hot)
 	}
@@ -114,7 +114,7 @@ func TestKPA_ToZeroAfterTheWindowAndItsGrace(t *testing.T) {
 func TestKPA_SilenceIsNotZeroDemand(t *testing.T) {
 	l := newLife(autoscaler.NewKPA(autoscaler.KPAConfig{}))
 	l.tell(fleet.EventDemand, 100)
-	view := &fleet.ModelView{Model: l.model, Inflight: 100, Hot: make([]fleet.HotView, 3)}
+	view := &fleet.ModelView{Model: l.model, IdleCost: 1, Parks: true, Inflight: 100, Hot: make([]fleet.HotView, 3)}
 	if d := l.policy.Decide(l.now.Add(24*time.Hour), view); d.Hot != 3 {
 		t.Errorf("a day without news of 100 requests: got %d hot, want 3", d.Hot)
 	}
@@ -133,7 +133,7 @@ func TestHybrid_WakesBeforeAndKeepsToTheEndOfWhatIsUsual(t *testing.T) {
 		l.now = l.now.Add(30*time.Minute + 30*time.Second)
 	}
 	l.serve(1, time.Second)
-	asleep := &fleet.ModelView{Model: l.model, IdleSince: l.now, Parked: 1}
+	asleep := &fleet.ModelView{Model: l.model, IdleCost: 1, Parks: true, IdleSince: l.now, Parked: 1}
 	rows := []struct {
 		after time.Duration
 		hot   int
@@ -153,7 +153,7 @@ func (l *life) keptFor(t *testing.T) time.Duration {
 		return 0
 	}
 	if d.ReviewAt.IsZero() || l.policy.Decide(d.ReviewAt, &fleet.ModelView{
-		Model: l.model, IdleSince: l.now, Hot: []fleet.HotView{{ID: "i", IdleSince: l.now}},
+		Model: l.model, IdleCost: 1, Parks: true, IdleSince: l.now, Hot: []fleet.HotView{{ID: "i", IdleSince: l.now}},
 	}).Hot != 0 {
 		t.Fatalf("kept, but not until it is looked at again: %+v", d)
 	}
@@ -190,7 +190,7 @@ func TestAdaptive_APoolsLatencyWeightWins(t *testing.T) {
 	l := learned(10*time.Second, 10)
 	idle := func(weight float64) int {
 		hot := []fleet.HotView{{ID: "i", IdleSince: l.now}}
-		return l.policy.Decide(l.now.Add(5*time.Second), &fleet.ModelView{Model: l.model, IdleSince: l.now, Hot: hot, LatencyWeight: weight}).Hot
+		return l.policy.Decide(l.now.Add(5*time.Second), &fleet.ModelView{Model: l.model, IdleCost: 1, Parks: true, IdleSince: l.now, Hot: hot, LatencyWeight: weight}).Hot
 	}
 	if got := [3]int{idle(0), idle(10), idle(0.1)}; got != [3]int{1, 1, 0} {
 		t.Errorf("gaps of 10 s, idle 5 s, by weight 0 (the policy's 10), 10 and 0.1: got %v hot, want it parked at 0.1 only", got)
@@ -235,7 +235,7 @@ func TestIdleAfterBoundsEveryPolicy(t *testing.T) {
 			l := newLife(p())
 			l.model.IdleAfter, l.model.MaxConcurrency, l.model.Instances.Min = longest, 1, r.min
 			l.serve(4, 40*time.Second)
-			v := fleet.ModelView{Model: l.model, Inflight: r.left, Spared: r.spared}
+			v := fleet.ModelView{Model: l.model, IdleCost: 1, Parks: true, Inflight: r.left, Spared: r.spared}
 			for range r.left {
 				l.tell(fleet.EventBusy, 0)
 				l.tell(fleet.EventDemand, 1)
@@ -262,7 +262,7 @@ func TestAdaptive_JumpsToTheNeededNumber(t *testing.T) {
 	l := newLife(autoscaler.NewAdaptive(autoscaler.AdaptiveConfig{}))
 	l.tell(fleet.EventArrived, 300)
 	l.tell(fleet.EventDemand, 300)
-	if d := l.policy.Decide(l.now, &fleet.ModelView{Model: l.model, Waiting: 300}); d.Hot != 7 { // 300 / 44.8
+	if d := l.policy.Decide(l.now, &fleet.ModelView{Model: l.model, IdleCost: 1, Parks: true, Waiting: 300}); d.Hot != 7 { // 300 / 44.8
 		t.Errorf("got %d hot, want 7 at once", d.Hot)
 	}
 }
@@ -270,7 +270,7 @@ func TestAdaptive_JumpsToTheNeededNumber(t *testing.T) {
 func TestAdaptive_ParkedEnginesAreWorthTheColdStartTheySave(t *testing.T) {
 	value := func(l *life, age time.Duration, gigabytes float64) float64 {
 		l.model.ParkedMemory = fleet.Bytes(gigabytes * 1e9)
-		return l.policy.Decide(l.now.Add(age), &fleet.ModelView{Model: l.model, IdleSince: l.now, Parked: 1}).ParkedValue
+		return l.policy.Decide(l.now.Add(age), &fleet.ModelView{Model: l.model, IdleCost: 1, Parks: true, IdleSince: l.now, Parked: 1}).ParkedValue
 	}
 	l := learned(time.Minute, 10)
 	rows := []struct {
@@ -296,7 +296,7 @@ func TestAdaptive_TheBusierTheDearerToDrain(t *testing.T) {
 	l := learned(time.Minute, 10)
 	busy := func(waiting int) float64 {
 		return l.policy.Decide(l.now, &fleet.ModelView{
-			Model: l.model, Waiting: waiting, Inflight: 64, Hot: []fleet.HotView{{ID: "i", Leases: 64, ReadyAt: noon}},
+			Model: l.model, IdleCost: 1, Parks: true, Waiting: waiting, Inflight: 64, Hot: []fleet.HotView{{ID: "i", Leases: 64, ReadyAt: noon}},
 		}).HotValue
 	}
 	if none, many := busy(0), busy(200); many < 1000 || none > many/10 {
@@ -306,16 +306,20 @@ func TestAdaptive_TheBusierTheDearerToDrain(t *testing.T) {
 
 func TestAdaptive_SaysWhy(t *testing.T) {
 	l := learned(10*time.Second, 10)
-	if got, want := l.idle(2*time.Second).Reason, "idle 2s; to keep it is worth it for "; len(got) < len(want) || got[:len(want)] != want {
-		t.Errorf("got %q, want %q…", got, want)
+	for after, want := range map[time.Duration]string{
+		2 * time.Second: "kept hot for 11s without a request: its arrivals make it worth it", time.Minute: "let go after 1m0s without a request: by its arrivals longer is not worth it",
+	} {
+		if got := l.idle(after).Reason; got != want {
+			t.Errorf("idle %s: got %q, want %q", after, got, want)
+		}
 	}
 	young := autoscaler.NewAdaptive(autoscaler.AdaptiveConfig{}).Decide(l.now, &fleet.ModelView{
-		Model: l.model, Hot: []fleet.HotView{{ID: "i", IdleSince: l.now.Add(-2 * time.Second)}},
+		Model: l.model, IdleCost: 1, Parks: true, Hot: []fleet.HotView{{ID: "i", IdleSince: l.now.Add(-2 * time.Second)}},
 	})
-	if want := "idle 2s; kept for 1m0s, since the server has just started"; young.Reason != want || young.Hot != 1 {
+	if want := "kept hot for 5m0s without a request: its arrivals are not known yet"; young.Reason != want || young.Hot != 1 {
 		t.Errorf("got %q and %d hot, want %q and 1", young.Reason, young.Hot, want)
 	}
-	d := l.policy.Decide(l.now, &fleet.ModelView{Model: l.model, Waiting: 2, Inflight: 1})
+	d := l.policy.Decide(l.now, &fleet.ModelView{Model: l.model, IdleCost: 1, Parks: true, Waiting: 2, Inflight: 1})
 	if want := "3 requests in flight or waiting, 64 slots an instance"; d.Reason != want {
 		t.Errorf("got %q, want %q", d.Reason, want)
 	}
@@ -351,7 +355,7 @@ func TestAdaptive_RestartKeepsWhatWasLearned(t *testing.T) {
 
 func TestAdaptive_RestartLetsNothingGoBeforeAWholeWindowWasSeen(t *testing.T) {
 	l := newLife(autoscaler.NewAdaptive(autoscaler.AdaptiveConfig{}))
-	adopted := &fleet.ModelView{Model: l.model, Hot: []fleet.HotView{{ID: "i", IdleSince: l.now}, {ID: "j", IdleSince: l.now}}}
+	adopted := &fleet.ModelView{Model: l.model, IdleCost: 1, Parks: true, Hot: []fleet.HotView{{ID: "i", IdleSince: l.now}, {ID: "j", IdleSince: l.now}}}
 	for _, after := range []time.Duration{0, 30 * time.Second, 59 * time.Second} {
 		if d := l.policy.Decide(l.now.Add(after), adopted); d.Hot != 2 {
 			t.Errorf("%s after a restart: got %d hot, want both", after, d.Hot)
@@ -362,7 +366,7 @@ func TestAdaptive_RestartLetsNothingGoBeforeAWholeWindowWasSeen(t *testing.T) {
 func TestAdaptive_IdleAfterBoundsItAfterARestartToo(t *testing.T) {
 	l := newLife(autoscaler.NewAdaptive(autoscaler.AdaptiveConfig{}))
 	l.model.IdleAfter = 3 * time.Second
-	adopted := &fleet.ModelView{Model: l.model, Hot: []fleet.HotView{{ID: "i", IdleSince: l.now}}}
+	adopted := &fleet.ModelView{Model: l.model, IdleCost: 1, Parks: true, Hot: []fleet.HotView{{ID: "i", IdleSince: l.now}}}
 	for after, want := range map[time.Duration]int{2 * time.Second: 1, 3 * time.Second: 0} {
 		if got := l.policy.Decide(l.now.Add(after), adopted).Hot; got != want {
 			t.Errorf("after %s: got %d hot, want %d", after, got, want)
@@ -401,7 +405,7 @@ func TestAdaptive_ALargeOnesParkedEngineIsWorthTheGPUsThatAStartWouldTakeFromOth
 	value := func(gpus int) float64 {
 		l := learned(time.Minute, 10)
 		l.model.GPUs = gpus
-		return l.policy.Decide(l.now, &fleet.ModelView{Model: l.model, IdleSince: l.now, Parked: 1}).ParkedValue
+		return l.policy.Decide(l.now, &fleet.ModelView{Model: l.model, IdleCost: 1, Parks: true, IdleSince: l.now, Parked: 1}).ParkedValue
 	}
 	// With a weight of 10, one request that waits for a start is worth 10 GPUs, and one of these counts for three.
 	if got, want := value(8)/value(1), (1+3*8/10.0)/(1+3*1/10.0); math.Abs(got-want) > 0.1*want {

@@ -14,12 +14,12 @@ type saved struct {
 }
 
 type savedModel struct {
-	Gaps  gaps
-	Wakes toll
-	Colds toll
-	Moves moves
-	Seen  [3]bool
-	Beat  beat
+	Gaps   gaps
+	Wakes  waitCost
+	Colds  waitCost
+	Moves  moves
+	Seen   [3]bool
+	Rhythm rhythm `json:"Beat"` // the name under which it has always been saved
 }
 
 const savedVersion = 1
@@ -28,7 +28,7 @@ const savedVersion = 1
 func (a *Adaptive) Save() ([]byte, error) {
 	s := saved{Version: savedVersion, Fleet: a.fleet, Models: make(map[string]savedModel)}
 	for id, m := range a.models {
-		s.Models[id] = savedModel{Gaps: m.Gaps, Wakes: m.Wakes, Colds: m.Colds, Moves: m.Moves, Seen: m.Seen, Beat: m.Beat}
+		s.Models[id] = savedModel{Gaps: m.Gaps, Wakes: m.Wakes, Colds: m.Colds, Moves: m.Moves, Seen: m.Seen, Rhythm: m.Rhythm}
 	}
 	b, err := json.Marshal(s)
 	if err != nil {
@@ -50,7 +50,7 @@ func (a *Adaptive) Load(b []byte) error {
 	a.fleet = s.Fleet
 	clear(a.models)
 	for id, m := range s.Models {
-		a.models[id] = &acquaintance{Gaps: m.Gaps, Wakes: m.Wakes, Colds: m.Colds, Moves: m.Moves, Seen: m.Seen, Beat: m.Beat}
+		a.models[id] = &knowledge{Gaps: m.Gaps, Wakes: m.Wakes, Colds: m.Colds, Moves: m.Moves, Seen: m.Seen, Rhythm: m.Rhythm}
 	}
 	return nil
 }

@@ -82,6 +82,11 @@ autoscaler {
   # GPU-hours that an hour of waiting is worth, above 0. For the adaptive policy; the others do not look at it.
   # `pilotlight pool tune` changes it for one pool.
   latency_weight = 10
+
+  # What idle GPU time counts in a pool's slot, which is held whether or not its engines are parked, from 0 to 1. For the
+  # adaptive policy. 0: a model stays hot until idle_after, unless others want its GPUs, for to park it saves nothing. 1:
+  # it is parked as soon as idling costs more than it saves. `pilotlight simulate --idle-cost` tries it on a trace.
+  idle_cost = 0
 }
 
 # Where engines run: each instance of a model without a pool is a Nomad job of its own, and each slot of a pool. A file has one back end.

@@ -23,6 +23,7 @@ type Config struct {
 	Term      uint64        // this life; larger than any before
 	Epoch     time.Time     // the moment that is 0 on this planner's clock
 	Seed      uint64        // of the jitter
+	IdleCost  float64       // what idle GPU time in a pool's slots counts, 0 to 1: they are held anyway
 	Patience  time.Duration // 0 = 10 s
 	Residence time.Duration // 0 = 60 s
 	TTL       time.Duration // how long a table is good for; 0 = for ever: the dispatcher lives and dies with this process

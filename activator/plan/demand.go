@@ -45,14 +45,24 @@ func (d *demand) look(now time.Duration, m *model) *fleet.ModelView {
 		v.HeldUntil = d.at(m.heldUntil)
 	}
 	v.Pending, v.Parked, v.Spared = m.pending(), m.asleep(), m.spared
-	v.LatencyWeight = m.pool.LatencyWeight
+	v.LatencyWeight, v.IdleCost = m.pool.LatencyWeight, d.idleCost(m)
 	for _, i := range m.instances {
 		if i.State == fleet.Ready {
 			v.Hot = append(v.Hot, d.hotView(i))
+			v.Parks = v.Parks || i.parkable()
 			v.Inflight += v.Hot[len(v.Hot)-1].Leases
 		}
 	}
 	return v
+}
+
+// idleCost gives what idle GPU time of the model counts. In a pool the slot is held whether or not its engines are parked; what a dedicated
+// instance holds is given back with it.
+func (d *demand) idleCost(m *model) float64 {
+	if m.dedicated() {
+		return 1
+	}
+	return d.cfg.IdleCost
 }
 
 func (d *demand) hotView(i *instance) fleet.HotView {

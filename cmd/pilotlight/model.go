@@ -165,7 +165,7 @@ func printModels(env *Env, client *admin.Client, models ...admin.Model) error {
 	if err != nil {
 		return err
 	}
-	t := newTable("MODEL", "STATE", ">GPUS", ">HOT", ">STARTING", ">PARKED", ">WAITING", ">INFLIGHT", ">IDLE AFTER", "NODE")
+	t := newTable("MODEL", "STATE", ">GPUS", ">HOT", ">STARTING", ">PARKED", ">WAITING", ">INFLIGHT", ">IDLE AFTER", "NODE", "WHY")
 	for _, m := range models {
 		var nodes []string
 		for _, i := range instances {
@@ -174,7 +174,7 @@ func printModels(env *Env, client *admin.Client, models ...admin.Model) error {
 			}
 		}
 		slices.Sort(nodes)
-		t.row(m.ID, m.State, m.GPUs, m.Hot, m.Starting, m.Parked, m.Waiting, m.Inflight, m.IdleAfter, strings.Join(slices.Compact(nodes), ","))
+		t.row(m.ID, m.State, m.GPUs, m.Hot, m.Starting, m.Parked, m.Waiting, m.Inflight, m.IdleAfter, strings.Join(slices.Compact(nodes), ","), m.Desired.Reason)
 	}
 	return t.write(env.Stdout)
 }

@@ -112,7 +112,7 @@ func (s *server) openFleet(ctx context.Context) error {
 		Term: s.c.Lead.term, Backend: guarded{s.backEnd.Backend, s.c.Lead}, Observers: s.backEnd.observers, Policy: policy,
 		Models: s.c.Config.Models, Pools: s.tuning.pools(),
 		Learned: learned, Learn: s.learner(context.WithoutCancel(ctx)),
-		Log: s.log("activator"),
+		IdleCost: s.c.Config.Autoscaler.IdleCost, Log: s.log("activator"),
 	})
 	return err
 }

@@ -81,6 +81,7 @@ const (
 type Autoscaler struct {
 	Policy        string
 	LatencyWeight float64 // GPU-hours that an hour of waiting is worth; policy adaptive only
+	IdleCost      float64 // what idle GPU time in a slot that is held anyway counts, 0 to 1; policy adaptive only
 }
 
 // The back ends.

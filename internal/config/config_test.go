@@ -266,6 +266,22 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
+func TestIdleCostIsAShare(t *testing.T) {
+	for text, want := range map[string]float64{"0": 0, "0.25": 0.25, "1": 1} {
+		if c := parse(t, config.Options{}, "autoscaler {\n  idle_cost = "+text+"\n}\n"); c.Autoscaler.IdleCost != want {
+			t.Errorf("idle_cost = %s: got %g", text, c.Autoscaler.IdleCost)
+		}
+	}
+	for text, want := range map[string]string{
+		"-0.1": "idle_cost is -0.1; write a number from 0 to 1", "1.01": "idle_cost is 1.01; write a number from 0 to 1", `"0"`: "idle_cost is text; write a number without quotes",
+	} {
+		_, err := config.Options{}.Parse("c.hcl", []byte("autoscaler {\n  idle_cost = "+text+"\n}\n"))
+		if err == nil || !strings.Contains(err.Error(), "c.hcl:2: "+want) {
+			t.Errorf("idle_cost = %s: got %v, want c.hcl:2: %s", text, err, want)
+		}
+	}
+}
+
 func parse(t *testing.T, o config.Options, src string) *config.Config {
 	t.Helper()
 	c, err := o.Parse("test.hcl", []byte(src))

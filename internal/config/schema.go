@@ -51,6 +51,7 @@ type ledgerHCL struct {
 type autoscalerHCL struct {
 	Policy        *hcl.Attribute `hcl:"policy,optional"`
 	LatencyWeight *hcl.Attribute `hcl:"latency_weight,optional"`
+	IdleCost      *hcl.Attribute `hcl:"idle_cost,optional"`
 }
 
 type backendHCL struct {

@@ -33,6 +33,7 @@ func (r *reader) config(f *fileHCL, c *Config) {
 	if f.Autoscaler != nil {
 		r.choice(f.Autoscaler.Policy, &c.Autoscaler.Policy, PolicyAdaptive, PolicyFixed, PolicyKPA, PolicyHybrid)
 		r.weight(f.Autoscaler.LatencyWeight, &c.Autoscaler.LatencyWeight)
+		r.share(f.Autoscaler.IdleCost, &c.Autoscaler.IdleCost)
 	}
 	r.backends(f.Backends, &c.Backend)
 	c.Pools = r.pools(f.Pools, c.Backend)

@@ -112,6 +112,16 @@ func (r *reader) count(attr *hcl.Attribute, to *int, least, most int) bool {
 
 // weight reads a number above 0.
 func (r *reader) weight(attr *hcl.Attribute, to *float64) {
+	r.number(attr, to, "above 0", func(f float64) bool { return f > 0 && !math.IsInf(f, 0) })
+}
+
+// share reads a number from 0 to 1.
+func (r *reader) share(attr *hcl.Attribute, to *float64) {
+	r.number(attr, to, "from 0 to 1", func(f float64) bool { return f >= 0 && f <= 1 })
+}
+
+// number reads a number that is right, or says what would be.
+func (r *reader) number(attr *hcl.Attribute, to *float64, within string, right func(float64) bool) {
 	if attr == nil {
 		return
 	}
@@ -120,8 +130,8 @@ func (r *reader) weight(attr *hcl.Attribute, to *float64) {
 		return
 	}
 	f, _ := v.AsBigFloat().Float64()
-	if f <= 0 || math.IsInf(f, 0) {
-		r.wrong(attr.Expr.Range(), "%s is %s; write a number above 0", attr.Name, v.AsBigFloat().Text('g', 20))
+	if !right(f) {
+		r.wrong(attr.Expr.Range(), "%s is %s; write a number %s", attr.Name, v.AsBigFloat().Text('g', 20), within)
 		return
 	}
 	*to = f

@@ -39,6 +39,8 @@ type ModelView struct {
 	HeldUntil time.Time // an operator asked to hold the model hot until then; zero = not held
 	Spared    Spared
 
+	IdleCost      float64 // what a second of idle GPU time counts in the slots where its hot instances are, 0 to 1; dedicated instances: always 1
+	Parks         bool    // a hot instance that is let go can be parked; false = it is stopped
 	LatencyWeight float64 // of its pool: GPU-hours that an hour of waiting is worth; 0 = as the policy has it
 }
 

@@ -17,6 +17,7 @@ type Config struct {
 	Policy   string          // fixed-T, kpa, hybrid, each also +park; adaptive; oracle
 	Seed     uint64          // of the jitter on what moves take; 0 = no jitter
 	Lambda   float64         // GPU-hours that an hour of waiting is worth
+	IdleCost float64         // what an adaptive policy counts for idle GPU time, 0 to 1; what is scored counts all of it
 	Warmup   time.Duration   // nothing is scored before
 
 	Nodes        int
@@ -33,7 +34,7 @@ type Config struct {
 // Default gives a config with the usual cluster; trace, profiles and nodes are missing.
 func Default() Config {
 	return Config{
-		Policy: "adaptive", Seed: 7, Lambda: 10, Warmup: 24 * time.Hour, GPUsPerNode: 8, ParkedPerGPU: 6, HostMemory: 1900e9,
+		Policy: "adaptive", Seed: 7, Lambda: 10, IdleCost: 1, Warmup: 24 * time.Hour, GPUsPerNode: 8, ParkedPerGPU: 6, HostMemory: 1900e9,
 		StartParked: true, Share: 0.5, Patience: 10 * time.Second, Residence: time.Minute,
 	}
 }
@@ -49,6 +50,8 @@ func (c *Config) check() error {
 		return fmt.Errorf("%d GPUs per node; write a number from 1 to 64", c.GPUsPerNode)
 	case c.Lambda < 0 || math.IsNaN(c.Lambda):
 		return fmt.Errorf("lambda %g; write a number that is not negative", c.Lambda)
+	case !(c.IdleCost >= 0 && c.IdleCost <= 1):
+		return fmt.Errorf("idle cost %g; write a number from 0 to 1", c.IdleCost)
 	case c.Share <= 0 || c.Share > 1:
 		return fmt.Errorf("share %g; write a number above 0, at most 1", c.Share)
 	case c.Warmup < 0 || c.Patience < 0 || c.Residence < 0 || c.IdleAfter < 0:

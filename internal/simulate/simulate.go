@@ -79,7 +79,7 @@ func newSimulation(cfg *Config, policy activator.Policy, idleAfter time.Duration
 		waiting: make(map[*request]bool), score: newScore(cfg.Warmup, len(cfg.Profiles)),
 		dispatcher: dispatch.New(dispatch.Config{ID: serverID, Incarnation: 1, Models: models}),
 		planner: plan.New(plan.Config{
-			Policy: policy, Models: models, Learned: cfg.learned(), Term: 1, Epoch: epoch, Seed: cfg.Seed, Patience: cfg.Patience, Residence: cfg.Residence,
+			Policy: policy, Models: models, Learned: cfg.learned(), Term: 1, Epoch: epoch, Seed: cfg.Seed, IdleCost: cfg.IdleCost, Patience: cfg.Patience, Residence: cfg.Residence,
 			Pools: []fleet.Pool{{
 				Name: poolName, GPUsPerSlot: cfg.GPUsPerNode, HostMemory: cfg.HostMemory, MaxParkedPerGPU: cfg.ParkedPerGPU,
 				SlotIdle: unbounded, Slots: fleet.Range{Min: cfg.Nodes, Max: cfg.Nodes},

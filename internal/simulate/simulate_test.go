@@ -206,7 +206,7 @@ func TestRun_OneSeedGivesOneResult(t *testing.T) {
 }
 
 // A model is called every ten minutes, within half a second, and so is one that shares its GPUs, at other times.
-func TestRun_ABeatIsAwaited(t *testing.T) {
+func TestRun_ARhythmIsAwaited(t *testing.T) {
 	var requests strings.Builder
 	for k := range 200 {
 		fmt.Fprintf(&requests, "%d,one,25000,0\n", 600_000*k+k*7919%1000)
@@ -220,6 +220,22 @@ func TestRun_ABeatIsAwaited(t *testing.T) {
 	}
 	if idle := r.Idle * 3600 / float64(r.Requests); idle > 10 {
 		t.Errorf("got %.1f idle GPU-seconds a request, want a few", idle)
+	}
+}
+
+// A model is called every five minutes, and nobody else wants its GPUs; then somebody does.
+func TestRun_IdleTimeThatCostsNothingIsKept(t *testing.T) {
+	var requests strings.Builder
+	for k := range 100 {
+		fmt.Fprintf(&requests, "%d,one,25000,0\n", 300_000*k)
+	}
+	fmt.Fprintf(&requests, "%d,two,15000,0\n", 300_000*99+10_000)
+	cfg := tiny(t, one+two, requests.String())
+	for cost, want := range map[float64]int{0: 2, 1: 60} { // each once; and mostly parked
+		cfg.IdleCost = cost
+		if r := run(t, cfg, "adaptive"); r.Resumes < want || cost == 0 && r.Resumes > want || r.WaitP999 > 4 { // 1.5 s to park, 2.5 s to wake
+			t.Errorf("idle cost %g: got %d resumes, and up to %.1f s of waiting, want %d and 4 s", cost, r.Resumes, r.WaitP999, want)
+		}
 	}
 }
 
@@ -274,6 +290,8 @@ func TestRun_Refuses(t *testing.T) {
 		{"a negative time", "is not a time", func(c *simulate.Config) { c.Policy = "fixed--5" }},
 		{"no nodes", "0 nodes", func(c *simulate.Config) { c.Nodes = 0 }},
 		{"nodes that are too small", "needs 2 GPUs and a node has 1", func(c *simulate.Config) { c.GPUsPerNode = 1 }},
+		{"idle time that counts for more than it is", "idle cost 1.5", func(c *simulate.Config) { c.IdleCost = 1.5 }},
+		{"idle time that counts for nothing known", "idle cost NaN", func(c *simulate.Config) { c.IdleCost = math.NaN() }},
 		{"no share", "share 0", func(c *simulate.Config) { c.Share = 0 }},
 	}
 	for _, r := range rows {

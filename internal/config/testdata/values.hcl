@@ -23,6 +23,7 @@ ledger {
 autoscaler {
   policy         = "fxied"
   latency_weight = -1
+  idle_cost      = 1.5
 }
 backend "local" {
   gpus        = -1

@@ -20,6 +20,7 @@ ledger {
 autoscaler {
   policy         = "adaptive"                          # or fixed, kpa, hybrid
   latency_weight = 10                                  # GPU-hours that an hour of waiting is worth
+  idle_cost      = 0                                   # what idle time in a slot that is held anyway counts, 0 to 1
 }
 backend "nomad" {                                      # or: backend "local" { gpus = 8  host_memory = "1.5TiB" }, on two lines
   addr        = "http://127.0.0.1:4646"                # NOMAD_* and CONSUL_* variables give TLS and the rest; attributes win

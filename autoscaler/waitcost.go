@@ -2,9 +2,9 @@ package autoscaler
 
 import "time"
 
-// toll learns how many whole waits one switch costs: the requests that arrive while it lasts wait for what is left of it. It is learned
+// waitCost learns how many whole waits one switch costs: the requests that arrive while it lasts wait for what is left of it. It is learned
 // whether or not the model was asleep, as if it had been.
-type toll struct {
+type waitCost struct {
 	Waits float64 // smoothed
 	N     int
 	ends  time.Time // of the switch under observation
@@ -12,28 +12,28 @@ type toll struct {
 	lasts time.Duration
 }
 
-const tollLeast = 1.0
+const leastWaits = 1.0
 
-func (t *toll) value() float64 {
-	return max(tollLeast, t.Waits)
+func (w *waitCost) value() float64 {
+	return max(leastWaits, w.Waits)
 }
 
 // open closes the switch under observation, and begins another that takes so long.
-func (t *toll) open(now time.Time, lasts time.Duration, least float64) {
-	if t.lasts > 0 {
-		if t.N == 0 {
-			t.Waits = tollLeast
+func (w *waitCost) open(now time.Time, lasts time.Duration, least float64) {
+	if w.lasts > 0 {
+		if w.N == 0 {
+			w.Waits = leastWaits
 		}
-		t.Waits += max(least, 1/float64(1+t.N)) * (t.sum/t.lasts.Seconds() - t.Waits)
-		t.N++
+		w.Waits += max(least, 1/float64(1+w.N)) * (w.sum/w.lasts.Seconds() - w.Waits)
+		w.N++
 	}
-	t.sum, t.lasts, t.ends = 0, lasts, now.Add(lasts)
+	w.sum, w.lasts, w.ends = 0, lasts, now.Add(lasts)
 }
 
 // arrive counts requests.
-func (t *toll) arrive(now time.Time, n int) {
-	if left := t.ends.Sub(now); left > 0 {
-		t.sum += float64(n) * left.Seconds()
+func (w *waitCost) arrive(now time.Time, n int) {
+	if left := w.ends.Sub(now); left > 0 {
+		w.sum += float64(n) * left.Seconds()
 	}
 }
 

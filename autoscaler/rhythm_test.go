@@ -25,10 +25,10 @@ func called(interval func() time.Duration, times int) *life {
 
 // asleep gives the wish for the parked model after so long.
 func (l *life) asleep(since time.Time, after time.Duration) fleet.Desired {
-	return l.policy.Decide(since.Add(after), &fleet.ModelView{Model: l.model, IdleSince: since, Parked: 1})
+	return l.policy.Decide(since.Add(after), &fleet.ModelView{Model: l.model, IdleCost: 1, Parks: true, IdleSince: since, Parked: 1})
 }
 
-func TestAdaptive_ABeatIsAwaitedAwake(t *testing.T) {
+func TestAdaptive_ARhythmIsAwaitedAwake(t *testing.T) {
 	noise := rand.New(rand.NewPCG(1, 2))
 	every := func() time.Duration { return 10*time.Minute + time.Duration(noise.IntN(600)-300)*time.Millisecond }
 	l := called(every, 20)
@@ -52,12 +52,12 @@ func TestAdaptive_ABeatIsAwaitedAwake(t *testing.T) {
 }
 
 // The awake instance stays for the call, and a little longer.
-func TestAdaptive_ABeatKeepsWhoIsAwake(t *testing.T) {
+func TestAdaptive_ARhythmKeepsWhoIsAwake(t *testing.T) {
 	l := called(func() time.Duration { return 10 * time.Minute }, 20)
 	last := l.now.Add(-10 * time.Minute)
 	for after, want := range map[time.Duration]int{10 * time.Minute: 1, 10*time.Minute + 5*time.Second: 0} {
 		d := l.policy.Decide(last.Add(after), &fleet.ModelView{
-			Model: l.model, IdleSince: last, Hot: []fleet.HotView{{ID: "i", IdleSince: last.Add(9*time.Minute + 58*time.Second)}},
+			Model: l.model, IdleCost: 1, Parks: true, IdleSince: last, Hot: []fleet.HotView{{ID: "i", IdleSince: last.Add(9*time.Minute + 58*time.Second)}},
 		})
 		if d.Hot != want {
 			t.Errorf("%s after the last call: got %d hot, want %d", after, d.Hot, want)
@@ -65,7 +65,7 @@ func TestAdaptive_ABeatKeepsWhoIsAwake(t *testing.T) {
 	}
 }
 
-func TestAdaptive_WithoutABeatNobodyIsWokenAhead(t *testing.T) {
+func TestAdaptive_WithoutARhythmNobodyIsWokenAhead(t *testing.T) {
 	for name, interval := range map[string]func(*rand.Rand) time.Duration{
 		"at random": func(r *rand.Rand) time.Duration {
 			return 5*time.Second + time.Duration(r.ExpFloat64()*float64(10*time.Minute))
@@ -99,7 +99,7 @@ func TestAdaptive_WithoutABeatNobodyIsWokenAhead(t *testing.T) {
 	}
 }
 
-func TestAdaptive_ABeatSurvivesARestart(t *testing.T) {
+func TestAdaptive_ARhythmSurvivesARestart(t *testing.T) {
 	before := called(func() time.Duration { return 10 * time.Minute }, 20)
 	b, err := before.policy.(*autoscaler.Adaptive).Save()
 	if err != nil {
