@@ -9,6 +9,7 @@ import (
 	"github.com/pilotlight-io/pilotlight/activator"
 	"github.com/pilotlight-io/pilotlight/internal/config"
 	"github.com/pilotlight-io/pilotlight/internal/consul"
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/local"
 	"github.com/pilotlight-io/pilotlight/internal/nomad"
 	"github.com/pilotlight-io/pilotlight/internal/probe"
@@ -21,6 +22,8 @@ type backEnd struct {
 	run       func(context.Context) error         // what of it runs in this process; nil = nothing: its engines outlive the server
 	close     func()                              // lets go of connections; nil = there are none
 	jobName   func(model, instance string) string // of an instance's job; nil = instances are no jobs
+
+	configure func(models []*fleet.Model, pools []fleet.Pool) // has launches from now on be of these
 }
 
 func (s *server) openBackEnd() (backEnd, error) {
@@ -43,7 +46,23 @@ func (s *server) openLocal(self string) (backEnd, error) {
 	if err != nil {
 		return backEnd{}, err
 	}
-	return backEnd{Backend: l, observers: []activator.Observer{l}, run: l.Run}, nil
+	return backEnd{Backend: l, observers: []activator.Observer{l}, run: l.Run, configure: reconfigure(l)}, nil
+}
+
+// reconfigure has those of the parts that keep models, or models and pools, take others.
+func reconfigure(parts ...any) func([]*fleet.Model, []fleet.Pool) {
+	return func(models []*fleet.Model, pools []fleet.Pool) {
+		for _, p := range parts {
+			switch p := p.(type) {
+			case interface{ Configure([]*fleet.Model) }:
+				p.Configure(models)
+			case interface {
+				Configure([]*fleet.Model, []fleet.Pool)
+			}:
+				p.Configure(models, pools)
+			}
+		}
+	}
 }
 
 func (s *server) openNomad(self string) (backEnd, error) {
@@ -66,11 +85,9 @@ func (s *server) openNomad(self string) (backEnd, error) {
 	}
 	p := probe.New(probe.Config{Models: cfg.Models, Log: s.log("probe")})
 	observers := []activator.Observer{s.silence.await("Nomad", p.Over(n)), s.silence.await("Consul", p.Over(c)), p}
-	if len(cfg.Pools) > 0 {
-		observers = append(observers, s.silence.await("the slots", n.Slots()))
-	}
+	observers = append(observers, s.silence.await("the slots", n.Slots())) // also where there is no pool yet: one may be added
 	return backEnd{
-		Backend: n, close: n.Close, observers: observers,
+		Backend: n, close: n.Close, observers: observers, configure: reconfigure(n, p),
 		jobName: func(model, instance string) string { return nomad.JobName(cfg.Cluster, model, instance) },
 	}, nil
 }

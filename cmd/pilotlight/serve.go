@@ -30,6 +30,8 @@ func (c serveCmd) Run(env *Env) error {
 	case len(token) < admin.MinToken:
 		return fmt.Errorf("%s holds an admin token of %d characters; it must have %d or more", cfg.Admin.TokenEnv, len(token), admin.MinToken)
 	}
+	hangups, unwatch := env.Hangups()
+	defer unwatch()
 	dir := filepath.Dir(cfg.Store.Path)
 	if cfg.Backend.Kind == config.BackendLocal { // whose engines keep their files beside the store
 		locked, err := openDataDir(dir, "store.path in "+c.Config)
@@ -43,8 +45,9 @@ func (c serveCmd) Run(env *Env) error {
 		return err
 	}
 	s, err := openServer(env.ctx, serverConfig{
-		Config: cfg, Dir: dir, AdminToken: token, Getenv: env.Getenv,
-		API: api, Admin: adminLn, Log: env.logger(c.LogLevel),
+		Config: cfg, Dir: dir, AdminToken: token, Getenv: env.Getenv, Hangups: hangups,
+		Source: configSource{path: c.Config, parse: config.Options{BaseDir: filepath.Dir(c.Config)}.Parse},
+		API:    api, Admin: adminLn, Log: env.logger(c.LogLevel),
 	})
 	if err != nil {
 		return errors.Join(err, api.Close(), adminLn.Close())

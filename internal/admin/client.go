@@ -142,6 +142,16 @@ func (c *Client) TunePool(ctx context.Context, name string, changes map[string]s
 	return one(ask[Pool](ctx, c, http.MethodPatch, "/api/pools/"+url.PathEscape(name), body))
 }
 
+// Configure has the server take a config file, all of it or nothing; dry = only say what it would change. Mistakes in the file are an
+// *openai.Error whose Param is "content", one a line.
+func (c *Client) Configure(ctx context.Context, file ConfigFile, dry bool) (*Configured, error) {
+	asked := ""
+	if dry {
+		asked = "true"
+	}
+	return one(ask[Configured](ctx, c, http.MethodPost, "/api/config"+search("dry_run", asked), file))
+}
+
 // Usage gives one page of usage.
 func (c *Client) Usage(ctx context.Context, q UsageQuery) (*Usage, error) {
 	parameters := search("org", q.Org, "from", q.From, "to", q.To, "by", string(q.By), "limit", page(q.Limit), "cursor", q.Cursor)
