@@ -40,8 +40,8 @@ model "meta-llama/Meta-Llama-3.1-8B-Instruct" {
 }
 `
 
-// reconfigurable is a server of ownConfig in which pools are tuned: scope -> key -> text.
-func reconfigurable(t *testing.T, kept map[string]map[string]string) *reconfigured {
+// newReconfigured is a server of ownConfig in which pools are tuned: scope -> key -> text.
+func newReconfigured(t *testing.T, kept map[string]map[string]string) *reconfigured {
 	t.Helper()
 	path := writeConfig(t, ownConfig)
 	tuning, _, _ := tuned(t, ownConfig, kept)
@@ -89,7 +89,7 @@ model "meta-llama/Meta-Llama-3-8B-Instruct" {}
 `
 
 func TestConfigure_TellsTheBackEndFirstAndWhoCannotRefuseLast(t *testing.T) {
-	r := reconfigurable(t, nil)
+	r := newReconfigured(t, nil)
 	before := r.current
 	said, err := r.Configure(t.Context(), admin.ConfigFile{Name: "new.hcl", Content: addedModel}, true)
 	if err != nil || said.Applied || len(said.Changes) != 4 || r.told != nil || r.current != before {
@@ -117,7 +117,7 @@ func TestConfigure_TellsTheBackEndFirstAndWhoCannotRefuseLast(t *testing.T) {
 }
 
 func TestConfigure_WhatIsRefusedChangesNothing(t *testing.T) {
-	r := reconfigurable(t, nil)
+	r := newReconfigured(t, nil)
 	before := r.current
 	for name, row := range map[string]struct {
 		file string
@@ -133,7 +133,7 @@ func TestConfigure_WhatIsRefusedChangesNothing(t *testing.T) {
 		"the store":    {file: addedModel, fail: func() { r.tuning.store.Close() }, says: "closed"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r = reconfigurable(t, nil)
+			r = newReconfigured(t, nil)
 			before = r.current
 			if row.fail != nil {
 				row.fail()
@@ -154,7 +154,7 @@ func TestConfigure_WhatIsRefusedChangesNothing(t *testing.T) {
 
 // TestConfigure_OneAtATime has a second file come while the first is being applied: it differs from what the first has left.
 func TestConfigure_OneAtATime(t *testing.T) {
-	r := reconfigurable(t, nil)
+	r := newReconfigured(t, nil)
 	began, goOn := make(chan struct{}), make(chan struct{})
 	r.within = sync.OnceFunc(func() { close(began); <-goOn })
 	var first, second *admin.Configured
@@ -177,7 +177,7 @@ func TestConfigure_OneAtATime(t *testing.T) {
 }
 
 func TestConfigure_WhatIsTunedBeatsTheFileUntilItIsReset(t *testing.T) {
-	r := reconfigurable(t, map[string]map[string]string{"pool/a": {"slot_idle": "1m"}, "pool/b": {"slots.max": "9"}})
+	r := newReconfigured(t, map[string]map[string]string{"pool/a": {"slot_idle": "1m"}, "pool/b": {"slots.max": "9"}})
 	with := func(idle, most string) string {
 		return strings.Replace(ownConfig, `pool "a" {}`, fmt.Sprintf("pool \"a\" {\n  slot_idle = %q\n}\npool \"b\" {\n  slots {\n    min = %s\n    max = 20\n  }\n}", idle, most), 1)
 	}
@@ -207,7 +207,7 @@ func TestConfigure_WhatIsTunedBeatsTheFileUntilItIsReset(t *testing.T) {
 }
 
 func TestConfigure_WarnsWhereTheNextStartWouldTakeAnother(t *testing.T) {
-	r := reconfigurable(t, nil)
+	r := newReconfigured(t, nil)
 	for name, row := range map[string]struct{ text, says string }{
 		"another":        {addedModel, "says something else"},
 		"the same":       {ownConfig, ""},
@@ -225,7 +225,7 @@ func TestConfigure_WarnsWhereTheNextStartWouldTakeAnother(t *testing.T) {
 }
 
 func TestReload_LogsWhatComesOfIt(t *testing.T) {
-	r := reconfigurable(t, nil)
+	r := newReconfigured(t, nil)
 	reload := func(text string) string {
 		if err := os.WriteFile(r.source.path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -252,7 +252,7 @@ func TestReload_LogsWhatComesOfIt(t *testing.T) {
 }
 
 func TestFollow_ReloadsAtEachHangup(t *testing.T) {
-	r := reconfigurable(t, nil)
+	r := newReconfigured(t, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	hangups := make(chan os.Signal)
 	var wait sync.WaitGroup
