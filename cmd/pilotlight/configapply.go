@@ -37,7 +37,9 @@ func (c configApplyCmd) Run(env *Env) error {
 	}
 	fixed := fixedOf(ahead.Changes)
 	if c.DryRun || len(fixed) > 0 {
-		return errors.Join(c.print(env, ahead), fixedError(fixed))
+		err := c.print(env, ahead)
+		warn(env, ahead)
+		return errors.Join(err, fixedError(fixed))
 	}
 	if !c.JSON {
 		if err := c.print(env, ahead); err != nil {
@@ -59,9 +61,7 @@ func (c configApplyCmd) apply(ctx context.Context, env *Env, client *admin.Clien
 		env.say("meanwhile another config was applied; these were the changes:")
 		err = c.print(env, done)
 	}
-	for _, w := range done.Warnings {
-		env.say("warning: %s", w)
-	}
+	warn(env, done)
 	switch n := len(done.Changes); n {
 	case 0:
 	case 1:
@@ -70,6 +70,12 @@ func (c configApplyCmd) apply(ctx context.Context, env *Env, client *admin.Clien
 		env.say("%d changes applied", n)
 	}
 	return err
+}
+
+func warn(env *Env, c *admin.Configured) {
+	for _, w := range c.Warnings {
+		env.say("warning: %s", w)
+	}
 }
 
 func (c configApplyCmd) print(env *Env, changes *admin.Configured) error {

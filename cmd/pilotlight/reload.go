@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 
@@ -56,7 +57,7 @@ func (c *configurer) Configure(ctx context.Context, file admin.ConfigFile, dry b
 	c.turn.Lock()
 	defer c.turn.Unlock()
 	changes := config.Diff(c.current, next)
-	said := &admin.Configured{Changes: changesView(changes), Applied: !dry, Warnings: []string{}}
+	said := &admin.Configured{Changes: changesView(changes), Applied: !dry, Warnings: c.tuning.outweighed(changes)}
 	if dry {
 		return said, nil
 	}
@@ -72,7 +73,7 @@ func (c *configurer) Configure(ctx context.Context, file admin.ConfigFile, dry b
 		}
 	}
 	c.log.Info("config applied", "file", file.Name, "changes", len(changes))
-	said.Warnings = append(c.tuning.misfits(), c.unlikeOwn([]byte(file.Content))...)
+	said.Warnings = slices.Concat(said.Warnings, c.tuning.misfits(), c.unlikeOwn([]byte(file.Content)))
 	return said, nil
 }
 

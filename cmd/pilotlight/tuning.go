@@ -138,9 +138,25 @@ func (t *tuning) Tuned(name string) []admin.Tuned {
 	return tuned
 }
 
+// outweighed says which of the changes have no effect, because the pool is tuned.
+func (t *tuning) outweighed(changes config.Changes) []string {
+	said := []string{}
+	for _, c := range changes {
+		if c.Block != "pool" || c.Kind != config.Changed {
+			continue
+		}
+		for _, x := range t.Tuned(c.Name) {
+			if x.Key == c.Attribute && x.Ignored == "" {
+				said = append(said, fmt.Sprintf("pool %s stays tuned to %s=%s, which beats the file; %[2]s= resets it", c.Name, x.Key, x.Value))
+			}
+		}
+	}
+	return said
+}
+
 // misfits says what was tuned and is not in force.
 func (t *tuning) misfits() []string {
-	said := []string{}
+	var said []string
 	for _, p := range t.pools() {
 		for _, x := range t.Tuned(p.Name) {
 			if x.Ignored != "" {

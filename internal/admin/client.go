@@ -149,7 +149,7 @@ func (c *Client) Configure(ctx context.Context, file ConfigFile, dry bool) (*Con
 	if dry {
 		asked = "true"
 	}
-	return one(ask[Configured](ctx, c, http.MethodPost, "/api/config"+search("dry_run", asked), file))
+	return one(ask[Configured](ctx, c, http.MethodPost, configPath+search("dry_run", asked), file))
 }
 
 // Usage gives one page of usage.

@@ -6,6 +6,8 @@ import (
 	"github.com/gofiber/fiber/v2"
 )
 
+const configPath = "/api/config"
+
 // Configurer is what the admin API asks about the server's config.
 type Configurer interface {
 	// Configure takes the file, all of it or nothing; dry = only say what it would change.

@@ -28,6 +28,14 @@ func TestConfigure(t *testing.T) {
 	}
 }
 
+func TestConfigure_TakesAFileOfThousandsOfModels(t *testing.T) {
+	w := newWorld(t)
+	file := admin.ConfigFile{Name: "p.hcl", Content: strings.Repeat("# a model\n", 300_000)}
+	if _, err := w.client.Configure(t.Context(), file, false); err != nil || len(w.fleet.files) != 1 {
+		t.Errorf("a file of %d bytes: got %v", len(file.Content), err)
+	}
+}
+
 func TestConfigure_AnswersWhatTheServerRefuses(t *testing.T) {
 	w := newWorld(t)
 	content := "content"

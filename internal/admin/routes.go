@@ -51,7 +51,7 @@ var routes = []route{
 	{http.MethodGet, "/api/pools", (*Server).listPools, false},
 	{http.MethodGet, "/api/pools/{name}", (*Server).showPool, false},
 	{http.MethodPatch, "/api/pools/{name}", (*Server).tunePool, false},
-	{http.MethodPost, "/api/config", (*Server).configure, false},
+	{http.MethodPost, configPath, (*Server).configure, false},
 	{http.MethodGet, "/api/usage", (*Server).usage, false},
 	{http.MethodGet, "/api/usage/records", (*Server).records, false},
 	{http.MethodGet, "/api/events", (*Server).events, false},
