@@ -92,6 +92,27 @@ func TestConfigure_AnAddedModelHasItsMetricsAtOnce(t *testing.T) {
 	})
 }
 
+// TestConfigure_WhoWaitedGoesOnWithTheModelOfItsLease: an engine of another kind takes other fields, and has other time limits.
+func TestConfigure_WhoWaitedGoesOnWithTheModelOfItsLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, setup{})
+		was := w.offered(rareModel)[0]
+		changed := *was
+		changed.Engine.Kind = fleet.EngineTRTLLM
+		w.router.Configure([]*fleet.Model{&changed}, firstPrice)
+		if w.router.Current(was, &changed) != &changed {
+			t.Error("with a lease for the changed model: got the former one")
+		}
+		if w.router.Current(was, was) != was {
+			t.Error("with a lease for the model that was asked for: got another")
+		}
+		w.router.Configure(nil, firstPrice)
+		if w.router.Current(was, &changed) != was {
+			t.Error("with a lease for a model that is offered no longer: got another than was asked for")
+		}
+	})
+}
+
 // TestConfigure_AmidTraffic is for the race detector: nobody who asks for what is always offered notices, and who asks for what comes and goes is
 // served, or told that it does not exist.
 func TestConfigure_AmidTraffic(t *testing.T) {

@@ -153,6 +153,7 @@ func TestBadBodies(t *testing.T) {
 		{"GET", "/api/events?after=x", ``, "after", "no id"},
 		{"POST", "/api/config", `{"name": "p.hcl"}`, "content", "missing"},
 		{"POST", "/api/config", `{"content": "x"}`, "name", "missing"},
+		{"POST", "/api/config", `{"name": "a\nb", "content": "x"}`, "name", "control character"},
 		{"POST", "/api/config", `{"name": "p.hcl", "content": "x", "path": "/"}`, "path", "unknown"},
 		{"POST", "/api/config?dry_run=yes", `{"name": "p.hcl", "content": "x"}`, "dry_run", "neither true nor false"},
 		{"POST", "/api/config?dry=true", `{"name": "p.hcl", "content": "x"}`, "dry", "possible are dry_run"},

@@ -2,6 +2,8 @@ package admin
 
 import (
 	"context"
+	"strings"
+	"unicode"
 
 	"github.com/gofiber/fiber/v2"
 )
@@ -57,6 +59,8 @@ func (s *Server) configure(c *fiber.Ctx) error {
 	switch {
 	case file.Name == "":
 		return invalid("name", "missing; it is what mistakes in the file are reported under")
+	case strings.ContainsFunc(file.Name, unicode.IsControl):
+		return invalid("name", "has a control character, which no line that begins with it could hold")
 	case file.Content == "":
 		return invalid("content", "missing; it is the whole file")
 	}
