@@ -39,8 +39,9 @@ type configurer struct {
 	draining func() bool
 	log      *slog.Logger
 
-	turn    sync.Mutex     // held for one whole change; guards current
+	turn    sync.Mutex     // held for one whole change; guards what follows
 	current *config.Config // in force
+	told    []fleet.Pool   // that the back end knows: those in force, as tuned at the last change, and those that were removed
 }
 
 // badConfig is a file that the server cannot take; its text has one mistake a line.
@@ -84,16 +85,17 @@ func (c *configurer) apply(ctx context.Context, next *config.Config) error {
 		return activator.ErrShuttingDown
 	}
 	next.Keep(c.current)
-	former := c.tuning.pools()
 	err := c.tuning.reconfigure(ctx, next, func(pools []fleet.Pool) error {
-		c.parts.backEnd(next.Models, pools)
+		told := withRemoved(pools, c.told)
+		c.parts.backEnd(next.Models, told)
 		c.parts.policy(next.Autoscaler)
-		err := c.parts.planner(next.Models, pools)
-		if err != nil {
+		if err := c.parts.planner(next.Models, pools); err != nil {
 			c.parts.policy(c.current.Autoscaler)
-			c.parts.backEnd(c.current.Models, former)
+			c.parts.backEnd(c.current.Models, c.told)
+			return err
 		}
-		return err
+		c.told = told
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("applying the config: %w", err)
@@ -101,6 +103,18 @@ func (c *configurer) apply(ctx context.Context, next *config.Config) error {
 	c.parts.others(next)
 	c.current = next
 	return nil
+}
+
+// withRemoved adds the pools that are no longer there: the back end goes on to tell of their slots, which else would seem to be gone with all that runs
+// in them.
+func withRemoved(pools, former []fleet.Pool) []fleet.Pool {
+	all := slices.Clone(pools)
+	for _, p := range former {
+		if !slices.ContainsFunc(pools, func(q fleet.Pool) bool { return q.Name == p.Name }) {
+			all = append(all, p)
+		}
+	}
+	return all
 }
 
 // unlikeOwn warns that the server's next start, from its own file, will say something else than what is in force now.
@@ -148,7 +162,7 @@ func (c *configurer) follow(ctx context.Context, hangups <-chan os.Signal) error
 // openConfigurer comes last: it needs all that takes a config.
 func (s *server) openConfigurer(context.Context) error {
 	s.configurer = &configurer{
-		source: s.c.Source, tuning: s.tuning, draining: s.draining.Load, log: s.log("config"), current: s.c.Config,
+		source: s.c.Source, tuning: s.tuning, draining: s.draining.Load, log: s.log("config"), current: s.c.Config, told: s.c.Config.Pools,
 		parts: configurable{planner: s.reconfigurePlanner, backEnd: s.backEnd.configure, policy: s.reweigh, others: s.reconfigureOthers},
 	}
 	return nil

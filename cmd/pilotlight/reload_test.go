@@ -53,7 +53,7 @@ func newReconfigured(t *testing.T, kept map[string]map[string]string) *reconfigu
 	r := &reconfigured{log: &lockedBuffer{}}
 	tell := func(format string, args ...any) { r.told = append(r.told, fmt.Sprintf(format, args...)) }
 	r.configurer = &configurer{
-		source: configSource{path: path, parse: parse}, tuning: tuning, current: cfg, draining: func() bool { return false },
+		source: configSource{path: path, parse: parse}, tuning: tuning, current: cfg, told: cfg.Pools, draining: func() bool { return false },
 		log: slog.New(slog.NewTextHandler(r.log, nil)),
 		parts: configurable{
 			planner: func(models []*fleet.Model, pools []fleet.Pool) error {
@@ -149,6 +149,29 @@ func TestConfigure_WhatIsRefusedChangesNothing(t *testing.T) {
 				t.Errorf("something was changed: %+v, pools %v", r.current, r.tuning.pools())
 			}
 		})
+	}
+}
+
+// TestConfigure_TheBackEndKeepsToldOfPoolsThatWereRemoved: their slots still run, and are to be given back in order.
+func TestConfigure_TheBackEndKeepsToldOfPoolsThatWereRemoved(t *testing.T) {
+	r := newReconfigured(t, nil)
+	for _, file := range []string{addedModel, ownConfig, strings.Replace(ownConfig, `pool "a" {}`, "pool \"a\" {\n  slot_idle = \"1m\"\n}", 1), addedModel} {
+		if _, err := r.take(t, file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var told []string
+	for _, one := range r.told {
+		if strings.HasPrefix(one, "back end") || strings.HasPrefix(one, "planner") {
+			told = append(told, one)
+		}
+	}
+	want := []string{
+		"back end 2 models 2 pools", "planner 2 models 2 pools", "back end 1 models 2 pools", "planner 1 models 1 pools",
+		"back end 1 models 2 pools", "planner 1 models 1 pools", "back end 2 models 2 pools", "planner 2 models 2 pools",
+	}
+	if diff := cmp.Diff(want, told); diff != "" {
+		t.Errorf("told (-want +got):\n%s", diff)
 	}
 }
 
