@@ -15,7 +15,7 @@ import (
 // package's errors, and changes nothing. Stop of an unknown instance is accepted, so that a launch that is on its way will
 // be refused.
 func (s *Slot) Do(_ context.Context, act fleet.Act) error {
-	return s.carryOut(act, s.models[act.Model])
+	return s.carryOut(act, cmp.Or(act.Config, s.models[act.Model]))
 }
 
 // carryOut is Do for an act that brings its model along; nil = there is no such model.
