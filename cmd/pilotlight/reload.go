@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -163,22 +162,9 @@ func (c *configurer) follow(ctx context.Context, hangups <-chan os.Signal) error
 func (s *server) openConfigurer(context.Context) error {
 	s.configurer = &configurer{
 		source: s.c.Source, tuning: s.tuning, draining: s.draining.Load, log: s.log("config"), current: s.c.Config, told: s.c.Config.Pools,
-		parts: configurable{planner: s.reconfigurePlanner, backEnd: s.backEnd.configure, policy: s.reweigh, others: s.reconfigureOthers},
+		parts: configurable{planner: s.activator.Configure, backEnd: s.backEnd.configure, policy: s.reweigh, others: s.reconfigureOthers},
 	}
 	return nil
-}
-
-var errFixedFleet = errors.New("the models and pools of this server cannot change while it runs; restart it")
-
-// reconfigurePlanner has the activator take other models and pools.
-func (s *server) reconfigurePlanner(models []*fleet.Model, pools []fleet.Pool) error {
-	a, ok := any(s.activator).(interface {
-		Configure(models []*fleet.Model, pools []fleet.Pool) error
-	})
-	if !ok {
-		return errFixedFleet
-	}
-	return a.Configure(models, pools)
 }
 
 func (s *server) reweigh(c config.Autoscaler) {

@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pilotlight-io/pilotlight/activator"
 	"github.com/pilotlight-io/pilotlight/internal/admin"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
@@ -85,9 +84,6 @@ model "acme/comes" {
 
 // TestDev_TakesAChangedConfigUnderLoad changes everything at once while one request is being served and two wait.
 func TestDev_TakesAChangedConfigUnderLoad(t *testing.T) {
-	if !reconfigurable() {
-		t.Skip("the activator takes no other models while it runs")
-	}
 	path := writeConfig(t, configBefore)
 	s := startDev(t, t.TempDir(), "--sim-speed", "20", "--config", path)
 	client := s.admin(t)
@@ -187,13 +183,4 @@ func (s *devServer) wantSeries(t *testing.T, client *admin.Client, model string)
 			t.Errorf("no %s", line)
 		}
 	}
-}
-
-// reconfigurable reports whether the activator takes other models while it runs.
-func reconfigurable() bool {
-	var a any = new(activator.Activator)
-	_, ok := a.(interface {
-		Configure(models []*fleet.Model, pools []fleet.Pool) error
-	})
-	return ok
 }

@@ -38,12 +38,6 @@ func TestScripts(t *testing.T) {
 			"freeport": scriptFreePort,
 			"expand":   scriptExpand,
 		},
-		Condition: func(condition string) (bool, error) {
-			if condition != "reconfigurable" {
-				return false, fmt.Errorf("%q is no condition", condition)
-			}
-			return reconfigurable(), nil
-		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 	})

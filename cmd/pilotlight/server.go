@@ -155,8 +155,6 @@ func fleetAnswer(err error) *openai.Error {
 		answer, content := openai.NewError(openai.CodeInvalidRequest, bad.Error()), "content"
 		answer.Param = &content
 		return answer
-	case errors.Is(err, errFixedFleet):
-		return openai.NewError(openai.CodeInvalidRequest, err.Error())
 	case errors.As(err, &mistuned):
 		answer := openai.NewError(openai.CodeInvalidRequest, mistuned.Error())
 		answer.Param = &mistuned[0].Key
