@@ -2,6 +2,8 @@ package activator
 
 import (
 	"github.com/pilotlight-io/pilotlight/activator/dispatch"
+	"github.com/pilotlight-io/pilotlight/activator/plan"
+	"github.com/pilotlight-io/pilotlight/activator/roster"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
@@ -41,10 +43,12 @@ func (a *Activator) performLeasing(e leasingEffects) {
 type planningEffects struct {
 	notices []fleet.Notice
 	ended   []fleet.Activation
+	news    []roster.News
+	avoided []plan.Trouble
 }
 
 func (a *Activator) takePlanningEffects() planningEffects {
-	e := planningEffects{notices: a.planner.TakeNotices(), ended: a.planner.TakeEnded()}
+	e := planningEffects{notices: a.planner.TakeNotices(), ended: a.planner.TakeEnded(), news: a.planner.TakeNews(), avoided: a.planner.TakeTroubled()}
 	if learned := a.planner.TakeLearned(); len(learned) > 0 {
 		a.learned = append(a.learned, learned...)
 		poke(a.lesson)
@@ -57,6 +61,14 @@ func (a *Activator) takePlanningEffects() planningEffects {
 func (a *Activator) performPlanning(e planningEffects) {
 	for k := range e.notices {
 		a.logNotice(&e.notices[k])
+	}
+	for k := range e.news {
+		a.logNews(&e.news[k])
+	}
+	for k := range e.avoided {
+		t := &e.avoided[k]
+		a.log.Warn("place is avoided", "place", t.Place, "node", t.Node, "reason", t.Why, "until", t.Until)
+		a.metrics.placeFailed(t.Place)
 	}
 	for k := range e.ended {
 		a.metrics.activated(&e.ended[k])

@@ -1,6 +1,7 @@
 package activator
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"sync"
@@ -27,6 +28,7 @@ func (in *instruments) init(a *Activator) {
 	in.set = metrics.NewSet()
 	in.configure(a.cfg.Models)
 	in.set.RegisterMetricsWriter(a.writeLevels)
+	in.set.RegisterMetricsWriter(a.writeSources)
 }
 
 // configure makes the series of models, so that a rate sees the first of each too. Those of others stay. It may be called at any time.
@@ -54,6 +56,11 @@ func (in *instruments) activated(act *fleet.Activation) {
 	in.activations(act.Model, act.From).Update(act.Ended.Sub(act.Began).Seconds())
 }
 
+// placeFailed counts a failure that was the place's own.
+func (in *instruments) placeFailed(place string) {
+	in.set.GetOrCreateCounter(fmt.Sprintf("pilotlight_place_failures_total{place=%q}", place)).Inc()
+}
+
 func (in *instruments) activations(model string, from fleet.Tier) *metrics.PrometheusHistogram {
 	name := fmt.Sprintf("pilotlight_activation_seconds{model=%q,from=%q}", model, from)
 	return in.set.GetOrCreatePrometheusHistogramExt(name, secondsBuckets)
@@ -74,6 +81,9 @@ var instanceStates = []fleet.State{
 	fleet.Starting, fleet.Ready, fleet.Draining, fleet.Parking, fleet.Asleep, fleet.Resuming, fleet.Stopping, fleet.Failed,
 }
 
+// causes are those of failed starts and deaths; "" = not known.
+var causes = []fleet.Cause{fleet.CausePlace, fleet.CauseImage, fleet.CauseWeights, fleet.CauseMemory, fleet.CauseRights, fleet.CauseEngine, ""}
+
 var gpuStates = []string{"free", "starting", "busy", "idle", "stopping"}
 
 // writeLevels writes the gauges; series of models and pools are always there, those of an instance go with it.
@@ -85,6 +95,11 @@ func (a *Activator) writeLevels(w io.Writer) {
 	for _, m := range l.Models {
 		for _, s := range instanceStates {
 			metrics.WriteGaugeUint64(w, fmt.Sprintf("pilotlight_instances{model=%q,state=%q}", m.ID, s), uint64(m.States[s]))
+		}
+	}
+	for _, m := range l.Models {
+		for _, c := range causes {
+			metrics.WriteCounterUint64(w, fmt.Sprintf("pilotlight_failures_total{model=%q,cause=%q}", m.ID, cmp.Or(c, "unknown")), uint64(m.Failed[c]))
 		}
 	}
 	for _, p := range l.Pools {

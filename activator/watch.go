@@ -3,7 +3,6 @@ package activator
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"slices"
 	"time"
 
@@ -16,6 +15,9 @@ const (
 	askAgainEvery     = time.Second // a source is asked for a fresh list at most so often
 )
 
+// sourcesMost is how many sources an observer may have before those are looked for that are gone.
+const sourcesMost = 256
+
 // errAskAgain ends a watch so that the next one begins with a fresh complete list.
 var errAskAgain = errors.New("asked again for a complete list")
 
@@ -25,7 +27,6 @@ type watch struct {
 	sources  []string                // that have spoken through it
 	spoken   bool                    // the present Watch has told something
 	cancel   context.CancelCauseFunc // ends the present Watch
-	away     bool                    // it has been lost, and has not spoken since
 	askedAt  map[string]time.Duration
 }
 
@@ -37,8 +38,7 @@ func newWatches(observers []Observer) []*watch {
 	return ws
 }
 
-// watch follows one observer, again and again when it is lost. What it said last stays true meanwhile. Of an outage the log has its beginning and
-// its end; that it goes on is for whoever looks closely.
+// watch follows one observer, again and again when it is lost. What it said last stays true meanwhile.
 func (a *Activator) watch(ctx context.Context, w *watch) {
 	delay := watchAgainFirst
 	for ctx.Err() == nil {
@@ -51,11 +51,10 @@ func (a *Activator) watch(ctx context.Context, w *watch) {
 		if again || time.Since(began) > watchAgainLongest {
 			delay = watchAgainFirst
 		}
-		level := slog.LevelWarn
-		if again || a.lose(w, err) {
-			level = slog.LevelDebug
+		if !again {
+			a.lose(w, err)
 		}
-		a.log.Log(ctx, level, "observer lost", "reason", err, "again_in", delay)
+		a.log.Debug("observer is watched again", "reason", err, "in", delay)
 		select {
 		case <-ctx.Done():
 		case <-time.After(delay):
@@ -81,31 +80,34 @@ func (a *Activator) watchOnce(ctx context.Context, w *watch) error {
 	return err
 }
 
-// lose notes that all sources of an observer are unreachable. It reports whether that is no news.
-func (a *Activator) lose(w *watch, why error) bool {
+// lose notes that all sources of an observer are unreachable.
+func (a *Activator) lose(w *watch, why error) {
 	a.planning.Lock()
-	before := w.away
-	w.away = true
 	for _, name := range w.sources {
 		a.planner.Observe(a.now(), &fleet.Observation{Source: name, Lost: why})
 	}
+	spoke := len(w.sources) > 0
 	a.exchange()
 	a.finishPlanning()
-	return before
+	if !spoke {
+		a.log.Warn("observer lost before it said anything", "reason", why)
+	}
 }
 
 // observe takes an observation of an observer.
 func (a *Activator) observe(w *watch, o fleet.Observation) {
 	a.planning.Lock()
-	back := w.away
-	w.away, w.spoken = false, true
+	w.spoken = true
 	if !slices.Contains(w.sources, o.Source) {
 		w.sources = append(w.sources, o.Source)
 	}
-	a.see(&o)
-	if back {
-		a.log.Info("observer is back", "source", o.Source)
+	if len(w.sources) > sourcesMost { // those of slots that are gone are known no more
+		standing := a.planner.Sources()
+		w.sources = slices.DeleteFunc(w.sources, func(name string) bool {
+			return !slices.ContainsFunc(standing, func(s fleet.SourceStatus) bool { return s.Name == name })
+		})
 	}
+	a.see(&o)
 }
 
 // see hands an observation to the planner, with planning held, which it gives up. Whoever can be served because of it has been told when see returns.

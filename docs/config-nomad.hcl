@@ -88,12 +88,13 @@ autoscaler {
 #
 # The NOMAD_* and CONSUL_* variables that the programs nomad and consul read are read here too: NOMAD_ADDR, NOMAD_REGION,
 # NOMAD_CACERT, NOMAD_CLIENT_CERT, NOMAD_CLIENT_KEY, NOMAD_TLS_SERVER_NAME, NOMAD_SKIP_VERIFY, CONSUL_HTTP_ADDR, CONSUL_CACERT,
-# CONSUL_CLIENT_CERT, CONSUL_CLIENT_KEY, CONSUL_HTTP_TOKEN_FILE and so on. An attribute that is written here wins over its variable.
+# CONSUL_CLIENT_CERT, CONSUL_CLIENT_KEY, CONSUL_NAMESPACE and so on. An attribute that is written here wins over its variable.
 backend "nomad" {
   addr = "http://127.0.0.1:4646" # else NOMAD_ADDR; https:// for TLS
 
   # The environment variable that holds the token. While NOMAD_TOKEN, the default, is not set, Nomad is asked without one; a
-  # variable with a name of your own must be set, or serve does not start.
+  # variable with a name of your own must be set, or serve does not start. The same name with _FILE at its end, NOMAD_TOKEN_FILE, may name a
+  # file instead, which wins; it is read anew when the token is refused, so that a token can be replaced while serve runs.
   token_env = "NOMAD_TOKEN"
 
   namespace   = "default" # of our jobs, and of the variables that secrets names; else NOMAD_NAMESPACE
@@ -102,7 +103,7 @@ backend "nomad" {
 
   # Tells which engines are alive. The agent or the servers, http:// or https://.
   consul {
-    addr      = "http://127.0.0.1:8500" # else CONSUL_HTTP_ADDR
+    addr      = "http://127.0.0.1:8500" # of one agent; else CONSUL_HTTP_ADDR
     token_env = "CONSUL_HTTP_TOKEN"     # as above
   }
 }

@@ -24,6 +24,18 @@ variable "instance" {
   default     = "manual"
 }
 
+variable "spec" {
+  description = "what the instance is launched with, as JSON, for a Pilotlight whose config has changed meanwhile; empty: as its config says"
+  type        = string
+  default     = ""
+}
+
+variable "term" {
+  description = "of the Pilotlight that submits the job; empty: somebody else does"
+  type        = string
+  default     = ""
+}
+
 variable "region" {
   type    = string
   default = "global"
@@ -157,6 +169,8 @@ job "dedicated" {
     pilotlight_cluster  = var.cluster
     pilotlight_model    = var.model
     pilotlight_instance = var.instance
+    pilotlight_spec     = var.spec
+    pilotlight_term     = var.term
   }
 
   # No deployments: while one runs, Nomad refuses to scale the job, and purging a job in that moment crashes Nomad 1.11's server.

@@ -26,6 +26,12 @@ variable "slot" {
   default     = "manual"
 }
 
+variable "term" {
+  description = "of the Pilotlight that submits the job; empty: somebody else does"
+  type        = string
+  default     = ""
+}
+
 variable "region" {
   type    = string
   default = "global"
@@ -181,6 +187,7 @@ job "slot" {
     pilotlight_cluster = var.cluster
     pilotlight_pool    = var.pool
     pilotlight_slot    = var.slot
+    pilotlight_term    = var.term
   }
 
   # No deployments: while one runs, Nomad refuses to scale the job, and purging a job in that moment crashes Nomad 1.11's server.

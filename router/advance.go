@@ -151,6 +151,9 @@ func (x *exchange) judge(err error) *failure {
 	x.r.c.Log.Warn("engine failed before its first byte, asking another", "model", x.model.ID, "instance", x.lease.Instance,
 		"request", x.request, "reason", err)
 	x.call.Close()
+	if errors.Is(err, errInstanceLost) {
+		x.call.Reset() // of its abort; one because of exit is seen by advance
+	}
 	x.lease.Release(verdictOn(ledger.EngineError, f))
 	x.avoid, x.lease = x.lease.Instance, nil
 	x.attempt++

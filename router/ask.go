@@ -33,6 +33,18 @@ func (x *exchange) ask() error {
 	x.firstAt = time.Time{}
 	x.scan.Reset()
 	x.out, x.usage, x.done, x.ended = x.out[:0], x.usage[:0], x.done[:0], false
+	x.debt.begin(x.lease.Instance)
+	if x.r.lost.has(x.lease.Instance) {
+		return errInstanceLost // just before: nobody will tell
+	}
+	err := x.askEngine()
+	if !x.debt.end() {
+		return errInstanceLost // whatever came of it: it was cut short
+	}
+	return err
+}
+
+func (x *exchange) askEngine() error {
 	if err := x.r.engines.Do(&x.call, x.engineRequest()); err != nil {
 		return err
 	}
@@ -95,8 +107,8 @@ func (x *exchange) sort() error {
 	for x.scan.Next() {
 		switch e := x.scan.Event(); e.Kind {
 		case openai.KindChunk:
-			if x.firstAt.IsZero() {
-				x.firstAt = time.Now()
+			if err := x.firstByte(); err != nil {
+				return err
 			}
 			x.out = append(x.out, e.Raw...)
 		case openai.KindUsage:
@@ -109,6 +121,18 @@ func (x *exchange) sort() error {
 			return nil
 		}
 	}
+	return nil
+}
+
+// firstByte notes when the answer's first byte has come. From then on the request belongs to its instance, unless that was lost just before.
+func (x *exchange) firstByte() error {
+	if !x.firstAt.IsZero() {
+		return nil
+	}
+	if !x.debt.end() {
+		return errInstanceLost
+	}
+	x.firstAt = time.Now()
 	return nil
 }
 
@@ -125,8 +149,8 @@ func (x *exchange) readWhole() error {
 		if err != nil {
 			return err
 		}
-		if x.firstAt.IsZero() {
-			x.firstAt = time.Now()
+		if err := x.firstByte(); err != nil {
+			return err
 		}
 		if int64(len(piece)) == length {
 			x.whole.borrow(piece)

@@ -22,8 +22,11 @@ const (
 	writePiece = 256 << 10
 )
 
-// departure is told once, from another goroutine, why the request it stands for has to end. It must not block.
-type departure interface{ leave(cause error) }
+// departure is told once, from another goroutine, why the request it stands for has to end, and of each instance that is lost. It must not block.
+type departure interface {
+	leave(cause error)
+	lose(instance string)
+}
 
 // conn is an accepted connection. Its Write re-arms the write deadline when less than half of it is left, so that every byte
 // to a slow reader, in a stream or not, is under the same rule. Its read deadline, which fasthttp moves three times a request,
@@ -102,6 +105,15 @@ func (c *conn) cancel(cause error) {
 	c.mu.Unlock()
 	if armed == nil {
 		_ = c.Close()
+	}
+}
+
+// lose tells the connection's request of an instance that is lost.
+func (c *conn) lose(instance string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.armed != nil {
+		c.armed.lose(instance)
 	}
 }
 

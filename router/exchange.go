@@ -59,6 +59,7 @@ type exchange struct {
 	exit atomic.Pointer[exit] // why and when somebody else ended the request
 	gone chan struct{}        // holds one token once exit is set
 	call upstream.Call
+	debt debt
 
 	// The engine's answer.
 	send    upstream.Request
@@ -140,6 +141,7 @@ func (x *exchange) forget() {
 	x.attempt, x.avoid, x.lost = 0, "", false
 	x.beating, x.underway = false, false
 	x.exit.Store(nil)
+	x.debt.end()
 	x.send = upstream.Request{}
 	x.raw, x.held, x.ended = false, false, false
 	x.firstAt, x.endedAt = time.Time{}, time.Time{}

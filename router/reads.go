@@ -30,7 +30,11 @@ func (r *Router) readyz(ctx *fasthttp.RequestCtx, _ *fiber.Ctx) *failure {
 	if err := r.c.Ready(); err != nil {
 		return failf(codeOverloaded, "The server is starting: %s.", err)
 	}
-	return writeJSON(ctx, map[string]string{"status": "ok"})
+	answer := map[string]any{"status": "ok"}
+	if degraded := r.c.Degraded(); len(degraded) > 0 {
+		answer["degraded"] = degraded
+	}
+	return writeJSON(ctx, answer)
 }
 
 func (r *Router) openAPI(ctx *fasthttp.RequestCtx, _ *fiber.Ctx) *failure {

@@ -110,7 +110,10 @@ func TestUsage_OfTheOrgAndReceiptsOfTheToken(t *testing.T) {
 func TestOpenPaths_NeedNoToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		waiting := errors.New("no answer yet from Nomad")
-		w := newWorld(t, setup{router: func(c *router.Config) { c.Ready = func() error { return waiting } }})
+		degraded := []string{"nomad cannot be reached"}
+		w := newWorld(t, setup{router: func(c *router.Config) {
+			c.Ready, c.Degraded = func() error { return waiting }, func() []string { return degraded }
+		}})
 		for _, path := range []string{"/healthz", "/openapi.json"} {
 			if a := w.do(call{method: "GET", path: path, secret: "-"}); a.StatusCode != 200 || a.Header.Get("Content-Type") != "application/json" {
 				t.Errorf("%s: got %d %v", path, a.StatusCode, a.Header)
@@ -122,8 +125,12 @@ func TestOpenPaths_NeedNoToken(t *testing.T) {
 			t.Errorf("got %s, want what is missing", a.text)
 		}
 		waiting = nil
-		if a := w.do(call{method: "GET", path: "/readyz", secret: "-"}); a.StatusCode != 200 {
-			t.Errorf("got %d, want ready", a.StatusCode)
+		if a := w.do(call{method: "GET", path: "/readyz", secret: "-"}); a.StatusCode != 200 || a.text != `{"degraded":["nomad cannot be reached"],"status":"ok"}` {
+			t.Errorf("got %d %s, want ready, and what is lacking", a.StatusCode, a.text)
+		}
+		degraded = nil
+		if a := w.do(call{method: "GET", path: "/readyz", secret: "-"}); a.StatusCode != 200 || a.text != `{"status":"ok"}` {
+			t.Errorf("got %d %s, want ready", a.StatusCode, a.text)
 		}
 	})
 }

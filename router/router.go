@@ -27,14 +27,15 @@ type Config struct {
 	Models    []*fleet.Model
 	Price     fleet.NanoUSD // of one GPU for one hour; both are as of the start, see Configure
 
-	PathAliases     []string      // prefixes that stand for /v1 too, such as "/api/integrations/dgx/v1"
-	BodyLimit       fleet.Bytes   // of one request; 0 = 32 MiB
-	BodyBudget      fleet.Bytes   // of all request bodies held at once; 0 = 32 times BodyLimit
-	Keepalive       string        // off, comment or chunk, for tokens that name none; empty = comment
-	StreamHeartbeat time.Duration // silence after which a waiting stream gets a keep-alive; 0 = 15 s
-	DrainTimeout    time.Duration // how long live requests may go on after Serve's ctx is done; 0 = 30 s
-	OpenAPI         []byte        // served at /openapi.json; nil = 404
-	Ready           func() error  // why /readyz must not say 200 yet, for anybody to read; nil = ready while Serve runs
+	PathAliases     []string        // prefixes that stand for /v1 too, such as "/api/integrations/dgx/v1"
+	BodyLimit       fleet.Bytes     // of one request; 0 = 32 MiB
+	BodyBudget      fleet.Bytes     // of all request bodies held at once; 0 = 32 times BodyLimit
+	Keepalive       string          // off, comment or chunk, for tokens that name none; empty = comment
+	StreamHeartbeat time.Duration   // silence after which a waiting stream gets a keep-alive; 0 = 15 s
+	DrainTimeout    time.Duration   // how long live requests may go on after Serve's ctx is done; 0 = 30 s
+	OpenAPI         []byte          // served at /openapi.json; nil = 404
+	Ready           func() error    // why /readyz must not say 200 yet, for anybody to read; nil = ready while Serve runs
+	Degraded        func() []string // what is lacking of a server that is ready, for anybody to read; nil = nothing ever is
 
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error) // to engines; nil = TCP
 	Log  *slog.Logger                                                      // nil = discard
@@ -47,6 +48,7 @@ type Router struct {
 	offer    atomic.Pointer[offer]
 	engines  *upstream.Client
 	watch    *watch
+	lost     losses
 	bodies   *budget
 	draining atomic.Bool
 	metrics  *routerMetrics
@@ -97,6 +99,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Ready == nil {
 		c.Ready = func() error { return nil }
+	}
+	if c.Degraded == nil {
+		c.Degraded = func() []string { return nil }
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

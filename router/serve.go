@@ -26,8 +26,14 @@ func (r *Router) Serve(ctx context.Context, ln net.Listener) error {
 		}
 		return nil
 	})
+	following, unfollow := context.WithCancel(context.WithoutCancel(ctx))
+	g.Go(func() error {
+		r.followLost(following)
+		return nil
+	})
 	<-broken.Done()
 	r.drain()
+	unfollow()
 	r.watch.stop()
 	r.asking.Wait()
 	r.engines.Close()

@@ -67,6 +67,18 @@ func (p *Planner) StopModel(now time.Duration, id string) error {
 // Close ends all starting: from here on nothing is launched, and nothing more is taken away than was already on its way.
 func (p *Planner) Close() { p.closing = true }
 
+// Suspend keeps the planner from deciding and ordering anything until Resume. why is told to those who wait, without addresses.
+func (p *Planner) Suspend(why string) {
+	p.paused = why
+	p.markEverything()
+}
+
+// Resume ends a Suspend. What is due is done in the next step.
+func (p *Planner) Resume() {
+	p.paused = ""
+	p.markEverything()
+}
+
 // Fenced reports whether a back end has refused an act because a newer server has taken over: nothing more is ordered.
 func (p *Planner) Fenced() bool { return p.fenced }
 

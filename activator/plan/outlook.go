@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"time"
 
@@ -55,6 +57,8 @@ func (f *forecast) outlook(now time.Duration, m *model) protocol.Outlook {
 		o.Answer, o.Phase, o.Reason = fleet.StartingUp, fleet.PhaseQueued, "its engine failed to start once and is tried again"
 		left, known := m.soonest().remaining(0)
 		o.ETA, o.Known = left+m.retryAt-now, known
+	case m.waiting > 0 && f.hindrance(m) != "":
+		o.Answer, o.Phase, o.Reason = fleet.Busy, fleet.PhaseQueued, f.hindrance(m)
 	case m.waiting > 0 && !f.known(m):
 		o.Answer, o.Phase, o.Reason = fleet.Busy, fleet.PhaseQueued, "the back end has not said yet what runs"
 	case m.waiting > 0:
@@ -69,7 +73,7 @@ func (f *forecast) arrival(now time.Duration, m *model, o *protocol.Outlook) {
 	o.Answer, o.Phase, o.Reason = fleet.Busy, fleet.PhaseQueued, "its GPUs are being freed"
 	for _, i := range m.instances {
 		if i.reserved != nil && !i.exists() && silent(i.at) && o.Answer != fleet.StartingUp {
-			o.Reason = "the back end cannot be reached"
+			o.Reason = cmp.Or(f.hindrance(m), "the back end cannot be reached")
 		}
 		if !i.activates() || i.reserved != nil {
 			continue
@@ -85,6 +89,19 @@ func (f *forecast) arrival(now time.Duration, m *model, o *protocol.Outlook) {
 		}
 		left, known := m.past(i.from).remaining(now - i.launchedAt)
 		o.Answer, o.Phase, o.Reason, o.ETA, o.Known = fleet.StartingUp, i.phase, "", left, known
+	}
+}
+
+// hindrance says why the model cannot be started at present, for those who wait; "" = it may be. Slots take orders without the back end.
+func (f *forecast) hindrance(m *model) string {
+	lost := f.roster.PlacesLost()
+	switch {
+	case f.paused != "" || lost == nil || f.known(m) && !m.dedicated():
+		return f.paused
+	case errors.Is(lost, fleet.ErrDenied):
+		return "the back end refuses this server's token, or a right"
+	default:
+		return "the back end cannot be reached"
 	}
 }
 

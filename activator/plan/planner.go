@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/activator/protocol"
+	"github.com/pilotlight-io/pilotlight/activator/roster"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
@@ -120,13 +121,15 @@ func (p *Planner) Step(now time.Duration) {
 	p.alarms.ring(now)
 	p.hearing.lapse(now)
 	var looked []*model
-	if p.hearing.anyone() {
+	if p.decides() {
 		for round := 0; round < roundsMost && (round == 0 || len(p.dirty)+len(p.freed) > 0); round++ {
 			looked = p.round(now, looked)
 		}
 	}
 	p.sharing.divideAll(now)
-	p.orders.issue(now)
+	if p.paused == "" {
+		p.orders.issue(now)
+	}
 	p.forecast.renew(now, looked)
 	for _, m := range looked {
 		if !m.dirty {
@@ -135,6 +138,9 @@ func (p *Planner) Step(now time.Duration) {
 	}
 	p.sharing.buildTables(now)
 }
+
+// decides reports whether anything may be decided: demand is known, and nobody has suspended the planner.
+func (p *Planner) decides() bool { return p.paused == "" && p.hearing.anyone() }
 
 // round looks at everything that has changed, once.
 func (p *Planner) round(now time.Duration, looked []*model) []*model {
@@ -158,7 +164,7 @@ func (p *Planner) round(now time.Duration, looked []*model) []*model {
 // Next gives the moment at which Step must be called though nothing happens; false = never.
 func (p *Planner) Next(now time.Duration) (time.Duration, bool) {
 	at, ok := p.roster.Next()
-	if len(p.dirty)+len(p.freed) > 0 && p.hearing.anyone() {
+	if len(p.dirty)+len(p.freed) > 0 && p.decides() {
 		return now, true
 	}
 	if len(p.alarms) > 0 && (!ok || p.alarms[0].at < at) {
@@ -185,10 +191,11 @@ func (p *Planner) TakeEnded() []fleet.Activation { return take(&p.ended) }
 // TakeTroubled gives the places that are avoided from now on.
 func (p *Planner) TakeTroubled() []Trouble { return take(&p.troubled) }
 
-// Effects reports whether there is something to take for the log, the metrics or the learner.
-func (p *Planner) Effects() bool {
-	return len(p.notices)+len(p.learned)+len(p.ended)+len(p.troubled) > 0
-}
+// TakeNews gives which sources were lost, or are back.
+func (p *Planner) TakeNews() []roster.News { return p.roster.TakeNews() }
+
+// Sources tells how each source stands, in the order of their names.
+func (p *Planner) Sources() []fleet.SourceStatus { return p.roster.Sources() }
 
 func take[T any](s *[]T) []T {
 	t := *s

@@ -226,7 +226,9 @@ func (c *reconciler) reconcileHealth(now time.Duration, i *instance) {
 	switch {
 	case i.seen.NoAnswer && i.State == fleet.Ready && i.visible():
 		c.life.markUnhealthy(now, i, fleet.CauseEngine, "no longer answers")
-	case !i.activates() || i.seen.Phase == "":
+	case i.seen.Hangs && i.State == fleet.Ready:
+		c.life.markUnhealthy(now, i, fleet.CauseEngine, i.seen.ProbeFailure)
+	case !i.activates() || i.seen.Phase == "" && i.seen.ProbeFailure == "":
 	case i.seen.ProbeFailure != "":
 		c.life.markUnhealthy(now, i, fleet.CauseEngine, i.seen.ProbeFailure)
 	case i.seen.Phase != fleet.PhaseReady:

@@ -103,8 +103,20 @@ func (s *state) endActivation(now time.Duration, i *instance, failure string) {
 func (s *state) note(now time.Duration, i *instance, from fleet.State, why string) {
 	s.notices = append(s.notices, fleet.Notice{
 		At: s.at(now), Model: i.Model, Instance: i.ID, From: from, To: i.State, Reason: why,
-		GPUSeconds: gpuTime(now, i, from).Seconds() * float64(i.GPUs), Waited: waitFor(now, i, from),
+		GPUSeconds: gpuTime(now, i, from).Seconds() * float64(i.GPUs), Waited: waitFor(now, i, from), Lost: i.lost(),
 	})
+}
+
+// lost reports whether whoever has no answer from the instance yet had better ask another.
+func (i *instance) lost() bool {
+	switch i.State {
+	case "", fleet.Failed:
+		return true
+	case fleet.Draining, fleet.Stopping:
+		return i.failure != ""
+	default:
+		return false
+	}
 }
 
 // waitFor gives what requests will wait for a move that begins, as far as they wait already, or have waited for one that has ended.

@@ -34,7 +34,8 @@ type state struct {
 	started time.Duration
 	begun   bool
 	closing bool
-	fenced  bool // a newer server has taken over
+	fenced  bool   // a newer server has taken over
+	paused  string // why nothing is decided at present, for those who wait; "" = it is
 	random  uint64
 	view    fleet.ModelView
 

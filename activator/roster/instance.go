@@ -28,6 +28,7 @@ type Instance struct {
 
 	Phase        fleet.Phase // as the probe says; "" = it has said nothing
 	ProbeFailure string      // why the probe gave it up; "" = it did not
+	Hangs        bool        // the probe, which looks after it, has given it up, whatever others say
 	Missing      bool        // a source that tells of liveness has listed it, and does not any more, or says that it is critical
 	missingAt    time.Duration
 	askedAt      time.Duration // when the asking began that ended in ProbeFailure
@@ -104,7 +105,7 @@ func (i *Instance) Visible() bool {
 		return !i.Slot.Silent()
 	}
 	if src := i.roster.authority(i); src != nil {
-		return !src.lost
+		return src.lost == nil
 	}
 	return i.slotID != "" || !i.roster.nodesLost()
 }
@@ -112,14 +113,14 @@ func (i *Instance) Visible() bool {
 // Heard reports whether everybody can be reached who would speak of the instance: those who list it, and those who tell of liveness. Until then it
 // is not let go merely because it seems idle. Room for whoever waits may still be made of it: what that takes is known.
 func (r *Roster) Heard(i *Instance) bool {
-	lost := func(s *source) bool { return s.lost }
-	return i.Visible() && !slices.ContainsFunc(i.listers, func(l lister) bool { return l.src.lost }) &&
-		!slices.ContainsFunc(r.liveness, lost) && (r.probe == nil || !r.probe.lost)
+	lost := func(s *source) bool { return s.lost != nil }
+	return i.Visible() && !slices.ContainsFunc(i.listers, func(l lister) bool { return l.src.lost != nil }) &&
+		!slices.ContainsFunc(r.liveness, lost) && (r.probe == nil || r.probe.lost == nil)
 }
 
 // Audible reports whether whoever would say that a starting instance is ready can be reached.
 func (r *Roster) Audible(i *Instance) bool {
-	return i.Visible() && !(i.Dedicated() && r.probe != nil && r.probe.lost)
+	return i.Visible() && !(i.Dedicated() && r.probe != nil && r.probe.lost != nil)
 }
 
 // sight takes one instance as a source sees it.

@@ -16,6 +16,7 @@ func (r *Roster) sightAlive(now time.Duration, src *source, o *fleet.Observation
 	before := *i
 	if src.name == ProbeSource {
 		i.Phase, i.ProbeFailure, i.askedAt = s.Phase, s.Failure, r.clock(o.At)
+		i.Hangs = s.State == fleet.Failed
 		if s.Gone {
 			i.Phase = ""
 		}
@@ -30,7 +31,7 @@ func (r *Roster) sightAlive(now time.Duration, src *source, o *fleet.Observation
 		}
 	}
 	r.judge(i)
-	if i.Phase != before.Phase || i.ProbeFailure != before.ProbeFailure || i.NoAnswer != before.NoAnswer || i.Missing != before.Missing || i.Addr != before.Addr {
+	if i.Phase != before.Phase || i.ProbeFailure != before.ProbeFailure || i.NoAnswer != before.NoAnswer || i.Missing != before.Missing || i.Addr != before.Addr || i.Hangs != before.Hangs {
 		r.changed(Change{Kind: InstanceSeen, Instance: i})
 	}
 }

@@ -2,6 +2,7 @@ package roster
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
@@ -16,7 +17,7 @@ type Node struct {
 }
 
 // Silent reports whether the back end of the node cannot be reached: it would refuse a launch, which is no fault of the engine.
-func (n *Node) Silent() bool { return n.source.lost }
+func (n *Node) Silent() bool { return n.source.lost != nil }
 
 // Slot is one slot: what the source that lists it says, and what its supervisor says of itself.
 //
@@ -53,7 +54,7 @@ func (s *Slot) View() fleet.Slot {
 		v.Pool = fleet.LocalPool
 	}
 	switch {
-	case s.supervisor != nil && s.supervisor.lost || s.gaveUp && !s.heard:
+	case s.Silent() || s.gaveUp && !s.heard:
 		v.Condition = fleet.PlaceUnreachable
 	case v.Condition == fleet.PlaceHealthy && s.heard:
 		v.Condition = s.told.Condition
@@ -63,7 +64,7 @@ func (s *Slot) View() fleet.Slot {
 }
 
 // Silent reports whether whoever tells of the engines there cannot be reached.
-func (s *Slot) Silent() bool { return s.supervisor != nil && s.supervisor.lost }
+func (s *Slot) Silent() bool { return s.supervisor != nil && s.supervisor.lost != nil }
 
 // seeNodes learns of nodes, and of those that are no longer there.
 func (r *Roster) seeNodes(src *source, o *fleet.Observation) {
@@ -160,11 +161,11 @@ func (r *Roster) seeListed(now time.Duration, src *source, s *Slot, seen *fleet.
 		return
 	}
 	if s.supervisor == nil {
-		s.supervisor = r.source(seen.Supervisor)
+		s.supervisor = r.source(now, seen.Supervisor)
 		s.supervisor.supervises = s
 		s.since = now
 	}
-	if !seen.Pending && !s.heard && !s.gaveUp && !s.supervisor.lost && !slices.Contains(r.awaited, s) {
+	if !seen.Pending && !s.heard && !s.gaveUp && s.supervisor.lost == nil && !slices.Contains(r.awaited, s) {
 		s.since = now
 		r.awaited = append(r.awaited, s)
 	}
@@ -189,7 +190,7 @@ func (r *Roster) endSlot(s *Slot) {
 	for _, i := range slices.Clone(s.residents) {
 		r.end(i, "its slot is gone", true)
 	}
-	if src := s.supervisor; src != nil && src.supervises == s {
+	if src := s.supervisor; src != nil && (src.supervises == s || strings.HasPrefix(src.name, fleet.SlotSource)) {
 		r.forget(src)
 	}
 }

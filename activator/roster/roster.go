@@ -22,6 +22,7 @@ type Config struct {
 type Roster struct {
 	cfg       Config
 	sources   map[string]*source
+	byName    []*source // the same, in the order of their names
 	slots     map[string]*Slot
 	nodes     map[string]*Node
 	instances map[string]*Instance
@@ -37,6 +38,7 @@ type Roster struct {
 	localSlot  bool      // a slot of the local pool was seen
 
 	changes []Change
+	news    []News
 }
 
 // Kind says what has changed.
@@ -74,7 +76,7 @@ func New(cfg Config) *Roster {
 // versions (Seq 0) are taken in the order in which they speak. It is false where the observation was ignored.
 func (r *Roster) Observe(now time.Duration, o *fleet.Observation) bool {
 	if o.Lost != nil {
-		r.lose(o.Source, o.Lost.Error())
+		r.lose(now, o.Source, o.Lost)
 		return true
 	}
 	if r.cfg.Fenced && o.Term > 0 && o.Term < r.cfg.Term {
@@ -83,11 +85,11 @@ func (r *Roster) Observe(now time.Duration, o *fleet.Observation) bool {
 	if slot, known := r.supervised(o.Source); known && slot == nil {
 		return false // the supervisor of a slot that is gone
 	}
-	src := r.source(o.Source)
+	src := r.source(now, o.Source)
 	if o.Seq > 0 && !src.newer(o.Term, o.Seq) {
 		return false
 	}
-	r.found(src)
+	r.found(now, src)
 	r.seeNodes(src, o)
 	r.seeSlots(now, src, o)
 	src.list++

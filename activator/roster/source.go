@@ -1,6 +1,13 @@
 package roster
 
-import "slices"
+import (
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
 
 // ProbeSource is the name of the source that asks engines itself.
 const ProbeSource = "probe"
@@ -9,11 +16,11 @@ const ProbeSource = "probe"
 type source struct {
 	name      string
 	term, seq uint64
-	nodes     bool // it lists nodes: it is believed for nodes, slots and dedicated instances
-	slots     bool // it lists slots
-	spoken    bool // it has given a complete list
-	lost      bool // it cannot be reached
-	why       string
+	nodes     bool          // it lists nodes: it is believed for nodes, slots and dedicated instances
+	slots     bool          // it lists slots
+	spoken    bool          // it has given a complete list
+	lost      error         // why it cannot be reached; nil = it can
+	since     time.Duration // it has stood so
 
 	supervises *Slot // the slot of which it alone tells; nil = it is no supervisor
 	list       uint64
@@ -35,11 +42,13 @@ func (s *source) newer(term, seq uint64) bool {
 }
 
 // source gives the source of that name, making it known.
-func (r *Roster) source(name string) *source {
+func (r *Roster) source(now time.Duration, name string) *source {
 	src := r.sources[name]
 	if src == nil {
-		src = &source{name: name}
+		src = &source{name: name, since: now}
 		r.sources[name] = src
+		at, _ := slices.BinarySearchFunc(r.byName, name, func(s *source, name string) int { return strings.Compare(s.name, name) })
+		r.byName = slices.Insert(r.byName, at, src)
 		if name == ProbeSource {
 			r.probe = src
 		}
@@ -57,42 +66,86 @@ func (r *Roster) supervised(name string) (s *Slot, known bool) {
 
 // lose notes that a source cannot be reached. What it said last stays true, and nothing that it lists is taken away because of what is not
 // heard meanwhile.
-func (r *Roster) lose(name, why string) {
+func (r *Roster) lose(now time.Duration, name string, why error) {
 	if _, known := r.supervised(name); known && r.sources[name] == nil {
 		return
 	}
-	src := r.source(name)
+	src := r.source(now, name)
 	before := src.lost
-	src.lost, src.why = true, why
-	if s := src.supervises; s != nil {
-		r.stopAwaiting(s)
-		r.changed(Change{Kind: SlotSeen, Slot: s})
+	src.lost = why
+	if before == nil {
+		src.since = now
 	}
-	if !before && src.supervises == nil {
-		r.changed(Change{Kind: Reachability})
-	}
+	r.news = append(r.news, News{Source: name, Lost: why, Again: before != nil && errors.Is(before, fleet.ErrDenied) == errors.Is(why, fleet.ErrDenied)})
+	r.stands(src)
 }
 
 // found notes that a source speaks.
-func (r *Roster) found(src *source) {
-	if !src.lost {
+func (r *Roster) found(now time.Duration, src *source) {
+	if src.lost == nil {
 		return
 	}
-	src.lost, src.why = false, ""
+	r.news = append(r.news, News{Source: src.name, After: now - src.since})
+	src.lost, src.since = nil, now
+	r.stands(src)
+}
+
+// stands tells that a source stands otherwise.
+func (r *Roster) stands(src *source) {
 	if s := src.supervises; s != nil {
+		r.stopAwaiting(s)
 		r.changed(Change{Kind: SlotSeen, Slot: s})
 	} else {
 		r.changed(Change{Kind: Reachability})
 	}
 }
 
+// News is that a source was lost, or is back.
+type News struct {
+	Source string
+	Lost   error         // nil = it is back
+	Again  bool          // it was lost before, and for the same kind of reason
+	After  time.Duration // back: so long it was lost
+}
+
+// TakeNews gives the news of sources since the last call.
+func (r *Roster) TakeNews() []News {
+	n := r.news
+	r.news = nil
+	return n
+}
+
+// Sources tells how each source stands that has spoken, or was found lost; in the order of their names.
+func (r *Roster) Sources() []fleet.SourceStatus {
+	var all []fleet.SourceStatus
+	for _, s := range r.byName {
+		st := fleet.SourceStatus{Name: s.name, Since: r.cfg.Epoch.Add(s.since)}
+		if s.lost != nil {
+			st.Lost, st.Denied = s.lost.Error(), errors.Is(s.lost, fleet.ErrDenied)
+		}
+		all = append(all, st)
+	}
+	return all
+}
+
+// PlacesLost gives why a source cannot be reached that is believed for places; nil = all can.
+func (r *Roster) PlacesLost() error {
+	for _, s := range r.byName {
+		if liveness := s.name != ProbeSource && slices.Contains(r.liveness, s); s.lost != nil && s.name != ProbeSource && !liveness && s.supervises == nil {
+			return s.lost
+		}
+	}
+	return nil
+}
+
 // forget drops a source whose slot is gone. Its name is remembered, so that a late word of it is ignored.
 func (r *Roster) forget(src *source) {
 	delete(r.sources, src.name)
+	r.byName = slices.DeleteFunc(r.byName, func(s *source) bool { return s == src })
 	r.gone.add(src.name)
 }
 
 // nodesLost reports whether a source that lists nodes cannot be reached.
 func (r *Roster) nodesLost() bool {
-	return slices.ContainsFunc(r.listers, func(s *source) bool { return s.nodes && s.lost })
+	return slices.ContainsFunc(r.listers, func(s *source) bool { return s.nodes && s.lost != nil })
 }

@@ -27,16 +27,17 @@ var arrows = map[string][]string{
 	"internal/cluster":      {},
 	"internal/cluster/demo": {"internal/cluster", "internal/config"},
 	"internal/config":       {"internal/fleet"},
-	"internal/consul":       {"internal/fleet"},
+	"internal/consul":       {"internal/secret", "internal/fleet"},
 	"internal/engine":       {"internal/fleet"},
 	"internal/fleet":        {},
 	"internal/ledger":       {"internal/store", "internal/fleet"},
 	// For tests: it applies patches to the tree and runs its tests against them.
 	"internal/mutants":  {},
 	"internal/local":    {"internal/slot", "internal/fleet"},
-	"internal/nomad":    {"nomad-jobs", "internal/slot", "internal/engine", "internal/fleet"},
+	"internal/nomad":    {"nomad-jobs", "internal/slot", "internal/engine", "internal/secret", "internal/fleet"},
 	"internal/openai":   {},
 	"internal/probe":    {"internal/engine", "internal/fleet"},
+	"internal/secret":   {},
 	"internal/simulate": {"activator", "activator/dispatch", "activator/protocol", "autoscaler", "internal/trace", "internal/fleet"},
 	"internal/slot":     {"internal/engine", "internal/fleet"},
 	"internal/socket":   {},
@@ -62,7 +63,7 @@ var confined = map[string][]string{
 }
 
 // stdOnly are the packages that import nothing but the standard library.
-var stdOnly = []string{"internal/fleet", "internal/openai", "internal/socket", "internal/upstream", "nomad-jobs"}
+var stdOnly = []string{"internal/fleet", "internal/openai", "internal/secret", "internal/socket", "internal/upstream", "nomad-jobs"}
 
 func TestArrows_PackagesImportOnlyWhatTheArchitectureAllows(t *testing.T) {
 	for _, p := range listPackages(t) {

@@ -7,12 +7,14 @@ import (
 	"os"
 
 	"github.com/pilotlight-io/pilotlight/activator"
+	"github.com/pilotlight-io/pilotlight/internal/admin"
 	"github.com/pilotlight-io/pilotlight/internal/config"
 	"github.com/pilotlight-io/pilotlight/internal/consul"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/local"
 	"github.com/pilotlight-io/pilotlight/internal/nomad"
 	"github.com/pilotlight-io/pilotlight/internal/probe"
+	"github.com/pilotlight-io/pilotlight/internal/secret"
 )
 
 // backEnd is where engines run, as the config says.
@@ -21,6 +23,7 @@ type backEnd struct {
 	observers []activator.Observer
 	run       func(context.Context) error         // what of it runs in this process; nil = nothing: its engines outlive the server
 	close     func()                              // lets go of connections; nil = there are none
+	orphans   admin.Orphans                       // nil = nothing outlives the server
 	jobName   func(model, instance string) string // of an instance's job; nil = instances are no jobs
 
 	configure func(models []*fleet.Model, pools []fleet.Pool) // has launches from now on be of these
@@ -46,32 +49,12 @@ func (s *server) openLocal(self string) (backEnd, error) {
 	if err != nil {
 		return backEnd{}, err
 	}
-	return backEnd{Backend: l, observers: []activator.Observer{l}, run: l.Run, configure: reconfigure(l)}, nil
-}
-
-// reconfigure has those of the parts that keep models, or models and pools, take others.
-func reconfigure(parts ...any) func([]*fleet.Model, []fleet.Pool) {
-	return func(models []*fleet.Model, pools []fleet.Pool) {
-		for _, p := range parts {
-			switch p := p.(type) {
-			case interface{ Configure([]*fleet.Model) }:
-				p.Configure(models)
-			case interface {
-				Configure([]*fleet.Model, []fleet.Pool)
-			}:
-				p.Configure(models, pools)
-			}
-		}
-	}
+	return backEnd{Backend: l, observers: []activator.Observer{l}, run: l.Run, configure: func(models []*fleet.Model, _ []fleet.Pool) { l.Configure(models) }}, nil
 }
 
 func (s *server) openNomad(self string) (backEnd, error) {
 	cfg := s.c.Config
-	nomadToken, err := secretOf(s.c.Getenv, cfg.Backend.Nomad.TokenEnv, config.NomadTokenEnv, "Nomad")
-	if err != nil {
-		return backEnd{}, err
-	}
-	consulToken, err := secretOf(s.c.Getenv, cfg.Backend.Consul.TokenEnv, config.ConsulTokenEnv, "Consul")
+	nomadToken, consulToken, err := secretsOf(s.c.Getenv, cfg)
 	if err != nil {
 		return backEnd{}, err
 	}
@@ -84,16 +67,22 @@ func (s *server) openNomad(self string) (backEnd, error) {
 		return backEnd{}, err
 	}
 	p := probe.New(probe.Config{Models: cfg.Models, Log: s.log("probe")})
-	observers := []activator.Observer{s.silence.await("Nomad", p.Over(n)), s.silence.await("Consul", p.Over(c)), p}
-	observers = append(observers, s.silence.await("the slots", n.Slots())) // also where there is no pool yet: one may be added
+	// The slots are watched also where there is no pool yet: one may be added.
+	observers := []activator.Observer{
+		s.silence.await("Nomad", nomad.Source, p.Over(n)), s.silence.await("Consul", consul.Source, p.Over(c)), p, p.Over(n.Slots()),
+	}
 	return backEnd{
-		Backend: n, close: n.Close, observers: observers, configure: reconfigure(n, p),
+		Backend: n, close: n.Close, observers: observers, orphans: n,
+		configure: func(models []*fleet.Model, pools []fleet.Pool) {
+			n.Configure(models, pools)
+			p.Configure(models)
+		},
 		jobName: func(model, instance string) string { return nomad.JobName(cfg.Cluster, model, instance) },
 	}, nil
 }
 
 // nomadConfig is the Nomad back end of a config; self is the path of our own program on the nodes.
-func nomadConfig(cfg *config.Config, token, self string, log *slog.Logger) nomad.Config {
+func nomadConfig(cfg *config.Config, token *secret.Token, self string, log *slog.Logger) nomad.Config {
 	b := cfg.Backend.Nomad
 	return nomad.Config{
 		Addr: b.Addr, Token: token, Namespace: b.Namespace, Datacenters: b.Datacenters, NodePool: b.NodePool,
@@ -101,15 +90,24 @@ func nomadConfig(cfg *config.Config, token, self string, log *slog.Logger) nomad
 	}
 }
 
-// secretOf reads the token that a variable holds. The client of whose it is reads the standard variable itself, with whatever else stands in for it
-// (a token file, say), and goes without a token where there is none; a variable of the operator's own choice must be set.
-func secretOf(getenv func(string) string, variable, standard, whose string) (string, error) {
-	if variable == standard {
-		return "", nil
+// secretsOf reads the tokens of Nomad and of Consul.
+func secretsOf(getenv func(string) string, cfg *config.Config) (nomadToken, consulToken *secret.Token, err error) {
+	if nomadToken, err = secretOf(getenv, cfg.Backend.Nomad.TokenEnv, config.NomadTokenEnv, "Nomad"); err != nil {
+		return nil, nil, err
 	}
-	token := getenv(variable)
-	if token == "" {
-		return "", fmt.Errorf("%s is not set; it must hold the %s token, as token_env says", variable, whose)
+	consulToken, err = secretOf(getenv, cfg.Backend.Consul.TokenEnv, config.ConsulTokenEnv, "Consul")
+	return nomadToken, consulToken, err
+}
+
+// secretOf gives the token that a variable holds, or the file that the variable with _FILE at its end names. Without a standard one its service is asked
+// without a token; a variable of the operator's own choice must be set.
+func secretOf(getenv func(string) string, variable, standard, whose string) (*secret.Token, error) {
+	token, err := secret.FromEnvironment(getenv, variable)
+	if err != nil {
+		return nil, err
+	}
+	if token.Value() == "" && variable != standard {
+		return nil, fmt.Errorf("%s is not set; it must hold the %s token, as token_env says, or %s_FILE name the file that does", variable, whose, variable)
 	}
 	return token, nil
 }

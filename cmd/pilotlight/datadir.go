@@ -7,9 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/pilotlight-io/pilotlight/internal/admin"
 )
@@ -52,33 +50,15 @@ func openDataDir(path, setting string) (*dataDir, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, unusableDir(path, setting, err)
 	}
-	lock, err := os.OpenFile(filepath.Join(path, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
+	lock, err := takeFile(filepath.Join(path, lockFile))
+	var used usedError
+	switch {
+	case errors.As(err, &used):
+		return nil, fmt.Errorf("data directory %s is in use by %w; stop it, or choose another directory with %s", path, used, setting)
+	case err != nil:
 		return nil, unusableDir(path, setting, err)
 	}
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		defer lock.Close()
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("data directory %s is in use by another pilotlight%s; stop it, or choose another directory with %s",
-				path, lockedBy(lock), setting)
-		}
-		return nil, unusableDir(path, setting, err)
-	}
-	d := &dataDir{path: path, lock: lock}
-	if err := d.sign(); err != nil {
-		d.close()
-		return nil, unusableDir(path, setting, err)
-	}
-	return d, nil
-}
-
-// sign writes our process id into the lock, for the message that another server gets.
-func (d *dataDir) sign() error {
-	if err := d.lock.Truncate(0); err != nil {
-		return err
-	}
-	_, err := d.lock.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
-	return err
+	return &dataDir{path: path, lock: lock}, nil
 }
 
 func (d *dataDir) close() { _ = d.lock.Close() }
@@ -91,16 +71,6 @@ func unusableDir(path, setting string, err error) error {
 		err = fmt.Errorf("%s: %w", pathErr.Path, pathErr.Err)
 	}
 	return fmt.Errorf("data directory %s cannot be used (%w); make it writable, or choose another with %s", path, err, setting)
-}
-
-func lockedBy(lock *os.File) string {
-	text := make([]byte, 32)
-	n, _ := lock.ReadAt(text, 0)
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text[:n])))
-	if err != nil {
-		return ""
-	}
-	return fmt.Sprintf(" (process %d)", pid)
 }
 
 // adminToken reads the admin token of the directory, and makes one if there is none.

@@ -9,6 +9,7 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/config"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/nomad"
+	"github.com/pilotlight-io/pilotlight/internal/secret"
 )
 
 // jobCmd holds the commands about Nomad jobs.
@@ -35,7 +36,7 @@ func (c jobRenderCmd) Run(env *Env) error {
 	if err != nil {
 		return fmt.Errorf("finding our own program, which is also the simulated engine: %w", err)
 	}
-	n, err := nomad.New(nomadConfig(cfg, "", self, nil))
+	n, err := nomad.New(nomadConfig(cfg, secret.Fixed(""), self, nil))
 	if err != nil {
 		return err
 	}

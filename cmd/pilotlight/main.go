@@ -29,6 +29,7 @@ type cli struct {
 	Token    tokenCmd    `cmd:"" help:"Tokens: what callers authenticate with."`
 	Model    modelCmd    `cmd:"" help:"Models: what is hot, and why."`
 	Pool     poolCmd     `cmd:"" help:"Pools: GPUs that models share."`
+	Orphans  orphansCmd  `cmd:"" help:"What runs and is in nobody's care."`
 	Usage    usageCmd    `cmd:"" help:"Usage and cost of a month, in UTC."`
 	Config   configCmd   `cmd:"" help:"Config files."`
 	Job      jobCmd      `cmd:"" help:"Nomad jobs."`

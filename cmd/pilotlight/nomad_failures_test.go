@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -22,6 +23,7 @@ func TestNomadFailures(t *testing.T) {
 		{"an engine that crashes while it loads is started again", engineCrashesAtLoad},
 		{"an engine that never loads is given up", engineNeverLoads},
 		{"a hot engine crashes", engineCrashesHot},
+		{"a hot engine hangs", engineHangsHot},
 		{"a node is drained", nodeIsDrained},
 		{"a node's Nomad agent restarts", clientAgentRestarts},
 		{"the Nomad server restarts while an engine starts", nomadServerRestarts},
@@ -68,6 +70,30 @@ func engineCrashesHot(t *testing.T, site *site) {
 	again := l.chat()
 	if again.instance() == first.instance() {
 		t.Errorf("%s answered again, want another instance", first.instance())
+	}
+}
+
+func engineHangsHot(t *testing.T, site *site) {
+	l := site.lane(t, lane{name: "hangs", idleAfter: "60s"})
+	first := l.chat()
+	engines := l.processes()
+	if len(engines) != 1 {
+		t.Fatalf("engines %v run, want one", engines)
+	}
+	if err := syscall.Kill(engines[0], syscall.SIGSTOP); err != nil { // the kernel goes on taking connections for it
+		t.Fatal(err)
+	}
+	defer syscall.Kill(engines[0], syscall.SIGCONT)
+	began := time.Now()
+	for _, a := range l.atOnce(3) {
+		if !a.whole() || a.instance() == first.instance() {
+			t.Errorf("a request of the engine that hangs was answered %d %q by %s, want another instance's answer", a.status, a.body, a.instance())
+		}
+	}
+	if took := time.Since(began); took > 60*time.Second { // three looks of 10 s, 5 s before them, and a start
+		t.Errorf("took %v, want no longer than in a slot", took)
+	} else {
+		t.Logf("answered by another instance after %v", took)
 	}
 }
 
@@ -213,12 +239,20 @@ func consulIsDown(t *testing.T, site *site) {
 
 	time.Sleep(25 * time.Second) // the outage, with traffic
 	traffic.mustBe(before)
-	l.chatWith(l.other())                         // a start needs Nomad and the probe, and no Consul
-	time.Sleep(time.Until(down.Add(time.Minute))) // the rest of it, without: far longer than idle_after
+	held := l.chatAside(t, l.other())             // whoever starts something must lead, and without Consul nobody is certain to
+	time.Sleep(time.Until(down.Add(time.Minute))) // the rest of it, without traffic: far longer than idle_after
 	l.mustHave(before)
 	if a := l.chat(); a.instance() != before {
 		t.Errorf("%s answers after an idle outage, want %s: nothing is stopped while Consul is away", a.instance(), before)
 	}
+	select {
+	case a := <-held:
+		t.Errorf("a start without Consul was answered %+v", a)
+	default:
+	}
 	start(t, site.cluster.Consul)
 	start(t, agent)
+	if a := <-held; !a.whole() {
+		t.Errorf("who was held got %+v, want a whole stream once Consul is back", a)
+	}
 }

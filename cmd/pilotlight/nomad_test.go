@@ -415,12 +415,29 @@ func TestNomad_UnreachableAtTheStart(t *testing.T) {
 	c, sim := startShared(t)
 	const model = "meta-llama/Meta-Llama-3-8B-Instruct"
 	nomad, consul := newGate(t, c.Nomad.Addr), newGate(t, c.Consul.Addr)
-	s := startServe(t, nomadFile{
+	f := nomadFile{
 		cluster: c, name: "late", sim: sim, nomad: nomad.url(), consul: consul.url(),
 		models: []nomadModel{{id: model, args: []string{"--sim-speed", "500"}, settings: "  idle_after = \"1s\""}},
-	})
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "pilotlight.hcl"), []byte(f.text()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := beginServe(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.stopAfter(t)
+	if text := getText(t, s.standby(t)+"/readyz", http.StatusServiceUnavailable); !strings.Contains(text, "Consul cannot be reached") {
+		t.Errorf("got %s, want that nobody can lead without Consul", text)
+	}
+	consul.open.Store(true)
+	if err := s.awaitServing(dir); err != nil {
+		t.Fatal(err)
+	}
+	s.newToken(t)
 	for _, url := range []string{s.Admin + "/readyz", strings.TrimSuffix(s.API, "/v1") + "/readyz"} {
-		if text := getText(t, url, http.StatusServiceUnavailable); !strings.Contains(text, "no answer yet from Nomad and Consul") {
+		if text := getText(t, url, http.StatusServiceUnavailable); !strings.Contains(text, "no answer yet from Nomad") {
 			t.Errorf("%s: got %s, want who is missing", url, text)
 		}
 	}
@@ -433,23 +450,31 @@ func TestNomad_UnreachableAtTheStart(t *testing.T) {
 	}
 	held := s.chatAside(t, model)
 	eventually(t, 30*time.Second, func() string { // several tries of both: by 100, 200, 400, 800 ms
-		if m, err := s.admin(t).Model(t.Context(), model); err != nil || m.Waiting != 1 || nomad.turned.Load() < 4 || consul.turned.Load() < 4 {
-			return fmt.Sprintf("%+v wait, %d and %d tries", m, nomad.turned.Load(), consul.turned.Load())
+		if m, err := s.admin(t).Model(t.Context(), model); err != nil || m.Waiting != 1 || nomad.turned.Load() < 4 {
+			return fmt.Sprintf("%+v wait, %d tries", m, nomad.turned.Load())
 		}
 		return ""
 	})
-	if got := strings.Count(s.stderr.String(), "observer lost"); got != 2 {
-		t.Errorf("the log has %d lines of sources that are away, want one each", got)
+	if got := strings.Count(s.stderr.String(), "source lost"); got != 1 {
+		t.Errorf("the log has %d lines of the source that is away, want one", got)
 	}
 	nomad.open.Store(true)
 	if a := <-held; !a.whole() {
 		t.Errorf("who was held got %+v, want a whole stream", a)
 	}
-	if text := getText(t, s.Admin+"/readyz", http.StatusServiceUnavailable); !strings.Contains(text, "no answer yet from Consul") {
-		t.Errorf("got %s, want that Consul is missing", text)
-	}
-	consul.open.Store(true)
 	s.awaitReady(t)
+	nomad.open.Store(false)
+	nomad.CloseClientConnections()
+	eventually(t, 30*time.Second, func() string { // an outage later leaves it ready
+		if text := getText(t, s.Admin+"/readyz", http.StatusOK); !strings.Contains(text, "nomad cannot be reached since") {
+			return text
+		}
+		return ""
+	})
+	if text := authorized(t, s.Admin+"/metrics"); !strings.Contains(text, `pilotlight_source_up{source="nomad"} 0`) || !strings.Contains(text, `pilotlight_source_up{source="consul"} 1`) {
+		t.Error("the metrics do not say that Nomad is away")
+	}
+	nomad.open.Store(true)
 	eventually(t, time.Minute, func() string { return agree(t, c, s, "late", nil) })
 }
 
@@ -532,6 +557,11 @@ func TestNomad_RenderedJobIsTheSubmittedOne(t *testing.T) {
 	instance := s.instanceOf(t, model)
 	byHand := strings.TrimSuffix(submitted, instance) + "manual"
 	want := strings.ReplaceAll(jobText(t, c, submitted), instance, "manual")
+	term := regexp.MustCompile(`"pilotlight_term": "[0-9]+"`)
+	if !term.MatchString(want) {
+		t.Errorf("the submitted job has no term:\n%s", want)
+	}
+	want = term.ReplaceAllString(want, `"pilotlight_term": ""`) // a job by hand is of no server
 	if diff := cmp.Diff(want, jobText(t, c, byHand)); diff != "" {
 		t.Errorf("the job run by hand (+) is not the one that serve submits (-):\n%s", diff)
 	}

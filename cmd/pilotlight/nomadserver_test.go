@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -132,6 +134,19 @@ func launchServe(dir string, env ...string) (*devServer, error) {
 
 // launchServeOf is launchServe for a program that is pilotlight itself, as Nomad's slots run it.
 func launchServeOf(program, dir string, env ...string) (*devServer, error) {
+	s, err := beginServeOf(program, dir, env...)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.awaitServing(dir)
+}
+
+// beginServe starts `pilotlight serve`, whether it comes to serve or waits.
+func beginServe(dir string, env ...string) (*devServer, error) {
+	return beginServeOf(os.Args[0], dir, append(env, asProgram+"=1")...)
+}
+
+func beginServeOf(program, dir string, env ...string) (*devServer, error) {
 	s := &devServer{ended: make(chan struct{}), stderr: &lockedBuffer{}}
 	s.cmd = exec.Command(program, "serve", "--config", filepath.Join(dir, "pilotlight.hcl"))
 	s.cmd.Env = append(os.Environ(), "PILOTLIGHT_ADMIN_TOKEN="+testAdminToken)
@@ -144,22 +159,62 @@ func launchServeOf(program, dir string, env ...string) (*devServer, error) {
 		s.err = s.cmd.Wait()
 		close(s.ended)
 	}()
+	return s, nil
+}
+
+// awaitServing waits until the server says that it serves, and where.
+func (s *devServer) awaitServing(dir string) error {
 	serving := regexp.MustCompile(`serving \d+ models at (http://\S+), admin at (http://\S+)`)
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		if m := serving.FindStringSubmatch(s.stderr.String()); m != nil {
 			s.API, s.Admin, s.DataDir = m[1], m[2], dir
-			return s, writeSecret(filepath.Join(dir, adminTokenFile), testAdminToken)
+			return writeSecret(filepath.Join(dir, adminTokenFile), testAdminToken)
 		}
 		select {
 		case <-s.ended:
-			return nil, fmt.Errorf("serve did not start: %w\n%s", s.err, s.stderr)
+			return fmt.Errorf("serve did not start: %w\n%s", s.err, s.stderr)
 		default:
 		}
 		if time.Now().After(deadline) {
 			s.kill()
-			return nil, fmt.Errorf("serve did not say that it serves\n%s", s.stderr)
+			return fmt.Errorf("serve did not say that it serves\n%s", s.stderr)
 		}
 	}
+}
+
+// standby gives where the admin API of a server answers that waits.
+func (s *devServer) standby(t *testing.T) string {
+	t.Helper()
+	var at string
+	eventually(t, 10*time.Second, func() string {
+		m := regexp.MustCompile(`the admin API answers that this server waits".* addr=(\S+)`).FindStringSubmatch(s.stderr.String())
+		if m == nil {
+			return "it does not say where it answers"
+		}
+		at = "http://" + m[1]
+		return ""
+	})
+	return at
+}
+
+// authorized gives what the admin API answers.
+func authorized(t *testing.T, url string) string {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+testAdminToken)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK {
+		t.Errorf("%s: got %s %s, %v", url, response.Status, text, err)
+	}
+	return string(text)
 }
 
 // startServe is serveIn in a directory of its own, with an organisation's token; the server is stopped at the test's end.

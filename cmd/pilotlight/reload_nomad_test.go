@@ -9,19 +9,11 @@ import (
 	"slices"
 	"testing"
 	"time"
-
-	"github.com/pilotlight-io/pilotlight/internal/fleet"
-	"github.com/pilotlight-io/pilotlight/internal/nomad"
 )
 
 // TestNomad_TakesAChangedConfig changes a model that serves, adds one, and removes two, of which one is hot and one is being started for somebody: all of
 // them have jobs of their own.
 func TestNomad_TakesAChangedConfig(t *testing.T) {
-	if _, ok := any(new(nomad.Nomad)).(interface {
-		Configure(models []*fleet.Model, pools []fleet.Pool)
-	}); !ok {
-		t.Skip("the Nomad back end keeps the models that it was made with")
-	}
 	c, sim := startShared(t)
 	const (
 		changed = "meta-llama/Meta-Llama-3-8B-Instruct"

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -30,13 +31,14 @@ func TestScripts(t *testing.T) {
 			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"startdev": scriptStartDev,
-			"stopdev":  scriptStopDev,
-			"http":     scriptHTTP,
-			"mode":     scriptMode,
-			"within":   scriptWithin,
-			"freeport": scriptFreePort,
-			"expand":   scriptExpand,
+			"startdev":    scriptStartDev,
+			"stopdev":     scriptStopDev,
+			"http":        scriptHTTP,
+			"mode":        scriptMode,
+			"awaitstatus": scriptAwaitStatus,
+			"within":      scriptWithin,
+			"freeport":    scriptFreePort,
+			"expand":      scriptExpand,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -100,6 +102,23 @@ func scriptHTTP(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	defer response.Body.Close()
 	ts.Check(response.Write(ts.Stdout()))
+}
+
+// scriptAwaitStatus asks until it is answered with a status: awaitstatus STATUS URL.
+func scriptAwaitStatus(ts *testscript.TestScript, _ bool, args []string) {
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		response, err := http.Get(args[1])
+		if err == nil {
+			response.Body.Close()
+			if strconv.Itoa(response.StatusCode) == args[0] {
+				return
+			}
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%s: after 20 s still %v, %v", args[1], response, err)
+		}
+		time.Sleep(20 * time.Millisecond) // a poll of another process, bounded by the deadline
+	}
 }
 
 // scriptMode checks the permissions of a file: mode 0600 FILE.

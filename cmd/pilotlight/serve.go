@@ -1,14 +1,19 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
+	"runtime"
+	"sync/atomic"
 
 	"github.com/pilotlight-io/pilotlight/internal/admin"
 	"github.com/pilotlight-io/pilotlight/internal/config"
+	"github.com/pilotlight-io/pilotlight/internal/consul"
 )
 
 // serveCmd runs a server from a config file.
@@ -17,7 +22,7 @@ type serveCmd struct {
 	LogLevel slog.Level `name:"log-level" default:"info" help:"Least level of log lines on stderr: debug, info, warn, error."`
 }
 
-// Run serves until a signal.
+// Run waits until this server may act for its cluster, and serves until a signal.
 func (c serveCmd) Run(env *Env) error {
 	cfg, err := config.Load(c.Config)
 	if err != nil {
@@ -32,28 +37,89 @@ func (c serveCmd) Run(env *Env) error {
 	}
 	hangups, unwatch := env.Hangups()
 	defer unwatch()
-	dir := filepath.Dir(cfg.Store.Path)
-	if cfg.Backend.Kind == config.BackendLocal { // whose engines keep their files beside the store
-		locked, err := openDataDir(dir, "store.path in "+c.Config)
-		if err != nil {
-			return err
-		}
-		defer locked.close()
-	}
-	api, adminLn, err := listenBoth(cfg, "api.addr in "+c.Config, "admin.addr in "+c.Config)
+	log := env.logger(c.LogLevel)
+	lock, err := leadershipLock(cfg, env.Getenv)
 	if err != nil {
 		return err
 	}
-	s, err := openServer(env.ctx, serverConfig{
-		Config: cfg, Dir: dir, AdminToken: token, Getenv: env.Getenv, Hangups: hangups,
-		Source: configSource{path: c.Config, parse: config.Options{BaseDir: filepath.Dir(c.Config)}.Parse},
-		API:    api, Admin: adminLn, Log: env.logger(c.LogLevel),
+	l := &leader{
+		env: env, log: log, hangups: hangups,
+		candidate: candidate{cfg: cfg, file: c.Config, token: token, lead: newLead(lock, log.With("component", "lead")), log: log.With("component", "lead")},
+	}
+	ballast := newBallast(env.Getenv)
+	err = untilSignalled(env, l.ending, l.run)
+	runtime.KeepAlive(ballast)
+	return err
+}
+
+// leadershipLock is the lock of the config's cluster; nil = its back end has none.
+func leadershipLock(cfg *config.Config, getenv func(string) string) (*consul.Lock, error) {
+	if cfg.Backend.Kind != config.BackendNomad {
+		return nil, nil
+	}
+	_, token, err := secretsOf(getenv, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return consul.NewLock(consul.LockConfig{Addr: cfg.Backend.Consul.Addr, Token: token, Cluster: cfg.Cluster})
+}
+
+// leader is a candidate, and a server once it leads.
+type leader struct {
+	candidate
+	env     *Env
+	log     *slog.Logger
+	hangups <-chan os.Signal // one that comes while it waits is answered once it serves
+	serves  atomic.Bool
+}
+
+func (l *leader) ending() string {
+	if l.serves.Load() {
+		return finishing
+	}
+	return "no longer waiting to lead"
+}
+
+// run waits, and serves while it leads.
+func (l *leader) run(ctx context.Context, hurry <-chan struct{}) error {
+	defer l.close()
+	for {
+		locked, err := l.await(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			return err
+		}
+		err = l.serve(ctx, hurry)
+		if !errors.Is(err, errHurry) { // else what was left behind still uses the store
+			err = errors.Join(err, locked.Close())
+		}
+		if !errors.Is(err, errNotOurs) {
+			return err
+		}
+		l.candidate.log.Warn("waiting again", "reason", err)
+	}
+}
+
+func (l *leader) serve(ctx context.Context, hurry <-chan struct{}) error {
+	api, adminLn, err := l.listen()
+	if err != nil {
+		return err
+	}
+	s, err := openServer(ctx, serverConfig{
+		Config: l.cfg, Dir: filepath.Dir(l.cfg.Store.Path), AdminToken: l.token, Getenv: l.env.Getenv, Now: l.env.Now,
+		Source:  configSource{path: l.file, parse: config.Options{BaseDir: filepath.Dir(l.file)}.Parse},
+		Hangups: l.hangups, Lead: l.lead, API: api, Admin: adminLn, Log: l.log,
 	})
 	if err != nil {
 		return errors.Join(err, api.Close(), adminLn.Close())
 	}
-	env.say("serving %d models at http://%s/v1, admin at http://%s", len(cfg.Models), callable(api), callable(adminLn))
-	return serveUntilSignalled(env, s)
+	l.serves.Store(true)
+	l.env.say("serving %d models at http://%s/v1, admin at http://%s", len(l.cfg.Models), callable(api), callable(adminLn))
+	err = s.run(ctx, hurry)
+	l.cfg = s.configurer.current // in which it would go on, if it leads once more
+	return s.closeAfter(err)
 }
 
 // listenBoth binds both listeners before anything else happens.

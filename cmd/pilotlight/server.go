@@ -31,6 +31,8 @@ type serverConfig struct {
 	Dir        string           // engines keep their logs and process files in engines/ in it
 	AdminToken string
 	Getenv     func(string) string // tokens of the back end are read with it
+	Now        func() time.Time
+	Lead       *lead // it is ours; whoever made it yields it once the server has ended
 	API, Admin net.Listener
 	Log        *slog.Logger
 }
@@ -108,8 +110,11 @@ func (s *server) openFleet(ctx context.Context) error {
 	if err := s.recall(ctx); err != nil {
 		return err
 	}
+	if err := s.c.Lead.begin(ctx, s.store, s.backEnd.Backend, s.c.Now()); err != nil {
+		return err
+	}
 	s.activator, err = activator.New(activator.Config{
-		Backend: s.backEnd, Observers: s.backEnd.observers, Policy: policy,
+		Term: s.c.Lead.term, Backend: guarded{s.backEnd.Backend, s.c.Lead}, Observers: s.backEnd.observers, Policy: policy,
 		Models: s.c.Config.Models, Pools: s.tuning.pools(),
 		Learned: learned, Learn: s.learner(context.WithoutCancel(ctx)),
 		Log: s.log("activator"),
@@ -133,15 +138,15 @@ func (s *server) openAPIs(context.Context) (err error) {
 	s.router, err = router.New(router.Config{
 		Activator: s.activator, Tenants: s.tenants, Ledger: s.ledger, Models: cfg.Models, Price: cfg.Price,
 		PathAliases: cfg.API.PathAliases, BodyLimit: cfg.API.BodyLimit, Keepalive: cfg.API.Keepalive,
-		StreamHeartbeat: cfg.API.StreamHeartbeat, OpenAPI: admin.OpenAPI, Ready: s.silence.err, Log: s.log("router"),
+		StreamHeartbeat: cfg.API.StreamHeartbeat, OpenAPI: admin.OpenAPI, Ready: s.unready, Degraded: s.degraded, Log: s.log("router"),
 	})
 	if err != nil {
 		return err
 	}
 	s.admin, err = admin.New(admin.Config{
 		Fleet: s.activator, Tuner: s.tuning, Config: s.configurer, Tenants: s.tenants, Ledger: s.ledger, Token: s.c.AdminToken,
-		Metrics: []*metrics.Set{s.router.Metrics(), s.activator.Metrics(), s.ledger.Metrics()},
-		JobName: s.backEnd.jobName, Ready: s.readiness, Errors: fleetAnswer, Log: s.log("admin"),
+		Metrics: []*metrics.Set{s.router.Metrics(), s.activator.Metrics(), s.ledger.Metrics(), s.c.Lead.metrics},
+		Orphans: s.backEnd.orphans, JobName: s.backEnd.jobName, Ready: s.readiness, Degraded: s.degraded, Errors: fleetAnswer, Log: s.log("admin"),
 	})
 	return err
 }
@@ -171,13 +176,6 @@ func fleetAnswer(err error) *openai.Error {
 	return nil
 }
 
-func (s *server) readiness() error {
-	if s.draining.Load() {
-		return errStopping
-	}
-	return s.silence.err()
-}
-
 // run answers until ctx is done, then drains and stops in order; hurry ends that. It blocks, and may be called once.
 func (s *server) run(ctx context.Context, hurry <-chan struct{}) error {
 	stages := []stage{
@@ -189,6 +187,7 @@ func (s *server) run(ctx context.Context, hurry <-chan struct{}) error {
 		},
 		{name: "the admin API", run: func(ctx context.Context) error { return s.admin.Serve(ctx, s.c.Admin) }},
 		{name: "the activator", run: s.activator.Run},
+		{name: "the lead", run: func(ctx context.Context) error { return s.c.Lead.run(ctx, s.activator, s.backEnd.Backend) }}, // after the last act
 	}
 	if s.learned != nil {
 		stages = append(stages, stage{name: "the policy's memory", run: s.retain})

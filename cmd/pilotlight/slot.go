@@ -73,7 +73,7 @@ func (c slotCmd) Run(env *Env) error {
 	// Last: whoever watches is told of each engine's end.
 	stages = append(stages, stage{name: "the API", run: func(ctx context.Context) error { return api.Serve(ctx, ln) }})
 	env.say("slot %s with %d GPUs at http://%s", c.ID, c.GPUs, ln.Addr())
-	return untilSignalled(env, "ending engines", func(ctx context.Context, hurry <-chan struct{}) error {
+	return untilSignalled(env, func() string { return "ending engines" }, func(ctx context.Context, hurry <-chan struct{}) error {
 		return runStages(ctx, hurry, stages)
 	})
 }

@@ -56,12 +56,14 @@ type Config struct {
 	Fleet     Fleet
 	Tuner     Tuner
 	Config    Configurer
+	Orphans   Orphans // nil = the back end has none
 	Tenants   *tenant.Tenants
 	Ledger    *ledger.Ledger
 	Token     string                              // the admin token; at least MinToken characters
 	Metrics   []*metrics.Set                      // shown at /metrics before the process's own; may be empty
 	JobName   func(model, instance string) string // the back end's job of a dedicated instance; nil = the back end has none
 	Ready     func() error                        // why /readyz must not say 200 yet; nil = always ready
+	Degraded  func() []string                     // what is lacking of a server that is ready, for anybody to read; nil = nothing ever is
 	Errors    func(error) *openai.Error           // how an error of Fleet, Tuner or Config is answered; nil, or a nil answer = internal_error
 	Heartbeat time.Duration                       // between comments on a silent event stream; 0 = 15 s
 	Log       *slog.Logger                        // nil = discard
@@ -104,7 +106,7 @@ func New(c Config) (*Server, error) {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{c: c, digest: sha256.Sum256([]byte(c.Token)), life: rand.Text()[:8], ctx: context.Background()}
-	s.app = s.newApp()
+	s.app = s.newApp(routes)
 	return s, nil
 }
 

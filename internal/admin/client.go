@@ -152,6 +152,17 @@ func (c *Client) Configure(ctx context.Context, file ConfigFile, dry bool) (*Con
 	return one(ask[Configured](ctx, c, http.MethodPost, configPath+search("dry_run", asked), file))
 }
 
+// Orphans lists what runs and is in nobody's care.
+func (c *Client) Orphans(ctx context.Context) ([]Orphan, error) {
+	list, err := ask[orphanList](ctx, c, http.MethodGet, "/api/orphans", nil)
+	return list.Orphans, err
+}
+
+// StopOrphan stops one, and gives what it was. cluster "" = it is of the server's own cluster.
+func (c *Client) StopOrphan(ctx context.Context, id, cluster string) (*Orphan, error) {
+	return one(ask[Orphan](ctx, c, http.MethodDelete, "/api/orphans/"+url.PathEscape(id)+search("cluster", cluster), nil))
+}
+
 // Usage gives one page of usage.
 func (c *Client) Usage(ctx context.Context, q UsageQuery) (*Usage, error) {
 	parameters := search("org", q.Org, "from", q.From, "to", q.To, "by", string(q.By), "limit", page(q.Limit), "cursor", q.Cursor)

@@ -51,6 +51,8 @@ var routes = []route{
 	{http.MethodGet, "/api/pools", (*Server).listPools, false},
 	{http.MethodGet, "/api/pools/{name}", (*Server).showPool, false},
 	{http.MethodPatch, "/api/pools/{name}", (*Server).tunePool, false},
+	{http.MethodGet, "/api/orphans", (*Server).listOrphans, false},
+	{http.MethodDelete, "/api/orphans/{id}", (*Server).stopOrphan, false},
 	{http.MethodPost, configPath, (*Server).configure, false},
 	{http.MethodGet, "/api/usage", (*Server).usage, false},
 	{http.MethodGet, "/api/usage/records", (*Server).records, false},
@@ -60,7 +62,8 @@ var routes = []route{
 // later are paths that a later version has; until then they say so instead of seeming mistyped.
 var later = []string{"/api/invoices", "/api/corrections", "/api/audit", "/console"}
 
-func (s *Server) newApp() *fiber.App {
+// newApp makes the app, with these of the routes.
+func (s *Server) newApp(routes []route) *fiber.App {
 	app := fiber.New(fiber.Config{
 		AppName: "pilotlight admin", CaseSensitive: true, StrictRouting: true, Immutable: true,
 		DisableStartupMessage: true, DisablePreParseMultipartForm: true,
@@ -119,7 +122,7 @@ func (s *Server) unknown(c *fiber.Ctx) error {
 	return openai.NewError(openai.CodeNotFound, "there is nothing at this path; /openapi.json lists what there is")
 }
 
-func (s *Server) healthz(c *fiber.Ctx) error { return c.JSON(status{"ok"}) }
+func (s *Server) healthz(c *fiber.Ctx) error { return c.JSON(status{Status: "ok"}) }
 
 func (s *Server) readyz(c *fiber.Ctx) error {
 	if s.c.Ready != nil {
@@ -127,11 +130,16 @@ func (s *Server) readyz(c *fiber.Ctx) error {
 			return openai.NewError(openai.CodeOverloaded, "not ready: "+err.Error())
 		}
 	}
-	return c.JSON(status{"ok"})
+	answer := status{Status: "ok"}
+	if s.c.Degraded != nil {
+		answer.Degraded = s.c.Degraded()
+	}
+	return c.JSON(answer)
 }
 
 type status struct {
-	Status string `json:"status"`
+	Status   string   `json:"status"`
+	Degraded []string `json:"degraded,omitempty"`
 }
 
 func (s *Server) openAPI(c *fiber.Ctx) error {

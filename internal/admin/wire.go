@@ -271,3 +271,20 @@ type Event struct {
 	GPUUS    int64       `json:"gpu_us"`    // GPU time of the move: expected where it begins, measured where it has ended; 0 = none, or not known
 	WaitedUS int64       `json:"waited_us"` // what requests wait for it, all together, likewise
 }
+
+// Orphan is something that runs and is in nobody's care. One of another cluster may well be in the care of another Pilotlight.
+type Orphan struct {
+	ID      string           `json:"id"`
+	Kind    fleet.OrphanKind `json:"kind"`
+	Why     fleet.OrphanWhy  `json:"why"`
+	Cluster string           `json:"cluster"`
+	Model   string           `json:"model"`
+	Pool    string           `json:"pool"`
+	Node    string           `json:"node"` // empty = it is not placed
+	GPUs    int              `json:"gpus"`
+	Since   Time             `json:"since"`
+}
+
+type orphanList struct {
+	Orphans []Orphan `json:"orphans"`
+}

@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/hashicorp/consul/api"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/secret"
 )
 
 // Source is the name under which the observations go.
@@ -45,10 +45,11 @@ var ErrNoIndex = errors.New("answer without an index")
 // the rest) are honoured; the fields win.
 type Config struct {
 	Addr    string        // of the agent's HTTP API, scheme://host:port or unix://path; "" = CONSUL_HTTP_ADDR, else localhost:8500
-	Token   string        // "" = CONSUL_HTTP_TOKEN_FILE, else CONSUL_HTTP_TOKEN, else anonymous
+	Token   *secret.Token // nil = CONSUL_HTTP_TOKEN_FILE, else CONSUL_HTTP_TOKEN, else anonymous
 	Cluster string        // whose services are ours
 	Wait    time.Duration // the longest that one query blocks; 0 = 10 s, which is also the most
 	Settle  time.Duration // how long after a break bad news is not believed; 0 = 35 s
+	Silent  time.Duration // how long a slot's supervisor may be silent before its engines are taken out of Consul; 0 = 30 s
 	Log     *slog.Logger  // nil: discard
 }
 
@@ -59,8 +60,9 @@ type Consul struct {
 	idle   func() // closes idle connections
 
 	// Of the one Watch at a time:
-	memory memory
-	doubt  string // why the last answer may have lacked something
+	memory  memory
+	sweeper sweeper
+	doubt   string // why the last answer may have lacked something
 }
 
 // New makes the observer. It connects to nothing yet.
@@ -74,36 +76,25 @@ func New(cfg Config) (*Consul, error) {
 	if cfg.Settle == 0 {
 		cfg.Settle = settleWithin
 	}
+	if cfg.Silent == 0 {
+		cfg.Silent = silentMost
+	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	client, idle, err := connect(cfg.Addr)
+	client, idle, err := connect(cfg.Addr, cfg.Token, cfg.Log)
 	if err != nil {
 		return nil, fmt.Errorf("making the Consul observer: %w", err)
 	}
 	return &Consul{cfg: cfg, client: client, idle: idle}, nil
 }
 
-// connect makes a client, and gives what closes its idle connections.
-func connect(addr string) (*api.Client, func(), error) {
-	c := api.DefaultConfig()
-	if addr != "" {
-		c.Address = addr
-	}
-	if strings.HasPrefix(addr, "http://") {
-		c.Scheme = "http" // CONSUL_HTTP_SSL would win otherwise
-	}
-	transport := c.Transport
-	client, err := api.NewClient(c)
-	return client, transport.CloseIdleConnections, err
-}
-
 // Watch tells what Consul lists, at once, after each change, and otherwise at least once in Config.Wait, from the calling
-// goroutine. It returns nil when ctx is done, and an error when Consul cannot be asked: then nothing has been told since, and what was told
-// last is the best that is known. It is to be called again, but never twice at a time.
+// goroutine, and takes out of Consul what killed supervisors have left there. It returns nil when ctx is done, and an error when Consul cannot be
+// asked, having told that it is lost: then what was told before is the best that is known. It is to be called again, but never twice at a time.
 func (c *Consul) Watch(ctx context.Context, tell func(fleet.Observation)) error {
 	defer c.idle()
-	c.memory.interrupt(time.Now().Add(c.cfg.Settle))
+	c.interrupt()
 	var index uint64
 	for {
 		asked := time.Now()
@@ -112,15 +103,18 @@ func (c *Consul) Watch(ctx context.Context, tell func(fleet.Observation)) error 
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("asking Consul for %s: %w", Service, err)
+			err = fmt.Errorf("asking Consul for %s: %w", Service, blame(err))
+			tell(fleet.Observation{Source: Source, At: asked, Lost: err})
+			return err
 		}
 		if a.index < index {
 			c.cfg.Log.Warn("consul's index ran backwards: asking anew", "from", index, "to", a.index)
-			c.memory.interrupt(time.Now().Add(c.cfg.Settle))
+			c.interrupt()
 			index = 0
 			continue
 		}
 		tell(c.memory.judge(time.Now(), c.observation(asked, a)))
+		c.sweep(ctx, time.Now(), a.entries)
 		if a.index == index && time.Since(asked) < hurried && !pause(ctx, hurried) {
 			return nil
 		}
@@ -128,12 +122,21 @@ func (c *Consul) Watch(ctx context.Context, tell func(fleet.Observation)) error 
 	}
 }
 
-// wait is how long the next query may block: it ends in time for bad news that is about to be believed.
+// interrupt notes that what Consul says next may be the first words of a new life.
+func (c *Consul) interrupt() {
+	c.memory.interrupt(time.Now().Add(c.cfg.Settle))
+	c.sweeper.forget()
+}
+
+// wait is how long the next query may block: it ends in time for bad news that is about to be believed, and for a sweep.
 func (c *Consul) wait(now time.Time) time.Duration {
-	if left := c.memory.left(now); left > 0 {
-		return min(left, c.cfg.Wait)
+	wait := c.cfg.Wait
+	for _, left := range []time.Duration{c.memory.left(now), c.sweeper.left(now, c.cfg.Silent)} {
+		if left > 0 {
+			wait = min(wait, left)
+		}
 	}
-	return c.cfg.Wait
+	return wait
 }
 
 // answer is one list with what is known of its worth.
@@ -147,7 +150,7 @@ type answer struct {
 func (c *Consul) ask(ctx context.Context, index uint64, wait time.Duration) (answer, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.cfg.Wait*3/2, errors.New("no answer in time"))
 	defer cancel()
-	options := (&api.QueryOptions{WaitIndex: index, WaitTime: wait, Token: c.cfg.Token}).WithContext(ctx)
+	options := (&api.QueryOptions{WaitIndex: index, WaitTime: wait}).WithContext(ctx)
 	entries, meta, err := c.client.Health().Service(Service, "", false, options)
 	switch {
 	case err != nil && context.Cause(ctx) != nil:

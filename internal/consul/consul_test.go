@@ -17,6 +17,7 @@ import (
 
 	"github.com/pilotlight-io/pilotlight/internal/consul"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/secret"
 )
 
 // reply is one answer of a fake Consul. Its zero value for a header is what a healthy one sends.
@@ -136,6 +137,9 @@ func (s *script) again(t *testing.T, c *consul.Consul, replies ...reply) ([]stri
 
 func short(o fleet.Observation) string {
 	words := map[fleet.Health]string{fleet.Passing: "+", fleet.Critical: "-"}
+	if o.Lost != nil {
+		return "lost"
+	}
 	var out []string
 	if !o.Complete {
 		out = append(out, "…")
@@ -228,7 +232,7 @@ func TestWatch_BelievesBadNewsAfterABreakOnceTheGoodOnesAreBack(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "No cluster leader") {
 		t.Errorf("got %v, want what Consul said", err)
 	}
-	want(t, told, "… a+", "a+")
+	want(t, told, "… a+", "a+", "lost")
 	told, err = s.again(t, c, reply{index: 5}, reply{index: 6, body: list(entry("a", "critical"))}, reply{index: 7, body: list(entry("a", "passing"))}, reply{index: 8})
 	if err != nil {
 		t.Error(err)
@@ -277,7 +281,7 @@ func TestWatch_DoubtfulAnswersSayNothingBad(t *testing.T) {
 	}
 }
 
-func TestWatch_ReturnsAnErrorAndSaysNothingWhenTheAnswerMakesNoSense(t *testing.T) {
+func TestWatch_SaysThatConsulIsLostWhenTheAnswerMakesNoSense(t *testing.T) {
 	for name, r := range map[string]reply{
 		"no index":      {body: list()},
 		"cut short":     {index: 8, body: `[{"Service":`},
@@ -293,8 +297,15 @@ func TestWatch_ReturnsAnErrorAndSaysNothingWhenTheAnswerMakesNoSense(t *testing.
 			if err == nil {
 				t.Error("got nil, want an error")
 			}
-			want(t, told, "a+")
+			want(t, told, "a+", "lost")
 		})
+	}
+}
+
+func TestWatch_ARefusedTokenIsToldFromAnOutage(t *testing.T) {
+	s := &script{t: t}
+	if _, err := s.watch(t, consul.Config{}, reply{status: 403, body: "ACL not found"}); !errors.Is(err, fleet.ErrDenied) || errors.Is(err, fleet.ErrUnreachable) {
+		t.Errorf("got %v, want %v", err, fleet.ErrDenied)
 	}
 }
 
@@ -314,8 +325,10 @@ func TestWatch_ReturnsAnErrorWhenNobodyListens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Watch(t.Context(), func(o fleet.Observation) { t.Errorf("told %+v", o) }); err == nil {
-		t.Error("got nil, want an error")
+	var lost error
+	err = c.Watch(t.Context(), func(o fleet.Observation) { lost = o.Lost })
+	if !errors.Is(err, fleet.ErrUnreachable) || !errors.Is(lost, fleet.ErrUnreachable) {
+		t.Errorf("got %v and told %v, want %v", err, lost, fleet.ErrUnreachable)
 	}
 }
 
@@ -349,7 +362,7 @@ func TestNew_FieldsWinOverTheEnvironment(t *testing.T) {
 	look(consul.Config{})
 	t.Setenv("CONSUL_HTTP_ADDR", "127.0.0.1:1")
 	t.Setenv("CONSUL_HTTP_SSL", "true")
-	look(consul.Config{Addr: server.URL, Token: "mine"})
+	look(consul.Config{Addr: server.URL, Token: secret.Fixed("mine")})
 	if len(s.tokens) < 2 || s.tokens[0] != "of-the-environment" || s.tokens[len(s.tokens)-1] != "mine" {
 		t.Errorf("tokens sent: %q, want the environment's first and mine last", s.tokens)
 	}

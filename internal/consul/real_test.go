@@ -19,7 +19,8 @@ import (
 // site is a real Consul with one that watches it, and calls Watch again when it breaks off, as the activator does.
 type site struct {
 	t      *testing.T
-	agent  *cluster.Agent
+	agent  *cluster.Agent // which is watched
+	node   *cluster.Agent // of the one node
 	api    *api.Client
 	told   chan string // what is told, in short
 	broken chan error  // each end of a Watch
@@ -41,7 +42,7 @@ func newSite(t *testing.T, settle time.Duration) *site {
 			t.Error(err)
 		}
 	})
-	s := &site{t: t, agent: all.Consul, told: make(chan string, 1000), broken: make(chan error, 1000)}
+	s := &site{t: t, agent: all.Consul, node: all.Nodes[0].Consul, told: make(chan string, 1000), broken: make(chan error, 1000)}
 	c := api.DefaultConfig()
 	c.Address = all.Consul.Addr
 	transport := c.Transport

@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/secret"
 )
 
 // MetaSlot is the key under which a slot's engines name their slot.
@@ -20,14 +21,15 @@ const MetaSlot = "pilotlight_slot"
 
 const (
 	ttlDefault = 15 * time.Second
-	// forgetAfter is when an agent drops the services of a supervisor that has died and left no successor.
-	forgetAfter = "1h"
+	// forgetAfter is when an agent drops the services of a supervisor that has died and left no successor: Consul takes no shorter time. Whoever
+	// watches is faster where it can be.
+	forgetAfter = "1m"
 )
 
 // RegistrarConfig is what a Registrar needs. Cluster and Slot are required. CONSUL_* variables are honoured as in Config.
 type RegistrarConfig struct {
-	Addr    string // of the agent on the engines' machine; "" = CONSUL_HTTP_ADDR, else localhost:8500
-	Token   string
+	Addr    string        // of the agent on the engines' machine; "" = CONSUL_HTTP_ADDR, else localhost:8500
+	Token   *secret.Token // nil = as in Config
 	Cluster string
 	Slot    string        // whose engines are registered; what an earlier supervisor of it has left is removed
 	TTL     time.Duration // a check that is not renewed for so long turns critical; 0 = 15 s
@@ -35,7 +37,8 @@ type RegistrarConfig struct {
 }
 
 // Registrar keeps the engines of one slot registered with the agent of their machine. The check of an engine passes while its
-// supervisor says so, that is while it generates and is not parked, and no longer than the TTL after that supervisor has died.
+// supervisor says so, that is while it generates and is not parked, and no longer than the TTL after that supervisor has died. A second check passes while
+// the supervisor lives: when it has run out, whoever watches takes the engine out of Consul, or its agent does.
 type Registrar struct {
 	cfg   RegistrarConfig
 	agent *api.Agent
@@ -66,7 +69,7 @@ func NewRegistrar(cfg RegistrarConfig) (*Registrar, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	client, idle, err := connect(cfg.Addr)
+	client, idle, err := connect(cfg.Addr, cfg.Token, cfg.Log)
 	if err != nil {
 		return nil, fmt.Errorf("making the Consul registrar: %w", err)
 	}
@@ -176,7 +179,7 @@ func (r *Registrar) recall(ctx context.Context) error {
 func (r *Registrar) put(ctx context.Context, id string, e registration) error {
 	old, there := r.known[id]
 	if there && old.addr == e.addr {
-		if r.agent.UpdateTTLOpts(checkID(id), e.note, e.status, r.query(ctx)) == nil {
+		if r.renew(ctx, id, e) == nil {
 			r.known[id] = e
 			return nil
 		}
@@ -192,18 +195,26 @@ func (r *Registrar) put(ctx context.Context, id string, e registration) error {
 	service := &api.AgentServiceRegistration{
 		ID: id, Name: Service, Address: host, Port: number,
 		Meta: map[string]string{MetaCluster: r.cfg.Cluster, MetaModel: e.model, MetaInstance: e.instance, MetaSlot: r.cfg.Slot},
-		Check: &api.AgentServiceCheck{
-			CheckID: checkID(id), Name: "generates", TTL: r.cfg.TTL.String(), Status: e.status, Notes: e.note,
-			DeregisterCriticalServiceAfter: forgetAfter,
+		Checks: api.AgentServiceChecks{
+			{CheckID: generatesID(id), Name: "generates", TTL: r.cfg.TTL.String(), Status: e.status, Notes: e.note},
+			{CheckID: supervisedID(id), Name: "supervised", TTL: r.cfg.TTL.String(), Status: api.HealthPassing, DeregisterCriticalServiceAfter: forgetAfter},
 		},
 	}
 	r.known[id] = registration{} // the agent may have it, even where its answer is not heard any more
-	options := (api.ServiceRegisterOpts{Token: r.cfg.Token}).WithContext(ctx)
+	options := (api.ServiceRegisterOpts{}).WithContext(ctx)
 	if err := r.agent.ServiceRegisterOpts(service, options); err != nil {
 		return fmt.Errorf("registering %s: %w", e.instance, err)
 	}
 	r.known[id] = e
 	return nil
+}
+
+// renew says that the supervisor lives, and how the engine is.
+func (r *Registrar) renew(ctx context.Context, id string, e registration) error {
+	if err := r.agent.UpdateTTLOpts(generatesID(id), e.note, e.status, r.query(ctx)); err != nil {
+		return err
+	}
+	return r.agent.UpdateTTLOpts(supervisedID(id), "", api.HealthPassing, r.query(ctx))
 }
 
 func (r *Registrar) remove(ctx context.Context, id string) error {
@@ -228,7 +239,10 @@ func (r *Registrar) leave(ctx context.Context) {
 }
 
 func (r *Registrar) query(ctx context.Context) *api.QueryOptions {
-	return (&api.QueryOptions{Token: r.cfg.Token}).WithContext(ctx)
+	return (&api.QueryOptions{}).WithContext(ctx)
 }
 
-func checkID(service string) string { return service + "-generates" }
+// generatesID is the check that passes while the engine takes requests, supervisedID the one that passes while its supervisor lives: a parked engine
+// fails the one, and stays.
+func generatesID(service string) string  { return service + "-generates" }
+func supervisedID(service string) string { return service + "-supervised" }

@@ -22,7 +22,12 @@ type slotOf struct {
 
 func (s *site) registrar(ttl time.Duration) *slotOf {
 	s.t.Helper()
-	r, err := consul.NewRegistrar(consul.RegistrarConfig{Addr: s.agent.Addr, Cluster: "blue", Slot: "s1", TTL: ttl})
+	return s.registrarAt(s.agent.Addr, "s1", ttl)
+}
+
+func (s *site) registrarAt(addr, slot string, ttl time.Duration) *slotOf {
+	s.t.Helper()
+	r, err := consul.NewRegistrar(consul.RegistrarConfig{Addr: addr, Cluster: "blue", Slot: slot, TTL: ttl})
 	if err != nil {
 		s.t.Fatal(err)
 	}

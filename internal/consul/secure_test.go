@@ -6,11 +6,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/pem"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,6 +22,7 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/cluster"
 	"github.com/pilotlight-io/pilotlight/internal/consul"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/secret"
 )
 
 // TestRealConsul_NeedsNoMoreThanItsPolicy has a Consul with ACLs and TLS, and a token with the published policy, or with a part of it.
@@ -63,17 +67,56 @@ func TestRealConsul_NeedsNoMoreThanItsPolicy(t *testing.T) {
 		{"no-node", strings.Replace(whole, node, "", 1), "…", needs},
 		{"no-service", node, "…", needs},
 	} {
-		told, logged, err := ask(t, consul.Config{Token: token(t, operator, row.name, row.rules)})
+		told, logged, err := ask(t, consul.Config{Token: secret.Fixed(token(t, operator, row.name, row.rules))})
 		if err != nil || told != row.told || !strings.Contains(logged, row.logged) || row.logged == "" && logged != "" {
 			t.Errorf("%s: told %q, logged %q, %v; want %q and %q", row.name, told, logged, err, row.told, row.logged)
 		}
 	}
-	if _, _, err := ask(t, consul.Config{Token: "00000000-0000-0000-0000-000000000001"}); err == nil || !strings.Contains(err.Error(), "ACL not found") {
+	for _, row := range []struct{ right, says string }{
+		{"", ""},
+		{`service "pilotlight-server"`, "registering this server"},
+		{"session_prefix", "making a session"},
+		{"key_prefix", "the key pilotlight/blue/leader"},
+	} {
+		lockNeeds(t, token(t, operator, "lock-without-"+strings.Trim(strings.TrimPrefix(row.right, "service "), `"`), without(whole, row.right)), row.says)
+	}
+	if _, _, err := ask(t, consul.Config{Token: secret.Fixed("00000000-0000-0000-0000-000000000001")}); err == nil || !strings.Contains(err.Error(), "ACL not found") {
 		t.Errorf("with an unknown token: got %v, want that it is unknown", err)
 	}
 	t.Setenv("CONSUL_CACERT", otherCA(t))
 	if _, _, err := ask(t, consul.Config{}); err == nil || !strings.Contains(err.Error(), "certificate signed by unknown authority") {
 		t.Errorf("with another CA: got %v, want that the certificate is by an unknown one", err)
+	}
+}
+
+// without takes the block that begins so out of a policy; "" takes nothing out.
+func without(policy, block string) string {
+	if block == "" {
+		return policy
+	}
+	from := strings.Index(policy, block)
+	to := from + strings.Index(policy[from:], "\n}\n") + len("\n}\n")
+	return policy[:from] + policy[to:]
+}
+
+// lockNeeds contends for the lock with a token: it is got, or it says what is refused.
+func lockNeeds(t *testing.T, token, says string) {
+	t.Helper()
+	l, err := consul.NewLock(consul.LockConfig{Cluster: "blue", Server: "one", Token: secret.Fixed(token)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { _ = l.Run(ctx) })
+	c := &contender{Lock: l, t: t}
+	s := c.until("holding the lock, or refused", func(s consul.Standing) bool {
+		return s.Stage == consul.Holding || errors.Is(s.Trouble, fleet.ErrDenied)
+	})
+	cancel()
+	running.Wait()
+	if got := fmt.Sprint(s.Trouble); (s.Stage == consul.Holding) != (says == "") || says != "" && !strings.Contains(got, says) {
+		t.Errorf("got %+v, want trouble with %q", s, says)
 	}
 }
 

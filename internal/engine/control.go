@@ -29,21 +29,21 @@ const (
 	controlTries = 4
 )
 
-// stand is where an engine's memory stands.
-type stand string
+// memoryState is where an engine's memory stands.
+type memoryState string
 
 // The stands, as TensorRT-LLM words them: running ─► parking ─► parked ─► waking ─► running. A failed one stays so.
 const (
-	standRunning stand = "running"
-	standParked  stand = "parked"
-	standFailed  stand = "failed"
+	memoryRunning memoryState = "running"
+	memoryParked  memoryState = "parked"
+	memoryFailed  memoryState = "failed"
 )
 
 // protocol is one way to give GPU memory back and to take it again. Its calls block until the engine has answered.
 type protocol interface {
 	park(ctx context.Context, w *wire) (status int, answer []byte, err error)
 	resume(ctx context.Context, w *wire) (status int, answer []byte, err error)
-	look(ctx context.Context, w *wire) (stand, error)
+	look(ctx context.Context, w *wire) (memoryState, error)
 }
 
 // Control parks and resumes one engine. It holds no connection between calls and starts no goroutine that outlives one. One
@@ -84,7 +84,7 @@ func (c *Control) Park(ctx context.Context) error {
 	if c.protocol == nil {
 		return ErrNotOffered
 	}
-	return c.move(ctx, c.protocol.park, standParked)
+	return c.move(ctx, c.protocol.park, memoryParked)
 }
 
 // Resume returns nil when the engine's GPU memory is back, so that it takes requests. ErrOutOfMemory says that somebody else has taken the
@@ -93,12 +93,12 @@ func (c *Control) Resume(ctx context.Context) error {
 	if c.protocol == nil {
 		return ErrNotOffered
 	}
-	return c.move(ctx, c.protocol.resume, standRunning)
+	return c.move(ctx, c.protocol.resume, memoryRunning)
 }
 
 // move asks for an operation until the memory stands as wanted. Both protocols answer when it is done, so that one call is
 // all it takes; the stand is asked for only where that call came to anything else.
-func (c *Control) move(ctx context.Context, order func(context.Context, *wire) (int, []byte, error), want stand) error {
+func (c *Control) move(ctx context.Context, order func(context.Context, *wire) (int, []byte, error), want memoryState) error {
 	w := &wire{addr: c.addr}
 	defer w.close()
 	for try := 1; ; try++ {
@@ -112,7 +112,7 @@ func (c *Control) move(ctx context.Context, order func(context.Context, *wire) (
 			return ended(ctx, err)
 		case lookErr == nil && now == want:
 			return nil
-		case lookErr == nil && now == standFailed:
+		case lookErr == nil && now == memoryFailed:
 			return fmt.Errorf("%w: %w", ErrLost, err)
 		case try == controlTries && lookErr != nil: // whoever took it for parked, or for running, would be guessing
 			return fmt.Errorf("%w: %w; where its memory stands: %w", ErrLost, err, lookErr)
@@ -131,17 +131,17 @@ func ended(ctx context.Context, err error) error {
 }
 
 // settle asks where the memory stands until nothing is under way.
-func (c *Control) settle(ctx context.Context, w *wire) (stand, error) {
+func (c *Control) settle(ctx context.Context, w *wire) (memoryState, error) {
 	for {
 		now, err := c.look(ctx, w)
-		if err != nil || now == standRunning || now == standParked || now == standFailed {
+		if err != nil || now == memoryRunning || now == memoryParked || now == memoryFailed {
 			return now, err
 		}
 	}
 }
 
 // look asks where the memory stands, once a second at most.
-func (c *Control) look(ctx context.Context, w *wire) (stand, error) {
+func (c *Control) look(ctx context.Context, w *wire) (memoryState, error) {
 	if err := pause(ctx, time.Until(c.looked.Add(statusEvery))); err != nil {
 		return "", err
 	}
@@ -162,15 +162,15 @@ func outcome(status int, answer []byte, err error) error {
 		return ErrNotOffered
 	}
 	err = fmt.Errorf("%w: %d: %s", ErrRefused, status, excerpt(answer))
-	if tellsOfMemory(answer) {
+	if mentionsOutOfMemory(answer) {
 		return fmt.Errorf("%w: %w", ErrOutOfMemory, err)
 	}
 	return err
 }
 
-// tellsOfMemory reports whether an answer speaks of GPU memory that is not there. The words are those of CUDA and PyTorch; no
+// mentionsOutOfMemory reports whether an answer speaks of GPU memory that is not there. The words are those of CUDA and PyTorch; no
 // status tells.
-func tellsOfMemory(answer []byte) bool {
+func mentionsOutOfMemory(answer []byte) bool {
 	said := strings.ToLower(string(answer))
 	return strings.Contains(said, "out of memory") || strings.Contains(said, "outofmemory") || strings.Contains(said, "cumemcreate")
 }

@@ -15,22 +15,23 @@ const (
 
 // kind is what is known of one engine kind. Values are shared and never written to.
 type kind struct {
-	launch   func(p place) Launch
-	health   string
-	optional bool // an engine without the health route is asked for a token at once
-	metrics  string
-	park     ParkProtocol
+	launch     func(p place) Launch
+	health     string
+	optional   bool // an engine without the health route is asked for a token at once
+	metrics    string
+	iterations bool // its metrics are TensorRT-LLM's: what has happened since the last read
+	park       ParkProtocol
 }
 
 // kinds is complete: an EngineKind that is not listed is unknown.
 var kinds = map[fleet.EngineKind]kind{
 	fleet.EngineTRTLLM: {
 		launch: launchTRTLLM,
-		health: "/health", metrics: "/metrics", park: ParkTRTLLM,
+		health: "/health", metrics: "/metrics", iterations: true, park: ParkTRTLLM,
 	},
 	fleet.EngineSim: {
 		launch: launchTRTLLM,
-		health: "/health", metrics: "/metrics", park: ParkTRTLLM,
+		health: "/health", metrics: "/metrics", iterations: true, park: ParkTRTLLM,
 	},
 	fleet.EngineVLLM: {
 		launch: launchVLLM,

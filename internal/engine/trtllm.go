@@ -23,12 +23,12 @@ func (t *trtllm) resume(ctx context.Context, w *wire) (int, []byte, error) {
 	return t.call(ctx, w, http.MethodPost, "/resume_memory")
 }
 
-func (t *trtllm) look(ctx context.Context, w *wire) (stand, error) {
+func (t *trtllm) look(ctx context.Context, w *wire) (memoryState, error) {
 	status, answer, err := t.call(ctx, w, http.MethodGet, "/memory_status")
 	if err := outcome(status, answer, err); err != nil {
 		return "", err
 	}
-	var said struct{ State stand }
+	var said struct{ State memoryState }
 	if err := json.Unmarshal(answer, &said); err != nil || said.State == "" {
 		return "", fmt.Errorf("%w: no state in %s", ErrRefused, excerpt(answer))
 	}

@@ -19,7 +19,7 @@ func (vllm) resume(ctx context.Context, w *wire) (int, []byte, error) {
 	return w.do(ctx, http.MethodPost, "/wake_up", nil)
 }
 
-func (vllm) look(ctx context.Context, w *wire) (stand, error) {
+func (vllm) look(ctx context.Context, w *wire) (memoryState, error) {
 	status, answer, err := w.do(ctx, http.MethodGet, "/is_sleeping", nil)
 	if err := outcome(status, answer, err); err != nil {
 		return "", err
@@ -31,7 +31,7 @@ func (vllm) look(ctx context.Context, w *wire) (stand, error) {
 		return "", fmt.Errorf("%w: no is_sleeping in %s", ErrRefused, excerpt(answer))
 	}
 	if *said.Sleeping {
-		return standParked, nil
+		return memoryParked, nil
 	}
-	return standRunning, nil
+	return memoryRunning, nil
 }

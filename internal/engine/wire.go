@@ -3,6 +3,7 @@ package engine
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,11 +17,12 @@ import (
 // exchange after the other.
 type wire struct {
 	addr   string
+	most   int64 // bytes of an answer that are looked at; 0 = answerMost
 	conn   net.Conn
 	reader *bufio.Reader
 }
 
-const answerMost = 1 << 20 // bytes of an answer that are looked at
+const answerMost int64 = 1 << 20
 
 var errSelfConnect = errors.New("connected to itself")
 
@@ -80,11 +82,12 @@ func (w *wire) exchange(req *http.Request) (status int, answer []byte, again boo
 		return 0, nil, false, err
 	}
 	defer resp.Body.Close()
-	answer, err = io.ReadAll(io.LimitReader(resp.Body, answerMost+1))
+	most := cmp.Or(w.most, answerMost)
+	answer, err = io.ReadAll(io.LimitReader(resp.Body, most+1))
 	if err != nil {
 		return 0, nil, false, err
 	}
-	return resp.StatusCode, answer, !resp.Close && len(answer) <= answerMost, nil
+	return resp.StatusCode, answer, !resp.Close && int64(len(answer)) <= most, nil
 }
 
 func (w *wire) close() {

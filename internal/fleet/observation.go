@@ -2,6 +2,9 @@ package fleet
 
 import "time"
 
+// SlotSource begins the names of the sources that are the supervisors of slots; the slot's ID follows.
+const SlotSource = "slot/"
+
 // Observation is what one source knows at one moment. Complete marks a full list: what this source had listed before and
 // does not list now is gone. In an incomplete one, absence says nothing.
 type Observation struct {

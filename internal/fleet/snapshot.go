@@ -23,6 +23,14 @@ type Outlook struct {
 	Reason string        // for people, free of addresses and paths
 }
 
+// SourceStatus is how one source of observations stands.
+type SourceStatus struct {
+	Name   string
+	Lost   string    // why it cannot be heard, for operators; "" = it is heard
+	Denied bool      // it refuses the token, or a right
+	Since  time.Time // it has stood so
+}
+
 // Snapshot is the whole fleet at one moment. It is immutable.
 type Snapshot struct {
 	At          time.Time
@@ -109,6 +117,7 @@ type Notice struct {
 	Instance string
 	From, To State // From is empty for a new instance; To is empty for one that is gone
 	Reason   string
+	Lost     bool // it has failed, or is gone: whoever has no answer from it yet had better ask another
 
 	// GPUSeconds is what the move costs in GPU time: expected, where one begins (to starting, resuming, parking, stopping), and
 	// measured, where one has ended (to ready, parked, gone). 0 = nothing, or not known.

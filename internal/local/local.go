@@ -51,7 +51,7 @@ func New(cfg Config) (*Local, error) {
 	return &Local{slot: s, node: fleet.Node{ID: NodeID, GPUs: cfg.GPUs, Condition: fleet.PlaceHealthy}}, nil
 }
 
-// Run tends the engines until ctx is done, and returns when the last one has ended. It may be called once.
+// Run supervises the engines until ctx is done, and returns when the last one has ended. It may be called once.
 func (l *Local) Run(ctx context.Context) error {
 	if err := l.slot.Run(ctx); err != nil {
 		return fmt.Errorf("running the local back end: %w", err)
@@ -61,6 +61,19 @@ func (l *Local) Run(ctx context.Context) error {
 
 // Do accepts an act: see slot.Slot.Do. Acts on slots are refused, there is always the one.
 func (l *Local) Do(ctx context.Context, act fleet.Act) error { return l.slot.Do(ctx, act) }
+
+// Fence refuses acts of older terms from its return on: see slot.Slot.Fence.
+func (l *Local) Fence(ctx context.Context, term uint64) error { return l.slot.Fence(ctx, term) }
+
+// Configure replaces the models that acts may name which do not bring theirs along. Engines that run stay what they were launched as.
+func (l *Local) Configure(models []*fleet.Model) { l.slot.Configure(models) }
+
+// AskAgain gives a fresh complete list to everyone who watches, if it is this back end that is asked.
+func (l *Local) AskAgain(source string) {
+	if source == Source {
+		l.slot.AskAgain()
+	}
+}
 
 // Watch tells how things stand, at once and after each change, until ctx is done: see slot.Slot.Watch.
 func (l *Local) Watch(ctx context.Context, tell func(fleet.Observation)) error {

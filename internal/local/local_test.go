@@ -144,6 +144,35 @@ func TestLocal_ParksAndResumes(t *testing.T) {
 	w.until("i1", ready)
 }
 
+func TestLocal_IsFencedConfiguredAndAskedAgain(t *testing.T) {
+	m := &fleet.Model{ID: "m", GPUs: 1, Endpoints: []fleet.Endpoint{"chat"}, MaxConcurrency: 8, Engine: fleet.EngineSpec{Kind: fleet.EngineSim}}
+	w := start(t, m)
+	if err := w.Fence(t.Context(), 5); err != nil {
+		t.Fatal(err)
+	}
+	launch := fleet.Act{Kind: fleet.ActLaunch, Term: 4, Seq: 1, Instance: "i1", Model: "m", GPUs: 1}
+	if err := w.Do(t.Context(), launch); !errors.Is(err, fleet.ErrFenced) {
+		t.Errorf("got %v, want %v", err, fleet.ErrFenced)
+	}
+	w.Configure(nil)
+	launch.Term = 5
+	if err := w.Do(t.Context(), launch); !errors.Is(err, slot.ErrUnknownModel) {
+		t.Errorf("got %v, want %v", err, slot.ErrUnknownModel)
+	}
+	began := time.Now()
+	w.AskAgain("other") // it is not meant
+	w.AskAgain(local.Source)
+	for o := range w.said {
+		if o.At.Before(began) {
+			continue
+		}
+		if !o.Complete || o.Term != 5 || len(o.Nodes) != 1 {
+			t.Errorf("got %+v, want a complete list of term 5", o)
+		}
+		break
+	}
+}
+
 func TestLocal_HasTheOneSlot(t *testing.T) {
 	w := start(t, &fleet.Model{ID: "m", GPUs: 1, Engine: fleet.EngineSpec{Kind: fleet.EngineSim}})
 	for _, kind := range []fleet.ActKind{fleet.ActAddSlot, fleet.ActDropSlot} {

@@ -25,12 +25,22 @@ const (
 	rememberFor = time.Hour        // what was stopped before it was launched; by then nobody launches it any more
 )
 
-// errSilent is why a call was given up.
-var errSilent = errors.New("Nomad does not answer")
+var (
+	errSilent = errors.New("Nomad does not answer") // why a call was given up
+	errFile   = errors.New("the job file")          // cannot be made, or makes no sense: no fault of Nomad's
+)
 
 // Do accepts an act. One on an instance in a slot goes to the slot's supervisor, once; of any other it returns when Nomad has stored it. It may be repeated. While the Nomad servers do not answer or have
-// no leader it tries again for 15 s, less and less often, or until ctx is done.
+// no leader it tries again for 15 s, less and less often, or until ctx is done. Its errors wrap those of fleet that say what is to blame.
 func (n *Nomad) Do(ctx context.Context, act fleet.Act) error {
+	err := n.do(ctx, act)
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s of %s: %w", act.Kind, cmp.Or(act.Instance, act.Slot), err)
+}
+
+func (n *Nomad) do(ctx context.Context, act fleet.Act) error {
 	var do func(context.Context, fleet.Act) error
 	switch {
 	case act.Kind == fleet.ActAddSlot:
@@ -44,16 +54,22 @@ func (n *Nomad) Do(ctx context.Context, act fleet.Act) error {
 	case act.Kind == fleet.ActStop:
 		do = n.stop
 	default:
-		return fmt.Errorf("%s of %s: %w", act.Kind, act.Instance, ErrNotAvailable)
+		return ErrNotAvailable
 	}
+	return blame(patiently(ctx, func(ctx context.Context) error {
+		if err := n.admit(ctx, act); err != nil {
+			return err
+		}
+		return do(ctx, act)
+	}))
+}
+
+// patiently performs calls, and again while what hinders them may go away by itself.
+func patiently(ctx context.Context, call func(context.Context) error) error {
 	pause := retryFirst
 	for deadline := time.Now().Add(retryFor); ; pause = min(2*pause, retryMost) {
-		err := within(ctx, func(ctx context.Context) error { return do(ctx, act) })
-		if err == nil {
-			return nil
-		}
-		err = fmt.Errorf("%s of %s: %w", act.Kind, cmp.Or(act.Instance, act.Slot), err)
-		if ctx.Err() != nil || !passing(err) || time.Now().After(deadline) {
+		err := within(ctx, call)
+		if err == nil || ctx.Err() != nil || !passing(err) || time.Now().After(deadline) {
 			return err
 		}
 		select {
@@ -77,7 +93,11 @@ func within(ctx context.Context, call func(context.Context) error) error {
 
 // passing reports whether an error may go away by itself: the server was not reached, or has no leader.
 func passing(err error) bool {
-	for _, final := range []error{ErrForeign, ErrStopped, ErrUnknownModel, ErrUnknownPool, ErrNoSlotKey, context.Canceled, context.DeadlineExceeded} {
+	for _, final := range []error{
+		ErrForeign, ErrStopped, ErrUnknownModel, ErrUnknownPool, ErrNoSlot, ErrNoSlotKey, errFile, errTerm,
+		fleet.ErrFenced, fleet.ErrNoOrphan, fleet.ErrCared, fleet.ErrOtherCluster,
+		context.Canceled, context.DeadlineExceeded,
+	} {
 		if errors.Is(err, final) {
 			return false
 		}
@@ -104,8 +124,8 @@ func refusal(err error) (status int, text string) {
 }
 
 func (n *Nomad) launch(ctx context.Context, act fleet.Act) error {
-	m, ok := n.models[act.Model]
-	if !ok {
+	m := cmp.Or(act.Config, n.model(act.Model))
+	if m == nil {
 		return ErrUnknownModel
 	}
 	if n.wasStopped(act.Instance) {
@@ -122,31 +142,41 @@ func (n *Nomad) launch(ctx context.Context, act fleet.Act) error {
 		}
 		return nil
 	}
-	text, err := n.render(m, act.Instance)
+	text, err := n.render(m, act)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errFile, err)
 	}
-	return n.register(ctx, text, name, metaInstance, act.Instance)
+	return n.register(ctx, submission{text, name, metaInstance, act.Instance, act})
 }
 
-// register submits a job whose meta says what it is of.
-func (n *Nomad) register(ctx context.Context, text, name, meta, value string) error {
-	job, err := n.parse(ctx, text)
+// submission is a job whose meta says what it is of.
+type submission struct {
+	text, name  string
+	meta, value string
+	act         fleet.Act
+}
+
+// register submits a job.
+func (n *Nomad) register(ctx context.Context, s submission) error {
+	job, err := n.parse(ctx, s.text)
 	if err != nil {
 		return err
 	}
-	if job.ID == nil || *job.ID != name {
-		return fmt.Errorf("the job file names its job otherwise than %s", name)
+	if job.ID == nil || *job.ID != s.name {
+		return fmt.Errorf("%w names its job otherwise than %s", errFile, s.name)
 	}
 	// Index 0: only where there is no such job; one that was stopped in the meantime would rise again.
-	_, _, err = n.client.Jobs().RegisterOpts(job, &api.RegisterOptions{
-		EnforceIndex: true, Submission: &api.JobSubmission{Source: text, Format: "hcl2"},
+	done, _, err := n.client.Jobs().RegisterOpts(job, &api.RegisterOptions{
+		EnforceIndex: true, Submission: &api.JobSubmission{Source: s.text, Format: "hcl2"},
 	}, n.write(ctx))
 	if _, text := refusal(err); strings.Contains(text, api.RegisterEnforceIndexErrPrefix) {
-		_, err := n.job(ctx, name, meta, value) // an earlier try came through, or somebody else was faster
+		_, err := n.job(ctx, s.name, s.meta, s.value) // an earlier try came through, or somebody else was faster
 		return err
 	}
-	return needs(err, submitJob)
+	if err != nil {
+		return needs(err, submitJob)
+	}
+	return n.confirm(ctx, s.act, s.name, done.JobModifyIndex)
 }
 
 // parse has the server read a job file.

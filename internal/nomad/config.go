@@ -6,11 +6,13 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/nomad/api"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/secret"
 )
 
 // Source is the back end's name in observations.
@@ -28,30 +30,31 @@ var (
 // Config is what the back end needs. Cluster is required. Where Addr, Token, Namespace or Region are empty, the NOMAD_* variables
 // of the environment count; they give TLS too.
 type Config struct {
-	Addr        string // http://host:port
-	Token       string
-	Namespace   string   // "" and no NOMAD_NAMESPACE: default
-	Region      string   // "" and no NOMAD_REGION: global
-	Datacenters []string // none: any
-	NodePool    string   // of dedicated instances; "" = default
-	Cluster     string   // part of every job's name and meta
-	Models      []*fleet.Model
-	Pools       []fleet.Pool // whose slots are jobs
-	Consul      string       // address of a node's Consul agent as a slot sees it; "" = as the job file says
-	Self        string       // our own program on the nodes, which kind sim runs with "trtsim"; "" = kind sim needs a command
-	Log         *slog.Logger // nil: discard
+	Addr        string         // http://host:port, or unix://path
+	Token       *secret.Token  // nil: NOMAD_TOKEN_FILE, else NOMAD_TOKEN
+	Namespace   string         // "" and no NOMAD_NAMESPACE: default
+	Region      string         // "" and no NOMAD_REGION: global
+	Datacenters []string       // none: any
+	NodePool    string         // of dedicated instances; "" = default
+	Cluster     string         // part of every job's name and meta
+	Models      []*fleet.Model // see Configure
+	Pools       []fleet.Pool   // whose slots are jobs; see Configure
+	Consul      string         // address of a node's Consul agent as a slot sees it; "" = as the job file says
+	Self        string         // our own program on the nodes, which kind sim runs with "trtsim"; "" = kind sim needs a command
+	Log         *slog.Logger   // nil: discard
 }
 
 // Nomad is the back end. Its methods are safe for concurrent use.
 type Nomad struct {
-	cfg    Config
-	client *api.Client
-	models map[string]*fleet.Model
-	pools  map[string]fleet.Pool
-	slots  *slots
-	log    *slog.Logger
+	cfg     Config
+	client  *api.Client
+	serving atomic.Pointer[catalogue]
+	slots   *slots
+	fence   fence
+	again   chan struct{} // see AskAgain
+	log     *slog.Logger
 
-	stopsMu sync.Mutex
+	stopsMu sync.Mutex           // guards stopped
 	stopped map[string]time.Time // when an instance was stopped of which Nomad had no job
 }
 
@@ -62,10 +65,12 @@ func New(cfg Config) (*Nomad, error) {
 	}
 	c := api.DefaultConfig()
 	override(&c.Address, &cfg.Addr, c.Address)
-	override(&c.SecretID, &cfg.Token, "")
 	override(&c.Namespace, &cfg.Namespace, api.DefaultNamespace)
 	override(&c.Region, &cfg.Region, api.GlobalRegion)
-	client, err := api.NewClient(c)
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	client, err := connect(c, cfg.Token, cfg.Log)
 	if err != nil {
 		return nil, fmt.Errorf("making the Nomad back end: %w", err)
 	}
@@ -75,16 +80,8 @@ func New(cfg Config) (*Nomad, error) {
 	if cfg.NodePool == "" {
 		cfg.NodePool = api.NodePoolDefault
 	}
-	if cfg.Log == nil {
-		cfg.Log = slog.New(slog.DiscardHandler)
-	}
-	n := &Nomad{cfg: cfg, client: client, models: make(map[string]*fleet.Model), pools: make(map[string]fleet.Pool), slots: newSlots(), log: cfg.Log, stopped: make(map[string]time.Time)}
-	for _, m := range cfg.Models {
-		n.models[m.ID] = m
-	}
-	for _, q := range cfg.Pools {
-		n.pools[q.Name] = q
-	}
+	n := &Nomad{cfg: cfg, client: client, slots: newSlots(), again: make(chan struct{}, 1), log: cfg.Log, stopped: make(map[string]time.Time)}
+	n.Configure(cfg.Models, cfg.Pools)
 	return n, nil
 }
 

@@ -35,6 +35,7 @@ type world struct {
 	client  *api.Client
 	cfg     nomad.Config
 	said    chan fleet.Observation
+	picture picture
 	log     *log
 }
 
@@ -165,13 +166,22 @@ func (w *world) act(kind fleet.ActKind, id, model string) {
 	}
 }
 
-// until reads on until an observation is as wanted; the instance is nil where it is not listed, or gone.
+// next gives what a source has told so far, once one tells something.
+func (w *world) next(o fleet.Observation) fleet.Observation {
+	if w.picture == nil {
+		w.picture = make(picture)
+	}
+	return w.picture.take(o)
+}
+
+// until reads on until what a source has told is as wanted; the instance is nil where it is not listed, or gone.
 func (w *world) until(what, id string, wanted func(*fleet.Sighting, fleet.Observation) bool) fleet.Sighting {
 	w.t.Helper()
 	var last fleet.Observation
 	for deadline := time.After(time.Minute); ; {
 		select {
-		case last = <-w.said:
+		case o := <-w.said:
+			last = w.next(o)
 			var found *fleet.Sighting
 			for i := range last.Instances {
 				if last.Instances[i].ID == id && !last.Instances[i].Gone {
@@ -255,6 +265,16 @@ func TestNomad_InstancesLiveInJobs(t *testing.T) {
 			t.Errorf("want %s once in\n%s", words, log)
 		}
 	}
+	// One that comes later finds in Nomad's lists why they wait.
+	later := &world{t: t, said: make(chan fleet.Observation, 1000)}
+	stop = w.watch(w.backend(func(c *nomad.Config) { c.Log = nil }), later.said)
+	for id, want := range map[string]fleet.Unplaced{"i2": fleet.UnplacedExhausted, "i3": fleet.UnplacedImpossible} {
+		if i := later.until(id+" to be found", id, func(s *fleet.Sighting, _ fleet.Observation) bool { return s != nil }); i.Unplaced != want {
+			t.Errorf("later %s is %q, want %q", id, i.Unplaced, want)
+		}
+		later.said <- later.picture[nomad.Source]
+	}
+	stop()
 	w.act(fleet.ActStop, "i3", "org/sixteen")
 	w.until("i3 to be gone", "i3", gone)
 
@@ -341,16 +361,18 @@ func (w *world) crash(t *testing.T) {
 		}
 		return s == nil
 	})
-	if failure == "" {
-		t.Error("nobody says why i5 has ended")
+	if failure != "killed by signal 9" {
+		t.Errorf("i5 has ended for %q, want its signal", failure)
 	}
-	w.until("its job to be stopped", "i5", func(_ *fleet.Sighting, o fleet.Observation) bool {
-		for _, i := range o.Instances {
-			if i.ID == "i5" {
-				return false
-			}
-		}
-		return true
+	w.stopped(nomad.JobName("test", "org/one", "i5"))
+}
+
+// stopped waits until a job is stopped.
+func (w *world) stopped(job string) {
+	w.t.Helper()
+	w.eventually(job+" to be stopped", func() bool {
+		j, _, err := w.client.Jobs().Info(job, nil)
+		return err == nil && *j.Stop
 	})
 }
 

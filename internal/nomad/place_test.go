@@ -84,11 +84,12 @@ func (w *world) neighbours(node string) {
 	}
 }
 
-// last is the newest of what was said.
+// last is all that was said.
 func last(said chan fleet.Observation) fleet.Observation {
-	o := <-said
+	told := make(picture)
+	o := told.take(<-said)
 	for len(said) > 0 {
-		o = <-said
+		o = told.take(<-said)
 	}
 	return o
 }

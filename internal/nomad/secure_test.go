@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"io"
 	"io/fs"
 	"net/http"
@@ -26,6 +27,7 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/cluster"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/nomad"
+	"github.com/pilotlight-io/pilotlight/internal/secret"
 	nomadjobs "github.com/pilotlight-io/pilotlight/nomad-jobs"
 )
 
@@ -41,8 +43,9 @@ func TestNomad_NeedsNoMoreThanItsPolicy(t *testing.T) {
 	w.cfg.Addr = ""
 	w.engines()
 	whole := policy(t, "nomad-pilotlight")
-	w.cfg.Token = w.token("whole", whole)
+	w.cfg.Token = secret.Fixed(w.token("whole", whole))
 	w.Nomad = w.backend(nil)
+	w.mayFence(whole)
 	w.watch(w.Nomad, w.said)
 	w.act(fleet.ActLaunch, "i1", "org/one")
 	answers(t, w.until("i1 to be placed", "i1", placed).Addr)
@@ -53,7 +56,7 @@ func TestNomad_NeedsNoMoreThanItsPolicy(t *testing.T) {
 	w.act(fleet.ActStop, "i1", "org/one")
 	w.until("i1 to be gone", "i1", gone)
 
-	stranger := w.backend(func(c *nomad.Config) { c.Token = "00000000-0000-0000-0000-000000000000" })
+	stranger := w.backend(func(c *nomad.Config) { c.Token = secret.Fixed("00000000-0000-0000-0000-000000000000") })
 	if err := refused(t, stranger); !strings.Contains(err, "or does not exist") && !strings.Contains(err, "ACL token not found") {
 		t.Errorf("with an unknown token: got %s, want that it may be unknown", err)
 	}
@@ -108,6 +111,26 @@ func (w *world) token(name, rules string) string {
 	return token.SecretID
 }
 
+// mayFence has the world's back end take charge, which another right allows.
+func (w *world) mayFence(whole string) {
+	w.t.Helper()
+	for _, row := range []struct{ name, without, want string }{
+		{"no-fence", `"read", "write"`, "read of the variable " + nomad.FencePath("test")},
+		{"no-fence-write", `, "write"`, "write of the variable " + nomad.FencePath("test")},
+	} {
+		rules := strings.Replace(whole, row.without, "", 1)
+		token := w.token(row.name, rules)
+		poor := w.backend(func(c *nomad.Config) { c.Token = secret.Fixed(token) })
+		err := poor.Fence(w.t.Context(), 1)
+		if rules == whole || !errors.Is(err, fleet.ErrDenied) || !strings.Contains(err.Error(), row.want) {
+			w.t.Errorf("%s: got %v, want that it is denied the %s", row.name, err, row.want)
+		}
+	}
+	if err := w.Fence(w.t.Context(), 1); err != nil {
+		w.t.Error(err)
+	}
+}
+
 // mayReadItsSecrets runs an engine that has secrets: that takes the engines' policy, not ours.
 func (w *world) mayReadItsSecrets() {
 	w.t.Helper()
@@ -141,7 +164,7 @@ func (w *world) mayRunSlots(whole string) {
 
 	rules := regexp.MustCompile(`(?s)  variables \{.*?\n  \}\n`).ReplaceAllString(whole, "")
 	token := w.token("no-variables", rules)
-	poor := w.backend(func(c *nomad.Config) { pooled(c); c.Token = token })
+	poor := w.backend(func(c *nomad.Config) { pooled(c); c.Token = secret.Fixed(token) })
 	err := poor.Do(w.t.Context(), fleet.Act{Kind: fleet.ActAddSlot, Pool: "p", Slot: "s1", GPUs: 2})
 	if rules == whole || err == nil || !strings.Contains(err.Error(), "the token lacks the right read of the variable "+nomad.KeyPath) {
 		w.t.Errorf("without the right to read the key: got %v, want that it is missing", err)
@@ -232,7 +255,7 @@ func (w *world) poor(whole string) {
 			w.t.Fatalf("the policy has no %s", row.without)
 		}
 		token := w.token(row.name, rules)
-		n := w.backend(func(c *nomad.Config) { c.Token = token })
+		n := w.backend(func(c *nomad.Config) { c.Token = secret.Fixed(token) })
 		var said []string
 		if row.name == "no-submit-job" {
 			err := n.Do(w.t.Context(), fleet.Act{Kind: fleet.ActLaunch, Instance: "i2", Model: "org/one"})

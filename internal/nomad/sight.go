@@ -2,105 +2,82 @@ package nomad
 
 import (
 	"cmp"
-	"net"
 	"path"
 	"slices"
-	"strconv"
 
 	"github.com/hashicorp/nomad/api"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
-// The meta of a job that is ours.
-const (
-	metaCluster  = "pilotlight_cluster"
-	metaModel    = "pilotlight_model"
-	metaInstance = "pilotlight_instance"
-)
-
 // label names the group, the task and the port of an engine's job.
 const label = "engine"
 
-// observation says what was read, and notes which jobs are to be stopped.
-func (w *watch) observation() fleet.Observation {
-	w.ended, w.saying = nil, make(map[string]news)
-	o := fleet.Observation{Source: Source, At: w.asked, Complete: true, Nodes: w.observeNodes()}
-	for _, j := range w.jobs {
-		if s, ok := w.sight(j); ok {
-			o.Instances = append(o.Instances, s)
-		}
-	}
-	w.heard = w.saying
-	return o
-}
+// restartedByHand is why an engine is given up whose process is not the one that was launched.
+const restartedByHand = "its process was restarted by hand"
 
-// sight says how an instance stands; false = it has been stopped and is gone.
-func (w *watch) sight(j *api.JobListStub) (fleet.Sighting, bool) {
+// sight says how an instance stands, and notes what is to be done with its job; false = it has been stopped and is gone.
+func (w *watch) sight(j *job) (fleet.Sighting, bool) {
 	s := fleet.Sighting{Running: -1, Phase: fleet.PhaseSubmitted}
-	s.ID, s.Model, s.State = j.Meta[metaInstance], j.Meta[metaModel], fleet.Starting
-	if m := w.n.models[s.Model]; m != nil {
-		s.GPUs = m.GPUs
+	s.ID, s.Model, s.State, s.Spec = j.instance(), j.Meta[metaModel], fleet.Starting, j.spec
+	if s.GPUs = j.demand().gpus; j.spec != nil {
+		s.GPUs = j.spec.GPUs
 	}
 	if j.Stop {
 		s.State = fleet.Stopping
 	}
-	a := w.allocation(j)
+	a := w.state.allocation(j)
 	switch {
-	case a == nil && j.Stop:
+	case j.Stop && (a == nil || a.ended()):
 		return s, false
+	case a == nil && scaledToNone(j):
+		s.State, s.Failure = fleet.Stopping, "its job was scaled to none by hand"
+		w.giveUp(j)
+		return s, true
+	case a == nil && w.n.fence.overrules(j):
+		s.State, s.Failure = fleet.Stopping, overruled
+		w.giveUp(j)
+		return s, true
 	case a == nil:
 		w.unplaced(j, &s)
 		return s, true
-	case terminal(a) && j.Stop:
-		return s, false
 	}
-	place(a, &s)
+	locate(a, &s)
 	if !j.Stop {
-		w.say(&s, starting(a))
-	}
-	switch {
-	case terminal(a):
-		s.State, s.Gone, s.Failure = fleet.Failed, true, why(a)
-		w.ended = append(w.ended, j.ID)
-	case a.DesiredStatus != api.AllocDesiredStatusRun && !j.Stop:
-		s.State, s.Failure = fleet.Stopping, "Nomad is stopping it: "+cmp.Or(a.DesiredDescription, "the node is being drained")
-		w.ended = append(w.ended, j.ID) // or Nomad would start it elsewhere
+		w.logChange(&s, starting(a))
+		w.judge(j, a, &s)
 	}
 	return s, true
 }
 
-// allocation is the job's first one: an instance lives in no other.
-func (w *watch) allocation(j *api.JobListStub) *api.AllocationListStub {
-	var first *api.AllocationListStub
-	for _, a := range w.allocations {
-		if a.JobID == j.ID && a.Namespace == w.n.cfg.Namespace && a.CreateIndex >= j.CreateIndex && (first == nil || a.CreateIndex < first.CreateIndex) {
-			first = a
-		}
+// overruled is why a job is undone that came too late.
+const overruled = "it was launched by a server that another one had replaced"
+
+// judge says what is wrong with an instance that nobody has asked to stop, and gives up what Nomad or somebody else has ended.
+func (w *watch) judge(j *job, a *allocation, s *fleet.Sighting) {
+	switch task := a.TaskStates[label]; {
+	case a.ended():
+		s.State, s.Gone = fleet.Failed, true
+		s.Failure, s.Cause = whyEnded(a, label)
+		w.giveUp(j)
+	case !a.wanted():
+		s.State, s.Failure = fleet.Stopping, "Nomad is stopping it: "+cmp.Or(a.DesiredDescription, "the node is being drained")
+		w.giveUp(j) // or Nomad would start it elsewhere
+	case task != nil && task.Restarts > 0:
+		s.State, s.Failure = fleet.Stopping, restartedByHand
+		w.giveUp(j)
+	case w.n.fence.overrules(j):
+		s.State, s.Failure = fleet.Stopping, overruled
+		w.giveUp(j)
+	default:
+		w.keepToOne(j)
 	}
-	return first
 }
 
-// terminal reports whether the allocation holds nothing any more.
-func terminal(a *api.AllocationListStub) bool {
-	switch a.ClientStatus {
-	case api.AllocClientStatusComplete, api.AllocClientStatusFailed, api.AllocClientStatusLost:
-		return true
-	}
-	return false
-}
-
-// place says where an allocation is and how far it has come.
-func place(a *api.AllocationListStub, s *fleet.Sighting) {
-	s.Node, s.Phase = a.NodeID, fleet.PhasePlaced
-	if a.AllocatedResources != nil {
-		for _, p := range a.AllocatedResources.Shared.Ports {
-			if p.Label == label {
-				s.Addr = net.JoinHostPort(p.HostIP, strconv.Itoa(p.Value))
-			}
-		}
-	}
-	if held := gpus(a); held > 0 {
+// locate says where an allocation is and how far it has come.
+func locate(a *allocation, s *fleet.Sighting) {
+	s.Node, s.Phase, s.Addr = a.NodeID, fleet.PhasePlaced, a.addr(label)
+	if held := a.gpus(); held > 0 {
 		s.GPUs = held
 	}
 	task := a.TaskStates[label]
@@ -115,110 +92,91 @@ func place(a *api.AllocationListStub, s *fleet.Sighting) {
 	}
 }
 
-// gpus counts the GPUs of an allocation.
-func gpus(a *api.AllocationListStub) int {
-	count := 0
-	if a.AllocatedResources == nil {
-		return 0
+// seeNode says how a machine stands; false = it has no GPUs for us.
+func (w *watch) seeNode(n *node) (fleet.Node, bool) {
+	healthy, all := n.gpus()
+	if all == 0 || !w.n.mayUse(n, w.n.cfg.NodePool) {
+		return fleet.Node{}, false
 	}
-	for _, task := range a.AllocatedResources.Tasks {
-		for _, d := range task.Devices {
-			if d.Vendor == "nvidia" && d.Type == "gpu" {
-				count += len(d.DeviceIDs)
-			}
-		}
-	}
-	return count
-}
-
-// why says why an allocation has ended that nobody stopped.
-func why(a *api.AllocationListStub) string { return whyOf(a, label) }
-
-func whyOf(a *api.AllocationListStub, label string) string {
-	text := "the allocation is " + a.ClientStatus
-	if a.ClientStatus == api.AllocClientStatusComplete {
-		text = "the engine has ended"
-	}
-	if a.ClientDescription != "" {
-		text += ": " + a.ClientDescription
-	}
-	task := a.TaskStates[label]
-	if task == nil {
-		return text
-	}
-	for _, e := range slices.Backward(task.Events) {
-		if e.DisplayMessage != "" && (e.FailsTask || e.Type == api.TaskTerminated || e.Type == api.TaskDriverFailure) {
-			return text + ": " + e.DisplayMessage
-		}
-	}
-	return text
-}
-
-// observeNodes says which machines have GPUs for us.
-func (w *watch) observeNodes() []fleet.Node {
-	used := w.others()
-	var nodes []fleet.Node
-	for _, n := range w.nodes {
-		count := devices(n)
-		if count == 0 || !w.n.mayUse(n, w.n.cfg.NodePool) {
-			continue
-		}
-		nodes = append(nodes, fleet.Node{
-			ID: n.ID, Name: n.Name, GPUs: count, Used: used[n.ID], Condition: conditionOf(n),
-		})
-	}
-	return nodes
-}
-
-// conditionOf says what a node is fit for.
-func conditionOf(n *api.NodeListStub) fleet.Condition {
-	switch {
-	case n.Status != api.NodeStatusReady:
-		return fleet.PlaceUnreachable
-	case n.Drain:
-		return fleet.PlaceDraining
-	case n.SchedulingEligibility != api.NodeSchedulingEligible:
-		return fleet.PlaceIneligible
-	default:
-		return fleet.PlaceHealthy
-	}
-}
-
-// others counts, by node, the GPUs of allocations that are not ours.
-func (w *watch) others() map[string]int {
-	ours := make(map[string]bool, len(w.jobs))
-	for _, j := range w.jobs {
-		ours[j.ID] = true
-	}
-	used := make(map[string]int)
-	for _, a := range w.allocations {
-		if !terminal(a) && (a.Namespace != w.n.cfg.Namespace || !ours[a.JobID]) {
-			used[a.NodeID] += gpus(a)
-		}
-	}
-	return used
-}
-
-// devices counts the GPUs of a node that are in order.
-func devices(n *api.NodeListStub) int {
-	count := 0
-	if n.NodeResources == nil {
-		return 0
-	}
-	for _, d := range n.NodeResources.Devices {
-		for _, i := range d.Instances {
-			if d.Vendor == "nvidia" && d.Type == "gpu" && i.Healthy {
-				count++
-			}
-		}
-	}
-	return count
+	return fleet.Node{ID: n.ID, Name: n.Name, GPUs: healthy, Used: w.state.otherGPUs(n.ID), Condition: n.condition()}, true
 }
 
 // mayUse reports whether jobs of a node pool may be placed on a node at all.
-func (n *Nomad) mayUse(node *api.NodeListStub, pool string) bool {
+func (n *Nomad) mayUse(node *node, pool string) bool {
 	return (pool == api.NodePoolAll || pool == node.NodePool) && slices.ContainsFunc(n.cfg.Datacenters, func(pattern string) bool {
 		match, err := path.Match(pattern, node.Datacenter)
 		return err == nil && match
 	})
+}
+
+// complete is everything that is known.
+func (w *watch) complete() fleet.Observation {
+	o := fleet.Observation{Source: Source, At: w.asked, Complete: true, Slots: []fleet.Slot{}}
+	o.Instances = make([]fleet.Sighting, 0, len(w.state.jobs))
+	told := make(map[string]fleet.Sighting, len(w.state.jobs))
+	for _, n := range w.state.nodes {
+		if seen, ok := w.seeNode(n); ok {
+			o.Nodes = append(o.Nodes, seen)
+		}
+	}
+	for id, j := range w.state.jobs {
+		if j.instance() == "" {
+			continue
+		}
+		if s, ok := w.sight(j); ok {
+			o.Instances = append(o.Instances, s)
+			told[id] = s
+		}
+	}
+	for id, s := range w.told {
+		if _, stands := told[id]; !stands {
+			delete(w.logged, s.ID)
+		}
+	}
+	w.told, w.slotsTold = told, make(map[string]bool)
+	o.Slots = w.seeSlots(w.state.jobs)
+	w.forgetMissing()
+	return o
+}
+
+// changed is what has changed; the observation is empty where nothing has that matters.
+func (w *watch) changed() fleet.Observation {
+	o := fleet.Observation{Source: Source, At: w.heard}
+	for id := range w.changes.nodes {
+		if n := w.state.nodes[id]; n != nil {
+			if seen, ok := w.seeNode(n); ok {
+				o.Nodes = append(o.Nodes, seen)
+			}
+		}
+	}
+	slots := make(map[string]*job)
+	for id := range w.changes.jobs {
+		j := w.state.jobs[id]
+		if j != nil && j.slot() != "" {
+			slots[id] = j
+		} else if s, ok := w.news(id, j); ok {
+			o.Instances = append(o.Instances, s)
+		}
+	}
+	o.Slots = w.changedSlots(slots)
+	return o
+}
+
+// news says what is new of an instance whose job has changed; false = nothing. A job that is no more is nil.
+func (w *watch) news(id string, j *job) (fleet.Sighting, bool) {
+	before, known := w.told[id]
+	var s fleet.Sighting
+	stands := false
+	if j != nil {
+		s, stands = w.sight(j)
+	}
+	if stands {
+		w.told[id] = s
+		return s, !known || s != before
+	}
+	delete(w.told, id)
+	delete(w.logged, before.ID)
+	known = known && !before.Gone
+	before.Gone, before.State = true, fleet.Stopping
+	return before, known
 }

@@ -1,6 +1,7 @@
 package nomad
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,14 +27,18 @@ func SlotJobName(cluster, slot string) string { return "pilotlight-" + cluster +
 
 // inSlot hands an act on an instance to the slot's supervisor.
 func (n *Nomad) inSlot(ctx context.Context, act fleet.Act) error {
+	if known := n.fence.now(); act.Term < known.term {
+		return n.fencedBy(act.Term, known)
+	}
 	client, err := n.slotClient(ctx, act.Slot)
 	if errors.Is(err, ErrNoSlot) && act.Kind == fleet.ActStop && !n.slots.has(act.Slot) {
 		return nil // with the slot everything on it is gone
 	}
 	if err != nil {
-		return fmt.Errorf("%s of %s: %w", act.Kind, act.Instance, err)
+		return blame(err)
 	}
-	return client.Do(ctx, act)
+	act.Config = cmp.Or(act.Config, n.model(act.Model))
+	return blameSlot(client.Do(ctx, act))
 }
 
 // has reports whether the slot is known, or may be.
@@ -48,36 +53,62 @@ func (s *slots) has(id string) bool {
 	return s.known[id] != nil
 }
 
-// slotClient gives the client of the slot's supervisor.
+// slotClient gives the client of the slot's supervisor, which hears the fence before anything else of ours. One that cannot be fenced now, because it
+// does not answer or is too old to know of fences, is again the next time, and by each act's own term.
 func (n *Nomad) slotClient(ctx context.Context, id string) (*slot.Client, error) {
-	n.slots.mu.Lock()
-	e := n.slots.known[id]
-	var addr string
-	var client *slot.Client
-	if e != nil {
-		addr, client = e.addr, e.client
-	}
-	n.slots.mu.Unlock()
-	if client != nil {
-		return client, nil
-	}
-	if addr == "" {
-		return nil, fmt.Errorf("slot %s: %w", id, ErrNoSlot)
-	}
-	key, err := n.slotKey(ctx)
+	e, err := n.connectSlot(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	client, err = slot.NewClient(slot.ClientConfig{Addr: addr, Key: key, Models: n.cfg.Models})
-	if err != nil {
+	term := n.fence.now().term
+	if e.fenced >= term {
+		return e.client, nil
+	}
+	err = fenceSlot(ctx, e.client, term)
+	switch {
+	case errors.Is(err, fleet.ErrFenced):
 		return nil, err
+	case err != nil:
+		n.log.Debug("a slot's supervisor is not fenced yet", "slot", id, "reason", err)
+		return e.client, nil
 	}
 	n.slots.mu.Lock()
 	defer n.slots.mu.Unlock()
-	if e.client == nil {
-		e.client = client
+	if e := n.slots.known[id]; e != nil {
+		e.fenced = max(e.fenced, term)
 	}
 	return e.client, nil
+}
+
+// connectSlot gives the slot's entry, with a client.
+func (n *Nomad) connectSlot(ctx context.Context, id string) (entry, error) {
+	n.slots.mu.Lock()
+	known := n.slots.known[id]
+	var e entry
+	if known != nil {
+		e = *known
+	}
+	n.slots.mu.Unlock()
+	if e.client != nil {
+		return e, nil
+	}
+	if e.addr == "" {
+		return e, fmt.Errorf("slot %s: %w", id, ErrNoSlot)
+	}
+	key, err := n.slotKey(ctx)
+	if err != nil {
+		return e, err
+	}
+	client, err := slot.NewClient(slot.ClientConfig{Addr: e.addr, Key: key, Models: n.serving.Load().list})
+	if err != nil {
+		return e, err
+	}
+	n.slots.mu.Lock()
+	defer n.slots.mu.Unlock()
+	if known.client == nil {
+		known.client = client
+	}
+	return *known, nil
 }
 
 // slotKey reads the key of the supervisors' APIs.
@@ -100,7 +131,8 @@ func (n *Nomad) slotKey(ctx context.Context) (key string, err error) {
 
 // addSlot registers the job of a slot.
 func (n *Nomad) addSlot(ctx context.Context, act fleet.Act) error {
-	if _, ok := n.pools[act.Pool]; !ok {
+	pool, ok := n.pool(act.Pool)
+	if !ok {
 		return fmt.Errorf("%w: %s", ErrUnknownPool, act.Pool)
 	}
 	name := SlotJobName(n.cfg.Cluster, act.Slot)
@@ -114,17 +146,17 @@ func (n *Nomad) addSlot(ctx context.Context, act fleet.Act) error {
 	if _, err := n.slotKey(ctx); err != nil {
 		return err // or its task would wait for the key, and hold GPUs
 	}
-	text, err := n.RenderSlot(act.Pool, act.Slot)
+	text, err := n.renderSlot(pool, act)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errFile, err)
 	}
-	if err := n.register(ctx, text, name, metaSlot, act.Slot); err != nil {
+	if err := n.register(ctx, submission{text, name, metaSlot, act.Slot, act}); err != nil {
 		return err
 	}
 	n.slots.mu.Lock()
 	defer n.slots.mu.Unlock()
-	n.slots.enter(fleet.Slot{ID: act.Slot, Pool: act.Pool, GPUs: act.GPUs, Host: n.pools[act.Pool].HostMemory})
-	n.slots.change()
+	n.slots.add(fleet.Slot{ID: act.Slot, Pool: act.Pool, GPUs: act.GPUs, Host: pool.HostMemory})
+	n.slots.notify()
 	return nil
 }
 

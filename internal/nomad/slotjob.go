@@ -13,13 +13,18 @@ import (
 // RenderSlot gives the job of one slot of the pool as text that `nomad job run` takes. It has what any engine of the pool's models needs: the
 // volumes and secrets of all, and the memory of the hungriest on every GPU.
 func (n *Nomad) RenderSlot(pool, id string) (string, error) {
-	q, ok := n.pools[pool]
+	q, ok := n.pool(pool)
 	if !ok {
 		return "", fmt.Errorf("rendering a slot of %s: %w", pool, ErrUnknownPool)
 	}
+	return n.renderSlot(q, fleet.Act{Slot: id})
+}
+
+// renderSlot gives the job of the slot that an act asks for.
+func (n *Nomad) renderSlot(q fleet.Pool, act fleet.Act) (string, error) {
 	values := nomadjobs.Values{
-		"cluster": n.cfg.Cluster, "pool": pool, "slot": id,
-		"region": n.cfg.Region, "namespace": n.cfg.Namespace, "datacenters": n.cfg.Datacenters, "node_pool": n.poolOf(pool),
+		"cluster": n.cfg.Cluster, "pool": q.Name, "slot": act.Slot, "term": termOf(act),
+		"region": n.cfg.Region, "namespace": n.cfg.Namespace, "datacenters": n.cfg.Datacenters, "node_pool": cmp.Or(q.NodePool, n.cfg.NodePool),
 		"gpus": q.GPUsPerSlot, "key": KeyPath,
 	}
 	for name, value := range map[string]string{"program": n.cfg.Self, "consul": n.cfg.Consul} {
@@ -30,13 +35,13 @@ func (n *Nomad) RenderSlot(pool, id string) (string, error) {
 	if q.HostMemory > 0 {
 		values["host_memory"] = strconv.FormatInt(int64(q.HostMemory>>20), 10) + "MiB"
 	}
-	return n.renderSlot(q, values)
+	return n.renderFor(q, values)
 }
 
-// renderSlot adds what the pool's models want.
-func (n *Nomad) renderSlot(q fleet.Pool, values nomadjobs.Values) (string, error) {
+// renderFor adds what the pool's models want.
+func (n *Nomad) renderFor(q fleet.Pool, values nomadjobs.Values) (string, error) {
 	var drivers, images, volumes, secrets []string
-	for _, m := range n.cfg.Models {
+	for _, m := range n.serving.Load().list {
 		if m.Pool != q.Name {
 			continue
 		}
@@ -69,7 +74,7 @@ func (n *Nomad) renderSlot(q fleet.Pool, values nomadjobs.Values) (string, error
 // wants is what a slot of the pool asks a node for: the memory of awake engines and of parked ones, and the MHz of awake ones. 0 = the pool has no
 // models, and the job file says.
 func (n *Nomad) wants(q fleet.Pool) (memory fleet.Bytes, cpu int) {
-	for _, m := range n.cfg.Models {
+	for _, m := range n.serving.Load().list {
 		if gpus := max(m.GPUs, 1); m.Pool == q.Name {
 			memory, cpu = max(memory, m.Engine.Memory/fleet.Bytes(gpus)), max(cpu, m.Engine.CPU/gpus)
 		}
@@ -84,6 +89,3 @@ func (n *Nomad) wants(q fleet.Pool) (memory fleet.Bytes, cpu int) {
 func unique(list []string) []string {
 	return slices.Compact(slices.Sorted(slices.Values(append([]string{}, list...))))
 }
-
-// poolOf is the node pool of a pool's slots.
-func (n *Nomad) poolOf(pool string) string { return cmp.Or(n.pools[pool].NodePool, n.cfg.NodePool) }

@@ -95,6 +95,7 @@ func TestNomad_SlotsLiveInJobs(t *testing.T) {
 	w.in(1, fleet.ActAddSlot, "s1", "", "", 2) // said twice, done once
 	w.slotIs("s1 to be pending", "s1", func(s *fleet.Slot) bool { return s != nil && s.Pending && s.Pool == "p" && s.GPUs == 2 })
 	w.slotIs("s1 to be there", "s1", func(s *fleet.Slot) bool { return s != nil && !s.Pending && s.Node != "" && s.Host == 8<<30 })
+	w.supervised("s1")
 
 	w.in(2, fleet.ActLaunch, "s1", "i1", one, 1)
 	w.until("i1 to be ready", "i1", inState(fleet.Ready))
@@ -120,7 +121,41 @@ func TestNomad_SlotsLiveInJobs(t *testing.T) {
 	w.slotIs("s2 to be gone", "s2", absent)
 	w.impossible()
 	w.restart(t)
+	w.ineligible(t)
 	w.loseSlot(t)
+	w.drained(t)
+}
+
+// ineligible has the node of s1 take no new work.
+func (w *world) ineligible(t *testing.T) {
+	node := w.node(t)
+	for _, want := range []fleet.Condition{fleet.PlaceIneligible, fleet.PlaceHealthy} {
+		if _, err := w.client.Nodes().ToggleEligibility(node, want == fleet.PlaceHealthy, nil); err != nil {
+			t.Fatal(err)
+		}
+		w.slotIs("s1 to have its node's condition", "s1", func(s *fleet.Slot) bool { return s != nil && s.Condition == want })
+	}
+}
+
+// drained has the node of a slot drained: the slot is closed, then gone.
+func (w *world) drained(t *testing.T) {
+	w.in(11, fleet.ActAddSlot, "s4", "", "", 2)
+	w.slotIs("s4 to be there", "s4", func(s *fleet.Slot) bool { return s != nil && !s.Pending && s.Condition == fleet.PlaceHealthy })
+	if _, err := w.client.Nodes().UpdateDrain(w.node(t), &api.DrainSpec{Deadline: 20 * time.Second}, false, nil); err != nil {
+		t.Fatal(err)
+	}
+	w.slotIs("s4 to take nothing", "s4", func(s *fleet.Slot) bool { return s != nil && !s.Condition.TakesLaunches() })
+	w.slotIs("s4 to be gone", "s4", absent)
+	w.stopped(nomad.SlotJobName("test", "s4"))
+}
+
+// node is the ID of the only one.
+func (w *world) node(t *testing.T) string {
+	nodes, _, err := w.client.Nodes().List(nil)
+	if err != nil || len(nodes) != 1 {
+		t.Fatalf("got %v, %v; want one node", nodes, err)
+	}
+	return nodes[0].ID
 }
 
 // impossible asks for a slot with more memory than any node has.
@@ -150,29 +185,21 @@ func (w *world) impossible() {
 	second.slotIs("h1 to be gone", "h1", absent)
 }
 
-// restart has another back end find the slot, with what is on it, before it says that it has seen everything.
+// restart has another back end find the slot, and what is on it: Nomad's first list says of which supervisor to hear.
 func (w *world) restart(t *testing.T) {
 	second := &world{t: t, client: w.client, cfg: w.cfg, said: make(chan fleet.Observation, 1000), log: w.log}
 	second.Nomad = second.backend(nil)
 	end := second.follow(second.Nomad)
-	found := false
-	for deadline := time.After(time.Minute); ; {
-		var o fleet.Observation
-		select {
-		case o = <-second.said:
-		case <-deadline:
-			t.Fatal("the second back end says nothing of Nomad")
+	second.until("Nomad's first list", "", func(_ *fleet.Sighting, o fleet.Observation) bool {
+		if o.Source != nomad.Source {
+			return false
 		}
-		if o.Source == "slot/s1" {
-			found = len(o.Slots) == 1 && !o.Slots[0].Pending && len(o.Instances) > 0 && o.Instances[0].ID == "i1" && o.Instances[0].State == fleet.Ready
+		if s := slotIn(o, "s1"); !o.Complete || s == nil || s.Pending || s.Supervisor != "slot/s1" || s.Node == "" {
+			t.Errorf("the first list has %+v, want s1 with its supervisor", o.Slots)
 		}
-		if o.Source == nomad.Source {
-			break
-		}
-	}
-	if !found {
-		t.Error("the second back end has not found i1 in s1 first")
-	}
+		return true
+	})
+	second.until("i1 to be found ready", "i1", inState(fleet.Ready))
 	if err := second.Do(t.Context(), fleet.Act{Kind: fleet.ActPark, Term: 2, Seq: 1, Slot: "s1", Instance: "i1", GPUs: 1}); err != nil {
 		t.Error(err)
 	}
@@ -194,6 +221,10 @@ func (w *world) loseSlot(t *testing.T) {
 	if err := w.client.Allocations().Signal(a, nil, "slot", "SIGKILL"); err != nil {
 		t.Fatal(err)
 	}
+	w.until("i1 to be gone with its slot", "i1", func(_ *fleet.Sighting, o fleet.Observation) bool {
+		return o.Source == "slot/s1" && len(o.Instances) == 1 && o.Instances[0].Gone && o.Instances[0].Cause == fleet.CausePlace &&
+			o.Instances[0].Failure == "its slot has ended: killed by signal 9"
+	})
 	w.slotIs("s1 to be gone", "s1", absent)
 	w.eventually("its job to be stopped", func() bool {
 		job, _, err := w.client.Jobs().Info(name, nil)

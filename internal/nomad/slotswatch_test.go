@@ -4,15 +4,10 @@ package nomad_test
 
 import (
 	"context"
-	"encoding/json"
-	"log/slog"
 	"net"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/hashicorp/nomad/api"
 
@@ -20,8 +15,6 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/nomad"
 	"github.com/pilotlight-io/pilotlight/internal/slot"
 )
-
-const slotKey = "a-key-that-is-long-enough-for-a-slot"
 
 // follow watches a back end and its slots. The end of what it gives ends that.
 func (w *world) follow(n *nomad.Nomad) (end func()) {
@@ -48,83 +41,43 @@ func (w *world) follow(n *nomad.Nomad) (end func()) {
 	return end
 }
 
-// slotIs waits until the slot's source lists it as wanted; it is nil where a complete list has no slot.
+// slotIs waits until Nomad's list has the slot as wanted; it is nil where it is not listed.
 func (w *world) slotIs(what, id string, wanted func(*fleet.Slot) bool) {
 	w.t.Helper()
+	if o, told := w.picture[nomad.Source]; told && wanted(slotIn(o, id)) {
+		return
+	}
 	w.until(what, "", func(_ *fleet.Sighting, o fleet.Observation) bool {
-		if o.Source != "slot/"+id || !o.Complete || o.Slots == nil {
-			return false
-		}
-		if len(o.Slots) == 0 {
-			return wanted(nil)
-		}
-		return wanted(&o.Slots[0])
+		return o.Source == nomad.Source && wanted(slotIn(o, id))
 	})
 }
 
-func absent(s *fleet.Slot) bool { return s == nil }
-
-// scripted is a Nomad server whose answers the test sets.
-type scripted struct {
-	mu      sync.Mutex // guards all below
-	jobs    []*api.JobListStub
-	allocs  []*api.AllocationListStub
-	changed chan struct{} // closed, and made anew, at each change
+// supervised waits until the slot's supervisor has spoken.
+func (w *world) supervised(id string) {
+	w.t.Helper()
+	w.until(id+"'s supervisor to speak", "", func(_ *fleet.Sighting, o fleet.Observation) bool {
+		return o.Source == "slot/"+id && o.Complete && slotIn(o, id) != nil
+	})
 }
 
-func (s *scripted) set(change func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	change()
-	close(s.changed)
-	s.changed = make(chan struct{})
+// empty waits until nothing is said to be in the slot any more.
+func (w *world) empty(id string) {
+	w.t.Helper()
+	w.until(id+" to be empty", "", func(_ *fleet.Sighting, o fleet.Observation) bool {
+		return o.Source == "slot/"+id && o.Complete && o.Slots != nil && len(o.Slots) == 0
+	})
 }
 
-func (s *scripted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s.mu.Lock()
-	jobs, allocs, changed := s.jobs, s.allocs, s.changed
-	s.mu.Unlock()
-	w.Header().Set("X-Nomad-Index", "1")
-	w.Header().Set("X-Nomad-LastContact", "0")
-	w.Header().Set("X-Nomad-KnownLeader", "true")
-	switch path := r.URL.Path; {
-	case path == "/v1/jobs":
-		json.NewEncoder(w).Encode(jobs)
-	case path == "/v1/allocations":
-		json.NewEncoder(w).Encode(allocs)
-	case strings.HasPrefix(path, "/v1/var/"):
-		json.NewEncoder(w).Encode(api.Variable{Path: nomad.KeyPath, Items: api.VariableItems{"slot_key": slotKey}})
-	case r.Method == http.MethodDelete:
-		w.Write([]byte("{}"))
-	case path == "/v1/event/stream":
-		w.WriteHeader(http.StatusOK)
-		for {
-			w.(http.Flusher).Flush()
-			select {
-			case <-r.Context().Done():
-				return
-			case <-changed:
-			}
-			s.mu.Lock()
-			changed = s.changed
-			s.mu.Unlock()
-			json.NewEncoder(w).Encode(api.Events{Index: 2, Events: []api.Event{{Topic: api.TopicAllocation}}})
+func slotIn(o fleet.Observation, id string) *fleet.Slot {
+	for k := range o.Slots {
+		if o.Slots[k].ID == id {
+			return &o.Slots[k]
 		}
-	default:
-		w.Write([]byte("[]"))
 	}
+	return nil
 }
 
-// allocated is an allocation whose task has the state, and whose supervisor is at the address.
-func allocated(status, state, addr string) []*api.AllocationListStub {
-	host, text, _ := net.SplitHostPort(addr)
-	port, _ := net.LookupPort("tcp", text)
-	return []*api.AllocationListStub{{
-		ID: "a1", JobID: "pilotlight-c-slot-s1", Namespace: "default", NodeID: "n1", ClientStatus: status, DesiredStatus: api.AllocDesiredStatusRun,
-		AllocatedResources: &api.AllocatedResources{Shared: api.AllocatedSharedResources{Ports: []api.PortMapping{{Label: "api", HostIP: host, Value: port}}}},
-		TaskStates:         map[string]*api.TaskState{"slot": {State: state}},
-	}}
-}
+func absent(s *fleet.Slot) bool { return s == nil }
 
 // supervise runs a supervisor without engines, and gives its address.
 func supervise(t *testing.T) string {
@@ -151,64 +104,35 @@ func supervise(t *testing.T) string {
 
 func TestSlots_AreToldOfFromPendingToGone(t *testing.T) {
 	addr := supervise(t)
-	script := &scripted{changed: make(chan struct{})}
-	server := httptest.NewServer(script)
-	t.Cleanup(server.Close)
-	w := &world{t: t, said: make(chan fleet.Observation, 1000), log: new(log)}
-	w.cfg = nomad.Config{
-		Addr: server.URL, Cluster: "c", Models: []*fleet.Model{{ID: "m", GPUs: 1, Pool: "p", Engine: fleet.EngineSpec{Kind: "none"}}},
-		Pools: []fleet.Pool{{Name: "p", GPUsPerSlot: 2, HostMemory: 1 << 30}},
-	}
-	w.cfg.Log = slog.New(slog.NewTextHandler(w.log, nil))
-	w.Nomad = w.backend(nil)
+	w, f := pretend(t, &fleet.Model{ID: "m", GPUs: 1, Pool: "p", Engine: fleet.EngineSpec{Kind: "none"}})
 	w.follow(w.Nomad)
-	w.until("no slot to be known", "", func(_ *fleet.Sighting, o fleet.Observation) bool {
-		return o.Source == "slots" && o.Complete && o.Slots != nil && len(o.Slots) == 0
+	w.slotIs("no slot to be known", "s1", absent)
+	j := slotJob("s1")
+	f.put(machine("n1", 8))
+	f.put(j)
+	w.slotIs("s1 to be pending", "s1", func(s *fleet.Slot) bool {
+		return s != nil && s.Pending && s.GPUs == 2 && s.Host == 1<<30 && s.Supervisor == "slot/s1"
 	})
-	script.set(func() {
-		script.jobs = []*api.JobListStub{{
-			ID:   "pilotlight-c-slot-s1",
-			Meta: map[string]string{"pilotlight_cluster": "c", "pilotlight_pool": "p", "pilotlight_slot": "s1"},
-		}}
-	})
-	w.slotIs("s1 to be pending", "s1", func(s *fleet.Slot) bool { return s != nil && s.Pending && s.GPUs == 2 && s.Host == 1<<30 })
-	script.set(func() { script.allocs = allocated("running", "running", addr) })
-	w.slotIs("s1 to be there", "s1", func(s *fleet.Slot) bool { return s != nil && !s.Pending && s.Node == "n1" && s.Host == 1<<30 })
+	f.put(of(j, "a1", "pending", "pending", addr))
+	w.slotIs("s1 to have its node", "s1", func(s *fleet.Slot) bool { return s != nil && s.Pending && s.Node == "n1" })
+	f.put(of(j, "a1", "running", "running", addr))
+	w.slotIs("s1 to run", "s1", func(s *fleet.Slot) bool { return s != nil && !s.Pending && s.Node == "n1" && s.GPUs == 2 })
+	w.supervised("s1")
 
 	// Its supervisor takes what is meant for it, and says that there is no such instance.
 	err := w.Do(t.Context(), fleet.Act{Kind: fleet.ActPark, Term: 1, Seq: 1, Slot: "s1", Instance: "i1"})
 	if err == nil || !strings.Contains(err.Error(), slot.ErrUnknown.Error()) {
 		t.Errorf("parking what is not there: got %v, want %v", err, slot.ErrUnknown)
 	}
-	// Another back end hears of it before Nomad's own list, and never as pending.
-	second := &world{t: t, cfg: w.cfg, said: make(chan fleet.Observation, 1000), log: w.log}
-	second.Nomad = second.backend(nil)
-	end := second.follow(second.Nomad)
-	for there := false; ; {
-		var o fleet.Observation
-		select {
-		case o = <-second.said:
-		case <-time.After(time.Minute):
-			t.Fatal("the second back end says nothing")
-		}
-		if o.Source == "slot/s1" {
-			there = len(o.Slots) == 1 && !o.Slots[0].Pending
-		}
-		if o.Source == nomad.Source {
-			if !there {
-				t.Error("the second back end has told of Nomad's list before s1 spoke")
-			}
-			break
-		}
-	}
-	end()
-
-	script.set(func() { script.allocs = allocated("failed", "dead", addr) })
+	a := of(j, "a1", "failed", "dead", addr)
+	a.TaskStates["slot"].Events = []*api.TaskEvent{terminated(137, 9, false), {Type: api.TaskNotRestarting, DisplayMessage: "Policy allows no restarts", FailsTask: true}}
+	f.put(a)
+	w.empty("s1")
 	w.slotIs("s1 to be gone", "s1", absent)
 	if err := w.Do(t.Context(), fleet.Act{Kind: fleet.ActStop, Term: 1, Seq: 2, Slot: "s1", Instance: "i1"}); err != nil {
 		t.Errorf("stopping what was on a lost slot: %v", err)
 	}
-	if !strings.Contains(w.log.String(), `"a slot has ended" slot=s1 pool=p`) {
-		t.Errorf("want the slot's end in\n%s", w.log)
+	if want := `"a slot has ended" slot=s1 pool=p reason="killed by signal 9"`; !strings.Contains(w.log.String(), want) {
+		t.Errorf("want %s in\n%s", want, w.log)
 	}
 }

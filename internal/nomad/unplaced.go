@@ -6,78 +6,81 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/hashicorp/nomad/api"
+	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
+// retriesWithin is how soon Nomad tries again to place what has waited for a node, once that is back: until then its last failure says nothing of that node.
+const retriesWithin = 5 * time.Second
+
 // unplaced says why a job without an allocation has none, where Nomad has tried.
-func (w *watch) unplaced(j *api.JobListStub, s *fleet.Sighting) {
-	m := w.lastFailure(j, label)
-	if m == nil {
+func (w *watch) unplaced(j *job, s *fleet.Sighting) {
+	p := w.lastFailure(j)
+	if p == nil {
 		return
 	}
 	s.Phase = fleet.PhaseQueued
-	large := ""
-	if model := w.n.models[s.Model]; model != nil {
-		large = w.tooLarge(model.Engine.Memory, model.Engine.CPU, w.n.cfg.NodePool)
+	impossible := w.impossible(p, j.demand(), w.n.cfg.NodePool)
+	if s.Unplaced = fleet.UnplacedExhausted; impossible != "" {
+		s.Unplaced, s.Failure = fleet.UnplacedImpossible, "no node can hold it: "+impossible
 	}
-	switch {
-	case large != "":
-		s.Unplaced, s.Failure = fleet.UnplacedImpossible, "no node can hold it: "+large
-	case w.mayComeFree(m, w.n.cfg.NodePool):
-		s.Unplaced = fleet.UnplacedExhausted
-	default:
-		s.Unplaced, s.Failure = fleet.UnplacedImpossible, "no node can hold it: "+w.lacks(m, w.n.cfg.NodePool)
-	}
-	w.say(s, placing(s, m))
+	w.logChange(s, placing(s, p))
 }
 
-// lastFailure is why Nomad could not place the group when it tried last; nil = it has not, or could.
-func (w *watch) lastFailure(j *api.JobListStub, group string) *api.AllocationMetric {
-	var last *api.Evaluation
-	for _, e := range w.evaluations {
-		if e.JobID == j.ID && len(e.FailedTGAllocs) > 0 && (last == nil || e.ModifyIndex > last.ModifyIndex) {
-			last = e
-		}
-	}
+// lastFailure is why Nomad could not place the job when it tried last; nil = it has not, or could.
+func (w *watch) lastFailure(j *job) *placement {
+	last := w.state.failures[j.ID]
 	if last == nil {
 		return nil
 	}
-	return last.FailedTGAllocs[group]
+	return last.FailedTGAllocs[j.label()]
 }
 
-// mayComeFree reports whether a node that Nomad refused could hold the instance later: some node lacks only what is in use now, or one that
-// takes no work at present was not looked at.
-func (w *watch) mayComeFree(m *api.AllocationMetric, pool string) bool {
-	if m.NodesExhausted > 0 || len(m.QuotaExhausted) > 0 {
-		return true
+// impossible says why no node could hold what is wanted, even if empty; "" = some could, now or when it is back. A node that is down, drained or ineligible, or
+// has GPUs out of order, counts as one that will be back: it was only not asked.
+func (w *watch) impossible(p *placement, d demand, pool string) string {
+	if large := w.tooLarge(d, pool); large != "" {
+		return large
 	}
-	return slices.ContainsFunc(w.nodes, func(n *api.NodeListStub) bool {
-		away := n.Status != api.NodeStatusReady || n.Drain || n.SchedulingEligibility != api.NodeSchedulingEligible
-		return away && w.n.mayUse(n, pool) && devices(n) > 0
-	})
+	if p.NodesExhausted > 0 || len(p.QuotaExhausted) > 0 || time.Since(w.returnedAt) < retriesWithin {
+		return ""
+	}
+	for _, n := range w.state.nodes {
+		healthy, all := n.gpus()
+		away := !n.condition().TakesLaunches() || healthy < d.gpus
+		if away && all > 0 && all >= d.gpus && w.n.mayUse(n, pool) {
+			return ""
+		}
+	}
+	return w.lacks(p, pool)
 }
 
 // tooLarge says what is wanted more of than any node of the node pool has; "" = nothing. Nomad itself says of memory only that it is exhausted, also
 // where it never sufficed.
-func (w *watch) tooLarge(memory fleet.Bytes, cpu int, pool string) string {
-	wanted, most, fastest := memory>>20, fleet.Bytes(0), 0
-	for _, n := range w.nodes {
-		if r := n.NodeResources; r != nil && w.n.mayUse(n, pool) {
-			kept := cmp.Or(n.ReservedResources, &api.NodeReservedResources{})
-			most = max(most, fleet.Bytes(r.Memory.MemoryMB)-fleet.Bytes(kept.Memory.MemoryMB))
-			fastest = max(fastest, int(r.Cpu.CpuShares)-int(kept.Cpu.CpuShares))
+func (w *watch) tooLarge(d demand, pool string) string {
+	wanted, most, fastest := int(d.memory>>20), 0, 0
+	for _, n := range w.state.nodes {
+		if n.NodeResources != nil && w.n.mayUse(n, pool) {
+			memory, cpu := n.NodeResources.Memory.MemoryMB, n.NodeResources.Cpu.CpuShares
+			if kept := n.ReservedResources; kept != nil {
+				memory, cpu = memory-kept.Memory.MemoryMB, cpu-kept.Cpu.CpuShares
+			}
+			most, fastest = max(most, memory), max(fastest, cpu)
 		}
 	}
 	switch {
 	case most > 0 && wanted > most:
 		return fmt.Sprintf("it asks for %d MiB of memory, and the largest has %d", wanted, most)
-	case fastest > 0 && cpu > fastest:
-		return fmt.Sprintf("it asks for %d MHz, and the fastest has %d", cpu, fastest)
+	case fastest > 0 && d.cpu > fastest:
+		return fmt.Sprintf("it asks for %d MHz, and the fastest has %d", d.cpu, fastest)
 	}
 	return ""
+}
+
+// returned reports whether a node takes work that did not before.
+func returned(before, after *node) bool {
+	return after.condition().TakesLaunches() && (before == nil || !before.condition().TakesLaunches())
 }
 
 // plain are Nomad's words for what operators would call otherwise.
@@ -88,23 +91,20 @@ var plain = map[string]string{
 }
 
 // lacks says what nodes lack that could not hold the instance even if empty.
-func (w *watch) lacks(m *api.AllocationMetric, pool string) string {
-	if parts := counted(m.ConstraintFiltered); len(parts) > 0 {
+func (w *watch) lacks(p *placement, pool string) string {
+	if parts := counted(p.ConstraintFiltered); len(parts) > 0 {
 		return strings.Join(parts, ", ")
 	}
 	return "none is in node pool " + pool + " and datacenters " + strings.Join(w.n.cfg.Datacenters, ", ")
 }
 
 // exhausted says what is in use of nodes that could hold the instance, and what the others lack.
-func exhausted(m *api.AllocationMetric) string {
-	parts := append(counted(m.DimensionExhausted), counted(m.ConstraintFiltered)...)
-	for _, quota := range m.QuotaExhausted {
+func exhausted(p *placement) string {
+	parts := append(counted(p.DimensionExhausted), counted(p.ConstraintFiltered)...)
+	for _, quota := range p.QuotaExhausted {
 		parts = append(parts, "quota "+quota)
 	}
-	if len(parts) == 0 {
-		return "its nodes take no work at present"
-	}
-	return strings.Join(parts, ", ")
+	return cmp.Or(strings.Join(parts, ", "), "its nodes take no work at present")
 }
 
 // counted says of how many nodes each is true.

@@ -4,216 +4,205 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"strconv"
+	"io"
+	"sync"
 	"time"
-
-	"github.com/hashicorp/nomad/api"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
-// afresh bounds how long a list may be relied on: what Nomad forgets by itself is no event.
-const afresh = 30 * time.Second
+const (
+	resyncEvery = 30 * time.Second // what Nomad forgets by itself is no event
+	resyncLeast = time.Second      // between two lists that were asked for
+	silentMost  = 35 * time.Second // the stream has a heartbeat each 10 s
+	batchesMost = 64               // that wait to be read
+)
 
-// Watch tells how things stand, at once and after each change that Nomad's event stream reports, always as a complete list, until ctx
-// is done or the server is lost. The stream says only that something changed: it repeats old events after a
-// restart of a server, and what is told is always read anew.
+// errSilentStream is why an event stream is given up.
+var errSilentStream = errors.New("the stream is silent")
+
+// Watch tells how things stand until ctx is done or the server is lost: everything that Nomad has, at once and each 30 s, as a complete list; between, what has changed, as
+// the event stream says. The stream repeats old events after a restart of a server, so what an object is like is believed of the newest word only.
+//
+// Which slots exist, and on which nodes, it tells too; which engines are in them, their supervisors tell (see Slots).
 //
 // An instance whose allocation has ended is told as gone, and its job is stopped, so that Nomad does not start it elsewhere. Sightings name
 // no act: a job does not know the numbers of acts, and needs none, for an instance's name is never used again.
+//
+// Its error wraps the one of fleet's that says what is to blame.
 func (n *Nomad) Watch(ctx context.Context, tell func(fleet.Observation)) error {
+	return blame(n.watch(ctx, tell))
+}
+
+func (n *Nomad) watch(ctx context.Context, tell func(fleet.Observation)) error {
+	var reading sync.WaitGroup
+	defer reading.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	w := &watch{n: n, namespace: api.AllNamespacesNamespace}
-	all := change{nodes: true, allocations: true, evaluations: true}
-	if err := w.read(ctx, all); err != nil {
-		return fmt.Errorf("reading the state of Nomad: %w", err)
-	}
-	events, err := w.stream(ctx)
+	w := newWatch(n)
+	batches := make(chan batch, batchesMost)
+	stream, err := w.begin(ctx)
 	if err != nil {
 		return fmt.Errorf("following Nomad's events: %w", err)
 	}
-	ticker := time.NewTicker(afresh)
-	defer ticker.Stop()
-	changed := all // the first list may be older than the stream
-	for first := true; ; first = false {
-		if err := w.read(ctx, changed); err != nil {
-			return fmt.Errorf("reading the state of Nomad: %w", err)
+	reading.Go(func() { decode(ctx, stream, batches) })
+	for {
+		if err := w.step(ctx, tell); err != nil {
+			return err
 		}
-		o := w.observation()
-		w.seeSlots()
-		if first {
-			w.n.slots.settle(ctx)
-		}
-		tell(o)
-		if err := w.bury(ctx); err != nil {
-			return fmt.Errorf("stopping a job that has ended: %w", err)
-		}
-		if changed, err = next(ctx, events, ticker.C); err != nil {
+		if err := w.next(ctx, batches); err != nil {
 			return fmt.Errorf("following Nomad's events: %w", err)
 		}
 	}
 }
 
+// AskAgain has Watch tell a complete list soon, if the source is this one.
+func (n *Nomad) AskAgain(source string) {
+	if source != Source {
+		return
+	}
+	select {
+	case n.again <- struct{}{}:
+	default:
+	}
+}
+
 // watch is the state of one Watch.
 type watch struct {
-	n           *Nomad
-	namespace   string // of others' allocations and jobs; the own one where the token may not see all
-	asked       time.Time
-	index       uint64
-	jobs        []*api.JobListStub // ours only
-	slotJobs    []*api.JobListStub
-	allocations []*api.AllocationListStub
-	evaluations []*api.Evaluation
-	nodes       []*api.NodeListStub
-	ended       []string // jobs to stop
+	n         *Nomad
+	namespace string // of others' allocations; the own one where the token may not see all
+	state     *state
+	changes   changes
 
-	heard, saying map[string]news // instance ID -> what was logged of it last, and is to be now
+	asked      time.Time // when the last complete list was asked for
+	heard      time.Time // when the stream spoke last
+	returnedAt time.Time // when a node came back, or came
+	resync     bool      // everything is to be read now
+	wanted     bool      // it is to be read soon
+
+	told      map[string]fleet.Sighting // job ID -> the instance as it was told last
+	slotsTold map[string]bool           // the slots that were told of
+	logged    map[string]news           // instance ID -> what was logged of it last
+
+	ended        map[string]bool      // job ID -> it is to be stopped
+	scaleDown    map[string]uint64    // job ID -> at which version it is to be scaled back
+	scaled       map[string]uint64    // job ID -> at which version it was
+	surplusSince map[string]time.Time // job ID -> since when it has more than one allocation
 }
 
-// change says what has to be read anew. Jobs are, with any of these.
-type change struct{ nodes, allocations, evaluations bool }
-
-var topics = map[api.Topic][]string{
-	api.TopicJob: {"*"}, api.TopicAllocation: {"*"}, api.TopicEvaluation: {"*"}, api.TopicNode: {"*"},
-}
-
-func (w *watch) stream(ctx context.Context) (<-chan *api.Events, error) {
-	q := w.n.query(ctx)
-	q.Namespace = w.namespace
-	events, err := w.n.client.EventStream().Stream(ctx, topics, w.index, q)
-	if status, _ := refusal(err); status == http.StatusForbidden && w.narrow() {
-		return w.stream(ctx)
+func newWatch(n *Nomad) *watch {
+	w := &watch{
+		n: n, namespace: "*", state: newState(n.cfg.Cluster, n.cfg.Namespace, n.prefix()), resync: true, heard: time.Now(),
+		told: make(map[string]fleet.Sighting), slotsTold: make(map[string]bool), logged: make(map[string]news),
+		ended: make(map[string]bool), scaleDown: make(map[string]uint64), scaled: make(map[string]uint64), surplusSince: make(map[string]time.Time),
 	}
-	return events, needs(err, readJob+" and "+readNode)
+	w.changes.reset()
+	return w
 }
 
-// narrow looks at our namespace alone from now on, and reports whether that changes anything: others' use of GPUs is then
-// known in that namespace only, and Nomad itself says where there is no room.
-func (w *watch) narrow() bool {
-	before := w.namespace
-	w.namespace = w.n.cfg.Namespace
-	return before != w.namespace
+// begin opens the event stream, of a server that answers soon: what is read afterwards has at least all that the stream does not repeat.
+func (w *watch) begin(ctx context.Context) (io.ReadCloser, error) {
+	index, err := w.startIndex(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ctx, giveUp := context.WithCancelCause(ctx)
+	late := time.AfterFunc(answersIn, func() { giveUp(errSilent) })
+	stream, err := w.open(ctx, index)
+	if !late.Stop() && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		giveUp(nil)
+		return nil, err
+	}
+	return &closing{stream, giveUp}, nil
 }
 
-// next waits for events, takes those that are there at once, and says what they are about.
-func next(ctx context.Context, events <-chan *api.Events, tick <-chan time.Time) (change, error) {
-	var c change
-	for waiting := true; waiting || len(events) > 0; waiting = false {
+// closing is a stream that lets go of its context with its end.
+type closing struct {
+	io.ReadCloser
+	cancel context.CancelCauseFunc
+}
+
+// Close is the stream's own Close.
+func (c *closing) Close() error {
+	defer c.cancel(nil)
+	return c.ReadCloser.Close()
+}
+
+// step tells what is new, and corrects what is not as it was ordered.
+func (w *watch) step(ctx context.Context, tell func(fleet.Observation)) error {
+	if w.resync {
+		if err := w.readAll(ctx); err != nil {
+			return fmt.Errorf("reading the state of Nomad: %w", err)
+		}
+		w.resync, w.wanted = false, false
+		w.changes.reset()
+		tell(w.complete())
+	} else if err := w.readChanged(ctx); err != nil {
+		return fmt.Errorf("reading a job of Nomad: %w", err)
+	} else if o := w.changed(); len(o.Nodes)+len(o.Slots)+len(o.Instances) > 0 {
+		tell(o)
+	}
+	w.wanted = w.wanted || w.changes.unclear
+	w.changes.reset()
+	return w.correctJobs(ctx)
+}
+
+// next waits for something to tell, and takes all that is there at once.
+func (w *watch) next(ctx context.Context, batches <-chan batch) error {
+	for !w.changes.any() && !w.resync {
+		timer := time.NewTimer(w.untilResync())
 		select {
 		case <-ctx.Done():
-			return c, context.Cause(ctx)
-		case <-tick:
-			return change{nodes: true, allocations: true, evaluations: true}, nil
-		case batch, open := <-events:
-			if !open {
-				return c, errors.New("the stream has ended")
+			timer.Stop()
+			return context.Cause(ctx)
+		case <-timer.C:
+			if time.Since(w.heard) > silentMost {
+				return errSilentStream
 			}
-			if batch.Err != nil {
-				return c, batch.Err
+			w.resync = true
+		case <-w.n.again:
+			w.wanted = true
+		case b := <-batches:
+			if err := w.take(&b); err != nil {
+				return err
 			}
-			for i := range batch.Events {
-				c.add(batch.Events[i].Topic)
-			}
 		}
+		timer.Stop()
 	}
-	return c, nil
-}
-
-func (c *change) add(topic api.Topic) {
-	switch topic {
-	case api.TopicNode:
-		c.nodes = true
-	case api.TopicAllocation:
-		c.allocations = true
-	case api.TopicEvaluation, api.TopicJob:
-		c.evaluations = true
-	}
-}
-
-// read reads what has changed, from a server that answers soon.
-func (w *watch) read(ctx context.Context, c change) error {
-	return within(ctx, func(ctx context.Context) error { return w.readAll(ctx, c) })
-}
-
-// readAll reads jobs after allocations: so no allocation of ours is without its job, and taken for another's.
-func (w *watch) readAll(ctx context.Context, c change) error {
-	w.asked = time.Now()
-	if c.nodes {
-		if err := w.readNodes(ctx); err != nil {
+	for range len(batches) {
+		b := <-batches
+		if err := w.take(&b); err != nil {
 			return err
-		}
-	}
-	if c.allocations {
-		err := w.readAllocations(ctx)
-		if status, _ := refusal(err); status == http.StatusForbidden && w.narrow() {
-			err = w.readAllocations(ctx)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if c.evaluations {
-		if err := w.readEvaluations(ctx); err != nil {
-			return err
-		}
-	}
-	return w.readJobs(ctx)
-}
-
-func (w *watch) readNodes(ctx context.Context) (err error) {
-	q := w.n.query(ctx)
-	q.Params = map[string]string{"resources": "true"}
-	w.nodes, _, err = w.n.client.Nodes().List(q)
-	return needs(err, readNode)
-}
-
-func (w *watch) readAllocations(ctx context.Context) (err error) {
-	q := w.n.query(ctx)
-	q.Namespace = w.namespace
-	q.Params = map[string]string{"resources": "true"}
-	q.Filter = `(ClientStatus != "complete" and ClientStatus != "failed" and ClientStatus != "lost") or JobID contains ` + strconv.Quote(w.n.prefix())
-	w.allocations, _, err = w.n.client.Allocations().List(q)
-	return needs(err, readJob)
-}
-
-func (w *watch) readEvaluations(ctx context.Context) (err error) {
-	q := w.n.query(ctx)
-	q.Filter = `JobID contains ` + strconv.Quote(w.n.prefix())
-	w.evaluations, _, err = w.n.client.Evaluations().List(q)
-	return needs(err, readJob)
-}
-
-func (w *watch) readJobs(ctx context.Context) error {
-	q := w.n.query(ctx)
-	q.Prefix = w.n.prefix()
-	jobs, meta, err := w.n.client.Jobs().ListOptions(&api.JobListOptions{Fields: &api.JobListFields{Meta: true}}, q)
-	if err != nil {
-		return needs(err, listJobs)
-	}
-	w.index = meta.LastIndex
-	w.jobs, w.slotJobs = w.jobs[:0], w.slotJobs[:0]
-	for _, j := range jobs {
-		switch {
-		case j.Meta[metaCluster] != w.n.cfg.Cluster:
-		case j.Meta[metaInstance] != "":
-			w.jobs = append(w.jobs, j)
-		case j.Meta[metaSlot] != "":
-			w.slotJobs = append(w.slotJobs, j)
 		}
 	}
 	return nil
 }
 
-// bury stops the jobs of instances and slots that have ended by themselves.
-func (w *watch) bury(ctx context.Context) error {
-	for _, name := range w.ended {
-		if err := within(ctx, func(ctx context.Context) error { return w.n.deregister(ctx, name) }); err != nil {
-			return err
-		}
+// take takes a line of the stream.
+func (w *watch) take(b *batch) error {
+	if b.err != nil {
+		return b.err
 	}
+	w.heard = time.Now()
+	for k := range b.Events {
+		w.state.apply(&b.Events[k], &w.changes)
+	}
+	if w.changes.returned {
+		w.returnedAt = w.heard
+	}
+	w.wanted = w.wanted || w.changes.unclear
 	return nil
+}
+
+// untilResync is how long it is until everything is to be read.
+func (w *watch) untilResync() time.Duration {
+	if w.wanted {
+		return time.Until(w.asked.Add(resyncLeast))
+	}
+	return time.Until(w.asked.Add(resyncEvery))
 }
 
 // prefix begins the name of each of our jobs; others' may begin so too.

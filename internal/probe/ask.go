@@ -16,6 +16,9 @@ var (
 	errSilent  = errors.New("engine was missed, and does not answer")
 )
 
+// work is something that takes time, and tells what comes of it.
+type work func(tell func(fleet.Observation))
+
 // question is one asking of one target.
 type question struct {
 	*target
@@ -23,19 +26,31 @@ type question struct {
 	again bool            // it was ready before
 }
 
-// due begins an asking of each target that wants one.
-func (p *Prober) due(ctx context.Context) []question {
+// takeDue begins what is to be asked, and gives it.
+func (p *Prober) takeDue(ctx context.Context) (begun []work) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var out []question
-	for _, t := range p.targets {
-		if t.stop == nil && (t.state == waiting || t.state == missed) {
-			q := question{target: t, again: t.state == missed}
-			q.ctx, t.stop = context.WithCancel(ctx)
-			out = append(out, q)
+	if p.recount && !p.counting {
+		again := p.again
+		p.recount, p.again, p.counting = false, false, true
+		begun = append(begun, func(tell func(fleet.Observation)) { p.count(ctx, tell, again) })
+	}
+	for _, t := range p.due {
+		if t.ctx == nil || t.ctx.Err() != nil { // of an earlier Watch
+			t.ctx, t.stop = context.WithCancel(ctx)
+		}
+		q := question{target: t, ctx: t.ctx, again: t.state == missed}
+		if !t.asking && (t.state == waiting || t.state == missed) {
+			t.asking = true
+			begun = append(begun, func(tell func(fleet.Observation)) { p.ask(q, tell) })
+		}
+		if !t.watching && !t.supervised && t.state == answered {
+			t.watching = true
+			begun = append(begun, func(tell func(fleet.Observation)) { p.watchHealth(q, tell) })
 		}
 	}
-	return out
+	clear(p.due)
+	return begun
 }
 
 // ask performs one asking and tells what came of it, unless it was called off.
@@ -46,43 +61,47 @@ func (p *Prober) ask(q question, tell func(fleet.Observation)) {
 		err = p.confirm(q)
 	} else {
 		err = engine.Probe(q.ctx, q.model, q.instance.Addr, func(phase fleet.Phase) {
-			tell(q.found(began, phase, ""))
+			tell(observation(began, q.seen(phase)))
 		})
 	}
-	if !p.settle(q, began, err) {
+	if !p.finish(q, began, err) {
 		return
 	}
 	log := p.cfg.Log.With("model", q.model.ID, "instance", q.instance.ID)
 	switch {
 	case err != nil:
 		log.Warn("engine does not answer the probe", "reason", err, "again", q.again)
-		tell(q.found(began, "", err.Error()))
+		s := q.seen("")
+		s.Failure = err.Error()
+		if !q.again {
+			s.Cause = fleet.CauseEngine
+		}
+		tell(observation(began, s))
 	case q.again:
 		log.Info("engine was missed, and still answers")
-		tell(q.found(began, fleet.PhaseReady, ""))
+		tell(observation(began, q.seen(fleet.PhaseReady)))
 	default:
 		log.Info("engine has generated a token", "after", time.Since(began))
-		tell(q.found(began, fleet.PhaseReady, ""))
+		tell(observation(began, q.seen(fleet.PhaseReady)))
 	}
 }
 
-// settle enters the outcome, and reports whether it counts: an asking that was called off says nothing of the engine.
-func (p *Prober) settle(q question, began time.Time, err error) bool {
+// finish enters the outcome, and reports whether it counts: an asking that was called off says nothing of the engine.
+func (p *Prober) finish(q question, began time.Time, err error) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	off := q.ctx.Err() != nil
-	q.stop()
-	q.stop = nil
-	switch {
-	case off:
-		p.nudge() // it may be wanted by the next Watch
+	q.asking = false
+	if q.ctx.Err() != nil {
 		return false
+	}
+	switch {
 	case err != nil && q.again:
 		q.state = silent
 	case err != nil:
 		q.state = failed
 	default:
 		q.state, q.askedAt = answered, began
+		p.want(q.target)
 	}
 	return true
 }
@@ -117,4 +136,25 @@ func refuses(ctx context.Context, addr string) bool {
 	}
 	conn.Close()
 	return false
+}
+
+// watchHealth looks after a ready engine until it hangs, and tells so: it has failed then, whoever else thinks well of it.
+func (p *Prober) watchHealth(q question, tell func(fleet.Observation)) {
+	var began time.Time // not after the last look did
+	ended := time.Now()
+	err := engine.WatchHealth(q.ctx, q.model.Engine.Kind, q.instance.Addr, p.cfg.Health, func(bool) { began, ended = ended, time.Now() })
+	p.mu.Lock()
+	q.watching = false
+	counts := err != nil && q.ctx.Err() == nil
+	if counts {
+		q.state = silent
+	}
+	p.mu.Unlock()
+	if !counts {
+		return
+	}
+	p.cfg.Log.Warn("engine hangs", "model", q.model.ID, "instance", q.instance.ID, "reason", err)
+	s := q.seen("")
+	s.State, s.Failure, s.Cause = fleet.Failed, err.Error(), fleet.CauseEngine
+	tell(observation(began, s))
 }

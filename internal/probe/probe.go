@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pilotlight-io/pilotlight/internal/engine"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
@@ -17,19 +18,24 @@ const confirmWithin = 5 * time.Second
 
 // Config is what probing needs.
 type Config struct {
-	Models  []*fleet.Model // instances of others are not asked
-	Confirm time.Duration  // how long a missed engine may take to say that it is healthy; 0 = 5 s
-	Log     *slog.Logger   // nil: discard
+	Models  []*fleet.Model    // instances of others are not asked
+	Confirm time.Duration     // how long a missed engine may take to say that it is healthy; 0 = 5 s
+	Health  engine.HealthRule // by which a dedicated engine hangs; zero = as in a slot
+	Log     *slog.Logger      // nil: discard
 }
 
 // Prober asks engines. Its methods are safe for concurrent use, but Watch is for one caller at a time.
 type Prober struct {
-	cfg    Config
-	models map[string]*fleet.Model
-	wake   chan struct{} // holds one: a target wants to be asked
+	cfg  Config
+	wake chan struct{} // holds one: there is something to ask
 
-	mu      sync.Mutex // guards targets and what they hold
-	targets map[string]*target
+	mu       sync.Mutex              // guards all below, and what targets hold
+	models   map[string]*fleet.Model // model ID -> model
+	targets  map[string]*target      // instance ID -> target
+	due      map[string]*target      // those that something is to be asked of
+	recount  bool                    // ready ones are to be asked how many requests they serve
+	again    bool                    // and before it is told anew which are
+	counting bool                    // that is under way
 }
 
 // New makes a prober that has heard of no instance yet.
@@ -40,11 +46,32 @@ func New(cfg Config) *Prober {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	p := &Prober{cfg: cfg, models: make(map[string]*fleet.Model), wake: make(chan struct{}, 1), targets: make(map[string]*target)}
-	for _, m := range cfg.Models {
-		p.models[m.ID] = m
-	}
+	p := &Prober{cfg: cfg, wake: make(chan struct{}, 1), targets: make(map[string]*target), due: make(map[string]*target)}
+	p.Configure(cfg.Models)
 	return p
+}
+
+// Configure replaces the models. An instance that is known already is asked as before.
+func (p *Prober) Configure(models []*fleet.Model) {
+	byID := make(map[string]*fleet.Model, len(models))
+	for _, m := range models {
+		byID[m.ID] = m
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.models = byID
+}
+
+// AskAgain makes the prober, if it is the one that is asked, tell anew which dedicated engines it found ready, and ask them how many requests they
+// serve.
+func (p *Prober) AskAgain(source string) {
+	if source != Source {
+		return
+	}
+	p.mu.Lock()
+	p.recount, p.again = true, true
+	p.mu.Unlock()
+	p.nudge()
 }
 
 // Watcher is any source of observations.
@@ -52,19 +79,31 @@ type Watcher interface {
 	Watch(context.Context, func(fleet.Observation)) error
 }
 
-// Overheard is a source whose every observation the prober hears too, right after the one whom it is told to.
-type Overheard struct {
+// overheard is a source whose every observation the prober hears too, right after the one whom it is told to.
+type overheard struct {
+	Watcher
 	prober *Prober
-	source Watcher
 }
 
+// askable is a source that can be asked for a fresh list.
+type askable interface{ AskAgain(source string) }
+
 // Over makes the prober hear what the source says. The back end's observations give it addresses, a source of liveness makes it
-// ask again.
-func (p *Prober) Over(source Watcher) *Overheard { return &Overheard{prober: p, source: source} }
+// ask again. What it gives can be asked again if the source can.
+func (p *Prober) Over(source Watcher) Watcher {
+	o := overheard{source, p}
+	if s, ok := source.(askable); ok {
+		return struct {
+			overheard
+			askable
+		}{o, s}
+	}
+	return o
+}
 
 // Watch is the source's own Watch.
-func (o *Overheard) Watch(ctx context.Context, tell func(fleet.Observation)) error {
-	return o.source.Watch(ctx, func(seen fleet.Observation) {
+func (o overheard) Watch(ctx context.Context, tell func(fleet.Observation)) error {
+	return o.Watcher.Watch(ctx, func(seen fleet.Observation) {
 		tell(seen)
 		o.prober.Observe(seen)
 	})
@@ -77,10 +116,11 @@ func (p *Prober) Watch(ctx context.Context, tell func(fleet.Observation)) error 
 	defer asking.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	p.retell(tell)
+	p.resume()
+	p.tellReady(tell)
 	for {
-		for _, q := range p.due(ctx) {
-			asking.Go(func() { p.ask(q, tell) })
+		for _, work := range p.takeDue(ctx) {
+			asking.Go(func() { work(tell) })
 		}
 		select {
 		case <-p.wake:
@@ -90,18 +130,13 @@ func (p *Prober) Watch(ctx context.Context, tell func(fleet.Observation)) error 
 	}
 }
 
-// retell tells of the instances that were found ready before.
-func (p *Prober) retell(tell func(fleet.Observation)) {
+// resume has everything asked that an earlier Watch had begun.
+func (p *Prober) resume() {
 	p.mu.Lock()
-	var known []fleet.Observation
-	for _, t := range p.targets {
-		if t.state == answered {
-			known = append(known, t.found(t.askedAt, fleet.PhaseReady, ""))
-		}
-	}
-	p.mu.Unlock()
-	for _, o := range known {
-		tell(o)
+	defer p.mu.Unlock()
+	p.recount = true
+	for id, t := range p.targets {
+		p.due[id] = t
 	}
 }
 

@@ -3,6 +3,7 @@ package probe_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -13,31 +14,36 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/pilotlight-io/pilotlight/internal/engine"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/probe"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// engine is a fake one that takes its time.
-type engine struct {
+// fakeEngine is one that takes its time.
+type fakeEngine struct {
 	*httptest.Server
 	loaded  atomic.Bool  // it answers its health path
 	able    atomic.Bool  // it generates tokens
 	hung    atomic.Bool  // it answers nothing any more
 	asked   atomic.Int32 // for tokens
 	visited atomic.Int32 // in all
+	metrics atomic.Value // what it answers there, a string
 }
 
-func newEngine(t *testing.T) *engine {
+func newEngine(t *testing.T) *fakeEngine {
 	t.Helper()
-	e := &engine{}
+	e := &fakeEngine{}
+	e.metrics.Store("[]")
 	e.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		e.visited.Add(1)
 		io.Copy(io.Discard, r.Body)
 		switch health := r.URL.Path == "/health"; {
 		case e.hung.Load():
 			<-r.Context().Done()
+		case r.URL.Path == "/metrics":
+			io.WriteString(w, e.metrics.Load().(string))
 		case health && e.loaded.Load():
 		case health:
 			w.WriteHeader(http.StatusServiceUnavailable)
@@ -51,14 +57,14 @@ func newEngine(t *testing.T) *engine {
 	return e
 }
 
-func ready(t *testing.T) *engine {
+func ready(t *testing.T) *fakeEngine {
 	e := newEngine(t)
 	e.loaded.Store(true)
 	e.able.Store(true)
 	return e
 }
 
-func (e *engine) addr() string { return e.Listener.Addr().String() }
+func (e *fakeEngine) addr() string { return e.Listener.Addr().String() }
 
 // follower runs a Watch and keeps what is told.
 type follower struct {
@@ -74,13 +80,19 @@ func follow(t *testing.T, p *probe.Prober) *follower {
 	f := &follower{t: t, told: make(chan string, 100), end: cancel, done: make(chan error, 1)}
 	go func() {
 		f.done <- p.Watch(ctx, func(o fleet.Observation) {
-			if o.Source != "probe" || o.Complete || o.At.IsZero() || len(o.Instances) != 1 || o.Instances[0].Running != -1 || o.Instances[0].Addr == "" {
+			if o.Source != "probe" || o.Complete || o.At.IsZero() || len(o.Instances) != 1 || o.Instances[0].Addr == "" {
 				t.Errorf("told %+v, want one instance, incomplete, with its address and a time", o)
 			}
 			s := o.Instances[0]
 			word := string(s.Phase)
 			if s.Failure != "" {
 				word = "failed: " + s.Failure
+			}
+			if s.State == fleet.Failed {
+				word += ", for good, by " + string(s.Cause)
+			}
+			if s.Running >= 0 {
+				word += fmt.Sprintf(", serving %d", s.Running)
 			}
 			f.told <- s.ID + " " + word
 		})
@@ -124,8 +136,11 @@ func (f *follower) quiet() {
 	}
 }
 
-func newProber() *probe.Prober {
+func newProber() *probe.Prober { return probeBy(engine.HealthRule{}) }
+
+func probeBy(rule engine.HealthRule) *probe.Prober {
 	return probe.New(probe.Config{
+		Health:  rule,
 		Models:  []*fleet.Model{{ID: "m", Endpoints: []fleet.Endpoint{"chat"}, Engine: fleet.EngineSpec{Kind: "trtllm"}}},
 		Confirm: 300 * time.Millisecond,
 	})
@@ -310,7 +325,7 @@ func (s said) Watch(_ context.Context, tell func(fleet.Observation)) error {
 	return errLost
 }
 
-func TestOverheard_TellsFirstAndHearsAfter(t *testing.T) {
+func TestOver_TellsFirstAndHearsAfter(t *testing.T) {
 	p, e := newProber(), ready(t)
 	f := follow(t, p)
 	told := 0
@@ -322,4 +337,27 @@ func TestOverheard_TellsFirstAndHearsAfter(t *testing.T) {
 		t.Errorf("got %v after %d observations, want the source's own error after 1", err, told)
 	}
 	f.want("a loading", "a probing", "a ready")
+}
+
+// asked is a source that can be asked again.
+type asked struct {
+	said
+	again *[]string
+}
+
+func (a asked) AskAgain(source string) { *a.again = append(*a.again, source) }
+
+func TestOver_CanBeAskedAgainIfTheSourceCan(t *testing.T) {
+	p := newProber()
+	type askable interface{ AskAgain(string) }
+	if _, can := p.Over(said{}).(askable); can {
+		t.Error("a source that cannot be asked again seems to be one that can")
+	}
+	var again []string
+	if a, can := p.Over(asked{again: &again}).(askable); can {
+		a.AskAgain("nomad")
+	}
+	if len(again) != 1 || again[0] != "nomad" {
+		t.Errorf("got %v, want the source to be asked once", again)
+	}
 }

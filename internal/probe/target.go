@@ -5,46 +5,58 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pilotlight-io/pilotlight/internal/engine"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
 // state is where the probe of one instance stands.
 //
 //	waiting ──► answered ◄──► missed ◄──► silent
-//	    │                 (asked again)
-//	    └──► failed
+//	    │           │    (asked again)      ▲
+//	    └──► failed └───── hangs ───────────┘
+//
+// One that is supervised begins as answered, for its supervisor says that it is ready, and its health is not looked after here.
 type state int
 
 const (
 	waiting  state = iota // for its first token
 	answered              // it has generated one
 	missed                // it had, and now a source of liveness misses it
-	silent                // it was asked again and did not answer; further bad news makes it be asked once more
+	silent                // it was asked again and did not answer, or it hangs; further bad news makes it be asked once more
 	failed                // it never generated a token and refuses to: nothing more to find out
 )
 
 // target is one instance whose address is known.
 type target struct {
-	instance fleet.Instance
-	model    *fleet.Model
-	state    state
-	askedAt  time.Time          // when the asking began that found it ready
-	source   string             // of its address
-	watched  []string           // sources of liveness that have listed it
-	stop     context.CancelFunc // of the asking under way; nil = none is
+	instance   fleet.Instance
+	model      *fleet.Model
+	supervised bool
+	load       *engine.Load
+	state      state
+	askedAt    time.Time // when the asking began that found it ready
+	source     string    // of its address
+	watched    []string  // sources of liveness that have listed it
+
+	// Of the Watch that goes on.
+	ctx      context.Context // of all that is asked of it; nil = nothing was asked yet
+	stop     context.CancelFunc
+	asking   bool // it is asked for a token, or whether it answers
+	watching bool // its health is looked after
 }
 
-// found is what is said of the target.
-func (t *target) found(asked time.Time, phase fleet.Phase, failure string) fleet.Observation {
+// seen is what is said of the target.
+func (t *target) seen(phase fleet.Phase) fleet.Sighting {
 	i := t.instance
 	i.State = fleet.Starting
 	if phase == fleet.PhaseReady {
 		i.State = fleet.Ready
 	}
-	return fleet.Observation{
-		Source: Source, At: asked,
-		Instances: []fleet.Sighting{{Instance: i, Phase: phase, Failure: failure, Running: -1}},
-	}
+	return fleet.Sighting{Instance: i, Phase: phase, Running: -1}
+}
+
+// observation is what is said of one target.
+func observation(asked time.Time, s fleet.Sighting) fleet.Observation {
+	return fleet.Observation{Source: Source, At: asked, Instances: []fleet.Sighting{s}}
 }
 
 // Observe takes addresses, ends and suspicions from what another source says. It never blocks on an engine.
@@ -52,42 +64,64 @@ func (p *Prober) Observe(o fleet.Observation) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for k := range o.Instances {
-		if s := &o.Instances[k]; s.Health != "" {
-			p.suspect(o.Source, s)
+		if s := &o.Instances[k]; s.Health != "" && s.State == "" { // it tells of liveness, and of nothing else
+			p.hearHealth(o.Source, s)
 		} else {
-			p.meet(o.Source, s)
+			p.learn(o.Source, o.At, s)
 		}
 	}
 	if o.Complete {
-		p.absent(&o)
+		p.hearAbsence(&o)
 	}
 }
 
-// meet takes what a back end says of an instance.
-func (p *Prober) meet(source string, s *fleet.Sighting) {
+// learn takes what a back end or a supervisor says of an instance.
+func (p *Prober) learn(source string, at time.Time, s *fleet.Sighting) {
 	t := p.targets[s.ID]
-	if s.Gone || s.Failure != "" || s.State == fleet.Stopping || s.State == fleet.Failed {
-		p.drop(t)
+	supervised := s.Slot != "" || s.Phase == fleet.PhaseReady
+	ended := s.Gone || s.Failure != "" || s.State == fleet.Stopping || s.State == fleet.Failed
+	if ended || supervised && s.State != fleet.Ready { // one that is parked, or on its way, cannot be expected to answer
+		p.forget(t)
 		return
 	}
-	m := p.models[s.Model]
-	if s.Slot != "" || s.Addr == "" || m == nil || s.Phase == fleet.PhaseReady {
-		return // its slot knows better, or there is nobody to ask
+	m := p.modelOf(s, supervised)
+	if s.Addr == "" || m == nil {
+		return // there is nobody to ask
 	}
 	if t != nil && t.instance.Addr != s.Addr {
-		p.drop(t)
+		p.forget(t)
 		t = nil
 	}
 	if t == nil {
-		t = &target{instance: s.Instance, model: m}
+		t = &target{instance: s.Instance, model: m, supervised: supervised, load: engine.NewLoad(m.Engine.Kind, s.Addr)}
+		if supervised {
+			t.state, t.askedAt = answered, at
+		}
 		p.targets[s.ID] = t
-		p.nudge()
+		p.want(t)
 	}
 	t.source = source
 }
 
-// suspect takes what a source of liveness says of an instance.
-func (p *Prober) suspect(source string, s *fleet.Sighting) {
+// modelOf gives the model of an instance, with the kind of engine that it was launched with. To ask whether an engine still answers takes no more
+// than its kind.
+func (p *Prober) modelOf(s *fleet.Sighting, supervised bool) *fleet.Model {
+	m := p.models[s.Model]
+	switch {
+	case s.Spec == nil || m != nil && m.Engine.Kind == s.Spec.Kind:
+		return m
+	case m == nil && !supervised:
+		return nil
+	case m == nil:
+		m = &fleet.Model{ID: s.Model}
+	}
+	launched := *m
+	launched.Engine.Kind = s.Spec.Kind
+	return &launched
+}
+
+// hearHealth takes what a source of liveness says of an instance.
+func (p *Prober) hearHealth(source string, s *fleet.Sighting) {
 	t := p.targets[s.ID]
 	if t == nil {
 		return
@@ -96,35 +130,43 @@ func (p *Prober) suspect(source string, s *fleet.Sighting) {
 		t.watched = append(t.watched, source)
 	}
 	if s.Health == fleet.Critical {
-		p.miss(t)
+		p.markMissed(t)
 	}
 }
 
-// absent takes from a complete list that an instance is no longer in it.
-func (p *Prober) absent(o *fleet.Observation) {
+// hearAbsence takes from a complete list that an instance is no longer in it.
+func (p *Prober) hearAbsence(o *fleet.Observation) {
+	listed := make(map[string]bool, len(o.Instances))
+	for k := range o.Instances {
+		listed[o.Instances[k].ID] = true
+	}
 	for id, t := range p.targets {
-		if slices.ContainsFunc(o.Instances, func(s fleet.Sighting) bool { return s.ID == id }) {
-			continue
-		}
 		switch {
+		case listed[id]:
 		case t.source == o.Source:
-			p.drop(t)
+			p.forget(t)
 		case slices.Contains(t.watched, o.Source):
-			p.miss(t)
+			p.markMissed(t)
 		}
 	}
 }
 
-// miss makes a ready instance be asked again. Each word of bad news does, but never two at a time.
-func (p *Prober) miss(t *target) {
+// markMissed makes a ready instance be asked again. Each word of bad news does, but never two at a time.
+func (p *Prober) markMissed(t *target) {
 	if t.state == answered || t.state == silent {
 		t.state = missed
-		p.nudge()
+		p.want(t)
 	}
 }
 
-// drop forgets an instance.
-func (p *Prober) drop(t *target) {
+// want has it looked at what is to be asked of the target.
+func (p *Prober) want(t *target) {
+	p.due[t.instance.ID] = t
+	p.nudge()
+}
+
+// forget drops an instance, and what is being asked of it.
+func (p *Prober) forget(t *target) {
 	if t == nil {
 		return
 	}
@@ -132,4 +174,5 @@ func (p *Prober) drop(t *target) {
 		t.stop()
 	}
 	delete(p.targets, t.instance.ID)
+	delete(p.due, t.instance.ID)
 }

@@ -14,19 +14,50 @@ import (
 // act that was seen before is accepted again and changes nothing. What cannot be carried out is refused with one of this
 // package's errors, and changes nothing. Stop of an unknown instance is accepted, so that a launch that is on its way will
 // be refused.
+//
+// An act of a newer term than the slot has heard of fences off the terms before it, whatever becomes of the act itself.
 func (s *Slot) Do(_ context.Context, act fleet.Act) error {
-	return s.carryOut(act, cmp.Or(act.Config, s.models[act.Model]))
-}
-
-// carryOut is Do for an act that brings its model along; nil = there is no such model.
-func (s *Slot) carryOut(act fleet.Act, m *fleet.Model) error {
-	if err := s.do(act, m); err != nil {
+	if err := s.do(act); err != nil {
 		return fmt.Errorf("%s %s: %w", act.Kind, act.Instance, err)
 	}
 	return nil
 }
 
-func (s *Slot) do(act fleet.Act, m *fleet.Model) error {
+// Fence refuses acts of terms older than this one from its return on, with ErrOldTerm, and tells the watchers. Where the slot has heard of a newer
+// term it refuses that itself.
+func (s *Slot) Fence(_ context.Context, term uint64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.checkTerm(term); err != nil {
+		return fmt.Errorf("fencing: %w", err)
+	}
+	return nil
+}
+
+// Configure replaces the models that acts may name which do not bring theirs along. Engines that run stay what they were launched as.
+func (s *Slot) Configure(models []*fleet.Model) {
+	byID := make(map[string]*fleet.Model, len(models))
+	for _, m := range models {
+		byID[m.ID] = m
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.models = byID
+}
+
+// checkTerm refuses what is of an older term, and notes a newer one; it needs mu.
+func (s *Slot) checkTerm(term uint64) error {
+	if term < s.term {
+		return fmt.Errorf("%w: %d, now %d", ErrOldTerm, term, s.term)
+	}
+	if term > s.term {
+		s.raiseTerm(term)
+		s.publish()
+	}
+	return nil
+}
+
+func (s *Slot) do(act fleet.Act) error {
 	switch act.Kind {
 	case fleet.ActLaunch, fleet.ActStop, fleet.ActPark, fleet.ActResume:
 	default:
@@ -37,79 +68,78 @@ func (s *Slot) do(act fleet.Act, m *fleet.Model) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if act.Term < s.term {
-		return fmt.Errorf("%w: %d, now %d", ErrOldTerm, act.Term, s.term)
+	if err := s.checkTerm(act.Term); err != nil {
+		return err
 	}
 	switch act.Kind {
 	case fleet.ActLaunch:
-		return s.accept(act, m)
+		return s.launch(act)
 	case fleet.ActStop:
-		s.end(act)
+		s.stop(act)
 		return nil
 	default:
-		return s.shift(act)
+		return s.parkOrResume(act)
 	}
 }
 
 // validID keeps an instance's id usable as a file name.
 var validID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
 
-// mark is an act's place in the order of all acts.
-type mark struct{ term, seq uint64 }
+// actNumber is an act's place in the order of all acts.
+type actNumber struct{ term, seq uint64 }
 
-func markOf(act fleet.Act) mark { return mark{act.Term, act.Seq} }
+func numberOf(act fleet.Act) actNumber { return actNumber{act.Term, act.Seq} }
 
-func (m mark) compare(o mark) int {
+func (m actNumber) compare(o actNumber) int {
 	return cmp.Or(cmp.Compare(m.term, o.term), cmp.Compare(m.seq, o.seq))
 }
 
-// accept notes a launch.
-func (s *Slot) accept(act fleet.Act, m *fleet.Model) error {
-	if launched, ended := s.graves.find(act.Instance); ended {
-		if launched == markOf(act) {
+// launch notes a launch.
+func (s *Slot) launch(act fleet.Act) error {
+	if launched, ended := s.ended.find(act.Instance); ended {
+		if launched == numberOf(act) {
 			return nil
 		}
 		return ErrEnded
 	}
 	if i := s.find(act.Instance); i != nil {
-		return s.again(i, act)
+		return s.repeatLaunch(i, act)
 	}
 	if s.closed {
 		return ErrShuttingDown
 	}
+	m := act.Config
 	if m == nil {
+		m = s.models[act.Model]
+	}
+	if m == nil || m.ID != act.Model {
 		return fmt.Errorf("%w: %s", ErrUnknownModel, act.Model)
 	}
-	if err := s.fits(act, m); err != nil {
+	if err := s.checkBlock(act, m); err != nil {
 		return err
 	}
-	s.raise(act.Term)
 	i := newInstance(s.cfg.ID, m, act)
 	s.instances = append(s.instances, i)
-	s.due = append(s.due, i)
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
+	s.accepted = append(s.accepted, i)
+	poke(s.wake)
 	s.publish()
 	return nil
 }
 
-// again answers a launch of an instance that is there: repeated, or sent by a new leader who knows it.
-func (s *Slot) again(i *instance, act fleet.Act) error {
-	if markOf(act).compare(i.last) <= 0 {
+// repeatLaunch answers a launch of an instance that is there: repeated, or sent by a new leader who knows it.
+func (s *Slot) repeatLaunch(i *instance, act fleet.Act) error {
+	if numberOf(act).compare(i.last) <= 0 {
 		return nil
 	}
 	if i.Model != act.Model || i.GPU != act.GPU || i.GPUs != act.GPUs {
 		return ErrExists
 	}
-	s.raise(act.Term)
-	i.last = markOf(act)
+	i.last = numberOf(act)
 	return nil
 }
 
-// fits checks the block: in the slot, whole, aligned as buddies are, and free.
-func (s *Slot) fits(act fleet.Act, m *fleet.Model) error {
+// checkBlock checks the block: in the slot, whole, aligned as buddies are, and free.
+func (s *Slot) checkBlock(act fleet.Act, m *fleet.Model) error {
 	switch {
 	case act.Slot != "" && act.Slot != s.cfg.ID:
 		return fmt.Errorf("%w: slot %q, here is %q", ErrBadBlock, act.Slot, s.cfg.ID)
@@ -127,11 +157,11 @@ func (s *Slot) fits(act fleet.Act, m *fleet.Model) error {
 	if act.GPU%size != 0 {
 		return fmt.Errorf("%w: %d GPUs cannot begin at GPU %d", ErrBadBlock, act.GPUs, act.GPU)
 	}
-	return s.free(act.GPU, act.GPUs, act.Sleepers, nil)
+	return s.checkFree(act.GPU, act.GPUs, act.Sleepers, nil)
 }
 
-// free checks that nobody but self holds one of these GPUs, and that no more than so many are parked on one of them; 0 = any number.
-func (s *Slot) free(gpu, gpus, sleepers int, self *instance) error {
+// checkFree checks that nobody but self holds one of these GPUs, and that no more than so many are parked on one of them; 0 = any number.
+func (s *Slot) checkFree(gpu, gpus, sleepers int, self *instance) error {
 	parked := make([]int, gpus)
 	for _, i := range s.instances {
 		switch {
@@ -150,16 +180,16 @@ func (s *Slot) free(gpu, gpus, sleepers int, self *instance) error {
 	return nil
 }
 
-// shift orders a ready engine to be parked, or a parked one to be resumed.
-func (s *Slot) shift(act fleet.Act) error {
+// parkOrResume orders a ready engine to be parked, or a parked one to be resumed.
+func (s *Slot) parkOrResume(act fleet.Act) error {
 	i := s.find(act.Instance)
 	if i == nil {
-		if _, ended := s.graves.find(act.Instance); ended {
+		if _, ended := s.ended.find(act.Instance); ended {
 			return ErrEnded
 		}
 		return ErrUnknown
 	}
-	if markOf(act).compare(i.last) <= 0 {
+	if numberOf(act).compare(i.last) <= 0 {
 		return nil
 	}
 	from, to, done, phase := fleet.Ready, fleet.Parking, fleet.Asleep, i.phase
@@ -168,8 +198,7 @@ func (s *Slot) shift(act fleet.Act) error {
 	}
 	switch {
 	case i.State == to || i.State == done: // ordered again by whom the answer did not reach
-		s.raise(act.Term)
-		i.last = markOf(act)
+		i.last = numberOf(act)
 		s.publish()
 		return nil
 	case i.State != from:
@@ -177,34 +206,32 @@ func (s *Slot) shift(act fleet.Act) error {
 	case !i.parks:
 		return fmt.Errorf("%w: the engine cannot be parked", ErrNotAvailable)
 	case to == fleet.Resuming:
-		if err := s.free(i.GPU, i.GPUs, act.Sleepers, i); err != nil {
+		if err := s.checkFree(i.GPU, i.GPUs, act.Sleepers, i); err != nil {
 			return err
 		}
 	case s.cfg.HostMemory > 0 && s.hostMemory()+i.model.ParkedMemory > s.cfg.HostMemory:
 		return fmt.Errorf("%w: %s of %s is in use, %s more is needed", ErrHostMemory, s.hostMemory(), s.cfg.HostMemory, i.model.ParkedMemory)
 	}
-	s.raise(act.Term)
-	i.last = markOf(act)
-	i.State, i.phase, i.failure, i.short, i.released, i.speaks = to, phase, "", false, false, false
-	i.orders <- act.Kind // its life has taken the one before: the state says so
+	i.last = numberOf(act)
+	i.State, i.phase, i.failure, i.short, i.released, i.generates = to, phase, "", false, false, false
+	i.orders <- act.Kind // its process has taken the one before: the state says so
 	s.publish()
 	return nil
 }
 
-// end orders the end of an instance.
-func (s *Slot) end(act fleet.Act) {
-	s.raise(act.Term)
+// stop orders the end of an instance.
+func (s *Slot) stop(act fleet.Act) {
 	i := s.find(act.Instance)
 	if i == nil {
-		if _, ended := s.graves.find(act.Instance); !ended {
-			s.graves.dig(act.Instance, mark{})
+		if _, ended := s.ended.find(act.Instance); !ended {
+			s.ended.add(act.Instance, actNumber{})
 		}
 		return
 	}
-	if i.quitting || markOf(act).compare(i.last) <= 0 {
+	if i.quitting || numberOf(act).compare(i.last) <= 0 {
 		return
 	}
-	i.last, i.quitting = markOf(act), true
+	i.last, i.quitting = numberOf(act), true
 	if i.State != fleet.Failed {
 		i.State = fleet.Stopping
 	}

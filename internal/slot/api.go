@@ -21,10 +21,10 @@ import (
 const MinKey = 24
 
 const (
-	orderMost  = 1 << 20         // bytes of an order
-	beatEvery  = 5 * time.Second // between two signs of life on a stream
-	sendWithin = 10 * time.Second
-	idleMost   = 2 * time.Minute // of a connection between two requests
+	orderMost      = 1 << 20         // bytes of an order
+	heartbeatEvery = 5 * time.Second // between two signs of life on a stream
+	sendWithin     = 10 * time.Second
+	idleMost       = 2 * time.Minute // of a connection between two requests
 )
 
 // APIConfig is what an API needs. Slot and Key are required.
@@ -34,7 +34,7 @@ type APIConfig struct {
 	Log  *slog.Logger // nil: discard
 }
 
-// API offers a Slot to a back end on another machine: Do and Watch over HTTP. Whoever does not know the key learns nothing but that
+// API offers a Slot to a back end on another machine: Do, Fence and Watch over HTTP. Whoever does not know the key learns nothing but that
 // the supervisor runs (GET /healthz).
 type API struct {
 	slot *Slot
@@ -54,6 +54,7 @@ func NewAPI(cfg APIConfig) (*API, error) {
 	}
 	a.mux.HandleFunc("GET /healthz", func(http.ResponseWriter, *http.Request) {})
 	a.mux.HandleFunc("POST "+actsPath, a.authorized(a.serveActs))
+	a.mux.HandleFunc("POST "+fencePath, a.authorized(a.serveFence))
 	a.mux.HandleFunc("GET "+watchPath, a.authorized(a.serveWatch))
 	return a, nil
 }
@@ -98,15 +99,15 @@ func (a *API) authorized(next http.HandlerFunc) http.HandlerFunc {
 		key, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 		got := sha256.Sum256([]byte(key))
 		if subtle.ConstantTimeCompare(got[:], a.key[:]) != 1 || !bearer {
-			refuse(w, ErrUnauthorized)
+			writeError(w, ErrUnauthorized)
 			return
 		}
 		next(w, r)
 	}
 }
 
-func refuse(w http.ResponseWriter, err error) {
-	var c complaint
+func writeError(w http.ResponseWriter, err error) {
+	var c errorBody
 	status := 0
 	c.Error.Code, status = codeOf(err)
 	c.Error.Message = err.Error()
@@ -118,15 +119,25 @@ func refuse(w http.ResponseWriter, err error) {
 func (a *API) serveActs(w http.ResponseWriter, r *http.Request) {
 	var o request
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, orderMost)).Decode(&o); err != nil {
-		refuse(w, fmt.Errorf("reading the order: %w", err))
+		writeError(w, fmt.Errorf("reading the order: %w", err))
 		return
 	}
-	m := o.Model
-	if m == nil {
-		m = a.slot.models[o.Act.Model]
+	o.Act.Config = o.Model
+	answer(w, a.slot.Do(r.Context(), o.Act))
+}
+
+func (a *API) serveFence(w http.ResponseWriter, r *http.Request) {
+	var f fence
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, orderMost)).Decode(&f); err != nil {
+		writeError(w, fmt.Errorf("reading the term: %w", err))
+		return
 	}
-	if err := a.slot.carryOut(o.Act, m); err != nil {
-		refuse(w, err)
+	answer(w, a.slot.Fence(r.Context(), f.Term))
+}
+
+func answer(w http.ResponseWriter, err error) {
+	if err != nil {
+		writeError(w, err)
 		return
 	}
 	w.WriteHeader(http.StatusAccepted)
@@ -141,10 +152,10 @@ func (a *API) serveWatch(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	s := &stream{w: w, control: http.NewResponseController(w)}
 	s.control.SetReadDeadline(time.Time{}) // the stream lasts
-	var beats sync.WaitGroup
-	defer beats.Wait()
-	beats.Go(func() {
-		tick := time.NewTicker(beatEvery)
+	var heartbeats sync.WaitGroup
+	defer heartbeats.Wait()
+	heartbeats.Go(func() {
+		tick := time.NewTicker(heartbeatEvery)
 		defer tick.Stop()
 		for {
 			select {

@@ -81,15 +81,15 @@ func inherited(env []string) []string {
 }
 
 // wait returns when the process has ended, with its group and whatever else it has started, and says how.
-func (c *child) wait() string {
+func (c *child) wait() exit {
 	err := c.finish()
 	awaitGroup(c.cmd.Process.Pid)
 	// MPI puts its workers into groups of their own.
 	killMarked(c.mark + "\x00")
 	if c.cmd.ProcessState == nil {
-		return fmt.Sprintf("waiting failed: %v", err)
+		return exit{how: fmt.Sprintf("waiting failed: %v", err)}
 	}
-	return c.cmd.ProcessState.String()
+	return exit{how: c.cmd.ProcessState.String(), killed: wasKilled(c.cmd.ProcessState)}
 }
 
 // terminate asks the group to end; kill makes it. Both do nothing once it has.

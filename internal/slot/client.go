@@ -3,6 +3,7 @@ package slot
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,7 +19,7 @@ import (
 var ErrSilent = errors.New("no sign of life")
 
 const (
-	silenceMost = 3 * beatEvery
+	silenceMost = 3 * heartbeatEvery
 	orderWithin = 10 * time.Second
 	eventMost   = 16 << 20 // bytes of one observation
 )
@@ -27,7 +28,7 @@ const (
 type ClientConfig struct {
 	Addr   string         // of the supervisor's API, host:port
 	Key    string         // the slot key
-	Models []*fleet.Model // that launches may name
+	Models []*fleet.Model // that launches may name which do not bring their own along
 }
 
 // Client is a Slot on another machine. Its methods are safe for concurrent use, and start no goroutine that outlives them; Close ends idle
@@ -53,28 +54,49 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 // Close ends idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// Do is Slot.Do at a distance. After any error but this package's own nothing is known: the act may have been accepted, and may be
-// sent again.
+// Do is Slot.Do at a distance; fleet.ErrUnreachable says that there was no answer. After any error but this package's own nothing is known: the act
+// may have been accepted, and may be sent again.
 func (c *Client) Do(ctx context.Context, act fleet.Act) error {
 	o := request{Act: act}
 	if act.Kind == fleet.ActLaunch {
-		if o.Model = c.models[act.Model]; o.Model == nil {
+		o.Model = act.Config
+		if o.Model == nil {
+			o.Model = c.models[act.Model]
+		}
+		if o.Model == nil {
 			return fmt.Errorf("%s %s: %w: %s", act.Kind, act.Instance, ErrUnknownModel, act.Model)
 		}
 	}
-	body, err := json.Marshal(o)
-	if err != nil {
+	if err := c.order(ctx, actsPath, o); err != nil {
+		var said *remoteError
+		if errors.As(err, &said) {
+			return err // which says what the act was
+		}
 		return fmt.Errorf("%s %s: %w", act.Kind, act.Instance, err)
+	}
+	return nil
+}
+
+// Fence is Slot.Fence at a distance. After fleet.ErrUnreachable nothing is known.
+func (c *Client) Fence(ctx context.Context, term uint64) error {
+	return c.order(ctx, fencePath, fence{term})
+}
+
+// order posts something, which is accepted or refused.
+func (c *Client) order(ctx context.Context, path string, body any) error {
+	data, err := json.Marshal(body)
+	if err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, orderWithin)
 	defer cancel()
-	resp, err := c.ask(ctx, http.MethodPost, actsPath, body)
+	resp, err := c.ask(ctx, http.MethodPost, path, data)
 	if err != nil {
-		return fmt.Errorf("%s %s: %w", act.Kind, act.Instance, err)
+		return err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusAccepted {
-		return judge(resp) // which says what the act was
+		return readError(resp)
 	}
 	return nil
 }
@@ -85,26 +107,35 @@ func (c *Client) ask(ctx context.Context, method, path string, body []byte) (*ht
 		return nil, err
 	}
 	req.Header.Set("Authorization", "Bearer "+c.cfg.Key)
-	return c.http.Do(req)
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, unreachable(err)
+	}
+	return resp, nil
 }
 
-// judge reads the error that the supervisor has answered.
-func judge(resp *http.Response) error {
+// unreachable says that it is the way to the supervisor that has failed.
+func unreachable(err error) error {
+	return fmt.Errorf("the slot's supervisor %w: %w", fleet.ErrUnreachable, err)
+}
+
+// readError reads the error that the supervisor has answered.
+func readError(resp *http.Response) error {
 	data, err := io.ReadAll(io.LimitReader(resp.Body, orderMost))
-	var said complaint
+	var said errorBody
 	if err != nil || json.Unmarshal(data, &said) != nil || said.Error.Code == "" {
-		return fmt.Errorf("supervisor answered %s", resp.Status)
+		return unreachable(fmt.Errorf("it answered %s", resp.Status))
 	}
 	if known := errorOf(said.Error.Code); known != nil {
 		return &remoteError{said.Error.Message, known}
 	}
-	return errors.New(said.Error.Message)
+	return &remoteError{said.Error.Message, nil}
 }
 
-// remoteError is one of this package's errors in the supervisor's words.
+// remoteError is an error in the supervisor's words.
 type remoteError struct {
 	message string
-	kind    error
+	kind    error // one of this package's; nil = it has none
 }
 
 func (e *remoteError) Error() string { return e.message }
@@ -122,7 +153,7 @@ func (c *Client) Watch(ctx context.Context, tell func(fleet.Observation)) error 
 	case ctx.Err() != nil:
 		return nil
 	case watching.Err() != nil:
-		err = context.Cause(watching)
+		err = unreachable(context.Cause(watching))
 	}
 	return fmt.Errorf("watching the slot at %s: %w", c.cfg.Addr, err)
 }
@@ -136,7 +167,7 @@ func (c *Client) follow(ctx context.Context, tell func(fleet.Observation), alive
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return judge(resp)
+		return readError(resp)
 	}
 	lines := bufio.NewScanner(resp.Body)
 	lines.Buffer(nil, eventMost)
@@ -149,7 +180,7 @@ func (c *Client) follow(ctx context.Context, tell func(fleet.Observation), alive
 		}
 		var o fleet.Observation
 		if err := json.Unmarshal(data, &o); err != nil {
-			return fmt.Errorf("reading an observation: %w", err)
+			return unreachable(fmt.Errorf("reading an observation: %w", err))
 		}
 		if first {
 			first, ahead = false, o.At.Sub(asked)
@@ -157,8 +188,5 @@ func (c *Client) follow(ctx context.Context, tell func(fleet.Observation), alive
 		o.At = o.At.Add(-ahead)
 		tell(o)
 	}
-	if err := lines.Err(); err != nil {
-		return err
-	}
-	return io.ErrUnexpectedEOF
+	return unreachable(cmp.Or(lines.Err(), io.ErrUnexpectedEOF))
 }

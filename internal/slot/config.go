@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/pilotlight-io/pilotlight/internal/engine"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
@@ -26,11 +27,12 @@ type Config struct {
 	Host       string      // IP address that engines listen on; "" = 127.0.0.1
 	Ports      fleet.Range // of engines; zero = 20000 to 32767, below what the kernel gives to outgoing connections
 	Models     []*fleet.Model
-	KeepTerm   bool          // over restarts of the supervisor: where those who watch outlive it
-	GPUMemory  fleet.Bytes   // of each GPU; 0 = that of an H100 of 80 GB
-	Grace      time.Duration // between SIGTERM and SIGKILL; 0 = 30 s
-	MoveWithin time.Duration // a park or resume that takes longer hangs, and its engine is killed; 0 = 60 s
-	Log        *slog.Logger  // nil: discard
+	KeepTerm   bool              // over restarts of the supervisor: where those who watch outlive it
+	GPUMemory  fleet.Bytes       // of each GPU; 0 = that of an H100 of 80 GB
+	Grace      time.Duration     // between SIGTERM and SIGKILL; 0 = 30 s
+	Health     engine.HealthRule // by which an engine hangs; zero = engine's own
+	MoveWithin time.Duration     // a park or resume that takes longer hangs, and its engine is killed; 0 = 60 s
+	Log        *slog.Logger      // nil: discard
 }
 
 func (c *Config) complete() error {

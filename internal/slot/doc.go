@@ -7,6 +7,7 @@
 //     commands it is made for one process, given to that process alone, and neither logged nor kept;
 //   - every change is pushed to every watcher, as a complete list, in order: ready the moment the engine has generated a
 //     token (one that was parked: or has for 3 ms not refused to), an exit the moment the process has ended;
+//   - once a term is fenced, no act of an older one is carried out;
 //   - an instance that was stopped or has failed is never started again under the same id, whatever arrives late;
 //   - Run returns only when every engine and all that it started has ended, and what a killed supervisor left behind is
 //     killed before the next one launches anything.

@@ -53,7 +53,7 @@ func TestMain(m *testing.M) {
 // fakeEngine serves the OpenAI API as far as a probe looks. Its words: hang (never listen), crash (exit 3 at once), deaf (ignore
 // SIGTERM), orphan=FILE (start a process in a session of its own; its pid goes to FILE), clash=FILE (the first time,
 // complain of the port), plain (bind without SO_REUSEADDR), immortal (outlive its parent), chatty (log a lot),
-// refuse (answer no request).
+// refuse (answer no request), busy=N (say that it serves N requests), says=WORDS (log them, with spaces for underscores, and exit 1).
 func fakeEngine(words, args []string) {
 	does := map[string]string{}
 	for _, w := range words {
@@ -90,7 +90,10 @@ func fakeEngine(words, args []string) {
 		fmt.Println("hanging")
 		select {}
 	}
-	serveFake(listenFake(args, has("plain")), has("refuse"))
+	if has("says") {
+		die(1, strings.ReplaceAll(does["says"], "_", " "))
+	}
+	serveFake(listenFake(args, has("plain")), has("refuse"), does["busy"])
 }
 
 func die(status int, words ...any) {
@@ -117,9 +120,9 @@ func listenFake(args []string, plain bool) net.Listener {
 	return ln
 }
 
-func serveFake(ln net.Listener, refuse bool) {
+func serveFake(ln net.Listener, refuse bool, busy string) {
 	listened := time.Now().UnixNano()
-	var answered atomic.Int64
+	var answered, counted atomic.Int64
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /health", func(http.ResponseWriter, *http.Request) {})
 	mux.HandleFunc("POST /v1/chat/completions", func(w http.ResponseWriter, _ *http.Request) {
@@ -130,6 +133,13 @@ func serveFake(ln net.Listener, refuse bool) {
 		answered.Store(time.Now().UnixNano())
 		io.WriteString(w, `{"choices":[{"message":{"content":"hi"}}]}`)
 	})
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
+		counted.Add(1)
+		if busy != "" {
+			fmt.Fprintf(w, "llamacpp:requests_processing %s\n", busy)
+		}
+	})
+	mux.HandleFunc("GET /counted", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, counted.Load()) })
 	mux.HandleFunc("GET /listened", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, listened) })
 	mux.HandleFunc("GET /answered", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, answered.Load()) })
 	mux.HandleFunc("GET /env/{name}", func(w http.ResponseWriter, r *http.Request) {

@@ -3,6 +3,7 @@ package slot
 import (
 	"slices"
 
+	"github.com/pilotlight-io/pilotlight/internal/engine"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
@@ -14,46 +15,46 @@ import (
 //	   └───────────┴──────────┴──────────┴──────────────┴──► failed or stopping ──► gone
 type instance struct {
 	model  *fleet.Model
-	parked fleet.Bytes        // what parked engines may come to hold beside it, on each of its GPUs
 	quit   chan struct{}      // closed when it is to stop
-	orders chan fleet.ActKind // park or resume, for its life; holds one
+	orders chan fleet.ActKind // park or resume, for its process; holds one
 
 	// Guarded by Slot.mu.
 	fleet.Instance
-	phase    fleet.Phase
-	failure  string
-	short    bool // the failure is a want of GPU memory
-	parks    bool
-	speaks   bool // it has generated a token since it was last started or resumed
-	mute     bool // it did not answer its health path when last asked
-	released bool // it is parked, or was until it was told to stop: its GPUs are others'
-	launched mark
-	last     mark
-	quitting bool
+	phase        fleet.Phase
+	failure      string
+	cause        fleet.Cause  // of the failure
+	load         *engine.Load // once it is ready
+	short        bool         // the failure is a want of GPU memory
+	parks        bool
+	generates    bool // it has generated a token since it was last started or resumed
+	unresponsive bool // it did not answer its health path when last asked
+	released     bool // it is parked, or was until it was told to stop: its GPUs are others'
+	launched     actNumber
+	last         actNumber
+	quitting     bool
 }
 
 func newInstance(slot string, m *fleet.Model, act fleet.Act) *instance {
 	return &instance{
 		model:  m,
-		parked: act.Parked,
 		quit:   make(chan struct{}),
 		orders: make(chan fleet.ActKind, 1),
 		Instance: fleet.Instance{
-			ID: act.Instance, Model: m.ID, Slot: slot, GPU: act.GPU, GPUs: act.GPUs, State: fleet.Starting,
+			ID: act.Instance, Model: m.ID, Slot: slot, GPU: act.GPU, GPUs: act.GPUs, State: fleet.Starting, Spec: fleet.NewSpec(m, act.Parked),
 		},
 		phase:    fleet.PhaseStarting,
-		launched: markOf(act),
-		last:     markOf(act),
+		launched: numberOf(act),
+		last:     numberOf(act),
 	}
 }
 
 func (i *instance) sighting() fleet.Sighting {
 	health := fleet.Critical
-	if i.State == fleet.Ready && i.speaks && !i.mute {
+	if i.State == fleet.Ready && i.generates && !i.unresponsive {
 		health = fleet.Passing
 	}
 	return fleet.Sighting{
-		Instance: i.Instance, Phase: i.phase, Act: i.last.seq, Running: -1, Health: health, Failure: i.failure, Short: i.short, Parks: i.parks,
+		Instance: i.Instance, Phase: i.phase, Act: i.last.seq, Running: -1, Health: health, Failure: i.failure, Cause: i.cause, Short: i.short, Parks: i.parks,
 	}
 }
 
@@ -75,73 +76,73 @@ func (s *Slot) change(i *instance, to func(), from ...fleet.State) bool {
 	return true
 }
 
-// reach notes a phase on the way to ready.
-func (s *Slot) reach(i *instance, phase fleet.Phase) {
+// markPhase notes a phase on the way to ready.
+func (s *Slot) markPhase(i *instance, phase fleet.Phase) {
 	s.change(i, func() { i.phase = phase }, fleet.Starting, fleet.Resuming)
 }
 
-// open makes an instance that was just started take requests at addr.
-func (s *Slot) open(i *instance, addr string, parks bool) {
+// markReady makes an instance that was just started take requests at addr.
+func (s *Slot) markReady(i *instance, addr string, parks bool) {
 	s.change(i, func() {
-		i.State, i.phase, i.Addr, i.parks, i.speaks = fleet.Ready, fleet.PhaseReady, addr, parks, true
+		i.State, i.phase, i.Addr, i.parks, i.generates = fleet.Ready, fleet.PhaseReady, addr, parks, true
+		i.load = engine.NewLoad(i.Spec.Kind, addr)
 	}, fleet.Starting)
 }
 
-// lull notes that an engine is parked: by order, or still, because there was no memory to resume it.
-func (s *Slot) lull(i *instance, failure string) {
+// markParked notes that an engine is parked: by order, or still, because there was no memory to resume it.
+func (s *Slot) markParked(i *instance, end ending) {
 	s.change(i, func() {
 		i.State, i.phase, i.released = fleet.Asleep, fleet.PhaseReady, true
-		i.failure, i.short = failure, failure != ""
+		i.failure, i.cause, i.short = end.failure, end.cause, end.short
 	}, fleet.Parking, fleet.Resuming)
 }
 
-// asleep reports whether it is parked, or was until it was told to stop.
-func (s *Slot) asleep(i *instance) bool {
+// isParked reports whether it is parked, or was until it was told to stop.
+func (s *Slot) isParked(i *instance) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return i.released
 }
 
-// rouse makes an engine that has been resumed take requests.
-func (s *Slot) rouse(i *instance) {
+// markResumed makes an engine that has been resumed take requests.
+func (s *Slot) markResumed(i *instance) {
 	s.change(i, func() { i.State, i.phase = fleet.Ready, fleet.PhaseReady }, fleet.Resuming)
 }
 
-// speak notes that an engine that has been resumed has generated a token; it takes requests now, if it did not before.
-func (s *Slot) speak(i *instance) {
-	s.change(i, func() { i.State, i.phase, i.speaks = fleet.Ready, fleet.PhaseReady, true }, fleet.Resuming, fleet.Ready)
+// markGenerated notes that an engine that has been resumed has generated a token; it takes requests now, if it did not before.
+func (s *Slot) markGenerated(i *instance) {
+	s.change(i, func() { i.State, i.phase, i.generates = fleet.Ready, fleet.PhaseReady, true }, fleet.Resuming, fleet.Ready)
 }
 
-// heed notes whether an engine has answered its health path.
-func (s *Slot) heed(i *instance, answers bool) {
+// markAnswering notes whether an engine has answered its health path.
+func (s *Slot) markAnswering(i *instance, answers bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if i.mute == answers {
-		i.mute = !answers
+	if i.unresponsive == answers {
+		i.unresponsive = !answers
 		s.publish()
 	}
 }
 
-// fail notes why an engine is no use; short = for want of GPU memory. What it holds of its GPUs it holds until its process has ended.
-func (s *Slot) fail(i *instance, why string, short bool) {
+// markFailed notes why an engine is no use. What it holds of its GPUs it holds until its process has ended.
+func (s *Slot) markFailed(i *instance, why ending) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i.State, i.failure, i.short = fleet.Failed, why, short
+	i.State, i.failure, i.cause, i.short = fleet.Failed, why.failure, why.cause, why.short
 	s.publish()
 }
 
-// depart notes that an engine has ended: wanted ("") or not; short = for want of GPU memory.
-func (s *Slot) depart(i *instance, failure string, short bool) {
+// markEnded notes how an engine has ended.
+func (s *Slot) markEnded(i *instance, end ending) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i.short = failure != "" && short
-	s.bury(i, failure)
+	s.remove(i, end)
 }
 
-// bury needs mu.
-func (s *Slot) bury(i *instance, failure string) {
-	if failure != "" && !i.quitting {
-		i.State, i.failure = fleet.Failed, failure
+// remove takes an instance that has ended off the list; it needs mu.
+func (s *Slot) remove(i *instance, end ending) {
+	if end.failure != "" && !i.quitting {
+		i.State, i.failure, i.cause, i.short = fleet.Failed, end.failure, end.cause, end.short
 	}
 	for n, j := range s.instances {
 		if i == j {
@@ -149,7 +150,7 @@ func (s *Slot) bury(i *instance, failure string) {
 			break
 		}
 	}
-	s.graves.dig(i.ID, i.launched)
+	s.ended.add(i.ID, i.launched)
 	gone := i.sighting()
 	gone.Gone = true
 	s.publish(gone)

@@ -102,8 +102,8 @@ func printable(r rune) rune {
 	return r
 }
 
-// lastWords is last for the end of a failure message.
-func (l *engineLog) lastWords() string {
+// lastLines is last for the end of a failure message.
+func (l *engineLog) lastLines() string {
 	lines := l.last()
 	if len(lines) == 0 {
 		return "; it logged nothing"
@@ -111,23 +111,36 @@ func (l *engineLog) lastWords() string {
 	return "; its log ends: " + strings.Join(lines, " | ")
 }
 
-// tellsOfClash reports whether the engine complained of its port.
-func (l *engineLog) tellsOfClash() bool {
-	return l.tells("address already in use", "address in use", "eaddrinuse", "errno 98", "couldn't bind", "failed to bind", "cannot bind")
+// mentionsPortClash reports whether the engine complained of its port.
+func (l *engineLog) mentionsPortClash() bool {
+	return l.mentions("address already in use", "address in use", "eaddrinuse", "errno 98", "couldn't bind", "failed to bind", "cannot bind")
 }
 
-// tellsOfMemory reports whether the engine complained of GPU memory that was not there.
-func (l *engineLog) tellsOfMemory() bool {
-	return l.tells("cuda out of memory", "outofmemoryerror", "cuda error: out of memory")
+// mentionsOutOfMemory reports whether the engine complained of GPU memory that was not there.
+func (l *engineLog) mentionsOutOfMemory() bool {
+	return l.mentions("cuda out of memory", "outofmemoryerror", "cuda error: out of memory")
 }
 
-// tellsOfSleepMode reports whether the engine's command line has no option for sleep mode.
-func (l *engineLog) tellsOfSleepMode() bool {
-	return l.tells("no such option", "unrecognized arguments") && l.tells("enable_sleep_mode", "enable-sleep-mode")
+// mentionsMissingWeights reports whether the engine complained of weights that it did not find or could not read, in Hugging Face's words.
+func (l *engineLog) mentionsMissingWeights() bool {
+	return l.mentions("is not a local folder and is not a valid model identifier", "repository not found", "repositorynotfounderror", "gatedrepoerror",
+		"localentrynotfounderror", "does not appear to have a file named", "incorrect path_or_model_id", "error while deserializing header", "safetensorerror",
+		"failed to load model from file", "error loading model")
 }
 
-// tells reports whether the end of the log has one of the words, which are in lower case.
-func (l *engineLog) tells(words ...string) bool {
+// mentionsBrokenDevice reports whether the engine complained of a GPU or driver that does not work, in CUDA's words.
+func (l *engineLog) mentionsBrokenDevice() bool {
+	return l.mentions("no cuda-capable device is detected", "cuda driver version is insufficient", "uncorrectable ecc error", "driver/library version mismatch",
+		"cuda-capable device(s) is/are busy or unavailable", "system not yet initialized")
+}
+
+// lacksSleepMode reports whether the engine's command line has no option for sleep mode.
+func (l *engineLog) lacksSleepMode() bool {
+	return l.mentions("no such option", "unrecognized arguments") && l.mentions("enable_sleep_mode", "enable-sleep-mode")
+}
+
+// mentions reports whether the end of the log has one of the words, which are in lower case.
+func (l *engineLog) mentions(words ...string) bool {
 	l.mu.Lock()
 	tail := bytes.ToLower(l.tail)
 	l.mu.Unlock()
@@ -146,7 +159,7 @@ func (s *Slot) pruneLogs() {
 	}
 	var logs []dated
 	for _, file := range files {
-		if info, err := os.Stat(file); err == nil && !s.tended(strings.TrimSuffix(filepath.Base(file), ".log")) {
+		if info, err := os.Stat(file); err == nil && !s.exists(strings.TrimSuffix(filepath.Base(file), ".log")) {
 			logs = append(logs, dated{file, info.ModTime().UnixNano()})
 		}
 	}
@@ -157,7 +170,7 @@ func (s *Slot) pruneLogs() {
 	}
 }
 
-func (s *Slot) tended(id string) bool {
+func (s *Slot) exists(id string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.find(id) != nil

@@ -37,3 +37,9 @@ func lockDir(dir string) (*os.File, error) {
 	}
 	return file, nil
 }
+
+// wasKilled reports whether the process was ended by SIGKILL.
+func wasKilled(p *os.ProcessState) bool {
+	status, ok := p.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
+}

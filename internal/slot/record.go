@@ -29,9 +29,9 @@ func (s *Slot) record(i *instance, pid int) error {
 
 func (s *Slot) unrecord(i *instance) { os.Remove(s.file(i, ".pid")) }
 
-// raise takes over a higher term. It is kept for the supervisor's next life, whose observations must not look older than those of this one. It
+// raiseTerm takes over a higher term. It is kept for the supervisor's next life, whose observations must not look older than those of this one. It
 // needs mu.
-func (s *Slot) raise(term uint64) {
+func (s *Slot) raiseTerm(term uint64) {
 	if term <= s.term {
 		return
 	}
@@ -46,17 +46,17 @@ func (s *Slot) raise(term uint64) {
 
 func (s *Slot) termFile() string { return filepath.Join(s.dir, "term") }
 
-// remember goes on where an earlier supervisor of the directory ended: with its term, and with numbers above all that it has used.
-func (s *Slot) remember() {
+// restoreTerm goes on where an earlier supervisor of the directory ended: with its term, and with numbers above all that it has used.
+func (s *Slot) restoreTerm() {
 	if data, err := os.ReadFile(s.termFile()); err == nil && s.cfg.KeepTerm {
 		s.term, _ = strconv.ParseUint(string(data), 10, 64)
 	}
 	s.seq = uint64(time.Now().UnixMicro())
 }
 
-// reap kills what an earlier supervisor of this directory has left: by process group what has a process file, one by one
+// killLeftovers kills what an earlier supervisor of this directory has left: by process group what has a process file, one by one
 // what bears its mark in the environment. It returns when they have ended, or after some seconds.
-func (s *Slot) reap() {
+func (s *Slot) killLeftovers() {
 	files, _ := filepath.Glob(filepath.Join(s.dir, "*.pid"))
 	for _, file := range files {
 		r, err := readRecord(file)

@@ -12,23 +12,25 @@ import (
 
 // Slot supervises the engines of one slot. Its methods are safe for concurrent use.
 type Slot struct {
-	cfg    Config
-	dir    string                  // of logs and process files
-	models map[string]*fleet.Model // model ID -> model
-	owner  string                  // marks the environment of everything that this directory's supervisors start
+	cfg   Config
+	dir   string // of logs and process files
+	owner string // marks the environment of everything that this directory's supervisors start
 
-	wake chan struct{} // tells Run that there are launches to begin; holds one
+	wake  chan struct{} // tells Run that there are launches to begin; holds one
+	count chan struct{} // tells Run that engines are to be asked how many requests they serve; holds one
 
-	mu        sync.Mutex // guards all below
-	closed    bool
-	term      uint64 // the highest that an act has carried
-	seq       uint64 // of the last observation
-	instances []*instance
-	due       []*instance // accepted, not begun
-	graves    graves
-	sleepless map[string]bool  // engines' programs that do not know sleep mode
-	recent    []fleet.Sighting // the last that have ended, for new watchers
-	watchers  map[*watcher]struct{}
+	mu          sync.Mutex              // guards all below
+	models      map[string]*fleet.Model // model ID -> model
+	closed      bool
+	term        uint64 // the highest that an act has carried
+	seq         uint64 // of the last observation
+	instances   []*instance
+	accepted    []*instance // accepted, not begun
+	ended       ended
+	noSleepMode map[string]bool  // engines' programs that do not know sleep mode
+	recent      []fleet.Sighting // the last that have ended, for new watchers
+	watchers    map[*watcher]struct{}
+	oomKills    uint64 // what the kernel had killed for want of memory when last looked at
 }
 
 // New makes a slot. It creates the directory, and starts nothing.
@@ -46,18 +48,16 @@ func New(cfg Config) (*Slot, error) {
 	}
 	s := &Slot{
 		cfg: cfg, dir: dir, owner: owner,
-		models:   map[string]*fleet.Model{},
-		wake:     make(chan struct{}, 1),
-		watchers: map[*watcher]struct{}{}, sleepless: map[string]bool{},
+		wake: make(chan struct{}, 1), count: make(chan struct{}, 1),
+		watchers: map[*watcher]struct{}{}, noSleepMode: map[string]bool{},
 	}
-	for _, m := range cfg.Models {
-		s.models[m.ID] = m
-	}
-	s.remember()
+	s.Configure(cfg.Models)
+	s.oomKills, _ = oomKills()
+	s.restoreTerm()
 	return s, nil
 }
 
-// Run kills what an earlier supervisor of the directory has left behind, then starts and tends engines until ctx is done. It
+// Run kills what an earlier supervisor of the directory has left behind, then starts and supervises engines until ctx is done. It
 // returns when the last of them has ended: each gets SIGTERM, and SIGKILL after the grace. A clean end is nil; it fails at once
 // when another supervisor uses the directory. Run may be called once.
 func (s *Slot) Run(ctx context.Context) error {
@@ -66,7 +66,7 @@ func (s *Slot) Run(ctx context.Context) error {
 		return fmt.Errorf("locking %s: %w", s.dir, err)
 	}
 	defer lock.Close()
-	s.reap()
+	s.killLeftovers()
 
 	var thread, engines sync.WaitGroup
 	spawn := newSpawner()
@@ -74,10 +74,11 @@ func (s *Slot) Run(ctx context.Context) error {
 	defer thread.Wait()
 	defer spawn.close()
 	defer engines.Wait()
+	engines.Go(func() { s.countRunning(ctx) })
 
 	for {
-		for _, i := range s.takeDue() {
-			engines.Go(func() { s.tend(ctx, spawn, i) })
+		for _, i := range s.takeAccepted() {
+			engines.Go(func() { s.supervise(ctx, spawn, i) })
 		}
 		select {
 		case <-s.wake:
@@ -88,24 +89,24 @@ func (s *Slot) Run(ctx context.Context) error {
 	}
 }
 
-// takeDue gives the launches that were accepted since it was last asked.
-func (s *Slot) takeDue() []*instance {
+// takeAccepted gives the launches that were accepted since it was last asked.
+func (s *Slot) takeAccepted() []*instance {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	due := s.due
-	s.due = nil
-	return due
+	accepted := s.accepted
+	s.accepted = nil
+	return accepted
 }
 
-// close refuses launches from now on, ends those that were never begun, and says that the others end.
+// close says that the slot takes no launches any more, ends those that were never begun, and says that the others end.
 func (s *Slot) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
-	for _, i := range s.due {
-		s.bury(i, ErrShuttingDown.Error())
+	for _, i := range s.accepted {
+		s.remove(i, ending{failure: ErrShuttingDown.Error(), cause: fleet.CausePlace})
 	}
-	s.due = nil
+	s.accepted = nil
 	for _, i := range s.instances {
 		if i.State != fleet.Failed {
 			i.State = fleet.Stopping

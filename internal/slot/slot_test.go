@@ -35,7 +35,7 @@ func TestLaunch_TellsEveryPhaseAndThenServes(t *testing.T) {
 	}
 	last.Addr = ""
 	sighting := fleet.Sighting{
-		Instance: fleet.Instance{ID: "i1", Model: "m", Slot: "s", GPUs: 2, State: fleet.Ready},
+		Instance: fleet.Instance{ID: "i1", Model: "m", Slot: "s", GPUs: 2, State: fleet.Ready, Spec: &fleet.Spec{GPUs: 2, MaxConcurrency: 1, Kind: fleet.EngineOpenAI}},
 		Phase:    fleet.PhaseReady, Act: 1, Running: -1, Health: fleet.Passing,
 	}
 	if d := cmp.Diff(sighting, last); d != "" {

@@ -29,10 +29,11 @@ func (s *Slot) watch(ctx context.Context, tell func(fleet.Observation), on func(
 	first := s.observe()
 	first.Instances = append(first.Instances, s.recent...)
 	w.queue = append(w.queue, first)
+	poke(s.count)
 	s.mu.Unlock()
 	defer s.forget(w)
 	for last := false; ; {
-		for _, o := range s.untold(w) {
+		for _, o := range s.takeQueue(w) {
 			if !on() {
 				return
 			}
@@ -55,7 +56,7 @@ func (s *Slot) forget(w *watcher) {
 	delete(s.watchers, w)
 }
 
-func (s *Slot) untold(w *watcher) []fleet.Observation {
+func (s *Slot) takeQueue(w *watcher) []fleet.Observation {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	queue := w.queue
@@ -78,14 +79,27 @@ func (s *Slot) publish(gone ...fleet.Sighting) {
 	if over := len(s.recent) - recentMost; over > 0 {
 		s.recent = slices.Delete(s.recent, 0, over)
 	}
-	for w := range s.watchers {
+	s.tell(func() fleet.Observation {
 		o := s.observe()
 		o.Instances = append(o.Instances, gone...)
-		w.queue = append(w.queue, o)
-		select {
-		case w.wake <- struct{}{}:
-		default:
-		}
+		return o
+	})
+	poke(s.count)
+}
+
+// tell gives each watcher a list of its own; it needs mu.
+func (s *Slot) tell(list func() fleet.Observation) {
+	for w := range s.watchers {
+		w.queue = append(w.queue, list())
+		poke(w.wake)
+	}
+}
+
+// poke wakes whoever waits on a channel that holds one.
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
 	}
 }
 
@@ -95,9 +109,13 @@ const recentMost = 64
 
 // observe lists what is there; it needs mu. Each call makes lists of its own.
 func (s *Slot) observe() fleet.Observation {
+	condition := fleet.PlaceHealthy
+	if s.closed {
+		condition = fleet.PlaceClosing
+	}
 	o := fleet.Observation{
 		Source: s.cfg.Source, Seq: s.seq, Term: s.term, At: time.Now(), Complete: true,
-		Slots: []fleet.Slot{{ID: s.cfg.ID, Pool: s.cfg.Pool, Node: s.cfg.Node, GPUs: s.cfg.GPUs, Host: s.cfg.HostMemory}},
+		Slots: []fleet.Slot{{ID: s.cfg.ID, Pool: s.cfg.Pool, Node: s.cfg.Node, GPUs: s.cfg.GPUs, Host: s.cfg.HostMemory, Condition: condition}},
 	}
 	for _, i := range s.instances {
 		o.Instances = append(o.Instances, i.sighting())

@@ -10,6 +10,7 @@ import (
 // The routes of the API. The version is in the path: what changes in a way that the other side would not understand gets another one.
 const (
 	actsPath  = "/v1/acts"  // POST an order; 202, or an error
+	fencePath = "/v1/fence" // POST a term, below which acts are refused from then on; 202, or an error
 	watchPath = "/v1/watch" // GET a stream of server-sent events, each a complete observation with its number as id
 )
 
@@ -19,8 +20,13 @@ type request struct {
 	Model *fleet.Model `json:"model,omitempty"`
 }
 
-// complaint is the body of every answer that is an error.
-type complaint struct {
+// fence is the body of a POST to fencePath.
+type fence struct {
+	Term uint64 `json:"term"`
+}
+
+// errorBody is the body of every answer that is an error.
+type errorBody struct {
 	Error struct {
 		Code    string `json:"code"`
 		Message string `json:"message"`

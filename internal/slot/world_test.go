@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pilotlight-io/pilotlight/internal/engine"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/slot"
 )
@@ -48,6 +49,7 @@ type options struct {
 	moveWithin time.Duration
 	memory     fleet.Bytes
 	log        io.Writer
+	health     engine.HealthRule
 }
 
 // start makes a slot for the models and runs it until the test ends.
@@ -61,7 +63,7 @@ func start(t *testing.T, o options, models ...*fleet.Model) *world {
 	}
 	s, err := slot.New(slot.Config{
 		ID: "s", Node: "n", Pool: "p", GPUs: o.gpus, Dir: o.dir, Models: models, Grace: o.grace, Self: o.self,
-		MoveWithin: o.moveWithin, HostMemory: o.memory, Log: slog.New(slog.NewTextHandler(o.log, nil)),
+		MoveWithin: o.moveWithin, HostMemory: o.memory, Health: o.health, Log: slog.New(slog.NewTextHandler(o.log, nil)),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -222,4 +224,34 @@ func (w *world) log(id string) string {
 		w.t.Fatal(err)
 	}
 	return string(data)
+}
+
+// untilTold reads on until a list is as wanted.
+func (w *world) untilTold(what string, wanted func(fleet.Observation) bool) fleet.Observation {
+	w.t.Helper()
+	for deadline := time.After(patience); ; {
+		select {
+		case h := <-w.said:
+			if wanted(h.Observation) {
+				return h.Observation
+			}
+		case <-deadline:
+			w.t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+// latest is how things stand now.
+func (w *world) latest() (o fleet.Observation) {
+	ctx, cancel := context.WithCancel(w.t.Context())
+	defer cancel()
+	w.Watch(ctx, func(now fleet.Observation) { o = now; cancel() })
+	return o
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
 }

@@ -1,5 +1,5 @@
 // Package store opens the database and owns its one list of migrations, and the small tables that belong to no other
-// package: settings that operators tuned, and what was learned of past activations.
+// package: settings that operators tuned, what was learned of past activations, and the term of the newest server life.
 //
 // It promises that what a write has returned from survives a power cut (SQLite in WAL mode with synchronous=FULL), that
 // the tables are those of this version when Open returns, and that a file of a newer version, of another program or a

@@ -7,6 +7,11 @@ namespace "default" {
     path "pilotlight/slots" {
       capabilities = ["read"]
     }
+
+    # The term of the server that is in charge, so that acts of one that was before come to nothing.
+    path "pilotlight/fence/*" {
+      capabilities = ["read", "write"]
+    }
   }
 }
 

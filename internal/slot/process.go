@@ -12,8 +12,8 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
-// life is one engine process that runs.
-type life struct {
+// process is one engine process that runs.
+type process struct {
 	slot    *Slot
 	i       *instance
 	child   *child
@@ -21,8 +21,8 @@ type life struct {
 	control *engine.Control
 	offers  bool // it was launched with what it takes to be parked
 
-	exited chan string // how it ended, once
-	steps  chan step   // what has been done
+	exited chan exit // how it ended, once
+	steps  chan step // what has been done
 
 	// Of run alone:
 	ready bool // it has been ready before
@@ -47,13 +47,13 @@ const returned fleet.ActKind = "returned"
 const firstToken = 3 * time.Millisecond
 
 // run follows the process to its end.
-func (e *life) run(ctx context.Context, out *engineLog, port *port) ending {
+func (e *process) run(ctx context.Context, out *engineLog, port *port) ending {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	work, cancel := context.WithCancel(ctx)
 	defer cancel()
 	began := time.Now()
-	wg.Go(func() { e.exited <- e.child.wait() })
+	wg.Go(func() { e.exited <- e.slot.lookForOOM(e.child.wait()) })
 	do := func(kind fleet.ActKind) {
 		order := e.order
 		wg.Go(func() { e.report(work, e.perform(work, kind, order)) })
@@ -64,7 +64,7 @@ func (e *life) run(ctx context.Context, out *engineLog, port *port) ending {
 	for {
 		select {
 		case how := <-e.exited:
-			return e.died(ctx, e.obituary(how, time.Since(began), out), out, port)
+			return e.died(ctx, how, time.Since(began), out, port)
 		case kind := <-e.i.orders:
 			e.order++
 			token = nil
@@ -72,7 +72,7 @@ func (e *life) run(ctx context.Context, out *engineLog, port *port) ending {
 		case <-token:
 			token = nil
 			if !refused.Load() {
-				e.slot.rouse(e.i)
+				e.slot.markResumed(e.i)
 			}
 		case done := <-e.steps:
 			switch {
@@ -84,12 +84,11 @@ func (e *life) run(ctx context.Context, out *engineLog, port *port) ending {
 			case done.kind == fleet.ActLaunch && done.err == nil:
 				wg.Go(func() { e.report(work, step{err: e.watchHealth(work)}) })
 			}
-			if why := e.take(done); why != "" && work.Err() == nil {
-				why += out.lastWords()
-				short := errors.Is(done.err, engine.ErrOutOfMemory)
-				e.slot.fail(e.i, why, short)
+			if why := e.apply(done); why != "" && work.Err() == nil {
+				end := failedStep(why, done.err, out)
+				e.slot.markFailed(e.i, end)
 				e.stop(0)
-				return ending{failure: why, short: short}
+				return end
 			}
 		case <-e.i.quit:
 			cancel()
@@ -102,7 +101,7 @@ func (e *life) run(ctx context.Context, out *engineLog, port *port) ending {
 	}
 }
 
-func (e *life) report(ctx context.Context, s step) {
+func (e *process) report(ctx context.Context, s step) {
 	select {
 	case e.steps <- s:
 	case <-ctx.Done():
@@ -110,11 +109,11 @@ func (e *life) report(ctx context.Context, s step) {
 }
 
 // perform does what takes time.
-func (e *life) perform(ctx context.Context, kind fleet.ActKind, order int) step {
+func (e *process) perform(ctx context.Context, kind fleet.ActKind, order int) step {
 	s := step{kind: kind, order: order}
 	switch kind {
 	case fleet.ActLaunch:
-		s.err = engine.Probe(ctx, e.i.model, e.addr, e.reach)
+		s.err = engine.Probe(ctx, e.i.model, e.addr, e.tellPhase)
 		s.parks = s.err == nil && e.offered(ctx)
 	case fleet.ActPark:
 		s.err = e.within(ctx, e.control.Park)
@@ -124,10 +123,10 @@ func (e *life) perform(ctx context.Context, kind fleet.ActKind, order int) step 
 	return s
 }
 
-func (e *life) reach(p fleet.Phase) { e.slot.reach(e.i, p) }
+func (e *process) tellPhase(p fleet.Phase) { e.slot.markPhase(e.i, p) }
 
 // offered asks whether the engine can be parked.
-func (e *life) offered(ctx context.Context) bool {
+func (e *process) offered(ctx context.Context) bool {
 	if !e.offers || e.i.GPUs == 0 {
 		return false
 	}
@@ -139,7 +138,7 @@ func (e *life) offered(ctx context.Context) bool {
 }
 
 // within bounds a park or a resume.
-func (e *life) within(ctx context.Context, f func(context.Context) error) error {
+func (e *process) within(ctx context.Context, f func(context.Context) error) error {
 	limit := e.slot.cfg.MoveWithin
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it hangs: not done within %s", limit))
 	defer cancel()
@@ -147,54 +146,56 @@ func (e *life) within(ctx context.Context, f func(context.Context) error) error 
 }
 
 // resume brings the memory back and has a token made.
-func (e *life) resume(ctx context.Context, order int) error {
+func (e *process) resume(ctx context.Context, order int) error {
 	if err := e.control.Resume(ctx); err != nil {
 		return err
 	}
 	var refused atomic.Bool
-	e.reach(fleet.PhaseProbing)
+	e.tellPhase(fleet.PhaseProbing)
 	e.report(ctx, step{kind: returned, order: order, refused: &refused})
 	if engine.Ask(ctx, e.i.model, e.addr) == nil {
 		return nil
 	}
 	refused.Store(true) // or the connection broke: whether the engine lives is seen elsewhere
-	return engine.Probe(ctx, e.i.model, e.addr, e.reach)
+	return engine.Probe(ctx, e.i.model, e.addr, e.tellPhase)
 }
 
-// take notes how something ended, and says why the engine is no use if it is none.
-func (e *life) take(s step) (why string) {
+// apply notes how something ended, and says why the engine is no use if it is none.
+func (e *process) apply(s step) (why string) {
 	switch {
 	case s.kind == fleet.ActLaunch && s.err == nil:
 		e.ready = true
-		e.slot.open(e.i, e.addr, s.parks)
+		e.slot.markReady(e.i, e.addr, s.parks)
 	case s.kind == fleet.ActPark && s.err == nil:
-		e.slot.lull(e.i, "")
+		e.slot.markParked(e.i, ending{})
 	case s.kind == fleet.ActResume && s.err == nil:
-		e.slot.speak(e.i)
+		e.slot.markGenerated(e.i)
 	case s.kind == fleet.ActLaunch:
 		return s.err.Error()
 	case s.kind == fleet.ActPark:
 		return "parking failed: " + s.err.Error()
 	case s.kind == fleet.ActResume && errors.Is(s.err, engine.ErrOutOfMemory) && !errors.Is(s.err, engine.ErrLost):
-		e.slot.lull(e.i, "resuming failed: "+s.err.Error())
+		e.slot.markParked(e.i, ending{failure: "resuming failed: " + s.err.Error(), cause: fleet.CauseMemory, short: true})
 	case s.kind == fleet.ActResume:
 		return "resuming failed: " + s.err.Error()
 	case s.err != nil:
-		return "engine hangs: " + s.err.Error()
+		return s.err.Error()
 	}
 	return ""
 }
 
 // died judges the end of a process that nobody has ended.
-func (e *life) died(ctx context.Context, obituary string, out *engineLog, port *port) ending {
-	if asked(ctx, e.i) {
+func (e *process) died(ctx context.Context, how exit, after time.Duration, out *engineLog, port *port) ending {
+	if endWanted(ctx, e.i) {
 		return ending{}
 	}
 	port.release()
-	end := ending{failure: obituary, short: out.tellsOfMemory()}
+	end := ending{short: out.mentionsOutOfMemory()}
+	end.cause = e.causeOf(how, end.short, out)
+	end.failure = e.exitReason(how, after, out)
 	if !e.ready {
-		end.clash = taken(e.addr) || out.tellsOfClash()
-		end.sleepless = e.offers && out.tellsOfSleepMode()
+		end.clash = taken(e.addr) || out.mentionsPortClash()
+		end.noSleepMode = e.offers && out.lacksSleepMode()
 	}
 	return end
 }
@@ -203,15 +204,15 @@ func (e *life) died(ctx context.Context, obituary string, out *engineLog, port *
 // parked, for whose bed another may wait.
 const shortGrace = 2 * time.Second
 
-func (e *life) grace() time.Duration {
-	if e.ready && !e.slot.asleep(e.i) {
+func (e *process) grace() time.Duration {
+	if e.ready && !e.slot.isParked(e.i) {
 		return e.slot.cfg.Grace
 	}
 	return min(e.slot.cfg.Grace, shortGrace)
 }
 
 // stop ends the process and its group: it returns when the process is no more.
-func (e *life) stop(grace time.Duration) {
+func (e *process) stop(grace time.Duration) {
 	if grace > 0 {
 		e.child.terminate()
 		t := time.NewTimer(grace)
@@ -227,17 +228,17 @@ func (e *life) stop(grace time.Duration) {
 	<-e.exited
 }
 
-// obituary says why an engine ended that nobody had asked to.
-func (e *life) obituary(how string, after time.Duration, out *engineLog) string {
+// exitReason says why an engine ended that nobody had asked to.
+func (e *process) exitReason(how exit, after time.Duration, out *engineLog) string {
 	when := "before it was ready"
 	if e.ready {
-		when = e.slot.doing(e.i)
+		when = e.slot.activity(e.i)
 	}
-	return fmt.Sprintf("engine ended %s, after %s: %s%s", when, after.Round(time.Millisecond), how, out.lastWords())
+	return fmt.Sprintf("engine ended %s, after %s: %s%s", when, after.Round(time.Millisecond), how.words(), out.lastLines())
 }
 
-// doing says what an engine that has been ready is at.
-func (s *Slot) doing(i *instance) string {
+// activity says what an engine that has been ready is at.
+func (s *Slot) activity(i *instance) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch i.State {

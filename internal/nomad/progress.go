@@ -17,20 +17,20 @@ type news struct {
 }
 
 // placing is the news of an instance without a node.
-func placing(s *fleet.Sighting, m *api.AllocationMetric) news {
+func placing(s *fleet.Sighting, p *placement) news {
 	if s.Unplaced == fleet.UnplacedImpossible {
 		return news{slog.LevelWarn, "no node can hold the instance", s.Failure}
 	}
-	return news{slog.LevelInfo, "the instance waits for room", exhausted(m)}
+	return news{slog.LevelInfo, "the instance waits for room", exhausted(p)}
 }
 
 // starting is the news of an instance that has a node, and no process yet.
-func starting(a *api.AllocationListStub) news {
+func starting(a *allocation) news {
 	task := a.TaskStates[label]
 	if task == nil || len(task.Events) == 0 || task.State != "pending" {
 		return news{}
 	}
-	switch last := task.Events[len(task.Events)-1]; last.Type {
+	switch last := &task.Events[len(task.Events)-1]; last.Type {
 	case api.TaskDriverMessage:
 		return news{slog.LevelInfo, "the image is pulled", words(last)}
 	case "Template": // such as a Nomad Variable that does not exist: Nomad waits for it
@@ -40,20 +40,19 @@ func starting(a *api.AllocationListStub) news {
 }
 
 // words are an event's.
-func words(e *api.TaskEvent) string {
+func words(e *taskEvent) string {
 	if e.DisplayMessage != "" {
 		return e.DisplayMessage
 	}
 	return e.DriverMessage
 }
 
-// say logs what is new of an instance.
-func (w *watch) say(s *fleet.Sighting, n news) {
-	if n.message == "" {
-		return
-	}
-	if w.heard[s.ID] != n {
+// logChange logs what is new of an instance.
+func (w *watch) logChange(s *fleet.Sighting, n news) {
+	if n.message != "" && w.logged[s.ID] != n {
 		w.n.log.Log(context.Background(), n.level, n.message, "model", s.Model, "instance", s.ID, "reason", n.reason)
 	}
-	w.saying[s.ID] = n
+	if n.message != "" {
+		w.logged[s.ID] = n
+	}
 }

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/consul"
+)
+
+// unready says, for anybody to read, why no request should be sent here; nil = requests are served. An outage that hot models survive is no such reason.
+func (s *server) unready() error {
+	if err := s.c.Lead.err(); err != nil {
+		return err
+	}
+	return s.silence.err(s.activator.Sources())
+}
+
+// readiness is unready for operators, who are also told that the server is stopping.
+func (s *server) readiness() error {
+	if s.draining.Load() {
+		return errStopping
+	}
+	return s.unready()
+}
+
+// degraded says, for anybody to read, what is lacking of a server that serves.
+func (s *server) degraded() []string {
+	var all []string
+	if standing, _ := s.c.Lead.standing(); standing.Stage == consul.Unsure {
+		all = append(all, "it is not certain which server leads, "+since(standing.Since)+": nothing is started or stopped")
+	}
+	for _, source := range s.activator.Sources() {
+		switch {
+		case source.Lost == "":
+		case source.Denied:
+			all = append(all, fmt.Sprintf("%s refuses the token, or a right, %s", source.Name, since(source.Since)))
+		default:
+			all = append(all, fmt.Sprintf("%s cannot be reached %s", source.Name, since(source.Since)))
+		}
+	}
+	return all
+}
+
+func since(t time.Time) string { return "since " + t.UTC().Format(time.RFC3339) }

@@ -1,0 +1,49 @@
+package admin
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"log/slog"
+	"slices"
+
+	"github.com/VictoriaMetrics/metrics"
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/pilotlight-io/pilotlight/internal/openai"
+)
+
+// StandbyConfig is what NewStandby needs.
+type StandbyConfig struct {
+	Token   string         // the admin token; at least MinToken characters
+	Reason  func() error   // what the server waits for, for anybody to read
+	Metrics []*metrics.Set // shown at /metrics before the process's own
+	Log     *slog.Logger   // nil = discard
+}
+
+// NewStandby makes the admin API of a server that waits to lead: it answers that it lives, that it is not ready and why, and with its metrics.
+// Everything else is overloaded, for the same reason. It starts nothing.
+func NewStandby(c StandbyConfig) (*Server, error) {
+	if len(c.Token) < MinToken {
+		return nil, fmt.Errorf("admin: the admin token has %d characters; it must have %d or more", len(c.Token), MinToken)
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{
+		c: Config{Token: c.Token, Ready: c.Reason, Metrics: c.Metrics, Log: c.Log}, digest: sha256.Sum256([]byte(c.Token)), ctx: context.Background(),
+	}
+	var answered []route
+	for _, r := range routes {
+		if !r.open && r.path != "/metrics" {
+			r.handle = (*Server).waits
+		}
+		answered = append(answered, r)
+	}
+	s.app = s.newApp(slices.Clip(answered))
+	return s, nil
+}
+
+func (s *Server) waits(*fiber.Ctx) error {
+	return openai.NewError(openai.CodeOverloaded, "this server waits to lead: "+s.c.Ready().Error())
+}

@@ -1,0 +1,97 @@
+//go:build unix
+
+package consul_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/consul"
+)
+
+// cable is the way of one server to Consul, which can be cut.
+type cable struct {
+	*httptest.Server
+	cut atomic.Bool
+}
+
+func newCable(t *testing.T, to string) *cable {
+	t.Helper()
+	target, err := url.Parse(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	transport := &http.Transport{}
+	proxy.Transport = transport
+	c := &cable{}
+	c.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if c.cut.Load() {
+			panic(http.ErrAbortHandler) // the connection breaks
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(func() {
+		c.Close()
+		transport.CloseIdleConnections()
+	})
+	return c
+}
+
+func TestRealConsul_LockHasOneHolderThroughHandoverCutAndRestart(t *testing.T) {
+	s := newSite(t, time.Nanosecond)
+	first := contend(t, s.agent.Addr, "one")
+	first.lead(7)
+	cable := newCable(t, s.agent.Addr)
+	second := contend(t, cable.URL, "two")
+	second.until("waiting, and told of the first", func(s consul.Standing) bool { return s.Leader == "one" && s.Term == 7 })
+
+	first.stop()
+	began := time.Now()
+	second.lead(8)
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("after an orderly end the second led after %v, want 2 s at most", took)
+	}
+	if err := second.confirmed(5 * time.Second); err != nil {
+		t.Errorf("the second may not act: %v", err)
+	}
+
+	third := contend(t, s.agent.Addr, "three")
+	third.until("told of the second", func(s consul.Standing) bool { return s.Leader == "two" && s.Term == 8 })
+	cable.cut.Store(true) // as good as killed, but it lives and might act
+	began = time.Now()
+	third.lead(9)
+	if took := time.Since(began); took > 8*time.Second {
+		t.Errorf("after the leader was cut off the next led after %v, want 8 s at most", took)
+	}
+	if err := second.confirmed(500 * time.Millisecond); err == nil {
+		t.Error("two servers may act at once")
+	}
+	cable.cut.Store(false)
+	second.untilStage(consul.Taken)
+
+	s.restart(true)
+	third.until("holding again with its term", func(s consul.Standing) bool { return s.Stage == consul.Holding && s.Trouble == nil })
+	if err := third.confirmed(20 * time.Second); err != nil {
+		t.Errorf("after Consul's restart: %v", err)
+	}
+	sessions, _, err := s.api.Session().List(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := third.confirmed(5 * time.Second); err != nil || len(sessions) == 0 {
+		t.Fatalf("it may not act (%v), or there are no sessions: %v", err, sessions)
+	}
+	for _, one := range sessions {
+		if _, err := s.api.Session().Destroy(one.ID, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	third.untilStage(consul.Unsure)
+	third.untilStage(consul.Holding)
+}
