@@ -186,6 +186,25 @@ func (a *Activator) TunePool(pool fleet.Pool) error {
 	return err
 }
 
+// Configure replaces the models and pools of the config, all of them or, where it refuses, none. Whoever waits keeps the place, also for a model that is
+// no longer there; new requests for that are of an unknown model. Instances that would now be launched otherwise (see fleet.Model.LaunchesLike) are
+// drained and replaced.
+func (a *Activator) Configure(models []*fleet.Model, pools []fleet.Pool) error {
+	a.planning.Lock()
+	err := a.planner.Configure(a.now(), models, pools)
+	if err == nil {
+		a.metrics.configure(models)
+		a.leasing.Lock()
+		a.dispatcher.SetModels(models)
+		a.finishLeasing(a.now())
+	} else {
+		err = fmt.Errorf("taking another config: %w", err)
+	}
+	a.exchange()
+	a.finishPlanning()
+	return err
+}
+
 // ModelState gives the state of one model: cold, starting, parked or hot; "" for an unknown one. It is cheap: it looks, and decides nothing.
 func (a *Activator) ModelState(id string) string {
 	a.planning.Lock()

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -17,7 +18,7 @@ import (
 // when somebody asks.
 type instruments struct {
 	set   *metrics.Set
-	queue map[string]*metrics.PrometheusHistogram // model ID -> seconds waited
+	queue sync.Map // model ID -> *metrics.PrometheusHistogram of seconds waited
 }
 
 // secondsBuckets reach from a hot grant to a start of half an hour.
@@ -25,21 +26,25 @@ var secondsBuckets = []float64{0.001, 0.01, 0.1, 0.5, 1, 2.5, 5, 10, 20, 40, 60,
 
 func (in *instruments) init(a *Activator) {
 	in.set = metrics.NewSet()
-	in.queue = make(map[string]*metrics.PrometheusHistogram)
-	for _, m := range a.cfg.Models {
-		for _, from := range []fleet.Tier{fleet.Cold, fleet.Parked} {
-			in.activations(m.ID, from) // from the start, so that a rate sees the first one too
-		}
-		in.queue[m.ID] = in.set.NewPrometheusHistogramExt(fmt.Sprintf("pilotlight_queue_seconds{model=%q}", m.ID), secondsBuckets)
-	}
+	in.configure(a.cfg.Models)
 	in.set.RegisterMetricsWriter(a.writeLevels)
 	in.set.RegisterMetricsWriter(a.writeSources)
 }
 
+// configure makes the series of models, so that a rate sees the first of each too. Those of others stay. It may be called at any time.
+func (in *instruments) configure(models []*fleet.Model) {
+	for _, m := range models {
+		for _, from := range []fleet.Tier{fleet.Cold, fleet.Parked} {
+			in.activations(m.ID, from)
+		}
+		in.queue.Store(m.ID, in.set.GetOrCreatePrometheusHistogramExt(fmt.Sprintf("pilotlight_queue_seconds{model=%q}", m.ID), secondsBuckets))
+	}
+}
+
 // queued counts one grant and what it waited.
 func (in *instruments) queued(model string, waited time.Duration) {
-	if h := in.queue[model]; h != nil {
-		h.Update(waited.Seconds())
+	if h, ok := in.queue.Load(model); ok {
+		h.(*metrics.PrometheusHistogram).Update(waited.Seconds())
 	}
 }
 

@@ -99,7 +99,7 @@ func (x *exchange) inspect() *failure {
 
 // permit checks what the body asks for against what the model and the token allow.
 func (x *exchange) permit() *failure {
-	m := x.r.models[x.fields.Model]
+	m := x.r.offer.Load().models[x.fields.Model]
 	if m == nil {
 		return failf(codeModelNotFound, "The model %q does not exist.", clip(x.fields.Model)).at("model")
 	}

@@ -98,6 +98,7 @@ func (x *exchange) await() (due bool, f *failure) {
 
 func (x *exchange) granted(l *activator.Lease) {
 	x.lease, x.stage = l, stageAsking
+	x.model = x.r.current(x.model, l.Model)
 	x.timings.add(l)
 }
 
@@ -210,6 +211,7 @@ func (x *exchange) engineRequest() *upstream.Request {
 	if x.model.salted {
 		salt = x.r.salt(x.grant.Org)
 	}
+	x.record.Price = x.r.offer.Load().price
 	t := &x.model.Timeouts
 	x.send = upstream.Request{
 		Method:      "POST",

@@ -49,3 +49,8 @@ func RetryAfter(d time.Duration) string { return retryAfter(d) }
 
 // Accept gives a connection as the router's listener does.
 func Accept(c net.Conn) net.Conn { return newWatch(slog.New(slog.DiscardHandler)).accept(c) }
+
+// Current gives the model that a request goes on with which was admitted for one model and has a lease for another of its ID.
+func (r *Router) Current(was, leased *fleet.Model) *fleet.Model {
+	return r.current(newModel(was, 0, r.metrics), leased).Model
+}

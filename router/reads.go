@@ -49,7 +49,7 @@ func (r *Router) listModels(ctx *fasthttp.RequestCtx, _ *fiber.Ctx) *failure {
 		return f
 	}
 	var shown []openai.Model
-	for _, m := range r.listed {
+	for _, m := range r.offer.Load().listed {
 		if g.Allows(m.ID) {
 			shown = append(shown, r.describe(m))
 		}
@@ -63,7 +63,7 @@ func (r *Router) showModel(ctx *fasthttp.RequestCtx, c *fiber.Ctx) *failure {
 		return f
 	}
 	id := unescape(c.Params("*"))
-	m := r.models[id]
+	m := r.offer.Load().models[id]
 	if m == nil || !g.Allows(id) { // what a token may not use does not exist for it
 		return failf(codeModelNotFound, "The model %q does not exist.", clip(id)).at("model")
 	}

@@ -25,7 +25,7 @@ type Config struct {
 	Tenants   *tenant.Tenants
 	Ledger    *ledger.Ledger
 	Models    []*fleet.Model
-	Price     fleet.NanoUSD // of one GPU for one hour
+	Price     fleet.NanoUSD // of one GPU for one hour; both are as of the start, see Configure
 
 	PathAliases     []string        // prefixes that stand for /v1 too, such as "/api/integrations/dgx/v1"
 	BodyLimit       fleet.Bytes     // of one request; 0 = 32 MiB
@@ -45,8 +45,7 @@ type Config struct {
 type Router struct {
 	c        Config
 	app      *fiber.App
-	models   map[string]*model // model ID -> its model
-	listed   []*model          // in the order of the config
+	offer    atomic.Pointer[offer]
 	engines  *upstream.Client
 	watch    *watch
 	lost     losses
@@ -70,7 +69,6 @@ func New(c Config) (*Router, error) {
 	}
 	r := &Router{
 		c:       c,
-		models:  make(map[string]*model, len(c.Models)),
 		engines: upstream.New(upstream.Config{Dial: c.Dial}),
 		bodies:  newBudget(int64(c.BodyBudget)),
 		watch:   newWatch(c.Log),
@@ -78,11 +76,7 @@ func New(c Config) (*Router, error) {
 	}
 	r.unknown = r.metrics.forModel("")
 	r.idle.New = func() any { return newExchange(r) }
-	for _, m := range c.Models {
-		known := newModel(m, c.Price, r.metrics)
-		r.models[m.ID] = known
-		r.listed = append(r.listed, known)
-	}
+	r.Configure(c.Models, c.Price)
 	r.app = r.routes()
 	return r, nil
 }

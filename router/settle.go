@@ -129,7 +129,6 @@ func (x *exchange) fill(o ledger.Outcome, ended time.Time) {
 	r.Start = x.timings.start
 	r.ReceivedAt = x.received
 	r.Queue, r.Activate = x.timings.queued, x.timings.activating
-	r.Price = x.r.c.Price
 	r.Status = o
 	if !x.firstAt.IsZero() {
 		r.TTFT = max(x.firstAt.Sub(r.DispatchedAt), 0)

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -107,9 +106,7 @@ func (p *Planner) Configure(now time.Duration, models []*fleet.Model, pools []fl
 		}
 		listed[fm.ID] = true
 	}
-	for k := range pools {
-		p.pool(pools[k].Name).Pool = pools[k]
-	}
+	p.configurePools(pools)
 	for _, fm := range models {
 		m := p.modelOf[fm.ID]
 		if m == nil {
@@ -121,10 +118,10 @@ func (p *Planner) Configure(now time.Duration, models []*fleet.Model, pools []fl
 		m.unlisted = false
 		p.configure(m, fm)
 		for _, i := range m.instances {
-			i.outdated = i.outdated || back || relaunches(before, fm)
+			i.outdated = i.outdated || back || !before.LaunchesLike(fm)
 			p.markShares(i)
 		}
-		if back || relaunches(before, fm) {
+		if back || !before.LaunchesLike(fm) {
 			m.failures, m.retryAt, m.suspect, m.impossibleUntil = 0, 0, "", 0 // what failed was another engine
 		}
 	}
@@ -141,10 +138,19 @@ func (p *Planner) Configure(now time.Duration, models []*fleet.Model, pools []fl
 	return nil
 }
 
-// relaunches reports whether an engine of the model would now be launched otherwise.
-func relaunches(a, b *fleet.Model) bool {
-	x, y := a.Engine, b.Engine
-	return a.GPUs != b.GPUs || a.Pool != b.Pool || a.MaxConcurrency != b.MaxConcurrency || a.ContextLength != b.ContextLength ||
-		x.Kind != y.Kind || x.Driver != y.Driver || x.Image != y.Image || x.Weights != y.Weights || x.Secrets != y.Secrets || x.Memory != y.Memory || x.CPU != y.CPU ||
-		!slices.Equal(x.Command, y.Command) || !slices.Equal(x.Args, y.Args) || !slices.Equal(x.Volumes, y.Volumes) || !maps.Equal(x.Env, y.Env)
+// configurePools replaces the pools. One that is no longer there gets no more slots, and gives back those that it has once nothing runs in them.
+func (p *Planner) configurePools(pools []fleet.Pool) {
+	listed := make(map[string]bool)
+	for _, q := range pools {
+		listed[q.Name] = true
+		p.pool(q.Name).Pool = q
+	}
+	for _, q := range p.pools {
+		if !listed[q.Name] && q.Slots.Max > 0 {
+			q.GPUsPerSlot, q.Slots.Min, q.SlotIdle = 0, 0, emptySlotIdle
+		}
+	}
 }
+
+// emptySlotIdle is the slot_idle of a pool that is no longer in the config.
+const emptySlotIdle = time.Second

@@ -10,6 +10,7 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/admin"
 	"github.com/pilotlight-io/pilotlight/internal/config"
 	"github.com/pilotlight-io/pilotlight/internal/consul"
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/local"
 	"github.com/pilotlight-io/pilotlight/internal/nomad"
 	"github.com/pilotlight-io/pilotlight/internal/probe"
@@ -24,6 +25,8 @@ type backEnd struct {
 	close     func()                              // lets go of connections; nil = there are none
 	orphans   admin.Orphans                       // nil = nothing outlives the server
 	jobName   func(model, instance string) string // of an instance's job; nil = instances are no jobs
+
+	configure func(models []*fleet.Model, pools []fleet.Pool) // has launches from now on be of these
 }
 
 func (s *server) openBackEnd() (backEnd, error) {
@@ -46,7 +49,7 @@ func (s *server) openLocal(self string) (backEnd, error) {
 	if err != nil {
 		return backEnd{}, err
 	}
-	return backEnd{Backend: l, observers: []activator.Observer{l}, run: l.Run}, nil
+	return backEnd{Backend: l, observers: []activator.Observer{l}, run: l.Run, configure: func(models []*fleet.Model, _ []fleet.Pool) { l.Configure(models) }}, nil
 }
 
 func (s *server) openNomad(self string) (backEnd, error) {
@@ -64,12 +67,16 @@ func (s *server) openNomad(self string) (backEnd, error) {
 		return backEnd{}, err
 	}
 	p := probe.New(probe.Config{Models: cfg.Models, Log: s.log("probe")})
-	observers := []activator.Observer{s.silence.await("Nomad", nomad.Source, p.Over(n)), s.silence.await("Consul", consul.Source, p.Over(c)), p}
-	if len(cfg.Pools) > 0 {
-		observers = append(observers, p.Over(n.Slots()))
+	// The slots are watched also where there is no pool yet: one may be added.
+	observers := []activator.Observer{
+		s.silence.await("Nomad", nomad.Source, p.Over(n)), s.silence.await("Consul", consul.Source, p.Over(c)), p, p.Over(n.Slots()),
 	}
 	return backEnd{
 		Backend: n, close: n.Close, observers: observers, orphans: n,
+		configure: func(models []*fleet.Model, pools []fleet.Pool) {
+			n.Configure(models, pools)
+			p.Configure(models)
+		},
 		jobName: func(model, instance string) string { return nomad.JobName(cfg.Cluster, model, instance) },
 	}, nil
 }

@@ -10,6 +10,7 @@ import (
 // configCmd holds the commands about config files.
 type configCmd struct {
 	Check configCheckCmd `cmd:"" help:"Report every mistake in a config file."`
+	Apply configApplyCmd `cmd:"" help:"Have a running server take a changed config file, all of it or nothing; the difference is printed first."`
 }
 
 // configCheckCmd validates a file as serve would, and starts nothing.

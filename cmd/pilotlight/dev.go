@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"slices"
 	"time"
 
@@ -52,7 +53,13 @@ func (c devCmd) Run(env *Env) error {
 	if err != nil {
 		return listMistakes(env, err)
 	}
-	s, err := c.open(env, cfg, dir)
+	var hangups <-chan os.Signal // without a file there is nothing to read anew, and a terminal that is closed ends dev
+	if c.Config != "" {
+		var unwatch func()
+		hangups, unwatch = env.Hangups()
+		defer unwatch()
+	}
+	s, err := c.open(env, cfg, dir, hangups)
 	if err != nil {
 		return err
 	}
@@ -68,16 +75,25 @@ func (c devCmd) Run(env *Env) error {
 
 // config is the file's, or the default one, with the flags over it and simulated engines in it.
 func (c devCmd) config(dir *dataDir) (*config.Config, error) {
+	if c.Config == "" {
+		return c.parse(dir, "", nil)
+	}
+	src, err := os.ReadFile(c.Config)
+	if err != nil {
+		return nil, fmt.Errorf("reading the config: %w", err)
+	}
+	return c.parse(dir, c.Config, src)
+}
+
+// parse reads a file called name.
+func (c devCmd) parse(dir *dataDir, name string, src []byte) (*config.Config, error) {
 	options := config.Options{BaseDir: dir.path, IdleAfter: devIdleAfter}
-	cfg := options.Default()
-	if c.Config != "" {
-		var err error
-		if cfg, err = options.Load(c.Config); err != nil {
-			return nil, err
-		}
+	cfg, err := options.Parse(name, src)
+	if err != nil {
+		return nil, err
 	}
 	if cfg.Backend.Kind != config.BackendLocal {
-		return nil, fmt.Errorf("%s has backend %q, and dev runs everything on this machine; use pilotlight serve --config %s", c.Config, cfg.Backend.Kind, c.Config)
+		return nil, fmt.Errorf("%s has backend %q, and dev runs everything on this machine; use pilotlight serve --config %[1]s", name, cfg.Backend.Kind)
 	}
 	if len(cfg.Models) == 0 {
 		cfg.Models = options.Catalogue() // whole: a model too large for the GPUs is refused when it is asked for
@@ -103,7 +119,7 @@ func (c devCmd) config(dir *dataDir) (*config.Config, error) {
 }
 
 // open binds the ports, then opens the server.
-func (c devCmd) open(env *Env, cfg *config.Config, dir *dataDir) (*server, error) {
+func (c devCmd) open(env *Env, cfg *config.Config, dir *dataDir, hangups <-chan os.Signal) (*server, error) {
 	token, err := dir.adminToken()
 	if err != nil {
 		return nil, err
@@ -114,7 +130,8 @@ func (c devCmd) open(env *Env, cfg *config.Config, dir *dataDir) (*server, error
 	}
 	log := env.logger(c.LogLevel)
 	s, err := openServer(env.ctx, serverConfig{
-		Config: cfg, Dir: dir.path, AdminToken: token, Getenv: env.Getenv, Now: env.Now, API: api, Admin: adminLn, Log: log,
+		Config: cfg, Source: configSource{path: c.Config, parse: func(name string, src []byte) (*config.Config, error) { return c.parse(dir, name, src) }},
+		Hangups: hangups, Dir: dir.path, AdminToken: token, Getenv: env.Getenv, Now: env.Now, API: api, Admin: adminLn, Log: log,
 		Lead: newLead(nil, log.With("component", "lead")),
 	})
 	if err != nil {

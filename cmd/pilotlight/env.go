@@ -25,6 +25,8 @@ type Env struct {
 	Progress bool
 	// Signals delivers what asks the process to end: the first drains, the second ends it at once.
 	Signals func() (<-chan os.Signal, func())
+	// Hangups delivers what asks a server to read its config anew.
+	Hangups func() (<-chan os.Signal, func())
 
 	ctx     context.Context // of the command that runs
 	command string          // as the parser names it, with its arguments
@@ -37,12 +39,16 @@ func osEnv() *Env {
 		Getenv:   os.Getenv,
 		Now:      time.Now,
 		Progress: isatty.IsTerminal(os.Stderr.Fd()),
-		Signals: func() (<-chan os.Signal, func()) {
-			c := make(chan os.Signal, 2)
-			signal.Notify(c, os.Interrupt, syscall.SIGTERM)
-			return c, func() { signal.Stop(c) }
-		},
+		Signals:  func() (<-chan os.Signal, func()) { return notified(2, os.Interrupt, syscall.SIGTERM) },
+		Hangups:  func() (<-chan os.Signal, func()) { return notified(1, syscall.SIGHUP) },
 	}
+}
+
+// notified delivers signals, of which so many are kept for whoever is busy.
+func notified(kept int, signals ...os.Signal) (<-chan os.Signal, func()) {
+	c := make(chan os.Signal, kept)
+	signal.Notify(c, signals...)
+	return c, func() { signal.Stop(c) }
 }
 
 // exitError is an error with an exit status other than 1.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -77,14 +78,8 @@ func (c modelShowCmd) Run(env *Env) error {
 	t.row("instances", fmt.Sprintf("%d to %d", m.Instances.Min, m.Instances.Max))
 	t.row("now", fmt.Sprintf("%d hot, %d starting, %d parked, %d waiting, %d in flight", m.Hot, m.Starting, m.Parked, m.Waiting, m.Inflight))
 	t.row("wanted", fmt.Sprintf("%d hot: %s", m.Desired.Hot, m.Desired.Reason))
-	instances, err := client.Instances(env.ctx)
-	if err != nil {
-		return err
-	}
-	for _, i := range instances {
-		if i.Model == m.ID {
-			t.row("instance", instanceLine(i))
-		}
+	for _, i := range m.Live {
+		t.row("instance", instanceLine(i))
 	}
 	return t.write(env.Stdout)
 }
@@ -168,13 +163,17 @@ func printModels(env *Env, client *admin.Client, models ...admin.Model) error {
 	t := newTable("MODEL", "STATE", ">GPUS", ">HOT", ">STARTING", ">PARKED", ">WAITING", ">INFLIGHT", ">IDLE AFTER", "NODE", "WHY")
 	for _, m := range models {
 		var nodes []string
+		gpus := strconv.Itoa(m.GPUs)
 		for _, i := range instances {
 			if i.Model == m.ID && placeOf(i) != "" {
 				nodes = append(nodes, placeOf(i))
 			}
+			if i.Model == m.ID && launchedOtherwise(i) != "" {
+				gpus = strconv.Itoa(m.GPUs) + "*" // `model show` says what is otherwise
+			}
 		}
 		slices.Sort(nodes)
-		t.row(m.ID, m.State, m.GPUs, m.Hot, m.Starting, m.Parked, m.Waiting, m.Inflight, m.IdleAfter, strings.Join(slices.Compact(nodes), ","), m.Desired.Reason)
+		t.row(m.ID, m.State, gpus, m.Hot, m.Starting, m.Parked, m.Waiting, m.Inflight, m.IdleAfter, strings.Join(slices.Compact(nodes), ","), m.Desired.Reason)
 	}
 	return t.write(env.Stdout)
 }
@@ -195,7 +194,34 @@ func instanceLine(i admin.Instance) string {
 			line += " " + part.word + " " + part.value
 		}
 	}
+	if differs := launchedOtherwise(i); differs != "" {
+		line += " * launched with " + differs
+	}
 	return line
+}
+
+// launchedOtherwise says with what the instance was launched that the config has otherwise now; "" = nothing, as far as is known.
+func launchedOtherwise(i admin.Instance) string {
+	if i.Spec == nil || i.Configured == nil {
+		return ""
+	}
+	var differ []string
+	was, now := i.Spec, i.Configured
+	for _, one := range []struct {
+		word     string
+		was, now any
+	}{
+		{"gpus", was.GPUs, now.GPUs},
+		{"max_concurrency", was.MaxConcurrency, now.MaxConcurrency},
+		{"parked memory", was.ParkedMemory, now.ParkedMemory},
+		{"engine", was.Kind, now.Kind},
+		{"args", fmt.Sprint(was.Args), fmt.Sprint(now.Args)},
+	} {
+		if one.was != one.now {
+			differ = append(differ, fmt.Sprintf("%s %v (config: %v)", one.word, one.was, one.now))
+		}
+	}
+	return strings.Join(differ, ", ")
 }
 
 // span is a time span on the command line, written as in the config.

@@ -22,14 +22,23 @@ func newPolicy(c config.Autoscaler) (policy activator.Policy, learned *learningP
 		return autoscaler.NewHybrid(autoscaler.HybridConfig{Park: true}), nil
 	default:
 		learned = &learningPolicy{adaptive: autoscaler.NewAdaptive(autoscaler.AdaptiveConfig{LatencyWeight: c.LatencyWeight})}
+		learned.configure(c)
 		return learned, learned
 	}
 }
 
 // learningPolicy is the adaptive policy, which the planner asks under its own lock, and which is saved outside of that.
 type learningPolicy struct {
-	mu       sync.Mutex // guards adaptive
+	mu       sync.Mutex // guards the fields below
 	adaptive *autoscaler.Adaptive
+	weight   float64 // of waiting, where a pool has none of its own
+}
+
+// configure has it weigh with other settings from its next decision on.
+func (p *learningPolicy) configure(c config.Autoscaler) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.weight = c.LatencyWeight
 }
 
 // Observe learns.
@@ -43,7 +52,11 @@ func (p *learningPolicy) Observe(e fleet.Event) {
 func (p *learningPolicy) Decide(now time.Time, v *fleet.ModelView) fleet.Desired {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.adaptive.Decide(now, v)
+	weighed := *v
+	if weighed.LatencyWeight == 0 {
+		weighed.LatencyWeight = p.weight
+	}
+	return p.adaptive.Decide(now, &weighed)
 }
 
 func (p *learningPolicy) save() ([]byte, error) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"runtime"
 	"sync/atomic"
@@ -34,13 +35,15 @@ func (c serveCmd) Run(env *Env) error {
 	case len(token) < admin.MinToken:
 		return fmt.Errorf("%s holds an admin token of %d characters; it must have %d or more", cfg.Admin.TokenEnv, len(token), admin.MinToken)
 	}
+	hangups, unwatch := env.Hangups()
+	defer unwatch()
 	log := env.logger(c.LogLevel)
 	lock, err := leadershipLock(cfg, env.Getenv)
 	if err != nil {
 		return err
 	}
 	l := &leader{
-		env: env, log: log,
+		env: env, log: log, hangups: hangups,
 		candidate: candidate{cfg: cfg, file: c.Config, token: token, lead: newLead(lock, log.With("component", "lead")), log: log.With("component", "lead")},
 	}
 	ballast := newBallast(env.Getenv)
@@ -64,9 +67,10 @@ func leadershipLock(cfg *config.Config, getenv func(string) string) (*consul.Loc
 // leader is a candidate, and a server once it leads.
 type leader struct {
 	candidate
-	env    *Env
-	log    *slog.Logger
-	serves atomic.Bool
+	env     *Env
+	log     *slog.Logger
+	hangups <-chan os.Signal // one that comes while it waits is answered once it serves
+	serves  atomic.Bool
 }
 
 func (l *leader) ending() string {
@@ -105,14 +109,17 @@ func (l *leader) serve(ctx context.Context, hurry <-chan struct{}) error {
 	}
 	s, err := openServer(ctx, serverConfig{
 		Config: l.cfg, Dir: filepath.Dir(l.cfg.Store.Path), AdminToken: l.token, Getenv: l.env.Getenv, Now: l.env.Now,
-		Lead: l.lead, API: api, Admin: adminLn, Log: l.log,
+		Source:  configSource{path: l.file, parse: config.Options{BaseDir: filepath.Dir(l.file)}.Parse},
+		Hangups: l.hangups, Lead: l.lead, API: api, Admin: adminLn, Log: l.log,
 	})
 	if err != nil {
 		return errors.Join(err, api.Close(), adminLn.Close())
 	}
 	l.serves.Store(true)
 	l.env.say("serving %d models at http://%s/v1, admin at http://%s", len(l.cfg.Models), callable(api), callable(adminLn))
-	return s.closeAfter(s.run(ctx, hurry))
+	err = s.run(ctx, hurry)
+	l.cfg = s.configurer.current // in which it would go on, if it leads once more
+	return s.closeAfter(err)
 }
 
 // listenBoth binds both listeners before anything else happens.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -22,10 +23,12 @@ import (
 	"github.com/pilotlight-io/pilotlight/router"
 )
 
-// serverConfig is what openServer needs. All fields are required.
+// serverConfig is what openServer needs. All fields are required, but Hangups.
 type serverConfig struct {
 	Config     *config.Config
-	Dir        string // engines keep their logs and process files in engines/ in it
+	Source     configSource     // where Config comes from
+	Hangups    <-chan os.Signal // each has the server take its own file anew; nil = there are none
+	Dir        string           // engines keep their logs and process files in engines/ in it
 	AdminToken string
 	Getenv     func(string) string // tokens of the back end are read with it
 	Now        func() time.Time
@@ -49,12 +52,14 @@ type server struct {
 	router    *router.Router
 	admin     *admin.Server
 	draining  atomic.Bool
+
+	configurer *configurer
 }
 
 // openServer opens the store, replays the ledger into it and builds the parts. Nothing runs yet, and nothing is answered.
 func openServer(ctx context.Context, c serverConfig) (*server, error) {
 	s := &server{c: c}
-	for _, open := range []func(context.Context) error{s.openStore, s.openTenants, s.openLedger, s.openTuning, s.openFleet, s.openAPIs} {
+	for _, open := range []func(context.Context) error{s.openStore, s.openTenants, s.openLedger, s.openTuning, s.openFleet, s.openConfigurer, s.openAPIs} {
 		if err := open(ctx); err != nil {
 			return nil, errors.Join(err, s.close())
 		}
@@ -70,13 +75,13 @@ func (s *server) openStore(ctx context.Context) (err error) {
 }
 
 func (s *server) openTenants(ctx context.Context) (err error) {
-	s.tenants, err = tenant.New(ctx, s.store, tenant.Config{Models: s.modelIDs(), Log: s.log("tenants")})
+	s.tenants, err = tenant.New(ctx, s.store, tenant.Config{Models: modelIDs(s.c.Config.Models), Log: s.log("tenants")})
 	return err
 }
 
-func (s *server) modelIDs() []string {
-	ids := make([]string, len(s.c.Config.Models))
-	for i, m := range s.c.Config.Models {
+func modelIDs(models []*fleet.Model) []string {
+	ids := make([]string, len(models))
+	for i, m := range models {
 		ids[i] = m.ID
 	}
 	return ids
@@ -86,7 +91,7 @@ func (s *server) openLedger(ctx context.Context) (err error) {
 	c := s.c.Config.Ledger
 	s.ledger, err = ledger.Open(ctx, ledger.Config{
 		Dir: c.Dir, Store: s.store, Durability: ledger.Durability(c.Durability), Retention: c.Retention,
-		Models: s.modelIDs(), Log: s.log("ledger"),
+		Models: modelIDs(s.c.Config.Models), Log: s.log("ledger"),
 	})
 	return err
 }
@@ -139,17 +144,22 @@ func (s *server) openAPIs(context.Context) (err error) {
 		return err
 	}
 	s.admin, err = admin.New(admin.Config{
-		Fleet: s.activator, Tuner: s.tuning, Tenants: s.tenants, Ledger: s.ledger, Token: s.c.AdminToken,
+		Fleet: s.activator, Tuner: s.tuning, Config: s.configurer, Tenants: s.tenants, Ledger: s.ledger, Token: s.c.AdminToken,
 		Metrics: []*metrics.Set{s.router.Metrics(), s.activator.Metrics(), s.ledger.Metrics(), s.c.Lead.metrics},
 		Orphans: s.backEnd.orphans, JobName: s.backEnd.jobName, Ready: s.readiness, Degraded: s.degraded, Errors: fleetAnswer, Log: s.log("admin"),
 	})
 	return err
 }
 
-// fleetAnswer words what the activator and the tuning of pools refuse an operator; nil = it should not happen.
+// fleetAnswer words what the activator, the tuning of pools and the taking of configs refuse an operator; nil = it should not happen.
 func fleetAnswer(err error) *openai.Error {
 	var mistuned config.Mistunings
+	var bad badConfig
 	switch {
+	case errors.As(err, &bad):
+		answer, content := openai.NewError(openai.CodeInvalidRequest, bad.Error()), "content"
+		answer.Param = &content
+		return answer
 	case errors.As(err, &mistuned):
 		answer := openai.NewError(openai.CodeInvalidRequest, mistuned.Error())
 		answer.Param = &mistuned[0].Key
@@ -169,6 +179,7 @@ func fleetAnswer(err error) *openai.Error {
 // run answers until ctx is done, then drains and stops in order; hurry ends that. It blocks, and may be called once.
 func (s *server) run(ctx context.Context, hurry <-chan struct{}) error {
 	stages := []stage{
+		{name: "the watch for hangups", run: func(ctx context.Context) error { return s.configurer.follow(ctx, s.c.Hangups) }},
 		{
 			name:   "the public API",
 			run:    func(ctx context.Context) error { return s.router.Serve(ctx, s.c.API) },

@@ -22,33 +22,47 @@ const tuningScope = "pool/"
 
 // tuning is what operators have changed of pools while servers ran. It is kept in the store, and beats the file.
 type tuning struct {
-	config *config.Config
-	store  *store.Store
-	apply  func(fleet.Pool) error // has the planner take the limits
-	log    *slog.Logger
+	store *store.Store
+	apply func(fleet.Pool) error // has the planner take the limits
+	log   *slog.Logger
 
 	turn sync.Mutex // held for one whole change, so that the store and the planner have the same
 
-	mu   sync.Mutex                   // guards kept
-	kept map[string]map[string]string // pool -> key -> text, of the pools of the file
+	mu     sync.Mutex // guards config and kept; they change with turn held too
+	config *config.Config
+	kept   map[string]map[string]string // pool -> key -> text, of the pools of the file
 }
 
 // openTuning reads what is kept. What no longer fits the file is said and left out, and stays in the store: it is in force again once it fits.
 func (s *server) openTuning(ctx context.Context) error {
-	t := &tuning{
-		config: s.c.Config, store: s.store, log: s.log("tuning"), kept: map[string]map[string]string{},
+	s.tuning = &tuning{
+		store: s.store, log: s.log("tuning"),
 		apply: func(p fleet.Pool) error { return s.activator.TunePool(p) },
 	}
-	s.tuning = t
-	scopes, err := s.store.SettingScopes(ctx, tuningScope)
+	return s.tuning.reconfigure(ctx, s.c.Config, func([]fleet.Pool) error { return nil })
+}
+
+// reconfigure has take have the pools of another config, as they are tuned. Where take fails, or the store, everything stays as it was. Nobody tunes
+// meanwhile.
+func (t *tuning) reconfigure(ctx context.Context, c *config.Config, take func([]fleet.Pool) error) error {
+	t.turn.Lock()
+	defer t.turn.Unlock()
+	next := &tuning{config: c, store: t.store, log: t.log, kept: map[string]map[string]string{}}
+	scopes, err := t.store.SettingScopes(ctx, tuningScope)
 	if err != nil {
 		return err
 	}
 	for _, scope := range scopes {
-		if err := t.recall(ctx, strings.TrimPrefix(scope, tuningScope)); err != nil {
+		if err := next.recall(ctx, strings.TrimPrefix(scope, tuningScope)); err != nil {
 			return err
 		}
 	}
+	if err := take(next.pools()); err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.config, t.kept = c, next.kept
 	return nil
 }
 
@@ -110,18 +124,47 @@ func (t *tuning) fit(name string) (fleet.Pool, map[string]string) {
 
 // Tuned lists what a pool is tuned to, in the order of the settings.
 func (t *tuning) Tuned(name string) []admin.Tuned {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	file, ok := t.config.Pool(name)
 	if !ok {
 		return nil
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	_, misfits := t.fit(name)
 	var tuned []admin.Tuned
 	for _, key := range t.inOrder(t.kept[name]) {
 		tuned = append(tuned, admin.Tuned{Key: key, Value: t.kept[name][key], File: config.Setting(file, key), Ignored: misfits[key]})
 	}
 	return tuned
+}
+
+// outweighed says which of the changes have no effect, because the pool is tuned.
+func (t *tuning) outweighed(changes config.Changes) []string {
+	said := []string{}
+	for _, c := range changes {
+		if c.Block != "pool" || c.Kind != config.Changed {
+			continue
+		}
+		for _, x := range t.Tuned(c.Name) {
+			if x.Key == c.Attribute && x.Ignored == "" {
+				said = append(said, fmt.Sprintf("pool %s stays tuned to %s=%s, which beats the file; %[2]s= resets it", c.Name, x.Key, x.Value))
+			}
+		}
+	}
+	return said
+}
+
+// misfits says what was tuned and is not in force.
+func (t *tuning) misfits() []string {
+	var said []string
+	for _, p := range t.pools() {
+		for _, x := range t.Tuned(p.Name) {
+			if x.Ignored != "" {
+				said = append(said, fmt.Sprintf("pool %s was tuned to %s=%s, which is not in force: %s", p.Name, x.Key, x.Value, x.Ignored))
+			}
+		}
+	}
+	return said
 }
 
 // inOrder sorts keys as people are shown them; unknown ones come last.

@@ -55,6 +55,7 @@ type Tuner interface {
 type Config struct {
 	Fleet     Fleet
 	Tuner     Tuner
+	Config    Configurer
 	Orphans   Orphans // nil = the back end has none
 	Tenants   *tenant.Tenants
 	Ledger    *ledger.Ledger
@@ -63,7 +64,7 @@ type Config struct {
 	JobName   func(model, instance string) string // the back end's job of a dedicated instance; nil = the back end has none
 	Ready     func() error                        // why /readyz must not say 200 yet; nil = always ready
 	Degraded  func() []string                     // what is lacking of a server that is ready, for anybody to read; nil = nothing ever is
-	Errors    func(error) *openai.Error           // how an error of Fleet or Tuner is answered; nil, or a nil answer = internal_error
+	Errors    func(error) *openai.Error           // how an error of Fleet, Tuner or Config is answered; nil, or a nil answer = internal_error
 	Heartbeat time.Duration                       // between comments on a silent event stream; 0 = 15 s
 	Log       *slog.Logger                        // nil = discard
 }
@@ -93,8 +94,8 @@ const (
 // New checks the config. It starts nothing.
 func New(c Config) (*Server, error) {
 	switch {
-	case c.Fleet == nil || c.Tuner == nil || c.Tenants == nil || c.Ledger == nil:
-		return nil, errors.New("admin: Fleet, Tuner, Tenants and Ledger are required")
+	case c.Fleet == nil || c.Tuner == nil || c.Config == nil || c.Tenants == nil || c.Ledger == nil:
+		return nil, errors.New("admin: Fleet, Tuner, Config, Tenants and Ledger are required")
 	case len(c.Token) < MinToken:
 		return nil, fmt.Errorf("admin: the admin token has %d characters; it must have %d or more", len(c.Token), MinToken)
 	}

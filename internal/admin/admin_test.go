@@ -151,14 +151,20 @@ func TestBadBodies(t *testing.T) {
 		{"GET", "/api/usage/records?limit=1001", ``, "limit", "1 to 1000"},
 		{"GET", "/api/usage/records?cursor=none", ``, "cursor", ""},
 		{"GET", "/api/events?after=x", ``, "after", "no id"},
+		{"POST", "/api/config", `{"name": "p.hcl"}`, "content", "missing"},
+		{"POST", "/api/config", `{"content": "x"}`, "name", "missing"},
+		{"POST", "/api/config", `{"name": "a\nb", "content": "x"}`, "name", "control character"},
+		{"POST", "/api/config", `{"name": "p.hcl", "content": "x", "path": "/"}`, "path", "unknown"},
+		{"POST", "/api/config?dry_run=yes", `{"name": "p.hcl", "content": "x"}`, "dry_run", "neither true nor false"},
+		{"POST", "/api/config?dry=true", `{"name": "p.hcl", "content": "x"}`, "dry", "possible are dry_run"},
 	} {
 		status, body, _ := w.ask(tt.method, tt.path, tt.body)
 		if status != 400 || codeOf(body) != "invalid_request" || !strings.Contains(body, tt.says) || paramOf(body) != tt.param {
 			t.Errorf("%s %s %s: got %d %s, want a 400 at %q that says %q", tt.method, tt.path, tt.body, status, body, tt.param, tt.says)
 		}
 	}
-	if got := len(w.fleet.held) + len(w.fleet.stopped); got != 0 {
-		t.Errorf("%d models were held or stopped by refused requests", got)
+	if got := len(w.fleet.held) + len(w.fleet.stopped) + len(w.fleet.files); got != 0 {
+		t.Errorf("%d models were held or stopped, or files applied, by refused requests", got)
 	}
 }
 
@@ -237,7 +243,7 @@ func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f
 
 func TestNew_NeedsALongToken(t *testing.T) {
 	w := newWorld(t)
-	c := admin.Config{Fleet: w.fleet, Tuner: w.fleet, Tenants: w.tenants, Ledger: w.ledger, Token: strings.Repeat("x", admin.MinToken-1)}
+	c := admin.Config{Fleet: w.fleet, Tuner: w.fleet, Config: w.fleet, Tenants: w.tenants, Ledger: w.ledger, Token: strings.Repeat("x", admin.MinToken-1)}
 	if _, err := admin.New(c); err == nil {
 		t.Error("a token of 23 characters was taken")
 	}
@@ -275,7 +281,7 @@ func TestServe_FailsWithItsListener(t *testing.T) {
 func bare(t *testing.T) (*admin.Server, net.Listener) {
 	t.Helper()
 	w := newWorld(t)
-	server, err := admin.New(admin.Config{Fleet: w.fleet, Tuner: w.fleet, Tenants: w.tenants, Ledger: w.ledger, Token: adminToken})
+	server, err := admin.New(admin.Config{Fleet: w.fleet, Tuner: w.fleet, Config: w.fleet, Tenants: w.tenants, Ledger: w.ledger, Token: adminToken})
 	check(t, err)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	check(t, err)

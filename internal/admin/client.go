@@ -142,6 +142,16 @@ func (c *Client) TunePool(ctx context.Context, name string, changes map[string]s
 	return one(ask[Pool](ctx, c, http.MethodPatch, "/api/pools/"+url.PathEscape(name), body))
 }
 
+// Configure has the server take a config file, all of it or nothing; dry = only say what it would change. Mistakes in the file are an
+// *openai.Error whose Param is "content", one a line.
+func (c *Client) Configure(ctx context.Context, file ConfigFile, dry bool) (*Configured, error) {
+	asked := ""
+	if dry {
+		asked = "true"
+	}
+	return one(ask[Configured](ctx, c, http.MethodPost, configPath+search("dry_run", asked), file))
+}
+
 // Orphans lists what runs and is in nobody's care.
 func (c *Client) Orphans(ctx context.Context) ([]Orphan, error) {
 	list, err := ask[orphanList](ctx, c, http.MethodGet, "/api/orphans", nil)

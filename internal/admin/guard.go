@@ -34,8 +34,12 @@ func (s *Server) guard(c *fiber.Ctx) error {
 	if encoding := c.Get(fiber.HeaderContentEncoding); encoding != "" && encoding != "identity" {
 		return openai.NewError(openai.CodeUnsupportedEncoding, "send the body without Content-Encoding")
 	}
-	if n := len(c.Request().Body()); n > bodyLimit {
-		return openai.NewError(openai.CodeRequestTooLarge, fmt.Sprintf("the body has %d bytes; at most %d are taken here", n, bodyLimit))
+	most := bodyLimit
+	if path == configPath { // of thousands of models
+		most = readLimit
+	}
+	if n := len(c.Request().Body()); n > most {
+		return openai.NewError(openai.CodeRequestTooLarge, fmt.Sprintf("the body has %d bytes; at most %d are taken here", n, most))
 	}
 	return c.Next()
 }

@@ -19,25 +19,32 @@ func (s *Server) listModels(c *fiber.Ctx) error {
 
 // model finds the model that the path names.
 func (s *Server) model(c *fiber.Ctx) (*fleet.ModelStatus, error) {
+	return s.modelIn(c, s.c.Fleet.Snapshot())
+}
+
+func (s *Server) modelIn(c *fiber.Ctx, now *fleet.Snapshot) (*fleet.ModelStatus, error) {
 	id, err := param(c)
 	if err != nil {
 		return nil, err
 	}
-	models := s.c.Fleet.Snapshot().Models
-	for i := range models {
-		if models[i].Model.ID == id {
-			return &models[i], nil
+	for i := range now.Models {
+		if now.Models[i].Model.ID == id {
+			return &now.Models[i], nil
 		}
 	}
 	return nil, openai.NewError(openai.CodeModelNotFound, "there is no model of this id; /api/models lists them all")
 }
 
+// showModel shows a model with its instances.
 func (s *Server) showModel(c *fiber.Ctx) error {
-	m, err := s.model(c)
+	now := s.c.Fleet.Snapshot()
+	m, err := s.modelIn(c, now)
 	if err != nil {
 		return err
 	}
-	return c.JSON(modelView(*m))
+	view := modelView(*m)
+	view.Live = s.instancesOf(now, m.Model)
+	return c.JSON(view)
 }
 
 func (s *Server) explain(c *fiber.Ctx) error {
@@ -108,13 +115,6 @@ func (s *Server) accepted(c *fiber.Ctx, what string, args ...any) error {
 	}
 	s.c.Log.Info(what, append([]any{"model", m.Model.ID}, args...)...)
 	return c.Status(fiber.StatusAccepted).JSON(modelView(*m))
-}
-
-func (s *Server) listInstances(c *fiber.Ctx) error {
-	if _, err := query(c); err != nil {
-		return err
-	}
-	return c.JSON(instanceList{each(s.c.Fleet.Snapshot().Instances, s.instanceView)})
 }
 
 func (s *Server) listActivations(c *fiber.Ctx) error {

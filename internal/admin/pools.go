@@ -130,18 +130,18 @@ func slotView(now *fleet.Snapshot, p fleet.Pool, l fleet.SlotStatus) Slot {
 	}
 }
 
-// parkedMemory gives the host memory that instances take.
+// parkedMemory gives the host memory that instances take: what they were launched with, where that is known.
 func parkedMemory(now *fleet.Snapshot, ids []string) (sum fleet.Bytes) {
-	takes := map[string]fleet.Bytes{} // model -> bytes
-	for _, m := range now.Models {
-		takes[m.Model.ID] = m.Model.ParkedMemory
-	}
-	models := map[string]string{} // instance -> model
+	takes, configured := map[string]fleet.Bytes{}, modelsByID(now) // instance -> bytes
 	for _, i := range now.Instances {
-		models[i.ID] = i.Model
+		if i.Spec != nil {
+			takes[i.ID] = i.Spec.ParkedMemory
+		} else if m := configured[i.Model]; m != nil {
+			takes[i.ID] = m.ParkedMemory
+		}
 	}
 	for _, id := range ids {
-		sum += takes[models[id]]
+		sum += takes[id]
 	}
 	return sum
 }

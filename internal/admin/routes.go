@@ -53,6 +53,7 @@ var routes = []route{
 	{http.MethodPatch, "/api/pools/{name}", (*Server).tunePool, false},
 	{http.MethodGet, "/api/orphans", (*Server).listOrphans, false},
 	{http.MethodDelete, "/api/orphans/{id}", (*Server).stopOrphan, false},
+	{http.MethodPost, configPath, (*Server).configure, false},
 	{http.MethodGet, "/api/usage", (*Server).usage, false},
 	{http.MethodGet, "/api/usage/records", (*Server).records, false},
 	{http.MethodGet, "/api/events", (*Server).events, false},

@@ -161,18 +161,6 @@ func reasonOr(reason string) string {
 	return reason
 }
 
-func (s *Server) instanceView(i fleet.InstanceStatus) Instance {
-	view := Instance{
-		ID: i.ID, Model: i.Model, State: i.State, Phase: i.Phase, Slot: i.Slot, Node: i.Node, GPU: i.GPU, GPUs: i.GPUs, Addr: i.Addr,
-		Leases: i.Leases, Breaker: i.Breaker, LaunchedAt: at(i.LaunchedAt), ReadyAt: at(i.ReadyAt),
-		IdleSince: at(i.IdleSince), Failure: i.Failure,
-	}
-	if i.Slot == "" && s.c.JobName != nil {
-		view.Job = s.c.JobName(i.Model, i.ID)
-	}
-	return view
-}
-
 func activationView(a fleet.Activation) Activation {
 	return Activation{
 		ID: a.ID, Model: a.Model, Instance: a.Instance, From: a.From, Reason: a.Reason, BeganAt: Time{a.Began},

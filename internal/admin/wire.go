@@ -104,6 +104,7 @@ type Model struct {
 	Inflight       int              `json:"inflight"`
 	Desired        Desired          `json:"desired"`
 	Outlook        Outlook          `json:"outlook"`
+	Live           []Instance       `json:"live,omitzero"` // its instances, where one model is asked for; else nil
 }
 
 // Desired is the policy's wish for a model.
@@ -166,6 +167,8 @@ type Instance struct {
 	ReadyAt    *Time       `json:"ready_at"`
 	IdleSince  *Time       `json:"idle_since"`
 	Failure    string      `json:"failure"`
+	Spec       *Spec       `json:"spec"`       // what it was launched with; nil = its source does not say
+	Configured *Spec       `json:"configured"` // what the config has now, where that is something else
 }
 
 // Activation is one move of a model to hot, shared by all who waited for it.

@@ -62,7 +62,7 @@ func newWorld(t *testing.T, adapt ...func(*admin.Config)) *world {
 	w := &world{t: t, fleet: newFakeFleet(), tenants: tenants, ledger: records}
 	set := metrics.NewSet()
 	set.NewCounter(`pilotlight_test_total{model="acme/a"}`).Inc()
-	c := admin.Config{Fleet: w.fleet, Tuner: w.fleet, Tenants: tenants, Ledger: records, Token: adminToken, Metrics: []*metrics.Set{set}}
+	c := admin.Config{Fleet: w.fleet, Tuner: w.fleet, Config: w.fleet, Tenants: tenants, Ledger: records, Token: adminToken, Metrics: []*metrics.Set{set}}
 	for _, f := range adapt {
 		f(&c)
 	}
@@ -156,7 +156,8 @@ type fakeFleet struct {
 	held     map[string]time.Duration
 	tuned    map[string]string // key -> text, of the pool local
 	stopped  []string
-	failure  error // of Hold, StopModel, Explain and Tune
+	files    []admin.ConfigFile // that were applied
+	failure  error              // of Hold, StopModel, Explain, Tune and Configure
 	notices  []fleet.Notice
 	news     chan struct{} // closed and replaced when notices grows
 	follows  int           // running now
@@ -248,6 +249,22 @@ func (f *fakeFleet) Tune(_ context.Context, _ string, changes map[string]string)
 		maps.Copy(f.tuned, changes)
 	}
 	return f.failure
+}
+
+func (f *fakeFleet) Configure(_ context.Context, file admin.ConfigFile, dry bool) (*admin.Configured, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.failure != nil {
+		return nil, f.failure
+	}
+	if !dry {
+		f.files = append(f.files, file)
+	}
+	change := admin.ConfigChange{
+		Change: "changed", Block: "model", Name: "acme/a", Attribute: "gpus", Old: "2", New: "4", Effect: "its instances drain",
+		Text: `~ model "acme/a": gpus 2 -> 4 (its instances drain)`,
+	}
+	return &admin.Configured{Changes: []admin.ConfigChange{change}, Applied: !dry, Warnings: []string{"a warning"}}, nil
 }
 
 func (f *fakeFleet) Follow(ctx context.Context, after uint64, tell func(fleet.Notice) error) error {

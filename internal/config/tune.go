@@ -98,7 +98,7 @@ var settings = []setting{
 			if c.Backend.Kind == BackendLocal {
 				return `is that of the machine; change gpus of backend "local" in the config and start again`
 			}
-			return "cannot change while slots run: each keeps the GPUs that it was started with; change it in the config and start again"
+			return "is fixed for each slot, which keeps the GPUs that it was started with; change it in the config and apply that, for slots to come"
 		},
 	},
 	{key: "node_pool", text: func(p *fleet.Pool) string { return p.NodePool }, fixed: func(c *Config) string {
@@ -113,7 +113,7 @@ func ofTheJob(c *Config) string {
 	if c.Backend.Kind == BackendLocal {
 		return ""
 	}
-	return "is part of each slot's Nomad job; change it in the config and start again"
+	return "is part of each slot's Nomad job; change it in the config and apply that, for slots to come"
 }
 
 func ofSlots(c *Config) string {

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"maps"
 	"slices"
 	"time"
 )
@@ -37,6 +38,19 @@ type Model struct {
 
 // Serves reports whether the model lists the endpoint.
 func (m *Model) Serves(e Endpoint) bool { return slices.Contains(m.Endpoints, e) }
+
+// LaunchesLike reports whether instances of both are launched alike, and in the same place. Where they are not, an instance of the one cannot
+// stand for an instance of the other.
+func (m *Model) LaunchesLike(other *Model) bool {
+	return m.GPUs == other.GPUs && m.Pool == other.Pool && m.MaxConcurrency == other.MaxConcurrency &&
+		m.ParkedMemory == other.ParkedMemory && m.Engine.equal(&other.Engine)
+}
+
+func (e *EngineSpec) equal(other *EngineSpec) bool {
+	return e.Kind == other.Kind && e.Driver == other.Driver && e.Image == other.Image && e.Weights == other.Weights &&
+		e.Secrets == other.Secrets && e.Memory == other.Memory && e.CPU == other.CPU && slices.Equal(e.Command, other.Command) &&
+		slices.Equal(e.Args, other.Args) && slices.Equal(e.Volumes, other.Volumes) && maps.Equal(e.Env, other.Env)
+}
 
 // Range bounds a count, both ends included.
 type Range struct {

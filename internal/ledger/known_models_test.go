@@ -22,9 +22,12 @@ func TestMetrics_OfKnownModelsAreThereFromTheStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
+	l.Configure([]string{"m/two"})
 	var out bytes.Buffer
 	l.Metrics().WritePrometheus(&out)
-	if line := `pilotlight_billed_gpu_seconds_total{model="m/one"} 0`; !strings.Contains(out.String(), line+"\n") {
-		t.Errorf("no line %s in:\n%s", line, out.String())
+	for _, model := range []string{"m/one", "m/two"} {
+		if line := `pilotlight_billed_gpu_seconds_total{model="` + model + `"} 0`; !strings.Contains(out.String(), line+"\n") {
+			t.Errorf("no line %s in:\n%s", line, out.String())
+		}
 	}
 }

@@ -18,11 +18,19 @@ type meters struct {
 func newMeters(l *Ledger, models []string) *meters {
 	m := &meters{set: metrics.NewSet(), billed: map[string]*metrics.FloatCounter{}}
 	m.set.NewGauge("pilotlight_ledger_wal_records", func() float64 { return float64(l.backlog()) })
+	m.know(models)
+	return m
+}
+
+// know makes the series of models, so that a rate sees the first record of each.
+func (m *meters) know(models []string) {
 	for _, model := range models {
 		m.counter(model)
 	}
-	return m
 }
+
+// Configure says which models there are from now on: their metrics are there at once. Those of others stay.
+func (l *Ledger) Configure(models []string) { l.meters.know(models) }
 
 // Metrics gives the ledger's metrics: pilotlight_ledger_wal_records (records not yet in the store) and
 // pilotlight_billed_gpu_seconds_total{model} (since this process began).

@@ -127,8 +127,9 @@ func (t *Tenants) writeOrg(ctx context.Context, name string, change func(*Org) (
 
 // models checks an allow-list and gives it sorted, without doubles.
 func (t *Tenants) models(models []string) ([]string, error) {
+	known := *t.known.Load()
 	for _, m := range models {
-		if m == "" || t.known != nil && !slices.Contains(t.known, m) {
+		if m == "" || known != nil && !slices.Contains(known, m) {
 			return nil, &InvalidError{"models", fmt.Sprintf("there is no model %q; `pilotlight model list` names them", m)}
 		}
 	}

@@ -20,14 +20,14 @@ const poll = 500 * time.Millisecond
 
 // Config is what New needs.
 type Config struct {
-	Models []string     // IDs that allow-lists may name; nil = not checked
+	Models []string     // IDs that allow-lists may name, until Configure says others; nil = not checked
 	Log    *slog.Logger // nil = discard
 }
 
 // Tenants knows every organisation and token of one store. It is safe for concurrent use.
 type Tenants struct {
 	store *store.Store
-	known []string
+	known atomic.Pointer[[]string] // IDs that allow-lists may name; nil in it = not checked
 	log   *slog.Logger
 
 	// refreshing makes one goroutine at a time read changes, so that an older snapshot never replaces a newer one. It is
@@ -44,10 +44,15 @@ func New(ctx context.Context, s *store.Store, c Config) (*Tenants, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	t := &Tenants{store: s, known: c.Models, log: c.Log}
+	t := &Tenants{store: s, log: c.Log}
+	t.Configure(c.Models)
 	t.snapshot.Store(&snapshot{version: unread})
 	return t, t.refresh(ctx)
 }
+
+// Configure replaces the IDs that allow-lists may name from now on; nil = they are not checked. Those that are kept stay as they are, though they name
+// a model that is gone: it may come back, and until then nobody can ask for it.
+func (t *Tenants) Configure(models []string) { t.known.Store(&models) }
 
 // Run follows what other servers change in the same store, until ctx is done; then it returns nil.
 func (t *Tenants) Run(ctx context.Context) error {

@@ -1,0 +1,74 @@
+package admin
+
+import (
+	"context"
+	"strings"
+	"unicode"
+
+	"github.com/gofiber/fiber/v2"
+)
+
+const configPath = "/api/config"
+
+// Configurer is what the admin API asks about the server's config.
+type Configurer interface {
+	// Configure takes the file, all of it or nothing; dry = only say what it would change.
+	Configure(ctx context.Context, file ConfigFile, dry bool) (*Configured, error)
+}
+
+// ConfigFile is the body of POST /api/config: a whole config file. Relative paths in it mean what they mean in the server's own file, in whose place it is to stand.
+type ConfigFile struct {
+	Name    string `json:"name"`    // what mistakes call it, before the line
+	Content string `json:"content"` // in HCL
+}
+
+// Configured is what a config file changes, or has changed.
+type Configured struct {
+	Changes  []ConfigChange `json:"changes"` // in the order of a file's sections; empty = it says what is in force
+	Applied  bool           `json:"applied"`
+	Warnings []string       `json:"warnings"` // for people
+}
+
+// ConfigChange is one difference, in words of the file.
+type ConfigChange struct {
+	Change    string `json:"change"`    // added, changed or removed
+	Block     string `json:"block"`     // model, pool, price, …; empty = an attribute outside of all blocks
+	Name      string `json:"name"`      // the block's label; empty = it has none
+	Attribute string `json:"attribute"` // such as slots.max; empty = the whole block
+	Old       string `json:"old"`       // values as the file writes them
+	New       string `json:"new"`
+	Effect    string `json:"effect"`  // what comes of it on a server that runs
+	Restart   bool   `json:"restart"` // it cannot be made on a server that runs, and nothing else of the file with it
+	Text      string `json:"text"`    // all of the above in one line, for people
+}
+
+// configure takes a config file, or says what it would change.
+func (s *Server) configure(c *fiber.Ctx) error {
+	parameters, err := query(c, "dry_run")
+	if err != nil {
+		return err
+	}
+	dry := parameters["dry_run"] == "true"
+	if asked := parameters["dry_run"]; asked != "" && asked != "true" && asked != "false" {
+		return invalid("dry_run", "%q is neither true nor false", asked)
+	}
+	var file ConfigFile
+	if err := read(c, &file); err != nil {
+		return err
+	}
+	switch {
+	case file.Name == "":
+		return invalid("name", "missing; it is what mistakes in the file are reported under")
+	case strings.ContainsFunc(file.Name, unicode.IsControl):
+		return invalid("name", "has a control character, which no line that begins with it could hold")
+	case file.Content == "":
+		return invalid("content", "missing; it is the whole file")
+	}
+	ctx, cancel := s.asking()
+	defer cancel()
+	configured, err := s.c.Config.Configure(ctx, file, dry)
+	if err != nil {
+		return err
+	}
+	return c.JSON(configured)
+}

@@ -1,0 +1,4 @@
+model "acme/a" {
+  gpus = 1
+  engine "sim" {}
+}
