@@ -67,8 +67,13 @@ func TestNomad_TakesAChangedConfig(t *testing.T) {
 		t.Errorf("the stream that was being served: got %+v, want it whole", a)
 	}
 	s.mustChat(t, added, true)
-	if a := <-waiting; !a.whole() {
-		t.Errorf("who waited for a model that is gone: got %+v, want a whole answer", a)
+	select {
+	case a := <-waiting:
+		if !a.whole() {
+			t.Errorf("who waited for a model that is gone: got %+v, want a whole answer", a)
+		}
+	case <-time.After(time.Minute):
+		t.Error("who waited for a model that is gone still waits")
 	}
 	if a, err := s.chat(t.Context(), removed, false); err != nil || a.status != http.StatusNotFound {
 		t.Errorf("the removed model: got %+v, %v, want 404", a, err)

@@ -126,6 +126,15 @@ func TestConfigure_NewModelsAreAsked(t *testing.T) {
 	f.want("a failed") // its model is no longer there, but it runs
 }
 
+// TestConfigure_AnEngineOnItsWayIsAskedThoughItsModelIsGone: somebody waits for it.
+func TestConfigure_AnEngineOnItsWayIsAskedThoughItsModelIsGone(t *testing.T) {
+	p, e := newProber(), ready(t)
+	f := follow(t, p)
+	p.Configure(nil)
+	p.Observe(placed(at("a", e.addr())))
+	f.want("a loading", "a probing", "a ready")
+}
+
 func TestAskAgain_TellsWhatIsReadyAndHowManyRequestsItServes(t *testing.T) {
 	p, busy := newProber(), ready(t)
 	f := follow(t, p)

@@ -3,6 +3,7 @@ package probe
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -51,14 +52,18 @@ func New(cfg Config) *Prober {
 	return p
 }
 
-// Configure replaces the models. An instance that is known already is asked as before.
+// Configure replaces the models. An instance that is known already is asked as before. A model that is no longer there stays known: an engine of it may
+// still be on its way, for somebody who waits.
 func (p *Prober) Configure(models []*fleet.Model) {
-	byID := make(map[string]*fleet.Model, len(models))
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	byID := maps.Clone(p.models)
+	if byID == nil {
+		byID = make(map[string]*fleet.Model, len(models))
+	}
 	for _, m := range models {
 		byID[m.ID] = m
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.models = byID
 }
 
