@@ -32,13 +32,14 @@ type learningPolicy struct {
 	mu       sync.Mutex // guards the fields below
 	adaptive *autoscaler.Adaptive
 	weight   float64 // of waiting, where a pool has none of its own
+	idleCost float64 // of models in pools; what a dedicated one costs while it idles, it always costs
 }
 
 // configure has it weigh with other settings from its next decision on.
 func (p *learningPolicy) configure(c config.Autoscaler) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.weight = c.LatencyWeight
+	p.weight, p.idleCost = c.LatencyWeight, c.IdleCost
 }
 
 // Observe learns.
@@ -55,6 +56,9 @@ func (p *learningPolicy) Decide(now time.Time, v *fleet.ModelView) fleet.Desired
 	weighed := *v
 	if weighed.LatencyWeight == 0 {
 		weighed.LatencyWeight = p.weight
+	}
+	if v.Model.Pool != "" {
+		weighed.IdleCost = p.idleCost
 	}
 	return p.adaptive.Decide(now, &weighed)
 }

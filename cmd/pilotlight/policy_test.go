@@ -79,3 +79,19 @@ func keptByPolicy(t *testing.T, dir, instead string) string {
 	}
 	return kept[learnedName]
 }
+
+// TestPolicy_TakesOtherWeightsWhileItRuns has an instance that has been idle for half an hour in a slot that is held anyway.
+func TestPolicy_TakesOtherWeightsWhileItRuns(t *testing.T) {
+	policy, learned := newPolicy(config.Autoscaler{Policy: config.PolicyAdaptive, LatencyWeight: 10})
+	now := time.Now()
+	view := fleet.ModelView{
+		Model: &fleet.Model{ID: "m", GPUs: 8, Pool: "a", IdleAfter: time.Hour}, IdleSince: now.Add(-30 * time.Minute), IdleCost: 1,
+		Hot: []fleet.HotView{{ID: "i", IdleSince: now.Add(-30 * time.Minute), ReadyAt: now.Add(-time.Hour)}},
+	}
+	before := policy.Decide(now, &view)
+	learned.configure(config.Autoscaler{LatencyWeight: 0.001, IdleCost: 1})
+	after := policy.Decide(now, &view)
+	if before.Hot != 1 || after.Hot != 0 {
+		t.Errorf("got %d hot (%s), then %d (%s); want it kept while idling is free, then let go", before.Hot, before.Reason, after.Hot, after.Reason)
+	}
+}

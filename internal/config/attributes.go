@@ -67,6 +67,7 @@ var ledgerAttributes = []attribute[Ledger]{
 var autoscalerAttributes = []attribute[Autoscaler]{
 	{key: "policy", effect: effectRestart, text: func(a *Autoscaler) string { return quoted(a.Policy) }},
 	{key: "latency_weight", effect: effectNow, text: func(a *Autoscaler) string { return decimal(a.LatencyWeight) }},
+	{key: "idle_cost", effect: effectNow, text: func(a *Autoscaler) string { return decimal(a.IdleCost) }},
 }
 
 // backendAttributes begin with the kind.
