@@ -205,18 +205,9 @@ func (s *slots) running() (ids []string) {
 	return ids
 }
 
-// fencer is a supervisor's client that can fence.
-type fencer interface {
-	Fence(ctx context.Context, term uint64) error
-}
-
 // fenceSlot has one supervisor refuse acts of older terms.
 func fenceSlot(ctx context.Context, client *slot.Client, term uint64) error {
-	f, able := any(client).(fencer)
-	if !able {
-		return nil
-	}
 	ctx, cancel := context.WithTimeout(ctx, fenceWithin)
 	defer cancel()
-	return blameSlot(f.Fence(ctx, term))
+	return blameSlot(client.Fence(ctx, term))
 }

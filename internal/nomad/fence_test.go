@@ -201,7 +201,6 @@ func TestFence_NeedsAReadableTerm(t *testing.T) {
 
 // TestFence_ReachesSlots has one slot that can be fenced, one that cannot be reached, and one that is too old to know how.
 func TestFence_ReachesSlots(t *testing.T) {
-	canFence(t)
 	f, m := fenceWorld(t)
 	n := f.backend(m)
 	var mu sync.Mutex
@@ -239,17 +238,8 @@ func TestFence_ReachesSlots(t *testing.T) {
 }
 
 func TestFence_IsRefusedByASlotThatKnowsANewerTerm(t *testing.T) {
-	canFence(t)
 	f, m := fenceWorld(t)
 	n := f.backend(m)
 	n.slotAt(t, "s", strings.TrimPrefix(answering(t, http.StatusConflict, `{"error":{"code":"old_term","message":"no"}}`), "http://"))
 	blamedOn(t, "the fence", n.Fence(t.Context(), 7), fleet.ErrFenced)
-}
-
-// canFence skips a test while supervisors' clients cannot fence.
-func canFence(t *testing.T) {
-	t.Helper()
-	if _, able := any((*slot.Client)(nil)).(fencer); !able {
-		t.Skip("the slot's client has no Fence yet")
-	}
 }
