@@ -14,7 +14,6 @@ import (
 	"github.com/hashicorp/nomad/api"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
-	"github.com/pilotlight-io/pilotlight/internal/slot"
 )
 
 // fakeNomad keeps one cluster's fence and its jobs. Each call may be told of before it is answered.
