@@ -26,6 +26,7 @@ func (l *lifecycle) blame(now time.Duration, i *instance, cause fleet.Cause, why
 		m.causes = make(map[fleet.Cause]int)
 	}
 	m.causes[cause]++
+	m.lastFailure = why
 	m.search = true
 	l.reconsider(m)
 	l.tell(now, fleet.Event{Kind: fleet.EventFailed, Model: m.ID, N: 1, From: i.from})

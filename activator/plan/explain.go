@@ -1,8 +1,10 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
@@ -55,6 +57,7 @@ func (p *explainer) actions(now time.Duration, m *model) []string {
 			acts = append(acts, fmt.Sprintf("let %d of %d instances go once idle: %s", n, m.hot(), m.desired.Reason))
 		}
 	}
+	acts = append(acts, p.avoided(now, m)...)
 	if n := m.asleep() - m.desired.Parked; n > 0 {
 		acts = append(acts, fmt.Sprintf("stop %d of %d parked instances: %s", n, m.asleep(), m.desired.Reason))
 	}
@@ -96,7 +99,7 @@ func (p *explainer) startSteps(now time.Duration, m *model, n int) []string {
 		return []string{"nothing: " + p.tooSmall(m)}
 	case now < m.retryAt:
 		left := (m.retryAt - now).Round(time.Second)
-		return []string{fmt.Sprintf("wait %s before the next start: its engine failed to start %d times in a row", left, m.failures)}
+		return []string{fmt.Sprintf("wait %s before the next start: its engine failed to start %d times in a row%s", left, m.failures, failuresOf(m))}
 	}
 	r := p.claims.choose(now, m, nil)
 	if !r.now {
@@ -116,4 +119,39 @@ func (p *explainer) startSteps(now time.Duration, m *model, n int) []string {
 		return append(acts, fmt.Sprintf("resume %s on %s: %s", i.ID, r.at.describe(r.gpu, m.GPUs), p.demand.why(now, m)))
 	}
 	return append(acts, fmt.Sprintf("launch on %s: %s", r.at.describe(r.gpu, m.GPUs), p.demand.why(now, m)))
+}
+
+// failuresOf counts the model's failures in this life by cause.
+func failuresOf(m *model) string {
+	var counted []string
+	for cause, n := range m.causes {
+		counted = append(counted, fmt.Sprintf("%s %d", cmp.Or(cause, "unknown"), n))
+	}
+	slices.Sort(counted)
+	if m.lastFailure == "" {
+		return ""
+	}
+	return fmt.Sprintf("; the last: %s (so far, by cause: %s)", m.lastFailure, strings.Join(counted, ", "))
+}
+
+// avoided says which places the model keeps away from, and why.
+func (p *explainer) avoided(now time.Duration, m *model) []string {
+	var all []string
+	say := func(s *site) {
+		switch {
+		case now < s.trouble.avoidUntil:
+			all = append(all, fmt.Sprintf("place nothing on %s (node %s) for %s: %s", s.id, s.node, about(s.trouble.avoidUntil-now), s.trouble.why))
+		case m.avoids(now, s):
+			all = append(all, fmt.Sprintf("try elsewhere than on %s (node %s), where it failed to start: %s", s.id, s.node, m.lastFailure))
+		}
+	}
+	for _, s := range m.pool.slots {
+		say(&s.site)
+	}
+	if m.dedicated() {
+		for _, n := range p.nodes {
+			say(&n.site)
+		}
+	}
+	return all
 }
