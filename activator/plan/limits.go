@@ -9,7 +9,7 @@ import (
 
 const (
 	linger    = time.Minute           // a reservation that nobody needs any more is kept this long
-	lookAgain = 60 * time.Millisecond // values change with time alone: of those who wait for room one looks everywhere again so often
+	lookAgain = 60 * time.Millisecond // values change with time alone: of those who wait for room, with a reservation or without, one looks everywhere again so often
 )
 
 const (
@@ -74,12 +74,12 @@ func (l *limits) setAlarm(now time.Duration, m *model) {
 	next.due(m.heldUntil)
 	next.due(m.retryAt)
 	next.due(m.impossibleUntil)
-	if m.short > 0 {
-		next.due(now + lookAgain*time.Duration(max(4, len(l.short))))
-		if m.waiting > 0 {
-			next.due(m.oldest + l.cfg.Patience)
-			next.due(m.drainAt)
-		}
+	if m.short > 0 || m.count(func(i *instance) bool { return i.reserved != nil }) > 0 {
+		next.due(now + lookAgain*time.Duration(max(4, len(l.short)+len(l.reserved))))
+	}
+	if m.short > 0 && m.waiting > 0 {
+		next.due(m.oldest + l.cfg.Patience)
+		next.due(m.drainAt)
 	}
 	for _, i := range m.instances {
 		l.instanceAlarm(i, &next)
