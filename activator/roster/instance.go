@@ -163,10 +163,10 @@ func (r *Roster) sight(now time.Duration, src *source, o *fleet.Observation, s *
 
 // adopt enters an instance of an earlier life, or of another hand; nil = the source is not believed for it, or it was here and is gone.
 func (r *Roster) adopt(src *source, s *fleet.Sighting) *Instance {
-	if s.Gone || r.own(s.ID) || r.gone.is[s.ID] || !src.places() {
+	if s.Gone || r.own(s.ID) || r.gone.is[s.ID] {
 		return nil
 	}
-	if s.Slot == "" && !src.nodes {
+	if slot := r.slots[s.Slot]; s.Slot == "" && !src.nodes || s.Slot != "" && (slot == nil || slot.supervisor != src) {
 		return nil
 	}
 	i := &Instance{ID: s.ID, Model: s.Model, slotID: s.Slot, roster: r}

@@ -2,7 +2,6 @@ package roster
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
@@ -53,14 +52,24 @@ func (s *Slot) View() fleet.Slot {
 	if v.Pool == "" {
 		v.Pool = fleet.LocalPool
 	}
-	switch {
-	case s.Silent() || s.gaveUp && !s.heard:
+	if s.heard {
+		v.Condition = worse(v.Condition, s.told.Condition)
+	}
+	if s.Silent() || s.gaveUp && !s.heard {
 		v.Condition = fleet.PlaceUnreachable
-	case v.Condition == fleet.PlaceHealthy && s.heard:
-		v.Condition = s.told.Condition
 	}
 	v.Pending = v.Pending || !s.heard && s.supervisor != s.lister
 	return v
+}
+
+// conditions are those of a place, from the best to the worst.
+var conditions = []fleet.Condition{fleet.PlaceHealthy, fleet.PlaceIneligible, fleet.PlaceDraining, fleet.PlaceClosing, fleet.PlaceUnreachable}
+
+func worse(a, b fleet.Condition) fleet.Condition {
+	if slices.Index(conditions, a) < slices.Index(conditions, b) {
+		return b
+	}
+	return a
 }
 
 // Silent reports whether whoever tells of the engines there cannot be reached.
@@ -190,7 +199,7 @@ func (r *Roster) endSlot(s *Slot) {
 	for _, i := range slices.Clone(s.residents) {
 		r.end(i, "its slot is gone", true)
 	}
-	if src := s.supervisor; src != nil && (src.supervises == s || strings.HasPrefix(src.name, fleet.SlotSource)) {
+	if src := s.supervisor; src != nil && (src.supervises == s || src.isSupervisor()) {
 		r.forget(src)
 	}
 }

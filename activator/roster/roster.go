@@ -1,6 +1,7 @@
 package roster
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -112,8 +113,9 @@ func (r *Roster) complete(now time.Duration, src *source, o *fleet.Observation) 
 	if s := src.supervises; s != nil {
 		r.stopAwaiting(s)
 	}
-	if src.nodes && !r.listsNodes || src.slots && !r.listsSlots {
-		r.listsNodes, r.listsSlots = r.listsNodes || src.nodes, r.listsSlots || src.slots
+	slots := src.slots && !src.isSupervisor() // a supervisor knows of no slot but its own
+	if src.nodes && !r.listsNodes || slots && !r.listsSlots {
+		r.listsNodes, r.listsSlots = r.listsNodes || src.nodes, r.listsSlots || slots
 		r.changed(Change{Kind: Reachability})
 	}
 }
@@ -149,8 +151,11 @@ func (r *Roster) changed(c Change) { r.changes = append(r.changes, c) }
 // NodesKnown reports whether some source has listed the nodes.
 func (r *Roster) NodesKnown() bool { return r.listsNodes }
 
-// SlotsKnown reports whether the slots were listed, and every one that runs has spoken or was given up.
-func (r *Roster) SlotsKnown() bool { return r.listsSlots && len(r.awaited) == 0 }
+// SlotsKnown reports whether the slots were listed, and every one that runs has spoken or was given up. One that was added in this life is not waited for:
+// nothing of an earlier life can be there.
+func (r *Roster) SlotsKnown() bool {
+	return r.listsSlots && !slices.ContainsFunc(r.awaited, func(s *Slot) bool { return !r.own(s.ID) })
+}
 
 // LocalSlotKnown reports whether a slot of the local pool was ever seen: then models without a pool are there.
 func (r *Roster) LocalSlotKnown() bool { return r.localSlot }
@@ -163,20 +168,22 @@ func (r *Roster) Instance(id string) *Instance { return r.instances[id] }
 func (r *Roster) Unsure() []string {
 	var names []string
 	for _, i := range r.unseen {
-		if src := r.authority(i); i.stopped && src != nil && !contains(names, src.name) {
-			names = append(names, src.name)
+		if !i.stopped {
+			continue
+		}
+		asked := r.listers // of one on a node that nobody has listed
+		if src := r.authority(i); src != nil {
+			asked = []*source{src}
+		} else if !i.Dedicated() {
+			continue
+		}
+		for _, src := range asked {
+			if !slices.Contains(names, src.name) {
+				names = append(names, src.name)
+			}
 		}
 	}
 	return names
-}
-
-func contains(names []string, name string) bool {
-	for _, n := range names {
-		if n == name {
-			return true
-		}
-	}
-	return false
 }
 
 // own reports whether an instance ID was given in this life.

@@ -32,6 +32,9 @@ type source struct {
 // places reports whether the source is believed for existence.
 func (s *source) places() bool { return s.nodes || s.slots || s.supervises != nil }
 
+// isSupervisor reports whether the source is the supervisor of a slot, by its name: it may speak before its slot is listed.
+func (s *source) isSupervisor() bool { return strings.HasPrefix(s.name, fleet.SlotSource) }
+
 // newer reports whether a version is newer than the last one, and takes it.
 func (s *source) newer(term, seq uint64) bool {
 	if term < s.term || term == s.term && seq <= s.seq {
@@ -131,7 +134,8 @@ func (r *Roster) Sources() []fleet.SourceStatus {
 // PlacesLost gives why a source cannot be reached that is believed for places; nil = all can.
 func (r *Roster) PlacesLost() error {
 	for _, s := range r.byName {
-		if liveness := s.name != ProbeSource && slices.Contains(r.liveness, s); s.lost != nil && s.name != ProbeSource && !liveness && s.supervises == nil {
+		mayPlace := s.places() || !s.spoken && s.name != ProbeSource && !slices.Contains(r.liveness, s)
+		if s.lost != nil && mayPlace && s.supervises == nil && !s.isSupervisor() {
 			return s.lost
 		}
 	}
@@ -147,5 +151,5 @@ func (r *Roster) forget(src *source) {
 
 // nodesLost reports whether a source that lists nodes cannot be reached.
 func (r *Roster) nodesLost() bool {
-	return slices.ContainsFunc(r.listers, func(s *source) bool { return s.nodes && s.lost != nil })
+	return slices.ContainsFunc(r.listers, func(s *source) bool { return s.lost != nil })
 }
