@@ -107,7 +107,7 @@ func (i *Instance) Visible() bool {
 	if src := i.roster.authority(i); src != nil {
 		return src.lost == nil
 	}
-	return i.slotID != "" || !i.roster.nodesLost()
+	return i.slotID != "" || !i.roster.NodesLost()
 }
 
 // Heard reports whether everybody can be reached who would speak of the instance: those who list it, and those who tell of liveness. Until then it

@@ -29,14 +29,17 @@ type Roster struct {
 	instances map[string]*Instance
 	unseen    []*Instance // launched in this life, and not seen yet by whoever is believed for their existence
 	awaited   []*Slot     // that run, and have neither spoken nor been given up
+	unlisted  []*Slot     // of which only their supervisors have told
+	dropped   []dropped
 	gone      tombstones
 
-	probe      *source
-	liveness   []*source // those that tell of liveness alone
-	listers    []*source // those that list nodes
-	listsNodes bool      // some source has given a complete list of nodes
-	listsSlots bool      // likewise of slots
-	localSlot  bool      // a slot of the local pool was seen
+	probe         *source
+	liveness      []*source // those that tell of liveness alone
+	listers       []*source // those that list nodes
+	listsNodes    bool      // some source has given a complete list of nodes
+	listsSlots    bool      // likewise of slots
+	slotsListedAt time.Duration
+	localSlot     bool // a slot of the local pool was seen
 
 	changes []Change
 	news    []News
@@ -157,14 +160,17 @@ func (r *Roster) SlotsKnown() bool {
 	return r.listsSlots && !slices.ContainsFunc(r.awaited, func(s *Slot) bool { return !r.own(s.ID) })
 }
 
+// SlotsListedAt gives when the last complete list of slots was asked for.
+func (r *Roster) SlotsListedAt() time.Duration { return r.slotsListedAt }
+
 // LocalSlotKnown reports whether a slot of the local pool was ever seen: then models without a pool are there.
 func (r *Roster) LocalSlotKnown() bool { return r.localSlot }
 
 // Instance gives the instance of that ID; nil = there is none.
 func (r *Roster) Instance(id string) *Instance { return r.instances[id] }
 
-// Unsure gives the sources that should be asked for a fresh list: some instance there was stopped before its launch was ever seen, and only a list that
-// is asked for from now on says that it is not there.
+// Unsure gives the sources that should be asked for a fresh list: some instance or slot there was stopped before anybody had seen it, and only a list
+// that is asked for from now on says that it is not there.
 func (r *Roster) Unsure() []string {
 	var names []string
 	for _, i := range r.unseen {
@@ -181,6 +187,11 @@ func (r *Roster) Unsure() []string {
 			if !slices.Contains(names, src.name) {
 				names = append(names, src.name)
 			}
+		}
+	}
+	for _, src := range r.byName {
+		if len(r.dropped) > 0 && src.slots && !src.isSupervisor() && !slices.Contains(names, src.name) {
+			names = append(names, src.name)
 		}
 	}
 	return names

@@ -287,7 +287,10 @@ func TestSlot_OneThatSpeaksBeforeItIsListed(t *testing.T) {
 		t.Errorf("got slots known %v, nodes known %v, want neither before Nomad has listed them", w.r.SlotsKnown(), w.r.NodesKnown())
 	}
 	w.wantThere("old-x")
-	if w.hears(list("nomad", node("n"), listed("x"), listed("y"))); w.r.SlotsKnown() {
+	if !w.slots["x"].View().Pending {
+		t.Error("it takes launches before it is listed")
+	}
+	if w.hears(list("nomad", node("n"), listed("x"), listed("y"))); w.r.SlotsKnown() || w.slots["x"].View().Pending {
 		t.Error("slots are taken for known while one has not spoken")
 	}
 	if w.hears(list("slot/y", listed("y"))); !w.r.SlotsKnown() || !w.r.NodesKnown() {
@@ -298,6 +301,69 @@ func TestSlot_OneThatSpeaksBeforeItIsListed(t *testing.T) {
 	w.wantEnded("old-x")
 	w.hears(list("nomad", node("n"), listed("y")))
 	w.wantEnded("x")
+}
+
+// TestSlot_OneThatNobodyLists has spoken before this life's first list, and was gone by then.
+func TestSlot_OneThatNobodyLists(t *testing.T) {
+	w := newWorld(t)
+	early := list("nomad", node("n"), listed("y"))
+	early.At = epoch.Add(w.now)
+	w.pass(time.Second)
+	w.hears(list("slot/x", listed("x"), engine("old-x", "x")))
+	w.hears(early)
+	w.wantEnded()
+	w.pass(time.Second)
+	w.hears(list("nomad", node("n"), listed("y")))
+	w.wantEnded("x", "old-x")
+}
+
+func TestSlot_OneThatIsLostIsToldOf(t *testing.T) {
+	w := newWorld(t)
+	own := fleet.Slot{ID: "x", Pool: "p", GPUs: 8}
+	for _, o := range []fleet.Observation{list("local", own), list("slot/x", listed("x"))} {
+		w.hears(o)
+		delete(w.slots, "x")
+		if w.hears(lost(o.Source)); w.slots["x"] == nil || w.slots["x"].View().Condition != fleet.PlaceUnreachable {
+			t.Errorf("%s is lost, and nothing is said of the slot", o.Source)
+		}
+		w = newWorld(t)
+	}
+}
+
+// TestSlot_IsHeardByACompleteList: until then nobody knows what is there.
+func TestSlot_IsHeardByACompleteList(t *testing.T) {
+	w := newWorld(t)
+	w.hears(list("nomad", node("n"), listed("x")))
+	w.hears(some("slot/x", listed("x"), engine("old-x", "x")))
+	if !w.slots["x"].View().Pending || w.r.SlotsKnown() {
+		t.Error("a slot takes launches before it has said all that is there")
+	}
+	w.hears(list("slot/x", listed("x"), engine("old-x", "x")))
+	if w.slots["x"].View().Pending || !w.r.SlotsKnown() {
+		t.Error("a slot takes no launches though it has said all that is there")
+	}
+}
+
+// TestSlot_GivenBackBeforeItWasListed is gone by a list that was asked for since.
+func TestSlot_GivenBackBeforeItWasListed(t *testing.T) {
+	w := newWorld(t)
+	heardSlots(w)
+	early := list("nomad", node("n"), listed("x"), listed("y"))
+	early.At = epoch.Add(w.now)
+	w.pass(time.Second)
+	w.r.SlotDropped(w.now, "7-s1")
+	if got := w.r.Unsure(); len(got) != 1 || got[0] != "nomad" {
+		t.Errorf("got unsure of %q, want nomad", got)
+	}
+	w.hears(early)
+	w.pass(time.Second)
+	w.hears(list("slot/x", listed("x"), engine("old-x", "x")))
+	w.wantEnded()
+	w.hears(list("nomad", node("n"), listed("x"), listed("y")))
+	w.wantEnded("7-s1")
+	if got := w.r.Unsure(); len(got) != 0 {
+		t.Errorf("got unsure of %q, want nobody", got)
+	}
 }
 
 func TestLate_WordsOfWhatIsGoneChangeNothing(t *testing.T) {

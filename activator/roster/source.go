@@ -101,6 +101,11 @@ func (r *Roster) stands(src *source) {
 	} else {
 		r.changed(Change{Kind: Reachability})
 	}
+	for _, s := range src.slotList {
+		if s.supervisor == src {
+			r.changed(Change{Kind: SlotSeen, Slot: s})
+		}
+	}
 }
 
 // News is that a source was lost, or is back.
@@ -149,7 +154,7 @@ func (r *Roster) forget(src *source) {
 	r.gone.add(src.name)
 }
 
-// nodesLost reports whether a source that lists nodes cannot be reached.
-func (r *Roster) nodesLost() bool {
+// NodesLost reports whether a source that lists nodes cannot be reached.
+func (r *Roster) NodesLost() bool {
 	return slices.ContainsFunc(r.listers, func(s *source) bool { return s.lost != nil })
 }
