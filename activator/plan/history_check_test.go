@@ -82,6 +82,9 @@ func (h *history) checkPlanner() {
 
 func (h *history) checkNotice(n *fleet.Notice) {
 	h.note("%s of %s: %q to %q: %s", n.Instance, n.Model, n.From, n.To, n.Reason)
+	if i := h.planner.instanceOf[n.Instance]; i != nil && i.at != nil {
+		h.places[i.ID] = i.at.common().id
+	}
 	h.checkSources(n)
 	if n.To == fleet.Ready { // its place is in order
 		for m, fs := range h.failed {

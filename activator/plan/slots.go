@@ -44,6 +44,9 @@ func (k *slotKeeper) tend(now time.Duration) {
 		if why := k.unneeded(now, s); why != "" {
 			k.giveBack(now, s, why)
 		}
+		if s.order.ready(now) { // it was refused while nothing was decided
+			k.issue(s)
+		}
 		k.setAlarm(now, s)
 	}
 }
