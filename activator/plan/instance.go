@@ -25,6 +25,7 @@ type instance struct {
 	fleet.Instance // State: of the engine; "" = there is none yet
 	m              *model
 	seen           *roster.Instance // what the roster knows of it; nil until its launch is ordered
+	followed       *fleet.Sighting  // the last word on where it is that was followed
 	reserved       *reservation     // nil = none
 	order          order
 
