@@ -89,9 +89,12 @@ func (c *reconciler) follow(now time.Duration, i *instance, s *fleet.Sighting) {
 	switch {
 	case s.Node != "":
 		c.moveTo(now, i, s.Node)
+	case s.Unplaced != "" && i.State == fleet.Ready && i.followed == s:
+		// it was said before the probe found it ready
 	case s.Unplaced != "":
 		c.notPlaced(now, i, s.Unplaced)
 	}
+	i.followed = s
 }
 
 // moveTo enters an instance on the node where it is. One that was ready on another has lost what ran there.

@@ -25,6 +25,7 @@ func (d *decider) decide(now time.Duration, looked []*model) []*model {
 	for _, m := range models {
 		m.dirty = false
 		m.searching, m.search = m.searching || m.search, false
+		d.orderAgain(now, m)
 		if d.known(m) {
 			d.limits.enforce(now, m)
 		}
@@ -39,6 +40,15 @@ func (d *decider) decide(now time.Duration, looked []*model) []*model {
 	}
 	d.placeMissing(now, models)
 	return append(looked, models...)
+}
+
+// orderAgain has the acts of the model handed over that are due: one that was refused while nothing was decided has no alarm.
+func (d *decider) orderAgain(now time.Duration, m *model) {
+	for _, i := range m.instances {
+		if i.order.ready(now) {
+			d.ordered = append(d.ordered, ordered{i: i})
+		}
+	}
 }
 
 // placeMissing finds room for what models lack: those that have changed, and those who wait for room if some was freed.

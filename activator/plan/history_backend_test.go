@@ -14,14 +14,13 @@ type backend struct {
 	engines []*process
 	stopped map[string]bool // instance IDs that may never be launched (again)
 	done    map[uint64]map[uint64]bool
-	term    uint64 // older ones are refused
-	seq     uint64
-	live    uint64
+	term    uint64            // older ones are refused
+	seq     map[string]uint64 // source -> its last version
 	healthy bool
 
-	nodes  []fleet.Node // of a backend that places by itself
-	out    map[string]bool
-	consul uint64
+	nodes   []fleet.Node    // of a backend that places by itself
+	out     map[string]bool // sources that are not heard; a supervisor does not hear either
+	closing map[string]bool // slots whose supervisors shut down
 }
 
 type process struct {
@@ -34,11 +33,15 @@ type process struct {
 	short    bool // its failure is a want of memory
 	failure  string
 	unplaced fleet.Unplaced
-	moved    bool // its streams died with what ran before
+	moved    bool   // its streams died with what ran before
+	ended    bool   // stopping because its slot shuts down
+	term     uint64 // in which it was launched
 }
 
+func (e *process) dedicated() bool { return e.Slot == "" }
+
 func newBackend(h *history) *backend {
-	s := &backend{h: h, stopped: make(map[string]bool), done: make(map[uint64]map[uint64]bool)}
+	s := emptyBackend(h)
 	for _, id := range []string{"x", "y"}[:1+h.choose(2)] {
 		gpus := pick(h, []int{2, 4, 8})
 		if h.pool.GPUsPerSlot > 0 {
@@ -47,6 +50,13 @@ func newBackend(h *history) *backend {
 		s.slots = append(s.slots, fleet.Slot{ID: id, Pool: "local", Node: id, GPUs: gpus})
 	}
 	return s
+}
+
+func emptyBackend(h *history) *backend {
+	return &backend{
+		h: h, stopped: make(map[string]bool), done: make(map[uint64]map[uint64]bool), seq: make(map[string]uint64),
+		out: make(map[string]bool), closing: make(map[string]bool),
+	}
 }
 
 func (s *backend) find(id string) *process {
@@ -62,8 +72,8 @@ func (s *backend) find(id string) *process {
 func (s *backend) ordered(act fleet.Act) {
 	s.h.note("act %s %s of %s on %s/%d+%d: %s", act.Kind, act.Instance, act.Model, act.Slot, act.GPU, act.GPUs, act.Why)
 	e := s.find(act.Instance)
-	if act.Kind == fleet.ActLaunch && s.h.dedicated {
-		s.h.checkNodes(&act)
+	if act.Kind == fleet.ActLaunch {
+		s.h.checkLaunch(&act)
 	}
 	if act.Kind == fleet.ActDropSlot {
 		s.h.checkDrop(act.Slot)
@@ -80,6 +90,9 @@ func (s *backend) ordered(act fleet.Act) {
 // do carries an act out, or refuses it, and answers.
 func (s *backend) do(act fleet.Act, answer bool) {
 	err := s.carryOut(act)
+	if err == nil && act.Instance != "" && s.out[fleet.SlotSource+act.Slot] {
+		err = fleet.ErrUnreachable // though it was carried out
+	}
 	if err == nil && !s.healthy && s.h.choose(12) == 0 {
 		err = errors.New("timed out") // though it was carried out
 	}
@@ -93,7 +106,10 @@ func (s *backend) carryOut(act fleet.Act) error {
 		return errors.New("of an older term")
 	}
 	if !s.healthy && s.h.choose(12) == 0 {
-		return errors.New("refused")
+		return pick(s.h, refusals)
+	}
+	if s.out[fleet.SlotSource+act.Slot] && act.Instance != "" && s.h.choose(3) > 0 {
+		return fleet.ErrUnreachable
 	}
 	if s.done[act.Term] == nil {
 		s.done[act.Term] = make(map[uint64]bool)
@@ -123,19 +139,20 @@ func (s *backend) carryOut(act fleet.Act) error {
 	if s.stopped[act.Instance] || e != nil {
 		return errors.New("was stopped, or is here")
 	}
-	if !s.h.dedicated && !slices.ContainsFunc(s.slots, func(t fleet.Slot) bool { return t.ID == act.Slot && !t.Pending }) {
-		return errors.New("no such slot")
+	if act.Slot != "" && (s.closing[act.Slot] || !slices.ContainsFunc(s.slots, func(t fleet.Slot) bool { return t.ID == act.Slot && !t.Pending })) {
+		return fleet.ErrPlaceClosed
 	}
-	e = &process{phase: fleet.PhaseLoading, Instance: fleet.Instance{
+	e = &process{phase: fleet.PhaseLoading, term: act.Term, Instance: fleet.Instance{
 		ID: act.Instance, Model: act.Model, Slot: act.Slot, GPU: act.GPU, GPUs: act.GPUs, State: fleet.Starting, Addr: act.Instance,
 	}}
-	if s.h.dedicated {
+	if e.dedicated() {
 		e.Addr, e.phase = "", fleet.PhaseSubmitted
 		if s.h.choose(3) > 0 {
 			s.place(e)
 		}
 	}
 	s.wakes(e)
+	s.h.checkMost(e)
 	s.engines = append(s.engines, e)
 	s.changed(e)
 	return nil
@@ -144,64 +161,50 @@ func (s *backend) carryOut(act fleet.Act) error {
 // changed tells of one engine.
 func (s *backend) changed(e *process) {
 	s.h.note("engine %s of %s: %s %s gone=%v %s", e.ID, e.Model, e.State, e.phase, e.gone, e.failure)
-	o := s.observation(false)
+	if !e.dedicated() && !s.hasSlot(e.Slot) {
+		return // there is nobody to tell of it
+	}
+	o := s.observation(s.sourceOf(e), false)
 	o.Instances = append(o.Instances, s.sighting(e))
 	s.send(o)
-	if s.h.dedicated {
+	if e.dedicated() {
 		s.tellProbe(false, e)
 	}
 }
 
 func (s *backend) sighting(e *process) fleet.Sighting {
 	running := s.h.leasesOn(e.ID)
-	if !s.healthy && s.h.choose(3) == 0 {
+	if !s.healthy && s.h.choose(2) == 0 {
 		running = -1
 	}
 	ph := e.phase
-	if s.h.dedicated {
+	if e.dedicated() {
 		ph = fleet.PhaseSubmitted // it knows jobs, not engines
 		if e.Node != "" {
 			ph = fleet.PhaseStarting
 		}
 	}
-	return fleet.Sighting{Instance: e.Instance, Phase: ph, Running: running, Gone: e.gone, Failure: e.failure, Unplaced: e.unplaced, Act: e.act, Parks: s.h.parks, Short: e.short}
-}
-
-func (s *backend) observation(complete bool) fleet.Observation {
-	s.seq++
-	if s.h.dedicated {
-		return fleet.Observation{
-			Source: "nodes", Seq: s.seq, Term: s.term, At: s.h.epoch.Add(s.h.now), Complete: complete, Nodes: slices.Clone(s.nodes),
-		}
-	}
-	return fleet.Observation{Source: "slot", Seq: s.seq, Term: s.term, At: s.h.epoch.Add(s.h.now), Complete: complete, Slots: slices.Clone(s.slots)}
+	return fleet.Sighting{Instance: e.Instance, Phase: ph, Running: running, Gone: e.gone, Failure: e.failure, Unplaced: e.unplaced, Act: e.act, Parks: s.h.parks && !e.dedicated(), Short: e.short}
 }
 
 func (s *backend) send(o fleet.Observation) {
-	s.h.send(-1, "observation", func() {
-		if s.out[o.Source] {
-			return
-		}
-		s.h.planner.Observe(s.h.now, &o)
-		s.h.checkKnown()
-	})
+	s.h.send(-1, "observation", func() { s.tell(o) })
 }
 
-// stepObserve asks the backend what is there.
-func (h *history) stepObserve() {
-	o := h.backend.observation(true)
-	for _, e := range h.backend.engines {
-		if !e.gone {
-			o.Instances = append(o.Instances, h.backend.sighting(e))
-		}
+// tell has the planner hear an observation.
+func (s *backend) tell(o fleet.Observation) {
+	if s.out[o.Source] {
+		return
 	}
-	h.backend.send(o)
+	if s.h.planner.Observe(s.h.now, &o) {
+		s.h.told.take(s.h, &o)
+	}
+	s.h.checkKnown()
 }
 
 // stepLiveness asks a second source, which knows only ready engines.
 func (h *history) stepLiveness() {
-	h.backend.live++
-	o := fleet.Observation{Source: "liveness", Seq: h.backend.live, Term: h.backend.term, At: h.epoch.Add(h.now), Complete: true}
+	o := h.backend.observation("liveness", true)
 	for _, e := range h.backend.engines {
 		if !e.gone && e.State == fleet.Ready {
 			o.Instances = append(o.Instances, fleet.Sighting{Instance: e.Instance, Phase: e.phase, Running: -1})
@@ -217,12 +220,12 @@ func (h *history) stepEngine() {
 		return
 	}
 	e := pick(h, live)
-	if h.dedicated && e.State == fleet.Starting && e.Node == "" {
+	if e.dedicated() && e.State == fleet.Starting && e.Node == "" {
 		h.backend.place(e)
 		h.backend.changed(e)
 		return
 	}
-	if h.dedicated && e.State == fleet.Starting && e.failure != "" {
+	if e.dedicated() && e.State == fleet.Starting && e.failure != "" {
 		return // one that has failed stays so
 	}
 	switch e.State {
@@ -255,16 +258,14 @@ func (h *history) stepEngine() {
 
 // progress moves every engine on, without failures, and every slot.
 func (s *backend) progress() {
-	for k := range s.slots {
-		s.slots[k].Pending = false
-	}
+	s.progressSlots()
 	for _, e := range s.engines {
-		if s.h.dedicated {
+		if e.dedicated() {
 			s.place(e)
 		}
 		switch {
 		case e.gone:
-		case s.h.dedicated && e.State == fleet.Starting && e.Node == "":
+		case e.dedicated() && e.State == fleet.Starting && e.Node == "":
 			s.changed(e)
 		case e.State == fleet.Starting && e.failure == "":
 			e.State, e.phase = fleet.Ready, fleet.PhaseReady

@@ -20,6 +20,7 @@ func (h *history) check() {
 			h.checkSlot(sl)
 		}
 	}
+	h.checkPlaces()
 }
 
 func (h *history) checkQueue(s *server, m *fleet.Model) {
@@ -81,6 +82,9 @@ func (h *history) checkPlanner() {
 
 func (h *history) checkNotice(n *fleet.Notice) {
 	h.note("%s of %s: %q to %q: %s", n.Instance, n.Model, n.From, n.To, n.Reason)
+	if i := h.planner.instanceOf[n.Instance]; i != nil && i.at != nil {
+		h.places[i.ID] = i.at.common().id
+	}
 	h.checkSources(n)
 	if n.To == fleet.Ready { // its place is in order
 		for m, fs := range h.failed {
@@ -88,9 +92,11 @@ func (h *history) checkNotice(n *fleet.Notice) {
 		}
 	}
 	switch {
+	case n.Reason == "is being stopped by the back end" && h.ended(n.Instance):
 	case n.Reason == unplacedUnneeded || n.Reason == unplacedImpossible || n.Reason == "its slot is gone":
 	case n.From == fleet.Starting && (n.To == fleet.Failed || n.To == ""):
-		h.failed[n.Model] = append(h.failed[n.Model], failedStart{at: h.now, place: h.places[n.Instance]})
+		ofPlace := strings.Contains(n.Reason, fleet.ErrUnreachable.Error()) || strings.Contains(n.Reason, fleet.ErrPlaceClosed.Error())
+		h.failed[n.Model] = append(h.failed[n.Model], failedStart{at: h.now, place: h.places[n.Instance], ofPlace: ofPlace})
 	case strings.HasPrefix(n.Reason, "nobody waits for it any more: "):
 		h.checkAbandoned(n)
 	case n.From == fleet.Starting && n.To == fleet.Stopping && n.Reason != "stopped by the operator" && n.Reason != "was being stopped":
@@ -142,8 +148,9 @@ func (h *history) own(id string) bool { return strings.HasPrefix(id, h.planner.p
 
 // failedStart is a start that has failed in this planner's life.
 type failedStart struct {
-	at    time.Duration
-	place string
+	at      time.Duration
+	place   string
+	ofPlace bool // the place was to blame
 }
 
 // notePlaces remembers where the planner has its instances.
@@ -157,14 +164,17 @@ func (h *history) notePlaces() {
 
 // checkBackoff holds that a failed start is repeated at once only elsewhere, and only once.
 func (h *history) checkBackoff(m *model, i *instance) {
-	places := make(map[string]bool)
+	places, own := make(map[string]bool), make(map[string]bool)
 	for _, f := range h.failed[m.ID] {
 		if h.now < f.at+time.Second {
 			places[f.place] = true
+			if !f.ofPlace {
+				own[f.place] = true
+			}
 		}
 	}
 	again := i != nil && i.at != nil && i.from == fleet.Cold // one that is resumed has started before
-	if len(places) > 1 || again && places[i.at.common().id] {
+	if len(own) > 1 || again && places[i.at.common().id] {
 		h.fail("%s was started within a second of a failed start, where it failed or after another place had failed too", m.ID)
 	}
 }

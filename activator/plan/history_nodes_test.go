@@ -9,7 +9,7 @@ import (
 
 // newNodes makes the backend one that places instances on nodes by itself, and says so late, wrongly or not at all.
 func newNodes(h *history) *backend {
-	s := &backend{h: h, stopped: make(map[string]bool), done: make(map[uint64]map[uint64]bool), out: make(map[string]bool)}
+	s := emptyBackend(h)
 	for k := range 1 + h.choose(3) {
 		s.nodes = append(s.nodes, fleet.Node{ID: fmt.Sprint("n", k), GPUs: pick(h, []int{2, 4, 8}), Condition: fleet.PlaceHealthy})
 	}
@@ -50,18 +50,20 @@ func (s *backend) free(n *fleet.Node) int {
 			free -= e.GPUs
 		}
 	}
-	return free
+	return free - s.inSlots(n.ID)
 }
 
 // tellProbe tells what the probe finds of some engines.
 func (s *backend) tellProbe(complete bool, engines ...*process) {
-	s.live++
-	o := fleet.Observation{Source: "probe", Seq: s.live, Term: s.term, At: s.h.epoch.Add(s.h.now), Complete: complete}
+	o := s.observation("probe", complete)
 	for _, e := range engines {
 		if !e.gone && e.Addr != "" {
 			ph := fleet.PhaseLoading
-			if e.State != fleet.Starting {
+			switch {
+			case e.State != fleet.Starting:
 				ph = fleet.PhaseReady
+			case !e.dedicated():
+				continue // its supervisor says how far it is
 			}
 			o.Instances = append(o.Instances, fleet.Sighting{Instance: e.Instance, Phase: ph, Running: -1})
 		}
@@ -74,8 +76,7 @@ func (h *history) stepProbe() { h.backend.tellProbe(true, h.backend.engines...) 
 // stepConsul asks who is alive. An agent that was restarted has forgotten some.
 func (h *history) stepConsul() {
 	s := h.backend
-	s.consul++
-	o := fleet.Observation{Source: "consul", Seq: s.consul, Term: s.term, At: h.epoch.Add(h.now), Complete: true}
+	o := s.observation("consul", true)
 	for _, e := range s.engines {
 		if !e.gone && e.State == fleet.Ready && (s.healthy || h.choose(3) > 0) {
 			health := pick(h, []fleet.Health{fleet.Passing, fleet.Passing, fleet.Critical})
@@ -110,12 +111,16 @@ func (h *history) stepNode() {
 				n.Condition = fleet.PlaceDraining
 			}
 		}
+		if n.Condition == fleet.PlaceDraining {
+			h.backend.closeSlotsOn(n.ID)
+		}
 	case 4:
 		for _, e := range h.backend.engines {
 			if !e.gone && e.Node == n.ID {
 				e.gone, e.failure = true, "its node was lost"
 			}
 		}
+		h.backend.loseSlotsOn(n.ID)
 		if len(h.backend.nodes) > 1 && h.choose(3) == 0 {
 			h.backend.nodes = slices.DeleteFunc(slices.Clone(h.backend.nodes), func(m fleet.Node) bool { return m.ID == n.ID })
 		}
@@ -123,30 +128,10 @@ func (h *history) stepNode() {
 	h.note("nodes %+v", h.backend.nodes)
 }
 
-// stepOutage makes a source unreachable, or reachable again.
-func (h *history) stepOutage() {
-	name := pick(h, []string{"nodes", "nodes", "probe", "consul"})
-	h.backend.out[name] = !h.backend.out[name]
-	h.note("outage %s %v", name, h.backend.out[name])
-	if h.backend.out[name] {
-		h.planner.Observe(h.now, &fleet.Observation{Source: name, Lost: errBroken})
-	} else if name == "nodes" {
-		h.stepObserve()
-	}
-}
-
-// recover ends all outages.
-func (s *backend) recover() {
-	clear(s.out)
-	for k := range s.nodes {
-		s.nodes[k].Used, s.nodes[k].Condition = 0, fleet.PlaceHealthy
-	}
-}
-
 // checkNodes holds that what was launched and may be on a node fits there, as far as the planner was told.
 func (h *history) checkNodes(act *fleet.Act) {
 	i := h.planner.instanceOf[act.Instance]
-	if act.Slot != "" || i == nil || i.at == nil || i.inSlot() {
+	if i == nil || i.at == nil || i.inSlot() {
 		h.fail("%s is launched on %q, want the back end to choose", act.Instance, act.Slot)
 		return
 	}
@@ -163,13 +148,14 @@ func (h *history) checkNodes(act *fleet.Act) {
 
 // checkSources holds who is believed.
 func (h *history) checkSources(n *fleet.Notice) {
-	if !h.dedicated || n.From != fleet.Ready || n.To != fleet.Draining || n.Reason == "stopped by the operator" {
+	e := h.backend.find(n.Instance)
+	if e == nil || n.From != fleet.Ready || n.To != fleet.Draining || n.Reason == "stopped by the operator" {
 		return
 	}
-	if h.backend.out["nodes"] {
-		h.fail("%s is taken away though its source is lost: %s", n.Instance, n.Reason)
+	if source := h.backend.sourceOf(e); h.told.lost[source] {
+		h.fail("%s is taken away though its source, %s, is lost: %s", n.Instance, source, n.Reason)
 	}
-	if e := h.backend.find(n.Instance); n.Reason == "no longer answers" && e != nil && !e.gone && e.State == fleet.Ready {
+	if n.Reason == "no longer answers" && !e.gone && e.State == fleet.Ready {
 		h.fail("%s is taken for dead though it answers", n.Instance)
 	}
 }

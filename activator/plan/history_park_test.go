@@ -3,7 +3,6 @@ package plan
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
@@ -12,12 +11,14 @@ import (
 // newPool gives the limits of a history's pool: some histories park, and some have slots added and given back.
 func newPool(h *history) fleet.Pool {
 	h.parks = h.choose(4) > 0
-	q := fleet.Pool{Name: "local"}
+	q := fleet.Pool{Name: h.poolName()}
 	if h.parks {
 		q.MaxParkedPerGPU, q.ParkedGPUMemory = 1+h.choose(3), 4
 		q.HostMemory = pick(h, []fleet.Bytes{0, 3, 6, 20})
 	}
-	if h.choose(3) == 0 {
+	if h.world == mixedWorld { // slots.min would keep GPUs from the models on nodes for ever
+		q.GPUsPerSlot, q.Slots, q.SlotIdle = pick(h, []int{2, 4, 8}), fleet.Range{Max: 1 + h.choose(3)}, 30*time.Second
+	} else if h.choose(3) == 0 {
 		q.GPUsPerSlot, q.Slots, q.SlotIdle = pick(h, []int{2, 4, 8}), fleet.Range{Min: h.choose(2), Max: 1 + h.choose(3)}, 30*time.Second
 	}
 	return q
@@ -37,7 +38,7 @@ func (e *process) overlaps(o *process) bool {
 
 // wakes checks what must hold when an engine is to hold its GPUs: nobody else does, and not too many are parked there.
 func (s *backend) wakes(e *process) {
-	if s.h.dedicated {
+	if e.dedicated() {
 		return
 	}
 	for _, o := range s.engines {
@@ -63,6 +64,9 @@ func (s *backend) parkEngine(e *process, act *fleet.Act) error {
 	if e == nil || e.gone || e.State != fleet.Ready {
 		return errors.New("not ready")
 	}
+	if s.closing[e.Slot] {
+		return fleet.ErrPlaceClosed
+	}
 	e.State, e.act = fleet.Parking, act.Seq
 	used := fleet.Bytes(0)
 	for _, o := range s.engines {
@@ -85,7 +89,11 @@ func (s *backend) resumeEngine(e *process, act *fleet.Act) error {
 	if e == nil || e.gone || e.State != fleet.Asleep {
 		return errors.New("not parked")
 	}
+	if s.closing[e.Slot] {
+		return fleet.ErrPlaceClosed
+	}
 	s.wakes(e)
+	s.h.checkMost(e)
 	e.State, e.act, e.failure, e.short = fleet.Resuming, act.Seq, "", false
 	s.changed(e)
 	return nil
@@ -106,50 +114,6 @@ func (h *history) stepMove(e *process) {
 		} else {
 			e.State, e.phase = fleet.Ready, fleet.PhaseReady
 		}
-	}
-}
-
-func (s *backend) addSlot(act *fleet.Act) error {
-	if slices.ContainsFunc(s.slots, func(t fleet.Slot) bool { return t.ID == act.Slot }) || s.stopped[act.Slot] {
-		return errors.New("is here, or was")
-	}
-	s.slots = append(s.slots, fleet.Slot{ID: act.Slot, Pool: act.Pool, Node: act.Slot, GPUs: act.GPUs, Pending: true})
-	s.tellSlots()
-	return nil
-}
-
-func (s *backend) dropSlot(act *fleet.Act) error {
-	s.stopped[act.Slot] = true
-	s.loseSlot(act.Slot)
-	return nil
-}
-
-// loseSlot ends a slot with all that is there.
-func (s *backend) loseSlot(id string) {
-	s.slots = slices.DeleteFunc(slices.Clone(s.slots), func(t fleet.Slot) bool { return t.ID == id })
-	for _, e := range s.engines {
-		if e.Slot == id {
-			e.gone = true
-		}
-	}
-	s.tellSlots()
-}
-
-func (s *backend) tellSlots() { s.h.stepObserve() }
-
-// stepSlot makes a slot that was asked for ready, or loses one.
-func (h *history) stepSlot() {
-	s := h.backend
-	if len(s.slots) == 0 {
-		return
-	}
-	k := h.choose(len(s.slots))
-	if s.slots[k].Pending {
-		s.slots[k].Pending = false
-		s.tellSlots()
-	} else if len(s.slots) > 1 && h.choose(4) == 0 {
-		h.note("slot %s is lost", s.slots[k].ID)
-		s.loseSlot(s.slots[k].ID)
 	}
 }
 

@@ -129,7 +129,33 @@ func (h *history) stepCrashPlanner() {
 		return m.what == "act" || m.what == "accepted" || m.what == "report" && h.choose(2) == 0
 	})
 	for _, e := range h.backend.engines {
-		e.stopping = e.State == fleet.Stopping
+		e.stopping = e.State == fleet.Stopping && !e.ended
 	}
+	h.setClockBack()
 	h.startPlanner()
+}
+
+// stepRestart ends the one process in which planner and dispatchers live, with all leases and all that was on its way to it.
+func (h *history) stepRestart() {
+	if h.choose(6) > 0 {
+		return
+	}
+	h.note("restart")
+	h.net, h.drawer = nil, nil
+	for _, s := range h.servers {
+		s.restart()
+	}
+	for _, e := range h.backend.engines {
+		e.stopping = e.State == fleet.Stopping && !e.ended
+	}
+	h.setClockBack()
+	h.startPlanner()
+}
+
+// setClockBack sets the wall clock back, or leaves it.
+func (h *history) setClockBack() {
+	if h.choose(3) == 0 {
+		h.note("the clock is set back")
+		h.epoch = h.epoch.Add(-time.Hour)
+	}
 }

@@ -14,17 +14,18 @@ import (
 // history is one random run of both machines: a planner, two dispatchers, a network that loses, delays, doubles and reorders, and a back
 // end whose engines fail. Every choice comes from the chooser, so that a history replays and shrinks.
 type history struct {
-	choose    func(n int) int // 0 to n-1
-	log       []string
-	logs      bool
-	broken    error // the first broken promise
-	now       time.Duration
-	epoch     time.Time
-	models    []*fleet.Model
-	ttl       time.Duration
-	dedicated bool // instances are placed on nodes by the back end
-	pool      fleet.Pool
-	parks     bool // the engines can be parked
+	choose     func(n int) int // 0 to n-1
+	log        []string
+	logs       bool
+	broken     error // the first broken promise
+	now        time.Duration
+	epoch      time.Time
+	models     []*fleet.Model
+	ttl        time.Duration
+	world      world
+	supervised bool // each slot's engines are told by its own source
+	pool       fleet.Pool
+	parks      bool // the engines of slots can be parked
 
 	planner *Planner
 	term    uint64
@@ -37,6 +38,7 @@ type history struct {
 	failed  map[string][]failedStart              // model -> its last failed start in this planner's life
 	places  map[string]string                     // instance -> where the planner has it, or had it
 	heard   map[string]map[string]protocol.Demand // server -> model -> what this planner last heard
+	told    *told                                 // what this planner was told of places
 	held    map[string]time.Duration              // model -> held by the operator until
 	cut     []bool                                // servers that the network does not reach
 	kinds   []func()                              // steps of this history, some more than once
@@ -67,18 +69,19 @@ func (h *history) note(format string, args ...any) {
 // pick chooses one of a list.
 func pick[T any](h *history, s []T) T { return s[h.choose(len(s))] }
 
-func newHistory(choose func(int) int, dedicated, logs bool) *history {
+func newHistory(choose func(int) int, w world, logs bool) *history {
 	h := &history{
-		logs: logs, dedicated: dedicated, choose: choose, epoch: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), now: time.Second,
+		logs: logs, world: w, choose: choose, epoch: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), now: time.Second,
 		held: make(map[string]time.Duration), cut: make([]bool, 2),
 	}
 	h.ttl = pick(h, []time.Duration{0, 20 * time.Second, 60 * time.Second})
-	if !dedicated {
+	h.supervised = w == mixedWorld || w == slotsWorld && choose(3) > 0
+	if w != nodesWorld {
 		h.pool = newPool(h)
 	}
 	for i := range 2 + choose(3) {
 		h.models = append(h.models, &fleet.Model{
-			ID: fmt.Sprint("m", i), GPUs: pick(h, []int{1, 1, 2, 4, 8}), MaxConcurrency: 1 + choose(4), Pool: "local",
+			ID: fmt.Sprint("m", i), GPUs: pick(h, []int{1, 1, 2, 4, 8}), MaxConcurrency: 1 + choose(4), Pool: h.pool.Name,
 			IdleAfter: pick(h, []time.Duration{0, time.Second, 20 * time.Second}), Instances: fleet.Range{Max: 1 + choose(3)},
 			Queue:        fleet.QueueLimits{Limit: pick(h, []int{0, 3, 8}), PerOrg: pick(h, []int{0, 2}), MaxWait: pick(h, []time.Duration{0, 0, time.Minute})},
 			ParkedMemory: fleet.Bytes(choose(4)),
@@ -86,11 +89,15 @@ func newHistory(choose func(int) int, dedicated, logs bool) *history {
 		})
 	}
 	h.policy = &wisher{h: h, inner: autoscaler.NewFixed(autoscaler.FixedConfig{}), wild: choose(3) == 0, wished: make(map[string]int)}
-	if h.backend = newBackend(h); dedicated {
+	if w == slotsWorld {
+		h.backend = newBackend(h)
+	} else {
 		h.backend = newNodes(h)
 		for _, m := range h.models {
-			m.Pool = ""
-			if h.choose(8) == 0 {
+			if w == mixedWorld && h.choose(2) == 0 {
+				continue
+			}
+			if m.Pool = ""; h.choose(8) == 0 {
 				m.GPUs = 0
 			}
 		}
@@ -112,6 +119,8 @@ func (h *history) chooseKinds() {
 	}
 	if h.ttl > 0 {
 		all = append(all, h.stepCrashPlanner)
+	} else {
+		all = append(all, h.stepRestart)
 	}
 	if h.parks {
 		all = append(all, h.stepEngine, h.stepEngine)
@@ -119,8 +128,14 @@ func (h *history) chooseKinds() {
 	if h.pool.GPUsPerSlot > 0 {
 		all = append(all, h.stepSlot)
 	}
-	if h.dedicated {
-		all = append(all, h.stepProbe, h.stepConsul, h.stepNode, h.stepNode, h.stepOutage)
+	if h.world != slotsWorld {
+		all = append(all, h.stepProbe, h.stepConsul, h.stepNode, h.stepNode)
+	}
+	if h.world != slotsWorld || h.supervised {
+		all = append(all, h.stepOutage, h.stepOutage, h.stepListOne, h.stepSlowList)
+	}
+	if h.supervised {
+		all = append(all, h.stepCondition, h.stepClose)
 	}
 	for _, f := range all {
 		for range pick(h, []int{0, 1, 2, 6}) {
@@ -133,7 +148,11 @@ func (h *history) chooseKinds() {
 
 // run plays the history: a wild phase, then a calm one in which every waiter must be answered and every engine must go.
 func (h *history) run(steps int) error {
-	h.stepObserve()
+	if h.choose(3) > 0 {
+		h.stepObserve()
+	} else {
+		h.stepListOne()
+	}
 	h.deliverAll()
 	for range steps {
 		if h.broken != nil {
@@ -155,7 +174,7 @@ func (h *history) run(steps int) error {
 func (h *history) startPlanner() {
 	h.term++
 	var pools []fleet.Pool
-	if !h.dedicated {
+	if h.world != nodesWorld {
 		pools = []fleet.Pool{h.pool}
 	}
 	h.planner = New(Config{
@@ -163,7 +182,7 @@ func (h *history) startPlanner() {
 	})
 	h.failed, h.places = make(map[string][]failedStart), make(map[string]string)
 	h.heard = make(map[string]map[string]protocol.Demand)
-	h.begun = 0
+	h.begun, h.told = 0, newTold()
 	h.held = make(map[string]time.Duration)
 	h.backend.term = h.term // the fence
 	h.planner.begin(h.now)
@@ -262,7 +281,7 @@ func (h *history) calmRound() {
 	h.deliverAll()
 	h.backend.progress()
 	h.stepObserve()
-	if h.dedicated {
+	if h.world != slotsWorld {
 		h.stepProbe()
 		h.stepConsul()
 	}

@@ -25,6 +25,7 @@ type instance struct {
 	fleet.Instance // State: of the engine; "" = there is none yet
 	m              *model
 	seen           *roster.Instance // what the roster knows of it; nil until its launch is ordered
+	followed       *fleet.Sighting  // the last word on where it is that was followed
 	reserved       *reservation     // nil = none
 	order          order
 
@@ -49,7 +50,6 @@ type instance struct {
 	failedWakes  int           // resumes that failed in a row
 	outdated     bool          // the config has changed since it was launched: another is to take its place
 	drainsOthers bool          // launched, and not placed: busy ones may be drained for it
-	surplusMark  uint64
 
 	holds []hold // by dispatcher
 	spare bool

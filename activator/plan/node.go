@@ -16,9 +16,10 @@ type node struct {
 	site
 	name  string // for people
 	gpus  int
-	used  int          // by others
-	seen  *roster.Node // nil: it stands for any machine, for those that need no GPU
-	slots []*slot      // of ours that lie on it: they are among the others that use its GPUs
+	used  int            // by others
+	seen  *roster.Node   // nil: it stands for any machine, for those that need no GPU
+	all   *roster.Roster // of such a one: who knows of all machines
+	slots []*slot        // of ours that lie on it: they are among the others that use its GPUs
 }
 
 func (n *node) common() *site { return &n.site }
@@ -66,7 +67,12 @@ func (n *node) reclaimable() int {
 }
 
 // silent reports whether the back end of the node cannot be reached: it would refuse a launch, which is no fault of the engine.
-func (n *node) silent() bool { return n.seen != nil && n.seen.Silent() }
+func (n *node) silent() bool {
+	if n.all != nil {
+		return n.all.NodesLost()
+	}
+	return n.seen != nil && n.seen.Silent()
+}
 
 // silent reports whether the place is a node whose back end cannot be reached.
 func silent(at place) bool {

@@ -95,7 +95,7 @@ func (c *reconciler) dedicate() {
 		return
 	}
 	q := c.pool(dedicatedPool)
-	c.anywhere = &node{site: site{pool: q}}
+	c.anywhere = &node{site: site{pool: q}, all: c.roster}
 	for _, m := range c.models {
 		if m.Pool == "" {
 			c.assign(m, q)

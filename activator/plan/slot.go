@@ -15,15 +15,17 @@ import (
 type slot struct {
 	site
 	fleet.Slot
-	seen    *roster.Slot // nil = not seen yet
-	asked   bool         // by this life of the planner
-	askedAt time.Duration
-	quietAt time.Duration // since when nothing there is awake; valid while that is so
-	wanted  time.Duration // pending: when somebody last wanted it
-	order   order
-	awake   []*instance // by GPU: who holds it; nil = free
-	timer   timer
-	dirty   bool // listed in state.dirtySlots
+	seen     *roster.Slot // nil = not seen yet
+	asked    bool         // by this life of the planner
+	askedAt  time.Duration
+	addedAt  time.Duration // the back end has accepted it
+	missedAt time.Duration // and if nobody lists it, that is looked at then
+	quietAt  time.Duration // since when nothing there is awake; valid while that is so
+	wanted   time.Duration // pending: when somebody last wanted it
+	order    order
+	awake    []*instance // by GPU: who holds it; nil = free
+	timer    timer
+	dirty    bool // listed in state.dirtySlots
 }
 
 func (s *slot) common() *site { return &s.site }

@@ -11,6 +11,7 @@ import (
 const (
 	slotRetry       = 5 * time.Second
 	slotRetryLonger = 5 * time.Minute
+	slotUnlisted    = time.Minute // a slot that was asked for, and that a list which was asked for so long after does not have, is given back
 	slotUnwanted    = time.Minute // a slot that is not there yet, and that nobody has wanted for so long, is given back
 )
 
@@ -43,6 +44,9 @@ func (k *slotKeeper) tend(now time.Duration) {
 		if why := k.unneeded(now, s); why != "" {
 			k.giveBack(now, s, why)
 		}
+		if s.order.ready(now) { // it was refused while nothing was decided
+			k.issue(s)
+		}
 		k.setAlarm(now, s)
 	}
 }
@@ -72,6 +76,12 @@ func (k *slotKeeper) setAlarm(now time.Duration, s *slot) {
 	}
 	if s.Pending {
 		next.due(max(s.wanted, s.askedAt) + slotUnwanted)
+	}
+	if s.seen == nil && s.addedAt > 0 && !s.givenBack {
+		if now >= s.missedAt {
+			s.missedAt = now + slotRetry // there was no such list yet
+		}
+		next.due(s.missedAt)
 	}
 	next.due(s.trouble.avoidUntil)
 	k.alarms.set(&s.timer, &next)
@@ -161,6 +171,8 @@ func (k *slotKeeper) order(now time.Duration, s *slot, kind fleet.ActKind, why s
 func (k *slotKeeper) unneeded(now time.Duration, s *slot) string {
 	q := s.pool
 	switch {
+	case s.seen == nil && s.addedAt > 0 && !s.givenBack && !k.closing && k.roster.SlotsListedAt() > s.addedAt+slotUnlisted:
+		return "nobody lists it"
 	case q.Slots.Max == 0 || k.closing || !s.takesLaunches() || !s.quiet() || s.seen != nil && s.seen.Silent():
 	case q.open() <= q.Slots.Min:
 	case !s.Pending && q.SlotIdle > 0 && now >= s.quietAt+q.SlotIdle:
@@ -183,6 +195,12 @@ func (k *slotKeeper) accepted(now time.Duration, act *fleet.Act, err error) {
 		return
 	}
 	s.order.onItsWay = false
+	switch {
+	case err == nil && act.Kind == fleet.ActDropSlot:
+		k.roster.SlotDropped(now, s.ID)
+	case err == nil:
+		s.addedAt, s.missedAt = now, now+slotUnlisted
+	}
 	if err != nil && s.order.due == "" && !s.gone {
 		s.order.again(now+min(slotRetry<<min(s.order.tries, 10), slotRetryLonger), act.Kind)
 	}
@@ -254,7 +272,7 @@ func (k *slotKeeper) lost(now time.Duration, s *slot) {
 			q.largest = max(q.largest, t.GPUs)
 		}
 	}
-	if s.Pending {
+	if s.Pending && !s.givenBack {
 		q.retryAt = now + min(slotRetry<<min(q.refused, 10), slotRetryLonger)
 		q.refused++
 	}

@@ -107,7 +107,7 @@ func (i *Instance) Visible() bool {
 	if src := i.roster.authority(i); src != nil {
 		return src.lost == nil
 	}
-	return i.slotID != "" || !i.roster.nodesLost()
+	return i.slotID != "" || !i.roster.NodesLost()
 }
 
 // Heard reports whether everybody can be reached who would speak of the instance: those who list it, and those who tell of liveness. Until then it
@@ -163,10 +163,10 @@ func (r *Roster) sight(now time.Duration, src *source, o *fleet.Observation, s *
 
 // adopt enters an instance of an earlier life, or of another hand; nil = the source is not believed for it, or it was here and is gone.
 func (r *Roster) adopt(src *source, s *fleet.Sighting) *Instance {
-	if s.Gone || r.own(s.ID) || r.gone.is[s.ID] || !src.places() {
+	if s.Gone || r.own(s.ID) || r.gone.is[s.ID] {
 		return nil
 	}
-	if s.Slot == "" && !src.nodes {
+	if slot := r.slots[s.Slot]; s.Slot == "" && !src.nodes || s.Slot != "" && (slot == nil || slot.supervisor != src) {
 		return nil
 	}
 	i := &Instance{ID: s.ID, Model: s.Model, slotID: s.Slot, roster: r}

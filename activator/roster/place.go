@@ -2,7 +2,6 @@ package roster
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
@@ -31,7 +30,7 @@ type Slot struct {
 	told       fleet.Slot // by its supervisor
 	lister     *source    // nil = its supervisor lists it itself
 	supervisor *source    // nil = not named yet
-	heard      bool       // its supervisor has spoken
+	heard      bool       // its supervisor has given a complete list: until then nobody knows what is there
 	gaveUp     bool       // it was silent for too long
 	since      time.Duration
 	list       uint64 // of its lister, that had it last
@@ -53,14 +52,27 @@ func (s *Slot) View() fleet.Slot {
 	if v.Pool == "" {
 		v.Pool = fleet.LocalPool
 	}
-	switch {
-	case s.Silent() || s.gaveUp && !s.heard:
-		v.Condition = fleet.PlaceUnreachable
-	case v.Condition == fleet.PlaceHealthy && s.heard:
-		v.Condition = s.told.Condition
+	if s.heard {
+		v.Condition = worse(v.Condition, s.told.Condition)
 	}
-	v.Pending = v.Pending || !s.heard && s.supervisor != s.lister
+	if s.Silent() || s.gaveUp && !s.heard {
+		v.Condition = fleet.PlaceUnreachable
+	}
+	v.Pending = v.Pending || !s.heard && s.supervisor != s.lister || s.speaksForItself()
 	return v
+}
+
+// speaksForItself reports whether only its supervisor has told of the slot so far: whether it is still there, only who lists slots can say.
+func (s *Slot) speaksForItself() bool { return s.lister != nil && s.lister.isSupervisor() }
+
+// conditions are those of a place, from the best to the worst.
+var conditions = []fleet.Condition{fleet.PlaceHealthy, fleet.PlaceIneligible, fleet.PlaceDraining, fleet.PlaceClosing, fleet.PlaceUnreachable}
+
+func worse(a, b fleet.Condition) fleet.Condition {
+	if slices.Index(conditions, a) < slices.Index(conditions, b) {
+		return b
+	}
+	return a
 }
 
 // Silent reports whether whoever tells of the engines there cannot be reached.
@@ -105,7 +117,7 @@ func (r *Roster) seeSlots(now time.Duration, src *source, o *fleet.Observation) 
 	src.slots = src.slots || len(o.Slots) > 0 || o.Slots != nil && o.Complete
 	mark := src.list + 1
 	for k := range o.Slots {
-		r.seeSlot(now, src, &o.Slots[k], mark)
+		r.seeSlot(now, src, &o.Slots[k], o.Complete)
 	}
 	if !o.Complete || o.Slots == nil && src.supervises != nil {
 		return
@@ -117,9 +129,24 @@ func (r *Roster) seeSlots(now time.Duration, src *source, o *fleet.Observation) 
 		r.endSlot(s)
 		return true
 	})
+	if src.slots && !src.isSupervisor() {
+		r.slotsListedAt = r.clock(o.At)
+		r.endUnlisted(o)
+		r.endDropped(o)
+	}
 }
 
-func (r *Roster) seeSlot(now time.Duration, src *source, seen *fleet.Slot, mark uint64) {
+// endUnlisted takes the slots for gone of which only their supervisors have told, where a list that was asked for since does not have them.
+func (r *Roster) endUnlisted(o *fleet.Observation) {
+	for _, s := range slices.Clone(r.unlisted) {
+		if r.clock(o.At) > s.since {
+			s.lister.slotList = nil
+			r.endSlot(s)
+		}
+	}
+}
+
+func (r *Roster) seeSlot(now time.Duration, src *source, seen *fleet.Slot, complete bool) {
 	s := r.slots[seen.ID]
 	if s == nil {
 		if r.gone.is[seen.ID] {
@@ -130,9 +157,9 @@ func (r *Roster) seeSlot(now time.Duration, src *source, seen *fleet.Slot, mark 
 	}
 	before, heard := s.View(), s.heard
 	if src.supervises == s && s.lister != src {
-		s.told, s.heard = *seen, true
+		s.told, s.heard = *seen, s.heard || complete
 	} else {
-		r.seeListed(now, src, s, seen, mark)
+		r.seeListed(now, src, s, seen, complete)
 	}
 	if v := s.View(); v != before || heard != s.heard || len(s.residents) == 0 && s.since == now {
 		if v.Pool == fleet.LocalPool && !r.localSlot {
@@ -144,20 +171,24 @@ func (r *Roster) seeSlot(now time.Duration, src *source, seen *fleet.Slot, mark 
 }
 
 // seeListed takes what the source says that is believed for the slot's existence. One that names no other supervisor tells of the engines there itself.
-func (r *Roster) seeListed(now time.Duration, src *source, s *Slot, seen *fleet.Slot, mark uint64) {
+func (r *Roster) seeListed(now time.Duration, src *source, s *Slot, seen *fleet.Slot, complete bool) {
 	switch {
 	case s.lister == src:
 	case s.lister == nil || seen.Supervisor == s.lister.name: // its supervisor has spoken before it was listed
 		if old := s.lister; old != nil {
 			old.slotList = slices.DeleteFunc(old.slotList, func(t *Slot) bool { return t == s })
 			s.supervisor, old.supervises = old, s
+			r.unlisted = slices.DeleteFunc(r.unlisted, func(t *Slot) bool { return t == s })
 		}
 		s.lister = src
 		src.slotList = append(src.slotList, s)
+		if src.isSupervisor() {
+			r.unlisted = append(r.unlisted, s)
+		}
 	}
-	s.listed, s.list = *seen, mark
+	s.listed, s.list = *seen, src.list+1
 	if seen.Supervisor == "" || seen.Supervisor == src.name {
-		s.supervisor, s.told, s.heard = src, *seen, true
+		s.supervisor, s.told, s.heard = src, *seen, s.heard || complete
 		return
 	}
 	if s.supervisor == nil {
@@ -169,6 +200,34 @@ func (r *Roster) seeListed(now time.Duration, src *source, s *Slot, seen *fleet.
 		s.since = now
 		r.awaited = append(r.awaited, s)
 	}
+}
+
+// SlotDropped notes that the back end has accepted to end a slot that was asked for, and that nobody has listed yet.
+func (r *Roster) SlotDropped(now time.Duration, id string) {
+	if r.slots[id] == nil && !r.gone.is[id] {
+		r.dropped = append(r.dropped, dropped{id, now})
+	}
+}
+
+// dropped is a slot that was given back before anybody had listed it.
+type dropped struct {
+	id string
+	at time.Duration
+}
+
+// endDropped takes those for gone that a list does not have which was asked for since they were given back.
+func (r *Roster) endDropped(o *fleet.Observation) {
+	r.dropped = slices.DeleteFunc(r.dropped, func(d dropped) bool {
+		switch {
+		case r.slots[d.id] != nil: // it is gone when it is listed no more
+		case r.clock(o.At) <= d.at:
+			return false
+		default:
+			r.gone.add(d.id)
+			r.changed(Change{Kind: SlotGone, Slot: &Slot{ID: d.id, Gone: true}})
+		}
+		return true
+	})
 }
 
 // stopAwaiting notes that decisions need not wait for the slot any more.
@@ -186,11 +245,12 @@ func (r *Roster) endSlot(s *Slot) {
 	delete(r.slots, s.ID)
 	r.gone.add(s.ID)
 	r.stopAwaiting(s)
+	r.unlisted = slices.DeleteFunc(r.unlisted, func(t *Slot) bool { return t == s })
 	r.changed(Change{Kind: SlotGone, Slot: s})
 	for _, i := range slices.Clone(s.residents) {
 		r.end(i, "its slot is gone", true)
 	}
-	if src := s.supervisor; src != nil && (src.supervises == s || strings.HasPrefix(src.name, fleet.SlotSource)) {
+	if src := s.supervisor; src != nil && (src.supervises == s || src.isSupervisor()) {
 		r.forget(src)
 	}
 }

@@ -1,6 +1,7 @@
 package roster
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -28,14 +29,17 @@ type Roster struct {
 	instances map[string]*Instance
 	unseen    []*Instance // launched in this life, and not seen yet by whoever is believed for their existence
 	awaited   []*Slot     // that run, and have neither spoken nor been given up
+	unlisted  []*Slot     // of which only their supervisors have told
+	dropped   []dropped
 	gone      tombstones
 
-	probe      *source
-	liveness   []*source // those that tell of liveness alone
-	listers    []*source // those that list nodes
-	listsNodes bool      // some source has given a complete list of nodes
-	listsSlots bool      // likewise of slots
-	localSlot  bool      // a slot of the local pool was seen
+	probe         *source
+	liveness      []*source // those that tell of liveness alone
+	listers       []*source // those that list nodes
+	listsNodes    bool      // some source has given a complete list of nodes
+	listsSlots    bool      // likewise of slots
+	slotsListedAt time.Duration
+	localSlot     bool // a slot of the local pool was seen
 
 	changes []Change
 	news    []News
@@ -112,8 +116,9 @@ func (r *Roster) complete(now time.Duration, src *source, o *fleet.Observation) 
 	if s := src.supervises; s != nil {
 		r.stopAwaiting(s)
 	}
-	if src.nodes && !r.listsNodes || src.slots && !r.listsSlots {
-		r.listsNodes, r.listsSlots = r.listsNodes || src.nodes, r.listsSlots || src.slots
+	slots := src.slots && !src.isSupervisor() // a supervisor knows of no slot but its own
+	if src.nodes && !r.listsNodes || slots && !r.listsSlots {
+		r.listsNodes, r.listsSlots = r.listsNodes || src.nodes, r.listsSlots || slots
 		r.changed(Change{Kind: Reachability})
 	}
 }
@@ -149,8 +154,14 @@ func (r *Roster) changed(c Change) { r.changes = append(r.changes, c) }
 // NodesKnown reports whether some source has listed the nodes.
 func (r *Roster) NodesKnown() bool { return r.listsNodes }
 
-// SlotsKnown reports whether the slots were listed, and every one that runs has spoken or was given up.
-func (r *Roster) SlotsKnown() bool { return r.listsSlots && len(r.awaited) == 0 }
+// SlotsKnown reports whether the slots were listed, and every one that runs has spoken or was given up. One that was added in this life is not waited for:
+// nothing of an earlier life can be there.
+func (r *Roster) SlotsKnown() bool {
+	return r.listsSlots && !slices.ContainsFunc(r.awaited, func(s *Slot) bool { return !r.own(s.ID) })
+}
+
+// SlotsListedAt gives when the last complete list of slots was asked for.
+func (r *Roster) SlotsListedAt() time.Duration { return r.slotsListedAt }
 
 // LocalSlotKnown reports whether a slot of the local pool was ever seen: then models without a pool are there.
 func (r *Roster) LocalSlotKnown() bool { return r.localSlot }
@@ -158,25 +169,32 @@ func (r *Roster) LocalSlotKnown() bool { return r.localSlot }
 // Instance gives the instance of that ID; nil = there is none.
 func (r *Roster) Instance(id string) *Instance { return r.instances[id] }
 
-// Unsure gives the sources that should be asked for a fresh list: some instance there was stopped before its launch was ever seen, and only a list that
-// is asked for from now on says that it is not there.
+// Unsure gives the sources that should be asked for a fresh list: some instance or slot there was stopped before anybody had seen it, and only a list
+// that is asked for from now on says that it is not there.
 func (r *Roster) Unsure() []string {
 	var names []string
 	for _, i := range r.unseen {
-		if src := r.authority(i); i.stopped && src != nil && !contains(names, src.name) {
+		if !i.stopped {
+			continue
+		}
+		asked := r.listers // of one on a node that nobody has listed
+		if src := r.authority(i); src != nil {
+			asked = []*source{src}
+		} else if !i.Dedicated() {
+			continue
+		}
+		for _, src := range asked {
+			if !slices.Contains(names, src.name) {
+				names = append(names, src.name)
+			}
+		}
+	}
+	for _, src := range r.byName {
+		if len(r.dropped) > 0 && src.slots && !src.isSupervisor() && !slices.Contains(names, src.name) {
 			names = append(names, src.name)
 		}
 	}
 	return names
-}
-
-func contains(names []string, name string) bool {
-	for _, n := range names {
-		if n == name {
-			return true
-		}
-	}
-	return false
 }
 
 // own reports whether an instance ID was given in this life.

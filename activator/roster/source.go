@@ -32,6 +32,9 @@ type source struct {
 // places reports whether the source is believed for existence.
 func (s *source) places() bool { return s.nodes || s.slots || s.supervises != nil }
 
+// isSupervisor reports whether the source is the supervisor of a slot, by its name: it may speak before its slot is listed.
+func (s *source) isSupervisor() bool { return strings.HasPrefix(s.name, fleet.SlotSource) }
+
 // newer reports whether a version is newer than the last one, and takes it.
 func (s *source) newer(term, seq uint64) bool {
 	if term < s.term || term == s.term && seq <= s.seq {
@@ -98,6 +101,11 @@ func (r *Roster) stands(src *source) {
 	} else {
 		r.changed(Change{Kind: Reachability})
 	}
+	for _, s := range src.slotList {
+		if s.supervisor == src {
+			r.changed(Change{Kind: SlotSeen, Slot: s})
+		}
+	}
 }
 
 // News is that a source was lost, or is back.
@@ -131,7 +139,8 @@ func (r *Roster) Sources() []fleet.SourceStatus {
 // PlacesLost gives why a source cannot be reached that is believed for places; nil = all can.
 func (r *Roster) PlacesLost() error {
 	for _, s := range r.byName {
-		if liveness := s.name != ProbeSource && slices.Contains(r.liveness, s); s.lost != nil && s.name != ProbeSource && !liveness && s.supervises == nil {
+		mayPlace := s.places() || !s.spoken && s.name != ProbeSource && !slices.Contains(r.liveness, s)
+		if s.lost != nil && mayPlace && s.supervises == nil && !s.isSupervisor() {
 			return s.lost
 		}
 	}
@@ -145,7 +154,7 @@ func (r *Roster) forget(src *source) {
 	r.gone.add(src.name)
 }
 
-// nodesLost reports whether a source that lists nodes cannot be reached.
-func (r *Roster) nodesLost() bool {
-	return slices.ContainsFunc(r.listers, func(s *source) bool { return s.nodes && s.lost != nil })
+// NodesLost reports whether a source that lists nodes cannot be reached.
+func (r *Roster) NodesLost() bool {
+	return slices.ContainsFunc(r.listers, func(s *source) bool { return s.lost != nil })
 }

@@ -1,0 +1,112 @@
+package plan
+
+import (
+	"strings"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+// checkLaunch holds what must be true of a launch when it is ordered.
+func (h *history) checkLaunch(act *fleet.Act) {
+	if act.Slot == "" {
+		h.checkNodes(act)
+	}
+	if why := h.closedTo(act); why != "" {
+		h.fail("%s of %s is launched on %q, %s", act.Instance, act.Model, act.Slot, why)
+	}
+	for _, e := range h.backend.engines {
+		if e.Model == act.Model && !e.gone && e.term < h.term && h.planner.instanceOf[e.ID] == nil && !h.silentTooLong(e.Slot) {
+			h.fail("%s of %s is launched, and %s, which runs, was not adopted", act.Instance, act.Model, e.ID)
+		}
+	}
+}
+
+// closedTo says why the place of a launch takes none, as the planner was last told; "" = it does.
+func (h *history) closedTo(act *fleet.Act) string {
+	i := h.planner.instanceOf[act.Instance]
+	if act.Slot == "" {
+		switch id := i.at.common().id; {
+		case h.told.lost["nodes"]:
+			return "and who lists nodes is lost"
+		case !h.told.nodes[id].TakesLaunches():
+			return string("a node that is " + h.told.nodes[id])
+		}
+		return ""
+	}
+	slot, listed := h.told.slots[act.Slot]
+	source := fleet.SlotSource + act.Slot
+	switch {
+	case !listed:
+		return "which is not there"
+	case !slot.Condition.TakesLaunches():
+		return string("which is " + slot.Condition)
+	case !h.supervised:
+		return ""
+	case h.told.lost[source]:
+		return "which is lost"
+	case !h.told.complete[source]:
+		return "which has not spoken"
+	case !h.told.own[act.Slot].TakesLaunches():
+		return string("which says that it is " + h.told.own[act.Slot])
+	}
+	return ""
+}
+
+// silentTooLong reports whether decisions need not wait for what a slot says.
+func (h *history) silentTooLong(slot string) bool {
+	if slot == "" || !h.supervised || h.told.complete[fleet.SlotSource+slot] {
+		return false
+	}
+	since, listed := h.told.since[slot]
+	return h.told.lost[fleet.SlotSource+slot] || listed && h.now >= since+10*time.Second
+}
+
+// ended reports whether the slot of an engine has shut down, or is gone.
+func (h *history) ended(id string) bool {
+	e := h.backend.find(id)
+	return e != nil && e.ended
+}
+
+// checkMost holds instances.max against what is really there, when one is about to hold its GPUs. What is in a slot that was never heard is not known.
+func (h *history) checkMost(e *process) {
+	n := 1
+	for _, o := range h.backend.engines {
+		unheard := h.supervised && o.Slot != "" && !h.told.complete[fleet.SlotSource+o.Slot]
+		if o != e && o.Model == e.Model && o.holds() && !unheard {
+			n++
+		}
+	}
+	if most := h.model(e.Model).Instances.Max; most > 0 && n > most {
+		h.fail("%s makes it %d of %s that hold GPUs, instances.max is %d", e.ID, n, e.Model, most)
+	}
+}
+
+// checkPlaces holds that nothing final is said before all have spoken, and that nobody is sent where an engine is known to be stopping.
+func (h *history) checkPlaces() {
+	for _, m := range h.planner.models {
+		if m.outlook.Answer == fleet.NeverFits && !h.allSpoke(m) {
+			h.fail("%s is said never to fit before all have spoken that would know", m.ID)
+		}
+	}
+	for _, i := range h.planner.instances {
+		if i.State == fleet.Ready && i.seen.Seen != nil && i.seen.Seen.State == fleet.Stopping && i.seen.Seen.Failure == "" {
+			h.fail("%s was told to be stopping, and is taken for ready", i.ID)
+		}
+	}
+}
+
+func (h *history) allSpoke(m *model) bool {
+	if !h.told.complete[h.backend.lister()] {
+		return false
+	}
+	if m.dedicated() || !h.supervised {
+		return true
+	}
+	for id, t := range h.told.slots {
+		if !t.Pending && !strings.HasPrefix(id, h.planner.prefix) && !h.told.complete[fleet.SlotSource+id] && !h.silentTooLong(id) {
+			return false
+		}
+	}
+	return true
+}
