@@ -134,6 +134,7 @@ func (p *hearing) peerOf(id string) int {
 	for _, i := range p.instances {
 		i.holds = append(i.holds, hold{})
 		p.markShares(i)
+		p.easier(i.at)
 	}
 	return len(p.peers) - 1
 }
@@ -284,6 +285,7 @@ func (p *hearing) lapse(now time.Duration) {
 			}
 			for _, i := range p.instances {
 				p.markShares(i)
+				p.easier(i.at)
 			}
 		}
 	}

@@ -30,7 +30,8 @@ type site struct {
 	residents []*instance // who lives there, awake or parked; on a node: who is counted there
 	reserved  []*instance // those with a reservation, oldest first
 	trouble   trouble
-	freed     bool // listed in state.freed
+	number    uint64 // in the order in which places were entered
+	freed     bool   // listed in state.freed
 }
 
 // trouble is what has gone wrong at a place.
@@ -85,6 +86,9 @@ type slot struct {
 	awake   []*instance // by GPU: who holds it; nil = free
 	timer   timer
 	dirty   bool // listed in state.dirtySlots
+	ease    ease // valid while listed
+	easeAt  int
+	listed  bool // in pool.byEase
 }
 
 func (s *slot) common() *site { return &s.site }

@@ -13,6 +13,7 @@ const dedicatedPool = ""
 type pool struct {
 	fleet.Pool
 	slots   []*slot
+	byEase  [eases][]*slot
 	models  []*model
 	largest int // GPUs of the largest slot seen; of one whose slots come and go, of those that are there
 	awake   int // GPUs held now

@@ -116,6 +116,8 @@ func (k *slotKeeper) enter(now time.Duration, v fleet.Slot) *slot {
 		k.free(s)
 		k.issue(s)
 	})
+	k.entered++
+	s.number = k.entered
 	s.pool.slots = append(s.pool.slots, s)
 	k.slotOf[s.ID] = s
 	k.free(s)
@@ -242,6 +244,7 @@ func (k *slotKeeper) lost(now time.Duration, s *slot) {
 	}
 	q := s.pool
 	q.slots = slices.DeleteFunc(q.slots, func(t *slot) bool { return t == s })
+	q.unsort(s)
 	delete(k.slotOf, s.ID)
 	k.alarms.set(&s.timer, &alarm{})
 	if n := k.nodeOf[s.node]; n != nil {
