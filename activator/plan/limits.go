@@ -9,7 +9,9 @@ import (
 
 const (
 	linger    = time.Minute           // a reservation that nobody needs any more is kept this long
-	lookAgain = 60 * time.Millisecond // values change with time alone: of those who wait for room one looks everywhere again so often
+	lookAgain = 60 * time.Millisecond // values change with time alone: of those who wait for room one looks everywhere again so often,
+
+	slotsLookedAt = 64 // and as much less often as there are more slots to look at: it is a share of the time
 )
 
 // limits ends what takes too long, and what nobody needs any more.
@@ -70,7 +72,7 @@ func (l *limits) setAlarm(now time.Duration, m *model) {
 	next.due(m.retryAt)
 	next.due(m.impossibleUntil)
 	if m.short > 0 {
-		next.due(now + lookAgain*time.Duration(max(4, len(l.short))))
+		next.due(now + lookAgain*time.Duration(max(4, len(l.short))*(1+len(m.pool.slots)/slotsLookedAt)))
 		if m.waiting > 0 {
 			next.due(m.oldest + l.cfg.Patience)
 			next.due(m.drainAt)

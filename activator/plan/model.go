@@ -55,6 +55,7 @@ type model struct {
 	suspectUntil time.Duration
 	causes       map[fleet.Cause]int
 
+	queued    queued
 	outlook   protocol.Outlook
 	outlookAt time.Duration
 	starts    past

@@ -23,6 +23,7 @@ type Roster struct {
 	cfg       Config
 	sources   map[string]*source
 	byName    []*source // the same, in the order of their names
+	lost      []*source // those that cannot be reached, in that order
 	slots     map[string]*Slot
 	nodes     map[string]*Node
 	instances map[string]*Instance
