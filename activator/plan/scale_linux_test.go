@@ -212,7 +212,7 @@ func (c *crowd) replaced() {
 		c.next = (c.next + 1) % len(c.hot)
 	}
 	k := c.next
-	c.next = (k + 1) % len(c.hot)
+	c.next = (k + 3*copiesEach + 1) % len(c.hot)                  // one of another model
 	c.apart = max(eventsApart, settled/time.Duration(len(c.hot))) // none ends so soon that its start is taken for a failed one
 	i := c.hot[k]
 	c.release(i.ID, leasesEach)

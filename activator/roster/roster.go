@@ -28,7 +28,8 @@ type Roster struct {
 	nodes     map[string]*Node
 	instances map[string]*Instance
 	unseen    []*Instance // launched in this life, and not seen yet by whoever is believed for their existence
-	awaited   []*Slot     // that run, and have neither spoken nor been given up
+	awaited   []awaited   // slots that run, and had neither spoken nor been given up then; the oldest first
+	awaiting  int         // of which that is still so
 	gone      tombstones
 
 	probe      *source
@@ -121,10 +122,9 @@ func (r *Roster) complete(now time.Duration, src *source, o *fleet.Observation) 
 
 // Tick gives up the slots that have been silent for too long.
 func (r *Roster) Tick(now time.Duration) {
-	for len(r.awaited) > 0 && now >= r.awaited[0].since+giveUpAfter {
-		s := r.awaited[0]
-		s.gaveUp = true
-		r.awaited = r.awaited[1:]
+	for s := r.firstAwaited(); s != nil && now >= s.since+giveUpAfter; s = r.firstAwaited() {
+		s.gaveUp, s.awaited = true, false
+		r.awaiting--
 		r.changed(Change{Kind: SlotSeen, Slot: s})
 		r.changed(Change{Kind: Reachability})
 	}
@@ -132,10 +132,11 @@ func (r *Roster) Tick(now time.Duration) {
 
 // Next gives the moment at which Tick is due; false = none.
 func (r *Roster) Next() (time.Duration, bool) {
-	if len(r.awaited) == 0 {
+	s := r.firstAwaited()
+	if s == nil {
 		return 0, false
 	}
-	return r.awaited[0].since + giveUpAfter, true
+	return s.since + giveUpAfter, true
 }
 
 // TakeChanges gives the changes since the last call, in order. The slice is the caller's until the next call of any method.
@@ -151,7 +152,7 @@ func (r *Roster) changed(c Change) { r.changes = append(r.changes, c) }
 func (r *Roster) NodesKnown() bool { return r.listsNodes }
 
 // SlotsKnown reports whether the slots were listed, and every one that runs has spoken or was given up.
-func (r *Roster) SlotsKnown() bool { return r.listsSlots && len(r.awaited) == 0 }
+func (r *Roster) SlotsKnown() bool { return r.listsSlots && r.awaiting == 0 }
 
 // LocalSlotKnown reports whether a slot of the local pool was ever seen: then models without a pool are there.
 func (r *Roster) LocalSlotKnown() bool { return r.localSlot }
