@@ -56,7 +56,7 @@ func (c *reconciler) locate(now time.Duration, i *instance) {
 	}
 	if i.seen.Dedicated() {
 		if c.anywhere != nil {
-			i.at = c.roomiest(i)
+			i.at = c.expected(i)
 			c.life.occupy(now, i)
 		}
 		return
@@ -71,6 +71,16 @@ func (c *reconciler) locate(now time.Duration, i *instance) {
 	} else {
 		c.life.occupy(now, i)
 	}
+}
+
+// expected gives the node where an adopted instance is counted until it is followed.
+func (c *reconciler) expected(i *instance) *node {
+	if i.seen.Seen != nil {
+		if n := c.nodeOf[i.seen.Seen.Node]; n != nil {
+			return n
+		}
+	}
+	return c.roomiest(i)
 }
 
 // roomiest gives the node where an adopted instance is counted of which no node is known: the one with the most room.

@@ -55,7 +55,7 @@ func (d *decider) orderAgain(now time.Duration, m *model) {
 func (d *decider) placeMissing(now time.Duration, changed []*model) {
 	needy := slices.Clone(d.short)
 	for _, m := range changed {
-		if !slices.Contains(needy, m) {
+		if m.rank == 0 {
 			needy = append(needy, m)
 		}
 	}

@@ -181,7 +181,7 @@ func (d *demand) wantsParked(now time.Duration, i *instance) bool {
 // parkable reports whether the instance could be parked, if there is room for it among the parked.
 func (i *instance) parkable() bool {
 	s, is := i.at.(*slot)
-	if !is || !i.canPark() || !s.takesLaunches() || i.m.unlisted || i.outdated || s.pool.MaxParkedPerGPU == 0 {
+	if !is || s.pool.MaxParkedPerGPU == 0 || !s.takesLaunches() || i.m.unlisted || i.outdated || !i.canPark() {
 		return false
 	}
 	most := s.hostMemory()

@@ -54,6 +54,7 @@ func (p *hearing) peerOf(id string) int {
 	for _, i := range p.instances {
 		i.holds = append(i.holds, hold{})
 		p.markShares(i)
+		p.easier(i.at)
 	}
 	return len(p.peers) - 1
 }
@@ -204,6 +205,7 @@ func (p *hearing) lapse(now time.Duration) {
 			}
 			for _, i := range p.instances {
 				p.markShares(i)
+				p.easier(i.at)
 			}
 		}
 	}

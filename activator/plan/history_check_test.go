@@ -59,6 +59,9 @@ func (h *history) checkSlot(s *slot) {
 			h.fail("%s lies on GPU %d+%d", i.ID, i.GPU, i.GPUs)
 		}
 	}
+	if is := h.planner.rooms.easeOf(s); is < s.ease && s.ease != somethingLeaves {
+		h.fail("%s is kept where rooms are of ease %d, and has one of ease %d", s.ID, s.ease, is)
+	}
 	h.checkBeds(s)
 	if sum > s.GPUs {
 		h.fail("%d GPUs are awake on %s, which has %d", sum, s.ID, s.GPUs)

@@ -188,7 +188,7 @@ func (l *lifecycle) parked(now time.Duration, i *instance) {
 		i.m.failures = 0
 	}
 	if took > 0 {
-		i.m.parkings.add(took)
+		l.learn(i.m, fleet.Hot, took)
 		l.learned = append(l.learned, fleet.Learned{Model: i.Model, From: fleet.Hot, Durations: i.m.parkings.copy()})
 	}
 	i.State, i.trust = fleet.Asleep, ownLaunch // nobody can have a lease on it, whoever gave one

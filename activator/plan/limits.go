@@ -9,7 +9,9 @@ import (
 
 const (
 	linger    = time.Minute           // a reservation that nobody needs any more is kept this long
-	lookAgain = 60 * time.Millisecond // values change with time alone: of those who wait for room, with a reservation or without, one looks everywhere again so often
+	lookAgain = 60 * time.Millisecond // values change with time alone: of those who wait for room, with a reservation or without, one looks everywhere again so often,
+
+	slotsLookedAt = 64 // and as much less often as there are more slots to look at: it is a share of the time
 )
 
 const (
@@ -75,7 +77,7 @@ func (l *limits) setAlarm(now time.Duration, m *model) {
 	next.due(m.retryAt)
 	next.due(m.impossibleUntil)
 	if m.short > 0 || m.count(func(i *instance) bool { return i.reserved != nil }) > 0 {
-		next.due(now + lookAgain*time.Duration(max(4, len(l.short)+len(l.reserved))))
+		next.due(now + lookAgain*time.Duration(max(4, len(l.short)+len(l.reserved))*(1+len(m.pool.slots)/slotsLookedAt)))
 	}
 	if m.short > 0 && m.waiting > 0 {
 		next.due(m.oldest + l.cfg.Patience)

@@ -56,6 +56,7 @@ type model struct {
 	causes       map[fleet.Cause]int
 	lastFailure  string // for operators
 
+	queued    queued
 	outlook   protocol.Outlook
 	outlookAt time.Duration
 	starts    past

@@ -57,15 +57,23 @@ func (f *forecast) outlook(now time.Duration, m *model) protocol.Outlook {
 		o.Answer, o.Phase, o.Reason = fleet.StartingUp, fleet.PhaseQueued, "its engine failed to start once and is tried again"
 		left, known := m.soonest().remaining(0)
 		o.ETA, o.Known = left+m.retryAt-now, known
-	case m.waiting > 0 && f.hindrance(m) != "":
-		o.Answer, o.Phase, o.Reason = fleet.Busy, fleet.PhaseQueued, f.hindrance(m)
-	case m.waiting > 0 && !f.known(m):
-		o.Answer, o.Phase, o.Reason = fleet.Busy, fleet.PhaseQueued, "the back end has not said yet what runs"
 	case m.waiting > 0:
-		o.Answer, o.Phase, o.Reason = fleet.Busy, fleet.PhaseQueued, m.queueing()
-		o.ETA, o.Known = max(m.readyIn.at-now, 0), m.readyIn.known
+		f.waits(now, m, &o)
 	}
 	return o
+}
+
+// waits tells of a model of which nothing is on its way yet.
+func (f *forecast) waits(now time.Duration, m *model, o *protocol.Outlook) {
+	o.Answer, o.Phase = fleet.Busy, fleet.PhaseQueued
+	switch o.Reason = f.hindrance(m); {
+	case o.Reason != "":
+	case !f.known(m):
+		o.Reason = "the back end has not said yet what runs"
+	default:
+		o.Reason = m.queueing()
+		o.ETA, o.Known = max(m.readyIn.at-now, 0), m.readyIn.known
+	}
 }
 
 // arrival tells of the instance that comes first.
@@ -105,15 +113,29 @@ func (f *forecast) hindrance(m *model) string {
 	}
 }
 
+// queueing says for how many GPUs the model waits, and behind how many others.
 func (m *model) queueing() string {
-	if m.rank < 2 {
-		return fmt.Sprintf("waits for %s in use", gpus(m.GPUs))
+	if q := &m.queued; q.said == "" || q.rank != m.rank || q.gpus != m.GPUs {
+		*q = queued{rank: m.rank, gpus: m.GPUs, said: saysQueued(m.rank, m.GPUs)}
+	}
+	return m.queued.said
+}
+
+// queued is what was said of a model's place among those who wait for room: it is asked for at every step, and seldom changes.
+type queued struct {
+	rank, gpus int
+	said       string
+}
+
+func saysQueued(rank, count int) string {
+	if rank < 2 {
+		return fmt.Sprintf("waits for %s in use", gpus(count))
 	}
 	others := "1 other model"
-	if m.rank > 2 {
-		others = fmt.Sprintf("%d other models", m.rank-1)
+	if rank > 2 {
+		others = fmt.Sprintf("%d other models", rank-1)
 	}
-	return fmt.Sprintf("waits for %s in use, behind %s", gpus(m.GPUs), others)
+	return fmt.Sprintf("waits for %s in use, behind %s", gpus(count), others)
 }
 
 // tooSmall says why the model never fits.

@@ -28,7 +28,8 @@ type site struct {
 	residents []*instance // who lives there, awake or parked; on a node: who is counted there
 	reserved  []*instance // those with a reservation, oldest first
 	trouble   trouble
-	freed     bool // listed in state.freed
+	number    uint64 // in the order in which places were entered
+	freed     bool   // listed in state.freed
 }
 
 // trouble is what has gone wrong at a place.

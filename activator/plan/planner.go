@@ -56,7 +56,7 @@ func New(cfg Config) *Planner {
 	for i := range cfg.Learned {
 		if m := p.modelOf[cfg.Learned[i].Model]; m != nil {
 			for _, took := range cfg.Learned[i].Durations {
-				m.past(cfg.Learned[i].From).add(took)
+				p.learn(m, cfg.Learned[i].From, took)
 			}
 		}
 	}
@@ -124,10 +124,7 @@ func (p *Planner) round(now time.Duration, looked []*model) []*model {
 	p.claims.serve(now)
 	p.parking.finishDrains(now)
 	p.claims.launchReady(now)
-	for _, at := range p.freed {
-		at.common().freed = false
-	}
-	p.freed = p.freed[:0]
+	p.rooms.settleFreed()
 	for _, m := range looked[before:] {
 		m.searching = false
 	}

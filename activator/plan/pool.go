@@ -13,6 +13,9 @@ const dedicatedPool = ""
 type pool struct {
 	fleet.Pool
 	slots   []*slot
+	byEase  [eases][]*slot
+	opened  int  // see open
+	recount bool // that must be counted anew
 	models  []*model
 	largest int // GPUs of the largest slot seen; of one whose slots come and go, of those that are there
 	awake   int // GPUs held now
@@ -40,25 +43,19 @@ func (q *pool) accrue(now time.Duration) {
 
 // open gives the slots that the pool has, or is about to have, and that take launches or will again.
 func (q *pool) open() int {
-	n := 0
-	for _, s := range q.slots {
-		if !s.gone && !s.givenBack && s.condition != fleet.PlaceClosing && s.condition != fleet.PlaceDraining {
-			n++
+	if q.recount {
+		q.recount, q.opened = false, 0
+		for _, s := range q.slots {
+			if !s.givenBack && s.condition != fleet.PlaceClosing && s.condition != fleet.PlaceDraining {
+				q.opened++
+			}
 		}
 	}
-	return n
+	return q.opened
 }
 
 // existing gives the slots that hold GPUs, or may: these count against slots.max, whatever they are fit for.
-func (q *pool) existing() int {
-	n := 0
-	for _, s := range q.slots {
-		if !s.gone {
-			n++
-		}
-	}
-	return n
-}
+func (q *pool) existing() int { return len(q.slots) }
 
 // biggest gives the GPUs of its largest slot, seen or promised by the config; -1 = it has none.
 func (q *pool) biggest() int {

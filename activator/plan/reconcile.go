@@ -49,7 +49,8 @@ func (c *reconciler) seeNode(seen *roster.Node) {
 	c.dedicate()
 	n := c.nodeOf[seen.ID]
 	if n == nil {
-		n = &node{site: site{id: seen.ID, node: seen.ID, pool: c.pool(dedicatedPool)}}
+		c.entered++
+		n = &node{site: site{id: seen.ID, node: seen.ID, pool: c.pool(dedicatedPool), number: c.entered}}
 		c.nodes = append(c.nodes, n)
 		c.nodeOf[n.id] = n
 		for _, q := range c.pools {

@@ -66,7 +66,7 @@ func (s *state) completeActivation(now time.Duration, i *instance) {
 	}
 	s.advance(now, i, fleet.PhaseReady)
 	past := i.m.past(i.from)
-	past.add(now - i.launchedAt)
+	s.learn(i.m, i.from, now-i.launchedAt)
 	s.learned = append(s.learned, fleet.Learned{Model: i.Model, From: i.from, Durations: past.copy()})
 	s.endActivation(now, i, "")
 }

@@ -34,12 +34,16 @@ const (
 	drainsBusy
 )
 
-// better orders rooms; the earlier one wins a tie.
+// better orders rooms. Of equal ones the one where it can be resumed wins, then the earlier place.
 func (r *room) better(than *room) bool {
-	if r.cost != than.cost {
+	switch {
+	case r.cost != than.cost:
 		return r.cost < than.cost
+	case r.fit != than.fit:
+		return r.fit < than.fit
+	default:
+		return r.resumes == nil && than.resumes == nil && r.at.common().number < than.at.common().number
 	}
-	return r.fit < than.fit
 }
 
 // What places cost that are otherwise equal, in seconds of one request's waiting.
@@ -86,19 +90,52 @@ func (f *rooms) find(now time.Duration, m *model, most effort, bid float64, amon
 	if resumable && !f.demand.demanded(now, m) {
 		return best, found
 	}
+	if m.GPUs == 0 {
+		return f.anySlot(now, m, among)
+	}
 	cold := m.takes(fleet.Cold)
-	for _, s := range m.pool.slots {
-		if !s.fits(m.GPUs) || m.avoids(now, &s.site) || among != nil && !s.freed && m.best != place(s) {
-			continue
-		}
-		if m.GPUs == 0 {
-			return room{at: s}, true
+	in := func(s *slot) {
+		if !s.fits(m.GPUs) || m.avoids(now, &s.site) {
+			return
 		}
 		for gpu := 0; gpu+m.GPUs <= s.GPUs; gpu += align(m.GPUs) {
 			consider(&room{at: s, gpu: gpu, start: cold})
 		}
 	}
+	if among != nil {
+		forEach(m, among, in)
+		return best, found
+	}
+	for t := range m.pool.byEase {
+		if least := f.least(now, m, ease(t), most, cold); !found || least <= best.cost {
+			for _, s := range m.pool.byEase[t] {
+				in(s)
+			}
+		}
+	}
 	return best, found
+}
+
+// forEach calls f with the slots of the model's pool among those places, and with the one that was best before.
+func forEach(m *model, among []place, f func(*slot)) {
+	for _, at := range among {
+		if s, is := at.(*slot); is && s.pool == m.pool && !s.gone {
+			f(s)
+		}
+	}
+	if s, is := m.best.(*slot); is && !s.freed && s.pool == m.pool && !s.gone {
+		f(s)
+	}
+}
+
+// anySlot gives the first slot that takes launches: for a model that needs no GPU.
+func (f *rooms) anySlot(now time.Duration, m *model, among []place) (room, bool) {
+	for _, s := range m.pool.slots {
+		if s.fits(0) && !m.avoids(now, &s.site) && (among == nil || s.freed || m.best == place(s)) {
+			return room{at: s}, true
+		}
+	}
+	return room{}, false
 }
 
 // assess finds out what a block takes; false = more than it may.
@@ -236,65 +273,3 @@ func (f *rooms) effortFor(now time.Duration, o *instance, demand bool) (needs ef
 		return drainsBusy, leaves + o.m.service, f.cfg.Residence + left
 	}
 }
-
-// idle reports whether the instance serves nobody and nobody waits for it, as far as every dispatcher has said since it has known
-// of its share.
-func (f *rooms) idle(o *instance) bool {
-	if o.State != fleet.Ready || o.m.waiting > 0 || len(o.holds) == 0 || !o.visible() {
-		return false
-	}
-	for n := range o.holds {
-		h := &o.holds[n]
-		if h.leases > 0 || h.foreign > 0 || !h.settled() || f.peers[n].lapsed && h.bound() > 0 {
-			return false
-		}
-	}
-	return true
-}
-
-// protected reports whether the instance may not be taken away: it cannot be seen, or instances.min or an operator's hold keep it.
-func (f *rooms) protected(now time.Duration, o *instance, taken []*instance) bool {
-	if !o.visible() {
-		return true
-	}
-	left := o.m.hot()
-	for _, v := range taken {
-		if v.m == o.m {
-			left--
-		}
-	}
-	keep := 0
-	if !o.m.stopped && !o.m.unlisted {
-		keep = o.m.Instances.Min
-		if o.m.held(now) {
-			keep = max(keep, 1)
-		}
-	}
-	return left <= keep && keep > 0
-}
-
-// surplus gives the ready instance of the model that is let go first: the one that has been idle longest; nil = none is idle, or not all that would
-// speak of it can be heard.
-func (f *rooms) surplus(m *model) *instance {
-	var best *instance
-	for _, i := range m.instances {
-		if f.idle(i) && f.roster.Heard(i.seen) && (best == nil || i.idleSince() < best.idleSince()) {
-			best = i
-		}
-	}
-	return best
-}
-
-// pendingFor estimates how long it takes until instances can be launched on the slot.
-func (f *rooms) pendingFor(now time.Duration, s *slot) time.Duration {
-	if !s.Pending {
-		return 0
-	}
-	takes := s.pool.added.median
-	if takes == 0 {
-		takes = slotTakes
-	}
-	return max(s.askedAt+takes-now, takes/4)
-}
-
-const slotTakes = 2 * time.Minute // about what adding a slot takes, where nothing is known

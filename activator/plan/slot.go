@@ -26,6 +26,9 @@ type slot struct {
 	awake    []*instance // by GPU: who holds it; nil = free
 	timer    timer
 	dirty    bool // listed in state.dirtySlots
+	ease     ease // valid while listed
+	easeAt   int
+	listed   bool // in pool.byEase
 }
 
 func (s *slot) common() *site { return &s.site }

@@ -126,7 +126,9 @@ func (k *slotKeeper) enter(now time.Duration, v fleet.Slot) *slot {
 		k.free(s)
 		k.issue(s)
 	})
-	s.pool.slots = append(s.pool.slots, s)
+	k.entered++
+	s.number = k.entered
+	s.pool.slots, s.pool.recount = append(s.pool.slots, s), true
 	k.slotOf[s.ID] = s
 	k.free(s)
 	return s
@@ -144,7 +146,7 @@ func (k *slotKeeper) giveBack(now time.Duration, s *slot, why string) {
 	if s.givenBack {
 		return
 	}
-	s.givenBack = true
+	s.givenBack, s.pool.recount = true, true
 	for _, i := range slices.Clone(s.residents) {
 		if i.State == fleet.Asleep {
 			from := i.State
@@ -225,7 +227,7 @@ func (k *slotKeeper) see(now time.Duration, v fleet.Slot) *slot {
 		k.markPool(s.pool)
 	}
 	pool := s.pool.Name
-	s.Slot, s.node, s.condition = v, v.Node, v.Condition
+	s.Slot, s.node, s.condition, s.pool.recount = v, v.Node, v.Condition, true
 	s.Slot.Pool = pool
 	for len(s.awake) < v.GPUs {
 		s.awake = append(s.awake, nil)
@@ -260,6 +262,8 @@ func (k *slotKeeper) lost(now time.Duration, s *slot) {
 	}
 	q := s.pool
 	q.slots = slices.DeleteFunc(q.slots, func(t *slot) bool { return t == s })
+	q.unsort(s)
+	q.recount = true
 	delete(k.slotOf, s.ID)
 	k.alarms.set(&s.timer, &alarm{})
 	if n := k.nodeOf[s.node]; n != nil {

@@ -31,6 +31,7 @@ type state struct {
 	made    uint64 // instances and slots made in this life
 	acted   uint64 // acts of this life
 	stepped uint64
+	entered uint64 // places
 	started time.Duration
 	begun   bool
 	closing bool
@@ -38,6 +39,8 @@ type state struct {
 	paused  string // why nothing is decided at present, for those who wait; "" = it is
 	random  uint64
 	view    fleet.ModelView
+
+	leavesLeast time.Duration // no idle instance gives its GPUs back sooner
 
 	dirty       []*model    // to be looked at in this step
 	dirtySlots  []*slot     // likewise
@@ -72,7 +75,7 @@ type ordered struct {
 func newState(cfg Config) *state {
 	prefix := strconv.FormatUint(cfg.Term, 36) + "-"
 	return &state{
-		cfg: cfg, prefix: prefix, random: cfg.Seed,
+		cfg: cfg, prefix: prefix, random: cfg.Seed, leavesLeast: stopTime,
 		roster:  roster.New(roster.Config{Epoch: cfg.Epoch, Term: cfg.Term, Fenced: cfg.TTL > 0, Prefix: prefix}),
 		modelOf: make(map[string]*model), poolOf: make(map[string]*pool), slotOf: make(map[string]*slot),
 		nodeOf: make(map[string]*node), instanceOf: make(map[string]*instance),
@@ -151,6 +154,7 @@ func (s *state) free(at place) {
 	}
 	if t, is := at.(*slot); is {
 		s.markSlot(t)
+		s.easier(t)
 	}
 }
 

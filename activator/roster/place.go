@@ -33,6 +33,7 @@ type Slot struct {
 	heard      bool       // its supervisor has given a complete list: until then nobody knows what is there
 	gaveUp     bool       // it was silent for too long
 	since      time.Duration
+	awaited    bool   // decisions wait until it has spoken
 	list       uint64 // of its lister, that had it last
 	residents  []*Instance
 }
@@ -196,9 +197,12 @@ func (r *Roster) seeListed(now time.Duration, src *source, s *Slot, seen *fleet.
 		s.supervisor.supervises = s
 		s.since = now
 	}
-	if !seen.Pending && !s.heard && !s.gaveUp && s.supervisor.lost == nil && !slices.Contains(r.awaited, s) {
-		s.since = now
-		r.awaited = append(r.awaited, s)
+	if !seen.Pending && !s.heard && !s.gaveUp && s.supervisor.lost == nil && !s.awaited {
+		s.since, s.awaited = now, true
+		r.awaited = append(r.awaited, awaited{s, now})
+		if !r.own(s.ID) {
+			r.awaiting++
+		}
 	}
 }
 
@@ -232,11 +236,33 @@ func (r *Roster) endDropped(o *fleet.Observation) {
 
 // stopAwaiting notes that decisions need not wait for the slot any more.
 func (r *Roster) stopAwaiting(s *Slot) {
-	before := len(r.awaited)
-	r.awaited = slices.DeleteFunc(r.awaited, func(t *Slot) bool { return t == s })
-	if before > 0 && len(r.awaited) == 0 {
+	if !s.awaited {
+		return
+	}
+	s.awaited = false
+	if r.own(s.ID) {
+		return
+	}
+	if r.awaiting--; r.awaiting == 0 {
 		r.changed(Change{Kind: Reachability})
 	}
+}
+
+// awaited is a slot that was awaited from a moment on.
+type awaited struct {
+	*Slot
+	from time.Duration
+}
+
+// firstAwaited gives the slot that has been awaited longest; nil = none is.
+func (r *Roster) firstAwaited() *Slot {
+	for len(r.awaited) > 0 {
+		if a := r.awaited[0]; a.Slot.awaited && a.from == a.since {
+			return a.Slot
+		}
+		r.awaited = r.awaited[1:]
+	}
+	return nil
 }
 
 // endSlot notes that a slot is gone, and with it everything that was there.

@@ -24,11 +24,13 @@ type Roster struct {
 	cfg       Config
 	sources   map[string]*source
 	byName    []*source // the same, in the order of their names
+	lost      []*source // those that cannot be reached, in that order
 	slots     map[string]*Slot
 	nodes     map[string]*Node
 	instances map[string]*Instance
 	unseen    []*Instance // launched in this life, and not seen yet by whoever is believed for their existence
-	awaited   []*Slot     // that run, and have neither spoken nor been given up
+	awaited   []awaited   // slots that run, and had neither spoken nor been given up then; the oldest first
+	awaiting  int         // of which that is still so, of those that were not added in this life
 	unlisted  []*Slot     // of which only their supervisors have told
 	dropped   []dropped
 	gone      tombstones
@@ -125,10 +127,9 @@ func (r *Roster) complete(now time.Duration, src *source, o *fleet.Observation) 
 
 // Tick gives up the slots that have been silent for too long.
 func (r *Roster) Tick(now time.Duration) {
-	for len(r.awaited) > 0 && now >= r.awaited[0].since+giveUpAfter {
-		s := r.awaited[0]
+	for s := r.firstAwaited(); s != nil && now >= s.since+giveUpAfter; s = r.firstAwaited() {
 		s.gaveUp = true
-		r.awaited = r.awaited[1:]
+		r.stopAwaiting(s)
 		r.changed(Change{Kind: SlotSeen, Slot: s})
 		r.changed(Change{Kind: Reachability})
 	}
@@ -136,10 +137,11 @@ func (r *Roster) Tick(now time.Duration) {
 
 // Next gives the moment at which Tick is due; false = none.
 func (r *Roster) Next() (time.Duration, bool) {
-	if len(r.awaited) == 0 {
+	s := r.firstAwaited()
+	if s == nil {
 		return 0, false
 	}
-	return r.awaited[0].since + giveUpAfter, true
+	return s.since + giveUpAfter, true
 }
 
 // TakeChanges gives the changes since the last call, in order. The slice is the caller's until the next call of any method.
@@ -156,9 +158,7 @@ func (r *Roster) NodesKnown() bool { return r.listsNodes }
 
 // SlotsKnown reports whether the slots were listed, and every one that runs has spoken or was given up. One that was added in this life is not waited for:
 // nothing of an earlier life can be there.
-func (r *Roster) SlotsKnown() bool {
-	return r.listsSlots && !slices.ContainsFunc(r.awaited, func(s *Slot) bool { return !r.own(s.ID) })
-}
+func (r *Roster) SlotsKnown() bool { return r.listsSlots && r.awaiting == 0 }
 
 // SlotsListedAt gives when the last complete list of slots was asked for.
 func (r *Roster) SlotsListedAt() time.Duration { return r.slotsListedAt }

@@ -50,13 +50,22 @@ func (r *Roster) source(now time.Duration, name string) *source {
 	if src == nil {
 		src = &source{name: name, since: now}
 		r.sources[name] = src
-		at, _ := slices.BinarySearchFunc(r.byName, name, func(s *source, name string) int { return strings.Compare(s.name, name) })
-		r.byName = slices.Insert(r.byName, at, src)
+		r.byName = insert(r.byName, src)
 		if name == ProbeSource {
 			r.probe = src
 		}
 	}
 	return src
+}
+
+// insert enters a source in a list that is in the order of names.
+func insert(list []*source, src *source) []*source {
+	at, _ := slices.BinarySearchFunc(list, src.name, func(s *source, name string) int { return strings.Compare(s.name, name) })
+	return slices.Insert(list, at, src)
+}
+
+func without(list []*source, src *source) []*source {
+	return slices.DeleteFunc(list, func(s *source) bool { return s == src })
 }
 
 // supervised gives the slot that a source supervises; known is false where the name is that of no supervisor. A nil slot is gone.
@@ -78,6 +87,7 @@ func (r *Roster) lose(now time.Duration, name string, why error) {
 	src.lost = why
 	if before == nil {
 		src.since = now
+		r.lost = insert(r.lost, src)
 	}
 	r.news = append(r.news, News{Source: name, Lost: why, Again: before != nil && errors.Is(before, fleet.ErrDenied) == errors.Is(why, fleet.ErrDenied)})
 	r.stands(src)
@@ -90,6 +100,7 @@ func (r *Roster) found(now time.Duration, src *source) {
 	}
 	r.news = append(r.news, News{Source: src.name, After: now - src.since})
 	src.lost, src.since = nil, now
+	r.lost = without(r.lost, src)
 	r.stands(src)
 }
 
@@ -138,9 +149,9 @@ func (r *Roster) Sources() []fleet.SourceStatus {
 
 // PlacesLost gives why a source cannot be reached that is believed for places; nil = all can.
 func (r *Roster) PlacesLost() error {
-	for _, s := range r.byName {
+	for _, s := range r.lost {
 		mayPlace := s.places() || !s.spoken && s.name != ProbeSource && !slices.Contains(r.liveness, s)
-		if s.lost != nil && mayPlace && s.supervises == nil && !s.isSupervisor() {
+		if mayPlace && s.supervises == nil && !s.isSupervisor() {
 			return s.lost
 		}
 	}
@@ -150,7 +161,7 @@ func (r *Roster) PlacesLost() error {
 // forget drops a source whose slot is gone. Its name is remembered, so that a late word of it is ignored.
 func (r *Roster) forget(src *source) {
 	delete(r.sources, src.name)
-	r.byName = slices.DeleteFunc(r.byName, func(s *source) bool { return s == src })
+	r.byName, r.lost = without(r.byName, src), without(r.lost, src)
 	r.gone.add(src.name)
 }
 

@@ -1,0 +1,290 @@
+package plan
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/pilotlight-io/pilotlight/activator/dispatch"
+	"github.com/pilotlight-io/pilotlight/activator/protocol"
+	"github.com/pilotlight-io/pilotlight/autoscaler"
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+const (
+	copiesEach  = 10 // instances of a model
+	leasesEach  = 4  // of an instance
+	slotGPUs    = 8
+	eventsApart = 2 * time.Millisecond
+)
+
+// crowd is a fleet of hot instances of one GPU each in slots of eight, with its planner and its dispatcher in one process. Its cluster is full.
+type crowd struct {
+	b      *testing.B
+	p      *Planner
+	d      *dispatch.Dispatcher
+	report protocol.Report
+	now    time.Duration
+	models []*fleet.Model
+	hot    []fleet.Sighting             // by number
+	leases map[string][]*dispatch.Lease // by instance
+	random *rand.Rand
+	took   []time.Duration // of the clock
+	spent  []time.Duration // of a CPU
+	apart  time.Duration   // between events
+	next   int             // the number of the instance that is replaced next
+}
+
+// newCrowd makes a fleet of so many instances. Where models wait for room, which need two GPUs or more, every instance is busy; else one in two is.
+func newCrowd(b *testing.B, count, waiting int) *crowd {
+	c := &crowd{b: b, leases: make(map[string][]*dispatch.Lease), apart: eventsApart, random: rand.New(rand.NewPCG(7, 7))}
+	var learned []fleet.Learned
+	for k := range count/copiesEach + waiting {
+		m := &fleet.Model{
+			ID: fmt.Sprintf("org/model-%d", k), GPUs: 1, Pool: "pool", MaxConcurrency: leasesEach, IdleAfter: time.Hour, Instances: fleet.Range{Max: copiesEach},
+		}
+		switch {
+		case k >= count/copiesEach:
+			m.GPUs = 2 << (k % 3)
+		case waiting == 0:
+			m.Instances.Min = copiesEach
+		}
+		c.models = append(c.models, m)
+		learned = append(learned, fleet.Learned{Model: m.ID, From: fleet.Cold, Durations: []time.Duration{30 * time.Second}})
+	}
+	c.p = New(Config{
+		Policy: autoscaler.NewAdaptive(autoscaler.AdaptiveConfig{}), Models: c.models, Learned: learned, Term: 1, Epoch: time.Unix(1e9, 0),
+		Patience: 1000 * time.Hour, Pools: []fleet.Pool{{Name: "pool", GPUsPerSlot: slotGPUs, Slots: fleet.Range{Max: (count + slotGPUs - 1) / slotGPUs}, SlotIdle: time.Hour}},
+	})
+	c.d = dispatch.New(dispatch.Config{ID: "self", Incarnation: 1, Models: c.models})
+	c.furnish(count)
+	for k := range count / copiesEach {
+		for n := 0; n < copiesEach*leasesEach && (waiting > 0 || k%2 == 0); n++ {
+			c.acquire(c.models[k].ID)
+		}
+	}
+	c.now += settled
+	c.exchange()
+	for k := range waiting {
+		ask := &dispatch.Ask{Model: c.models[count/copiesEach+k].ID, Org: "acme"}
+		if err := c.d.Enqueue(c.now, ask, &dispatch.Waiter{}, &dispatch.Lease{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	c.exchange()
+	if acts := c.p.TakeActs(); len(acts) > 0 || len(c.p.short) != waiting {
+		b.Fatalf("got %v to do and %d models that wait for room, want nothing and %d", acts, len(c.p.short), waiting)
+	}
+	return c
+}
+
+// furnish shows the planner the slots, as a back end lists them, and what runs in each, as its supervisor says.
+func (c *crowd) furnish(count int) {
+	slots := &fleet.Observation{Source: "nomad", Complete: true, At: c.p.at(0), Nodes: []fleet.Node{}}
+	var told []*fleet.Observation
+	for k := range count {
+		if k%slotGPUs == 0 {
+			s := fleet.Slot{ID: slotOf(k), Pool: "pool", Node: fmt.Sprint("n", k/slotGPUs), GPUs: min(slotGPUs, count-k), Supervisor: sourceOf(k)}
+			slots.Slots = append(slots.Slots, s)
+			s.Supervisor = ""
+			told = append(told, &fleet.Observation{Source: sourceOf(k), Complete: true, At: c.p.at(0), Slots: []fleet.Slot{s}})
+		}
+		c.hot = append(c.hot, c.sighting(k, fmt.Sprint("before-", k)))
+		last := told[len(told)-1]
+		last.Instances = append(last.Instances, c.hot[k])
+	}
+	c.p.Observe(c.now, slots)
+	for _, o := range told {
+		c.p.Observe(c.now, o)
+	}
+	c.exchange()
+	c.exchange()
+}
+
+func sourceOf(k int) string { return fleet.SlotSource + slotOf(k) }
+
+func slotOf(k int) string { return fmt.Sprint("s", k/slotGPUs) }
+
+func (c *crowd) sighting(k int, id string) fleet.Sighting {
+	return fleet.Sighting{Phase: fleet.PhaseReady, Running: -1, Parks: true, Instance: fleet.Instance{
+		ID: id, Model: c.models[k/copiesEach].ID, Slot: slotOf(k), GPU: k % slotGPUs, GPUs: 1, Addr: "10.0.0.1:8000", State: fleet.Ready,
+	}}
+}
+
+// exchange hands messages over until both machines are quiet, as the activator's shell does.
+func (c *crowd) exchange() {
+	for range 32 {
+		c.d.Report(c.now, &c.report)
+		if c.p.Hear(c.now, &c.report) {
+			c.d.Heard(c.report.Seq)
+		}
+		c.p.Step(c.now)
+		for _, t := range c.p.TakeTables() {
+			c.d.Receive(c.now, t)
+		}
+		if !c.d.ReportDue(c.now) {
+			break
+		}
+	}
+	c.p.Next(c.now)
+	c.p.TakeNotices()
+	c.p.TakeLearned()
+	c.p.TakeEnded()
+}
+
+// timed measures one event and the step that follows.
+func (c *crowd) timed(event func()) {
+	c.now += c.apart
+	began, before := time.Now(), cpu()
+	event()
+	c.exchange()
+	c.spent, c.took = append(c.spent, cpu()-before), append(c.took, time.Since(began))
+}
+
+// cpu gives the time that this thread has been on a CPU: what a step costs, whoever else uses the machine.
+func cpu() time.Duration {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t); err != nil {
+		panic(err)
+	}
+	return time.Duration(t.Nano())
+}
+
+func (c *crowd) acquire(model string) {
+	l := &dispatch.Lease{}
+	if !c.d.Acquire(c.now, &dispatch.Ask{Model: model, Org: "acme"}, l) {
+		c.b.Fatal("not granted")
+	}
+	c.leases[l.Instance] = append(c.leases[l.Instance], l)
+}
+
+func (c *crowd) release(instance string, count int) {
+	held := c.leases[instance]
+	for _, l := range held[:count] {
+		c.d.Release(c.now, l)
+	}
+	c.leases[instance] = held[count:]
+}
+
+// busy gives the number of an instance that is busy.
+func (c *crowd) busy() int {
+	for {
+		if k := c.random.IntN(len(c.hot)); len(c.leases[c.hot[k].ID]) == leasesEach {
+			return k
+		}
+	}
+}
+
+// leaseChange ends one of the leases of an instance.
+func (c *crowd) leaseChange() {
+	i := &c.hot[c.busy()]
+	c.timed(func() { c.release(i.ID, 1) })
+	c.acquire(i.Model)
+	c.exchange()
+}
+
+// sighted is another word on an instance.
+func (c *crowd) sighted() {
+	k := c.random.IntN(len(c.hot))
+	o := &fleet.Observation{Source: sourceOf(k), At: c.p.at(c.now + c.apart), Instances: []fleet.Sighting{c.hot[k]}}
+	o.Instances[0].Running = 0
+	c.timed(func() { c.p.Observe(c.now, o) })
+}
+
+// becomesIdle ends all leases of an instance.
+func (c *crowd) becomesIdle() {
+	i := &c.hot[c.busy()]
+	c.timed(func() { c.release(i.ID, leasesEach) })
+	for range leasesEach {
+		c.acquire(i.Model)
+	}
+	c.exchange()
+}
+
+// replaced ends a busy instance, whose requests wait until another is ready in its place: three events.
+func (c *crowd) replaced() {
+	for len(c.leases[c.hot[c.next].ID]) < leasesEach {
+		c.next = (c.next + 1) % len(c.hot)
+	}
+	k := c.next
+	c.next = (k + 3*copiesEach + 1) % len(c.hot)                  // one of another model
+	c.apart = max(eventsApart, settled/time.Duration(len(c.hot))) // none ends so soon that its start is taken for a failed one
+	i := c.hot[k]
+	c.release(i.ID, leasesEach)
+	waiters := make([]dispatch.Waiter, leasesEach)
+	gone := i
+	gone.Gone, gone.Failure = true, "killed"
+	c.timed(func() {
+		c.p.Observe(c.now, &fleet.Observation{Source: sourceOf(k), At: c.p.at(c.now), Instances: []fleet.Sighting{gone}})
+		for n := range waiters {
+			if err := c.d.Enqueue(c.now, &dispatch.Ask{Model: i.Model, Org: "acme", Retry: true, Avoid: i.ID}, &waiters[n], &dispatch.Lease{}); err != nil {
+				c.b.Fatal(err)
+			}
+		}
+	})
+	acts := c.p.TakeActs()
+	if len(acts) != 1 || acts[0].Kind != fleet.ActLaunch || acts[0].Slot != i.Slot || acts[0].GPU != i.GPU {
+		c.b.Fatalf("got %+v, want one launch in the place of %+v", acts, i)
+	}
+	c.timed(func() { c.p.Accepted(c.now, &acts[0], nil) })
+	c.hot[k] = c.sighting(k, acts[0].Instance)
+	c.timed(func() {
+		c.p.Observe(c.now, &fleet.Observation{Source: sourceOf(k), At: c.p.at(c.now), Instances: []fleet.Sighting{c.hot[k]}})
+	})
+	for _, w := range c.d.TakeAnswered() {
+		l, err := w.Answer()
+		if err != nil {
+			c.b.Fatal(err)
+		}
+		c.leases[l.Instance] = append(c.leases[l.Instance], l)
+	}
+	if len(c.leases[acts[0].Instance]) != leasesEach {
+		c.b.Fatal("who waited is not served")
+	}
+	c.exchange()
+}
+
+func (c *crowd) metrics() {
+	report(c.b, c.took, "")
+	report(c.b, c.spent, "cpu-")
+}
+
+// report gives the median and the 99th percentile of a sample.
+func report(b *testing.B, sample []time.Duration, kind string) {
+	slices.Sort(sample)
+	for name, q := range map[string]float64{"p50-": 0.5, "p99-": 0.99} {
+		b.ReportMetric(float64(sample[int(q*float64(len(sample)-1))].Nanoseconds())/1e3, name+kind+"us")
+	}
+}
+
+// BenchmarkScale_Step is what a step after one event costs, by the number of instances and of models that wait for room.
+func BenchmarkScale_Step(b *testing.B) {
+	for _, event := range []struct {
+		name string
+		does func(*crowd)
+	}{
+		{"lease", (*crowd).leaseChange},
+		{"sighting", (*crowd).sighted},
+		{"idle", (*crowd).becomesIdle},
+		{"replaced", (*crowd).replaced},
+	} {
+		for _, waiting := range []int{0, 30} {
+			for _, count := range []int{100, 1000, 10000} {
+				b.Run(fmt.Sprintf("%s/waiting=%d/%d", event.name, waiting, count), func(b *testing.B) {
+					runtime.LockOSThread()
+					defer runtime.UnlockOSThread()
+					c := newCrowd(b, count, waiting)
+					for b.Loop() {
+						event.does(c)
+					}
+					c.metrics()
+				})
+			}
+		}
+	}
+}
