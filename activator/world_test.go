@@ -115,6 +115,9 @@ func (w *world) run(cfg activator.Config) {
 	synctest.Wait()
 }
 
+// Fence has nothing to refuse: there is one server.
+func (w *world) Fence(context.Context, uint64) error { return nil }
+
 // Do is the back end: it starts a timer that makes the engine ready, parked or gone.
 func (w *world) Do(_ context.Context, act fleet.Act) error {
 	w.mu.Lock()
