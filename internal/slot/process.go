@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/engine"
@@ -25,8 +26,9 @@ type process struct {
 	steps  chan step // what has been done
 
 	// Of run alone:
-	ready bool // it has been ready before
-	order int  // number of the last park or resume
+	ready       bool               // it has been ready before
+	order       int                // number of the last park or resume
+	stopLooking context.CancelFunc // ends the watch over the engine's health
 }
 
 // step is how something ended that takes time: a start (kind launch), a park, a resume, the return of the memory on the way to
@@ -52,6 +54,9 @@ func (e *process) run(ctx context.Context, out *engineLog, port *port) ending {
 	defer wg.Wait()
 	work, cancel := context.WithCancel(ctx)
 	defer cancel()
+	look, stopLooking := context.WithCancel(context.WithoutCancel(ctx)) // goes on while a hanging engine is stopped
+	defer stopLooking()
+	e.stopLooking = stopLooking
 	began := time.Now()
 	wg.Go(func() { e.exited <- e.slot.lookForOOM(e.child.wait()) })
 	do := func(kind fleet.ActKind) {
@@ -82,7 +87,7 @@ func (e *process) run(ctx context.Context, out *engineLog, port *port) ending {
 				token, refused = time.After(firstToken), done.refused
 				continue
 			case done.kind == fleet.ActLaunch && done.err == nil:
-				wg.Go(func() { e.report(work, step{err: e.watchHealth(work)}) })
+				wg.Go(func() { e.report(look, step{err: e.watchHealth(look)}) })
 			}
 			if why := e.apply(done); why != "" && work.Err() == nil {
 				end := failedStep(why, done.err, out)
@@ -215,17 +220,37 @@ func (e *process) grace() time.Duration {
 func (e *process) stop(grace time.Duration) {
 	if grace > 0 {
 		e.child.terminate()
-		t := time.NewTimer(grace)
-		defer t.Stop()
-		select {
-		case <-e.exited:
+		if e.endsWithin(grace) {
 			return
-		case <-t.C:
-			e.slot.cfg.Log.Warn("engine did not end in time, killing it", "model", e.i.model.ID, "instance", e.i.ID, "grace", grace)
 		}
 	}
 	e.child.kill()
 	<-e.exited
+}
+
+// endsWithin waits for the end of a process that was told to end, as long as the grace, or until it is known to hang: one that did not answer any
+// more before it was told drains nothing, and holds its GPUs for nobody.
+func (e *process) endsWithin(grace time.Duration) bool {
+	if !e.slot.isUnresponsive(e.i) {
+		e.stopLooking() // who drains need not answer
+	}
+	t := time.NewTimer(grace)
+	defer t.Stop()
+	log := e.slot.cfg.Log.With("model", e.i.model.ID, "instance", e.i.ID)
+	for {
+		select {
+		case <-e.exited:
+			return true
+		case s := <-e.steps:
+			if errors.Is(s.err, engine.ErrHangs) && !errors.Is(s.err, syscall.ECONNREFUSED) {
+				log.Warn("engine hangs, and does not end: killing it", "reason", s.err)
+				return false
+			}
+		case <-t.C:
+			log.Warn("engine did not end in time, killing it", "grace", grace)
+			return false
+		}
+	}
 }
 
 // exitReason says why an engine ended that nobody had asked to.
