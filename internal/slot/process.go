@@ -100,7 +100,7 @@ func (e *process) run(ctx context.Context, out *engineLog, port *port) ending {
 			e.stop(e.grace())
 			return ending{}
 		case <-ctx.Done():
-			e.stop(e.grace())
+			e.stop(e.grace() - e.finishRequests())
 			return ending{}
 		}
 	}
@@ -214,6 +214,34 @@ func (e *process) grace() time.Duration {
 		return e.slot.cfg.Grace
 	}
 	return min(e.slot.cfg.Grace, shortGrace)
+}
+
+// finishRequests waits as long as the engine says that it serves requests, and as there is grace: engines may cut theirs at SIGTERM. One that does
+// not say is told to end at once, and finishes them by itself, as far as it can. It gives how long that took.
+func (e *process) finishRequests() time.Duration {
+	began := time.Now()
+	most := e.grace() - shortGrace
+	load := engine.NewLoad(e.i.Spec.Kind, e.addr)
+	for e.ready && e.serves(load, most-time.Since(began)) {
+		select {
+		case how := <-e.exited:
+			e.exited <- how // for who stops it
+			return time.Since(began)
+		case <-e.i.quit: // ordered by who knows that nobody waits for an answer
+			return time.Since(began)
+		case <-time.After(finishEvery):
+		}
+	}
+	return time.Since(began)
+}
+
+// finishEvery is how often an engine is asked whether it has finished its requests.
+const finishEvery = 200 * time.Millisecond
+
+func (e *process) serves(load *engine.Load, within time.Duration) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), min(within, countWithin))
+	defer cancel()
+	return load.Running(ctx) > 0
 }
 
 // stop ends the process and its group: it returns when the process is no more.
