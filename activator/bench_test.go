@@ -40,6 +40,8 @@ type nowhere struct{}
 
 func (nowhere) Do(context.Context, fleet.Act) error { return nil }
 
+func (nowhere) Fence(context.Context, uint64) error { return nil }
+
 // BenchmarkActivator_HotAcquireWhileDeciding acquires and releases while the planner of 500 models never rests, and gives the time that the slowest of
 // a hundred took.
 func BenchmarkActivator_HotAcquireWhileDeciding(b *testing.B) {

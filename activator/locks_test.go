@@ -169,6 +169,8 @@ type gatedBackend struct {
 	total atomic.Int32
 }
 
+func (b *gatedBackend) Fence(context.Context, uint64) error { return nil }
+
 func (b *gatedBackend) Do(ctx context.Context, act fleet.Act) error {
 	n := b.now.Add(1)
 	defer b.now.Add(-1)

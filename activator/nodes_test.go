@@ -58,6 +58,8 @@ func (c *cluster) run(models []*fleet.Model) {
 	synctest.Wait()
 }
 
+func (c *cluster) Fence(context.Context, uint64) error { return nil }
+
 func (c *cluster) Do(_ context.Context, act fleet.Act) error {
 	w := c.w
 	w.mu.Lock()

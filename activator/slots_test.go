@@ -67,6 +67,23 @@ func TestSlots_FromZeroAndBack(t *testing.T) {
 	})
 }
 
+// TestSlots_OneThatCannotBeReachedIsLeftForOneToCome has no other slot when the first launch is refused.
+func TestSlots_OneThatCannotBeReachedIsLeftForOneToCome(t *testing.T) {
+	inGrowing(t, []*fleet.Model{model("a", 4)}, fleet.Range{Min: 1, Max: 2}, func(w *world) {
+		time.Sleep(2 * time.Minute)
+		w.wantSlots(1)
+		w.cutOff = w.added[0].ID
+		c := w.ask(activator.Ask{Model: "a"})
+		w.wait(c)
+		if most := w.slotTime + w.startTime + 15*time.Second; c.err != nil || c.took > most {
+			t.Fatalf("got %v after %s, want an instance in another slot, within %s", c.err, c.took, most)
+		}
+		w.wantSlots(2)
+		w.cutOff = ""
+		c.release(activator.Succeeded)
+	})
+}
+
 func TestSlots_MinIsKeptAndMaxNotExceeded(t *testing.T) {
 	models := []*fleet.Model{model("a", 8), model("b", 8), model("c", 8), model("d", 16)}
 	inGrowing(t, models, fleet.Range{Min: 1, Max: 2}, func(w *world) {

@@ -11,8 +11,12 @@ import (
 // for an act that it has seen before. A back end refuses a launch of an instance that it was once told to stop. An
 // accepted stop of an instance that it does not know is no error. Do is called from many goroutines at once, but never
 // twice at a time for one instance.
+//
+// Fence takes the term of a server that begins to act: from its return on, acts of older terms are refused with fleet.ErrFenced. So is the
+// term itself, where the back end has heard of a newer one.
 type Backend interface {
 	Do(context.Context, fleet.Act) error
+	Fence(ctx context.Context, term uint64) error
 }
 
 // Observer tells what one source knows. Watch blocks until ctx is done or the source is lost (then it is called again,

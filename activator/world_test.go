@@ -32,6 +32,7 @@ type world struct {
 	slotTime  time.Duration
 	added     []fleet.Slot
 	refuseAdd int            // slots that the back end will refuse
+	cutOff    string         // a slot whose supervisor cannot be reached by orders
 	unplaced  fleet.Unplaced // why slots that are asked for find no node; "" = they do
 
 	mu        sync.Mutex
@@ -115,6 +116,9 @@ func (w *world) run(cfg activator.Config) {
 	synctest.Wait()
 }
 
+// Fence has nothing to refuse: there is one server.
+func (w *world) Fence(context.Context, uint64) error { return nil }
+
 // Do is the back end: it starts a timer that makes the engine ready, parked or gone.
 func (w *world) Do(_ context.Context, act fleet.Act) error {
 	w.mu.Lock()
@@ -122,6 +126,9 @@ func (w *world) Do(_ context.Context, act fleet.Act) error {
 	if w.refuseAct[act.Kind] > 0 {
 		w.refuseAct[act.Kind]--
 		return errors.New("unreachable")
+	}
+	if w.cutOff != "" && act.Slot == w.cutOff {
+		return fmt.Errorf("slot %s: %w", act.Slot, fleet.ErrUnreachable)
 	}
 	switch act.Kind {
 	case fleet.ActStop:

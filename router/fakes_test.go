@@ -225,6 +225,8 @@ func (h *host) set(id string, change func(*fleet.Sighting)) {
 	h.say()
 }
 
+func (h *host) Fence(context.Context, uint64) error { return nil }
+
 func (h *host) Do(_ context.Context, a fleet.Act) error {
 	h.wg.Go(func() { h.carryOut(a) })
 	return nil

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
@@ -32,7 +33,7 @@ func (l *lifecycle) blame(now time.Duration, i *instance, cause fleet.Cause, why
 	l.tell(now, fleet.Event{Kind: fleet.EventFailed, Model: m.ID, N: 1, From: i.from})
 	elsewhere := i.at != nil && m.GPUs > 0 && l.elsewhere(now, m, i.at)
 	switch {
-	case cause == fleet.CausePlace && elsewhere:
+	case cause == fleet.CausePlace && (elsewhere || i.at != nil && m.GPUs > 0 && l.another(now, m, i.at)):
 		l.avoid(now, i.at, why)
 		return
 	case elsewhere && (m.suspect == "" || m.suspect == i.at.common().id):
@@ -81,6 +82,19 @@ func (l *lifecycle) placeOf(id string) place {
 		return n
 	}
 	return nil
+}
+
+// another reports whether the model could get another place: one where others must make room first, or a slot that is to come.
+func (l *lifecycle) another(now time.Duration, m *model, but place) bool {
+	if m.dedicated() {
+		return slices.ContainsFunc(l.nodes, func(n *node) bool { return place(n) != but && !m.avoids(now, &n.site) && n.fits(m.GPUs) })
+	}
+	if q := m.pool; m.GPUs <= q.GPUsPerSlot && q.existing() < q.Slots.Max {
+		return true
+	}
+	return slices.ContainsFunc(m.pool.slots, func(s *slot) bool {
+		return place(s) != but && s.takesLaunches() && !m.avoids(now, &s.site) && s.fits(m.GPUs)
+	})
 }
 
 // elsewhere reports whether another place has room for the model now.

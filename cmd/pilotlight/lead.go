@@ -127,7 +127,7 @@ func (l *lead) beginAbove(ctx context.Context, terms *store.Store, backend activ
 	}
 	ctx, cancel := context.WithTimeout(ctx, fenceWithin)
 	defer cancel()
-	switch err := l.fence(ctx, backend); {
+	switch err := backend.Fence(ctx, l.term); {
 	case err == nil:
 		close(l.fenced)
 	case errors.Is(err, fleet.ErrFenced):
@@ -151,17 +151,6 @@ func (l *lead) claim(ctx context.Context) error {
 		return errNotOurs
 	}
 	return nil
-}
-
-// fence has the back end refuse acts of older terms, where it can.
-func (l *lead) fence(ctx context.Context, backend activator.Backend) error {
-	f, can := backend.(interface {
-		Fence(ctx context.Context, term uint64) error
-	})
-	if !can {
-		return nil
-	}
-	return f.Fence(ctx, l.term)
 }
 
 // run fences what could not be fenced before, and suspends the activator while it is not certain that nobody else leads. It returns nil, having given
@@ -216,7 +205,7 @@ func (l *lead) keepFencing(ctx context.Context, backend activator.Backend) {
 			return
 		case <-time.After(delay):
 		}
-		switch err := l.fence(ctx, backend); {
+		switch err := backend.Fence(ctx, l.term); {
 		case err == nil:
 			l.log.Info("acts of older terms are fenced", "term", l.term)
 			close(l.fenced)

@@ -48,13 +48,15 @@ func (s *site) lane(t *testing.T, l lane) *lane {
 		t.Fatal(err)
 	}
 	l.launch(dir)
+	t.Cleanup(func() { // last, also where one before it gives up
+		if t.Failed() {
+			t.Logf("log of serve:\n%s", l.stderr)
+		}
+	})
 	t.Cleanup(func() {
 		l.goesToZero()
 		if err := l.signal(os.Interrupt); err != nil {
 			t.Errorf("stopping serve: got %v, want exit status 0", err)
-		}
-		if t.Failed() {
-			t.Logf("log of serve:\n%s", l.stderr)
 		}
 	})
 	l.newToken(t)

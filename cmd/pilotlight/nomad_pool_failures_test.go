@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -173,8 +171,7 @@ func (l *poolLane) inSlot(model string) (state fleet.State) {
 func (l *poolLane) slotAddrs() (addrs []string) {
 	slots, _ := l.processes("")
 	for _, pid := range slots {
-		line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-		if addr := after(strings.Split(string(line), "\x00"), "--addr"); addr != "" {
+		if addr := after(words(pid), "--addr"); addr != "" {
 			addrs = append(addrs, addr)
 		}
 	}

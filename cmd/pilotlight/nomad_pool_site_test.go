@@ -127,15 +127,17 @@ func (s *poolSite) lane(t *testing.T, l poolLane) *poolLane {
 	t.Helper()
 	l.t, l.site = t, s
 	l.launch(t.TempDir())
+	t.Cleanup(func() { // last, also where one before it gives up
+		if t.Failed() {
+			t.Logf("log of serve:\n%s", l.stderr)
+		}
+	})
 	t.Cleanup(func() {
 		l.goesToZero()
 		if err := l.signal(os.Interrupt); err != nil {
 			t.Errorf("stopping serve: got %v, want exit status 0", err)
 		}
 		l.wantNoWantOfMemory()
-		if t.Failed() {
-			t.Logf("log of serve:\n%s", l.stderr)
-		}
 	})
 	l.newToken(t)
 	return &l
@@ -175,6 +177,13 @@ func pooledModel(id, settings, engine string, args ...string) string {
 
 func (l *poolLane) launch(dir string) {
 	l.t.Helper()
+	l.begins(dir)
+	l.awaitReady(l.t)
+}
+
+// begins is launch without the wait until the server is ready.
+func (l *poolLane) begins(dir string) {
+	l.t.Helper()
 	if err := os.WriteFile(filepath.Join(dir, "pilotlight.hcl"), []byte(l.config()), 0o600); err != nil {
 		l.t.Fatal(err)
 	}
@@ -183,7 +192,6 @@ func (l *poolLane) launch(dir string) {
 		l.t.Fatal(err)
 	}
 	l.devServer = s
-	l.awaitReady(l.t)
 }
 
 // restart kills the server and starts it again, with the config as it is now.
@@ -306,9 +314,8 @@ func (l *poolLane) jobs() (ids []string) {
 func (l *poolLane) processes(model string) (slots, engines []int) {
 	lines, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, path := range lines {
-		line, _ := os.ReadFile(path)
-		words := strings.Split(string(bytes.TrimRight(line, "\x00")), "\x00")
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		words := words(pid)
 		if err != nil || words[0] != l.site.program || len(words) < 2 || !alive(pid) {
 			continue
 		}
@@ -320,6 +327,12 @@ func (l *poolLane) processes(model string) (slots, engines []int) {
 		}
 	}
 	return slots, engines
+}
+
+// words are those of a process's command line.
+func words(pid int) []string {
+	line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	return strings.Split(string(bytes.TrimRight(line, "\x00")), "\x00")
 }
 
 // seed marks the lane's engines on their command lines.

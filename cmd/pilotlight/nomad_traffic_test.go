@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"testing"
 	"time"
 )
 
@@ -73,9 +74,14 @@ func (l *lane) send(n int, ask func(*devServer) (*answer, error)) func() []reply
 
 // pulse sends a request every 50 ms.
 func (l *lane) pulse() *pulse {
+	return l.devServer.pulse(l.t, l.model())
+}
+
+// pulse sends a request for the model every 50 ms.
+func (s *devServer) pulse(t *testing.T, model string) *pulse {
 	ctx, cancel := context.WithCancel(context.Background())
-	p := &pulse{lane: l, cancel: cancel, byInstance: map[string]int{}}
-	l.t.Cleanup(p.stop)
+	p := &pulse{t: t, cancel: cancel, byInstance: map[string]int{}}
+	t.Cleanup(p.stop)
 	p.run.Go(func() {
 		for {
 			select {
@@ -83,7 +89,7 @@ func (l *lane) pulse() *pulse {
 				return
 			case <-time.After(50 * time.Millisecond):
 			}
-			p.add(l.devChat(l.model()))
+			p.add(s.devChat(model))
 		}
 	})
 	return p
@@ -91,7 +97,7 @@ func (l *lane) pulse() *pulse {
 
 // pulse is traffic that shall not notice anything.
 type pulse struct {
-	lane       *lane
+	t          *testing.T
 	cancel     context.CancelFunc
 	run        sync.WaitGroup
 	byInstance map[string]int // whole answers
@@ -114,15 +120,21 @@ func (p *pulse) stop() {
 	p.run.Wait()
 }
 
-// mustBe ends the traffic. Every request must have been answered by the instance.
-func (p *pulse) mustBe(instance string) {
-	p.lane.t.Helper()
+// mustBeWhole ends the traffic. Every request must have been answered.
+func (p *pulse) mustBeWhole() {
+	p.t.Helper()
 	p.stop()
 	if len(p.bad) > 0 {
-		p.lane.t.Errorf("%d requests were not answered, such as %s", len(p.bad), p.bad[0])
+		p.t.Errorf("%d requests were not answered, such as %s", len(p.bad), p.bad[0])
 	}
+}
+
+// mustBe ends the traffic. Every request must have been answered by the instance.
+func (p *pulse) mustBe(instance string) {
+	p.t.Helper()
+	p.mustBeWhole()
 	if len(p.byInstance) != 1 || p.byInstance[instance] < 5 {
-		p.lane.t.Errorf("answers came from %v, want them from %s alone", p.byInstance, instance)
+		p.t.Errorf("answers came from %v, want them from %s alone", p.byInstance, instance)
 	}
 }
 

@@ -100,6 +100,18 @@ func (a *Agent) Kill() { a.end(syscall.SIGKILL, 0) }
 // Interrupt ends the agent as an operator would, and kills it if that takes longer than the grace.
 func (a *Agent) Interrupt(grace time.Duration) { a.end(syscall.SIGINT, grace) }
 
+// Suspend stops the agent's process where it is: it keeps its connections, and says nothing, as a machine whose network is cut. Continue lets it go on.
+func (a *Agent) Suspend() { a.signal(syscall.SIGSTOP) }
+
+// Continue lets a suspended agent go on.
+func (a *Agent) Continue() { a.signal(syscall.SIGCONT) }
+
+func (a *Agent) signal(s syscall.Signal) {
+	if a.cmd != nil {
+		_ = a.cmd.Process.Signal(s)
+	}
+}
+
 func (a *Agent) end(signal syscall.Signal, grace time.Duration) {
 	if a.cmd == nil {
 		return

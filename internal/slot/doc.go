@@ -10,8 +10,9 @@
 //   - once a term is fenced, no act of an older one is carried out;
 //   - an instance that was stopped or has failed is never started again under the same id, whatever arrives late;
 //   - Run returns only when every engine and all that it started has ended, and what a killed supervisor left behind is
-//     killed before the next one launches anything.
+//     killed before the next one launches anything;
+//   - when it ends itself, it says so at once, and tells an engine that says how many requests it serves to end only when there are none.
 //
 // It never decides what to start or to stop, never restarts an engine that has failed, never cuts an engine that drains
-// before its grace has passed, and never touches a process that it did not start.
+// before its grace has passed (one that hangs drains nothing), and never touches a process that it did not start.
 package slot

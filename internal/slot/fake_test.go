@@ -53,7 +53,7 @@ func TestMain(m *testing.M) {
 // fakeEngine serves the OpenAI API as far as a probe looks. Its words: hang (never listen), crash (exit 3 at once), deaf (ignore
 // SIGTERM), orphan=FILE (start a process in a session of its own; its pid goes to FILE), clash=FILE (the first time,
 // complain of the port), plain (bind without SO_REUSEADDR), immortal (outlive its parent), chatty (log a lot),
-// refuse (answer no request), busy=N (say that it serves N requests), says=WORDS (log them, with spaces for underscores, and exit 1).
+// refuse (answer no request), busy=N (say that it serves N requests, until /busy/M), says=WORDS (log them, with spaces for underscores, and exit 1).
 func fakeEngine(words, args []string) {
 	does := map[string]string{}
 	for _, w := range words {
@@ -120,7 +120,9 @@ func listenFake(args []string, plain bool) net.Listener {
 	return ln
 }
 
-func serveFake(ln net.Listener, refuse bool, busy string) {
+func serveFake(ln net.Listener, refuse bool, serves string) {
+	var busy atomic.Value
+	busy.Store(serves)
 	listened := time.Now().UnixNano()
 	var answered, counted atomic.Int64
 	mux := http.NewServeMux()
@@ -133,9 +135,10 @@ func serveFake(ln net.Listener, refuse bool, busy string) {
 		answered.Store(time.Now().UnixNano())
 		io.WriteString(w, `{"choices":[{"message":{"content":"hi"}}]}`)
 	})
+	mux.HandleFunc("GET /busy/{requests}", func(_ http.ResponseWriter, r *http.Request) { busy.Store(r.PathValue("requests")) })
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
 		counted.Add(1)
-		if busy != "" {
+		if busy := busy.Load().(string); busy != "" {
 			fmt.Fprintf(w, "llamacpp:requests_processing %s\n", busy)
 		}
 	})

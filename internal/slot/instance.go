@@ -124,6 +124,13 @@ func (s *Slot) markAnswering(i *instance, answers bool) {
 	}
 }
 
+// isUnresponsive reports whether it did not answer its health path when last asked.
+func (s *Slot) isUnresponsive(i *instance) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return i.unresponsive
+}
+
 // markFailed notes why an engine is no use. What it holds of its GPUs it holds until its process has ended.
 func (s *Slot) markFailed(i *instance, why ending) {
 	s.mu.Lock()

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pilotlight-io/pilotlight/internal/engine"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/slot"
 )
@@ -219,6 +220,22 @@ func TestHealth_EngineThatHangsIsKilled(t *testing.T) {
 	w.until("i1", func(i fleet.Sighting) bool { return ready(i) && i.Health == fleet.Critical })
 	if i, _ = w.until("i1", gone); i.State != fleet.Failed || !strings.Contains(i.Failure, "engine hangs: no sign of health 3 times in a row") {
 		t.Errorf("got %+v, want it failed by hanging", i)
+	}
+}
+
+// TestStop_KillsAnEngineThatHangs has one that was already silent when its end was ordered.
+func TestStop_KillsAnEngineThatHangs(t *testing.T) {
+	const grace = 20 * time.Second
+	rule := engine.HealthRule{Every: 20 * time.Millisecond, Within: 200 * time.Millisecond, Misses: 5}
+	w := start(t, options{gpus: 1, grace: grace, health: rule}, sim(small, 1))
+	w.hot("i1", small, 0, 1)
+	syscall.Kill(recordedPID(t, filepath.Join(w.dir, "engines", "i1.pid")), syscall.SIGSTOP) // it hears nothing but SIGKILL
+	w.until("i1", func(i fleet.Sighting) bool { return ready(i) && i.Health == fleet.Critical })
+	began := time.Now()
+	w.end("i1")
+	i, at := w.until("i1", gone)
+	if took := at.Sub(began); took > grace/4 || i.Failure != "" {
+		t.Errorf("it was gone after %v, %q, want it soon, for it drains nothing", took, i.Failure)
 	}
 }
 

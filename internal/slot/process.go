@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/engine"
@@ -25,8 +26,9 @@ type process struct {
 	steps  chan step // what has been done
 
 	// Of run alone:
-	ready bool // it has been ready before
-	order int  // number of the last park or resume
+	ready       bool               // it has been ready before
+	order       int                // number of the last park or resume
+	stopLooking context.CancelFunc // ends the watch over the engine's health
 }
 
 // step is how something ended that takes time: a start (kind launch), a park, a resume, the return of the memory on the way to
@@ -52,6 +54,9 @@ func (e *process) run(ctx context.Context, out *engineLog, port *port) ending {
 	defer wg.Wait()
 	work, cancel := context.WithCancel(ctx)
 	defer cancel()
+	look, stopLooking := context.WithCancel(context.WithoutCancel(ctx)) // goes on while a hanging engine is stopped
+	defer stopLooking()
+	e.stopLooking = stopLooking
 	began := time.Now()
 	wg.Go(func() { e.exited <- e.slot.lookForOOM(e.child.wait()) })
 	do := func(kind fleet.ActKind) {
@@ -82,7 +87,7 @@ func (e *process) run(ctx context.Context, out *engineLog, port *port) ending {
 				token, refused = time.After(firstToken), done.refused
 				continue
 			case done.kind == fleet.ActLaunch && done.err == nil:
-				wg.Go(func() { e.report(work, step{err: e.watchHealth(work)}) })
+				wg.Go(func() { e.report(look, step{err: e.watchHealth(look)}) })
 			}
 			if why := e.apply(done); why != "" && work.Err() == nil {
 				end := failedStep(why, done.err, out)
@@ -95,7 +100,7 @@ func (e *process) run(ctx context.Context, out *engineLog, port *port) ending {
 			e.stop(e.grace())
 			return ending{}
 		case <-ctx.Done():
-			e.stop(e.grace())
+			e.stop(e.grace() - e.finishRequests())
 			return ending{}
 		}
 	}
@@ -211,21 +216,69 @@ func (e *process) grace() time.Duration {
 	return min(e.slot.cfg.Grace, shortGrace)
 }
 
+// finishRequests waits as long as the engine says that it serves requests, and as there is grace: engines may cut theirs at SIGTERM. One that does
+// not say is told to end at once, and finishes them by itself, as far as it can. It gives how long that took.
+func (e *process) finishRequests() time.Duration {
+	began := time.Now()
+	most := e.grace() - shortGrace
+	load := engine.NewLoad(e.i.Spec.Kind, e.addr)
+	for e.ready && e.serves(load, most-time.Since(began)) {
+		select {
+		case how := <-e.exited:
+			e.exited <- how // for who stops it
+			return time.Since(began)
+		case <-e.i.quit: // ordered by who knows that nobody waits for an answer
+			return time.Since(began)
+		case <-time.After(finishEvery):
+		}
+	}
+	return time.Since(began)
+}
+
+// finishEvery is how often an engine is asked whether it has finished its requests.
+const finishEvery = 200 * time.Millisecond
+
+func (e *process) serves(load *engine.Load, within time.Duration) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), min(within, countWithin))
+	defer cancel()
+	return load.Running(ctx) > 0
+}
+
 // stop ends the process and its group: it returns when the process is no more.
 func (e *process) stop(grace time.Duration) {
 	if grace > 0 {
 		e.child.terminate()
-		t := time.NewTimer(grace)
-		defer t.Stop()
-		select {
-		case <-e.exited:
+		if e.endsWithin(grace) {
 			return
-		case <-t.C:
-			e.slot.cfg.Log.Warn("engine did not end in time, killing it", "model", e.i.model.ID, "instance", e.i.ID, "grace", grace)
 		}
 	}
 	e.child.kill()
 	<-e.exited
+}
+
+// endsWithin waits for the end of a process that was told to end, as long as the grace, or until it is known to hang: one that did not answer any
+// more before it was told drains nothing, and holds its GPUs for nobody.
+func (e *process) endsWithin(grace time.Duration) bool {
+	if !e.slot.isUnresponsive(e.i) {
+		e.stopLooking() // who drains need not answer
+	}
+	t := time.NewTimer(grace)
+	defer t.Stop()
+	log := e.slot.cfg.Log.With("model", e.i.model.ID, "instance", e.i.ID)
+	for {
+		select {
+		case <-e.exited:
+			return true
+		case s := <-e.steps:
+			if errors.Is(s.err, engine.ErrHangs) && !errors.Is(s.err, syscall.ECONNREFUSED) {
+				log.Warn("engine hangs, and does not end: killing it", "reason", s.err)
+				return false
+			}
+		case <-t.C:
+			log.Warn("engine did not end in time, killing it", "grace", grace)
+			return false
+		}
+	}
 }
 
 // exitReason says why an engine ended that nobody had asked to.

@@ -38,6 +38,7 @@ func TestRunning_FollowsEachList(t *testing.T) {
 	if !o.Complete || o.Instances[1].Running != -1 || len(o.Slots) != 1 {
 		t.Errorf("got %+v, want a complete list, with -1 of the engine that has no such metric", o)
 	}
+	get(t, o.Instances[0].Addr, "/busy/0") // or its end would be waited for
 }
 
 func TestRunning_IsAskedOnceASecondAtMost(t *testing.T) {

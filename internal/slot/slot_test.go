@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -305,6 +306,27 @@ func TestRun_EndsEveryEngine(t *testing.T) {
 	}
 	if err := w.Do(t.Context(), launch("i3", "m", 0, 1)); !errors.Is(err, slot.ErrShuttingDown) {
 		t.Errorf("launch after the end: got %v, want %v", err, slot.ErrShuttingDown)
+	}
+}
+
+// TestRun_LetsRequestsFinish has an engine that ends at SIGTERM whatever it is at.
+func TestRun_LetsRequestsFinish(t *testing.T) {
+	w := start(t, options{gpus: 1}, fake("m", 1, "busy=1"))
+	w.launch("i1", "m", 0, 1)
+	i, _ := w.until("i1", ready)
+	var ending sync.WaitGroup
+	ending.Go(w.stop)
+	defer ending.Wait()
+	o := w.untilTold("that it ends", func(o fleet.Observation) bool { return o.Slots[0].Condition == fleet.PlaceClosing })
+	if got := o.Instances[0].State; got != fleet.Stopping {
+		t.Errorf("the instance is %s, want it stopping at once: it takes no request any more", got)
+	}
+	time.Sleep(time.Second) // in which the request goes on
+	get(t, i.Addr, "/busy/0")
+	finished := time.Now()
+	_, at := w.until("i1", gone)
+	if took := at.Sub(finished); took > 5*time.Second {
+		t.Errorf("it was ended %v after its last request, want it at once", took)
 	}
 }
 
