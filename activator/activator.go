@@ -54,7 +54,7 @@ type Activator struct {
 	report   protocol.Report // used again and again
 	heard    uint64          // the last report that the planner has taken
 	due      time.Duration   // when the planner must be looked at; never = only after an event
-	watches  []*watch        // one for each observer
+	watches  watches         // one for each observer
 	learned  []fleet.Learned // for the learner to hand on
 
 	leasing    sync.Mutex // guards the dispatcher and what follows
@@ -86,13 +86,14 @@ func New(cfg Config) (*Activator, error) {
 		cfg.Seed = rand.Uint64()
 	}
 	a := &Activator{
-		cfg: cfg, log: cfg.Log, epoch: now, kick: make(chan struct{}, 1), lesson: make(chan struct{}, 1), due: never, armed: never, breakers: newBreakers(),
+		cfg: cfg, log: cfg.Log, epoch: now, kick: make(chan struct{}, 1), lesson: make(chan struct{}, 1), due: never, armed: never,
 		dispatcher: dispatch.New(dispatch.Config{ID: "self", Incarnation: cfg.Term, Models: cfg.Models}),
 		planner: plan.New(plan.Config{
 			Policy: cfg.Policy, Models: cfg.Models, Pools: cfg.Pools, Learned: cfg.Learned, Term: cfg.Term, Epoch: now, Seed: cfg.Seed, IdleCost: cfg.IdleCost,
 		}),
 	}
-	a.watches = newWatches(cfg.Observers)
+	a.breakers = newBreakers(a.dispatcher)
+	a.watches = newWatches(a, cfg.Observers)
 	a.notices.fresh = make(chan struct{})
 	a.metrics.init(a)
 	return a, nil
@@ -130,7 +131,7 @@ func (a *Activator) release(l *Lease, o Outcome) {
 	a.leasing.Lock()
 	now := a.now()
 	if !l.Released() {
-		a.judge(now, l, o)
+		a.breakers.judge(now, l, o)
 		a.dispatcher.Release(now, &l.Lease)
 	}
 	a.finishLeasing(now)

@@ -17,6 +17,7 @@ const (
 
 // breakers are the circuit breakers of all instances that have had a lease. They belong to the dispatcher's side, under its lock.
 type breakers struct {
+	dispatcher *dispatch.Dispatcher
 	byInstance map[string]*breaker
 	tripped    map[string]dispatch.BreakerState // instance ID -> state; only those that are not closed
 	askAt      time.Duration                    // when the first open one must be asked
@@ -29,8 +30,8 @@ type breakerChange struct {
 	state    dispatch.BreakerState
 }
 
-func newBreakers() breakers {
-	return breakers{byInstance: make(map[string]*breaker), tripped: make(map[string]dispatch.BreakerState), askAt: never}
+func newBreakers(d *dispatch.Dispatcher) breakers {
+	return breakers{dispatcher: d, byInstance: make(map[string]*breaker), tripped: make(map[string]dispatch.BreakerState), askAt: never}
 }
 
 // breaker is the circuit breaker of one instance. Its two steps are Allow, asked once in each generation, and the callback that Allow gave, which
@@ -71,8 +72,8 @@ func (bs *breakers) forget(instance string) {
 }
 
 // judge tells the breaker how a lease ended.
-func (a *Activator) judge(now time.Duration, l *Lease, o Outcome) {
-	b := a.breakers.byInstance[l.Instance]
+func (bs *breakers) judge(now time.Duration, l *Lease, o Outcome) {
+	b := bs.byInstance[l.Instance]
 	if b == nil || o == Neutral || l.done == nil {
 		return
 	}
@@ -81,49 +82,49 @@ func (a *Activator) judge(now time.Duration, l *Lease, o Outcome) {
 	}
 	b.failing = o == EngineFailed
 	l.done(o == Succeeded)
-	a.askBreaker(now, b)
+	bs.ask(now, b)
 }
 
-// askBreakers asks those whose time in the open state is over: a breaker reads the clock only when it is asked.
-func (a *Activator) askBreakers(now time.Duration) {
-	if now < a.breakers.askAt {
+// askOpen asks those whose time in the open state is over: a breaker reads the clock only when it is asked.
+func (bs *breakers) askOpen(now time.Duration) {
+	if now < bs.askAt {
 		return
 	}
-	a.breakers.askAt = never
-	for _, b := range a.breakers.byInstance {
+	bs.askAt = never
+	for _, b := range bs.byInstance {
 		if b.state == dispatch.BreakerOpen && now >= b.askAt {
-			a.askBreaker(now, b)
+			bs.ask(now, b)
 		}
 		if b.state == dispatch.BreakerOpen {
-			a.breakers.askAt = min(a.breakers.askAt, b.askAt)
+			bs.askAt = min(bs.askAt, b.askAt)
 		}
 	}
 }
 
-// askBreaker tells the dispatcher a breaker's state, and notes an instance that must be replaced.
-func (a *Activator) askBreaker(now time.Duration, b *breaker) {
+// ask tells the dispatcher a breaker's state, and notes an instance that must be replaced.
+func (bs *breakers) ask(now time.Duration, b *breaker) {
 	state := breakerState(b.two.State())
 	if state == b.state {
 		return
 	}
 	b.state = state
-	a.breakers.tripped[b.instance] = state
+	bs.tripped[b.instance] = state
 	switch state {
 	case dispatch.BreakerOpen:
 		b.opened++
 		b.askAt = now + staysOpen + time.Millisecond
-		a.breakers.askAt = min(a.breakers.askAt, b.askAt)
+		bs.askAt = min(bs.askAt, b.askAt)
 	case dispatch.BreakerClosed:
 		b.opened = 0
 		b.done, _ = b.two.Allow()
-		delete(a.breakers.tripped, b.instance)
+		delete(bs.tripped, b.instance)
 	case dispatch.BreakerHalfOpen:
 		b.done, _ = b.two.Allow()
 	}
-	a.breakers.changes = append(a.breakers.changes, breakerChange{b.instance, state})
-	a.dispatcher.SetBreaker(now, b.instance, state)
+	bs.changes = append(bs.changes, breakerChange{b.instance, state})
+	bs.dispatcher.SetBreaker(now, b.instance, state)
 	if b.opened >= condemned {
-		a.breakers.condemned = append(a.breakers.condemned, b.instance)
+		bs.condemned = append(bs.condemned, b.instance)
 	}
 }
 

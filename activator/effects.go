@@ -1,6 +1,8 @@
 package activator
 
 import (
+	"log/slog"
+
 	"github.com/pilotlight-io/pilotlight/activator/dispatch"
 	"github.com/pilotlight-io/pilotlight/activator/plan"
 	"github.com/pilotlight-io/pilotlight/activator/roster"
@@ -60,10 +62,10 @@ func (a *Activator) takePlanningEffects() planningEffects {
 // performPlanning tells the log and the metrics.
 func (a *Activator) performPlanning(e planningEffects) {
 	for k := range e.notices {
-		a.logNotice(&e.notices[k])
+		logNotice(a.log, &e.notices[k])
 	}
 	for k := range e.news {
-		a.logNews(&e.news[k])
+		logNews(a.log, &e.news[k])
 	}
 	for k := range e.avoided {
 		t := &e.avoided[k]
@@ -79,9 +81,9 @@ func (a *Activator) performPlanning(e planningEffects) {
 func begunAnew(n *fleet.Notice) bool { return n.To == "" || n.To == fleet.Asleep }
 
 // logNotice writes one line a transition; phases are talk for debugging.
-func (a *Activator) logNotice(n *fleet.Notice) {
+func logNotice(log *slog.Logger, n *fleet.Notice) {
 	if n.From == n.To {
-		a.log.Debug("instance progress", "model", n.Model, "instance", n.Instance, "reason", n.Reason)
+		log.Debug("instance progress", "model", n.Model, "instance", n.Instance, "reason", n.Reason)
 		return
 	}
 	from, to := string(n.From), string(n.To)
@@ -91,7 +93,7 @@ func (a *Activator) logNotice(n *fleet.Notice) {
 	if to == "" {
 		to = "gone"
 	}
-	a.log.Info("instance changed", "model", n.Model, "instance", n.Instance, "from", from, "to", to, "reason", n.Reason, "gpu_seconds", n.GPUSeconds, "waited_seconds", n.Waited.Seconds())
+	log.Info("instance changed", "model", n.Model, "instance", n.Instance, "from", from, "to", to, "reason", n.Reason, "gpu_seconds", n.GPUSeconds, "waited_seconds", n.Waited.Seconds())
 }
 
 func take[T any](s *[]T) []T {

@@ -87,7 +87,7 @@ func (a *Activator) finishPlanning() {
 	if at, ok := a.planner.Next(a.now()); ok {
 		a.due = at
 	}
-	asks, askAt := a.askAgain(a.now(), a.planner.Unsure())
+	asks, askAt := a.watches.askAgain(a.now(), a.planner.Unsure())
 	a.due = min(a.due, askAt)
 	acts := a.planner.TakeActs()
 	a.acts.add(acts)

@@ -27,8 +27,8 @@ var secondsBuckets = []float64{0.001, 0.01, 0.1, 0.5, 1, 2.5, 5, 10, 20, 40, 60,
 func (in *instruments) init(a *Activator) {
 	in.set = metrics.NewSet()
 	in.configure(a.cfg.Models)
-	in.set.RegisterMetricsWriter(a.writeLevels)
-	in.set.RegisterMetricsWriter(a.writeSources)
+	in.set.RegisterMetricsWriter(func(w io.Writer) { writeLevels(w, a.readLevels()) })
+	in.set.RegisterMetricsWriter(func(w io.Writer) { writeSources(w, a.Sources()) })
 }
 
 // configure makes the series of models, so that a rate sees the first of each too. Those of others stay. It may be called at any time.
@@ -87,8 +87,7 @@ var causes = []fleet.Cause{fleet.CausePlace, fleet.CauseImage, fleet.CauseWeight
 var gpuStates = []string{"free", "starting", "busy", "idle", "stopping"}
 
 // writeLevels writes the gauges; series of models and pools are always there, those of an instance go with it.
-func (a *Activator) writeLevels(w io.Writer) {
-	l := a.readLevels()
+func writeLevels(w io.Writer, l levels) {
 	for _, m := range l.Models {
 		metrics.WriteGaugeUint64(w, fmt.Sprintf("pilotlight_queue_depth{model=%q}", m.ID), uint64(m.Waiting))
 	}

@@ -15,7 +15,7 @@ func (a *Activator) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for _, w := range a.watches {
 		g.Go(func() error {
-			a.watch(ctx, w)
+			w.run(ctx)
 			return nil
 		})
 	}
@@ -73,7 +73,7 @@ func (a *Activator) tickLeasing() (due bool, condemned []string) {
 	a.armed = 0 // nobody need wake us: we are awake
 	now := a.now()
 	a.dispatcher.Tick(now)
-	a.askBreakers(now)
+	a.breakers.askOpen(now)
 	due, condemned = a.dispatcher.ReportDue(now), take(&a.breakers.condemned)
 	a.finishLeasing(now)
 	return due, condemned

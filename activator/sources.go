@@ -25,23 +25,23 @@ func (a *Activator) Sources() []fleet.SourceStatus {
 
 // logNews tells the log which sources were lost, or are back. Of an outage the log has its beginning, its end, and what changes its kind: that it goes on is for
 // whoever looks closely.
-func (a *Activator) logNews(n *roster.News) {
+func logNews(log *slog.Logger, n *roster.News) {
 	if n.Lost == nil {
-		a.log.Info("source is back", "source", n.Source, "after", n.After)
+		log.Info("source is back", "source", n.Source, "after", n.After)
 		return
 	}
 	level := slog.LevelWarn
 	if n.Again {
 		level = slog.LevelDebug
 	}
-	a.log.Log(context.Background(), level, "source lost", "source", n.Source, "reason", n.Lost)
+	log.Log(context.Background(), level, "source lost", "source", n.Source, "reason", n.Lost)
 }
 
 // writeSources writes whether the sources can be heard; those of all slots are one.
-func (a *Activator) writeSources(w io.Writer) {
+func writeSources(w io.Writer, sources []fleet.SourceStatus) {
 	up := map[string]uint64{}
 	var names []string
-	for _, s := range a.Sources() {
+	for _, s := range sources {
 		name := s.Name
 		if strings.HasPrefix(name, fleet.SlotSource) {
 			name = allSlots

@@ -21,8 +21,12 @@ const sourcesMost = 256
 // errAskAgain ends a watch so that the next one begins with a fresh complete list.
 var errAskAgain = errors.New("asked again for a complete list")
 
-// watch is one observer with its sources. Its fields are guarded by the activator's planning.
+// watches are those of all observers. What they hold is guarded by the activator's planning.
+type watches []*watch
+
+// watch is one observer with its sources.
 type watch struct {
+	a        *Activator
 	observer Observer
 	sources  []string                // that have spoken through it
 	spoken   bool                    // the present Watch has told something
@@ -30,20 +34,20 @@ type watch struct {
 	askedAt  map[string]time.Duration
 }
 
-func newWatches(observers []Observer) []*watch {
-	var ws []*watch
+func newWatches(a *Activator, observers []Observer) watches {
+	var ws watches
 	for _, o := range observers {
-		ws = append(ws, &watch{observer: o, askedAt: make(map[string]time.Duration)})
+		ws = append(ws, &watch{a: a, observer: o, askedAt: make(map[string]time.Duration)})
 	}
 	return ws
 }
 
-// watch follows one observer, again and again when it is lost. What it said last stays true meanwhile.
-func (a *Activator) watch(ctx context.Context, w *watch) {
+// run follows the observer, again and again when it is lost. What it said last stays true meanwhile.
+func (w *watch) run(ctx context.Context) {
 	delay := watchAgainFirst
 	for ctx.Err() == nil {
 		began := time.Now()
-		err := a.watchOnce(ctx, w)
+		err := w.once(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -52,9 +56,9 @@ func (a *Activator) watch(ctx context.Context, w *watch) {
 			delay = watchAgainFirst
 		}
 		if !again {
-			a.lose(w, err)
+			w.lose(err)
 		}
-		a.log.Debug("observer is watched again", "reason", err, "in", delay)
+		w.a.log.Debug("observer is watched again", "reason", err, "in", delay)
 		select {
 		case <-ctx.Done():
 		case <-time.After(delay):
@@ -63,14 +67,14 @@ func (a *Activator) watch(ctx context.Context, w *watch) {
 	}
 }
 
-// watchOnce follows one observer until it is lost, or must be asked again.
-func (a *Activator) watchOnce(ctx context.Context, w *watch) error {
+// once follows the observer until it is lost, or must be asked again.
+func (w *watch) once(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	a.planning.Lock()
+	w.a.planning.Lock()
 	w.cancel, w.spoken = cancel, false
-	a.planning.Unlock()
-	err := w.observer.Watch(ctx, func(o fleet.Observation) { a.observe(w, o) })
+	w.a.planning.Unlock()
+	err := w.observer.Watch(ctx, w.observe)
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
@@ -80,8 +84,9 @@ func (a *Activator) watchOnce(ctx context.Context, w *watch) error {
 	return err
 }
 
-// lose notes that all sources of an observer are unreachable.
-func (a *Activator) lose(w *watch, why error) {
+// lose notes that all sources of the observer are unreachable.
+func (w *watch) lose(why error) {
+	a := w.a
 	a.planning.Lock()
 	for _, name := range w.sources {
 		a.planner.Observe(a.now(), &fleet.Observation{Source: name, Lost: why})
@@ -94,8 +99,9 @@ func (a *Activator) lose(w *watch, why error) {
 	}
 }
 
-// observe takes an observation of an observer.
-func (a *Activator) observe(w *watch, o fleet.Observation) {
+// observe takes an observation.
+func (w *watch) observe(o fleet.Observation) {
+	a := w.a
 	a.planning.Lock()
 	w.spoken = true
 	if !slices.Contains(w.sources, o.Source) {
@@ -119,10 +125,10 @@ func (a *Activator) see(o *fleet.Observation) {
 
 // askAgain has the sources asked for fresh lists, each at most once in an interval. It gives what is to be called without the lock, and when there is
 // more to ask; never = nothing. One that has not told anything since it was asked is left alone: what it is about to tell is fresh.
-func (a *Activator) askAgain(now time.Duration, sources []string) (asks []func(), next time.Duration) {
+func (ws watches) askAgain(now time.Duration, sources []string) (asks []func(), next time.Duration) {
 	next = never
 	for _, name := range sources {
-		for _, w := range a.watches {
+		for _, w := range ws {
 			if !slices.Contains(w.sources, name) {
 				continue
 			}

@@ -46,6 +46,48 @@ func TestFileOrder_UsesGoDownwards(t *testing.T) {
 	}
 }
 
+const (
+	linesMost   = 300 // of a file of the core
+	methodsMost = 40  // of a type there
+)
+
+// TestFileOrder_RoomsStaySmall holds the core to files that are read in one go, and to types that have one job.
+func TestFileOrder_RoomsStaySmall(t *testing.T) {
+	for _, name := range append(slices.Sorted(maps.Keys(rooms)), "activator") {
+		paths, err := filepath.Glob(filepath.Join("..", "..", name, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		methods := make(map[string]int)
+		for _, path := range paths {
+			if strings.HasSuffix(path, "_test.go") {
+				continue
+			}
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := strings.Count(string(text), "\n"); n > linesMost {
+				t.Errorf("%s has %d lines, the most is %d", path, n, linesMost)
+			}
+			f, err := parser.ParseFile(token.NewFileSet(), path, text, parser.SkipObjectResolution)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for id := range receiversOf([]*ast.File{f}) {
+				methods[id.Name]++
+			}
+		}
+		for typ, n := range methods {
+			if ast.IsExported(typ) || len(typ) > 1 { // the rest are receivers' names
+				if n > methodsMost {
+					t.Errorf("type %s of %s has %d methods, the most is %d", typ, name, n, methodsMost)
+				}
+			}
+		}
+	}
+}
+
 // TestFileOrder_IsNoticed holds the check itself against a small package.
 func TestFileOrder_IsNoticed(t *testing.T) {
 	dir := t.TempDir()
