@@ -374,12 +374,14 @@ type told struct {
 	slots    map[string]fleet.Slot      // as listed
 	own      map[string]fleet.Condition // of slots, by their supervisors
 	since    map[string]time.Duration   // slots: listed as running
+	never    map[string]bool            // models that were said never to fit
 }
 
 func newTold() *told {
 	return &told{
 		complete: make(map[string]bool), lost: make(map[string]bool), nodes: make(map[string]fleet.Condition),
 		slots: make(map[string]fleet.Slot), own: make(map[string]fleet.Condition), since: make(map[string]time.Duration),
+		never: make(map[string]bool),
 	}
 }
 

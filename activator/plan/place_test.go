@@ -120,6 +120,22 @@ func TestPlace_ShutsDown(t *testing.T) {
 	g.wantUnblamed("m")
 }
 
+// TestPlace_BackFromSilence: what is idle there is let go once its supervisor is heard again, and not before.
+func TestPlace_BackFromSilence(t *testing.T) {
+	g := newStage(t, []fleet.Pool{h100}, stageModel("m", "h100", 8, 1))
+	g.withSlots("x", "y")
+	w := g.asks("m")
+	act := g.takes(fleet.ActLaunch, nil)
+	g.starts(act, fleet.Ready)
+	g.d.Release(g.now, g.wantServed(w))
+	g.loses("slot/" + act.Slot)
+	g.pass(10 * time.Minute)
+	g.wantNo(fleet.ActStop)
+	g.speaks(act.Slot)
+	g.pass(time.Second)
+	g.takes(fleet.ActStop, nil)
+}
+
 // TestPlace_StartUp: a slot speaks before Nomad. Nothing is refused, and nothing started twice.
 func TestPlace_StartUp(t *testing.T) {
 	g := newStage(t, []fleet.Pool{h100}, stageModel("m", "h100", 8, 1), stageModel("d", "", 4, 1), stageModel("never", "", 99, 1))
