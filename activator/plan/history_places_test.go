@@ -73,7 +73,7 @@ func (h *history) checkMost(e *process) {
 	n := 1
 	for _, o := range h.backend.engines {
 		unheard := h.supervised && o.Slot != "" && !h.told.complete[fleet.SlotSource+o.Slot]
-		if o != e && o.Model == e.Model && o.holds() && !unheard {
+		if o != e && o.Model == e.Model && o.holds() && o.State != fleet.Parking && !unheard {
 			n++
 		}
 	}

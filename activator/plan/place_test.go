@@ -120,6 +120,39 @@ func TestPlace_ShutsDown(t *testing.T) {
 	g.wantUnblamed("m")
 }
 
+// TestPlace_ClosingSlotServesNoMore though its engines are still said to be ready.
+func TestPlace_ClosingSlotServesNoMore(t *testing.T) {
+	for _, c := range []fleet.Condition{fleet.PlaceClosing, fleet.PlaceDraining} {
+		g := newStage(t, []fleet.Pool{h100}, stageModel("m", "h100", 8, 2))
+		g.withSlots("x", "y")
+		act := g.hot("m") // a stream goes on there
+		g.own[act.Slot] = c
+		g.speaks(act.Slot)
+		g.wantWaits(g.asks("m"))
+		g.pass(time.Minute)
+		g.wantNo(fleet.ActStop)
+		if again := g.takes(fleet.ActLaunch, nil); again.Slot == act.Slot {
+			t.Errorf("%s: got another start on %s", c, again.Slot)
+		}
+	}
+}
+
+// TestPlace_EngineIsBeingStopped by somebody else, as its slot says: it gets no lease, and its model is not to blame.
+func TestPlace_EngineIsBeingStopped(t *testing.T) {
+	g := newStage(t, []fleet.Pool{h100}, stageModel("m", "h100", 8, 2))
+	g.withSlots("x", "y")
+	act := g.hot("m")
+	s := g.on[act.Slot][act.Instance]
+	s.State = fleet.Stopping
+	g.is(s)
+	w := g.asks("m")
+	g.wantWaits(w)
+	again := g.takes(fleet.ActLaunch, nil)
+	g.starts(again, fleet.Ready)
+	g.wantServed(w)
+	g.wantUnblamed("m")
+}
+
 // TestPlace_BackFromSilence: what is idle there is let go once its supervisor is heard again, and not before.
 func TestPlace_BackFromSilence(t *testing.T) {
 	g := newStage(t, []fleet.Pool{h100}, stageModel("m", "h100", 8, 1))
