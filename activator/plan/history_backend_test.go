@@ -82,7 +82,7 @@ func (s *backend) ordered(act fleet.Act) {
 		return
 	}
 	e.stopping = e.stopping || act.Kind == fleet.ActStop
-	if n := s.h.leasesOn(act.Instance); n > 0 && !e.gone && !e.moved {
+	if n := s.h.leasesOn(act.Instance); n > 0 && !e.gone && !e.moved && !e.ended { // what its slot ends is ended anyway
 		s.h.fail("%s: %s with %d leases", act.Instance, act.Kind, n)
 	}
 }

@@ -89,7 +89,10 @@ func (h *history) checkNotice(n *fleet.Notice) {
 		h.places[i.ID] = i.at.common().id
 	}
 	h.checkSources(n)
-	if n.To == fleet.Ready { // its place is in order
+	if n.To == fleet.Ready { // its place is in order, and so is its model
+		for k := range h.failed[n.Model] {
+			h.failed[n.Model][k].ofPlace = true
+		}
 		for m, fs := range h.failed {
 			h.failed[m] = slices.DeleteFunc(fs, func(f failedStart) bool { return f.place == h.places[n.Instance] })
 		}

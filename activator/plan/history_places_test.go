@@ -73,7 +73,7 @@ func (h *history) checkMost(e *process) {
 	n := 1
 	for _, o := range h.backend.engines {
 		unheard := h.supervised && o.Slot != "" && !h.told.complete[fleet.SlotSource+o.Slot]
-		if o != e && o.Model == e.Model && o.holds() && !unheard {
+		if o != e && o.Model == e.Model && o.holds() && o.State != fleet.Parking && !unheard {
 			n++
 		}
 	}
@@ -85,8 +85,11 @@ func (h *history) checkMost(e *process) {
 // checkPlaces holds that nothing final is said before all have spoken, and that nobody is sent where an engine is known to be stopping.
 func (h *history) checkPlaces() {
 	for _, m := range h.planner.models {
-		if m.outlook.Answer == fleet.NeverFits && !h.allSpoke(m) {
+		switch never := m.outlook.Answer == fleet.NeverFits; {
+		case never && !h.allSpoke(m) && !h.told.never[m.ID]:
 			h.fail("%s is said never to fit before all have spoken that would know", m.ID)
+		default:
+			h.told.never[m.ID] = never // it stays so when another slot comes that has not spoken yet
 		}
 	}
 	for _, i := range h.planner.instances {

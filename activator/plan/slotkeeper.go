@@ -226,6 +226,11 @@ func (k *slotKeeper) see(now time.Duration, v fleet.Slot) *slot {
 		}
 		k.markPool(s.pool)
 	}
+	if s.condition != v.Condition {
+		for _, i := range s.residents {
+			k.reconsider(i.m) // what is idle there may be let go again, or must not be
+		}
+	}
 	pool := s.pool.Name
 	s.Slot, s.node, s.condition, s.pool.recount = v, v.Node, v.Condition, true
 	s.Slot.Pool = pool
