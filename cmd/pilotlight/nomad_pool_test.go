@@ -57,9 +57,12 @@ func eightModelsShareTwoSlots(t *testing.T, site *poolSite) {
 	here.slots.Min, here.pool = 0, `  slot_idle = "2s"`
 	here.text = strings.ReplaceAll(here.text, `idle_after = "30s"`, `idle_after = "1s"`)
 	here.restart()
-	if after := here.instances(); !maps.Equal(before, after) {
-		t.Errorf("the next server finds %v, want %v", after, before)
-	}
+	eventually(t, 10*time.Second, func() string { // it is ready once it has heard Nomad, and hears the slots then
+		if after := here.instances(); !maps.Equal(before, after) {
+			return fmt.Sprintf("the next server finds %v, want %v", after, before)
+		}
+		return ""
+	})
 	var asked sync.WaitGroup
 	defer asked.Wait()
 	for _, m := range models {
