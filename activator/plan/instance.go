@@ -49,7 +49,6 @@ type instance struct {
 	failedWakes  int           // resumes that failed in a row
 	outdated     bool          // the config has changed since it was launched: another is to take its place
 	drainsOthers bool          // launched, and not placed: busy ones may be drained for it
-	surplusMark  uint64
 
 	holds []hold // by dispatcher
 	spare bool
