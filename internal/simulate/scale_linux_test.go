@@ -7,9 +7,12 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/pilotlight-io/pilotlight/internal/simulate"
 	"github.com/pilotlight-io/pilotlight/internal/trace"
@@ -62,12 +65,25 @@ func BenchmarkScale_Request(b *testing.B) {
 	for _, count := range []int{1000, 3000, 8000} {
 		b.Run(fmt.Sprint(count), func(b *testing.B) {
 			cfg, requests := scaled(b, count)
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			before := cpu()
 			for b.Loop() {
 				if _, err := simulate.Run(b.Context(), cfg); err != nil {
 					b.Fatal(err)
 				}
 			}
 			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*requests), "us/request")
+			b.ReportMetric(float64((cpu()-before).Microseconds())/float64(b.N*requests), "cpu-us/request")
 		})
 	}
+}
+
+// cpu gives the time that this thread has been on a CPU.
+func cpu() time.Duration {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t); err != nil {
+		panic(err)
+	}
+	return time.Duration(t.Nano())
 }
