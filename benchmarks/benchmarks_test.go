@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,6 +34,7 @@ func TestScenarios_Run(t *testing.T) {
 		{false, []string{"release", "--starts", "2", "--load", "50ms"}},
 		{false, []string{"drain", "--streams", "5"}},
 		{false, []string{"activation", "--runs", "1"}},
+		{false, []string{"scale", "--runs", "1", "--only", "Memory"}},
 	} {
 		t.Run(tt.args[0], func(t *testing.T) {
 			if _, err := exec.LookPath("nginx"); err != nil && tt.paired {
@@ -76,6 +78,23 @@ func lacking(t *testing.T, what string) {
 		t.Fatal(what)
 	}
 	t.Skip(what)
+}
+
+func TestScaleFigures_ReadsWhatGoTestPrints(t *testing.T) {
+	s := scaleFigures{samples: make(map[string][]float64)}
+	s.read([]byte("cpu: any\nBenchmarkScale_Step/lease/waiting=30/10000-2 \t 2000\t 23690 ns/op\t 8.5 p50-us\t 9 p99-cpu-us\nBenchmarkScale_Request/1000-2 1 7 ns/op 100 cpu-us/request\n" +
+		"BenchmarkScale_Request/8000-2 1 7 ns/op 250 cpu-us/request\nPASS\n"))
+	var got []string
+	for _, f := range s.findings() {
+		got = append(got, fmt.Sprintf("%s %v %s %s", f.Name, f.Median, f.Unit, f.Goal))
+	}
+	want := []string{
+		"Step/lease/waiting=30/10000 p50 8.5 us ", "Step/lease/waiting=30/10000 p99 9 cpu-us at most 1000", "Request/1000 100 cpu-us/request ",
+		"Request/8000 250 cpu-us/request ", "Request: 8,000 models / 1,000 2.5 x at most 3",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
 }
 
 func TestQuantile_InterpolatesBetweenSamples(t *testing.T) {

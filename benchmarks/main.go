@@ -1,7 +1,7 @@
 // Command benchmarks measures Pilotlight from outside, over HTTP, like any client: one scenario a command, each on the
 // real binary, with its embedded back end unless it says otherwise, and each that names a ratio beside nginx in the same run.
 //
-// It never measures in-process code (that is what the Go benchmarks next to it are for), never talks to anything but
+// It never measures in-process code itself (that is what the Go benchmarks beside the code are for: scale has them run), never talks to anything but
 // loopback, and never stores a result by itself: --out names the file.
 //
 //	go run ./benchmarks json        CPU per small request, against nginx
@@ -12,6 +12,7 @@
 //	go run ./benchmarks release     engine ready to first held request sent to it
 //	go run ./benchmarks drain       live streams at SIGTERM that complete
 //	go run ./benchmarks activation  what an activation adds: embedded, and on a real Nomad and Consul
+//	go run ./benchmarks scale       what the core costs at 100, 1,000 and 10,000 instances
 package main
 
 import (
@@ -44,6 +45,7 @@ type cli struct {
 	Release    releaseCmd    `cmd:"" help:"Time from an engine's readiness to its first held request."`
 	Drain      drainCmd      `cmd:"" help:"Live streams that complete after SIGTERM."`
 	Activation activationCmd `cmd:"" help:"Time from a cold request to its dispatch, beyond the engine's own start."`
+	Scale      scaleCmd      `cmd:"" help:"What the core costs at 100, 1,000 and 10,000 instances, by the Go benchmarks beside its code."`
 	Engine     engineCmd     `cmd:"" hidden:"" help:"The fake engine that the scenarios drive."`
 }
 
@@ -74,6 +76,8 @@ type report struct {
 	Scenario string    `json:"scenario"`
 	Machine  string    `json:"machine"`
 	Go       string    `json:"go"`
+	Date     string    `json:"date,omitempty"`
+	Note     string    `json:"note,omitempty"` // what the figures do not show
 	Findings []finding `json:"findings"`
 }
 
@@ -81,6 +85,9 @@ type report struct {
 func (r *report) write(o *options) error {
 	r.Machine, r.Go = machine()
 	fmt.Printf("%s (%s, %s)\n", r.Scenario, r.Machine, r.Go)
+	if r.Note != "" {
+		fmt.Println("  " + r.Note)
+	}
 	for _, f := range r.Findings {
 		fmt.Printf("  %-52s %10.3f %-4s [%.3f - %.3f] n=%d  %s\n", f.Name, f.Median, f.Unit, f.Min, f.Max, f.N, f.Goal)
 	}

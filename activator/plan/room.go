@@ -76,7 +76,11 @@ func (f *rooms) find(now time.Duration, m *model, most effort, bid float64, amon
 	}
 	best, found := room{}, false
 	consider := func(r *room) {
-		if f.assess(now, m, r, most) && (r.needs == isFree || r.value < bid) && (!found || r.better(&best)) {
+		dearest := anything
+		if found {
+			dearest = best.cost
+		}
+		if f.assess(now, m, r, most, dearest) && (r.needs == isFree || r.value < bid) && (!found || r.better(&best)) {
 			best, found = *r, true
 		}
 	}
@@ -138,8 +142,8 @@ func (f *rooms) anySlot(now time.Duration, m *model, among []place) (room, bool)
 	return room{}, false
 }
 
-// assess finds out what a block takes; false = more than it may.
-func (f *rooms) assess(now time.Duration, m *model, r *room, most effort) bool {
+// assess finds out what a block takes; false = more than it may, or than the dearest that is of use.
+func (f *rooms) assess(now time.Duration, m *model, r *room, most effort, dearest float64) bool {
 	s := r.at.(*slot)
 	for _, c := range s.reserved {
 		if !c.overlaps(r.gpu, m.GPUs) {
@@ -159,14 +163,16 @@ func (f *rooms) assess(now time.Duration, m *model, r *room, most effort) bool {
 			continue
 		}
 		last = o
-		if !f.assessOccupant(now, m, r, o, most) {
+		if !f.assessOccupant(now, m, r, o, most) || r.price(m) > dearest {
 			return false
 		}
 	}
 	if r.needs == isFree {
 		r.fit = s.freeAround(r.gpu, align(m.GPUs))
 	}
-	f.price(now, m, r)
+	if r.cost = r.price(m); r.resumes == nil && r.cost <= dearest {
+		r.cost += f.settlingCost(now, m, r)
+	}
 	return true
 }
 
@@ -199,11 +205,8 @@ func (f *rooms) assessOccupant(now time.Duration, m *model, r *room, o *instance
 }
 
 // price adds up what the room costs: the waiting of those who wait, and what the victims are worth.
-func (f *rooms) price(now time.Duration, m *model, r *room) {
-	r.cost = (r.wait+r.start).Seconds()*float64(max(m.waiting, 1)) + r.value
-	if r.resumes == nil {
-		r.cost += f.settlingCost(now, m, r)
-	}
+func (r *room) price(m *model) float64 {
+	return (r.wait+r.start).Seconds()*float64(max(m.waiting, 1)) + r.value
 }
 
 // settlingCost prefers for a new instance a node that has its weights, a slot without another copy of the model, for a large model would

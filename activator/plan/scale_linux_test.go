@@ -26,6 +26,7 @@ const (
 // crowd is a fleet of hot instances of one GPU each in slots of eight, with its planner and its dispatcher in one process. Its cluster is full.
 type crowd struct {
 	b      *testing.B
+	nodes  bool // the instances are on machines that the back end chooses, not in slots
 	p      *Planner
 	d      *dispatch.Dispatcher
 	report protocol.Report
@@ -41,12 +42,15 @@ type crowd struct {
 }
 
 // newCrowd makes a fleet of so many instances. Where models wait for room, which need two GPUs or more, every instance is busy; else one in two is.
-func newCrowd(b *testing.B, count, waiting int) *crowd {
-	c := &crowd{b: b, leases: make(map[string][]*dispatch.Lease), apart: eventsApart, random: rand.New(rand.NewPCG(7, 7))}
+func newCrowd(b *testing.B, count, waiting int, nodes bool) *crowd {
+	c := &crowd{b: b, nodes: nodes, leases: make(map[string][]*dispatch.Lease), apart: eventsApart, random: rand.New(rand.NewPCG(7, 7))}
 	var learned []fleet.Learned
 	for k := range count/copiesEach + waiting {
 		m := &fleet.Model{
 			ID: fmt.Sprintf("org/model-%d", k), GPUs: 1, Pool: "pool", MaxConcurrency: leasesEach, IdleAfter: time.Hour, Instances: fleet.Range{Max: copiesEach},
+		}
+		if nodes {
+			m.Pool = ""
 		}
 		switch {
 		case k >= count/copiesEach:
@@ -83,37 +87,66 @@ func newCrowd(b *testing.B, count, waiting int) *crowd {
 	return c
 }
 
-// furnish shows the planner the slots, as a back end lists them, and what runs in each, as its supervisor says.
+// furnish shows the planner the slots or machines, as a back end lists them, and what runs there.
 func (c *crowd) furnish(count int) {
-	slots := &fleet.Observation{Source: "nomad", Complete: true, At: c.p.at(0), Nodes: []fleet.Node{}}
-	var told []*fleet.Observation
+	list := &fleet.Observation{Source: "nomad", Complete: true, At: c.p.at(0), Nodes: []fleet.Node{}, Slots: []fleet.Slot{}}
 	for k := range count {
-		if k%slotGPUs == 0 {
-			s := fleet.Slot{ID: slotOf(k), Pool: "pool", Node: fmt.Sprint("n", k/slotGPUs), GPUs: min(slotGPUs, count-k), Supervisor: sourceOf(k)}
-			slots.Slots = append(slots.Slots, s)
-			s.Supervisor = ""
-			told = append(told, &fleet.Observation{Source: sourceOf(k), Complete: true, At: c.p.at(0), Slots: []fleet.Slot{s}})
+		switch room := min(slotGPUs, count-k); {
+		case k%slotGPUs > 0:
+		case c.nodes:
+			list.Nodes = append(list.Nodes, fleet.Node{ID: nodeOf(k), Name: nodeOf(k), GPUs: room})
+		default:
+			list.Slots = append(list.Slots, fleet.Slot{ID: slotOf(k), Pool: "pool", Node: nodeOf(k), GPUs: room, Supervisor: c.sourceOf(k)})
 		}
 		c.hot = append(c.hot, c.sighting(k, fmt.Sprint("before-", k)))
-		last := told[len(told)-1]
-		last.Instances = append(last.Instances, c.hot[k])
+		if c.nodes {
+			list.Instances = append(list.Instances, c.hot[k])
+		}
 	}
-	c.p.Observe(c.now, slots)
-	for _, o := range told {
-		c.p.Observe(c.now, o)
+	c.p.Observe(c.now, list)
+	for n, s := range list.Slots {
+		s.Supervisor = ""
+		first := n * slotGPUs
+		c.p.Observe(c.now, &fleet.Observation{
+			Source: c.sourceOf(first), Complete: true, At: c.p.at(0), Slots: []fleet.Slot{s}, Instances: c.hot[first:min(first+slotGPUs, count)],
+		})
+	}
+	if c.nodes {
+		c.p.Observe(c.now, c.ready(c.hot...))
 	}
 	c.exchange()
 	c.exchange()
 }
 
-func sourceOf(k int) string { return fleet.SlotSource + slotOf(k) }
+// ready is the word of whoever is believed for it that engines can serve.
+func (c *crowd) ready(engines ...fleet.Sighting) *fleet.Observation {
+	o := &fleet.Observation{Source: "probe", At: c.p.at(c.now), Instances: slices.Clone(engines)}
+	for k := range o.Instances {
+		o.Instances[k].Phase = fleet.PhaseReady
+	}
+	return o
+}
+
+func (c *crowd) sourceOf(k int) string {
+	if c.nodes {
+		return "nomad"
+	}
+	return fleet.SlotSource + slotOf(k)
+}
+
+func nodeOf(k int) string { return fmt.Sprint("n", k/slotGPUs) }
 
 func slotOf(k int) string { return fmt.Sprint("s", k/slotGPUs) }
 
+// sighting is what is said of the instance of that number.
 func (c *crowd) sighting(k int, id string) fleet.Sighting {
-	return fleet.Sighting{Phase: fleet.PhaseReady, Running: -1, Parks: true, Instance: fleet.Instance{
+	s := fleet.Sighting{Phase: fleet.PhaseReady, Running: -1, Parks: true, Instance: fleet.Instance{
 		ID: id, Model: c.models[k/copiesEach].ID, Slot: slotOf(k), GPU: k % slotGPUs, GPUs: 1, Addr: "10.0.0.1:8000", State: fleet.Ready,
 	}}
+	if c.nodes {
+		s.Slot, s.GPU, s.Node, s.Phase, s.State = "", 0, nodeOf(k), fleet.PhaseProbing, fleet.Starting
+	}
+	return s
 }
 
 // exchange hands messages over until both machines are quiet, as the activator's shell does.
@@ -191,7 +224,7 @@ func (c *crowd) leaseChange() {
 // sighted is another word on an instance.
 func (c *crowd) sighted() {
 	k := c.random.IntN(len(c.hot))
-	o := &fleet.Observation{Source: sourceOf(k), At: c.p.at(c.now + c.apart), Instances: []fleet.Sighting{c.hot[k]}}
+	o := &fleet.Observation{Source: c.sourceOf(k), At: c.p.at(c.now + c.apart), Instances: []fleet.Sighting{c.hot[k]}}
 	o.Instances[0].Running = 0
 	c.timed(func() { c.p.Observe(c.now, o) })
 }
@@ -206,7 +239,7 @@ func (c *crowd) becomesIdle() {
 	c.exchange()
 }
 
-// replaced ends a busy instance, whose requests wait until another is ready in its place: three events.
+// replaced ends a busy instance, whose requests wait until another is ready in its place: three events, or four.
 func (c *crowd) replaced() {
 	for len(c.leases[c.hot[c.next].ID]) < leasesEach {
 		c.next = (c.next + 1) % len(c.hot)
@@ -220,7 +253,7 @@ func (c *crowd) replaced() {
 	gone := i
 	gone.Gone, gone.Failure = true, "killed"
 	c.timed(func() {
-		c.p.Observe(c.now, &fleet.Observation{Source: sourceOf(k), At: c.p.at(c.now), Instances: []fleet.Sighting{gone}})
+		c.p.Observe(c.now, &fleet.Observation{Source: c.sourceOf(k), At: c.p.at(c.now), Instances: []fleet.Sighting{gone}})
 		for n := range waiters {
 			if err := c.d.Enqueue(c.now, &dispatch.Ask{Model: i.Model, Org: "acme", Retry: true, Avoid: i.ID}, &waiters[n], &dispatch.Lease{}); err != nil {
 				c.b.Fatal(err)
@@ -234,8 +267,11 @@ func (c *crowd) replaced() {
 	c.timed(func() { c.p.Accepted(c.now, &acts[0], nil) })
 	c.hot[k] = c.sighting(k, acts[0].Instance)
 	c.timed(func() {
-		c.p.Observe(c.now, &fleet.Observation{Source: sourceOf(k), At: c.p.at(c.now), Instances: []fleet.Sighting{c.hot[k]}})
+		c.p.Observe(c.now, &fleet.Observation{Source: c.sourceOf(k), At: c.p.at(c.now), Instances: []fleet.Sighting{c.hot[k]}})
 	})
+	if c.nodes {
+		c.timed(func() { c.p.Observe(c.now, c.ready(c.hot[k])) })
+	}
 	for _, w := range c.d.TakeAnswered() {
 		l, err := w.Answer()
 		if err != nil {
@@ -264,6 +300,15 @@ func report(b *testing.B, sample []time.Duration, kind string) {
 
 // BenchmarkScale_Step is what a step after one event costs, by the number of instances and of models that wait for room.
 func BenchmarkScale_Step(b *testing.B) {
+	steps(b, false)
+}
+
+// BenchmarkScale_NodeStep is the same on machines where the back end places instances.
+func BenchmarkScale_NodeStep(b *testing.B) {
+	steps(b, true)
+}
+
+func steps(b *testing.B, nodes bool) {
 	for _, event := range []struct {
 		name string
 		does func(*crowd)
@@ -278,7 +323,7 @@ func BenchmarkScale_Step(b *testing.B) {
 				b.Run(fmt.Sprintf("%s/waiting=%d/%d", event.name, waiting, count), func(b *testing.B) {
 					runtime.LockOSThread()
 					defer runtime.UnlockOSThread()
-					c := newCrowd(b, count, waiting)
+					c := newCrowd(b, count, waiting, nodes)
 					for b.Loop() {
 						event.does(c)
 					}

@@ -99,3 +99,27 @@ func BenchmarkScale_List(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkScale_Memory gives the heap of a planner, its roster and a dispatcher, with the config and a request's lease for each of four places of an instance.
+func BenchmarkScale_Memory(b *testing.B) {
+	for _, count := range []int{100, 1000, 10000} {
+		b.Run(fmt.Sprint(count), func(b *testing.B) {
+			heap := 0.0
+			for b.Loop() {
+				before := heapInUse()
+				c := newCrowd(b, count, 30, false)
+				heap = heapInUse() - before
+				runtime.KeepAlive(c)
+			}
+			b.ReportMetric(heap/1e6, "MB")
+		})
+	}
+}
+
+func heapInUse() float64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return float64(m.HeapAlloc)
+}

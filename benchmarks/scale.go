@@ -1,0 +1,133 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// scaleCmd has the Go benchmarks of the core run that make a fleet of 100, 1,000 and 10,000 instances, each beside the code that it measures, and puts
+// their figures into one table. It measures nothing itself.
+type scaleCmd struct {
+	Runs int    `default:"5" help:"Repetitions of each benchmark."`
+	Only string `default:"." help:"Only the benchmarks whose name matches this expression: Step, List, Acquire, Memory or Request."`
+}
+
+const module = "github.com/pilotlight-io/pilotlight/"
+
+// scaleBenchmarks are the benchmarks, and how often each does what it measures in one repetition.
+var scaleBenchmarks = []struct{ name, of, times string }{
+	{"Step", "activator/plan", "2000x"},
+	{"List", "activator/plan", "200x"},
+	{"Memory", "activator/plan", "1x"},
+	{"Acquire", "activator", "5000x"},
+	{"Request", "internal/simulate", "1x"},
+}
+
+const scaleNote = "one process, on made-up fleets: no back end, no network, no HTTP; every model has ten instances of one GPU, and events come one at a time. " +
+	"cpu-us is what the measured thread has used, and what has a goal where it is there; us is the clock's, with whatever else the machine does meanwhile."
+
+func (c *scaleCmd) Run(ctx context.Context, o *options) error {
+	only, err := regexp.Compile(c.Only)
+	if err != nil {
+		return fmt.Errorf("reading --only: %w", err)
+	}
+	s := scaleFigures{samples: make(map[string][]float64)}
+	for _, b := range scaleBenchmarks {
+		if !only.MatchString(b.name) {
+			continue
+		}
+		for range c.Runs {
+			run := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "^BenchmarkScale_"+b.name+"$", "-benchtime", b.times, "-timeout", "30m", module+b.of)
+			run.Stderr = os.Stderr
+			out, err := run.Output()
+			if err != nil {
+				return fmt.Errorf("running %s of %s: %w\n%s", b.name, b.of, err, out)
+			}
+			s.read(out)
+		}
+	}
+	r := report{Scenario: "the core at 100, 1,000 and 10,000 instances", Date: time.Now().UTC().Format(time.DateOnly), Note: scaleNote, Findings: s.findings()}
+	return r.write(o)
+}
+
+// scaleFigures are the figures of all benchmarks, in the order in which they came.
+type scaleFigures struct {
+	names   []string
+	samples map[string][]float64 // name and unit -> a figure of each repetition
+}
+
+// read takes what `go test -bench` prints.
+func (s *scaleFigures) read(out []byte) {
+	for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
+		fields := strings.Fields(lines.Text())
+		name, is := strings.CutPrefix(strings.Join(fields[:min(1, len(fields))], ""), "BenchmarkScale_")
+		if !is {
+			continue
+		}
+		if k := strings.LastIndexByte(name, '-'); k > 0 {
+			name = name[:k] // the number of CPUs
+		}
+		for k := 2; k+1 < len(fields); k += 2 {
+			if figure, err := strconv.ParseFloat(fields[k], 64); err == nil && fields[k+1] != "ns/op" {
+				s.add(name+" "+fields[k+1], figure)
+			}
+		}
+	}
+}
+
+func (s *scaleFigures) add(name string, figure float64) {
+	if s.samples[name] == nil {
+		s.names = append(s.names, name)
+	}
+	s.samples[name] = append(s.samples[name], figure)
+}
+
+func (s *scaleFigures) findings() []finding {
+	s.compare("Request/8000 cpu-us/request", "Request/1000 cpu-us/request", "Request: 8,000 models / 1,000 x")
+	var all []finding
+	for _, name := range s.names {
+		what, unit := name[:strings.LastIndexByte(name, ' ')], name[strings.LastIndexByte(name, ' ')+1:]
+		if quantile, of, found := strings.Cut(unit, "-"); found && strings.HasPrefix(quantile, "p") {
+			what, unit = what+" "+quantile, of
+		}
+		all = append(all, summarize(what, unit, scaleGoal(name), s.samples[name]))
+	}
+	return all
+}
+
+// compare adds the ratio of two figures of the same repetition.
+func (s *scaleFigures) compare(a, b, name string) {
+	for k := range min(len(s.samples[a]), len(s.samples[b])) {
+		s.add(name, s.samples[a][k]/s.samples[b][k])
+	}
+}
+
+// scaleGoal says what a figure should be at most; "" = nothing.
+func scaleGoal(name string) string {
+	at := func(prefix, unit string) bool {
+		return strings.HasPrefix(name, prefix) && strings.HasSuffix(name, "/10000 "+unit)
+	}
+	switch {
+	case at("Step/", "p50-cpu-us"):
+		return "at most 100"
+	case at("Step/", "p99-cpu-us"):
+		return "at most 1000"
+	case at("List/", "p99-cpu-us"):
+		return "at most 30000"
+	case at("Acquire/", "p99-us"):
+		return "at most 50"
+	case at("Memory/", "MB"):
+		return "at most 200"
+	case strings.HasPrefix(name, "Request: "):
+		return "at most 3"
+	}
+	return ""
+}
