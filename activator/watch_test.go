@@ -17,6 +17,8 @@ import (
 // refusing is a back end that refuses every launch and accepts every stop, so that only fresh lists say that nothing is there.
 type refusing struct{}
 
+func (refusing) Fence(context.Context, uint64) error { return nil }
+
 func (refusing) Do(_ context.Context, act fleet.Act) error {
 	if act.Kind == fleet.ActLaunch {
 		return errors.New("no such image")
