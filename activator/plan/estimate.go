@@ -4,8 +4,6 @@ import (
 	"math"
 	"slices"
 	"time"
-
-	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
 // past is what a model's last moves from one tier took, newest last.
@@ -15,41 +13,6 @@ type past struct {
 }
 
 const pastKept = 16
-
-// past gives what moves from a tier took: from parked or cold until ready, from hot until parked.
-func (m *model) past(from fleet.Tier) *past {
-	switch from {
-	case fleet.Hot:
-		return &m.parkings
-	case fleet.Parked:
-		return &m.resumes
-	default:
-		return &m.starts
-	}
-}
-
-// takes estimates how long a move from a tier takes; where none is known it guesses.
-func (m *model) takes(from fleet.Tier) time.Duration {
-	if known := m.past(from).median; known > 0 {
-		return known
-	}
-	if from == fleet.Cold {
-		return 20*time.Second + time.Duration(m.GPUs)*10*time.Second
-	}
-	guess := 2*time.Second + time.Duration(m.GPUs)*500*time.Millisecond
-	if start := m.starts.median; start > 0 {
-		return min(guess, start/2) // to read the weights from host memory is part of a start
-	}
-	return guess
-}
-
-// soonest gives what its next activation is like: a resume, if there is something to resume.
-func (m *model) soonest() *past {
-	if m.anyResumable() {
-		return m.past(fleet.Parked)
-	}
-	return m.past(fleet.Cold)
-}
 
 func (e *past) add(took time.Duration) {
 	if len(e.durations) >= pastKept {

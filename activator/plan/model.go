@@ -4,74 +4,10 @@ import (
 	"slices"
 	"time"
 
-	"github.com/pilotlight-io/pilotlight/activator/protocol"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
 const defaultCapacity = 64 // leases on one instance whose model names no max_concurrency
-
-// model is one model as the planner knows it.
-type model struct {
-	*fleet.Model
-	index     int
-	capacity  int // leases that one instance launched now may have
-	pool      *pool
-	unlisted  bool // not in the config: its instances go once nobody waits for them
-	instances []*instance
-	nodes     []string // where it has run: its weights may be there
-	awake     average  // instances that held GPUs of late
-	spared    fleet.Spared
-
-	waiting, inflight int           // over all dispatchers, as last reported
-	oldest            time.Duration // since when the first waits; valid while waiting > 0
-	waited            float64       // seconds that its requests have waited, all together, until waitedAt
-	waitedAt          time.Duration
-	asked             bool          // it has had a request
-	idleSince         time.Duration // valid once asked and nothing waits or is in flight
-	lastDemand        time.Duration // when something was last reported waiting
-	service           time.Duration
-
-	desired   fleet.Desired
-	askedIn   uint64 // the step in which the policy was asked last
-	stale     bool   // the policy must be asked again
-	reviewAt  time.Duration
-	heldUntil time.Duration // by the operator; 0 = not held
-	stopped   bool          // by the operator: until the next request nothing but demand starts it
-
-	short     int // instances wanted for which there is no room
-	shortFrom time.Duration
-	rank      int           // its place among those who wait for room; 0 = none
-	search    bool          // all places are to be looked at for what it lacks, not only those where something was freed
-	searching bool          // and that is so in this round
-	drainAt   time.Duration // short: when it may drain the busy ones of the room that was best
-	readyIn   estimate      // short: what was estimated then
-	best      place         // short: where that room was
-
-	impossibleUntil time.Duration // the back end has said that no node can hold it; 0 = it has not
-
-	failures     int // starts that failed in a row, and were not the fault of a place
-	retryAt      time.Duration
-	suspect      string // the place where its last start failed: another is tried before the model is to blame
-	suspectUntil time.Duration
-	causes       map[fleet.Cause]int
-	lastFailure  string // for operators
-
-	queued    queued
-	outlook   protocol.Outlook
-	outlookAt time.Duration
-	starts    past
-	resumes   past
-	parkings  past
-
-	timer timer
-	dirty bool // listed in state.dirty
-}
-
-// estimate is a moment that is expected, as far as one is.
-type estimate struct {
-	at    time.Duration
-	known bool
-}
 
 // dedicated reports whether the model's instances are placed on nodes by the back end.
 func (m *model) dedicated() bool { return m.pool.Name == dedicatedPool }
@@ -146,4 +82,39 @@ func (m *model) urgency() time.Duration {
 func (m *model) addWaiting(now time.Duration) {
 	m.waited += float64(m.waiting) * (now - m.waitedAt).Seconds()
 	m.waitedAt = now
+}
+
+// past gives what moves from a tier took: from parked or cold until ready, from hot until parked.
+func (m *model) past(from fleet.Tier) *past {
+	switch from {
+	case fleet.Hot:
+		return &m.parkings
+	case fleet.Parked:
+		return &m.resumes
+	default:
+		return &m.starts
+	}
+}
+
+// takes estimates how long a move from a tier takes; where none is known it guesses.
+func (m *model) takes(from fleet.Tier) time.Duration {
+	if known := m.past(from).median; known > 0 {
+		return known
+	}
+	if from == fleet.Cold {
+		return 20*time.Second + time.Duration(m.GPUs)*10*time.Second
+	}
+	guess := 2*time.Second + time.Duration(m.GPUs)*500*time.Millisecond
+	if start := m.starts.median; start > 0 {
+		return min(guess, start/2) // to read the weights from host memory is part of a start
+	}
+	return guess
+}
+
+// soonest gives what its next activation is like: a resume, if there is something to resume.
+func (m *model) soonest() *past {
+	if m.anyResumable() {
+		return m.past(fleet.Parked)
+	}
+	return m.past(fleet.Cold)
 }

@@ -2,25 +2,7 @@ package plan
 
 import (
 	"fmt"
-
-	"github.com/pilotlight-io/pilotlight/activator/roster"
 )
-
-// node is one machine of a back end that places instances by itself. Which of its GPUs an instance gets is not for us to say, so there is no layout to
-// break up. The planner expects a launch on the node that it had in mind, where it is counted from the launch on, and follows the back end when that
-// says otherwise.
-//
-// A launch waits until its GPUs are free as far as is known, instead of queueing at the back end behind what must still go: what is queued there
-// could land on GPUs that are being freed for somebody else.
-type node struct {
-	site
-	name  string // for people
-	gpus  int
-	used  int            // by others
-	seen  *roster.Node   // nil: it stands for any machine, for those that need no GPU
-	all   *roster.Roster // of such a one: who knows of all machines
-	slots []*slot        // of ours that lie on it: they are among the others that use its GPUs
-}
 
 func (n *node) common() *site { return &n.site }
 
@@ -33,7 +15,8 @@ func (n *node) free(i *instance) bool {
 	return i.GPUs == 0 || n.takesLaunches() && n.left(i) >= i.GPUs
 }
 
-func (n *node) hold(*instance)    {}
+func (n *node) hold(*instance) {}
+
 func (n *node) release(*instance) {}
 
 func (n *node) describe(_, count int) string {

@@ -121,12 +121,6 @@ func (m *model) queueing() string {
 	return m.queued.said
 }
 
-// queued is what was said of a model's place among those who wait for room: it is asked for at every step, and seldom changes.
-type queued struct {
-	rank, gpus int
-	said       string
-}
-
 func saysQueued(rank, count int) string {
 	if rank < 2 {
 		return fmt.Sprintf("waits for %s in use", gpus(count))

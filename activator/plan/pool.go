@@ -9,26 +9,6 @@ import (
 // dedicatedPool is where models without a pool are placed once a back end has told of nodes.
 const dedicatedPool = ""
 
-// pool is a set of slots, and what has been used of it.
-type pool struct {
-	fleet.Pool
-	slots   []*slot
-	byEase  [eases][]*slot
-	opened  int  // see open
-	recount bool // that must be counted anew
-	models  []*model
-	largest int // GPUs of the largest slot seen; of one whose slots come and go, of those that are there
-	awake   int // GPUs held now
-	held    float64
-	at      time.Duration
-
-	added   past          // what adding a slot took
-	refused int           // slots in a row that came to nothing
-	retryAt time.Duration // no slot is added before
-	timer   timer
-	dirty   bool // listed in state.dirtyPools
-}
-
 // use changes the number of GPUs held from now on.
 func (q *pool) use(now time.Duration, gpus int) {
 	q.accrue(now)
@@ -78,4 +58,27 @@ func (s *slot) hostMemory() fleet.Bytes {
 		return s.Host
 	}
 	return most
+}
+
+// sort enters the slot under its ease.
+func (q *pool) sort(s *slot, t ease) {
+	if s.listed && s.ease == t {
+		return
+	}
+	q.unsort(s)
+	s.listed, s.ease, s.easeAt = true, t, len(q.byEase[t])
+	q.byEase[t] = append(q.byEase[t], s)
+}
+
+// unsort takes the slot out; the last one takes its place.
+func (q *pool) unsort(s *slot) {
+	if !s.listed {
+		return
+	}
+	list := q.byEase[s.ease]
+	last := len(list) - 1
+	list[s.easeAt], list[last].easeAt = list[last], s.easeAt
+	list[last] = nil
+	q.byEase[s.ease] = list[:last]
+	s.listed = false
 }

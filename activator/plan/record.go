@@ -142,4 +142,14 @@ func gpuTime(now time.Duration, i *instance, from fleet.State) time.Duration {
 	}
 }
 
-const stopTime = 2 * time.Second // about what a stop takes
+// waited gives what the model's requests have waited since the activation began.
+func (a *activation) waited(now time.Duration) time.Duration {
+	a.m.addWaiting(now)
+	return time.Duration((a.m.waited - a.before) * float64(time.Second))
+}
+
+// learn notes what a move of the model took.
+func (s *state) learn(m *model, from fleet.Tier, took time.Duration) {
+	m.past(from).add(took)
+	s.leavesLeast = min(s.leavesLeast, m.takes(fleet.Hot))
+}

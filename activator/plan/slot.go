@@ -3,33 +3,9 @@ package plan
 import (
 	"fmt"
 	"slices"
-	"time"
 
-	"github.com/pilotlight-io/pilotlight/activator/roster"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
-
-// slot is one slot of a pool.
-//
-//	asked for ──► pending ──► open ──► given back ──► gone
-type slot struct {
-	site
-	fleet.Slot
-	seen     *roster.Slot // nil = not seen yet
-	asked    bool         // by this life of the planner
-	askedAt  time.Duration
-	addedAt  time.Duration // the back end has accepted it
-	missedAt time.Duration // and if nobody lists it, that is looked at then
-	quietAt  time.Duration // since when nothing there is awake; valid while that is so
-	wanted   time.Duration // pending: when somebody last wanted it
-	order    order
-	awake    []*instance // by GPU: who holds it; nil = free
-	timer    timer
-	dirty    bool // listed in state.dirtySlots
-	ease     ease // valid while listed
-	easeAt   int
-	listed   bool // in pool.byEase
-}
 
 func (s *slot) common() *site { return &s.site }
 

@@ -285,3 +285,10 @@ func (s *state) tell(now time.Duration, e fleet.Event) {
 	e.At = s.at(now)
 	s.cfg.Policy.Observe(e)
 }
+
+// easier notes that rooms at a place may have become cheaper. What that comes to is looked at when it is next free of changes.
+func (s *state) easier(at place) {
+	if t, is := at.(*slot); is && !t.gone {
+		t.pool.sort(t, somethingLeaves)
+	}
+}

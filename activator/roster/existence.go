@@ -33,7 +33,7 @@ func (r *Roster) forgetMissing(now time.Duration, src *source) {
 // it: its launch came to nothing.
 func (r *Roster) forgetUnseen(src *source, o *fleet.Observation) {
 	for _, i := range slices.Clone(r.unseen) {
-		if i.stopped && i.believes(src) && r.clock(o.At) > i.stoppedAt {
+		if i.stopped && i.believes(src) && r.cfg.clock(o.At) > i.stoppedAt {
 			r.end(i, "", false)
 		}
 	}
@@ -55,7 +55,7 @@ func (r *Roster) end(i *Instance, why string, placeLost bool) {
 	}
 	i.Gone, i.PlaceLost, i.Why = true, placeLost, why
 	delete(r.instances, i.ID)
-	if !r.own(i.ID) {
+	if !r.cfg.own(i.ID) {
 		r.gone.add(i.ID)
 	}
 	r.unseen = slices.DeleteFunc(r.unseen, func(o *Instance) bool { return o == i })

@@ -15,7 +15,7 @@ func (r *Roster) sightAlive(now time.Duration, src *source, o *fleet.Observation
 	healthy := !s.Gone && s.Failure == "" && (s.Health == fleet.Passing || s.Health == "" && s.Phase == fleet.PhaseReady)
 	before := *i
 	if src.name == ProbeSource {
-		i.Phase, i.ProbeFailure, i.askedAt = s.Phase, s.Failure, r.clock(o.At)
+		i.Phase, i.ProbeFailure, i.askedAt = s.Phase, s.Failure, r.cfg.clock(o.At)
 		i.Hangs = s.State == fleet.Failed
 		if s.Gone {
 			i.Phase = ""

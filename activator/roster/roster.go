@@ -2,7 +2,6 @@ package roster
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
@@ -11,70 +10,11 @@ import (
 // giveUpAfter is how long a slot that runs may stay silent before decisions no longer wait for it.
 const giveUpAfter = 10 * time.Second
 
-// Config is what a Roster needs.
-type Config struct {
-	Epoch  time.Time // the moment that is 0 on the roster's clock
-	Term   uint64    // of the planner's life
-	Fenced bool      // observations that were asked for before their source knew of Term are ignored
-	Prefix string    // of the IDs that this life gives: one of these that is not known is gone, not to be adopted
-}
-
-// Roster is the one owner of what exists.
-type Roster struct {
-	cfg       Config
-	sources   map[string]*source
-	byName    []*source // the same, in the order of their names
-	lost      []*source // those that cannot be reached, in that order
-	slots     map[string]*Slot
-	nodes     map[string]*Node
-	instances map[string]*Instance
-	unseen    []*Instance // launched in this life, and not seen yet by whoever is believed for their existence
-	awaited   []awaited   // slots that run, and had neither spoken nor been given up then; the oldest first
-	awaiting  int         // of which that is still so, of those that were not added in this life
-	unlisted  []*Slot     // of which only their supervisors have told
-	dropped   []dropped
-	gone      tombstones
-
-	probe         *source
-	liveness      []*source // those that tell of liveness alone
-	listers       []*source // those that list nodes
-	listsNodes    bool      // some source has given a complete list of nodes
-	listsSlots    bool      // likewise of slots
-	slotsListedAt time.Duration
-	localSlot     bool // a slot of the local pool was seen
-
-	changes []Change
-	news    []News
-}
-
-// Kind says what has changed.
-type Kind int
-
-// The kinds of change, each of one thing, but for Reachability: some source was lost or is back, or more is known of what exists at all, which concerns
-// everything.
-const (
-	SlotSeen Kind = iota
-	SlotGone
-	NodeSeen
-	NodeGone
-	InstanceSeen // new, or another word on it
-	InstanceGone
-	Reachability
-)
-
-// Change is one difference between the fleet before and after.
-type Change struct {
-	Kind     Kind
-	Slot     *Slot
-	Node     *Node
-	Instance *Instance
-}
-
 // New makes a roster that knows of nothing.
 func New(cfg Config) *Roster {
 	return &Roster{
-		cfg: cfg, sources: make(map[string]*source), slots: make(map[string]*Slot), nodes: make(map[string]*Node),
-		instances: make(map[string]*Instance), gone: newTombstones(),
+		cfg: cfg, sources: sources{named: make(map[string]*source), gone: newTombstones(), epoch: cfg.Epoch}, slots: make(map[string]*Slot), nodes: make(map[string]*Node),
+		instances: make(map[string]*Instance),
 	}
 }
 
@@ -151,8 +91,6 @@ func (r *Roster) TakeChanges() []Change {
 	return c
 }
 
-func (r *Roster) changed(c Change) { r.changes = append(r.changes, c) }
-
 // NodesKnown reports whether some source has listed the nodes.
 func (r *Roster) NodesKnown() bool { return r.listsNodes }
 
@@ -195,33 +133,4 @@ func (r *Roster) Unsure() []string {
 		}
 	}
 	return names
-}
-
-// own reports whether an instance ID was given in this life.
-func (r *Roster) own(id string) bool { return strings.HasPrefix(id, r.cfg.Prefix) }
-
-// clock gives a time on the roster's clock.
-func (r *Roster) clock(t time.Time) time.Duration { return t.Sub(r.cfg.Epoch) }
-
-// tombstones remembers what is gone, so that a late word does not bring it back. IDs are never used again, so it need not remember for
-// ever: only longer than a message can be late.
-type tombstones struct {
-	is    map[string]bool
-	order []string
-}
-
-const tombstonesKept = 1 << 14
-
-func newTombstones() tombstones { return tombstones{is: make(map[string]bool)} }
-
-func (t *tombstones) add(id string) {
-	if t.is[id] {
-		return
-	}
-	if len(t.order) >= tombstonesKept {
-		delete(t.is, t.order[0])
-		t.order = t.order[1:]
-	}
-	t.is[id] = true
-	t.order = append(t.order, id)
 }

@@ -9,26 +9,6 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
-// ProbeSource is the name of the source that asks engines itself.
-const ProbeSource = "probe"
-
-// source is one observer's name, and the version of its last word.
-type source struct {
-	name      string
-	term, seq uint64
-	nodes     bool          // it lists nodes: it is believed for nodes, slots and dedicated instances
-	slots     bool          // it lists slots
-	spoken    bool          // it has given a complete list
-	lost      error         // why it cannot be reached; nil = it can
-	since     time.Duration // it has stood so
-
-	supervises *Slot // the slot of which it alone tells; nil = it is no supervisor
-	list       uint64
-	listed     []*Instance // as of its last complete list, and since
-	slotList   []*Slot     // that it lists and does not supervise
-	nodeList   []*Node
-}
-
 // places reports whether the source is believed for existence.
 func (s *source) places() bool { return s.nodes || s.slots || s.supervises != nil }
 
@@ -45,11 +25,11 @@ func (s *source) newer(term, seq uint64) bool {
 }
 
 // source gives the source of that name, making it known.
-func (r *Roster) source(now time.Duration, name string) *source {
-	src := r.sources[name]
+func (r *sources) source(now time.Duration, name string) *source {
+	src := r.named[name]
 	if src == nil {
 		src = &source{name: name, since: now}
-		r.sources[name] = src
+		r.named[name] = src
 		r.byName = insert(r.byName, src)
 		if name == ProbeSource {
 			r.probe = src
@@ -69,8 +49,8 @@ func without(list []*source, src *source) []*source {
 }
 
 // supervised gives the slot that a source supervises; known is false where the name is that of no supervisor. A nil slot is gone.
-func (r *Roster) supervised(name string) (s *Slot, known bool) {
-	if src := r.sources[name]; src != nil && src.supervises != nil {
+func (r *sources) supervised(name string) (s *Slot, known bool) {
+	if src := r.named[name]; src != nil && src.supervises != nil {
 		return src.supervises, true
 	}
 	return nil, r.gone.is[name]
@@ -79,7 +59,7 @@ func (r *Roster) supervised(name string) (s *Slot, known bool) {
 // lose notes that a source cannot be reached. What it said last stays true, and nothing that it lists is taken away because of what is not
 // heard meanwhile.
 func (r *Roster) lose(now time.Duration, name string, why error) {
-	if _, known := r.supervised(name); known && r.sources[name] == nil {
+	if _, known := r.supervised(name); known && r.named[name] == nil {
 		return
 	}
 	src := r.source(now, name)
@@ -119,26 +99,18 @@ func (r *Roster) stands(src *source) {
 	}
 }
 
-// News is that a source was lost, or is back.
-type News struct {
-	Source string
-	Lost   error         // nil = it is back
-	Again  bool          // it was lost before, and for the same kind of reason
-	After  time.Duration // back: so long it was lost
-}
-
 // TakeNews gives the news of sources since the last call.
-func (r *Roster) TakeNews() []News {
+func (r *sources) TakeNews() []News {
 	n := r.news
 	r.news = nil
 	return n
 }
 
 // Sources tells how each source stands that has spoken, or was found lost; in the order of their names.
-func (r *Roster) Sources() []fleet.SourceStatus {
+func (r *sources) Sources() []fleet.SourceStatus {
 	var all []fleet.SourceStatus
 	for _, s := range r.byName {
-		st := fleet.SourceStatus{Name: s.name, Since: r.cfg.Epoch.Add(s.since)}
+		st := fleet.SourceStatus{Name: s.name, Since: r.epoch.Add(s.since)}
 		if s.lost != nil {
 			st.Lost, st.Denied = s.lost.Error(), errors.Is(s.lost, fleet.ErrDenied)
 		}
@@ -148,7 +120,7 @@ func (r *Roster) Sources() []fleet.SourceStatus {
 }
 
 // PlacesLost gives why a source cannot be reached that is believed for places; nil = all can.
-func (r *Roster) PlacesLost() error {
+func (r *sources) PlacesLost() error {
 	for _, s := range r.lost {
 		mayPlace := s.places() || !s.spoken && s.name != ProbeSource && !slices.Contains(r.liveness, s)
 		if mayPlace && s.supervises == nil && !s.isSupervisor() {
@@ -159,13 +131,13 @@ func (r *Roster) PlacesLost() error {
 }
 
 // forget drops a source whose slot is gone. Its name is remembered, so that a late word of it is ignored.
-func (r *Roster) forget(src *source) {
-	delete(r.sources, src.name)
+func (r *sources) forget(src *source) {
+	delete(r.named, src.name)
 	r.byName, r.lost = without(r.byName, src), without(r.lost, src)
 	r.gone.add(src.name)
 }
 
 // NodesLost reports whether a source that lists nodes cannot be reached.
-func (r *Roster) NodesLost() bool {
+func (r *sources) NodesLost() bool {
 	return slices.ContainsFunc(r.listers, func(s *source) bool { return s.lost != nil })
 }

@@ -30,6 +30,12 @@ type room struct {
 // is a field.
 var rooms = map[string]room{
 	"activator/protocol": {files: []string{"doc", "table", "report"}},
+	"activator/plan": {files: []string{
+		"doc", "planner", "operate", "snapshot", "explain", "ahead", "orders", "decide", "claims", "move", "reconcile", "adopt", "slotkeeper", "limits",
+		"outlook", "parking", "find", "ease", "noderoom", "room", "victims", "lifecycle", "blame", "occupy", "shares", "hearing", "demand", "fits", "record", "state", "model",
+		"node", "slot", "pool", "instance", "place", "peer", "nouns", "hold", "stay", "order", "estimate", "alarm", "config",
+	}},
+	"activator/roster": {files: []string{"doc", "roster", "place", "sight", "existence", "liveness", "instance", "slot", "source", "state", "nouns"}},
 	"activator/dispatch": {files: []string{
 		"doc", "dispatcher", "status", "table", "answer", "report", "refusal", "queue", "timers", "waiter", "lease", "instance", "hash", "ask", "errors",
 	}},
