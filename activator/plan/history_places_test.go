@@ -68,12 +68,13 @@ func (h *history) ended(id string) bool {
 	return e != nil && e.ended
 }
 
-// checkMost holds instances.max against what is really there, when one is about to hold its GPUs. What is in a slot that was never heard is not known.
+// checkMost holds instances.max against what is really there, when one is about to hold its GPUs. What is in a slot that was never heard is not known, and what is being
+// parked does not count: it is about to be free.
 func (h *history) checkMost(e *process) {
 	n := 1
 	for _, o := range h.backend.engines {
 		unheard := h.supervised && o.Slot != "" && !h.told.complete[fleet.SlotSource+o.Slot]
-		if o != e && o.Model == e.Model && o.holds() && o.State != fleet.Parking && !unheard {
+		if o != e && o.Model == e.Model && o.holds() && !unheard && h.planner.InstanceState(o.ID) != fleet.Parking {
 			n++
 		}
 	}

@@ -178,6 +178,7 @@ func (s *backend) dropSlot(act *fleet.Act) error {
 // loseSlot ends a slot with all that is there.
 func (s *backend) loseSlot(id string) {
 	s.slots = slices.DeleteFunc(slices.Clone(s.slots), func(t fleet.Slot) bool { return t.ID == id })
+	s.stopped[id] = true // one that ended is not brought back by an act that was long on its way
 	delete(s.closing, id)
 	for _, e := range s.engines {
 		if e.Slot == id {

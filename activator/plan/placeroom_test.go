@@ -211,10 +211,8 @@ func TestPlace_StopRefusedBeforeTheFirstReport(t *testing.T) {
 	g.acts = g.p.TakeActs()
 	stop := g.next(fleet.ActStop)
 	g.p.Accepted(g.now, &stop, errors.New("refused"))
-	for range 5 {
-		g.now += time.Second
-		g.p.Step(g.now)
-	}
+	g.p.Step(g.now)
+	g.now += 5 * time.Second
 	g.step()
 	g.takes(fleet.ActStop, nil)
 }

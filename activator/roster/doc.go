@@ -15,6 +15,13 @@
 //   - its launch was never seen, its stop was accepted, and a complete list that was asked for since does not have it;
 //   - its slot is gone: then so is everything on it, launches that are on their way included.
 //
+// A slot is gone when a complete list of the source that lists it does not have it. One that was given back before anybody had listed it, and one of which
+// only its supervisor has told, is gone when a list of slots that was asked for since does not have it. Until a slot is listed, and has itself given a
+// complete list of what is there, it takes no launches.
+//
+// Slots are known once they were listed, and each that runs has given its list, is lost, or was silent for 10 s; nothing that this life has added is waited
+// for. A slot's condition is the worst of its node's, its own, and that it cannot be reached.
+//
 // A source that cannot be reached keeps its last word: nothing that it listed is taken for gone meanwhile. An instance that is missed where
 // liveness is told, and that still answers the probe, stays: a Consul agent that restarts forgets its services while their engines go on.
 //
