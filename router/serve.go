@@ -33,6 +33,7 @@ func (r *Router) Serve(ctx context.Context, ln net.Listener) error {
 	})
 	<-broken.Done()
 	r.drain()
+	_ = ln.Close() // shutting down closes no listener that the app has not begun to serve
 	unfollow()
 	r.watch.stop()
 	r.asking.Wait()

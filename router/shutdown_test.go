@@ -142,3 +142,16 @@ func TestShutdown_DoesNotWaitForIdleConnections(t *testing.T) {
 		t.Errorf("took %v", took)
 	}
 }
+
+func TestServe_EndsThatIsToldSoBeforeItBegins(t *testing.T) {
+	for range 5 { // which of the two comes first is the scheduler's
+		w := newWorld(t, setup{tcp: true, ended: true})
+		select {
+		case err := <-w.served:
+			w.served <- err // for the world's own end
+		case <-time.After(10 * time.Second):
+			w.listener.Close()
+			t.Fatal("it goes on to accept connections")
+		}
+	}
+}

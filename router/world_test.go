@@ -73,6 +73,7 @@ type world struct {
 	secret  string // of a token of org acme with all scopes
 	token   string // its ID
 
+	listener   net.Listener // the router's
 	stopRouter context.CancelFunc
 	served     chan error
 }
@@ -85,6 +86,7 @@ type setup struct {
 	ledger func(*ledger.Config)
 	load   time.Duration // of an engine
 	gpus   int           // of the host; 0 = 8
+	ended  bool          // the router is told to end before it serves
 }
 
 func newWorld(t testing.TB, s setup) *world {
@@ -137,7 +139,11 @@ func newWorld(t testing.TB, s setup) *world {
 	g.Go(func() { w.must(w.ledger.Run(ctx)) })
 	routing, stop := context.WithCancel(ctx)
 	w.stopRouter = stop
+	if s.ended {
+		stop()
+	}
 	ln := w.net.listen("router")
+	w.listener = ln
 	g.Go(func() { w.served <- w.router.Serve(routing, ln) })
 	w.client = &http.Client{Transport: &http.Transport{
 		MaxIdleConnsPerHost: 1024,

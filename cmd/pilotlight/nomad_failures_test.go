@@ -74,7 +74,7 @@ func engineCrashesHot(t *testing.T, site *site) {
 }
 
 func engineHangsHot(t *testing.T, site *site) {
-	l := site.lane(t, lane{name: "hangs", idleAfter: "60s"})
+	l := site.lane(t, lane{name: "hangs", idleAfter: "10s"})
 	first := l.chat()
 	engines := l.processes()
 	if len(engines) != 1 {

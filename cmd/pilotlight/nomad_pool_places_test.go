@@ -290,6 +290,9 @@ func nodeIsCutOff(t *testing.T, site *poolSite) {
 	if took := time.Since(began); took > time.Minute {
 		t.Errorf("the last answer took %v, want less than a minute", took)
 	}
+	if got := strings.Count(here.stderr.String(), "asking another"); got != 3 {
+		t.Errorf("requests were sent to another engine %d times, want each of the 3 once", got)
+	}
 	for _, id := range []string{a, c} {
 		if e, err := here.admin(t).Explain(t.Context(), id); err != nil || strings.Contains(fmt.Sprint(e), "backoff") {
 			t.Errorf("explained: %+v, %v; want no backoff for what a place has done", e, err)

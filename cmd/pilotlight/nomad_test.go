@@ -380,7 +380,7 @@ func TestNomad_InstancesOutliveTheServer(t *testing.T) {
 	if out := s.command(t, "model", "show", model); !regexp.MustCompile(`instance +` + first + ` ready on [0-9a-f]{8} at 127\.0\.0\.1:\d+ job ` + job + `\n`).MatchString(out) {
 		t.Errorf("model show says %s, want node, address and job of %s", out, first)
 	}
-	if out := s.command(t, "model", "list"); !regexp.MustCompile(model + ` +hot .* [0-9a-f]{8}\n`).MatchString(out) {
+	if out := s.command(t, "model", "list"); !regexp.MustCompile(model + ` +hot .* [0-9a-f]{8}  `).MatchString(out) {
 		t.Errorf("model list says %s, want the node", out)
 	}
 	for _, killed := range []bool{true, false} {
