@@ -53,6 +53,7 @@ type instance struct {
 	holds []hold // by dispatcher
 	spare bool
 
+	effort      knownEffort
 	sharesDirty bool // listed in state.sharesDirty
 }
 

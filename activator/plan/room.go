@@ -66,6 +66,9 @@ const (
 type rooms struct {
 	*state
 	demand *demand
+	losing []loss // for losses, to be used again
+	chosen []loss // likewise for choose
+	taken  []*instance
 }
 
 // find gives the best room for one more instance of the model that takes no more than the given effort and displaces less than bid, among the given
@@ -259,6 +262,25 @@ func (f *rooms) leaves(o *instance) time.Duration {
 // effortFor says what it takes to free what the instance holds, and estimates how long: once it may be drained, and until then. A stream that has outlived its estimate is expected
 // to run as long again. For demand a start goes that nobody waits for any more.
 func (f *rooms) effortFor(now time.Duration, o *instance, demand bool) (needs effort, wait, hold time.Duration) {
+	if o.activates() { // whether a start is wanted depends on others of its model
+		return f.estimateEffort(now, o, demand)
+	}
+	e := &o.effort
+	if e.round != f.rounds {
+		e.needs, e.wait, e.hold = f.estimateEffort(now, o, demand)
+		e.round = f.rounds
+	}
+	return e.needs, e.wait, e.hold
+}
+
+// knownEffort is what effortFor has found out in a round: many ask in turn who wait for the same place.
+type knownEffort struct {
+	round      uint64
+	needs      effort
+	wait, hold time.Duration
+}
+
+func (f *rooms) estimateEffort(now time.Duration, o *instance, demand bool) (needs effort, wait, hold time.Duration) {
 	leaves := f.leaves(o)
 	switch {
 	case o.leaving() && o.leases() > 0:
