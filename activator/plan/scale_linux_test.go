@@ -60,7 +60,7 @@ func newCrowd(b *testing.B, count, waiting int, nodes bool) *crowd {
 			m.Instances.Min = copiesEach
 		}
 		c.models = append(c.models, m)
-		learned = append(learned, fleet.Learned{Model: m.ID, From: fleet.Cold, Durations: []time.Duration{30 * time.Second}})
+		learned = append(learned, fleet.Learned{Model: m.ID, From: fleet.Cold, Durations: slices.Repeat([]time.Duration{30 * time.Second}, pastKept)}) // those that follow take no time
 	}
 	c.p = New(Config{
 		Policy: autoscaler.NewAdaptive(autoscaler.AdaptiveConfig{}), Models: c.models, Learned: learned, Term: 1, Epoch: time.Unix(1e9, 0),
