@@ -17,7 +17,7 @@ import (
 // their figures into one table. It measures nothing itself.
 type scaleCmd struct {
 	Runs int    `default:"5" help:"Repetitions of each benchmark."`
-	Only string `default:"." help:"Only the benchmarks whose name matches this expression: Step, List, Acquire, Memory or Request."`
+	Only string `default:"." help:"Only the benchmarks whose name matches this expression: Step, NodeStep, List, Acquire, Memory or Request."`
 }
 
 const module = "github.com/pilotlight-io/pilotlight/"
@@ -25,6 +25,7 @@ const module = "github.com/pilotlight-io/pilotlight/"
 // scaleBenchmarks are the benchmarks, and how often each does what it measures in one repetition.
 var scaleBenchmarks = []struct{ name, of, times string }{
 	{"Step", "activator/plan", "2000x"},
+	{"NodeStep", "activator/plan", "2000x"},
 	{"List", "activator/plan", "200x"},
 	{"Memory", "activator/plan", "1x"},
 	{"Acquire", "activator", "5000x"},
@@ -116,9 +117,9 @@ func scaleGoal(name string) string {
 		return strings.HasPrefix(name, prefix) && strings.HasSuffix(name, "/10000 "+unit)
 	}
 	switch {
-	case at("Step/", "p50-cpu-us"):
+	case at("Step/", "p50-cpu-us"), at("NodeStep/", "p50-cpu-us"):
 		return "at most 100"
-	case at("Step/", "p99-cpu-us"):
+	case at("Step/", "p99-cpu-us"), at("NodeStep/", "p99-cpu-us"):
 		return "at most 1000"
 	case at("List/", "p99-cpu-us"):
 		return "at most 30000"

@@ -35,6 +35,7 @@ func (p *explainer) requested(now time.Duration, m *model) string {
 
 // roomForOne finds the room that the model would get if a request waited for it.
 func (p *explainer) roomForOne(now time.Duration, m *model) (room, bool) {
+	p.rounds++
 	oldest := m.oldest
 	m.waiting, m.oldest = m.waiting+1, now
 	defer func() { m.waiting, m.oldest = m.waiting-1, oldest }()

@@ -31,11 +31,13 @@ func (s *state) slotless(m *model) bool {
 
 // largestNode gives the GPUs of the largest node that is there, in use or not, taking work or not; -1 = there is none.
 func (s *state) largestNode() int {
-	most := -1
-	for _, n := range s.nodes {
-		if !n.gone {
-			most = max(most, n.gpus)
+	if s.remeasure {
+		s.remeasure, s.largest = false, -1
+		for _, n := range s.nodes {
+			if !n.gone {
+				s.largest = max(s.largest, n.gpus)
+			}
 		}
 	}
-	return most
+	return s.largest
 }

@@ -11,7 +11,7 @@ const (
 	linger    = time.Minute           // a reservation that nobody needs any more is kept this long
 	lookAgain = 60 * time.Millisecond // values change with time alone: of those who wait for room, with a reservation or without, one looks everywhere again so often,
 
-	slotsLookedAt = 64 // and as much less often as there are more slots to look at: it is a share of the time
+	placesLookedAt = 64 // and as much less often as there are more places: to look costs a share of the time
 )
 
 const (
@@ -77,7 +77,7 @@ func (l *limits) setAlarm(now time.Duration, m *model) {
 	next.due(m.retryAt)
 	next.due(m.impossibleUntil)
 	if m.short > 0 || m.count(func(i *instance) bool { return i.reserved != nil }) > 0 {
-		next.due(now + lookAgain*time.Duration(max(4, len(l.short)+len(l.reserved))*(1+len(m.pool.slots)/slotsLookedAt)))
+		next.due(now + lookAgain*time.Duration(max(4, len(l.short)+len(l.reserved))*(1+l.places(m)/placesLookedAt)))
 	}
 	if m.short > 0 && m.waiting > 0 {
 		next.due(m.oldest + l.cfg.Patience)
@@ -87,6 +87,14 @@ func (l *limits) setAlarm(now time.Duration, m *model) {
 		l.instanceAlarm(i, &next)
 	}
 	l.alarms.set(&m.timer, &next)
+}
+
+// places gives the number of places where one looks for room for the model.
+func (l *limits) places(m *model) int {
+	if m.dedicated() {
+		return len(l.nodes)
+	}
+	return len(m.pool.slots)
 }
 
 func (l *limits) instanceAlarm(i *instance, next *alarm) {

@@ -12,16 +12,42 @@ func (f *rooms) findNode(now time.Duration, m *model, most effort, bid float64, 
 		return room{at: f.anywhere}, true
 	}
 	best, found := room{}, false
-	for _, n := range f.nodes {
-		if m.avoids(now, &n.site) || among != nil && !n.freed && m.best != place(n) {
-			continue
-		}
+	in := func(n *node) {
 		r := room{at: n}
-		if f.assessNode(now, m, &r, most) && (r.needs == isFree || r.value < bid) && (!found || r.better(&best)) {
+		if !m.avoids(now, &n.site) && f.assessNode(now, m, &r, most) && (r.needs == isFree || r.value < bid) && (!found || r.better(&best)) {
 			best, found = r, true
 		}
 	}
+	if among != nil {
+		forEachNode(m, among, in)
+		return best, found
+	}
+	for _, n := range f.nodes {
+		if n.left(nil) >= m.GPUs {
+			in(n)
+		}
+	}
+	if found {
+		return best, true // what is free costs nothing
+	}
+	for _, n := range f.nodes {
+		if n.left(nil) < m.GPUs {
+			in(n)
+		}
+	}
 	return best, found
+}
+
+// forEachNode calls f with the nodes among those places, and with the one that was best before.
+func forEachNode(m *model, among []place, f func(*node)) {
+	for _, at := range among {
+		if n, is := at.(*node); is && n.id != "" && !n.gone {
+			f(n)
+		}
+	}
+	if n, is := m.best.(*node); is && !n.freed && n.id != "" && !n.gone {
+		f(n)
+	}
 }
 
 // assessNode finds out what a node takes; false = more than it may.
@@ -50,31 +76,11 @@ func (f *rooms) assessNode(now time.Duration, m *model, r *room, most effort) bo
 	return ok
 }
 
-// loss is an instance that could go, or a slot that could be given back, and what that takes and costs.
-type loss struct {
-	*instance       // nil = a slot
-	slot      *slot // nil = an instance
-	gpus      int
-	needs     effort
-	wait      time.Duration
-	value     float64
-}
-
-func (l *loss) cost() float64 { return l.value + l.wait.Seconds() }
-
-// goesAnyway reports whether it gives its GPUs back whatever happens.
-func (l *loss) goesAnyway() bool {
-	if l.slot != nil {
-		return l.slot.givenBack
-	}
-	return l.leaving()
-}
-
 // choose picks what of a node frees so many GPUs: those that go anyway, then the cheapest to lose; busy ones last, and no
-// more than are needed. false = there are not enough.
+// more than are needed. false = there are not enough. The list is good until the next call.
 func (f *rooms) choose(now time.Duration, m *model, n *node, lacking int, most effort) ([]loss, bool) {
-	var chosen []loss
-	var taken []*instance
+	chosen, taken := f.chosen[:0], f.taken[:0]
+	defer func() { f.chosen, f.taken = chosen[:0], taken[:0] }()
 	for _, l := range f.losses(now, m, n, most) {
 		if lacking <= 0 {
 			break
@@ -97,9 +103,9 @@ func (f *rooms) choose(now time.Duration, m *model, n *node, lacking int, most e
 	return chosen, lacking <= 0
 }
 
-// losses gives what of a node could go for the model with no more than the given effort, the cheapest first.
+// losses gives what of a node could go for the model with no more than the given effort, the cheapest first. The list is good until the next call.
 func (f *rooms) losses(now time.Duration, m *model, n *node, most effort) []loss {
-	var ls []loss
+	ls := f.losing[:0]
 	for _, o := range n.residents {
 		needs, wait, hold := f.effortFor(now, o, m.waiting > 0)
 		if needs > most || o.GPUs == 0 || o.m == m && !o.leaving() {
@@ -127,6 +133,7 @@ func (f *rooms) losses(now time.Duration, m *model, n *node, most effort) []loss
 		}
 		return cmp.Compare(a.cost(), b.cost())
 	})
+	f.losing = ls
 	return ls
 }
 

@@ -54,6 +54,7 @@ type instance struct {
 	holds []hold // by dispatcher
 	spare bool
 
+	effort      knownEffort
 	sharesDirty bool // listed in state.sharesDirty
 }
 
@@ -233,4 +234,11 @@ type activation struct {
 type queued struct {
 	rank, gpus int
 	said       string
+}
+
+// knownEffort is what effortFor has found out in a round: many ask in turn who wait for the same place.
+type knownEffort struct {
+	round      uint64
+	needs      effort
+	wait, hold time.Duration
 }

@@ -37,7 +37,7 @@ func New(cfg Config) *Planner {
 	}
 	s := newState(cfg)
 	p := &Planner{state: s, hearing: &hearing{s}, demand: &demand{s}, sharing: &sharing{s}}
-	p.rooms = &rooms{s, p.demand}
+	p.rooms = &rooms{state: s, demand: p.demand}
 	p.life = &lifecycle{s, p.demand}
 	p.parking = &parking{s, p.demand, p.life, p.sharing}
 	p.slots = &slotKeeper{s, p.demand, p.life}
@@ -118,6 +118,7 @@ func (p *Planner) decides() bool { return p.paused == "" && p.hearing.anyone() }
 // round looks at everything that has changed, once.
 func (p *Planner) round(now time.Duration, looked []*model) []*model {
 	before := len(looked)
+	p.rounds++
 	p.slots.tend(now)
 	p.claims.placeAnew(now)
 	looked = p.decider.decide(now, looked)

@@ -59,6 +59,7 @@ func (c *reconciler) seeNode(seen *roster.Node) {
 			}
 		}
 	}
+	c.remeasure = true
 	fitter := n.gpus != seen.GPUs || n.condition != seen.Condition || n.gone
 	n.seen, n.gpus, n.used, n.condition, n.gone, n.name = seen, seen.GPUs, seen.Used, seen.Condition, false, seen.Name
 	c.free(n)
@@ -76,7 +77,7 @@ func (c *reconciler) loseNode(now time.Duration, seen *roster.Node) {
 	if n == nil {
 		return
 	}
-	n.gone = true
+	n.gone, c.remeasure = true, true
 	for _, i := range slices.Clone(n.common().reserved) {
 		c.life.cancel(now, i, "its machine is gone")
 	}

@@ -24,16 +24,6 @@ type room struct {
 	fit     int           // GPUs of the largest free block around it, or left over on the node: the smaller, the less is broken up
 }
 
-// effort says how far one must go for a room, from nothing to draining busy instances.
-type effort int
-
-const (
-	isFree effort = iota
-	evictsIdle
-	awaitsDraining // somebody who is going away anyway still serves there
-	drainsBusy
-)
-
 // better orders rooms. Of equal ones the one where it can be resumed wins, then the earlier place.
 func (r *room) better(than *room) bool {
 	switch {
@@ -66,6 +56,9 @@ const (
 type rooms struct {
 	*state
 	demand *demand
+	losing []loss // for losses, to be used again
+	chosen []loss // likewise for choose
+	taken  []*instance
 }
 
 // forEach calls f with the slots of the model's pool among those places, and with the one that was best before.
@@ -207,6 +200,18 @@ func (f *rooms) leaves(o *instance) time.Duration {
 // effortFor says what it takes to free what the instance holds, and estimates how long: once it may be drained, and until then. A stream that has outlived its estimate is expected
 // to run as long again. For demand a start goes that nobody waits for any more.
 func (f *rooms) effortFor(now time.Duration, o *instance, demand bool) (needs effort, wait, hold time.Duration) {
+	if o.activates() { // whether a start is wanted depends on others of its model
+		return f.estimateEffort(now, o, demand)
+	}
+	e := &o.effort
+	if e.round != f.rounds {
+		e.needs, e.wait, e.hold = f.estimateEffort(now, o, demand)
+		e.round = f.rounds
+	}
+	return e.needs, e.wait, e.hold
+}
+
+func (f *rooms) estimateEffort(now time.Duration, o *instance, demand bool) (needs effort, wait, hold time.Duration) {
 	leaves := f.leaves(o)
 	switch {
 	case o.leaving() && o.leases() > 0:
@@ -223,4 +228,24 @@ func (f *rooms) effortFor(now time.Duration, o *instance, demand bool) (needs ef
 		left := max(o.launchedAt+o.m.takes(o.from)-now, 0)
 		return drainsBusy, leaves + o.m.service, f.cfg.Residence + left
 	}
+}
+
+// loss is an instance that could go, or a slot that could be given back, and what that takes and costs.
+type loss struct {
+	*instance       // nil = a slot
+	slot      *slot // nil = an instance
+	gpus      int
+	needs     effort
+	wait      time.Duration
+	value     float64
+}
+
+func (l *loss) cost() float64 { return l.value + l.wait.Seconds() }
+
+// goesAnyway reports whether it gives its GPUs back whatever happens.
+func (l *loss) goesAnyway() bool {
+	if l.slot != nil {
+		return l.slot.givenBack
+	}
+	return l.leaving()
 }

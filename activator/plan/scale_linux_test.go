@@ -38,7 +38,8 @@ type crowd struct {
 	took   []time.Duration // of the clock
 	spent  []time.Duration // of a CPU
 	apart  time.Duration   // between events
-	next   int             // the number of the instance that is replaced next
+	turns  []int           // the numbers of the instances in the order in which they are replaced
+	next   int
 }
 
 // newCrowd makes a fleet of so many instances. Where models wait for room, which need two GPUs or more, every instance is busy; else one in two is.
@@ -59,7 +60,7 @@ func newCrowd(b *testing.B, count, waiting int, nodes bool) *crowd {
 			m.Instances.Min = copiesEach
 		}
 		c.models = append(c.models, m)
-		learned = append(learned, fleet.Learned{Model: m.ID, From: fleet.Cold, Durations: []time.Duration{30 * time.Second}})
+		learned = append(learned, fleet.Learned{Model: m.ID, From: fleet.Cold, Durations: slices.Repeat([]time.Duration{30 * time.Second}, pastKept)}) // those that follow take no time
 	}
 	c.p = New(Config{
 		Policy: autoscaler.NewAdaptive(autoscaler.AdaptiveConfig{}), Models: c.models, Learned: learned, Term: 1, Epoch: time.Unix(1e9, 0),
@@ -211,78 +212,6 @@ func (c *crowd) busy() int {
 			return k
 		}
 	}
-}
-
-// leaseChange ends one of the leases of an instance.
-func (c *crowd) leaseChange() {
-	i := &c.hot[c.busy()]
-	c.timed(func() { c.release(i.ID, 1) })
-	c.acquire(i.Model)
-	c.exchange()
-}
-
-// sighted is another word on an instance.
-func (c *crowd) sighted() {
-	k := c.random.IntN(len(c.hot))
-	o := &fleet.Observation{Source: c.sourceOf(k), At: c.p.at(c.now + c.apart), Instances: []fleet.Sighting{c.hot[k]}}
-	o.Instances[0].Running = 0
-	c.timed(func() { c.p.Observe(c.now, o) })
-}
-
-// becomesIdle ends all leases of an instance.
-func (c *crowd) becomesIdle() {
-	i := &c.hot[c.busy()]
-	c.timed(func() { c.release(i.ID, leasesEach) })
-	for range leasesEach {
-		c.acquire(i.Model)
-	}
-	c.exchange()
-}
-
-// replaced ends a busy instance, whose requests wait until another is ready in its place: three events, or four.
-func (c *crowd) replaced() {
-	for len(c.leases[c.hot[c.next].ID]) < leasesEach {
-		c.next = (c.next + 1) % len(c.hot)
-	}
-	k := c.next
-	c.next = (k + 3*copiesEach + 1) % len(c.hot)                  // one of another model
-	c.apart = max(eventsApart, settled/time.Duration(len(c.hot))) // none ends so soon that its start is taken for a failed one
-	i := c.hot[k]
-	c.release(i.ID, leasesEach)
-	waiters := make([]dispatch.Waiter, leasesEach)
-	gone := i
-	gone.Gone, gone.Failure = true, "killed"
-	c.timed(func() {
-		c.p.Observe(c.now, &fleet.Observation{Source: c.sourceOf(k), At: c.p.at(c.now), Instances: []fleet.Sighting{gone}})
-		for n := range waiters {
-			if err := c.d.Enqueue(c.now, &dispatch.Ask{Model: i.Model, Org: "acme", Retry: true, Avoid: i.ID}, &waiters[n], &dispatch.Lease{}); err != nil {
-				c.b.Fatal(err)
-			}
-		}
-	})
-	acts := c.p.TakeActs()
-	if len(acts) != 1 || acts[0].Kind != fleet.ActLaunch || acts[0].Slot != i.Slot || acts[0].GPU != i.GPU {
-		c.b.Fatalf("got %+v, want one launch in the place of %+v", acts, i)
-	}
-	c.timed(func() { c.p.Accepted(c.now, &acts[0], nil) })
-	c.hot[k] = c.sighting(k, acts[0].Instance)
-	c.timed(func() {
-		c.p.Observe(c.now, &fleet.Observation{Source: c.sourceOf(k), At: c.p.at(c.now), Instances: []fleet.Sighting{c.hot[k]}})
-	})
-	if c.nodes {
-		c.timed(func() { c.p.Observe(c.now, c.ready(c.hot[k])) })
-	}
-	for _, w := range c.d.TakeAnswered() {
-		l, err := w.Answer()
-		if err != nil {
-			c.b.Fatal(err)
-		}
-		c.leases[l.Instance] = append(c.leases[l.Instance], l)
-	}
-	if len(c.leases[acts[0].Instance]) != leasesEach {
-		c.b.Fatal("who waited is not served")
-	}
-	c.exchange()
 }
 
 func (c *crowd) metrics() {

@@ -31,6 +31,7 @@ type state struct {
 	made    uint64 // instances and slots made in this life
 	acted   uint64 // acts of this life
 	stepped uint64
+	rounds  uint64 // of all steps, and what is asked between them
 	entered uint64 // places
 	started time.Duration
 	begun   bool
@@ -39,6 +40,9 @@ type state struct {
 	paused  string // why nothing is decided at present, for those who wait; "" = it is
 	random  uint64
 	view    fleet.ModelView
+
+	largest   int  // see largestNode
+	remeasure bool // that must be looked up anew
 
 	leavesLeast time.Duration // no idle instance gives its GPUs back sooner
 
@@ -75,7 +79,7 @@ type ordered struct {
 func newState(cfg Config) *state {
 	prefix := strconv.FormatUint(cfg.Term, 36) + "-"
 	return &state{
-		cfg: cfg, prefix: prefix, random: cfg.Seed, leavesLeast: stopTime,
+		cfg: cfg, prefix: prefix, random: cfg.Seed, leavesLeast: stopTime, remeasure: true, rounds: 1,
 		roster:  roster.New(roster.Config{Epoch: cfg.Epoch, Term: cfg.Term, Fenced: cfg.TTL > 0, Prefix: prefix}),
 		modelOf: make(map[string]*model), poolOf: make(map[string]*pool), slotOf: make(map[string]*slot),
 		nodeOf: make(map[string]*node), instanceOf: make(map[string]*instance),
@@ -160,6 +164,7 @@ func (s *state) free(at place) {
 
 // changed marks all that may look different after a change of the instance: its model, its shares, and who waits for its place.
 func (s *state) changed(i *instance) {
+	i.effort.round = 0
 	s.reconsider(i.m)
 	s.markShares(i)
 	s.free(i.at)

@@ -33,7 +33,7 @@ var rooms = map[string]room{
 	"activator/plan": {files: []string{
 		"doc", "planner", "operate", "snapshot", "explain", "ahead", "orders", "decide", "claims", "move", "reconcile", "adopt", "slotkeeper", "limits",
 		"outlook", "parking", "find", "ease", "noderoom", "room", "victims", "lifecycle", "blame", "occupy", "shares", "hearing", "demand", "fits", "record", "state", "model",
-		"node", "slot", "pool", "instance", "place", "peer", "nouns", "hold", "stay", "order", "estimate", "alarm", "config",
+		"node", "slot", "pool", "instance", "place", "peer", "nouns", "hold", "kinds", "order", "estimate", "alarm", "config",
 	}},
 	"activator/roster": {files: []string{"doc", "roster", "place", "sight", "existence", "liveness", "instance", "slot", "source", "state", "nouns"}},
 	"activator/dispatch": {files: []string{

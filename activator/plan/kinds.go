@@ -41,3 +41,13 @@ const (
 )
 
 const stopTime = 2 * time.Second // about what a stop takes
+
+// effort says how far one must go for a room, from nothing to draining busy instances.
+type effort int
+
+const (
+	isFree effort = iota
+	evictsIdle
+	awaitsDraining // somebody who is going away anyway still serves there
+	drainsBusy
+)
