@@ -30,7 +30,7 @@ func (h *history) stepLongTime() { h.pass(time.Duration(1+h.choose(100)) * time.
 func (h *history) pass(d time.Duration) {
 	h.note("%s pass", d)
 	until := h.now + d
-	for range 2000 {
+	for range 8000 {
 		next := until
 		if at, ok := h.planner.Next(h.now); ok {
 			next = min(next, max(at, h.now))

@@ -9,7 +9,7 @@ import (
 
 const (
 	linger    = time.Minute           // a reservation that nobody needs any more is kept this long
-	lookAgain = 60 * time.Millisecond // values change with time alone: of those who wait for room, with a reservation or without, one looks everywhere again so often,
+	lookAgain = 25 * time.Millisecond // values change with time alone: of those who wait for room, with a reservation or without, one looks everywhere again so often,
 
 	placesLookedAt = 64 // and as much less often as there are more places: to look costs a share of the time
 )
