@@ -32,7 +32,10 @@ type Config struct {
 	Grace      time.Duration     // between SIGTERM and SIGKILL; 0 = 30 s
 	Health     engine.HealthRule // by which an engine hangs; zero = engine's own
 	MoveWithin time.Duration     // a park or resume that takes longer hangs, and its engine is killed; 0 = 60 s
-	Log        *slog.Logger      // nil: discard
+	// FirstToken is how long an engine that has been resumed may take for a token before it is called ready without one: it has generated before, and whoever
+	// waits gains nothing by waiting for that token first. One that refuses the token sooner is never called ready. 0 = 3 ms.
+	FirstToken time.Duration
+	Log        *slog.Logger // nil: discard
 }
 
 func (c *Config) complete() error {
@@ -59,6 +62,9 @@ func (c *Config) complete() error {
 	}
 	if c.MoveWithin == 0 {
 		c.MoveWithin = time.Minute
+	}
+	if c.FirstToken == 0 {
+		c.FirstToken = 3 * time.Millisecond
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

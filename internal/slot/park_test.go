@@ -407,7 +407,7 @@ func TestResume_HealthPassesOnceATokenIsThere(t *testing.T) {
 }
 
 func TestResume_RefusingEngineIsNeverReady(t *testing.T) {
-	w := start(t, options{gpus: 1, moveWithin: 300 * time.Millisecond}, sim(small, 1))
+	w := start(t, options{gpus: 1, moveWithin: 300 * time.Millisecond, firstToken: 10 * time.Second}, sim(small, 1)) // a busy machine needs more than 3 ms for a refusal
 	i := w.parked("i1", small, 0, 1)
 	inject(t, i.Addr, `[{"kind":"error"}]`)
 	w.resume("i1")

@@ -44,10 +44,6 @@ type step struct {
 // returned is the kind of the step between the memory's return and the first token.
 const returned fleet.ActKind = "returned"
 
-// firstToken is how long an engine that has been resumed may take for a token before it is called ready without one: it has
-// generated before, and whoever waits gains nothing by waiting for that token first. One that refuses the token is never called ready.
-const firstToken = 3 * time.Millisecond
-
 // run follows the process to its end.
 func (e *process) run(ctx context.Context, out *engineLog, port *port) ending {
 	var wg sync.WaitGroup
@@ -84,7 +80,7 @@ func (e *process) run(ctx context.Context, out *engineLog, port *port) ending {
 			case done.order != e.order && done.order > 0:
 				continue
 			case done.kind == returned:
-				token, refused = time.After(firstToken), done.refused
+				token, refused = time.After(e.slot.cfg.FirstToken), done.refused
 				continue
 			case done.kind == fleet.ActLaunch && done.err == nil:
 				wg.Go(func() { e.report(look, step{err: e.watchHealth(look)}) })

@@ -47,6 +47,7 @@ type options struct {
 	self  string
 
 	moveWithin time.Duration
+	firstToken time.Duration // 0 = as outside of tests
 	memory     fleet.Bytes
 	log        io.Writer
 	health     engine.HealthRule
@@ -63,7 +64,7 @@ func start(t *testing.T, o options, models ...*fleet.Model) *world {
 	}
 	s, err := slot.New(slot.Config{
 		ID: "s", Node: "n", Pool: "p", GPUs: o.gpus, Dir: o.dir, Models: models, Grace: o.grace, Self: o.self,
-		MoveWithin: o.moveWithin, HostMemory: o.memory, Health: o.health, Log: slog.New(slog.NewTextHandler(o.log, nil)),
+		MoveWithin: o.moveWithin, FirstToken: o.firstToken, HostMemory: o.memory, Health: o.health, Log: slog.New(slog.NewTextHandler(o.log, nil)),
 	})
 	if err != nil {
 		t.Fatal(err)
