@@ -1,8 +1,8 @@
 // Package activator decides which request may use which instance of a model, and which instances exist.
 //
 // It is two machines in a thin shell. The dispatcher (package dispatch, one in every server) keeps bounded queues that are fair between
-// orgs, and grants leases on the shares of instances that it was given. The Planner (one in the cluster) places instances
-// on GPUs, makes room, and is the only one that moves an instance from state to state. They speak in two messages, Table
+// orgs, and grants leases on the shares of instances that it was given. The planner (package plan, one in the cluster) places instances
+// on GPUs, makes room, and is the only one that moves an instance from state to state; what exists it hears from its roster (package roster). They speak in two messages, Table
 // and Report (package protocol), each the whole state with a version, or what has changed since the one before. In one process these are
 // handed over in memory, and each machine has a lock of its own: a request on a hot model never waits for a decision.
 //

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/activator/roster"
@@ -110,7 +111,7 @@ func (c *reconciler) follow(now time.Duration, i *instance, s *fleet.Sighting) {
 // moveTo enters an instance on the node where it is. One that was ready on another has lost what ran there.
 func (c *reconciler) moveTo(now time.Duration, i *instance, id string) {
 	before := i.Node
-	if before == "" && i.State == fleet.Starting && contains(c.unplaced, i) {
+	if before == "" && i.State == fleet.Starting && slices.Contains(c.unplaced, i) {
 		c.unplaced = without(c.unplaced, i)
 		i.launchedAt = now // its engine begins now
 	}
@@ -131,15 +132,6 @@ func (c *reconciler) moveTo(now time.Duration, i *instance, id string) {
 	c.mark(i.m)
 }
 
-func contains(list []*instance, i *instance) bool {
-	for _, o := range list {
-		if o == i {
-			return true
-		}
-	}
-	return false
-}
-
 // notPlaced takes the news that the back end has found no node for an instance that it has accepted.
 func (c *reconciler) notPlaced(now time.Duration, i *instance, why fleet.Unplaced) {
 	switch i.State {
@@ -150,7 +142,7 @@ func (c *reconciler) notPlaced(now time.Duration, i *instance, why fleet.Unplace
 			c.life.stop(now, i, unplacedImpossible)
 			return
 		}
-		if !contains(c.unplaced, i) {
+		if !slices.Contains(c.unplaced, i) {
 			c.unplaced = append(c.unplaced, i)
 			i.m.search = true
 			c.mark(i.m)

@@ -132,7 +132,7 @@ func (d *decider) review(now time.Duration, m *model) {
 	d.reviewParked(now, m)
 }
 
-// replaceOutdated lets go of instances that were launched with another config, one at a time, so that somebody serves meanwhile.
+// replaceOutdated lets go of instances that were launched with another config. They serve whom they have; who comes is served by others, or waits for them.
 func (d *decider) replaceOutdated(now time.Duration, m *model) {
 	if m.unlisted && m.waiting+m.inflight > 0 {
 		return // whoever waits for a model that was taken out of the config is still served
@@ -140,16 +140,13 @@ func (d *decider) replaceOutdated(now time.Duration, m *model) {
 	for _, i := range slices.Clone(m.instances) {
 		switch {
 		case !i.outdated && !m.unlisted:
-		case i.State == fleet.Ready && d.rooms.idleEnough(i):
+		case i.State == fleet.Ready && i.visible():
 			d.life.dismiss(now, i, "the config has changed")
 		case i.State == fleet.Asleep && i.reserved == nil && i.visible():
 			d.life.stop(now, i, "the config has changed")
 		}
 	}
 }
-
-// idleEnough reports whether taking the instance away leaves nobody waiting who is not served by another: a drain cuts no stream.
-func (f *rooms) idleEnough(i *instance) bool { return i.visible() }
 
 // reviewParked stops the parked instances that the policy does not wish kept.
 func (d *decider) reviewParked(now time.Duration, m *model) {
