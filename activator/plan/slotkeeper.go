@@ -13,6 +13,8 @@ const (
 	slotRetryLonger = 5 * time.Minute
 	slotUnlisted    = time.Minute // a slot that was asked for, and that a list which was asked for so long after does not have, is given back
 	slotUnwanted    = time.Minute // a slot that is not there yet, and that nobody has wanted for so long, is given back
+
+	slotRoomUnused = 30 * time.Second // GPUs that are kept for a slot stay free for so long, if the back end does not place it there
 )
 
 // slotKeeper keeps each pool's number of slots between its bounds: it adds those that are lacking, and gives back those where nothing has
@@ -76,6 +78,11 @@ func (k *slotKeeper) setAlarm(now time.Duration, s *slot) {
 	}
 	if s.Pending {
 		next.due(max(s.wanted, s.askedAt) + slotUnwanted)
+		next.due(s.roomFrom)
+		next.due(s.lookAt)
+		if s.room != nil && s.room.isFree {
+			next.due(s.room.freeAt + slotRoomUnused)
+		}
 	}
 	if s.seen == nil && s.addedAt > 0 && !s.givenBack {
 		if now >= s.missedAt {
@@ -147,6 +154,7 @@ func (k *slotKeeper) giveBack(now time.Duration, s *slot, why string) {
 		return
 	}
 	s.givenBack, s.pool.recount = true, true
+	k.forgetRoom(s)
 	for _, i := range slices.Clone(s.residents) {
 		if i.State == fleet.Asleep {
 			from := i.State
@@ -237,10 +245,26 @@ func (k *slotKeeper) see(now time.Duration, v fleet.Slot) *slot {
 	for len(s.awake) < v.GPUs {
 		s.awake = append(s.awake, nil)
 	}
+	if !s.stuck() {
+		k.forgetRoom(s)
+	} else if !slices.Contains(k.stuck, s) {
+		k.stuck = append(k.stuck, s)
+	}
 	s.pool.largest = max(s.pool.largest, v.GPUs)
 	k.linkNode(s)
 	k.markSlot(s)
 	return s
+}
+
+// forgetRoom keeps no GPUs for the slot any more.
+func (k *slotKeeper) forgetRoom(s *slot) {
+	if s.room == nil {
+		return
+	}
+	n := s.room.at
+	n.kept = slices.DeleteFunc(n.kept, func(t *slot) bool { return t == s })
+	s.room = nil
+	k.free(n)
 }
 
 // linkNode enters the slot on its node, where nodes are known.
@@ -262,6 +286,7 @@ func (k *slotKeeper) arrived(now time.Duration, s *slot) {
 // lost notes that a slot is gone: reservations there are given up. One that never was there delays the next.
 func (k *slotKeeper) lost(now time.Duration, s *slot) {
 	s.gone, s.order.due = true, ""
+	k.forgetRoom(s)
 	for _, i := range slices.Clone(s.reserved) {
 		k.life.cancel(now, i, "its slot is gone")
 	}
