@@ -246,6 +246,12 @@ type activation struct {
 	before float64 // seconds that the model's requests had waited when it began
 }
 
+// ordered is an instance or a slot with an act that is due.
+type ordered struct {
+	i *instance
+	s *slot
+}
+
 // queued is what was said of a model's place among those who wait for room: it is asked for at every step, and seldom changes.
 type queued struct {
 	rank, gpus int

@@ -72,12 +72,6 @@ type state struct {
 	troubled []Trouble
 }
 
-// ordered is an instance or a slot with an act that is due.
-type ordered struct {
-	i *instance
-	s *slot
-}
-
 func newState(cfg Config) *state {
 	prefix := strconv.FormatUint(cfg.Term, 36) + "-"
 	return &state{
