@@ -318,7 +318,9 @@ func refusing(t *testing.T) string {
 // Nodes where only slots may be are told of, too: slots of several pools make room for each other there.
 func TestWatch_TellsWhereOnlySlotsMayBe(t *testing.T) {
 	w, f := pretend(t)
-	n := w.backend(func(c *nomad.Config) { c.Pools = []fleet.Pool{{Name: "p", GPUsPerSlot: 2}, {Name: "q", GPUsPerSlot: 2, NodePool: "gpu"}} })
+	n := w.backend(func(c *nomad.Config) {
+		c.Pools = []fleet.Pool{{Name: "p", GPUsPerSlot: 2}, {Name: "q", GPUsPerSlot: 2, NodePool: "gpu"}}
+	})
 	for _, pool := range []string{"default", "gpu", "other"} {
 		m := machine("in-"+pool, 2)
 		m.NodePool = pool
