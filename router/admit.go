@@ -110,10 +110,7 @@ func (x *exchange) permit() *failure {
 	if !x.endpoint.open || !m.Serves(x.endpoint.name) {
 		return m.unsupported(x.endpoint)
 	}
-	if path := x.fields.Refused(m.Allow); path != "" {
-		return failf(codeInvalidRequest, "%q controls the engine or makes it fetch something; the model %q does not allow it.", path, m.ID).at(path)
-	}
-	return nil
+	return m.refuses(&x.fields)
 }
 
 // clip keeps a caller's word short enough to be repeated.

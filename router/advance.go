@@ -218,7 +218,7 @@ func (x *exchange) engineRequest() *upstream.Request {
 		Addr:        x.lease.Addr,
 		Path:        x.endpoint.enginePath,
 		ContentType: "application/json",
-		Body:        x.fields.Rewrite(x.body.b, salt),
+		Body:        x.fields.Rewrite(x.body.b, &x.model.engine, salt),
 		FirstByte:   t.FirstByte,
 		Idle:        t.Idle,
 		Total:       t.Total,
