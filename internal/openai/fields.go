@@ -46,7 +46,7 @@ func (f *Fields) has(row *field) bool { return f.seen[row.number/64]&(1<<(row.nu
 func (f *Fields) reset() {
 	clear(f.segments[:cap(f.segments)])
 	clear(f.edits[:cap(f.edits)])
-	clear(f.findings)
+	clear(f.findings[:cap(f.findings)])
 	*f = Fields{
 		findings: f.findings[:0], path: f.path[:0], scratch: f.scratch[:0],
 		edits: f.edits[:0], segments: f.segments[:0],
