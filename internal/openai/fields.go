@@ -48,6 +48,7 @@ func (f *Fields) Refused(allow []string) string {
 func (f *Fields) reset() {
 	clear(f.segments[:cap(f.segments)])
 	clear(f.edits[:cap(f.edits)])
+	clear(f.Findings[:cap(f.Findings)])
 	*f = Fields{
 		Findings: f.Findings[:0], path: f.path[:0], scratch: f.scratch[:0],
 		edits: f.edits[:0], segments: f.segments[:0],

@@ -149,11 +149,11 @@ func isData(raw []byte) bool {
 	if bytes.HasPrefix(raw, []byte(scheme)) {
 		return true
 	}
-	if len(raw) == 0 || raw[0] != '\\' && !bytes.Contains(raw[:min(len(raw), 6*len(scheme))], []byte{'\\'}) {
+	if len(raw) == 0 || raw[0] != '\\' && !bytes.Contains(raw[:min(len(raw), maxEscape*len(scheme))], []byte{'\\'}) {
 		return false
 	}
 	var decoded [64]byte
-	return bytes.HasPrefix(appendDecoded(decoded[:0], raw[:wholeEscapes(raw, 6*len(scheme))]), []byte(scheme))
+	return bytes.HasPrefix(appendDecoded(decoded[:0], raw[:wholeEscapes(raw, maxEscape*len(scheme))]), []byte(scheme))
 }
 
 // wholeEscapes is the largest length up to n that does not cut an escape of raw in two.

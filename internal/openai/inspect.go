@@ -8,6 +8,9 @@ import (
 // maxModel bounds a model's name in bytes: it is looked up, logged and said in errors.
 const maxModel = 512
 
+// maxEscape is how many bytes one byte of text takes at most where it is escaped, such as \u0061.
+const maxEscape = 6
+
 // RequestError says why a request body is refused with status 400 and code invalid_request.
 type RequestError struct {
 	Message string // for the caller
@@ -56,6 +59,9 @@ func Inspect(body []byte, endpoint string, f *Fields) error {
 func (in *inspector) malformed(why string) error {
 	if in.deep {
 		return &RequestError{Message: "The request body is nested more than " + strconv.Itoa(maxDepth) + " levels deep."}
+	}
+	if in.long {
+		return &RequestError{Message: "The request body has a key of more than " + strconv.Itoa(maxKey) + " bytes, which ends at byte " + strconv.Itoa(in.i) + "."}
 	}
 	if why == "" {
 		why = "unexpected character"
@@ -147,7 +153,10 @@ func (in *inspector) model(before string) error {
 	if !ok {
 		return in.malformed("")
 	}
-	id := in.decode(s, escaped)
+	var id []byte
+	if s.end-s.start <= maxEscape*maxModel {
+		id = in.decode(s, escaped)
+	}
 	if len(id) == 0 || len(id) > maxModel {
 		return &RequestError{Message: "The model parameter must have 1 to " + strconv.Itoa(maxModel) + " bytes.", Param: "model"}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -32,6 +33,7 @@ func TestInspect(t *testing.T) {
 		{name: "usage wanted", body: `{"model":"m","stream_options":{"include_usage":true},"stream":true}`, model: "m", stream: true, want: true},
 		{name: "usage not wanted", body: `{"model":"m","stream_options":{"a":1},"stream":true}`, model: "m", stream: true},
 		{name: "usage null", body: `{"model":"m","stream_options":{"include_usage":null},"stream":true}`, model: "m", stream: true},
+		{name: "long key", body: `{"model":"m","` + strings.Repeat("a", 1024) + `":1}`, model: "m"},
 		{name: "deep", body: `{"model":"m","a":` + strings.Repeat("[", 199) + strings.Repeat("]", 199) + `}`, model: "m"},
 	}
 	var f openai.Fields // one for all: nothing may stay from the one before
@@ -99,6 +101,10 @@ func TestInspectRefuses(t *testing.T) {
 		{name: "comment", body: `{"model":"m"/**/}`, says: "not valid JSON"},
 		{name: "cut", body: `{"model":"m","messages":[{"content":"a`, says: "unexpected end"},
 		{name: "bad stream", body: `{"model":"m","stream":"x}`, says: "unexpected end"},
+		{name: "long key", body: `{"model":"m","` + strings.Repeat("a", 1025) + `":1}`, says: "a key of more than 1024 bytes"},
+		{name: "long escaped key", body: `{"model":"m","` + strings.Repeat(`\u0061`, 171) + `":1}`, says: "a key of more than 1024 bytes"},
+		{name: "long key in messages", body: `{"model":"m","messages":[{"` + strings.Repeat("a", 1025) + `":1}]}`, says: "a key of more than 1024 bytes"},
+		{name: "long key where nothing is looked for", body: `{"model":"m","metadata":{"` + strings.Repeat("a", 1025) + `":1}}`, says: "a key of more than 1024 bytes"},
 		{name: "too deep", body: `{"model":"m","a":` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `}`, says: "200 levels"},
 		{name: "too deep in messages", body: `{"model":"m","messages":` + strings.Repeat(`[{"content":`, 100) + `1` + strings.Repeat("}]", 100) + `}`, says: "200 levels"},
 		{name: "bottomless", body: `{"model":"m","a":` + strings.Repeat("[", 1<<20), says: "200 levels"},
@@ -243,6 +249,33 @@ func TestInspectAllocatesNothing(t *testing.T) {
 	if allocs > 0 {
 		t.Errorf("got %v allocations, want 0", allocs)
 	}
+}
+
+// Whatever a caller writes with escapes, what is decoded of it stays small, for Fields are kept for the next request.
+func TestInspectDecodesLittle(t *testing.T) {
+	escapes := strings.Repeat(`\u0061`, 1<<20)
+	for name, body := range map[string]string{
+		"key":           `{"model":"m","` + escapes + `":1}`,
+		"inner key":     `{"model":"m","messages":[{"content":[{"` + escapes + `":1}]}]}`,
+		"model":         `{"model":"` + escapes + `"}`,
+		"stream option": `{"model":"m","stream":true,"stream_options":{"` + escapes + `":1}}`,
+		"media":         `{"model":"m","messages":[{"content":[{"image_url":"` + escapes + `"}]}]}`,
+	} {
+		var f openai.Fields
+		text := []byte(body)
+		took := allocatedBytes(func() { _ = openai.Inspect(text, "chat", &f) })
+		if took > 64<<10 {
+			t.Errorf("%s: got %d bytes allocated, want little", name, took)
+		}
+	}
+}
+
+func allocatedBytes(f func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
 }
 
 // FuzzInspect checks that we accept and read what encoding/json does, apart from what we refuse by design, and that what
