@@ -55,28 +55,6 @@ func TestPlace_SlotThatNobodyLists(t *testing.T) {
 	g.wantWaits(w)
 }
 
-// TestPlace_SlotThatIsRefusedForGood is asked for no more, and another is: what was said of the first may be lost for ever.
-func TestPlace_SlotThatIsRefusedForGood(t *testing.T) {
-	g := newStage(t, []fleet.Pool{{Name: "h100", GPUsPerSlot: 8, Slots: fleet.Range{Max: 1}}}, stageModel("m", "h100", 8, 1))
-	g.lists()
-	w := g.asks("m")
-	first := g.takes(fleet.ActAddSlot, errors.New("is here, or was"))
-	for range 5 {
-		g.pass(90 * time.Second)
-		if again := g.takes(fleet.ActAddSlot, errors.New("is here, or was")); again.Slot != first.Slot {
-			t.Fatalf("got %s asked for, want %s again", again.Slot, first.Slot)
-		}
-	}
-	g.takes(fleet.ActDropSlot, nil)
-	g.pass(time.Second)
-	g.lists()
-	g.pass(10 * time.Second)
-	if second := g.takes(fleet.ActAddSlot, nil); second.Slot == first.Slot {
-		t.Error("got the same slot asked for again")
-	}
-	g.wantWaits(w)
-}
-
 // TestPlace_PendingSlotThatNobodyWants is given back, though no node was found for it yet.
 func TestPlace_PendingSlotThatNobodyWants(t *testing.T) {
 	g := newStage(t, []fleet.Pool{h100}, stageModel("m", "h100", 8, 1))

@@ -11,7 +11,7 @@ import (
 const (
 	slotRetry       = 5 * time.Second
 	slotRetryLonger = 5 * time.Minute
-	slotTries       = 5           // a slot that the back end has refused so often, and once more, is asked for no more: another is, later
+	slotTries       = 5           // refusals after which a slot is given back that nobody lists: its name may be used up, and another one's is not
 	slotUnlisted    = time.Minute // a slot that was asked for, and that a list which was asked for so long after does not have, is given back
 	slotUnwanted    = time.Minute // a slot that is not there yet, and that nobody has wanted for so long, is given back
 
@@ -184,6 +184,8 @@ func (k *slotKeeper) unneeded(now time.Duration, s *slot) string {
 	switch {
 	case s.seen == nil && s.addedAt > 0 && !s.givenBack && !k.closing && k.roster.SlotsListedAt() > s.addedAt+slotUnlisted:
 		return "nobody lists it"
+	case s.seen == nil && s.addedAt == 0 && !s.givenBack && !k.closing && s.order.tries >= slotTries && k.roster.SlotsListedAt() > s.askedAt+slotUnlisted:
+		return "the back end refuses it, and nobody lists it"
 	case q.Slots.Max == 0 || k.closing || !s.takesLaunches() || !s.quiet() || s.seen != nil && s.seen.Silent():
 	case q.open() <= q.Slots.Min:
 	case !s.Pending && q.SlotIdle > 0 && now >= s.quietAt+q.SlotIdle:
@@ -212,20 +214,11 @@ func (k *slotKeeper) accepted(now time.Duration, act *fleet.Act, err error) {
 	case err == nil:
 		s.addedAt, s.missedAt = now, now+slotUnlisted
 	case s.order.due != "" || s.gone || act.Kind == fleet.ActAddSlot && s.seen != nil:
-	case act.Kind == fleet.ActAddSlot && s.order.tries >= slotTries:
-		s.pool.delay(now)
-		k.giveBack(now, s, "the back end refuses it again and again")
 	default:
 		s.order.again(now+min(slotRetry<<min(s.order.tries, 10), slotRetryLonger), act.Kind)
 	}
 	k.issue(s)
 	k.markSlot(s)
-}
-
-// delay has the pool wait before it asks for another slot, for one has come to nothing.
-func (q *pool) delay(now time.Duration) {
-	q.retryAt = now + min(slotRetry<<min(q.refused, 10), slotRetryLonger)
-	q.refused++
 }
 
 // forgetRoom keeps no GPUs for the slot any more.

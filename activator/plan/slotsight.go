@@ -85,7 +85,8 @@ func (k *slotKeeper) lost(now time.Duration, s *slot) {
 		}
 	}
 	if s.Pending && !s.givenBack {
-		q.delay(now)
+		q.retryAt = now + min(slotRetry<<min(q.refused, 10), slotRetryLonger)
+		q.refused++
 	}
 	k.markPool(q)
 	for _, m := range q.models {
