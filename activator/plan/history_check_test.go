@@ -47,8 +47,8 @@ func (h *history) checkSlot(s *slot) {
 		if i.at != place(s) || i.stay != holdsGPU {
 			continue
 		}
-		if i.State != fleet.Stopping || h.own(i.ID) {
-			sum += i.GPUs // an adopted one that is being stopped may have been parked
+		if !h.mayBeParked(i) {
+			sum += i.GPUs
 		}
 		for g := i.GPU; g < i.GPU+i.GPUs; g++ {
 			if s.awake[g] != i && h.own(i.ID) {
