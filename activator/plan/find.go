@@ -8,7 +8,7 @@ import (
 
 // find gives the best room for one more instance of the model that takes no more than the given effort and displaces less than bid, among the given
 // places (nil = all), the one that was best before, and those where it can be resumed; false = there is none. A wish without demand starts nothing while an instance could be resumed.
-func (f *rooms) find(now time.Duration, m *model, most effort, bid float64, among []place) (room, bool) {
+func (f *rooms) find(now time.Duration, m need, most effort, bid float64, among []place) (room, bool) {
 	if m.dedicated() {
 		return f.findNode(now, m, most, bid, among)
 	}
@@ -29,7 +29,7 @@ func (f *rooms) find(now time.Duration, m *model, most effort, bid float64, amon
 			consider(&room{at: i.at, gpu: i.GPU, resumes: i, start: m.takes(fleet.Parked)})
 		}
 	}
-	if resumable && !f.demand.demanded(now, m) {
+	if resumable && !f.demanded(now, m) {
 		return best, found
 	}
 	if m.GPUs == 0 {
@@ -45,7 +45,7 @@ func (f *rooms) find(now time.Duration, m *model, most effort, bid float64, amon
 		}
 	}
 	if among != nil {
-		forEach(m, among, in)
+		forEach(m.model, among, in)
 		return best, found
 	}
 	for t := range m.pool.byEase {

@@ -121,6 +121,14 @@ type model struct {
 	dirty bool // listed in state.dirty
 }
 
+// need is what room is looked for: a model's, with those who wait for it, or would.
+type need struct {
+	*model
+	waiting int
+	oldest  time.Duration // since when the first waits; valid while waiting > 0
+	instead *instance     // a launched one, for which another place is looked for: its GPUs count as free
+}
+
 // estimate is a moment that is expected, as far as one is.
 type estimate struct {
 	at    time.Duration
@@ -261,6 +269,7 @@ type queued struct {
 // knownEffort is what effortFor has found out in a round: many ask in turn who wait for the same place.
 type knownEffort struct {
 	round      uint64
+	at         time.Duration
 	needs      effort
 	wait, hold time.Duration
 }
