@@ -129,13 +129,20 @@ func (c *claims) drainAt(m *model, r *room) time.Duration {
 // serve takes from the places of reservations what may be taken, and launches what has its GPUs.
 func (c *claims) serve(now time.Duration) {
 	for _, i := range slices.Clone(c.reserved) {
-		if i.reserved != nil {
+		if i.reserved != nil && c.touched(i) {
 			c.clear(now, i)
 		}
 	}
 	for _, i := range slices.Clone(c.unplaced) {
-		c.clear(now, i)
+		if c.touched(i) {
+			c.clear(now, i)
+		}
 	}
+}
+
+// freedIn reports whether something was freed at a place of the pool in this round: who waits elsewhere for somebody who still serves may move there.
+func (c *claims) freedIn(q *pool) bool {
+	return slices.ContainsFunc(c.freed, func(at place) bool { return at.common().pool == q })
 }
 
 // clear drains who is in the way of a reservation: idle instances at once, busy ones when the reservation may drain
@@ -192,7 +199,7 @@ func (c *claims) launchReady(now time.Duration) {
 		return
 	}
 	for _, i := range slices.Clone(c.reserved) {
-		if i.reserved == nil || silent(i.at) {
+		if i.reserved == nil || silent(i.at) || !c.touched(i) && !c.freedIn(i.at.common().pool) {
 			continue
 		}
 		if to := c.move(now, i, c.blocked(i)); to != nil {

@@ -18,11 +18,15 @@ type parking struct {
 	sharing *sharing
 }
 
-// finishDrains parks or stops the draining instances on which nobody has a lease any more.
+// finishDrains parks or stops the draining instances on which nobody has a lease any more, of those where something has changed.
 func (p *parking) finishDrains(now time.Duration) {
 	var still []*instance
 	for _, i := range slices.Clone(p.draining) {
 		if i.State != fleet.Draining {
+			continue
+		}
+		if !i.sharesDirty && !p.touched(i) {
+			still = append(still, i)
 			continue
 		}
 		for n := range i.holds {
