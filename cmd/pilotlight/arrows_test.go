@@ -39,6 +39,7 @@ var arrows = map[string][]string{
 	"internal/nomad":    {"nomad-jobs", "internal/slot", "internal/engine", "internal/secret", "internal/fleet"},
 	"internal/openai":   {},
 	"internal/probe":    {"internal/engine", "internal/fleet"},
+	"internal/sample":   {},
 	"internal/secret":   {},
 	"internal/simulate": {"activator", "activator/dispatch", "activator/plan", "activator/protocol", "autoscaler", "internal/trace", "internal/fleet"},
 	"internal/slot":     {"internal/engine", "internal/fleet"},
@@ -46,7 +47,7 @@ var arrows = map[string][]string{
 	"internal/store":    {"internal/fleet"},
 	"internal/tenant":   {"internal/store", "internal/fleet"},
 	"internal/trace":    {"internal/fleet"},
-	"internal/trtsim":   {"internal/fleet", "internal/openai", "internal/engine"},
+	"internal/trtsim":   {"internal/sample", "internal/fleet", "internal/openai", "internal/engine"},
 	"internal/upstream": {"internal/socket"},
 	"nomad-jobs":        {},
 	"router": {
@@ -61,7 +62,7 @@ var confined = map[string][]string{
 	"github.com/hashicorp/nomad/api":  {"internal/nomad"},
 	"github.com/hashicorp/consul/api": {"internal/consul"},
 	"database/sql":                    {"internal/store", "internal/tenant", "internal/ledger"},
-	"github.com/santhosh-tekuri":      {"internal/admin/spec"},
+	"github.com/santhosh-tekuri":      {"internal/admin/spec", "internal/sample"},
 }
 
 // stdOnly are the packages that import nothing but the standard library.
