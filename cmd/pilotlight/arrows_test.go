@@ -23,13 +23,15 @@ var arrows = map[string][]string{
 	"activator/roster":   {"internal/fleet"},
 	"autoscaler":         {"internal/fleet"},
 	"benchmarks":         {"internal/openai", "internal/cluster"},
-	"internal/admin":     {"internal/fleet", "internal/tenant", "internal/ledger", "internal/openai"},
+	"internal/account":   {},
+	"internal/admin":     {"internal/fleet", "internal/tenant", "internal/ledger", "internal/openai", "internal/edge"},
 	// For tests: it holds answers against the OpenAPI document.
 	"internal/admin/spec":   {},
 	"internal/cluster":      {},
 	"internal/cluster/demo": {"internal/cluster", "internal/config"},
 	"internal/config":       {"internal/fleet"},
 	"internal/consul":       {"internal/secret", "internal/fleet"},
+	"internal/edge":         {"internal/account", "internal/openai", "internal/socket"},
 	"internal/engine":       {"internal/fleet"},
 	"internal/fleet":        {},
 	"internal/ledger":       {"internal/store", "internal/fleet"},
@@ -51,7 +53,7 @@ var arrows = map[string][]string{
 	"internal/upstream": {"internal/socket"},
 	"nomad-jobs":        {},
 	"router": {
-		"activator", "internal/tenant", "internal/ledger", "internal/openai", "internal/upstream", "internal/socket", "internal/fleet",
+		"activator", "internal/tenant", "internal/ledger", "internal/openai", "internal/upstream", "internal/edge", "internal/account", "internal/fleet",
 	},
 }
 
