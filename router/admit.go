@@ -20,11 +20,11 @@ func (r *Router) complete(e *endpoint) fiber.Handler {
 		defer func() {
 			if p := recover(); p != nil {
 				x.crashed(p)
-				x.conn.disarm() // and the exchange is not pooled: what state it is in is not known
+				x.intake.conn.disarm() // and the exchange is not pooled: what state it is in is not known
 				panic(p)
 			}
 		}()
-		f := x.admit(ctx)
+		f := x.intake.admit(ctx)
 		if f == nil {
 			f = x.answer(ctx)
 		}
@@ -36,23 +36,23 @@ func (r *Router) complete(e *endpoint) fiber.Handler {
 }
 
 // admit checks everything that needs no engine, the cheapest first, and ends with the request's body in hand.
-func (x *exchange) admit(ctx *fasthttp.RequestCtx) (f *failure) {
-	if x.grant, f = x.r.preflight(ctx); f != nil {
+func (in *intake) admit(ctx *fasthttp.RequestCtx) (f *failure) {
+	if in.grant, f = in.r.preflight(ctx); f != nil {
 		return f
 	}
-	if f = x.wish.read(ctx); f != nil {
+	if f = in.wish.read(ctx); f != nil {
 		return f
 	}
-	if f = x.r.readBody(ctx, x.conn, &x.body); f != nil {
+	if f = in.r.readBody(ctx, in.conn, &in.body); f != nil {
 		return f
 	}
-	if f = x.inspect(); f != nil {
+	if f = in.inspect(); f != nil {
 		return f
 	}
-	if x.fields.Stream && !ctx.Request.Header.IsHTTP11() {
+	if in.fields.Stream && !ctx.Request.Header.IsHTTP11() {
 		return failf(codeHTTPVersion, "Streaming needs HTTP/1.1 or later.")
 	}
-	return x.permit()
+	return in.permit()
 }
 
 // preflight checks what the head of a request tells.
@@ -85,8 +85,8 @@ func (r *Router) authenticate(ctx *fasthttp.RequestCtx) (*tenant.Grant, *failure
 	return g, nil
 }
 
-func (x *exchange) inspect() *failure {
-	if err := openai.Inspect(x.body.b, string(x.endpoint.name), &x.fields); err != nil {
+func (in *intake) inspect() *failure {
+	if err := openai.Inspect(in.body.b, string(in.endpoint.name), &in.fields); err != nil {
 		f := failf(codeInvalidRequest, "%s", err.Error())
 		var wrong *openai.RequestError
 		if errors.As(err, &wrong) {
@@ -98,22 +98,19 @@ func (x *exchange) inspect() *failure {
 }
 
 // permit checks what the body asks for against what the model and the token allow.
-func (x *exchange) permit() *failure {
-	m := x.r.offer.Load().models[x.fields.Model]
+func (in *intake) permit() *failure {
+	m := in.r.offer.Load().models[in.fields.Model]
 	if m == nil {
-		return failf(codeModelNotFound, "The model %q does not exist.", clip(x.fields.Model)).at("model")
+		return failf(codeModelNotFound, "The model %q does not exist.", clip(in.fields.Model)).at("model")
 	}
-	x.model = m
-	if !x.grant.Allows(m.ID) {
+	in.model = m
+	if !in.grant.Allows(m.ID) {
 		return failf(codePermissionDenied, "This token may not use the model %q.", m.ID).at("model")
 	}
-	if !x.endpoint.open || !m.Serves(x.endpoint.name) {
-		return m.unsupported(x.endpoint)
+	if !in.endpoint.open || !m.Serves(in.endpoint.name) {
+		return m.unsupported(in.endpoint)
 	}
-	if path := x.fields.Refused(m.Allow); path != "" {
-		return failf(codeInvalidRequest, "%q controls the engine or makes it fetch something; the model %q does not allow it.", path, m.ID).at(path)
-	}
-	return nil
+	return m.refuses(&in.fields)
 }
 
 // clip keeps a caller's word short enough to be repeated.
@@ -126,49 +123,39 @@ func clip(s string) string {
 
 // answer runs the exchange until something can be committed.
 func (x *exchange) answer(ctx *fasthttp.RequestCtx) *failure {
-	if x.fields.Stream && x.keepalive() != keepOff {
-		x.beating = true
-		x.beat.in(max(x.r.c.StreamHeartbeat-time.Since(x.received), 0))
+	in, s := &x.intake, &x.response
+	if in.fields.Stream && in.keepalive() != keepOff {
+		s.beating = true
+		s.beat.in(max(x.r.c.StreamHeartbeat-time.Since(in.received), 0))
 	}
-	x.conn.arm(x)
+	in.conn.arm(x)
 	due, f := x.advance()
 	switch {
 	case f != nil:
 		return f
 	case due:
-		x.committed = true
-		x.ready = x.keepaliveNote()
+		s.committed = true
+		s.ready = s.keepalive(in, &x.attempt)
 		x.commitStream(ctx)
 		return nil
-	case x.fields.Stream:
+	case in.fields.Stream:
 		x.firstOut()
-		x.timings.writeTo(ctx, x.note)
+		s.timings.writeTo(ctx, s.note)
 		x.commitStream(ctx)
 		return nil
 	}
 	return x.commitWhole(ctx)
 }
 
-// keepalive gives the mode: the request's, else the token's, else the config's.
-func (x *exchange) keepalive() string {
-	switch {
-	case x.wish.keepalive != "":
-		return x.wish.keepalive
-	case x.grant.Keepalive != "":
-		return x.grant.Keepalive
-	}
-	return x.r.c.Keepalive
-}
-
 // refuse answers with a failure and ends the exchange.
 func (x *exchange) refuse(ctx *fasthttp.RequestCtx, f *failure) {
 	m := x.r.unknown
-	if x.model != nil {
-		m = x.model.metrics
+	if x.intake.model != nil {
+		m = x.intake.model.metrics
 	}
 	x.settleFailure(f)
-	if x.timings.instance != "" {
-		x.note = x.timings.writeTo(ctx, x.note)
+	if s := &x.response; s.timings.instance != "" {
+		s.note = s.timings.writeTo(ctx, s.note)
 	}
 	x.r.refuse(ctx, f, m)
 	x.retire()

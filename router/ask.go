@@ -29,51 +29,52 @@ var (
 
 // ask sends the request to the leased engine and returns when its answer has begun: a stream with its first event, anything
 // else whole, unless it is too large to be held.
-func (x *exchange) ask() error {
-	x.firstAt = time.Time{}
-	x.scan.Reset()
-	x.out, x.usage, x.done, x.ended = x.out[:0], x.usage[:0], x.done[:0], false
-	x.debt.begin(x.lease.Instance)
-	if x.r.lost.has(x.lease.Instance) {
+func (a *attempt) ask() error {
+	a.line.scan.Reset()
+	a.line.debt.begin(a.instance)
+	if a.r.lost.has(a.instance) {
 		return errInstanceLost // just before: nobody will tell
 	}
-	err := x.askEngine()
-	if !x.debt.end() {
+	err := a.askEngine()
+	if !a.line.debt.end() {
 		return errInstanceLost // whatever came of it: it was cut short
 	}
 	return err
 }
 
-func (x *exchange) askEngine() error {
-	if err := x.r.engines.Do(&x.call, x.engineRequest()); err != nil {
+func (a *attempt) askEngine() error {
+	a.price = a.r.offer.Load().price
+	err := a.r.engines.Do(&a.line.call, a.request())
+	a.dispatched = a.line.call.Dispatched()
+	if err != nil {
 		return err
 	}
-	if x.call.Status()/100 != 2 {
-		return x.readRefusal()
+	if a.answered = a.line.call.Status()/100 == 2; !a.answered {
+		return a.readRefusal()
 	}
-	if x.fields.Stream {
-		return x.readFirstEvent()
+	if a.in.fields.Stream {
+		return a.readFirstEvent()
 	}
-	return x.readWhole()
+	return a.readWhole()
 }
 
 // askSafely turns a panic into an error: in a goroutine of its own, one would end the process.
-func (x *exchange) askSafely() (err error) {
+func (a *attempt) askSafely() (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			x.r.c.Log.Error("asking an engine panicked", "request", x.request, "reason", p, "stack", string(debug.Stack()))
+			a.r.c.Log.Error("asking an engine panicked", "request", a.in.request, "reason", p, "stack", string(debug.Stack()))
 			err = fmt.Errorf("asking an engine panicked: %v", p)
 		}
 	}()
-	return x.ask()
+	return a.ask()
 }
 
-func (x *exchange) readFirstEvent() error {
-	if !bytes.HasPrefix(x.call.ContentType(), []byte("text/event-stream")) {
+func (a *attempt) readFirstEvent() error {
+	if !bytes.HasPrefix(a.line.call.ContentType(), []byte("text/event-stream")) {
 		return errNotEvents
 	}
-	for len(x.out) == 0 && !x.ended {
-		if err := x.pull(); err != nil {
+	for len(a.out) == 0 && !a.ended {
+		if err := a.pull(); err != nil {
 			return err
 		}
 	}
@@ -82,42 +83,42 @@ func (x *exchange) readFirstEvent() error {
 
 // pull reads once from the engine and moves whole events to out. The usage event and [DONE] are kept back; comments are
 // dropped, because only the caller's keep-alive mode decides whether it gets any.
-func (x *exchange) pull() error {
-	piece, err := x.call.Next(0)
+func (a *attempt) pull() error {
+	piece, err := a.line.call.Next(0)
 	if len(piece) > 0 {
-		x.scan.Feed(piece)
-		if err := x.sort(); err != nil || x.ended {
+		a.line.scan.Feed(piece)
+		if err := a.sort(); err != nil || a.ended {
 			return err
 		}
 	}
 	switch {
 	case err == nil:
-		return x.scan.Err()
+		return a.line.scan.Err()
 	case err != io.EOF:
 		return err
 	}
-	x.scan.End()
-	if err := x.sort(); err != nil || x.ended {
+	a.line.scan.End()
+	if err := a.sort(); err != nil || a.ended {
 		return err
 	}
 	return errNoEnd
 }
 
-func (x *exchange) sort() error {
-	for x.scan.Next() {
-		switch e := x.scan.Event(); e.Kind {
+func (a *attempt) sort() error {
+	for a.line.scan.Next() {
+		switch e := a.line.scan.Event(); e.Kind {
 		case openai.KindChunk:
-			if err := x.firstByte(); err != nil {
+			if err := a.firstByte(); err != nil {
 				return err
 			}
-			x.out = append(x.out, e.Raw...)
+			a.out = append(a.out, e.Raw...)
 		case openai.KindUsage:
-			x.usage = append(x.usage[:0], e.Data...)
+			a.usage = append(a.usage[:0], e.Data...)
 		case openai.KindError:
 			return &answerError{status: http.StatusInternalServerError, message: openai.EngineError(http.StatusInternalServerError, e.Data)}
 		case openai.KindDone:
-			x.done = append(x.done[:0], e.Raw...)
-			x.ended, x.endedAt = true, time.Now()
+			a.done = append(a.done[:0], e.Raw...)
+			a.ended, a.endedAt = true, time.Now()
 			return nil
 		}
 	}
@@ -125,73 +126,73 @@ func (x *exchange) sort() error {
 }
 
 // firstByte notes when the answer's first byte has come. From then on the request belongs to its instance, unless that was lost just before.
-func (x *exchange) firstByte() error {
-	if !x.firstAt.IsZero() {
+func (a *attempt) firstByte() error {
+	if !a.firstAt.IsZero() {
 		return nil
 	}
-	if !x.debt.end() {
+	if !a.line.debt.end() {
 		return errInstanceLost
 	}
-	x.firstAt = time.Now()
+	a.firstAt = time.Now()
 	return nil
 }
 
 // readWhole collects the answer's body, or borrows it where it came in one piece.
-func (x *exchange) readWhole() error {
-	x.whole.restart()
-	length := x.call.ContentLength()
-	for x.whole.n <= wholeLimit {
-		piece, err := x.call.Next(0)
+func (a *attempt) readWhole() error {
+	a.whole.restart()
+	length := a.line.call.ContentLength()
+	for a.whole.n <= wholeLimit {
+		piece, err := a.line.call.Next(0)
 		if err == io.EOF {
-			x.ended, x.endedAt = true, time.Now()
-			return x.checkWhole()
+			a.ended, a.endedAt = true, time.Now()
+			return a.checkWhole()
 		}
 		if err != nil {
 			return err
 		}
-		if err := x.firstByte(); err != nil {
+		if err := a.firstByte(); err != nil {
 			return err
 		}
 		if int64(len(piece)) == length {
-			x.whole.borrow(piece)
-			x.ended, x.endedAt = true, x.firstAt
-			return x.checkWhole()
+			a.whole.borrow(piece)
+			a.ended, a.endedAt = true, a.firstAt
+			return a.checkWhole()
 		}
-		if x.whole.n == 0 && length <= wholeLimit {
-			if err := x.whole.reserve(max(int(length), len(piece))); err != nil {
+		if a.whole.n == 0 && length <= wholeLimit {
+			if err := a.whole.reserve(max(int(length), len(piece))); err != nil {
 				return err
 			}
 		}
-		if err := x.whole.append(piece); err != nil {
+		if err := a.whole.append(piece); err != nil {
 			return err
 		}
 	}
-	x.raw = true
+	a.raw = true
 	return nil
 }
 
 // checkWhole knows the answer of a dying engine: TensorRT-LLM's interrupts itself and gives 200 with "null" or nothing.
-func (x *exchange) checkWhole() error {
-	if b := bytes.TrimSpace(x.whole.bytes()); len(b) == 0 || string(b) == "null" {
-		x.firstAt = time.Time{}
+func (a *attempt) checkWhole() error {
+	if b := bytes.TrimSpace(a.whole.bytes()); len(b) == 0 || string(b) == "null" {
+		a.firstAt = time.Time{}
 		return errNotAnswered
 	}
 	return nil
 }
 
-// pullRaw relays an answer that is too large to be held. The last byte stays back until the record stands.
-func (x *exchange) pullRaw() error {
-	piece, err := x.call.Next(0)
-	x.out = x.out[:0]
+// pullRaw reads once from an answer that is too large to be held. The last byte stays back, with the response, until the record stands.
+func (a *attempt) pullRaw(s *response) error {
+	piece, err := a.line.call.Next(0)
+	a.out = a.out[:0]
 	if len(piece) > 0 {
-		if x.held {
-			x.out = append(x.out, x.hold)
+		if s.held {
+			a.out = append(a.out, s.hold)
 		}
-		x.out = append(x.out, piece[:len(piece)-1]...)
-		x.hold, x.held = piece[len(piece)-1], true
+		a.out = append(a.out, piece[:len(piece)-1]...)
+		s.hold, s.held = piece[len(piece)-1], true
 	}
 	if err == io.EOF {
-		x.ended, x.endedAt = true, time.Now()
+		a.ended, a.endedAt = true, time.Now()
 		return nil
 	}
 	return err
@@ -219,30 +220,30 @@ func (e *answerError) failure() *failure {
 }
 
 // readRefusal reads an answer that is no success.
-func (x *exchange) readRefusal() error {
-	for x.whole.restart(); x.whole.n < errorLimit; {
-		piece, err := x.call.Next(errorLimit - x.whole.n)
-		if err := x.whole.append(piece); err != nil {
+func (a *attempt) readRefusal() error {
+	for a.whole.restart(); a.whole.n < errorLimit; {
+		piece, err := a.line.call.Next(errorLimit - a.whole.n)
+		if err := a.whole.append(piece); err != nil {
 			return err
 		}
 		if err != nil {
 			break // what was read tells enough
 		}
 	}
-	e := &answerError{status: x.call.Status(), message: openai.EngineError(x.call.Status(), x.whole.bytes())}
-	e.callers = x.callersFault(e)
+	e := &answerError{status: a.line.call.Status(), message: openai.EngineError(a.line.call.Status(), a.whole.bytes())}
+	e.callers = a.callersFault(e)
 	return e
 }
 
 // callersFault tells a wrong request from an engine in trouble. TensorRT-LLM answers nearly every failure with 400
 // (tensorrt_llm/serve/openai_server.py turns any exception into one), so its words and the instance's state are asked too.
-func (x *exchange) callersFault(e *answerError) bool {
+func (a *attempt) callersFault(e *answerError) bool {
 	switch e.status {
 	case http.StatusBadRequest, http.StatusNotFound, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
 	default:
 		return false
 	}
-	body := x.whole.bytes()
+	body := a.whole.bytes()
 	if bytes.HasPrefix(bytes.TrimSpace(body), []byte(`{"error":"`)) {
 		return true // pydantic's verdict on the request itself, a bare string
 	}
@@ -252,7 +253,7 @@ func (x *exchange) callersFault(e *answerError) bool {
 			return false
 		}
 	}
-	return x.instanceReady()
+	return a.instanceReady()
 }
 
 // engineTroubles are words of engines that refuse work because of their own state.
@@ -262,7 +263,7 @@ var engineTroubles = []string{
 }
 
 // instanceReady asks the activator whether the instance that has just refused is still one that takes requests.
-func (x *exchange) instanceReady() bool {
-	state := x.r.c.Activator.InstanceState(x.lease.Instance)
+func (a *attempt) instanceReady() bool {
+	state := a.r.c.Activator.InstanceState(a.instance)
 	return state == fleet.Ready || state == fleet.Draining
 }

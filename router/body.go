@@ -61,7 +61,7 @@ func (r *Router) readBody(ctx *fasthttp.RequestCtx, c *conn, b *body) *failure {
 	if stream == nil {
 		return nil
 	}
-	in := intake{r: r, from: stream, conn: c, body: b, length: length}
+	in := upload{r: r, from: stream, conn: c, body: b, length: length}
 	err := in.read()
 	switch {
 	case err == nil:
@@ -76,8 +76,8 @@ func (r *Router) readBody(ctx *fasthttp.RequestCtx, c *conn, b *body) *failure {
 	return failf(codeInvalidRequest, "The request body ended early or is framed badly.").closing()
 }
 
-// intake reads one body.
-type intake struct {
+// upload reads one body.
+type upload struct {
 	r      *Router
 	from   io.Reader
 	conn   *conn
@@ -88,7 +88,7 @@ type intake struct {
 	marked int // bytes read when the deadline was last set
 }
 
-func (in *intake) read() error {
+func (in *upload) read() error {
 	size := in.length
 	if size < 0 {
 		size = smallestBuffer
@@ -127,12 +127,12 @@ func (in *intake) read() error {
 	}
 }
 
-func (in *intake) expectProgress() {
+func (in *upload) expectProgress() {
 	_ = in.conn.SetReadDeadline(time.Now().Add(progressPatience))
 }
 
 // grow moves the body to memory for size bytes. One byte above the limit tells a body that is too large.
-func (in *intake) grow(size int) error {
+func (in *upload) grow(size int) error {
 	limit := int(in.r.c.BodyLimit)
 	if in.length < 0 {
 		if len(in.body.b) > limit {

@@ -14,7 +14,8 @@
 // It never decides where a model runs (the activator does), never keeps a body longer than it may still be sent, never logs a
 // prompt or an answer, and never shows a caller an engine's address.
 //
-// One request is one exchange. It moves through these stages in its connection's own goroutine, first in the handler, and
+// One request is one exchange, of three parts: the intake, what its caller has sent and what it may; an attempt, a fresh one for each try on an
+// engine; and the response, what the caller is told. It moves through these stages in its connection's own goroutine, first in the handler, and
 // from the commit on inside the response's reader:
 //
 //	admit ──► waiting ──► asking ──► relaying ──► sealed

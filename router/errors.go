@@ -240,6 +240,29 @@ func engineFailure(err error) *failure {
 	return failf(codeEngineError, "The engine failed while it answered.").because(err)
 }
 
+// ending says what the failure means for who pays.
+func (f *failure) ending() ending {
+	switch f.code {
+	case codeClientGone:
+		return endCaller
+	case codeEngineError:
+		return endEngine
+	case codeUpstreamTimeout:
+		switch {
+		case errors.Is(f.cause, upstream.ErrDeadline):
+			return endTotal
+		case errors.Is(f.cause, upstream.ErrIdleTimeout):
+			return endIdle
+		}
+		return endFirstByte
+	case codeInvalidRequest:
+		return endRefused
+	case codeBudgetExceeded:
+		return endBudget
+	}
+	return endServer
+}
+
 // protocolFailure words the errors of fiber and fasthttp: their own words name our internals.
 func protocolFailure(status int) *failure {
 	switch status {

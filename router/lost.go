@@ -81,5 +81,5 @@ func (d *debt) lose(instance string, abort func()) {
 
 // lose ends the asking of an instance that is lost, from another goroutine.
 func (x *exchange) lose(instance string) {
-	x.debt.lose(instance, func() { x.call.Abort(errInstanceLost) })
+	x.line.debt.lose(instance, func() { x.line.call.Abort(errInstanceLost) })
 }

@@ -1,6 +1,7 @@
 package router_test
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -98,6 +99,59 @@ func TestInstanceLost_TwiceIsAnError(t *testing.T) {
 		}
 		if r := w.lastRecord(2); r.Status != ledger.EngineError || r.Billed != 0 {
 			t.Errorf("got %+v, want a record that costs nothing", r)
+		}
+	})
+}
+
+// TestInstanceLost_NotBilledWhenTheCallerLeavesAfterwards: of two instances that hang, one is lost, and its caller leaves while the other is
+// asked, or is waited for.
+func TestInstanceLost_NotBilledWhenTheCallerLeavesAfterwards(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		setup  setup
+		status ledger.Outcome
+		billed time.Duration
+	}{
+		{"while the other is asked", setup{}, ledger.ClientGone, 10 * time.Second},
+		{"while the other starts", setup{load: 5 * time.Minute, gpus: 1}, ledger.EngineError, 0},
+	} {
+		for _, mode := range []string{"", stream} {
+			t.Run(tt.name+mode, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					w := twoHot(t, tt.setup)
+					taken := w.hanging(2)
+					ctx, leave := context.WithCancel(context.Background())
+					answered := make(chan answer, 1)
+					go func() { answered <- w.do(call{body: chat(chatModel, mode), ctx: ctx}) }()
+					first := w.next(taken)
+					time.Sleep(20 * time.Second)
+					w.fail(first)
+					time.Sleep(10 * time.Second)
+					leave()
+					<-answered
+					if r := w.lastRecord(2); r.Status != tt.status || r.Billed.Round(time.Second) != tt.billed {
+						t.Errorf("got %+v, want %s and %v billed", r, tt.status, tt.billed)
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestInstanceLost_NotBilledWhenKeepalivesReachNobody: the caller's connection stands, but nothing of it is read any more.
+func TestInstanceLost_NotBilledWhenKeepalivesReachNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := twoHot(t, setup{load: 5 * time.Minute, gpus: 1})
+		taken := w.hanging(1)
+		c := w.dial()
+		defer c.Close()
+		w.post(c, chat(chatModel, stream))
+		first := w.next(taken)
+		time.Sleep(20 * time.Second)
+		w.fail(first)
+		time.Sleep(4 * time.Minute)
+		if r := w.lastRecord(2); r.Status != ledger.EngineError || r.Billed != 0 {
+			t.Errorf("got %+v, want nothing billed for an engine that was lost", r)
 		}
 	})
 }

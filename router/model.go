@@ -8,18 +8,23 @@ import (
 	"strings"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/openai"
 )
 
 // model is a model of the config with what the router derives from it once.
 type model struct {
 	*fleet.Model
-	price   string // US dollars per second of a request, a decimal
-	salted  bool   // its engines take a cache salt
+	price   string        // US dollars per second of a request, a decimal
+	engine  openai.Engine // what requests may carry to it
+	salted  bool          // its engines take a cache salt
 	metrics *modelMetrics
 }
 
 func newModel(m *fleet.Model, price fleet.NanoUSD, rm *routerMetrics) *model {
-	return &model{Model: m, price: perSecond(price, m.GPUs), salted: m.Engine.Kind.CacheSalt(), metrics: rm.forModel(m.ID)}
+	return &model{
+		Model: m, price: perSecond(price, m.GPUs), metrics: rm.forModel(m.ID),
+		engine: openai.Engine{Kind: string(m.Engine.Kind), Allow: m.Allow}, salted: m.Engine.Kind.CacheSalt(),
+	}
 }
 
 // perSecond gives the price of a second, rounded half to even to a nano-dollar. Bills use the exact price.
@@ -77,4 +82,16 @@ func (r *Router) salt(org string) string {
 	s := hex.EncodeToString(sum[:16])
 	r.salts.Store(org, s)
 	return s
+}
+
+// refuses is the failure of a request that its engines may not receive, nil for one that they may.
+func (m *model) refuses(f *openai.Fields) *failure {
+	found := f.Refused(&m.engine)
+	switch {
+	case found == nil:
+		return nil
+	case found.Name == openai.RemoteMedia:
+		return failf(codeInvalidRequest, "%q is to be fetched by the engine, which the model %q does not allow: send the media as a data: URL.", found.Path, m.ID).at(found.Path)
+	}
+	return failf(codeInvalidRequest, "The parameter %q is not known to the engine of %q, or controls it, and the model does not allow it.", found.Path, m.ID).at(found.Path)
 }

@@ -3,11 +3,9 @@ package router
 import (
 	"errors"
 	"io"
-	"strconv"
 
 	"github.com/valyala/fasthttp"
 
-	"github.com/pilotlight-io/pilotlight/internal/ledger"
 	"github.com/pilotlight-io/pilotlight/internal/openai"
 )
 
@@ -30,31 +28,32 @@ func (x *exchange) commitStream(ctx *fasthttp.RequestCtx) {
 // commitWhole answers with a complete body, its bill in the headers.
 func (x *exchange) commitWhole(ctx *fasthttp.RequestCtx) *failure {
 	h := &ctx.Response.Header
-	if x.raw {
-		x.ready = x.whole.bytes()[:x.whole.n-1]
-		x.hold, x.held = x.whole.bytes()[x.whole.n-1], true
-		x.note = x.timings.writeTo(ctx, x.note)
+	s, whole := &x.response, &x.attempt.whole
+	if x.attempt.raw {
+		s.ready = whole.bytes()[:whole.n-1]
+		s.hold, s.held = whole.bytes()[whole.n-1], true
+		s.note = s.timings.writeTo(ctx, s.note)
 		h.SetContentType("application/json")
-		ctx.SetBodyStream(x, int(x.call.ContentLength()))
+		ctx.SetBodyStream(x, int(x.line.call.ContentLength()))
 		return nil
 	}
-	if f := x.seal(openai.BodyUsage(x.whole.bytes())); f != nil {
+	if f := x.seal(openai.BodyUsage(whole.bytes())); f != nil {
 		return f
 	}
-	x.timings.upstream = x.record.Upstream
-	x.note = x.timings.writeTo(ctx, x.note)
-	x.note = appendMillis(x.note[:0], x.record.Billed)
-	h.SetCanonical(headerBilled, x.note)
-	x.note = appendUSD(x.note[:0], x.record.Cost)
-	h.SetCanonical(headerCost, x.note)
+	s.timings.upstream = x.record.Upstream
+	s.note = s.timings.writeTo(ctx, s.note)
+	s.note = appendMillis(s.note[:0], x.record.Billed)
+	h.SetCanonical(headerBilled, s.note)
+	s.note = appendUSD(s.note[:0], x.record.Cost)
+	h.SetCanonical(headerCost, s.note)
 	h.SetContentType("application/json")
-	if x.whole.n <= inlineLimit {
-		ctx.Response.AppendBody(x.whole.bytes())
+	if whole.n <= inlineLimit {
+		ctx.Response.AppendBody(whole.bytes())
 		x.retire()
 		return nil
 	}
-	x.ready = x.whole.bytes()
-	ctx.SetBodyStream(x, x.whole.n)
+	s.ready = whole.bytes()
+	ctx.SetBodyStream(x, whole.n)
 	return nil
 }
 
@@ -66,7 +65,7 @@ func (x *exchange) Read(b []byte) (n int, err error) {
 			n, err = 0, errCut
 		}
 	}()
-	for len(x.ready) == 0 {
+	for len(x.response.ready) == 0 {
 		switch x.stage {
 		case stageRelaying:
 			x.relay()
@@ -74,13 +73,13 @@ func (x *exchange) Read(b []byte) (n int, err error) {
 			x.drain()
 			return 0, io.EOF
 		case stageFailed:
-			return 0, x.last
+			return 0, x.response.last
 		default:
 			x.resume()
 		}
 	}
-	n = copy(b, x.ready)
-	x.ready = x.ready[n:]
+	n = copy(b, x.response.ready)
+	x.response.ready = x.response.ready[n:]
 	return n, nil
 }
 
@@ -91,7 +90,7 @@ func (x *exchange) resume() {
 	case f != nil:
 		x.fail(f, io.EOF)
 	case due:
-		x.ready = x.keepaliveNote()
+		x.response.ready = x.response.keepalive(&x.intake, &x.attempt)
 	default:
 		x.firstOut()
 	}
@@ -99,74 +98,71 @@ func (x *exchange) resume() {
 
 // firstOut makes the engine's first events ready. Behind a comment, another one says what the headers no longer could.
 func (x *exchange) firstOut() {
-	x.beat.stop()
-	if x.committed && x.keepalive() == keepComment {
-		x.note = append(append(x.note[:0], ": pilotlight start="...), x.timings.start...)
-		x.note = append(append(x.note, " instance="...), x.timings.instance...)
-		x.note = strconv.AppendInt(append(x.note, " queue_ms="...), x.timings.queued.Milliseconds(), 10)
-		x.note = strconv.AppendInt(append(x.note, " activate_ms="...), x.timings.activating.Milliseconds(), 10)
-		x.note = append(x.note, "\n\n"...)
-		x.out = append(x.note, x.out...)
-		x.note = nil
+	a, s := &x.attempt, &x.response
+	s.beat.stop()
+	if s.committed && x.intake.keepalive() == keepComment {
+		a.out = append(s.started(), a.out...)
 	}
-	if x.ended {
+	if a.ended {
 		x.finishStream()
 		return
 	}
-	x.ready = x.out
+	s.ready = a.out
 }
 
 // relay moves the engine's next bytes to ready.
 func (x *exchange) relay() {
-	if x.raw {
+	a := &x.attempt
+	if a.raw {
 		x.relayRaw()
 		return
 	}
-	x.out = x.out[:0]
-	switch err := x.pull(); {
+	a.out = a.out[:0]
+	switch err := a.pull(); {
 	case err != nil:
 		x.cut(err)
-	case x.ended:
+	case a.ended:
 		x.finishStream()
 	default:
-		x.ready = x.out
+		x.response.ready = a.out
 	}
 }
 
 // finishStream seals the record, then lets the end of the stream go: the usage event for those who asked, and [DONE].
 func (x *exchange) finishStream() {
-	usage := x.scan.Usage()
+	a := &x.attempt
+	usage := x.line.scan.Usage()
 	if f := x.seal(usage); f != nil {
 		x.fail(f, errCut)
 		return
 	}
-	if x.fields.IncludeUsage {
+	if x.intake.fields.IncludeUsage {
 		receipt := x.receipt()
-		if len(x.usage) > 0 {
-			x.out = openai.AppendUsageEvent(x.out, x.usage, &receipt)
+		if len(a.usage) > 0 {
+			a.out = openai.AppendUsageEvent(a.out, a.usage, &receipt)
 		} else {
-			head := openai.Head{ID: x.chunkID(), Model: x.model.ID, Endpoint: string(x.endpoint.name), Created: x.received.Unix()}
-			x.out = openai.AppendUsageChunk(x.out, &head, usage, &receipt)
+			a.out = openai.AppendUsageChunk(a.out, x.intake.head(), usage, &receipt)
 		}
 	}
-	x.out = append(x.out, x.done...)
-	x.ready = x.out
+	a.out = append(a.out, a.done...)
+	x.response.ready = a.out
 }
 
 func (x *exchange) relayRaw() {
-	switch err := x.pullRaw(); {
+	a, s := &x.attempt, &x.response
+	switch err := a.pullRaw(s); {
 	case err != nil:
 		x.cut(err)
-		x.ready = nil // an event has no place in a JSON body
-	case x.ended:
+		s.ready = nil // an event has no place in a JSON body
+	case a.ended:
 		if f := x.seal(openai.Usage{}); f != nil {
-			x.last, x.stage = errCut, stageFailed
+			s.last, x.stage = errCut, stageFailed
 			return
 		}
-		x.out = append(x.out, x.hold)
-		x.ready = x.out
+		a.out = append(a.out, s.hold)
+		s.ready = a.out
 	default:
-		x.ready = x.out
+		s.ready = a.out
 	}
 }
 
@@ -187,22 +183,23 @@ func (x *exchange) cut(err error) {
 // client's transport drops the event; after it, the connection is cut, so that the stream never looks complete.
 func (x *exchange) fail(f *failure, end error) {
 	x.settleFailure(f)
-	if x.model != nil {
-		x.model.metrics.answered(f.code.status)
+	if x.intake.model != nil {
+		x.intake.model.metrics.answered(f.code.status)
 	}
-	x.stage, x.last = stageFailed, end
+	s := &x.response
+	x.stage, s.last = stageFailed, end
 	if f.code == codeClientGone {
-		x.ready, x.last = nil, errClientGone
+		s.ready, s.last = nil, errClientGone
 		return
 	}
-	x.out = append(x.out, f.wire().Event()...)
-	x.ready = x.out
+	x.attempt.out = append(x.attempt.out, f.wire().Event()...)
+	s.ready = x.attempt.out
 }
 
 // drain reads the end of the engine's answer behind [DONE], so that its connection can serve again.
 func (x *exchange) drain() {
-	for x.fields.Stream {
-		if _, err := x.call.Next(0); err != nil {
+	for x.intake.fields.Stream {
+		if _, err := x.line.call.Next(0); err != nil {
 			return
 		}
 	}
@@ -211,18 +208,14 @@ func (x *exchange) drain() {
 // Close ends the exchange: fasthttp calls it once, at the response's end or when the caller cannot be written to.
 func (x *exchange) Close() error {
 	if x.underway {
-		x.call.Abort(errClientGone)
+		x.line.call.Abort(errClientGone)
 		<-x.asked
 		x.underway = false
-		x.noteDispatch()
 	}
 	if x.stage != stageSealed && x.stage != stageFailed {
-		if x.waiter != nil {
-			x.waiter.Leave()
-			x.waiter = nil
-		}
-		x.settle(ledger.ClientGone, &failure{code: codeClientGone})
-		x.model.metrics.answered(statusClientGone)
+		x.attempt.leaveQueue()
+		x.settleFailure(&failure{code: codeClientGone})
+		x.intake.model.metrics.answered(statusClientGone)
 	}
 	x.retire()
 	return nil

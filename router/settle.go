@@ -2,34 +2,23 @@ package router
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"runtime/debug"
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/activator"
-	"github.com/pilotlight-io/pilotlight/internal/ledger"
 	"github.com/pilotlight-io/pilotlight/internal/openai"
-	"github.com/pilotlight-io/pilotlight/internal/upstream"
 )
-
-// noteDispatch keeps when and to whom the request was sent. A later attempt replaces an earlier one, which is no record.
-func (x *exchange) noteDispatch() {
-	if at := x.call.Dispatched(); !at.IsZero() && x.lease != nil {
-		x.record.DispatchedAt, x.record.Instance, x.record.GPUs = at, x.lease.Instance, x.lease.GPUs
-		x.lost = false
-	}
-}
 
 // seal fixes the billed time of a complete answer and appends its record to the ledger. Only then may the answer's last
 // part go out.
 func (x *exchange) seal(u openai.Usage) *failure {
 	x.record.PromptTokens, x.record.CompletionTokens = u.PromptTokens, u.CompletionTokens
-	if err := x.settle(ledger.Complete, nil); err != nil {
+	if err := x.settle(endWhole); err != nil {
 		return failf(codeOverloaded, "The usage of this request cannot be recorded.").because(err)
 	}
 	x.stage = stageSealed
-	x.model.metrics.answered(200)
+	x.intake.model.metrics.answered(200)
 	return nil
 }
 
@@ -42,64 +31,59 @@ func (x *exchange) receipt() openai.Receipt {
 	}
 }
 
-// settleFailure ends an exchange that has failed. Who pays is the ledger's to say by the outcome.
+// settleFailure ends an exchange that has failed.
 func (x *exchange) settleFailure(f *failure) {
-	outcome := ledger.EngineError
-	switch {
-	case x.lost: // the attempt that was sent has failed, whatever ended the wait for the next
-	case f.code == codeClientGone:
-		outcome = ledger.ClientGone
-	case f.code == codeUpstreamTimeout && (x.answered() || errors.Is(f.cause, upstream.ErrDeadline)):
-		// An engine says nothing of a whole answer before it has all of it, so that the total may strike before a 2xx.
-		outcome = ledger.TimedOut
-	}
 	if f.code == codeEngineError || f.code == codeUpstreamTimeout {
-		x.r.c.Log.Warn("engine failed a request", "request", x.request, "model", x.model.ID, "instance", x.timings.instance, "reason", f.cause)
+		x.r.c.Log.Warn("engine failed a request", "request", x.intake.request, "model", x.intake.model.ID,
+			"instance", x.response.timings.instance, "reason", f.cause)
 	}
-	if err := x.settle(outcome, f); err != nil {
-		x.r.c.Log.Error("cannot append a usage record", "request", x.request, "model", x.model.ID, "reason", err)
+	if err := x.settle(f.ending()); err != nil {
+		x.r.c.Log.Error("cannot append a usage record", "request", x.intake.request, "model", x.intake.model.ID, "reason", err)
 	}
 }
 
 // crashed ends an exchange after a panic of ours: nobody pays, and the lease is not lost.
 func (x *exchange) crashed(p any) {
-	x.r.c.Log.Error("a request panicked", "request", x.request, "reason", p, "stack", string(debug.Stack()))
-	if x.waiter != nil {
-		x.waiter.Leave()
-		x.waiter = nil
-	}
+	x.r.c.Log.Error("a request panicked", "request", x.intake.request, "reason", p, "stack", string(debug.Stack()))
+	x.attempt.leaveQueue()
 	x.settleFailure(failf(codeOverloaded, "The server failed at this request."))
-	x.stage, x.ready, x.last = stageFailed, nil, errCut
+	x.stage, x.response.ready, x.response.last = stageFailed, nil, errCut
 }
 
-// answered reports whether the engine has sent a 2xx: without one nobody pays, unless our total limit ended it.
-func (x *exchange) answered() bool { return x.call.Status()/100 == 2 }
-
 // settle gives the lease back and appends the record of a request that was dispatched. The first call counts.
-func (x *exchange) settle(o ledger.Outcome, f *failure) error {
+func (x *exchange) settle(e ending) error {
 	if x.settled {
 		return nil
 	}
 	x.settled = true
-	ended := x.end(o)
-	if x.lease != nil {
-		if o != ledger.Complete {
-			x.call.Close() // the engine stops before its slot is given on
+	at := x.endedAt(e)
+	if lease := x.attempt.lease; lease != nil {
+		if e != endWhole {
+			x.line.call.Close() // the engine stops before its slot is given on
 		}
-		x.lease.Release(verdictOn(o, f))
+		lease.Release(verdictOn(e))
 	}
-	x.observe(ended)
-	if x.record.DispatchedAt.IsZero() {
+	x.observe(at)
+	sent := x.sent()
+	if sent.dispatched.IsZero() {
 		return nil
 	}
-	x.fill(o, ended)
+	x.fill(sent, e, at)
 	return x.r.c.Ledger.Append(&x.record)
 }
 
-// end is the moment at which the engine's work for this request was over.
-func (x *exchange) end(o ledger.Outcome) time.Time {
-	if o == ledger.Complete {
-		return x.endedAt
+// sent is what the record tells of: the last attempt that was sent to an engine.
+func (x *exchange) sent() *tried {
+	if x.attempt.dispatched.IsZero() {
+		return &x.former
+	}
+	return &x.attempt.tried
+}
+
+// endedAt is the moment at which the engine's work for this request was over.
+func (x *exchange) endedAt(e ending) time.Time {
+	if e == endWhole {
+		return x.attempt.endedAt
 	}
 	if e := x.exit.Load(); e != nil {
 		return e.at
@@ -107,51 +91,52 @@ func (x *exchange) end(o ledger.Outcome) time.Time {
 	return time.Now()
 }
 
-// verdictOn says what an outcome tells of the engine. Callers' errors and departures tell nothing.
-func verdictOn(o ledger.Outcome, f *failure) activator.Outcome {
-	switch {
-	case o == ledger.Complete:
+// verdictOn says what an ending tells of the engine. Callers' errors and departures tell nothing.
+func verdictOn(e ending) activator.Outcome {
+	switch e {
+	case endWhole:
 		return activator.Succeeded
-	case f != nil && (f.code == codeEngineError || f.code == codeUpstreamTimeout):
+	case endEngine, endTotal, endIdle, endFirstByte:
 		return activator.EngineFailed
 	}
 	return activator.Neutral
 }
 
-func (x *exchange) fill(o ledger.Outcome, ended time.Time) {
-	r := &x.record
-	r.RequestID = x.request
-	if !x.named { // then it is like no other, and saves the ledger a second ID
-		r.ID = x.request
+func (x *exchange) fill(sent *tried, e ending, at time.Time) {
+	r, in := &x.record, &x.intake
+	r.RequestID = in.request
+	if !in.named { // then it is like no other, and saves the ledger a second ID
+		r.ID = in.request
 	}
-	r.Org, r.TokenID = x.grant.Org, x.grant.TokenID
-	r.Model = x.model.ID
-	r.Start = x.timings.start
-	r.ReceivedAt = x.received
-	r.Queue, r.Activate = x.timings.queued, x.timings.activating
-	r.Status = o
-	if !x.firstAt.IsZero() {
-		r.TTFT = max(x.firstAt.Sub(r.DispatchedAt), 0)
+	r.Org, r.TokenID = in.grant.Org, in.grant.TokenID
+	r.Model = in.model.ID
+	r.Instance, r.GPUs, r.Price = sent.instance, sent.gpus, sent.price
+	r.Start = x.response.timings.start
+	r.ReceivedAt, r.DispatchedAt = in.received, sent.dispatched
+	r.Queue, r.Activate = x.response.timings.queued, x.response.timings.activating
+	if !sent.firstAt.IsZero() {
+		r.TTFT = max(sent.firstAt.Sub(r.DispatchedAt), 0)
 	}
-	if !x.lost {
-		r.Upstream = max(ended.Sub(r.DispatchedAt), 0)
+	if !sent.lost {
+		r.Upstream = max(at.Sub(r.DispatchedAt), 0)
 	}
-	r.Billed = ledger.Billed(o, r.DispatchedAt, ended)
+	r.Status, r.Billed = whoPays(sent, e, at)
 }
 
 // observe feeds the metrics of requests that had a lease, and the debug log.
 func (x *exchange) observe(ended time.Time) {
-	if x.model == nil {
+	in, a := &x.intake, &x.attempt
+	if in.model == nil {
 		return
 	}
-	if x.lease != nil {
-		x.model.metrics.took(ended.Sub(x.received))
+	if a.lease != nil {
+		in.model.metrics.took(ended.Sub(in.received))
 	}
-	if !x.firstAt.IsZero() {
-		x.model.metrics.firstToken(x.timings.start, x.firstAt.Sub(x.received))
+	if !a.firstAt.IsZero() {
+		in.model.metrics.firstToken(x.response.timings.start, a.firstAt.Sub(in.received))
 	}
 	if log := x.r.c.Log; log.Enabled(context.Background(), slog.LevelDebug) {
-		log.Debug("request ended", "request", x.request, "model", x.model.ID, "org", x.grant.Org, "instance", x.timings.instance,
-			"start", x.timings.start, "took", ended.Sub(x.received))
+		log.Debug("request ended", "request", in.request, "model", in.model.ID, "org", in.grant.Org, "instance", x.response.timings.instance,
+			"start", x.response.timings.start, "took", ended.Sub(in.received))
 	}
 }

@@ -41,9 +41,12 @@ func (c *reconciler) adopt(now time.Duration, seen *roster.Instance) *instance {
 	c.locate(now, i)
 	c.note(now, i, "", "adopted")
 	switch {
-	case s.State == fleet.Stopping || s.State == fleet.Failed:
+	case s.State == fleet.Failed:
 		i.host = inHost // it may have been parked
-		c.life.stop(now, i, "was being stopped")
+		c.life.stop(now, i, "had failed")
+	case s.State == fleet.Stopping:
+		i.host = inHost
+		c.life.dismiss(now, i, "was being stopped") // by its slot, it may be, which waits for streams of which nobody has told yet
 	case m.unlisted:
 		c.life.dismiss(now, i, "the model is no longer in the config")
 	}

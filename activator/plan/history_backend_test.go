@@ -75,6 +75,9 @@ func (s *backend) ordered(act fleet.Act) {
 	if act.Kind == fleet.ActLaunch {
 		s.h.checkLaunch(&act)
 	}
+	if act.Kind == fleet.ActLaunch || act.Kind == fleet.ActResume {
+		s.h.noteUnheard(&act)
+	}
 	if act.Kind == fleet.ActDropSlot {
 		s.h.checkDrop(act.Slot)
 	}

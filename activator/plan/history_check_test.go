@@ -47,8 +47,8 @@ func (h *history) checkSlot(s *slot) {
 		if i.at != place(s) || i.stay != holdsGPU {
 			continue
 		}
-		if i.State != fleet.Stopping || h.own(i.ID) {
-			sum += i.GPUs // an adopted one that is being stopped may have been parked
+		if !h.mayBeParked(i) {
+			sum += i.GPUs
 		}
 		for g := i.GPU; g < i.GPU+i.GPUs; g++ {
 			if s.awake[g] != i && h.own(i.ID) {
@@ -105,7 +105,7 @@ func (h *history) checkNotice(n *fleet.Notice) {
 		h.failed[n.Model] = append(h.failed[n.Model], failedStart{at: h.now, place: h.places[n.Instance], ofPlace: ofPlace})
 	case strings.HasPrefix(n.Reason, "nobody waits for it any more: "):
 		h.checkAbandoned(n)
-	case n.From == fleet.Starting && n.To == fleet.Stopping && n.Reason != "stopped by the operator" && n.Reason != "was being stopped":
+	case n.From == fleet.Starting && n.To == fleet.Stopping && n.Reason != "stopped by the operator" && n.Reason != "had failed":
 		h.fail("an activation of %s was given up: %s", n.Model, n.Reason)
 	}
 	if wanted, found := strings.CutPrefix(n.Reason, "makes room for "); found && n.To == fleet.Draining {

@@ -59,7 +59,7 @@ func (h *history) silentTooLong(slot string) bool {
 		return false
 	}
 	since, listed := h.told.since[slot]
-	return h.told.lost[fleet.SlotSource+slot] || listed && h.now >= since+10*time.Second
+	return listed && h.now >= since+10*time.Second
 }
 
 // ended reports whether the slot of an engine has shut down, or is gone.
@@ -68,13 +68,23 @@ func (h *history) ended(id string) bool {
 	return e != nil && e.ended
 }
 
-// checkMost holds instances.max against what is really there, when one is about to hold its GPUs. What is in a slot that was never heard is not known, and what is being
-// parked does not count: it is about to be free.
+// noteUnheard remembers which slots had not been heard when a launch or a resume was ordered.
+func (h *history) noteUnheard(act *fleet.Act) {
+	slots := make(map[string]bool)
+	for _, o := range h.backend.engines {
+		if h.supervised && o.Slot != "" && !h.told.complete[fleet.SlotSource+o.Slot] {
+			slots[o.Slot] = true
+		}
+	}
+	h.unheard[act.Instance] = slots
+}
+
+// checkMost holds instances.max against what is really there, when one is about to hold its GPUs. What is in a slot that had not been heard when this was ordered was not
+// known, and what is being parked does not count: it is about to be free.
 func (h *history) checkMost(e *process) {
 	n := 1
 	for _, o := range h.backend.engines {
-		unheard := h.supervised && o.Slot != "" && !h.told.complete[fleet.SlotSource+o.Slot]
-		if o != e && o.Model == e.Model && o.holds() && !unheard && h.planner.InstanceState(o.ID) != fleet.Parking {
+		if o != e && o.Model == e.Model && o.holds() && !h.unheard[e.ID][o.Slot] && h.planner.InstanceState(o.ID) != fleet.Parking {
 			n++
 		}
 	}

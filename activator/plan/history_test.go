@@ -37,6 +37,7 @@ type history struct {
 	begun   uint64                                // activations seen
 	failed  map[string][]failedStart              // model -> its last failed start in this planner's life
 	places  map[string]string                     // instance -> where the planner has it, or had it
+	unheard map[string]map[string]bool            // instance -> slots that had not been heard when its launch or resume was ordered
 	heard   map[string]map[string]protocol.Demand // server -> model -> what this planner last heard
 	told    *told                                 // what this planner was told of places
 	held    map[string]time.Duration              // model -> held by the operator until
@@ -72,7 +73,8 @@ func pick[T any](h *history, s []T) T { return s[h.choose(len(s))] }
 func newHistory(choose func(int) int, w world, logs bool) *history {
 	h := &history{
 		logs: logs, world: w, choose: choose, epoch: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), now: time.Second,
-		held: make(map[string]time.Duration), cut: make([]bool, 2),
+		unheard: make(map[string]map[string]bool),
+		held:    make(map[string]time.Duration), cut: make([]bool, 2),
 	}
 	h.ttl = pick(h, []time.Duration{0, 20 * time.Second, 60 * time.Second})
 	h.supervised = w == mixedWorld || w == slotsWorld && choose(3) > 0

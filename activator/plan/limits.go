@@ -2,6 +2,7 @@ package plan
 
 import (
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
@@ -37,6 +38,9 @@ func (l *limits) enforce(now time.Duration, m *model) {
 func (l *limits) enforceOn(now time.Duration, i *instance) {
 	limit := i.m.Timeouts.Start
 	switch {
+	case i.State == fleet.Parking && limit > 0 && l.audible(i) && now-i.leavingAt >= limit:
+		l.life.stop(now, i, "not parked within "+limit.String())
+		l.keepMost(now, i.m)
 	case i.reserved != nil:
 		if l.demand.unwanted(now, i, linger) {
 			l.life.cancel(now, i, "no longer needed")
@@ -51,8 +55,18 @@ func (l *limits) enforceOn(now time.Duration, i *instance) {
 	case limit == 0 || !l.audible(i):
 	case i.activates() && now-i.launchedAt >= limit:
 		l.expire(now, i, "not ready within "+limit.String())
-	case i.State == fleet.Parking && now-i.leavingAt >= limit:
-		l.life.stop(now, i, "not parked within "+limit.String())
+	}
+}
+
+// keepMost gives up the youngest reservations that make more than instances.max: one that was being parked, and did not count, holds its GPUs until it has ended.
+func (l *limits) keepMost(now time.Duration, m *model) {
+	for _, i := range slices.Backward(slices.Clone(m.instances)) {
+		if m.Instances.Max == 0 || m.hot()+m.pending()+m.going() <= m.Instances.Max {
+			return
+		}
+		if i.reserved != nil {
+			l.life.cancel(now, i, "another one could not be parked, and instances.max is "+strconv.Itoa(m.Instances.Max))
+		}
 	}
 }
 
@@ -100,6 +114,9 @@ func (l *limits) places(m *model) int {
 func (l *limits) instanceAlarm(i *instance, next *alarm) {
 	m := i.m
 	waits := i.reserved != nil || i.waitsForNode()
+	if i.State == fleet.Parking && m.Timeouts.Start > 0 {
+		next.due(i.leavingAt + m.Timeouts.Start)
+	}
 	switch {
 	case waits:
 		next.due(max(m.lastDemand, i.began) + linger)
@@ -123,8 +140,6 @@ func (l *limits) instanceAlarm(i *instance, next *alarm) {
 		}
 	case i.State == fleet.Ready:
 		next.due(i.readyAt + l.cfg.Residence)
-	case i.State == fleet.Parking && m.Timeouts.Start > 0:
-		next.due(i.leavingAt + m.Timeouts.Start)
 	}
 	i.order.alarm(next)
 }

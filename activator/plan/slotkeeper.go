@@ -11,6 +11,7 @@ import (
 const (
 	slotRetry       = 5 * time.Second
 	slotRetryLonger = 5 * time.Minute
+	slotTries       = 5           // refusals after which a slot is given back that nobody lists: its name may be used up, and another one's is not
 	slotUnlisted    = time.Minute // a slot that was asked for, and that a list which was asked for so long after does not have, is given back
 	slotUnwanted    = time.Minute // a slot that is not there yet, and that nobody has wanted for so long, is given back
 )
@@ -175,6 +176,8 @@ func (k *slotKeeper) unneeded(now time.Duration, s *slot) string {
 	switch {
 	case s.seen == nil && s.addedAt > 0 && !s.givenBack && !k.closing && k.roster.SlotsListedAt() > s.addedAt+slotUnlisted:
 		return "nobody lists it"
+	case s.seen == nil && s.addedAt == 0 && !s.givenBack && !k.closing && s.order.tries >= slotTries && k.roster.SlotsListedAt() > s.askedAt+slotUnlisted:
+		return "the back end refuses it, and nobody lists it"
 	case q.Slots.Max == 0 || k.closing || !s.takesLaunches() || !s.quiet() || s.seen != nil && s.seen.Silent():
 	case q.open() <= q.Slots.Min:
 	case !s.Pending && q.SlotIdle > 0 && now >= s.quietAt+q.SlotIdle:

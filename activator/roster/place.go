@@ -125,7 +125,7 @@ func (r *Roster) seeListed(now time.Duration, src *source, s *Slot, seen *fleet.
 		s.supervisor.supervises = s
 		s.since = now
 	}
-	if !seen.Pending && !s.heard && !s.gaveUp && s.supervisor.lost == nil && !s.awaited {
+	if !seen.Pending && !s.heard && !s.gaveUp && !s.awaited {
 		s.since, s.awaited = now, true
 		r.awaited = append(r.awaited, awaited{s, now})
 		if !r.cfg.own(s.ID) {

@@ -78,13 +78,37 @@ func TestSlot_SilentOneIsAwaitedForTenSeconds(t *testing.T) {
 
 func TestSlot_IsAwaitedNoLongerOnce(t *testing.T) {
 	for name, what := range map[string]fleet.Observation{
-		"it has spoken": list("slot/x", listed("x")), "it is lost": lost("slot/x"), "it is gone": {Source: "nomad", Complete: true, Slots: []fleet.Slot{}},
+		"it has spoken": list("slot/x", listed("x")), "it is gone": {Source: "nomad", Complete: true, Slots: []fleet.Slot{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			w.hears(list("nomad", node("n"), listed("x")))
 			if w.hears(what); !w.r.SlotsKnown() {
 				t.Error("it is still awaited")
+			}
+		})
+	}
+}
+
+// TestSlot_OneThatIsLostIsAwaitedAsOneThatIsSilent: it may be reached again at once, and tell of engines that run there.
+func TestSlot_OneThatIsLostIsAwaitedAsOneThatIsSilent(t *testing.T) {
+	for name, first := range map[string][]fleet.Observation{
+		"lost before it was listed": {lost("slot/x"), list("nomad", node("n"), listed("x"))},
+		"lost since it was listed":  {list("nomad", node("n"), listed("x")), lost("slot/x")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			for _, o := range first {
+				w.hears(o)
+			}
+			if w.r.SlotsKnown() {
+				t.Error("what runs there is taken for known")
+			}
+			if w.pass(9999 * time.Millisecond); w.r.SlotsKnown() {
+				t.Error("it was given up early")
+			}
+			if w.pass(time.Millisecond); !w.r.SlotsKnown() {
+				t.Error("it is awaited for ever")
 			}
 		})
 	}

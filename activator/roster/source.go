@@ -87,7 +87,6 @@ func (r *Roster) found(now time.Duration, src *source) {
 // stands tells that a source stands otherwise.
 func (r *Roster) stands(src *source) {
 	if s := src.supervises; s != nil {
-		r.stopAwaiting(s)
 		r.changed(Change{Kind: SlotSeen, Slot: s})
 	} else {
 		r.changed(Change{Kind: Reachability})

@@ -30,6 +30,7 @@ var arrows = map[string][]string{
 	"internal/cluster/demo": {"internal/cluster", "internal/config"},
 	"internal/config":       {"internal/fleet"},
 	"internal/consul":       {"internal/secret", "internal/fleet"},
+	"internal/dialect":      {"internal/openai"},
 	"internal/engine":       {"internal/fleet"},
 	"internal/fleet":        {},
 	"internal/ledger":       {"internal/store", "internal/fleet"},
@@ -39,6 +40,7 @@ var arrows = map[string][]string{
 	"internal/nomad":    {"nomad-jobs", "internal/slot", "internal/engine", "internal/secret", "internal/fleet"},
 	"internal/openai":   {},
 	"internal/probe":    {"internal/engine", "internal/fleet"},
+	"internal/sample":   {},
 	"internal/secret":   {},
 	"internal/simulate": {"activator", "activator/dispatch", "activator/plan", "activator/protocol", "autoscaler", "internal/trace", "internal/fleet"},
 	"internal/slot":     {"internal/engine", "internal/fleet"},
@@ -46,7 +48,7 @@ var arrows = map[string][]string{
 	"internal/store":    {"internal/fleet"},
 	"internal/tenant":   {"internal/store", "internal/fleet"},
 	"internal/trace":    {"internal/fleet"},
-	"internal/trtsim":   {"internal/fleet", "internal/openai", "internal/engine"},
+	"internal/trtsim":   {"internal/sample", "internal/fleet", "internal/openai", "internal/engine"},
 	"internal/upstream": {"internal/socket"},
 	"nomad-jobs":        {},
 	"router": {
@@ -61,11 +63,11 @@ var confined = map[string][]string{
 	"github.com/hashicorp/nomad/api":  {"internal/nomad"},
 	"github.com/hashicorp/consul/api": {"internal/consul"},
 	"database/sql":                    {"internal/store", "internal/tenant", "internal/ledger"},
-	"github.com/santhosh-tekuri":      {"internal/admin/spec"},
+	"github.com/santhosh-tekuri":      {"internal/admin/spec", "internal/sample"},
 }
 
 // stdOnly are the packages that import nothing but the standard library.
-var stdOnly = []string{"internal/fleet", "internal/openai", "internal/secret", "internal/socket", "internal/upstream", "nomad-jobs"}
+var stdOnly = []string{"internal/dialect", "internal/fleet", "internal/openai", "internal/secret", "internal/socket", "internal/upstream", "nomad-jobs"}
 
 func TestArrows_PackagesImportOnlyWhatTheArchitectureAllows(t *testing.T) {
 	for _, p := range listPackages(t) {

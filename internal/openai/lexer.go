@@ -10,12 +10,16 @@ import (
 // maxDepth bounds the nesting of a request body, and with it the stack of whoever reads it after us.
 const maxDepth = 200
 
+// maxKey bounds the name of a member in bytes, as it is written: an escaped one is decoded to be known.
+const maxKey = 1 << 10
+
 // lexer walks JSON text, as strictly as encoding/json. After a method has said false, i is where the text went wrong.
 // It does not check UTF-8: that is done for a whole body at once, which is faster.
 type lexer struct {
 	b    []byte
 	i    int
 	deep bool // it went wrong because of maxDepth
+	long bool // it went wrong because of maxKey
 }
 
 // span is a part of the text, from the first byte to the one after the last.
@@ -65,7 +69,7 @@ func (l *lexer) more(closing byte) (another, ok bool) {
 // key moves over a member's name and its colon, up to the value.
 func (l *lexer) key() (name span, escaped, ok bool) {
 	name, escaped, ok = l.text()
-	if !ok {
+	if l.long = ok && name.end-name.start > maxKey; !ok || l.long {
 		return name, escaped, false
 	}
 	l.space()

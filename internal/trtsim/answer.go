@@ -16,21 +16,30 @@ const (
 // answer is what one sequence will say: settled when it is accepted, since the text depends on nothing that happens later.
 type answer struct {
 	key    uint64
-	limit  int    // tokens
-	finish string // stop or length
-	stop   string // the stop string that ends it; "" = none
-	keep   int    // bytes of its text; -1 = all
-	ended  bool   // the last token is the end token, without text
+	script *script
+	open   []string // what its text begins with
+	limit  int      // tokens
+	finish string   // stop or length
+	stop   string   // the stop string that ends it; "" = none
+	keep   int      // bytes of its text; -1 = all
+	ended  bool     // the last token is the end token, without text
 }
 
 func (e *Engine) settle(req *request, p *prompt, index, room int) answer {
-	a := answer{key: mix(e.cfg.Seed ^ p.key ^ mix(uint64(index))), limit: room, finish: "length", keep: -1}
+	a := answer{key: mix(e.cfg.Seed ^ p.key ^ mix(uint64(index))), script: req.script, open: e.open, limit: room, finish: "length", keep: -1}
 	natural := shortestAnswer + int(mix(a.key)%answerSpread)
 	natural = max(natural, req.least)
-	if !req.endless && natural <= room {
-		a.limit, a.finish, a.ended = natural, "stop", true
+	end := "stop"
+	if a.script != nil { // along a grammar there is nothing to choose: neither min_tokens nor ignore_eos lengthens it
+		a.open, natural = a.script.tokens, len(a.script.tokens)+1
+		if a.script.calls() {
+			end = "tool_calls"
+		}
 	}
-	if len(req.stops) > 0 {
+	if (!req.endless || a.script != nil) && natural <= room {
+		a.limit, a.finish, a.ended = natural, end, true
+	}
+	if len(req.stops) > 0 && a.script == nil {
 		e.settleStop(req, &a)
 	}
 	return a
@@ -42,7 +51,7 @@ func (e *Engine) settleStop(req *request, a *answer) {
 	for _, s := range req.stops {
 		longest = max(longest, len(s))
 	}
-	t := newText(a.key, e.open)
+	t := newText(a.key, a.open)
 	var b []byte
 	for made := 1; made <= a.limit && !(a.ended && made == a.limit); made++ {
 		from := max(0, len(b)-longest+1)

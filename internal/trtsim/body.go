@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strconv"
+	"strings"
 )
 
 // writeBody answers a complete request.
@@ -15,9 +16,9 @@ func (e *Engine) writeBody(w http.ResponseWriter, rep *reply) {
 			b = append(b, ',')
 		}
 		if rep.chat {
-			b = e.appendMessage(b, rep, i)
+			b = rep.appendMessage(b, i)
 		} else {
-			b = e.appendChoice(b, rep, i)
+			b = rep.appendChoice(b, i)
 		}
 	}
 	b = append(b, `],"usage":`...)
@@ -54,33 +55,53 @@ func (rep *reply) appendHead(b []byte) []byte {
 	return append(b, `,"choices":[`...)
 }
 
-func (e *Engine) appendMessage(b []byte, rep *reply, i int) []byte {
+func (rep *reply) appendMessage(b []byte, i int) []byte {
 	b = append(b, `{"index":`...)
 	b = strconv.AppendInt(b, int64(i), 10)
 	b = append(b, `,"message":{"role":"assistant","content":`...)
-	b = e.appendText(b, rep, i)
-	b = append(b, `,"reasoning_content":"","reasoning":null,"tool_calls":[]},"logprobs":null`...)
+	if rep.script.calls() {
+		b = append(b, `"","reasoning_content":"","reasoning":null,"tool_calls":[{`...)
+		b = rep.appendCall(b, i)
+		b = rep.appendText(b, i)
+		b = append(b, `}}]},"logprobs":null`...)
+	} else {
+		b = rep.appendText(b, i)
+		b = append(b, `,"reasoning_content":"","reasoning":null,"tool_calls":[]},"logprobs":null`...)
+	}
 	b = rep.answers[i].appendEnd(b, true)
 	return append(b, '}')
 }
 
-func (e *Engine) appendChoice(b []byte, rep *reply, i int) []byte {
+func (rep *reply) appendChoice(b []byte, i int) []byte {
 	b = append(b, `{"index":`...)
 	b = strconv.AppendInt(b, int64(i), 10)
 	b = append(b, `,"text":`...)
-	b = e.appendText(b, rep, i)
+	b = rep.appendText(b, i)
 	b = append(b, `,"token_ids":null,"logprobs":null,"context_logits":null`...)
 	b = rep.answers[i].appendEnd(b, true)
 	return append(b, '}')
 }
 
+// appendCall appends what opens a call, up to the value of its arguments.
+func (rep *reply) appendCall(b []byte, i int) []byte {
+	b = append(b, `"id":"chatcmpl-tool-`...)
+	b = strconv.AppendUint(b, mix(uint64(rep.created)^mix(uint64(rep.id)^mix(uint64(i)))), 16)
+	b = append(b, `","type":"function","function":{"name":`...)
+	b = appendString(b, rep.script.tool)
+	return append(b, `,"arguments":`...)
+}
+
 // appendText appends the whole text of one answer as a JSON string.
-func (e *Engine) appendText(b []byte, rep *reply, i int) []byte {
+func (rep *reply) appendText(b []byte, i int) []byte {
 	a := &rep.answers[i]
 	b = appendString(b, rep.prompts[i/rep.n].echo)
 	b = b[:len(b)-1]
+	if a.script != nil {
+		said := a.script.tokens[:min(a.limit, len(a.script.tokens))]
+		return append(appendEscaped(b, strings.Join(said, "")), '"')
+	}
 	from := len(b)
-	t := newText(a.key, e.open)
+	t := newText(a.key, a.open)
 	tokens := a.limit
 	if a.ended {
 		tokens--

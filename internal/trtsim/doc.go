@@ -5,7 +5,8 @@
 // the real server as its public source and documentation give them, and timing from one table of model parameters. Where
 // upstream's behaviour is not known for sure, a comment at the place says what was assumed.
 //
-// It never pretends: answers begin by saying that the text is simulated, the Server header and the version name trtsim.
+// It never pretends: answers begin by saying that the text is simulated, the Server header and the version name trtsim. Calls
+// of tools and answers in JSON have no room for that: they are the plainest value that the caller's schema accepts.
 // It never looks at weights, and its token counts come from the stated rule of Count, not from a vocabulary.
 //
 // Every simulated delay is divided by Config.Speed, the engine's one-second poll for departed clients included. Protocol

@@ -101,7 +101,11 @@ const hexDigits = "0123456789abcdef"
 
 // appendString appends s as a JSON string. Text that is not UTF-8 cannot reach it: bodies are checked.
 func appendString(b []byte, s string) []byte {
-	b = append(b, '"')
+	return append(appendEscaped(append(b, '"'), s), '"')
+}
+
+// appendEscaped appends s as the inside of a JSON string.
+func appendEscaped(b []byte, s string) []byte {
 	from := 0
 	for i := range len(s) {
 		c := s[i]
@@ -123,6 +127,5 @@ func appendString(b []byte, s string) []byte {
 			b = append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
 		}
 	}
-	b = append(b, s[from:]...)
-	return append(b, '"')
+	return append(b, s[from:]...)
 }

@@ -25,6 +25,7 @@ type request struct {
 	least      int
 	endless    bool // ignore_eos
 	stops      []string
+	script     *script // nil = simulated text
 	keepStop   bool
 	stream     bool
 	usage      bool // the stream ends with usage
@@ -46,17 +47,21 @@ func parseChat(r *http.Request, body []byte) (*request, error) {
 			return nil, fmt.Errorf("max_tokens must be at least 1, got %d", n)
 		}
 	}
-	if f.string("tool_choice") == "required" {
-		return nil, errors.New(`tool_choice "required" is not supported for this model`)
-	}
 	if !isNull(f["chat_template"]) {
 		return nil, refuse("Chat template is passed with request, but the server does not allow it. Start it with --allow_request_chat_template")
 	}
-	p, err := chatPrompt(f)
+	messages, err := readMessages(f["messages"])
+	if err != nil {
+		return nil, err
+	}
+	p, err := chatPrompt(f, messages)
 	if err != nil {
 		return nil, err
 	}
 	req.prompts = []prompt{p}
+	if err := req.compose(f, messages); err != nil {
+		return nil, err
+	}
 	return req, req.seed(f)
 }
 
@@ -73,6 +78,9 @@ func parseCompletion(r *http.Request, body []byte) (*request, error) {
 		return nil, errors.New("suffix is not supported")
 	}
 	if req.prompts, err = completionPrompts(f["prompt"], f.bool("echo", false)); err != nil {
+		return nil, err
+	}
+	if err := req.format(f["response_format"]); err != nil {
 		return nil, err
 	}
 	return req, req.seed(f)
@@ -156,33 +164,32 @@ func (req *request) seed(f fields) error {
 	return nil
 }
 
+func readMessages(raw json.RawMessage) ([]message, error) {
+	var messages []message
+	if err := json.Unmarshal(raw, &messages); err != nil {
+		return nil, invalid("list_type", "messages", "Input should be a valid list", raw)
+	}
+	if len(messages) == 0 {
+		return nil, errors.New("messages must not be empty")
+	}
+	for _, m := range messages {
+		if m.Role == "" {
+			return nil, invalid("missing", "messages", "Field required: role", raw)
+		}
+	}
+	return messages, nil
+}
+
 // chatPrompt counts what a chat template makes of the messages.
-func chatPrompt(f fields) (prompt, error) {
+func chatPrompt(f fields, messages []message) (prompt, error) {
 	p := prompt{tokens: tokensPerPrompt}
 	if ids := f["prompt_token_ids"]; !isNull(ids) {
 		n, err := countIDs(ids)
 		p.tokens, p.key = n, hash(2, string(ids))
 		return p, err
 	}
-	var messages []struct {
-		Role    string          `json:"role"`
-		Content json.RawMessage `json:"content"`
-	}
-	if err := json.Unmarshal(f["messages"], &messages); err != nil {
-		v := &validationError{}
-		v.add("list_type", "messages", "Input should be a valid list", repr(f["messages"]))
-		return p, v
-	}
-	if len(messages) == 0 {
-		return p, errors.New("messages must not be empty")
-	}
 	echo := f.bool("echo", false)
 	for i, m := range messages {
-		if m.Role == "" {
-			v := &validationError{}
-			v.add("missing", "messages", "Field required: role", repr(f["messages"]))
-			return p, v
-		}
 		content, err := contentText(m.Content)
 		if err != nil {
 			return p, err

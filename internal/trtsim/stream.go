@@ -22,7 +22,7 @@ func (e *Engine) stream(w http.ResponseWriter, r *http.Request, rep *reply) erro
 	defer func() { *pooled = s.buf[:0]; e.buffer.Put(pooled) }()
 	s.voices = make([]voice, len(rep.answers))
 	for i := range s.voices {
-		s.voices[i].text = newText(rep.answers[i].key, e.open)
+		s.voices[i].text = newText(rep.answers[i].key, rep.answers[i].open)
 	}
 	return e.relay(r, s)
 }
@@ -158,9 +158,12 @@ func (s *streamer) token(i int, v *voice) {
 	s.buf = append(s.buf, s.prefix...)
 	s.buf = append(s.buf, `{"index":`...)
 	s.buf = strconv.AppendInt(s.buf, int64(i), 10)
-	if s.rep.chat {
+	switch {
+	case a.script.calls():
+		s.callDelta(a, i, piece, first, last)
+	case s.rep.chat:
 		s.chatDelta(a, piece, last)
-	} else {
+	default:
 		s.completionDelta(a, i, piece, first, last)
 	}
 	s.buf = append(s.buf, "}\n\n"...)
@@ -169,8 +172,40 @@ func (s *streamer) token(i int, v *voice) {
 // chatDelta leaves out what is null, as chat chunks do.
 func (s *streamer) chatDelta(a *answer, piece []byte, last bool) {
 	s.buf = append(s.buf, `,"delta":{"content":"`...)
-	s.buf = append(s.buf, piece...) // generated text has nothing to escape
+	s.piece(a, piece)
 	s.buf = append(s.buf, `","reasoning_content":""}`...)
+	s.chatEnd(a, last)
+}
+
+// callDelta sends a piece of a call's arguments; the first one names the call.
+func (s *streamer) callDelta(a *answer, i int, piece []byte, first, last bool) {
+	s.buf = append(s.buf, `,"delta":{`...)
+	if len(piece) > 0 {
+		s.buf = append(s.buf, `"tool_calls":[{"index":0,`...)
+		if first {
+			s.buf = s.rep.appendCall(s.buf, i)
+		} else {
+			s.buf = append(s.buf, `"function":{"arguments":`...)
+		}
+		s.buf = append(s.buf, '"')
+		s.piece(a, piece)
+		s.buf = append(s.buf, `"}}]`...)
+	}
+	s.buf = append(s.buf, '}')
+	s.chatEnd(a, last)
+}
+
+// piece appends a token's text inside a JSON string. Simulated text has nothing to escape.
+func (s *streamer) piece(a *answer, piece []byte) {
+	if a.script == nil {
+		s.buf = append(s.buf, piece...)
+		return
+	}
+	s.buf = appendEscaped(s.buf, string(piece))
+}
+
+// chatEnd ends the choice of a chat's chunk.
+func (s *streamer) chatEnd(a *answer, last bool) {
 	if last {
 		s.buf = append(s.buf, `,"finish_reason":"`...)
 		s.buf = append(s.buf, a.finish...)
@@ -192,11 +227,12 @@ func (s *streamer) completionDelta(a *answer, i int, piece []byte, first, last b
 	s.buf = append(s.buf, `,"text":`...)
 	if echo := s.rep.prompts[i/s.rep.n].echo; first && echo != "" {
 		s.buf = appendString(s.buf, echo)
-		s.buf = append(s.buf[:len(s.buf)-1], piece...)
+		s.buf = s.buf[:len(s.buf)-1]
+		s.piece(a, piece)
 		s.buf = append(s.buf, '"')
 	} else {
 		s.buf = append(s.buf, '"')
-		s.buf = append(s.buf, piece...)
+		s.piece(a, piece)
 		s.buf = append(s.buf, '"')
 	}
 	s.buf = append(s.buf, `,"token_ids":null,"logprobs":null,"context_logits":null`...)

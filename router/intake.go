@@ -1,0 +1,61 @@
+package router
+
+import (
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/openai"
+	"github.com/pilotlight-io/pilotlight/internal/tenant"
+)
+
+// intake is what a caller has sent and what it may: all that is known of a request before an engine is asked. Once it is admitted, nothing of it
+// changes but that the body is given back.
+type intake struct {
+	r        *Router
+	conn     *conn
+	endpoint *endpoint
+	request  string // its ID
+	named    bool   // by its caller
+	received time.Time
+	grant    *tenant.Grant
+	model    *model // nil until it is known
+	wish     wish
+	fields   openai.Fields
+	body     body // kept until the engine's first byte, for the one retry
+}
+
+func (in *intake) begin(ctx *fasthttp.RequestCtx, e *endpoint) {
+	in.received = ctx.Time()
+	in.conn = connOf(ctx)
+	in.endpoint = e
+	in.request = string(ctx.Response.Header.PeekCanonical(headerRequestID))
+	in.named = visible(ctx.Request.Header.PeekCanonical(headerRequestID))
+}
+
+// forget gives the body back and drops all else. The memory of fields is kept for the next request.
+func (in *intake) forget() {
+	in.r.free(&in.body)
+	in.conn, in.endpoint, in.request, in.grant, in.model, in.wish = nil, nil, "", nil, nil, wish{}
+}
+
+// keepalive gives the mode: the request's, else the token's, else the config's.
+func (in *intake) keepalive() string {
+	switch {
+	case in.wish.keepalive != "":
+		return in.wish.keepalive
+	case in.grant.Keepalive != "":
+		return in.grant.Keepalive
+	}
+	return in.r.c.Keepalive
+}
+
+// head is what all chunks of ours in a stream have in common.
+func (in *intake) head() *openai.Head {
+	prefix := "chatcmpl-"
+	if in.endpoint.name == fleet.EndpointCompletions {
+		prefix = "cmpl-"
+	}
+	return &openai.Head{ID: prefix + in.request, Model: in.model.ID, Endpoint: string(in.endpoint.name), Created: in.received.Unix()}
+}

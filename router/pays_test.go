@@ -1,0 +1,50 @@
+package router
+
+import (
+	"testing"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/ledger"
+)
+
+// TestWhoPays has the rows of the contract: who pays for a request, and for how long.
+func TestWhoPays(t *testing.T) {
+	sent := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	after := func(seconds int) time.Time { return sent.Add(time.Duration(seconds) * time.Second) }
+	unsent := tried{}
+	asked := tried{dispatched: sent}
+	headed := tried{dispatched: sent, answered: true}
+	begun := tried{dispatched: sent, answered: true, firstAt: after(1)}
+	whole := tried{dispatched: sent, answered: true, firstAt: after(1), ended: true, endedAt: after(4)}
+	lost := tried{dispatched: sent, answered: true, lost: true}
+	for _, tt := range []struct {
+		name   string
+		of     tried
+		e      ending
+		at     time.Time
+		status ledger.Outcome
+		billed time.Duration
+	}{
+		{"a complete answer: all of it, whenever the caller has read it", whole, endWhole, after(9), ledger.Complete, 4 * time.Second},
+		{"the caller left before an engine was asked", unsent, endCaller, after(3), ledger.ClientGone, 0},
+		{"the caller left before the engine answered: until then", asked, endCaller, after(3), ledger.ClientGone, 3 * time.Second},
+		{"the caller left in mid-stream: until then", begun, endCaller, after(3), ledger.ClientGone, 3 * time.Second},
+		{"the total struck before an answer: until then", asked, endTotal, after(5), ledger.TimedOut, 5 * time.Second},
+		{"the total struck in mid-stream: until then", begun, endTotal, after(5), ledger.TimedOut, 5 * time.Second},
+		{"no first byte in time, and no 2xx: nothing", asked, endFirstByte, after(5), ledger.EngineError, 0},
+		{"no first byte in time after a 2xx: until then", headed, endFirstByte, after(5), ledger.TimedOut, 5 * time.Second},
+		{"the engine fell silent: until we ended it", begun, endIdle, after(6), ledger.TimedOut, 6 * time.Second},
+		{"the budget was used up: until then", begun, endBudget, after(2), ledger.BudgetExceeded, 2 * time.Second},
+		{"an engine error: nothing", asked, endEngine, after(2), ledger.EngineError, 0},
+		{"no 2xx, for the request is wrong: nothing", asked, endRefused, after(2), ledger.EngineError, 0},
+		{"the engine died in mid-stream: nothing", begun, endEngine, after(2), ledger.EngineError, 0},
+		{"the first attempt of a retried request: nothing, though the caller left", lost, endCaller, after(30), ledger.EngineError, 0},
+		{"the first attempt of a retried request: nothing, though a limit struck", lost, endTotal, after(30), ledger.EngineError, 0},
+		{"the first attempt of a retried request: nothing, though no other was found", lost, endServer, after(30), ledger.EngineError, 0},
+		{"our own crash: nothing", begun, endServer, after(2), ledger.EngineError, 0},
+	} {
+		if status, billed := whoPays(&tt.of, tt.e, tt.at); status != tt.status || billed != tt.billed {
+			t.Errorf("%s: got %s, %v; want %s, %v", tt.name, status, billed, tt.status, tt.billed)
+		}
+	}
+}

@@ -1,0 +1,84 @@
+package router
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/openai"
+)
+
+// response is what a caller is told, and how far that has come.
+type response struct {
+	committed bool // a keep-alive has sent status and headers: failures are events now
+	beating   bool // keep-alives are wanted
+	beat      heartbeat
+	timings   timings
+
+	ready []byte // what Read gives next
+	last  error  // what Read gives after it, in stageFailed
+	hold  byte   // of a body that is relayed: the last byte, until the record stands
+	held  bool   // hold is one
+	note  []byte // memory for keep-alives and headers
+}
+
+func (s *response) forget() {
+	s.beat.stop()
+	*s = response{beat: s.beat, note: s.note[:0]}
+}
+
+// heartbeat is the timer of the next keep-alive. It is made when it is first needed: thousands may wait without one.
+type heartbeat struct{ timer *time.Timer }
+
+func (b *heartbeat) in(d time.Duration) {
+	if b.timer == nil {
+		b.timer = time.NewTimer(d)
+		return
+	}
+	b.timer.Reset(d)
+}
+
+func (b *heartbeat) stop() {
+	if b.timer != nil {
+		b.timer.Stop()
+	}
+}
+
+func (b *heartbeat) due() <-chan time.Time {
+	if b.timer == nil {
+		return nil
+	}
+	return b.timer.C
+}
+
+// keepalive gives the next keep-alive and arms the one after it.
+func (s *response) keepalive(in *intake, a *attempt) []byte {
+	s.beat.in(in.r.c.StreamHeartbeat)
+	if in.keepalive() == keepChunk {
+		s.note = openai.AppendEmptyChunk(s.note[:0], in.head())
+		return s.note
+	}
+	o := fleet.Outlook{Answer: fleet.Serving, Phase: fleet.PhaseReady}
+	if a.waiter != nil {
+		o = a.waiter.Outlook()
+	}
+	s.note = append(append(s.note[:0], ": pilotlight state="...), o.Answer...)
+	if o.Phase != "" {
+		s.note = append(append(s.note, " phase="...), o.Phase...)
+	}
+	if o.ETA > 0 {
+		s.note = append(s.note, " eta_s="...)
+		s.note = strconv.AppendInt(s.note, int64((o.ETA+time.Second-1)/time.Second), 10)
+	}
+	s.note = append(s.note, "\n\n"...)
+	return s.note
+}
+
+// started is a comment that says, behind keep-alives, what the headers no longer could. It is the caller's to keep.
+func (s *response) started() []byte {
+	b := append(append([]byte(nil), ": pilotlight start="...), s.timings.start...)
+	b = append(append(b, " instance="...), s.timings.instance...)
+	b = strconv.AppendInt(append(b, " queue_ms="...), s.timings.queued.Milliseconds(), 10)
+	b = strconv.AppendInt(append(b, " activate_ms="...), s.timings.activating.Milliseconds(), 10)
+	return append(b, "\n\n"...)
+}
