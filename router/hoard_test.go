@@ -70,14 +70,14 @@ func TestHoard_BodiesThatWaitCostNobodyElse(t *testing.T) {
 		w := newWorld(t, setup{load: time.Minute, router: func(c *router.Config) { c.BodyLimit = 1 << 20 }})
 		w.heat(chatModel)
 		hoarder, _ := w.newToken("hoarder", noScopes)
-		large := chat(rareModel, `,"x":"`+strings.Repeat("y", 1<<20-100)+`"`)
+		large := chat(rareModel, `,"user":"`+strings.Repeat("y", 1<<20-200)+`"`)
 		answers := make(chan answer, 64)
 		for range cap(answers) {
 			go func() { answers <- w.do(call{body: large, secret: hoarder}) }()
 		}
 		time.Sleep(time.Second)
 		for range 8 {
-			if a := w.do(call{body: chat(chatModel, `,"x":"`+strings.Repeat("y", 1<<20-100)+`"`)}); a.StatusCode != 200 {
+			if a := w.do(call{body: chat(chatModel, `,"user":"`+strings.Repeat("y", 1<<20-200)+`"`)}); a.StatusCode != 200 {
 				t.Errorf("got %d %s, want another organisation served", a.StatusCode, a.text)
 			}
 		}
@@ -113,7 +113,7 @@ func TestHoard_MemoryIsTakenBack(t *testing.T) {
 			hoarder, _ := w.newToken(fmt.Sprint("hoarder", i), noScopes)
 			for range cap(ended) / 4 {
 				go func() {
-					ended <- w.do(call{body: chat(rareModel, `,"x":"`+strings.Repeat("y", 900<<10)+`"`), secret: hoarder})
+					ended <- w.do(call{body: chat(rareModel, `,"user":"`+strings.Repeat("y", 900<<10)+`"`), secret: hoarder})
 				}()
 			}
 			time.Sleep(time.Second)
@@ -122,10 +122,12 @@ func TestHoard_MemoryIsTakenBack(t *testing.T) {
 		for len(ended) > 0 {
 			w.wantCode(<-ended, 503, "overloaded")
 		}
-		if a := w.do(call{body: chat(chatModel, `,"x":"`+strings.Repeat("y", 3<<20)+`"`)}); a.StatusCode != 200 {
+		if a := w.do(call{body: chat(chatModel, `,"user":"`+strings.Repeat("y", 3<<20)+`"`)}); a.StatusCode != 200 {
 			t.Errorf("got %d %s, want the honest organisation served", a.StatusCode, a.text)
 		}
-		if len(ended) == 0 {
+		var text strings.Builder
+		accounts.Metrics().WritePrometheus(&text)
+		if strings.Contains(text.String(), "reason=\"reclaimed\"} 0\n") {
 			t.Error("got no waiting request ended, want memory taken back")
 		}
 		for range len(ended) {

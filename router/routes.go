@@ -33,13 +33,14 @@ func (r *Router) routes() *fiber.App {
 		r.mount(app, "/"+strings.Trim(prefix, "/"))
 	}
 	r.get(app, "/healthz", r.healthz)
+	r.get(app, "/health", r.healthz) // as engines have it: stock harnesses look there first
 	r.get(app, "/readyz", r.readyz)
 	if r.c.OpenAPI != nil {
 		r.get(app, "/openapi.json", r.openAPI)
 	}
 	s := app.Server()
 	s.CloseOnShutdown = true
-	s.Handler = edge.Guard{Methods: fiber.DefaultMethods, RequestID: requestID, Refuse: r.deny, Log: r.c.Log}.Handler(app.Handler())
+	s.Handler = edge.Guard{Methods: fiber.DefaultMethods, Prepare: r.prepare, Refuse: r.deny, Log: r.c.Log}.Handler(app.Handler())
 	r.conns.Attach(s)
 	s.ExpectHandler = r.expect
 	s.ErrorHandler = r.broken
@@ -48,18 +49,18 @@ func (r *Router) routes() *fiber.App {
 
 func (r *Router) mount(app *fiber.App, prefix string) {
 	for _, e := range endpoints {
-		app.Post(prefix+e.path, r.complete(e))
+		app.Post(prefix+e.path, r.checked(e.query, r.complete(e)))
 		app.Options(prefix+e.path, options(http.MethodPost))
 	}
 	r.get(app, prefix+"/models", r.listModels)
 	r.get(app, prefix+"/models/*", r.showModel)
-	r.get(app, prefix+"/usage", r.usage)
+	r.get(app, prefix+"/usage", r.usage, usageParameters...)
 	r.get(app, prefix+"/usage/*", r.receipt)
 }
 
-// get mounts a handler that may fail for GET and HEAD.
-func (r *Router) get(app *fiber.App, path string, h func(*fasthttp.RequestCtx, *fiber.Ctx) *failure) {
-	app.Get(path, func(c *fiber.Ctx) error {
+// get mounts a handler that may fail for GET and HEAD, with the parameters that its query may have.
+func (r *Router) get(app *fiber.App, path string, h func(*fasthttp.RequestCtx, *fiber.Ctx) *failure, parameters ...string) {
+	app.Get(path, r.checked(parameters, func(c *fiber.Ctx) error {
 		ctx := c.Context()
 		if f := h(ctx, c); f != nil {
 			r.refuse(ctx, f, r.unknown)
@@ -67,18 +68,39 @@ func (r *Router) get(app *fiber.App, path string, h func(*fasthttp.RequestCtx, *
 		}
 		r.unknown.answered(ctx.Response.StatusCode())
 		return nil
-	})
+	}))
 	app.Options(path, options(http.MethodGet, http.MethodHead))
+}
+
+// checked lets a request through whose query has none but these parameters.
+func (r *Router) checked(parameters []string, next fiber.Handler) fiber.Handler {
+	return func(c *fiber.Ctx) error {
+		if f := checkQuery(c.Context(), parameters); f != nil {
+			r.refuse(c.Context(), f, r.unknown)
+			return nil
+		}
+		return next(c)
+	}
 }
 
 // options answers what a path takes.
 func options(methods ...string) fiber.Handler {
 	allow := strings.Join(append(methods, http.MethodOptions), ", ")
 	return func(c *fiber.Ctx) error {
-		c.Context().Response.Header.Set(fiber.HeaderAllow, allow)
+		h := &c.Context().Response.Header
+		h.Set(fiber.HeaderAllow, allow)
+		if len(h.Peek(fiber.HeaderAccessControlAllowOrigin)) > 0 {
+			h.Set(fiber.HeaderAccessControlAllowMethods, allow)
+		}
 		c.Context().SetStatusCode(http.StatusNoContent)
 		return nil
 	}
+}
+
+// prepare readies every answer, also of what is refused before a handler has run: it names its request, and says whose pages may read it.
+func (r *Router) prepare(ctx *fasthttp.RequestCtx) {
+	ctx.Response.Header.SetCanonical(headerRequestID, []byte(requestID(ctx)))
+	r.share(ctx)
 }
 
 // failed answers the errors of fiber: no such path, no such method.
@@ -88,13 +110,17 @@ func (r *Router) failed(c *fiber.Ctx, err error) error {
 	if errors.As(err, &known) {
 		status = known.Code
 	}
+	if status == http.StatusNotFound {
+		r.refuse(c.Context(), r.notFound(c.Path()), r.unknown)
+		return nil
+	}
 	r.deny(c.Context(), edge.ProtocolRefusal(status))
 	return nil
 }
 
 // broken answers the errors of fasthttp. No handler has run.
 func (r *Router) broken(ctx *fasthttp.RequestCtx, err error) {
-	ctx.Response.Header.SetCanonical(headerRequestID, []byte(requestID(ctx)))
+	r.prepare(ctx)
 	r.deny(ctx, edge.Broken(err))
 }
 
@@ -112,7 +138,7 @@ func (r *Router) expect(ctx *fasthttp.RequestCtx) int {
 	if f == nil {
 		return fasthttp.StatusContinue
 	}
-	ctx.Response.Header.SetCanonical(headerRequestID, []byte(requestID(ctx)))
+	r.prepare(ctx)
 	r.unknown.answered(f.code.status)
 	f.writeTo(ctx)
 	if c := edge.Of(ctx); c != nil {

@@ -145,8 +145,9 @@ func (s *server) openAPIs(context.Context) (err error) {
 	accounts := account.New(account.Config{Memory: int64(cfg.API.BodyBudget)})
 	s.router, err = router.New(router.Config{
 		Activator: s.activator, Tenants: s.tenants, Ledger: s.ledger, Models: cfg.Models, Price: cfg.Price,
-		PathAliases: cfg.API.PathAliases, BodyLimit: cfg.API.BodyLimit, Keepalive: cfg.API.Keepalive,
-		StreamHeartbeat: cfg.API.StreamHeartbeat, Accounts: accounts, MaxConnections: room.Public, OpenAPI: admin.OpenAPI, Ready: s.unready, Degraded: s.degraded, Log: s.log("router"),
+		PathAliases: cfg.API.PathAliases, CORSOrigins: cfg.API.CORSOrigins, BodyLimit: cfg.API.BodyLimit, Keepalive: cfg.API.Keepalive,
+		StreamHeartbeat: cfg.API.StreamHeartbeat, Accounts: accounts, MaxConnections: room.Public,
+		OpenAPI: admin.OpenAPI, Ready: s.unready, Degraded: s.degraded, Log: s.log("router"),
 	})
 	if err != nil {
 		return err

@@ -11,18 +11,15 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/openai"
 )
 
-// Guard is what stands before every handler of a server. Refuse and RequestID are required.
+// Guard is what stands before every handler of a server. Prepare and Refuse are required.
 type Guard struct {
-	Methods   []string                             // that any path takes
-	RequestID func(*fasthttp.RequestCtx) string    // the name of a request, which its answer repeats
-	Refuse    func(*fasthttp.RequestCtx, *Refusal) // answers
-	Log       *slog.Logger                         // nil = discard
+	Methods []string                             // that any path takes
+	Prepare func(*fasthttp.RequestCtx)           // readies every answer, a refusal too
+	Refuse  func(*fasthttp.RequestCtx, *Refusal) // answers
+	Log     *slog.Logger                         // nil = discard
 }
 
-// HeaderRequestID names a request, in canonical form.
-var HeaderRequestID = []byte("X-Request-Id")
-
-// Handler gives the whole handler of a server. Each answer names its request, and a panic ends one request only.
+// Handler gives the whole handler of a server. A panic ends one request only.
 func (g Guard) Handler(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 	if g.Log == nil {
 		g.Log = slog.New(slog.DiscardHandler)
@@ -39,7 +36,7 @@ func (g Guard) Handler(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 				g.Refuse(ctx, refuse(openai.CodeOverloaded, "The server failed at this request.").closing())
 			}
 		}()
-		ctx.Response.Header.SetCanonical(HeaderRequestID, []byte(g.RequestID(ctx)))
+		g.Prepare(ctx)
 		switch {
 		case !strict(ctx.Request.Header.RawHeaders()), c != nil && c.line.stage == lineBare:
 			g.Refuse(ctx, ProtocolRefusal(http.StatusBadRequest))
