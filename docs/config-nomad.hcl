@@ -23,6 +23,9 @@ api {
   # Further prefixes that mean /v1, such as "/api/integrations/dgx/v1".
   path_aliases = []
 
+  # Origins whose pages may call this API from a browser, such as "https://chat.example.com"; "*" = all. A page needs a token all the same.
+  cors_origins = []
+
   # The largest request body. A larger one is answered 413.
   body_limit = "32MiB"
 
@@ -160,8 +163,9 @@ model "meta-llama/Meta-Llama-3-8B-Instruct" {
   # An instance without a request for this long is parked, or, without a pool, stopped: its job is deregistered, never purged.
   idle_after = "5m"
 
-  # Engine-control fields that requests to this model may carry, such as "lora_request", and "remote_media" for media that
-  # are not data: URLs. All others are refused: they reach into the engine, or make it fetch what a caller names.
+  # Fields that requests to this model may carry beyond OpenAI's and those that its kind of engine documents for one answer, such as
+  # "lora_request", and "remote_media" for media that are not data: URLs. All others are refused: they may reach into the engine, or make
+  # it fetch what a caller names.
   allow = []
 
   instances {

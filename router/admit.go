@@ -110,10 +110,7 @@ func (in *intake) permit() *failure {
 	if !in.endpoint.open || !m.Serves(in.endpoint.name) {
 		return m.unsupported(in.endpoint)
 	}
-	if path := in.fields.Refused(m.Allow); path != "" {
-		return failf(codeInvalidRequest, "%q controls the engine or makes it fetch something; the model %q does not allow it.", path, m.ID).at(path)
-	}
-	return nil
+	return m.refuses(&in.fields)
 }
 
 // clip keeps a caller's word short enough to be repeated.

@@ -136,11 +136,11 @@ func TestErrors_Overloaded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{load: time.Minute, router: func(c *router.Config) { c.BodyBudget = 64 << 10 }})
 		first := make(chan answer, 1)
-		go func() { first <- w.do(call{body: chat(chatModel, `,"x":"`+strings.Repeat("y", 60<<10)+`"`)}) }()
+		go func() { first <- w.do(call{body: chat(chatModel, `,"user":"`+strings.Repeat("y", 60<<10)+`"`)}) }()
 		synctest.Wait()
-		w.wantCode(w.do(call{body: chat(chatModel, `,"x":"`+strings.Repeat("y", 30<<10)+`"`)}), 503, "overloaded")
+		w.wantCode(w.do(call{body: chat(chatModel, `,"user":"`+strings.Repeat("y", 30<<10)+`"`)}), 503, "overloaded")
 		<-first
-		if a := w.do(call{body: chat(chatModel, `,"x":"`+strings.Repeat("y", 60<<10)+`"`)}); a.StatusCode != 200 {
+		if a := w.do(call{body: chat(chatModel, `,"user":"`+strings.Repeat("y", 60<<10)+`"`)}); a.StatusCode != 200 {
 			t.Errorf("got %d, want the budget given back", a.StatusCode)
 		}
 	})

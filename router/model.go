@@ -8,18 +8,23 @@ import (
 	"strings"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/openai"
 )
 
 // model is a model of the config with what the router derives from it once.
 type model struct {
 	*fleet.Model
-	price   string // US dollars per second of a request, a decimal
-	salted  bool   // its engines take a cache salt
+	price   string        // US dollars per second of a request, a decimal
+	engine  openai.Engine // what requests may carry to it
+	salted  bool          // its engines take a cache salt
 	metrics *modelMetrics
 }
 
 func newModel(m *fleet.Model, price fleet.NanoUSD, rm *routerMetrics) *model {
-	return &model{Model: m, price: perSecond(price, m.GPUs), salted: m.Engine.Kind.CacheSalt(), metrics: rm.forModel(m.ID)}
+	return &model{
+		Model: m, price: perSecond(price, m.GPUs), metrics: rm.forModel(m.ID),
+		engine: openai.Engine{Kind: string(m.Engine.Kind), Allow: m.Allow}, salted: m.Engine.Kind.CacheSalt(),
+	}
 }
 
 // perSecond gives the price of a second, rounded half to even to a nano-dollar. Bills use the exact price.
@@ -41,15 +46,16 @@ type endpoint struct {
 	name       fleet.Endpoint
 	path       string // below a prefix of ours
 	enginePath string
-	open       bool // served; else it answers unsupported_endpoint
+	open       bool     // served; else it answers unsupported_endpoint
+	query      []string // the parameters that its query may have
 }
 
 var endpoints = []*endpoint{
-	{fleet.EndpointChat, "/chat/completions", "/v1/chat/completions", true},
-	{fleet.EndpointCompletions, "/completions", "/v1/completions", true},
-	{fleet.EndpointEmbeddings, "/embeddings", "/v1/embeddings", false},
-	{fleet.EndpointResponses, "/responses", "/v1/responses", false},
-	{fleet.EndpointMessages, "/messages", "/v1/messages", false},
+	{name: fleet.EndpointChat, path: "/chat/completions", enginePath: "/v1/chat/completions", open: true},
+	{name: fleet.EndpointCompletions, path: "/completions", enginePath: "/v1/completions", open: true},
+	{name: fleet.EndpointEmbeddings, path: "/embeddings", enginePath: "/v1/embeddings"},
+	{name: fleet.EndpointResponses, path: "/responses", enginePath: "/v1/responses"},
+	{name: fleet.EndpointMessages, path: "/messages", enginePath: "/v1/messages", query: []string{"beta"}}, // Anthropic's SDKs say beta=true of their beta calls
 }
 
 // unsupported says what the model supports instead.
@@ -77,4 +83,16 @@ func (r *Router) salt(org string) string {
 	s := hex.EncodeToString(sum[:16])
 	r.salts.Store(org, s)
 	return s
+}
+
+// refuses is the failure of a request that its engines may not receive, nil for one that they may.
+func (m *model) refuses(f *openai.Fields) *failure {
+	found := f.Refused(&m.engine)
+	switch {
+	case found == nil:
+		return nil
+	case found.Name == openai.RemoteMedia:
+		return failf(codeInvalidRequest, "%q is to be fetched by the engine, which the model %q does not allow: send the media as a data: URL.", found.Path, m.ID).at(found.Path)
+	}
+	return failf(codeInvalidRequest, "The parameter %q is not known to the engine of %q, or controls it, and the model does not allow it.", found.Path, m.ID).at(found.Path)
 }

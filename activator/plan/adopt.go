@@ -41,9 +41,12 @@ func (c *reconciler) adopt(now time.Duration, seen *roster.Instance) *instance {
 	c.locate(now, i)
 	c.note(now, i, "", "adopted")
 	switch {
-	case s.State == fleet.Stopping || s.State == fleet.Failed:
+	case s.State == fleet.Failed:
 		i.host = inHost // it may have been parked
-		c.life.stop(now, i, "was being stopped")
+		c.life.stop(now, i, "had failed")
+	case s.State == fleet.Stopping:
+		i.host = inHost
+		c.life.dismiss(now, i, "was being stopped") // by its slot, it may be, which waits for streams of which nobody has told yet
 	case m.unlisted:
 		c.life.dismiss(now, i, "the model is no longer in the config")
 	}
@@ -88,7 +91,7 @@ func (c *reconciler) expected(i *instance) *node {
 func (c *reconciler) roomiest(i *instance) *node {
 	best := c.anywhere
 	for _, n := range c.nodes {
-		if i.GPUs > 0 && n.takesLaunches() && n.gpus-n.used >= i.GPUs && (best == c.anywhere || n.left(nil) > best.left(nil)) {
+		if i.GPUs > 0 && n.takesInstances() && n.gpus-n.used >= i.GPUs && (best == c.anywhere || n.left(nil) > best.left(nil)) {
 			best = n
 		}
 	}

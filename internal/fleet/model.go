@@ -31,7 +31,7 @@ type Model struct {
 	Instances      Range
 	Queue          QueueLimits
 	Timeouts       Timeouts
-	Allow          []string // engine-control fields that requests may carry, and "remote_media"
+	Allow          []string // fields that requests may carry beyond those listed for the engine's kind, and "remote_media"
 	Engine         EngineSpec
 	ParkedMemory   Bytes // host memory that one parked engine takes; 0 = not known, and counted as none
 }

@@ -2,22 +2,59 @@ package openai
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"strings"
 )
 
-// maxPathKey bounds how much of a caller's key is said in a path, in bytes.
-const maxPathKey = 64
+const (
+	// maxPathKey bounds how much of a caller's key is said in a path, in bytes.
+	maxPathKey = 64
+	// maxFindings bounds the findings of one body, and with it what is kept of a body full of them.
+	maxFindings = 64
+)
+
+// RemoteMedia is the name of findings that are media to be fetched by the engine: anything but a data: URL, since engines
+// also take other strings for paths of their own files.
+const RemoteMedia = "remote_media"
+
+// Finding is a part of a request that not every engine may receive.
+type Finding struct {
+	Name string // what a model's allow list calls it: the field's name, or RemoteMedia
+	Path string // where it stands, such as "messages[0].content[1].image_url.url"
+
+	takes  kinds
+	drop   bool   // it is dropped for engines that it does not pass to, not refused
+	row    *field // of a field that has one
+	member member // where it stands, of a field at the top
+}
+
+// passes reports whether the engine is to receive it.
+func (f *Finding) passes(kind kinds, allow []string) bool {
+	return f.takes&kind != 0 || slices.Contains(allow, f.Name)
+}
+
+// member is where a member of the top-level object stands.
+type member struct {
+	index  int // among all members
+	before int // the end of the member before it
+	key    int // its beginning
+	value  span
+	next   int // the beginning of the next one; 0 = it is the last
+}
 
 // place is where the scan is, as far as it matters for what a member may hold.
 type place uint8
 
 const (
-	elsewhere    place = iota
-	inMessages         // the value of messages, and the messages
-	inContent          // anywhere under the content of a message, or under input
-	inMedia            // the value of a member that names media
-	inTemplating       // the value of chat_template_kwargs
+	elsewhere       place = iota
+	inMessages            // the value of messages, and the messages
+	inParts               // the content of a message, and its parts
+	inMedia               // the value of a member that names media
+	inItems               // the value of input, and its items
+	inTools               // the value of tools, and the tools
+	inTemplate            // the value of chat_template_kwargs
+	inStreamOptions       // the value of stream_options
 )
 
 // step is one part of the path to where the scan is.
@@ -26,18 +63,66 @@ type step struct {
 	index int // of an element; -1 = the key of a member
 }
 
-// found notes a finding whose value begins at start, unless that value is null or false: it then asks for nothing. The
-// first of each name is enough, and keeps a body full of findings from becoming a list as long.
+// found notes a finding below the top, unless its value, which begins at start, is null or false: it then asks for nothing. The
+// first of each name is enough.
 func (in *inspector) found(name string, start int) {
-	if start >= len(in.b) || in.b[start] == 'n' || in.b[start] == 'f' {
+	if in.asksNothing(start) {
 		return
 	}
-	for i := range in.f.Findings {
-		if in.f.Findings[i].Name == name {
+	for i := range in.f.findings {
+		if found := &in.f.findings[i]; found.Name == name && found.row == nil && !found.drop {
 			return
 		}
 	}
-	in.f.Findings = append(in.f.Findings, Finding{Name: name, Path: in.at()})
+	in.note(Finding{Name: name, Path: in.at()})
+}
+
+// foundField notes a member at the top that not every engine takes: that of a row, or of none. Where it asks for nothing it is dropped.
+func (in *inspector) foundField(row *field, key []byte, m member) {
+	found := Finding{row: row, member: m, drop: in.asksNothing(m.value.start)}
+	if row != nil {
+		found.Name, found.Path, found.takes = row.name, row.name, row.takes
+	} else {
+		found.Name, found.Path = name(key), in.at()
+	}
+	in.note(found)
+}
+
+// followed says that another member begins at i after m.
+func (in *inspector) followed(m member) {
+	if n := len(in.f.findings); n > 0 && in.f.findings[n-1].member.key == m.key {
+		in.f.findings[n-1].member.next = in.i
+	}
+}
+
+func (in *inspector) note(found Finding) {
+	if len(in.f.findings) < maxFindings {
+		in.f.findings = append(in.f.findings, found)
+		return
+	}
+	in.crowded = true
+}
+
+// settle decides, when all fields are known, which of them are inert.
+func (in *inspector) settle() {
+	for i := range in.f.findings {
+		found := &in.f.findings[i]
+		if found.row != nil && found.row.inert != nil && found.row.inert(in.f, found.member.value.of(in.b)) {
+			found.drop = true
+		}
+	}
+}
+
+func (in *inspector) asksNothing(start int) bool {
+	return start < len(in.b) && (in.b[start] == 'n' || in.b[start] == 'f')
+}
+
+// name is a key as the name of a finding. One that is too long for a field's name is nobody's.
+func name(key []byte) string {
+	if len(key) > maxPathKey {
+		return ""
+	}
+	return string(key)
 }
 
 // at renders the path.
@@ -105,16 +190,19 @@ func (in *inspector) object(where place, depth int) bool {
 		in.i++
 		return true
 	}
-	top := len(in.f.path)
+	top, fields := len(in.f.path), objects[where]
 	for {
-		name, escaped, ok := in.key()
+		key, escaped, ok := in.key()
 		if !ok {
 			return false
 		}
-		in.f.path = append(in.f.path[:top], step{key: name, index: -1})
-		inner, control := within(where, in.decode(name, escaped))
-		if control != "" {
-			in.found(control, in.i)
+		in.f.path = append(in.f.path[:top], step{key: key, index: -1})
+		inner := elsewhere
+		word := in.decode(key, escaped)
+		if row := fields[string(word)]; row != nil {
+			inner = row.holds
+		} else {
+			in.found(name(word), in.i)
 		}
 		if !in.value(inner, depth) {
 			return false
@@ -123,24 +211,6 @@ func (in *inspector) object(where place, depth int) bool {
 			return ok
 		}
 	}
-}
-
-// within says where the value of a member stands, and the name of the finding that the member itself is, if it is one.
-func within(where place, key []byte) (inner place, control string) {
-	switch where {
-	case inMessages:
-		if string(key) == "content" {
-			return inContent, ""
-		}
-	case inContent, inMedia:
-		if mediaKey(key) {
-			return inMedia, ""
-		}
-		return inContent, tensorKey(key)
-	case inTemplating:
-		return elsewhere, templateControl(key)
-	}
-	return elsewhere, ""
 }
 
 // isData reports whether the inside of a JSON string is a data: URL, also if it is written with escapes.

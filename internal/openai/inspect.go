@@ -22,17 +22,22 @@ func (e *RequestError) Error() string { return e.Message }
 // inspector is one scan.
 type inspector struct {
 	lexer
-	f *Fields
+	f       *Fields
+	table   table
+	crowded bool // there are more findings than are kept
 }
 
 // Inspect scans body, a request to the endpoint ("chat", "completions", "embeddings", …), strictly and once: everything
 // is checked before anything is believed. It allocates nothing if f was used for the same model before and nothing is found.
-// The error is a *RequestError. A body with findings is no error: what a model allows is the caller's to know (Refused).
+// The error is a *RequestError. Fields that some engine refuses are no error: which engine it will be is the caller's to know (Refused).
 func Inspect(body []byte, endpoint string, f *Fields) error {
 	before := f.Model
 	f.reset()
 	f.wantUsage = endpoint == "chat" || endpoint == "completions"
-	in := inspector{lexer: lexer{b: body}, f: f}
+	in := inspector{lexer: lexer{b: body}, f: f, table: bodies[endpoint]}
+	if row := in.table["cache_salt"]; row != nil {
+		f.salted = row.takes
+	}
 	if !utf8.Valid(body) {
 		return &RequestError{Message: "The request body is not valid UTF-8."}
 	}
@@ -47,6 +52,10 @@ func Inspect(body []byte, endpoint string, f *Fields) error {
 	if in.i < len(body) {
 		return in.malformed("there is more after the end of the object")
 	}
+	if in.crowded {
+		return &RequestError{Message: "The request has more than " + strconv.Itoa(maxFindings) + " fields that are not known here.", Param: f.findings[0].Path}
+	}
+	in.settle()
 	if f.Model == "" {
 		return &RequestError{Message: "You must provide a model parameter.", Param: "model"}
 	}
@@ -81,15 +90,23 @@ func (in *inspector) body(before string) error {
 		in.i++
 		return nil
 	}
+	m := member{before: in.i}
 	for {
+		m.key = in.i
 		name, escaped, ok := in.key()
 		if !ok {
 			return in.malformed("")
 		}
-		key := in.decode(name, escaped)
+		m.value.start = in.i
 		in.f.path = append(in.f.path[:0], step{key: name, index: -1})
-		if err := in.member(key, before); err != nil {
+		key := in.decode(name, escaped)
+		row := in.table[string(key)]
+		if err := in.member(row, before); err != nil {
 			return err
+		}
+		m.value.end = in.i
+		if row == nil || row.takes != every {
+			in.foundField(row, key, m)
 		}
 		another, ok := in.more('}')
 		if !ok {
@@ -98,6 +115,9 @@ func (in *inspector) body(before string) error {
 		if !another {
 			return nil
 		}
+		in.followed(m)
+		m.before = m.value.end
+		m.index++
 	}
 }
 
@@ -110,36 +130,27 @@ func (in *inspector) decode(s span, escaped bool) []byte {
 	return in.f.scratch
 }
 
-// member scans the value of a member of the top-level object.
-func (in *inspector) member(key []byte, before string) error {
-	f, k := in.f, routingKey(key)
-	if f.seen&k != 0 {
-		name := string(key)
-		return &RequestError{Message: "The parameter " + name + " was given more than once.", Param: name}
+// member scans the value of a member of the top-level object. Those of a row may stand only once, because parsers differ in which one counts.
+func (in *inspector) member(row *field, before string) error {
+	f := in.f
+	if row == nil {
+		row = &field{}
+	} else if f.has(row) {
+		return &RequestError{Message: "The parameter " + row.name + " was given more than once.", Param: row.name}
+	} else {
+		f.seen[row.number/64] |= 1 << (row.number % 64)
 	}
-	f.seen |= k
-	where := elsewhere
-	switch k {
-	case keyModel:
+	switch row.read {
+	case readModel:
 		return in.model(before)
-	case keyStream:
+	case readStream:
 		return in.flag("stream", &f.Stream)
-	case keyStreamOptions:
+	case readStreamOptions:
 		return in.streamOptions()
-	case keyCacheSalt:
+	case readCacheSalt:
 		return in.cacheSalt()
-	case keyMessages:
-		where = inMessages
-	case keyInput:
-		where = inContent
-	case 0:
-		if string(key) == "chat_template_kwargs" {
-			where = inTemplating
-		} else if name := engineControl(key); name != "" {
-			in.found(name, in.i)
-		}
 	}
-	if !in.value(where, 1) {
+	if !in.value(row.holds, 1) {
 		return in.malformed("")
 	}
 	return nil
@@ -213,6 +224,7 @@ func (in *inspector) streamOptions() error {
 		if !ok {
 			return in.malformed("")
 		}
+		in.f.path = append(in.f.path[:1], step{key: name, index: -1})
 		if err := in.streamOption(in.decode(name, escaped)); err != nil {
 			return err
 		}
@@ -229,6 +241,9 @@ func (in *inspector) streamOptions() error {
 func (in *inspector) streamOption(key []byte) error {
 	const param = "stream_options.include_usage"
 	if string(key) != "include_usage" {
+		if objects[inStreamOptions][string(key)] == nil {
+			in.found(name(key), in.i)
+		}
 		if !in.skip(2) {
 			return in.malformed("")
 		}

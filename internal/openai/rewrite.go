@@ -18,19 +18,20 @@ var (
 	yes       = []byte(`true`)
 )
 
-// Rewrite gives the segments of the body to send to the engine, in order. Body is the one inspected; it is cut, never
-// copied. The segments are valid until the next Inspect or Rewrite of f, and must not be changed.
+// Rewrite gives the segments of the body to send to the engine, in order, without the inert fields that the engine would refuse. Body
+// is the one inspected; it is cut, never copied. The segments are valid until the next Inspect or Rewrite of f, and must not be changed.
 //
-// Streams of chat and completions always ask for usage. A cacheSalt that is not empty becomes the engine's cache_salt; one
+// Streams of chat and completions always ask for usage. A cacheSalt that is not empty becomes the engine's cache_salt, if it takes one; one
 // that the caller gave is kept behind it, so that callers can still separate their own users, but never leave their org.
-func (f *Fields) Rewrite(body []byte, cacheSalt string) [][]byte {
+func (f *Fields) Rewrite(body []byte, to *Engine, cacheSalt string) [][]byte {
 	f.edits, f.scratch = f.edits[:0], f.scratch[:0]
 	if f.Stream && f.wantUsage {
 		f.askUsage()
 	}
-	if cacheSalt != "" {
+	if cacheSalt != "" && f.salted&kindOf(to.Kind) != 0 {
 		f.addSalt(body, cacheSalt)
 	}
+	f.dropFields(to)
 	slices.SortStableFunc(f.edits, func(a, b edit) int { return a.start - b.start })
 	f.segments = f.segments[:0]
 	at := 0
@@ -38,7 +39,9 @@ func (f *Fields) Rewrite(body []byte, cacheSalt string) [][]byte {
 		if e.start > at {
 			f.segments = append(f.segments, body[at:e.start])
 		}
-		f.segments = append(f.segments, e.with)
+		if len(e.with) > 0 {
+			f.segments = append(f.segments, e.with)
+		}
 		at = e.end
 	}
 	f.segments = append(f.segments, body[at:])
@@ -77,4 +80,23 @@ func (f *Fields) addSalt(body []byte, salt string) {
 	}
 	e.with = f.scratch
 	f.edits = append(f.edits, e)
+}
+
+// dropFields cuts the fields that the engine would refuse and that may be dropped: each with the comma before it, the first ones with the comma
+// behind. That not all go is certain: one of them is model.
+func (f *Fields) dropFields(to *Engine) {
+	kind, cut := kindOf(to.Kind), 0
+	for i := range f.findings {
+		found := &f.findings[i]
+		if !found.drop || found.passes(kind, to.Allow) {
+			continue
+		}
+		m := found.member
+		e := edit{span: span{m.before, m.value.end}}
+		if m.index == cut {
+			e.span = span{m.key, m.next}
+			cut++
+		}
+		f.edits = append(f.edits, e)
+	}
 }
