@@ -98,7 +98,7 @@ func New(cfg Config) (*Activator, error) {
 			Policy: cfg.Policy, Models: cfg.Models, Pools: cfg.Pools, Learned: cfg.Learned, Term: cfg.Term, Epoch: now, Seed: cfg.Seed, IdleCost: cfg.IdleCost,
 		}),
 	}
-	a.breakers = newBreakers(a.dispatcher)
+	a.breakers = newBreakers(a.dispatcher, cfg.Probe != nil)
 	a.watches = newWatches(a, cfg.Observers)
 	a.notices.fresh = make(chan struct{})
 	a.metrics.init(a)
@@ -137,22 +137,10 @@ func (a *Activator) release(l *Lease, o Outcome) {
 	a.leasing.Lock()
 	now := a.now()
 	if !l.Released() {
-		a.judge(now, l, o)
+		a.breakers.judge(now, l, o)
 		a.dispatcher.Release(now, &l.Lease)
 	}
 	a.finishLeasing(now)
-}
-
-// judge takes what the end of a lease says of its engine.
-func (a *Activator) judge(now time.Duration, l *Lease, o Outcome) {
-	switch o {
-	case Succeeded:
-		l.Heard()
-	case EngineFailed:
-		if b := a.breakers.byInstance[l.Instance]; b != nil && a.cfg.Probe != nil {
-			a.breakers.suspect(now, b)
-		}
-	}
 }
 
 // Drain prepares for shutdown: whoever waits, or asks from now on, is answered with ErrShuttingDown, and nothing is started any more.

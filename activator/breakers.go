@@ -27,6 +27,7 @@ const (
 //	   └───────── answered ─────────┘                                      └──────────────────────────────────────────────────┘
 type breakers struct {
 	dispatcher *dispatch.Dispatcher
+	probed     bool // engines are sent requests of our own
 	byInstance map[string]*breaker
 	watched    map[*breaker]bool                // those that a probe is under way to, or due
 	tripped    map[string]dispatch.BreakerState // instance ID -> state; only those that are not closed
@@ -40,9 +41,9 @@ type breakerChange struct {
 	state    dispatch.BreakerState
 }
 
-func newBreakers(d *dispatch.Dispatcher) breakers {
+func newBreakers(d *dispatch.Dispatcher, probed bool) breakers {
 	return breakers{
-		dispatcher: d, byInstance: make(map[string]*breaker), watched: make(map[*breaker]bool),
+		dispatcher: d, probed: probed, byInstance: make(map[string]*breaker), watched: make(map[*breaker]bool),
 		tripped: make(map[string]dispatch.BreakerState), askAt: never,
 	}
 }
@@ -87,6 +88,18 @@ func (bs *breakers) forget(instance string) {
 	delete(bs.watched, b)
 	delete(bs.tripped, instance)
 	b.tell(failed)
+}
+
+// judge takes what the end of a lease says of its engine.
+func (bs *breakers) judge(now time.Duration, l *Lease, o Outcome) {
+	switch o {
+	case Succeeded:
+		l.Heard()
+	case EngineFailed:
+		if b := bs.byInstance[l.Instance]; b != nil && bs.probed {
+			bs.suspect(now, b)
+		}
+	}
 }
 
 // suspect has the instance probed, as soon as that may be.
@@ -184,6 +197,24 @@ func (bs *breakers) follow(now time.Duration, b *breaker) {
 	}
 	bs.changes = append(bs.changes, breakerChange{b.instance, state})
 	bs.dispatcher.SetBreaker(now, b.instance, state)
+}
+
+// join has an instance probed for somebody who waits, unless it is known already what would become of it.
+func (bs *breakers) join(now time.Duration, instance string, told chan<- verdict) (known bool, v verdict) {
+	b := bs.byInstance[instance]
+	switch {
+	case b == nil || b.state != dispatch.BreakerClosed:
+		return true, failed
+	case !bs.probed:
+		return true, undecided
+	case b.answered != never && now < b.answered+probePause:
+		return true, answered
+	}
+	b.joined = append(b.joined, told)
+	if !b.probing {
+		bs.suspect(now, b)
+	}
+	return false, undecided
 }
 
 // trippedBreakers gives the state of every breaker that is not closed, by instance.

@@ -105,17 +105,17 @@ func TestBreaker_OpensWhenOurOwnRequestsFail(t *testing.T) {
 			t.Fatalf("got %s after %d of our own requests, want open after 2", got, p.asked.Load())
 		}
 		w.wantErr(w.ask(activator.Ask{Model: "llama", OnlyHot: true}), activator.ErrNotHot)
-		waiting := w.ask(activator.Ask{Model: "llama"})
+		w.ask(activator.Ask{Model: "llama"})
 		p.set(nil, time.Second)
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		if got := w.breaker(); got != "half-open" || waiting.ready {
-			t.Fatalf("got %s, a caller let through: %v; want half-open, and the trial to be ours", got, waiting.ready)
+		if got := w.breaker(); got != "half-open" || w.a.Snapshot().Models[0].Waiting != 1 {
+			t.Fatalf("got %s, %d waiting; want half-open, and the trial to be ours", got, w.a.Snapshot().Models[0].Waiting)
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if got := w.breaker(); got != "closed" || !waiting.ready {
-			t.Errorf("got %s, a caller let through: %v; want closed, and yes", got, waiting.ready)
+		if got := w.breaker(); got != "closed" || w.a.Snapshot().Models[0].Waiting != 0 {
+			t.Errorf("got %s, %d waiting; want closed, and who waited let through", got, w.a.Snapshot().Models[0].Waiting)
 		}
 	})
 }
@@ -174,10 +174,13 @@ func TestBreaker_WhatOurOwnShortageEndsSaysNothing(t *testing.T) {
 
 func TestAnswers_AsksOnceForMany(t *testing.T) {
 	breakerWorld(t, func(w *world, p *prober) {
-		id := w.engineOf("llama").ID
+		c := w.ask(activator.Ask{Model: "llama"})
+		w.wait(c)
+		lease := c.lease
+		c.release(activator.Neutral)
 		all := make(chan bool, 10)
 		for range 10 {
-			go func() { all <- w.a.Answers(context.Background(), id) }()
+			go func() { all <- lease.Answers(context.Background()) }()
 		}
 		for range 10 {
 			if !<-all {
@@ -185,21 +188,23 @@ func TestAnswers_AsksOnceForMany(t *testing.T) {
 			}
 		}
 		time.Sleep(500 * time.Millisecond)
-		if !w.a.Answers(context.Background(), id) || p.asked.Load() != 1 {
+		if !lease.Answers(context.Background()) || p.asked.Load() != 1 {
 			t.Errorf("asked %d times, want once a second at most", p.asked.Load())
 		}
 		time.Sleep(time.Second)
 		p.set(errBroken, time.Millisecond)
-		if w.a.Answers(context.Background(), id) {
+		if lease.Answers(context.Background()) {
 			t.Errorf("got true of an engine that fails")
 		}
 		p.set(nil, time.Hour)
 		within, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()
-		if began := time.Now(); !w.a.Answers(within, id) || time.Since(began) != 2*time.Second {
+		if began := time.Now(); !lease.Answers(within) || time.Since(began) != 2*time.Second {
 			t.Errorf("got false, or not in 2 s, of an engine that has not answered yet")
 		}
-		if w.a.Answers(context.Background(), "gone") {
+		w.exit(w.engineOf("llama"), "killed")
+		synctest.Wait()
+		if lease.Answers(context.Background()) {
 			t.Errorf("got true of an instance that is gone")
 		}
 	})

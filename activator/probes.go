@@ -6,9 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
-	"github.com/pilotlight-io/pilotlight/activator/dispatch"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
@@ -52,17 +49,8 @@ func (s *signs) note() {
 	}
 }
 
-// startProbes sends what is due.
-func (a *Activator) startProbes(ctx context.Context, g *errgroup.Group, due []*probe) {
-	for _, p := range due {
-		g.Go(func() error {
-			a.probe(ctx, p)
-			return nil
-		})
-	}
-}
-
-func (a *Activator) probe(ctx context.Context, p *probe) {
+// run sends the probe, and takes what becomes of it.
+func (p *probe) run(ctx context.Context, a *Activator) {
 	within, cancel := context.WithTimeoutCause(ctx, probeWithin, errProbeLate)
 	defer cancel()
 	err := a.cfg.Probe(within, p.model, p.addr)
@@ -85,40 +73,24 @@ func (a *Activator) probe(ctx context.Context, p *probe) {
 	a.finishLeasing(now)
 }
 
-// Answers reports whether an engine is in order whose answer to a caller leaves that open: unless it was asked within the last second, it is sent a
-// request of our own. It is false only if that fails, or its breaker is open, or the instance is gone; it waits for that until ctx is done.
-func (a *Activator) Answers(ctx context.Context, instance string) bool {
-	told := make(chan verdict, 1)
-	if known, v := a.join(instance, told); known {
+// Answers reports whether the engine is in order, where its answer leaves that open: unless it was asked within the last second, it is sent a
+// request of our own. It is false only if that fails, or the instance's breaker is open, or it is gone; it waits for that until ctx is done. The
+// lease may have been given back.
+func (l *Lease) Answers(ctx context.Context) bool {
+	a, told := l.owner, make(chan verdict, 1)
+	a.leasing.Lock()
+	now := a.now()
+	known, v := a.breakers.join(now, l.Instance, told)
+	a.finishLeasing(now)
+	if known {
 		return v != failed
 	}
 	select {
-	case v := <-told:
+	case v = <-told:
 		return v != failed
 	case <-ctx.Done():
 		return true
 	}
-}
-
-// join has the instance probed, unless it is known already what would become of it.
-func (a *Activator) join(instance string, told chan<- verdict) (known bool, v verdict) {
-	a.leasing.Lock()
-	now := a.now()
-	defer a.finishLeasing(now)
-	b := a.breakers.byInstance[instance]
-	switch {
-	case b == nil || b.state != dispatch.BreakerClosed:
-		return true, failed
-	case a.cfg.Probe == nil:
-		return true, undecided
-	case b.answered != never && now < b.answered+probePause:
-		return true, answered
-	}
-	b.joined = append(b.joined, told)
-	if !b.probing {
-		a.breakers.suspect(now, b)
-	}
-	return false, undecided
 }
 
 // tell ends the wait of those who have joined.

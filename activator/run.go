@@ -45,7 +45,12 @@ func (a *Activator) loop(ctx context.Context, g *errgroup.Group) {
 		case <-timer.C:
 		}
 		wait, due := a.wake()
-		a.startProbes(ctx, g, due)
+		for _, p := range due {
+			g.Go(func() error {
+				p.run(ctx, a)
+				return nil
+			})
+		}
 		a.startWorkers(ctx, g)
 		timer.Reset(wait)
 	}

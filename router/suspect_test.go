@@ -116,14 +116,16 @@ func TestSuspect_AFailingEngineIsFoundOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := twoHot(t)
 		bad := ""
-		w.engines.swap(func(rw http.ResponseWriter, r *http.Request) {
+		failing := func(rw http.ResponseWriter, r *http.Request) {
 			if id := r.Context().Value(instanceKey{}).(string); bad == "" || id == bad {
 				bad = id
 				http.Error(rw, "CUDA error: an illegal memory access was encountered", 500)
 				return
 			}
 			answerChat(rw, r)
-		})
+		}
+		w.engines.probed = failing
+		w.engines.swap(failing)
 		for range 10 {
 			if a := w.do(call{body: chat(chatModel)}); a.StatusCode != 200 || a.Header.Get("X-Pilotlight-Instance") == bad {
 				t.Fatalf("got %d %s, want the answer of the other engine", a.StatusCode, a.text)
