@@ -131,11 +131,16 @@ func (h *history) checkDrop(slot string) {
 	}
 }
 
+// mayBeParked reports whether it is not known if an instance was parked when an earlier planner, or its slot, began to end it: it then counts as both parked and awake.
+func (h *history) mayBeParked(i *instance) bool {
+	return (i.State == fleet.Stopping || i.State == fleet.Draining && i.host == inHost) && !h.own(i.ID)
+}
+
 // checkBeds holds the limits of those who are parked, as the planner sees them.
 func (h *history) checkBeds(s *slot) {
 	used := fleet.Bytes(0)
 	for _, i := range h.planner.instances {
-		if i.at == place(s) && i.host == inHost && (i.State != fleet.Stopping || h.own(i.ID)) { // of an adopted one it is only feared
+		if i.at == place(s) && i.host == inHost && !h.mayBeParked(i) {
 			used += i.m.ParkedMemory
 		}
 	}
@@ -145,7 +150,7 @@ func (h *history) checkBeds(s *slot) {
 	for g := range s.GPUs {
 		n := 0
 		for _, i := range h.planner.instances {
-			if i.at == place(s) && i.host == inHost && i.covers(g) && i.reserved == nil && i.State != fleet.Resuming && (i.State != fleet.Stopping || h.own(i.ID)) {
+			if i.at == place(s) && i.host == inHost && i.covers(g) && i.reserved == nil && i.State != fleet.Resuming && !h.mayBeParked(i) {
 				n++
 			}
 		}

@@ -24,8 +24,9 @@ type Request interface {
 	// Chat is the body for an engine. Whoever sends it checks it as one that a caller has sent.
 	Chat() []byte
 
-	// Findings are those of openai.Inspect, at the paths of the caller's own body. What the check of Chat finds beyond them has no such path.
-	Findings() []openai.Finding
+	// Remote is where in the caller's body an image stands that the engine would have to fetch, "" if none does. The check of Chat finds it
+	// too, at another path.
+	Remote() string
 
 	// AppendAnswer appends the answer to a request that is not streamed: chat is the engine's, whole. The error says what is wrong with that.
 	AppendAnswer(dst, chat []byte, h *Head) ([]byte, error)
@@ -36,13 +37,13 @@ type Request interface {
 
 // translated is what a request has come to.
 type translated struct {
-	chat     []byte
-	findings []openai.Finding
+	chat   []byte
+	remote string
 }
 
 func (t *translated) Chat() []byte { return t.chat }
 
-func (t *translated) Findings() []openai.Finding { return t.findings }
+func (t *translated) Remote() string { return t.remote }
 
 // Stream turns the events of an engine into those of a dialect. Its methods append whole events and are called in any order and number; after End or Fail,
 // none is called.

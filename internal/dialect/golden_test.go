@@ -100,11 +100,8 @@ func run(t *testing.T, name string, a *txtar.Archive) []byte {
 			}
 			req = r
 			add("want chat.json", indent(t, req.Chat()))
-			for _, found := range chat.Findings {
-				add("want finding in chat.json", []byte(found.Name+" "+found.Path))
-			}
-			for _, found := range req.Findings() {
-				add("want finding", []byte(found.Name+" "+found.Path))
+			if found := chat.Refused(&openai.Engine{Kind: "sim"}); found != nil {
+				add("want refused", []byte(found.Name+" "+found.Path+"\n"+req.Remote()))
 			}
 		case "engine.json":
 			answer, err := req.AppendAnswer(nil, bytes.TrimSpace(f.Data), &head)

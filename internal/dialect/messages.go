@@ -53,7 +53,7 @@ func (messages) Translate(body []byte, f *openai.Fields) (Request, error) {
 	if last == "" {
 		o.wrong("messages", "at least one message is needed.")
 	}
-	m.translated = translated{c.end(), r.findings}
+	m.translated = translated{c.end(), r.remote}
 	return m, r.result()
 }
 

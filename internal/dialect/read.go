@@ -13,8 +13,8 @@ import (
 // reader reads a request's parts, and keeps the first thing that is wrong with it: whoever reads need not look at each step. Values are parts of the body,
 // as they stand there; absent ones and null are nil.
 type reader struct {
-	err      *openai.RequestError
-	findings []openai.Finding // as openai.Fields has them, where the caller has put them
+	err    *openai.RequestError
+	remote string // the path of the first image that would have to be fetched
 }
 
 // wrong notes that the value at a path is not what it has to be. The path is part of the message, for shapes that have no field for it.
@@ -196,8 +196,8 @@ func (o object) schema(key string) []byte {
 // image reads the URL of an image, and finds one that would have to be fetched.
 func (o object) image(key string) piece {
 	url := o.needText(key)
-	if url != nil && !openai.IsData(url) {
-		o.findings = append(o.findings, openai.Finding{Name: openai.RemoteMedia, Path: o.path(key)})
+	if url != nil && !openai.IsData(url) && o.remote == "" {
+		o.remote = o.path(key)
 	}
 	return piece{url: url}
 }

@@ -55,7 +55,7 @@ func (responses) Translate(body []byte, f *openai.Fields) (Request, error) {
 	if c.empty() {
 		o.wrong("input", "this field is required, and may not be empty.")
 	}
-	req := &responsesRequest{translated: translated{c.end(), r.findings}}
+	req := &responsesRequest{translated: translated{c.end(), r.remote}}
 	if r.err == nil {
 		req.echo = echo(o)
 	}
