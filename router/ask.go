@@ -86,6 +86,7 @@ func (a *attempt) readFirstEvent() error {
 func (a *attempt) pull() error {
 	piece, err := a.line.call.Next(0)
 	if len(piece) > 0 {
+		a.lease.Heard()
 		a.line.scan.Feed(piece)
 		if err := a.sort(); err != nil || a.ended {
 			return err
