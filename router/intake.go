@@ -26,6 +26,7 @@ type intake struct {
 	wish     wish
 	fields   openai.Fields
 	body     edge.Body // kept until the engine's first byte, for the one retry
+	streamID string    // of all chunks where keep-alives are chunks, for a client's accumulator drops those of another; "" = the engine's stays
 	charge   account.Charge
 	holder   account.Holder  // the exchange
 	gone     <-chan struct{} // the exchange's
@@ -43,7 +44,7 @@ func (in *intake) begin(ctx *fasthttp.RequestCtx, e *endpoint) {
 func (in *intake) forget() {
 	in.dropBody()
 	in.charge.Settle()
-	in.conn, in.endpoint, in.request, in.grant, in.model, in.wish = nil, nil, "", nil, nil, wish{}
+	in.conn, in.endpoint, in.request, in.grant, in.model, in.wish, in.streamID = nil, nil, "", nil, nil, wish{}, ""
 }
 
 // dropBody gives the body's memory back. It may be called again.
@@ -63,11 +64,31 @@ func (in *intake) keepalive() string {
 	return in.r.c.Keepalive
 }
 
+// appendChunk appends an event of the engine's, under the stream's ID.
+func (in *intake) appendChunk(dst []byte, e *openai.Event) []byte {
+	if in.streamID == "" {
+		return append(dst, e.Raw...)
+	}
+	dst = openai.AppendWithID(append(dst, "data: "...), e.Data, in.streamID)
+	return append(dst, "\n\n"...)
+}
+
+// appendData appends the data of an event of the engine's, under the stream's ID.
+func (in *intake) appendData(dst, data []byte) []byte {
+	if in.streamID == "" {
+		return append(dst, data...)
+	}
+	return openai.AppendWithID(dst, data, in.streamID)
+}
+
 // head is what all chunks of ours in a stream have in common.
 func (in *intake) head() *openai.Head {
-	prefix := "chatcmpl-"
+	return &openai.Head{ID: in.chunkID(), Model: in.model.ID, Endpoint: string(in.endpoint.name), Created: in.received.Unix()}
+}
+
+func (in *intake) chunkID() string {
 	if in.endpoint.name == fleet.EndpointCompletions {
-		prefix = "cmpl-"
+		return "cmpl-" + in.request
 	}
-	return &openai.Head{ID: prefix + in.request, Model: in.model.ID, Endpoint: string(in.endpoint.name), Created: in.received.Unix()}
+	return "chatcmpl-" + in.request
 }
