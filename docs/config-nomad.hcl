@@ -23,6 +23,9 @@ api {
   # Further prefixes that mean /v1, such as "/api/integrations/dgx/v1".
   path_aliases = []
 
+  # Origins whose pages may call this API from a browser, such as "https://chat.example.com"; "*" = all. A page needs a token all the same.
+  cors_origins = []
+
   # The largest request body. A larger one is answered 413.
   body_limit = "32MiB"
 

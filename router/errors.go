@@ -266,8 +266,6 @@ func (f *failure) ending() ending {
 // protocolFailure words the errors of fiber and fasthttp: their own words name our internals.
 func protocolFailure(status int) *failure {
 	switch status {
-	case http.StatusNotFound:
-		return failf(codeNotFound, "There is nothing at this path.")
 	case http.StatusMethodNotAllowed:
 		return failf(codeMethodNotAllowed, "This path does not take this method.")
 	case http.StatusRequestTimeout:

@@ -46,15 +46,16 @@ type endpoint struct {
 	name       fleet.Endpoint
 	path       string // below a prefix of ours
 	enginePath string
-	open       bool // served; else it answers unsupported_endpoint
+	open       bool     // served; else it answers unsupported_endpoint
+	query      []string // the parameters that its query may have
 }
 
 var endpoints = []*endpoint{
-	{fleet.EndpointChat, "/chat/completions", "/v1/chat/completions", true},
-	{fleet.EndpointCompletions, "/completions", "/v1/completions", true},
-	{fleet.EndpointEmbeddings, "/embeddings", "/v1/embeddings", false},
-	{fleet.EndpointResponses, "/responses", "/v1/responses", false},
-	{fleet.EndpointMessages, "/messages", "/v1/messages", false},
+	{name: fleet.EndpointChat, path: "/chat/completions", enginePath: "/v1/chat/completions", open: true},
+	{name: fleet.EndpointCompletions, path: "/completions", enginePath: "/v1/completions", open: true},
+	{name: fleet.EndpointEmbeddings, path: "/embeddings", enginePath: "/v1/embeddings"},
+	{name: fleet.EndpointResponses, path: "/responses", enginePath: "/v1/responses"},
+	{name: fleet.EndpointMessages, path: "/messages", enginePath: "/v1/messages", query: []string{"beta"}}, // Anthropic's SDKs say beta=true of their beta calls
 }
 
 // unsupported says what the model supports instead.

@@ -131,6 +131,9 @@ func (r *Router) usage(ctx *fasthttp.RequestCtx, _ *fiber.Ctx) *failure {
 	return writeJSON(ctx, page)
 }
 
+// usageParameters are what usageQuery reads.
+var usageParameters = []string{"by", "cursor", "from", "limit", "to"}
+
 // usageQuery reads from, to, by, limit and cursor. Times are RFC 3339, or a day YYYY-MM-DD at midnight UTC.
 func usageQuery(args *fasthttp.Args) (q ledger.Query, f *failure) {
 	if q.From, f = timeArg(args, "from"); f != nil {
@@ -172,7 +175,7 @@ func (r *Router) receipt(ctx *fasthttp.RequestCtx, c *fiber.Ctx) *failure {
 	id := unescape(c.Params("*"))
 	patient, cancel := context.WithTimeout(context.Background(), readPatience)
 	defer cancel()
-	record, err := r.c.Ledger.Receipt(patient, g.TokenID, id)
+	record, err := r.c.Ledger.Receipt(patient, g.Org, g.TokenID, id)
 	switch {
 	case errors.Is(err, ledger.ErrNotFound):
 		return failf(codeNotFound, "This token has no usage record of the request %q.", clip(id))

@@ -28,6 +28,7 @@ type Config struct {
 	Price     fleet.NanoUSD // of one GPU for one hour; both are as of the start, see Configure
 
 	PathAliases     []string        // prefixes that stand for /v1 too, such as "/api/integrations/dgx/v1"
+	CORSOrigins     []string        // origins whose pages may read answers in a browser, such as "https://chat.example.com", or "*"; empty = none
 	BodyLimit       fleet.Bytes     // of one request; 0 = 32 MiB
 	BodyBudget      fleet.Bytes     // of all request bodies held at once; 0 = 32 times BodyLimit
 	Keepalive       string          // off, comment or chunk, for tokens that name none; empty = comment

@@ -34,6 +34,7 @@ func (r *Router) routes() *fiber.App {
 		r.mount(app, "/"+strings.Trim(prefix, "/"))
 	}
 	r.get(app, "/healthz", r.healthz)
+	r.get(app, "/health", r.healthz) // as engines have it: stock harnesses look there first
 	r.get(app, "/readyz", r.readyz)
 	if r.c.OpenAPI != nil {
 		r.get(app, "/openapi.json", r.openAPI)
@@ -48,18 +49,18 @@ func (r *Router) routes() *fiber.App {
 
 func (r *Router) mount(app *fiber.App, prefix string) {
 	for _, e := range endpoints {
-		app.Post(prefix+e.path, r.complete(e))
+		app.Post(prefix+e.path, r.checked(e.query, r.complete(e)))
 		app.Options(prefix+e.path, options(http.MethodPost))
 	}
 	r.get(app, prefix+"/models", r.listModels)
 	r.get(app, prefix+"/models/*", r.showModel)
-	r.get(app, prefix+"/usage", r.usage)
+	r.get(app, prefix+"/usage", r.usage, usageParameters...)
 	r.get(app, prefix+"/usage/*", r.receipt)
 }
 
-// get mounts a handler that may fail for GET and HEAD.
-func (r *Router) get(app *fiber.App, path string, h func(*fasthttp.RequestCtx, *fiber.Ctx) *failure) {
-	app.Get(path, func(c *fiber.Ctx) error {
+// get mounts a handler that may fail for GET and HEAD, with the parameters that its query may have.
+func (r *Router) get(app *fiber.App, path string, h func(*fasthttp.RequestCtx, *fiber.Ctx) *failure, parameters ...string) {
+	app.Get(path, r.checked(parameters, func(c *fiber.Ctx) error {
 		ctx := c.Context()
 		if f := h(ctx, c); f != nil {
 			r.refuse(ctx, f, r.unknown)
@@ -67,15 +68,30 @@ func (r *Router) get(app *fiber.App, path string, h func(*fasthttp.RequestCtx, *
 		}
 		r.unknown.answered(ctx.Response.StatusCode())
 		return nil
-	})
+	}))
 	app.Options(path, options(http.MethodGet, http.MethodHead))
+}
+
+// checked lets a request through whose query has none but these parameters.
+func (r *Router) checked(parameters []string, next fiber.Handler) fiber.Handler {
+	return func(c *fiber.Ctx) error {
+		if f := checkQuery(c.Context(), parameters); f != nil {
+			r.refuse(c.Context(), f, r.unknown)
+			return nil
+		}
+		return next(c)
+	}
 }
 
 // options answers what a path takes.
 func options(methods ...string) fiber.Handler {
 	allow := strings.Join(append(methods, http.MethodOptions), ", ")
 	return func(c *fiber.Ctx) error {
-		c.Context().Response.Header.Set(fiber.HeaderAllow, allow)
+		h := &c.Context().Response.Header
+		h.Set(fiber.HeaderAllow, allow)
+		if len(h.Peek(fiber.HeaderAccessControlAllowOrigin)) > 0 {
+			h.Set(fiber.HeaderAccessControlAllowMethods, allow)
+		}
 		c.Context().SetStatusCode(http.StatusNoContent)
 		return nil
 	}
@@ -91,6 +107,7 @@ func (r *Router) guard(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 			}
 		}()
 		ctx.Response.Header.SetCanonical(headerRequestID, []byte(requestID(ctx)))
+		r.share(ctx)
 		if !ctx.IsPost() && !ctx.IsGet() && !slices.Contains(fiber.DefaultMethods, string(ctx.Method())) {
 			ctx.Response.Header.Set(fiber.HeaderAllow, "GET, HEAD, POST, OPTIONS")
 			r.refuse(ctx, protocolFailure(http.StatusMethodNotAllowed), r.unknown)
@@ -107,7 +124,11 @@ func (r *Router) failed(c *fiber.Ctx, err error) error {
 	if errors.As(err, &known) {
 		status = known.Code
 	}
-	r.refuse(c.Context(), protocolFailure(status), r.unknown)
+	f := protocolFailure(status)
+	if status == http.StatusNotFound {
+		f = r.notFound(c.Path())
+	}
+	r.refuse(c.Context(), f, r.unknown)
 	return nil
 }
 

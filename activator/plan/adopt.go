@@ -91,7 +91,7 @@ func (c *reconciler) expected(i *instance) *node {
 func (c *reconciler) roomiest(i *instance) *node {
 	best := c.anywhere
 	for _, n := range c.nodes {
-		if i.GPUs > 0 && n.takesLaunches() && n.gpus-n.used >= i.GPUs && (best == c.anywhere || n.left(nil) > best.left(nil)) {
+		if i.GPUs > 0 && n.takesInstances() && n.gpus-n.used >= i.GPUs && (best == c.anywhere || n.left(nil) > best.left(nil)) {
 			best = n
 		}
 	}

@@ -101,7 +101,7 @@ func (l *lifecycle) another(now time.Duration, m *model, but place) bool {
 func (l *lifecycle) elsewhere(now time.Duration, m *model, but place) bool {
 	if m.dedicated() {
 		for _, n := range l.nodes {
-			if place(n) != but && n.takesLaunches() && !m.avoids(now, &n.site) && n.left(nil) >= m.GPUs {
+			if place(n) != but && n.takesInstances() && !m.avoids(now, &n.site) && n.left(nil) >= m.GPUs {
 				return true
 			}
 		}

@@ -52,7 +52,7 @@ func (c *claims) take(now time.Duration, m *model, r *room) {
 	m.spared = fleet.Spared{}
 	c.openActivation(now, i)
 	if r.hold == 0 {
-		c.evict(now, r, m)
+		c.evict(now, r, "makes room for "+m.ID)
 	}
 	if !c.blocked(now, i) && !silent(i.at) {
 		c.life.launch(now, i)

@@ -66,8 +66,9 @@ func (d *decider) placeMissing(now time.Duration, changed []*model) {
 		}
 		return !lacks || now < m.retryAt || d.neverFits(m)
 	})
-	slices.SortStableFunc(needy, d.moreUrgent)
+	slices.SortStableFunc(needy, moreUrgent)
 	for _, m := range needy {
+		d.claims.makeRoomForSlots(now, m)
 		switch {
 		case m.searching || m.short == 0:
 			d.claims.place(now, m, nil)
@@ -75,18 +76,8 @@ func (d *decider) placeMissing(now time.Duration, changed []*model) {
 			d.claims.place(now, m, d.freed)
 		}
 	}
+	d.claims.makeRoomForSlots(now, nil)
 	d.rank(needy)
-}
-
-func (d *decider) moreUrgent(a, b *model) int {
-	switch {
-	case (a.waiting > 0) != (b.waiting > 0):
-		return b2i(b.waiting > 0) - b2i(a.waiting > 0)
-	case a.urgency() != b.urgency():
-		return b2i(a.urgency() > b.urgency()) - b2i(a.urgency() < b.urgency())
-	default:
-		return a.index - b.index
-	}
 }
 
 // rank notes who waits for room, in the order in which they are served.

@@ -22,6 +22,7 @@
 //	why an instance was parked or stopped      lifecycle.go, and who calls it: decide.go (nobody needs it), claims.go (for others), limits.go (too late)
 //	who says that an instance is gone          activator/roster/existence.go
 //	where an instance is placed                room.go (numbered GPUs of a slot), noderoom.go (counted GPUs of a node)
+//	who gives way for a slot                   slotroom.go
 //	who must be parked or evicted for memory   parking.go
 //	what a failure means                       blame.go
 //	what those who wait are told               outlook.go

@@ -34,7 +34,7 @@ func (s *state) largestNode() int {
 	if s.remeasure {
 		s.remeasure, s.largest = false, -1
 		for _, n := range s.nodes {
-			if !n.gone {
+			if !n.gone && !n.seen.SlotsOnly {
 				s.largest = max(s.largest, n.gpus)
 			}
 		}

@@ -21,6 +21,7 @@ func (h *history) check() {
 		}
 	}
 	h.checkPlaces()
+	h.checkKept()
 }
 
 func (h *history) checkQueue(s *server, m *fleet.Model) {
@@ -108,7 +109,10 @@ func (h *history) checkNotice(n *fleet.Notice) {
 	case n.From == fleet.Starting && n.To == fleet.Stopping && n.Reason != "stopped by the operator" && n.Reason != "had failed":
 		h.fail("an activation of %s was given up: %s", n.Model, n.Reason)
 	}
-	if wanted, found := strings.CutPrefix(n.Reason, "makes room for "); found && n.To == fleet.Draining {
+	wanted, found := strings.CutPrefix(n.Reason, "makes room for ")
+	if id, forSlot := strings.CutPrefix(wanted, "slot "); forSlot && n.To == fleet.Draining {
+		h.checkRoomForSlot(n, id)
+	} else if found && n.To == fleet.Draining {
 		m := h.planner.modelOf[wanted]
 		if m == nil || m.pending() == 0 {
 			h.fail("%s was moved for %s, which has no reservation", n.Instance, wanted)
@@ -187,9 +191,11 @@ func (h *history) checkBackoff(m *model, i *instance) {
 
 // checkAbandoned holds that a start is given up only for those who wait, and only where nobody has waited for it for a while.
 func (h *history) checkAbandoned(n *fleet.Notice) {
-	wanted := h.planner.modelOf[strings.TrimPrefix(n.Reason, "nobody waits for it any more: makes room for ")]
-	m := h.planner.modelOf[n.Model]
-	if wanted == nil || wanted.waiting == 0 || wanted.pending() == 0 {
+	whom := strings.TrimPrefix(n.Reason, "nobody waits for it any more: makes room for ")
+	wanted, m := h.planner.modelOf[whom], h.planner.modelOf[n.Model]
+	if id, forSlot := strings.CutPrefix(whom, "slot "); forSlot {
+		h.checkRoomForSlot(n, id)
+	} else if wanted == nil || wanted.waiting == 0 || wanted.pending() == 0 {
 		h.fail("a start of %s was given up, and nobody waits for what it makes room for: %s", n.Model, n.Reason)
 	}
 	if m.waiting > 0 || h.now < m.lastDemand+abandonedAfter {

@@ -62,6 +62,29 @@ func (h *history) silentTooLong(slot string) bool {
 	return listed && h.now >= since+10*time.Second
 }
 
+// checkRoomForSlot holds that a dedicated instance gives way for a slot only where the back end cannot place one that somebody waits for.
+func (h *history) checkRoomForSlot(n *fleet.Notice, what string) {
+	id, _, _ := strings.Cut(what, ",")
+	s := h.planner.slotOf[id]
+	if i := h.planner.instanceOf[n.Instance]; i != nil && (i.inSlot() || i.m.waiting > 0) {
+		h.fail("%s of %s was moved for slot %s", n.Instance, n.Model, id)
+	}
+	if s == nil || s.room == nil || !h.told.slots[id].Pending || h.planner.claims.waitsFor(h.now, s) == nil {
+		h.fail("%s was moved for slot %s, which nobody waits for, or which is there", n.Instance, id)
+	}
+}
+
+// checkKept holds that GPUs are kept only for slots that the back end could not place.
+func (h *history) checkKept() {
+	for _, n := range h.planner.nodes {
+		for _, s := range n.kept {
+			if s.room == nil || s.room.at != n || !s.stuck() {
+				h.fail("GPUs of node %s are kept for slot %s, which does not wait for room there", n.id, s.ID)
+			}
+		}
+	}
+}
+
 // ended reports whether the slot of an engine has shut down, or is gone.
 func (h *history) ended(id string) bool {
 	e := h.backend.find(id)

@@ -37,7 +37,8 @@ func (l *lifecycle) reserve(now time.Duration, i *instance, at place, gpu int) {
 	if s, is := at.(*slot); is {
 		i.Slot = s.ID
 	}
-	i.reserved = &reservation{}
+	l.claimed++
+	i.reserved = &reservation{number: l.claimed}
 	if i.exists() {
 		i.from = fleet.Parked
 	}

@@ -78,6 +78,25 @@ func (m *model) urgency() time.Duration {
 	return m.shortFrom
 }
 
+// moreUrgent orders models by who is to have room first.
+func moreUrgent(a, b *model) int {
+	switch {
+	case (a.waiting > 0) != (b.waiting > 0):
+		return b2i(b.waiting > 0) - b2i(a.waiting > 0)
+	case a.urgency() != b.urgency():
+		return b2i(a.urgency() > b.urgency()) - b2i(a.urgency() < b.urgency())
+	default:
+		return a.index - b.index
+	}
+}
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
 // addWaiting adds up what requests have waited since the last call.
 func (m *model) addWaiting(now time.Duration) {
 	m.waited += float64(m.waiting) * (now - m.waitedAt).Seconds()

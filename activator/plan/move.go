@@ -32,7 +32,7 @@ func (c *claims) move(now time.Duration, i *instance, blocked bool) *instance {
 		return nil
 	}
 	moved := c.transfer(now, i, r)
-	c.evict(now, &r, i.m)
+	c.evict(now, &r, "makes room for "+i.m.ID)
 	return moved
 }
 
@@ -116,7 +116,7 @@ func (c *claims) placeAnew(now time.Duration) {
 			continue // nothing has changed for it
 		}
 		n := i.at.(*node)
-		if i.GPUs == 0 || n.takesLaunches() && n.gpus-n.used >= i.GPUs && n.left(nil) >= 0 {
+		if i.GPUs == 0 || n.takesLaunches() && n.gpus-n.used >= i.GPUs && n.left(i) >= 0 {
 			continue // nothing that we know of is in its way
 		}
 		c.life.vacate(now, i)
@@ -129,14 +129,13 @@ func (c *claims) placeAnew(now time.Duration) {
 		}
 		c.life.occupy(now, i)
 		if ok {
-			c.evict(now, &r, i.m)
+			c.evict(now, &r, "makes room for "+i.m.ID)
 		}
 	}
 }
 
 // evict drains the idle instances whose room it was, gives up the starts that nobody wants, and gives slots back.
-func (c *claims) evict(now time.Duration, r *room, m *model) {
-	why := "makes room for " + m.ID
+func (c *claims) evict(now time.Duration, r *room, why string) {
 	for _, v := range r.victims {
 		if v.activates() {
 			c.life.abandon(now, v, "nobody waits for it any more: "+why)

@@ -8,7 +8,7 @@ func (n *node) common() *site { return &n.site }
 
 // fits counts what slots that nobody needs would give back.
 func (n *node) fits(gpus int) bool {
-	return gpus == 0 || n.takesLaunches() && n.gpus-n.used+n.reclaimable() >= gpus
+	return gpus == 0 || n.takesInstances() && n.gpus-n.used+n.reclaimable() >= gpus
 }
 
 func (n *node) free(i *instance) bool {
@@ -26,16 +26,64 @@ func (n *node) describe(_, count int) string {
 	return fmt.Sprintf("%s of node %s", gpus(count), n.id)
 }
 
-// left gives the GPUs that neither others nor ours hold, less the reservations before the given one (nil = all).
-func (n *node) left(before *instance) int {
+// takesInstances reports whether dedicated instances may be placed there.
+func (n *node) takesInstances() bool {
+	return n.takesLaunches() && (n.seen == nil || !n.seen.SlotsOnly)
+}
+
+// unheld gives the GPUs that neither others nor ours hold.
+func (n *node) unheld() int {
 	left := n.gpus - n.used
 	for _, o := range n.residents {
 		left -= o.GPUs
 	}
+	return left
+}
+
+// left gives the GPUs that nobody holds, less the reservations before the given one and what is kept for slots since before it (nil = all).
+func (n *node) left(before *instance) int {
+	left := n.unheld()
 	for _, o := range n.before(before) {
 		left -= o.GPUs
 	}
+	for _, s := range n.kept {
+		if before == nil || before.reserved != nil && s.room.number < before.reserved.number {
+			left -= s.GPUs
+		}
+	}
 	return left
+}
+
+// leftFor gives the GPUs that nobody holds, less what was claimed before they were kept for the slot.
+func (n *node) leftFor(s *slot) int {
+	left := n.unheld()
+	for _, o := range n.reserved {
+		if o.reserved.number < s.room.number {
+			left -= o.GPUs
+		}
+	}
+	for _, t := range n.kept {
+		if t.room.number < s.room.number {
+			left -= t.GPUs
+		}
+	}
+	return left
+}
+
+// leaving gives the GPUs that are given back there whatever happens.
+func (n *node) leaving() int {
+	sum := 0
+	for _, o := range n.residents {
+		if o.leaving() {
+			sum += o.GPUs
+		}
+	}
+	for _, s := range n.slots {
+		if s.givenBack {
+			sum += s.GPUs
+		}
+	}
+	return sum
 }
 
 // reclaimable gives the GPUs of slots there that could be given back, or are being.

@@ -38,6 +38,28 @@ func (f *rooms) findNode(now time.Duration, m *model, most effort, bid float64, 
 	return best, found
 }
 
+// findForSlot gives the node of those where a slot that could not be placed can have its GPUs at the least cost for others, and whether one has enough that
+// is free already. The model is one that waits for the slot.
+func (f *rooms) findForSlot(now time.Duration, m *model, s *slot, among []*node) (best room, enough, found bool) {
+	for _, n := range among {
+		if n.gone || !n.takesLaunches() || now < n.trouble.avoidUntil || !s.pool.MayLieOn(&n.seen.Node) {
+			continue
+		}
+		lacking := s.GPUs - n.left(nil)
+		if lacking <= 0 {
+			enough = true
+			continue
+		}
+		if n.gpus-n.used+n.reclaimable() < s.GPUs {
+			continue
+		}
+		if r := (room{at: n}); f.assessLosses(now, m, &r, lacking, awaitsDraining) && (!found || r.better(&best)) {
+			best, found = r, true
+		}
+	}
+	return best, enough, found
+}
+
 // forEachNode calls f with the nodes among those places, and with the one that was best before.
 func forEachNode(m *model, among []place, f func(*node)) {
 	for _, at := range among {
@@ -61,7 +83,12 @@ func (f *rooms) assessNode(now time.Duration, m *model, r *room, most effort) bo
 		r.fit = -lacking
 		return true // at no cost
 	}
-	chosen, ok := f.choose(now, m, n, lacking, most)
+	return f.assessLosses(now, m, r, lacking, most)
+}
+
+// assessLosses finds out what it takes to have so many more GPUs free on a node for the model; false = more than it may.
+func (f *rooms) assessLosses(now time.Duration, m *model, r *room, lacking int, most effort) bool {
+	chosen, ok := f.choose(now, m, r.at.(*node), lacking, most)
 	for _, c := range chosen {
 		r.needs, r.wait = max(r.needs, c.needs), max(r.wait, c.wait)
 		r.value += c.value
@@ -85,11 +112,13 @@ func (f *rooms) choose(now time.Duration, m *model, n *node, lacking int, most e
 		if lacking <= 0 {
 			break
 		}
-		if l.instance != nil && !l.leaving() {
-			if f.protected(now, l.instance, taken) {
+		if !l.goesAnyway() {
+			if l.slot != nil && keepsSlot(l.slot, chosen) || l.slot == nil && f.protected(now, l.instance, taken) {
 				continue
 			}
-			taken = append(taken, l.instance)
+			if l.slot == nil {
+				taken = append(taken, l.instance)
+			}
 		}
 		chosen = append(chosen, l)
 		lacking -= l.gpus
@@ -101,6 +130,17 @@ func (f *rooms) choose(now time.Duration, m *model, n *node, lacking int, most e
 		}
 	}
 	return chosen, lacking <= 0
+}
+
+// keepsSlot reports whether slots.min keeps a slot, beside those that were chosen to be given back.
+func keepsSlot(s *slot, chosen []loss) bool {
+	left := s.pool.open()
+	for k := range chosen {
+		if t := chosen[k].slot; t != nil && t.pool == s.pool && !t.givenBack {
+			left--
+		}
+	}
+	return left <= s.pool.Slots.Min
 }
 
 // losses gives what of a node could go for the model with no more than the given effort, the cheapest first. The list is good until the next call.
@@ -122,7 +162,7 @@ func (f *rooms) losses(now time.Duration, m *model, n *node, most effort) []loss
 		switch {
 		case s.givenBack:
 			ls = append(ls, l)
-		case s.spare() && most >= evictsIdle && f.demand.demanded(now, m):
+		case s.spare() && s.pool != m.pool && most >= evictsIdle && f.demand.demanded(now, m):
 			l.value = f.slotValue(now, s)
 			ls = append(ls, l)
 		}
@@ -148,19 +188,12 @@ func (f *rooms) slotValue(now time.Duration, s *slot) float64 {
 	return sum
 }
 
-func b2i(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
-
 // inTheWay gives who must go from the node before the instance, which waits for it, has its GPUs.
 func (f *rooms) inTheWay(now time.Duration, i *instance, drains bool) ([]loss, bool) {
 	n := i.at.(*node)
-	lacking := -n.left(nil) // one that was launched is counted among those who live there
+	lacking := -n.left(i) // one that was launched is counted among those who live there
 	if i.reserved != nil {
-		lacking = i.GPUs - n.left(i)
+		lacking += i.GPUs
 	}
 	most := awaitsDraining
 	if drains {

@@ -60,7 +60,8 @@ type instance struct {
 
 // reservation is a block of GPUs that is kept for an instance until it can be launched or resumed there.
 type reservation struct {
-	drains bool // busy instances there may be drained for it
+	drains bool   // busy instances there may be drained for it
+	number uint64 // in the order in which reservations were made, and room for slots
 }
 
 // model is one model as the planner knows it.
@@ -198,6 +199,11 @@ type slot struct {
 	missedAt time.Duration // and if nobody lists it, that is looked at then
 	quietAt  time.Duration // since when nothing there is awake; valid while that is so
 	wanted   time.Duration // pending: when somebody last wanted it
+	room     *slotRoom     // pending: what is kept for it on a node; nil = nothing
+	roomFrom time.Duration // pending: no room is made for it before
+	lookAt   time.Duration // pending: when all nodes are looked at again; before that, only those where something was freed
+	roomSeen time.Duration // pending: since when a node has had room for it, and the back end has not placed it there; 0 = none has
+	lookedIn uint64        // pending: the round in which somebody looked
 	order    order
 	awake    []*instance // by GPU: who holds it; nil = free
 	timer    timer
@@ -205,6 +211,15 @@ type slot struct {
 	ease     ease // valid while listed
 	easeAt   int
 	listed   bool // in pool.byEase
+}
+
+// slotRoom is GPUs of a node that are kept for a slot which the back end could not place: others have made room there. The back end is
+// expected to place it once they are free.
+type slotRoom struct {
+	at     *node
+	number uint64 // as of reservations
+	isFree bool
+	freeAt time.Duration // since when the GPUs are free
 }
 
 // node is one machine of a back end that places instances by itself. Which of its GPUs an instance gets is not for us to say, so there is no layout to
@@ -221,6 +236,7 @@ type node struct {
 	seen  *roster.Node   // nil: it stands for any machine, for those that need no GPU
 	all   *roster.Roster // of such a one: who knows of all machines
 	slots []*slot        // of ours that lie on it: they are among the others that use its GPUs
+	kept  []*slot        // for which GPUs are kept there
 }
 
 // activation is one under way, or one that is remembered.
@@ -228,6 +244,12 @@ type activation struct {
 	fleet.Activation
 	m      *model
 	before float64 // seconds that the model's requests had waited when it began
+}
+
+// ordered is an instance or a slot with an act that is due.
+type ordered struct {
+	i *instance
+	s *slot
 }
 
 // queued is what was said of a model's place among those who wait for room: it is asked for at every step, and seldom changes.

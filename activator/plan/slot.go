@@ -106,6 +106,11 @@ func (s *slot) quiet() bool {
 	return len(s.reserved) == 0 && !slices.ContainsFunc(s.residents, func(i *instance) bool { return i.stay == holdsGPU })
 }
 
+// stuck reports whether the back end has found no room for the slot so far.
+func (s *slot) stuck() bool {
+	return s.Pending && s.Unplaced == fleet.UnplacedExhausted && s.node == "" && s.takesLaunches()
+}
+
 // align gives the size of the block that holds so many GPUs. Blocks are those of a buddy layout: one of 2^n GPUs begins at a multiple of 2^n, so that
 // two blocks are nested or apart.
 func align(gpus int) int {

@@ -14,6 +14,8 @@ const (
 	slotTries       = 5           // refusals after which a slot is given back that nobody lists: its name may be used up, and another one's is not
 	slotUnlisted    = time.Minute // a slot that was asked for, and that a list which was asked for so long after does not have, is given back
 	slotUnwanted    = time.Minute // a slot that is not there yet, and that nobody has wanted for so long, is given back
+
+	slotRoomUnused = 30 * time.Second // GPUs that are kept for a slot stay free for so long, if the back end does not place it there
 )
 
 // slotKeeper keeps each pool's number of slots between its bounds: it adds those that are lacking, and gives back those where nothing has
@@ -77,6 +79,11 @@ func (k *slotKeeper) setAlarm(now time.Duration, s *slot) {
 	}
 	if s.Pending {
 		next.due(max(s.wanted, s.askedAt) + slotUnwanted)
+		next.due(s.roomFrom)
+		next.due(s.lookAt)
+		if s.room != nil && s.room.isFree {
+			next.due(s.room.freeAt + slotRoomUnused)
+		}
 	}
 	if s.seen == nil && s.addedAt > 0 && !s.givenBack {
 		if now >= s.missedAt {
@@ -148,6 +155,7 @@ func (k *slotKeeper) giveBack(now time.Duration, s *slot, why string) {
 		return
 	}
 	s.givenBack, s.pool.recount = true, true
+	k.forgetRoom(s)
 	for _, i := range slices.Clone(s.residents) {
 		if i.State == fleet.Asleep {
 			from := i.State
@@ -205,92 +213,21 @@ func (k *slotKeeper) accepted(now time.Duration, act *fleet.Act, err error) {
 		k.roster.SlotDropped(now, s.ID)
 	case err == nil:
 		s.addedAt, s.missedAt = now, now+slotUnlisted
-	}
-	if err != nil && s.order.due == "" && !s.gone {
+	case s.order.due != "" || s.gone || act.Kind == fleet.ActAddSlot && s.seen != nil:
+	default:
 		s.order.again(now+min(slotRetry<<min(s.order.tries, 10), slotRetryLonger), act.Kind)
 	}
 	k.issue(s)
 	k.markSlot(s)
 }
 
-// see takes how a slot stands, as the roster says.
-func (k *slotKeeper) see(now time.Duration, v fleet.Slot) *slot {
-	s := k.slotOf[v.ID]
-	if s == nil {
-		s = k.enter(now, v)
-	} else if s.Pending && !v.Pending {
-		k.arrived(now, s)
+// forgetRoom keeps no GPUs for the slot any more.
+func (k *slotKeeper) forgetRoom(s *slot) {
+	if s.room == nil {
+		return
 	}
-	if !s.takesLaunches() || s.condition != v.Condition || s.Unplaced != v.Unplaced || s.GPUs != v.GPUs || s.Pending != v.Pending {
-		k.free(s)
-		for _, m := range s.pool.models {
-			m.search = true
-			k.mark(m)
-		}
-		k.markPool(s.pool)
-	}
-	if s.condition != v.Condition {
-		for _, i := range s.residents {
-			k.reconsider(i.m) // what is idle there may be let go again, or must not be
-		}
-	}
-	pool := s.pool.Name
-	s.Slot, s.node, s.condition, s.pool.recount = v, v.Node, v.Condition, true
-	s.Slot.Pool = pool
-	for len(s.awake) < v.GPUs {
-		s.awake = append(s.awake, nil)
-	}
-	s.pool.largest = max(s.pool.largest, v.GPUs)
-	k.linkNode(s)
-	k.markSlot(s)
-	return s
-}
-
-// linkNode enters the slot on its node, where nodes are known.
-func (k *slotKeeper) linkNode(s *slot) {
-	if n := k.nodeOf[s.node]; n != nil && !slices.Contains(n.slots, s) {
-		n.slots = append(n.slots, s)
-		k.free(n)
-	}
-}
-
-// arrived notes that a slot is there.
-func (k *slotKeeper) arrived(now time.Duration, s *slot) {
-	if s.asked {
-		s.pool.added.add(now - s.askedAt)
-	}
-	s.pool.refused, s.pool.retryAt, s.quietAt = 0, 0, now
-}
-
-// lost notes that a slot is gone: reservations there are given up. One that never was there delays the next.
-func (k *slotKeeper) lost(now time.Duration, s *slot) {
-	s.gone, s.order.due = true, ""
-	for _, i := range slices.Clone(s.reserved) {
-		k.life.cancel(now, i, "its slot is gone")
-	}
-	q := s.pool
-	q.slots = slices.DeleteFunc(q.slots, func(t *slot) bool { return t == s })
-	q.unsort(s)
-	q.recount = true
-	delete(k.slotOf, s.ID)
-	k.alarms.set(&s.timer, &alarm{})
-	if n := k.nodeOf[s.node]; n != nil {
-		n.slots = slices.DeleteFunc(n.slots, func(t *slot) bool { return t == s })
-		k.free(n)
-	}
-	if q.Slots.Max > 0 { // what was lost is not coming back by itself
-		q.largest = -1
-		for _, t := range q.slots {
-			q.largest = max(q.largest, t.GPUs)
-		}
-	}
-	if s.Pending && !s.givenBack {
-		q.retryAt = now + min(slotRetry<<min(q.refused, 10), slotRetryLonger)
-		q.refused++
-	}
-	k.markPool(q)
-	for _, m := range q.models {
-		m.search = true
-		k.mark(m)
-	}
+	n := s.room.at
+	n.kept = slices.DeleteFunc(n.kept, func(t *slot) bool { return t == s })
+	s.room = nil
+	k.free(n)
 }

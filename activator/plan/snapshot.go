@@ -158,7 +158,7 @@ func countGPUs(s *slot, n map[string]int) {
 	}
 }
 
-// countNodes counts the GPUs of nodes that others do not use. What was launched and is not placed yet counts where it is expected.
+// countNodes counts the GPUs of nodes that dedicated instances may use and others do not. What was launched and is not placed yet counts where it is expected.
 func (p *Planner) countNodes(n map[string]int) {
 	for _, node := range p.nodes {
 		free := node.gpus - node.used
@@ -166,7 +166,7 @@ func (p *Planner) countNodes(n map[string]int) {
 			n[use(i)] += i.GPUs
 			free -= i.GPUs
 		}
-		if !node.gone {
+		if !node.gone && !node.seen.SlotsOnly {
 			n["free"] += max(free, 0)
 		}
 	}

@@ -33,6 +33,7 @@ type state struct {
 	stepped uint64
 	rounds  uint64 // of all steps, and what is asked between them
 	entered uint64 // places
+	claimed uint64 // reservations, and room for slots
 	started time.Duration
 	begun   bool
 	closing bool
@@ -56,6 +57,7 @@ type state struct {
 	ordered     []ordered   // acts to hand over
 	freed       []place     // where something was freed since those who wait for room were looked at
 	short       []*model    // which wait for room, the most urgent first
+	stuck       []*slot     // which the back end has not placed, for want of room; some may be so no longer
 	alarms      alarms
 
 	activations []*activation // oldest first, bounded
@@ -68,12 +70,6 @@ type state struct {
 	ended   []fleet.Activation
 
 	troubled []Trouble
-}
-
-// ordered is an instance or a slot with an act that is due.
-type ordered struct {
-	i *instance
-	s *slot
 }
 
 func newState(cfg Config) *state {

@@ -137,7 +137,7 @@ func (s *server) openAPIs(context.Context) (err error) {
 	cfg := s.c.Config
 	s.router, err = router.New(router.Config{
 		Activator: s.activator, Tenants: s.tenants, Ledger: s.ledger, Models: cfg.Models, Price: cfg.Price,
-		PathAliases: cfg.API.PathAliases, BodyLimit: cfg.API.BodyLimit, Keepalive: cfg.API.Keepalive,
+		PathAliases: cfg.API.PathAliases, CORSOrigins: cfg.API.CORSOrigins, BodyLimit: cfg.API.BodyLimit, Keepalive: cfg.API.Keepalive,
 		StreamHeartbeat: cfg.API.StreamHeartbeat, OpenAPI: admin.OpenAPI, Ready: s.unready, Degraded: s.degraded, Log: s.log("router"),
 	})
 	if err != nil {

@@ -29,6 +29,17 @@ func TestDocumentHasEveryRouteAndNoOther(t *testing.T) {
 	}
 }
 
+func TestUnknownParametersAreRefusedEverywhere(t *testing.T) {
+	w := newWorld(t)
+	for _, route := range admin.Routes() {
+		method, path, _ := strings.Cut(route, " ")
+		status, body, _ := w.ask(method, strings.NewReplacer("{id}", "x", "{name}", "x").Replace(path)+"?month=2026-03", "")
+		if status != 400 || codeOf(body) != "invalid_request" || paramOf(body) != "month" {
+			t.Errorf("%s: got %d %s, want a 400 at month", route, status, body)
+		}
+	}
+}
+
 func TestTokenIsNeeded(t *testing.T) {
 	w := newWorld(t)
 	open := []string{"GET /healthz", "GET /readyz", "GET /openapi.json"}

@@ -44,10 +44,7 @@ type ConfigChange struct {
 
 // configure takes a config file, or says what it would change.
 func (s *Server) configure(c *fiber.Ctx) error {
-	parameters, err := query(c, "dry_run")
-	if err != nil {
-		return err
-	}
+	parameters := query(c)
 	dry := parameters["dry_run"] == "true"
 	if asked := parameters["dry_run"]; asked != "" && asked != "true" && asked != "false" {
 		return invalid("dry_run", "%q is neither true nor false", asked)

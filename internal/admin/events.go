@@ -22,10 +22,7 @@ const AfterNow = "now"
 
 // events streams transitions, each with an ID that a client which was cut off sends back as Last-Event-ID.
 func (s *Server) events(c *fiber.Ctx) error {
-	values, err := query(c, "after")
-	if err != nil {
-		return err
-	}
+	values := query(c)
 	last, given := values["after"]
 	if header := c.Get("Last-Event-ID"); header != "" && !given {
 		last = header

@@ -17,9 +17,6 @@ type Orphans interface {
 }
 
 func (s *Server) listOrphans(c *fiber.Ctx) error {
-	if _, err := query(c); err != nil {
-		return err
-	}
 	if s.c.Orphans == nil {
 		return c.JSON(orphanList{Orphans: []Orphan{}})
 	}
@@ -37,10 +34,7 @@ func (s *Server) stopOrphan(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	values, err := query(c, "cluster")
-	if err != nil {
-		return err
-	}
+	values := query(c)
 	if s.c.Orphans == nil {
 		return openai.NewError(openai.CodeNotFound, fleet.ErrNoOrphan.Error())
 	}

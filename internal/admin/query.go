@@ -9,24 +9,31 @@ import (
 	"github.com/gofiber/fiber/v2"
 )
 
-// query gives the parameters of a request's query. One that is not among known, or comes twice, is an error that names
-// it: a filter that was mistyped must not show everything.
-func query(c *fiber.Ctx, known ...string) (map[string]string, error) {
+// checkQuery refuses a parameter that is not among known, or comes twice: a filter that was mistyped must not show everything.
+func checkQuery(c *fiber.Ctx, known []string) error {
+	seen := map[string]bool{}
+	for k := range c.Request().URI().QueryArgs().All() {
+		key := string(k)
+		switch {
+		case seen[key]:
+			return invalid(key, "comes twice; leave one of them")
+		case len(known) == 0:
+			return invalid(key, "unknown; there are no parameters here")
+		case !slices.Contains(known, key):
+			return invalid(key, "unknown; possible are %s", strings.Join(known, ", "))
+		}
+		seen[key] = true
+	}
+	return nil
+}
+
+// query gives the parameters of a request's query, which checkQuery has let through.
+func query(c *fiber.Ctx) map[string]string {
 	values := map[string]string{}
 	for k, v := range c.Request().URI().QueryArgs().All() {
-		key := string(k)
-		_, twice := values[key]
-		switch {
-		case twice:
-			return nil, invalid(key, "comes twice; leave one of them")
-		case !slices.Contains(known, key) && len(known) == 0:
-			return nil, invalid(key, "unknown; there are no parameters here")
-		case !slices.Contains(known, key):
-			return nil, invalid(key, "unknown; possible are %s", strings.Join(known, ", "))
-		}
-		values[key] = string(v)
+		values[string(k)] = string(v)
 	}
-	return values, nil
+	return values
 }
 
 // period reads from and to: days or moments, in UTC. An absent one is the zero time.

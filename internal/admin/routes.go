@@ -17,7 +17,8 @@ import (
 type route struct {
 	method, path string // as the document has it; {id} of a model may hold slashes, raw or as %2F
 	handle       func(*Server, *fiber.Ctx) error
-	open         bool // needs no token
+	open         bool     // needs no token
+	query        []string // the parameters that its query may have
 }
 
 // methods are the route's, and HEAD for what is open: load balancers look with it.
@@ -30,33 +31,33 @@ func (r route) methods() []string {
 
 // routes are tried in order: what is more exact comes first, so that a model may not be called by another route's name.
 var routes = []route{
-	{http.MethodGet, "/healthz", (*Server).healthz, true},
-	{http.MethodGet, "/readyz", (*Server).readyz, true},
-	{http.MethodGet, "/openapi.json", (*Server).openAPI, true},
-	{http.MethodGet, "/metrics", (*Server).metrics, false},
-	{http.MethodGet, "/api/orgs", (*Server).listOrgs, false},
-	{http.MethodPost, "/api/orgs", (*Server).createOrg, false},
-	{http.MethodGet, "/api/orgs/{name}", (*Server).showOrg, false},
-	{http.MethodPatch, "/api/orgs/{name}", (*Server).updateOrg, false},
-	{http.MethodGet, "/api/tokens", (*Server).listTokens, false},
-	{http.MethodPost, "/api/tokens", (*Server).createToken, false},
-	{http.MethodDelete, "/api/tokens/{id}", (*Server).revokeToken, false},
-	{http.MethodGet, "/api/models", (*Server).listModels, false},
-	{http.MethodGet, "/api/models/{id}/explain", (*Server).explain, false},
-	{http.MethodPost, "/api/models/{id}/start", (*Server).startModel, false},
-	{http.MethodPost, "/api/models/{id}/stop", (*Server).stopModel, false},
-	{http.MethodGet, "/api/models/{id}", (*Server).showModel, false},
-	{http.MethodGet, "/api/instances", (*Server).listInstances, false},
-	{http.MethodGet, "/api/activations", (*Server).listActivations, false},
-	{http.MethodGet, "/api/pools", (*Server).listPools, false},
-	{http.MethodGet, "/api/pools/{name}", (*Server).showPool, false},
-	{http.MethodPatch, "/api/pools/{name}", (*Server).tunePool, false},
-	{http.MethodGet, "/api/orphans", (*Server).listOrphans, false},
-	{http.MethodDelete, "/api/orphans/{id}", (*Server).stopOrphan, false},
-	{http.MethodPost, configPath, (*Server).configure, false},
-	{http.MethodGet, "/api/usage", (*Server).usage, false},
-	{http.MethodGet, "/api/usage/records", (*Server).records, false},
-	{http.MethodGet, "/api/events", (*Server).events, false},
+	{http.MethodGet, "/healthz", (*Server).healthz, true, nil},
+	{http.MethodGet, "/readyz", (*Server).readyz, true, nil},
+	{http.MethodGet, "/openapi.json", (*Server).openAPI, true, nil},
+	{http.MethodGet, "/metrics", (*Server).metrics, false, nil},
+	{http.MethodGet, "/api/orgs", (*Server).listOrgs, false, nil},
+	{http.MethodPost, "/api/orgs", (*Server).createOrg, false, nil},
+	{http.MethodGet, "/api/orgs/{name}", (*Server).showOrg, false, nil},
+	{http.MethodPatch, "/api/orgs/{name}", (*Server).updateOrg, false, nil},
+	{http.MethodGet, "/api/tokens", (*Server).listTokens, false, []string{"org"}},
+	{http.MethodPost, "/api/tokens", (*Server).createToken, false, nil},
+	{http.MethodDelete, "/api/tokens/{id}", (*Server).revokeToken, false, nil},
+	{http.MethodGet, "/api/models", (*Server).listModels, false, nil},
+	{http.MethodGet, "/api/models/{id}/explain", (*Server).explain, false, nil},
+	{http.MethodPost, "/api/models/{id}/start", (*Server).startModel, false, nil},
+	{http.MethodPost, "/api/models/{id}/stop", (*Server).stopModel, false, nil},
+	{http.MethodGet, "/api/models/{id}", (*Server).showModel, false, nil},
+	{http.MethodGet, "/api/instances", (*Server).listInstances, false, nil},
+	{http.MethodGet, "/api/activations", (*Server).listActivations, false, nil},
+	{http.MethodGet, "/api/pools", (*Server).listPools, false, nil},
+	{http.MethodGet, "/api/pools/{name}", (*Server).showPool, false, nil},
+	{http.MethodPatch, "/api/pools/{name}", (*Server).tunePool, false, nil},
+	{http.MethodGet, "/api/orphans", (*Server).listOrphans, false, nil},
+	{http.MethodDelete, "/api/orphans/{id}", (*Server).stopOrphan, false, []string{"cluster"}},
+	{http.MethodPost, configPath, (*Server).configure, false, []string{"dry_run"}},
+	{http.MethodGet, "/api/usage", (*Server).usage, false, []string{"org", "from", "to", "by", "limit", "cursor"}},
+	{http.MethodGet, "/api/usage/records", (*Server).records, false, []string{"org", "cursor", "limit"}},
+	{http.MethodGet, "/api/events", (*Server).events, false, []string{"after"}},
 }
 
 // later are paths that a later version has; until then they say so instead of seeming mistyped.
@@ -73,9 +74,13 @@ func (s *Server) newApp(routes []route) *fiber.App {
 	app.Server().CloseOnShutdown = true
 	app.Use(s.guard)
 	for _, r := range routes {
-		handle := r.handle
 		for _, method := range r.methods() {
-			app.Add(method, pattern(r.path), func(c *fiber.Ctx) error { return handle(s, c) })
+			app.Add(method, pattern(r.path), func(c *fiber.Ctx) error {
+				if err := checkQuery(c, r.query); err != nil {
+					return err
+				}
+				return r.handle(s, c)
+			})
 		}
 	}
 	app.Use(s.unknown)

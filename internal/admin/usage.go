@@ -8,11 +8,8 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
 )
 
-func (s *Server) usage(c *fiber.Ctx) error {
-	values, err := query(c, "org", "from", "to", "by", "limit", "cursor")
-	if err != nil {
-		return err
-	}
+func (s *Server) usage(c *fiber.Ctx) (err error) {
+	values := query(c)
 	q := ledger.Query{Org: values["org"], By: ledger.By(values["by"]), Cursor: values["cursor"]}
 	if known := []ledger.By{"", ledger.ByModel, ledger.ByToken, ledger.ByDay}; !slices.Contains(known, q.By) {
 		return invalid("by", "%q is unknown; possible are model, token, day", q.By)
@@ -33,10 +30,7 @@ func (s *Server) usage(c *fiber.Ctx) error {
 }
 
 func (s *Server) records(c *fiber.Ctx) error {
-	values, err := query(c, "org", "cursor", "limit")
-	if err != nil {
-		return err
-	}
+	values := query(c)
 	n, err := limit(values)
 	if err != nil {
 		return err

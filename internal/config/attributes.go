@@ -42,6 +42,7 @@ var priceAttributes = []attribute[Config]{
 var apiAttributes = []attribute[API]{
 	{key: "addr", effect: effectRestart, text: func(a *API) string { return quoted(a.Addr) }},
 	{key: "path_aliases", effect: effectRestart, text: func(a *API) string { return listText(a.PathAliases) }},
+	{key: "cors_origins", effect: effectRestart, text: func(a *API) string { return listText(a.CORSOrigins) }},
 	{key: "body_limit", effect: effectRestart, text: func(a *API) string { return quoted(a.BodyLimit.String()) }},
 	{key: "keepalive", effect: effectRestart, text: func(a *API) string { return quoted(a.Keepalive) }},
 	{key: "stream_heartbeat", effect: effectRestart, text: func(a *API) string { return quoted(fleet.FormatDuration(a.StreamHeartbeat)) }},

@@ -32,6 +32,7 @@ type Config struct {
 type API struct {
 	Addr            string
 	PathAliases     []string // further prefixes that mean /v1
+	CORSOrigins     []string // origins whose pages may read answers, such as "https://chat.example.com"; "*" = all
 	BodyLimit       fleet.Bytes
 	Keepalive       string // off, comment or chunk: what a waiting stream is sent when neither its request nor its token says
 	StreamHeartbeat time.Duration

@@ -34,7 +34,7 @@ func TestSamplesLoadAndAreTheDefault(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want.API.PathAliases = []string{}
+		want.API.PathAliases, want.API.CORSOrigins = []string{}, []string{}
 		models := c.Models
 		if c.Models = nil; !reflect.DeepEqual(c, want) {
 			t.Errorf("%s says something else than the defaults:\ngot  %+v\nwant %+v", sample, c, want)

@@ -21,6 +21,7 @@ type fileHCL struct {
 type apiHCL struct {
 	Addr            *hcl.Attribute `hcl:"addr,optional"`
 	PathAliases     *hcl.Attribute `hcl:"path_aliases,optional"`
+	CORSOrigins     *hcl.Attribute `hcl:"cors_origins,optional"`
 	BodyLimit       *hcl.Attribute `hcl:"body_limit,optional"`
 	Keepalive       *hcl.Attribute `hcl:"keepalive,optional"`
 	StreamHeartbeat *hcl.Attribute `hcl:"stream_heartbeat,optional"`

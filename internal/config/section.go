@@ -45,6 +45,7 @@ func (r *reader) listeners(f *fileHCL, c *Config) {
 	if f.API != nil {
 		r.addr(f.API.Addr, &c.API.Addr)
 		r.pathAliases(f.API.PathAliases, &c.API.PathAliases)
+		r.origins(f.API.CORSOrigins, &c.API.CORSOrigins)
 		r.size(f.API.BodyLimit, &c.API.BodyLimit, 1<<10)
 		r.choice(f.API.Keepalive, &c.API.Keepalive, "off", "comment", "chunk")
 		r.span(f.API.StreamHeartbeat, &c.API.StreamHeartbeat, 100*time.Millisecond)
@@ -227,10 +228,26 @@ func (r *reader) pathAliases(attr *hcl.Attribute, to *[]string) {
 			return "is no prefix; write a path such as \"/openai/v1\", without a slash at its end"
 		case seen[s]:
 			return "is served already; leave it out"
-		case s == "/healthz" || s == "/readyz" || s == "/openapi.json" || s == "/console" || strings.HasPrefix(s, "/v1/"):
+		case s == "/healthz" || s == "/health" || s == "/readyz" || s == "/openapi.json" || s == "/console" || strings.HasPrefix(s, "/v1/"):
 			return "would hide a path of ours; choose another"
 		}
 		seen[s] = true
+		return ""
+	})
+}
+
+// origins reads origins as browsers write them: anything else would never match one.
+func (r *reader) origins(attr *hcl.Attribute, to *[]string) {
+	r.list(attr, to, `a list such as ["https://chat.example.com"]`, func(s string) string {
+		u, err := url.Parse(s)
+		switch {
+		case s == "*":
+			return ""
+		case err != nil || u.Scheme == "" || u.Host == "" || u.User != nil || s != strings.ToLower(u.Scheme+"://"+u.Host):
+			return "is no origin; write scheme and host in small letters, such as \"https://chat.example.com\" or \"http://localhost:5173\", or \"*\" for all"
+		case u.Scheme == "https" && u.Port() == "443" || u.Scheme == "http" && u.Port() == "80":
+			return "names the port that browsers leave out; leave it out, too"
+		}
 		return ""
 	})
 }

@@ -18,6 +18,17 @@ type Pool struct {
 	LatencyWeight   float64       // GPU-hours that an hour of waiting is worth here; 0 = as the policy has it
 }
 
+// AnyNodePool is the node pool that all nodes are in.
+const AnyNodePool = "all"
+
+// MayLieOn reports whether slots of the pool may be placed on the node. A pool that names no node pool has that of dedicated instances.
+func (p *Pool) MayLieOn(n *Node) bool {
+	if p.NodePool == "" {
+		return !n.SlotsOnly
+	}
+	return p.NodePool == AnyNodePool || p.NodePool == n.Pool
+}
+
 // Slot is one allocation of a pool: GPUs of one node, numbered from 0. The planner places instances on aligned blocks of them.
 type Slot struct {
 	ID   string
@@ -40,6 +51,8 @@ type Node struct {
 	GPUs      int
 	Used      int // by others than this Pilotlight
 	Condition Condition
+	Pool      string // the back end's node pool that it is in
+	SlotsOnly bool   // no dedicated instance may be placed there: only slots of pools that name its node pool
 }
 
 // Condition says what a place, a node or a slot, is fit for. A slot is never in a better condition than its node.

@@ -95,10 +95,23 @@ func locate(a *allocation, s *fleet.Sighting) {
 // seeNode says how a machine stands; false = it has no GPUs for us.
 func (w *watch) seeNode(n *node) (fleet.Node, bool) {
 	healthy, all := n.gpus()
-	if all == 0 || !w.n.mayUse(n, w.n.cfg.NodePool) {
+	dedicated := w.n.mayUse(n, w.n.cfg.NodePool)
+	if all == 0 || !dedicated && !w.n.mayHoldSlots(n) {
 		return fleet.Node{}, false
 	}
-	return fleet.Node{ID: n.ID, Name: n.Name, GPUs: healthy, Used: w.state.otherGPUs(n.ID), Condition: n.condition()}, true
+	return fleet.Node{
+		ID: n.ID, Name: n.Name, GPUs: healthy, Used: w.state.otherGPUs(n.ID), Condition: n.condition(), Pool: n.NodePool, SlotsOnly: !dedicated,
+	}, true
+}
+
+// mayHoldSlots reports whether slots of some pool may be placed on a node.
+func (n *Nomad) mayHoldSlots(node *node) bool {
+	for name := range n.serving.Load().pools {
+		if n.mayUse(node, n.poolOf(name)) {
+			return true
+		}
+	}
+	return false
 }
 
 // mayUse reports whether jobs of a node pool may be placed on a node at all.

@@ -314,3 +314,30 @@ func refusing(t *testing.T) string {
 	t.Cleanup(server.Close)
 	return server.URL
 }
+
+// Nodes where only slots may be are told of, too: slots of several pools make room for each other there.
+func TestWatch_TellsWhereOnlySlotsMayBe(t *testing.T) {
+	w, f := pretend(t)
+	n := w.backend(func(c *nomad.Config) {
+		c.Pools = []fleet.Pool{{Name: "p", GPUsPerSlot: 2}, {Name: "q", GPUsPerSlot: 2, NodePool: "gpu"}}
+	})
+	for _, pool := range []string{"default", "gpu", "other"} {
+		m := machine("in-"+pool, 2)
+		m.NodePool = pool
+		f.put(m)
+	}
+	w.watch(n, w.said)
+	w.until("a complete list", "", func(_ *fleet.Sighting, o fleet.Observation) bool {
+		if !o.Complete {
+			return false
+		}
+		got := make(map[string]bool)
+		for _, n := range o.Nodes {
+			got[n.ID+" "+n.Pool] = n.SlotsOnly
+		}
+		if want := map[string]bool{"in-default default": false, "in-gpu gpu": true}; !cmp.Equal(got, want) {
+			t.Errorf("got the nodes %v, want %v", got, want)
+		}
+		return true
+	})
+}

@@ -2,6 +2,7 @@ cluster = "two words"
 api {
   addr             = "localhost"
   path_aliases     = ["v1", "/v1", "/openai/v1", "/openai/v1", "/healthz", 7]
+  cors_origins     = ["https://chat.example.com/", "chat.example.com", "https://Chat.example.com", "https://chat.example.com:443", "null", "http://localhost:5173", "*"]
   body_limit       = "32"
   keepalive        = "comments"
   stream_heartbeat = "-15s"

@@ -2,6 +2,7 @@ cluster = "default"                                    # part of every Nomad job
 api {
   addr             = "127.0.0.1:8080"
   path_aliases     = []
+  cors_origins     = []
   body_limit       = "32MiB"
   keepalive        = "comment"
   stream_heartbeat = "15s"
