@@ -22,8 +22,10 @@ type intake struct {
 	grant    *tenant.Grant
 	model    *model // nil until it is known
 	wish     wish
-	fields   openai.Fields
+	fields   openai.Fields // of the body: what callers have asked for, or what it was translated to
 	body     body // kept until the engine's first byte, for the one retry
+
+	translation *translation // nil = the engine is asked as the caller has asked
 }
 
 func (in *intake) begin(ctx *fasthttp.RequestCtx, e *endpoint) {
@@ -32,12 +34,16 @@ func (in *intake) begin(ctx *fasthttp.RequestCtx, e *endpoint) {
 	in.endpoint = e
 	in.request = string(ctx.Response.Header.PeekCanonical(headerRequestID))
 	in.named = visible(ctx.Request.Header.PeekCanonical(headerRequestID))
+	if e.requestID != "" {
+		ctx.Response.Header.Set(e.requestID, in.request)
+	}
 }
 
 // forget gives the body back and drops all else. The memory of fields is kept for the next request.
 func (in *intake) forget() {
 	in.r.free(&in.body)
 	in.conn, in.endpoint, in.request, in.grant, in.model, in.wish = nil, nil, "", nil, nil, wish{}
+	in.translation = nil
 }
 
 // keepalive gives the mode: the request's, else the token's, else the config's.
