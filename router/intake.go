@@ -23,7 +23,7 @@ type intake struct {
 	model    *model // nil until it is known
 	wish     wish
 	fields   openai.Fields // of the body: what callers have asked for, or what it was translated to
-	body     body // kept until the engine's first byte, for the one retry
+	body     body          // kept until the engine's first byte, for the one retry
 
 	translation *translation // nil = the engine is asked as the caller has asked
 }
