@@ -107,7 +107,10 @@ func (in *intake) permit() *failure {
 	if !m.Serves(in.endpoint.name) {
 		return m.unsupported(in.endpoint)
 	}
-	return in.translate()
+	if f := in.translate(); f != nil {
+		return f
+	}
+	return m.tooLong(in)
 }
 
 // clip keeps a caller's word short enough to be repeated.
@@ -123,6 +126,9 @@ func (x *exchange) answer(ctx *fasthttp.RequestCtx) *failure {
 	in, s := &x.intake, &x.response
 	if in.fields.Stream && in.keepalive() != keepOff {
 		s.beating = true
+		if in.keepalive() == keepChunk && in.translation == nil {
+			in.streamID = in.chunkID()
+		}
 		s.beat.in(max(x.r.c.StreamHeartbeat-time.Since(in.received), 0))
 	}
 	in.conn.arm(x)

@@ -18,6 +18,7 @@ type endpoint struct {
 	name       fleet.Endpoint
 	path       string // below a prefix of ours
 	enginePath string
+	prompt     string          // the field that holds what is to be answered
 	query      []string        // the parameters that its query may have
 	dialect    dialect.Dialect // that its callers speak; nil = the wire format of chat completions
 	apiKey     bool            // the token may come as x-api-key
@@ -28,17 +29,17 @@ type endpoint struct {
 
 var endpoints = []*endpoint{
 	chatEndpoint,
-	{name: fleet.EndpointCompletions, path: "/completions", enginePath: "/v1/completions"},
-	{name: fleet.EndpointEmbeddings, path: "/embeddings", enginePath: "/v1/embeddings"},
-	{name: fleet.EndpointResponses, path: "/responses", enginePath: "/v1/responses", dialect: dialect.Responses},
+	{name: fleet.EndpointCompletions, path: "/completions", enginePath: "/v1/completions", prompt: "prompt"},
+	{name: fleet.EndpointEmbeddings, path: "/embeddings", enginePath: "/v1/embeddings", prompt: "input"},
+	{name: fleet.EndpointResponses, path: "/responses", enginePath: "/v1/responses", prompt: "input", dialect: dialect.Responses},
 	{
-		name: fleet.EndpointMessages, path: "/messages", enginePath: "/v1/messages", dialect: dialect.Messages,
+		name: fleet.EndpointMessages, path: "/messages", enginePath: "/v1/messages", prompt: "messages", dialect: dialect.Messages,
 		query:  []string{"beta"}, // Anthropic's SDKs say beta=true of their beta calls
 		apiKey: true, requestID: "Request-Id", pings: true, versions: []string{"2023-01-01", "2023-06-01"},
 	},
 }
 
-var chatEndpoint = &endpoint{name: fleet.EndpointChat, path: "/chat/completions", enginePath: "/v1/chat/completions"}
+var chatEndpoint = &endpoint{name: fleet.EndpointChat, path: "/chat/completions", enginePath: "/v1/chat/completions", prompt: "messages"}
 
 // endpointOf gives the endpoint whose path a request has, nil if it has another.
 func endpointOf(ctx *fasthttp.RequestCtx) *endpoint {

@@ -52,6 +52,15 @@ func (r *Router) salt(org string) string {
 	return s
 }
 
+// tooLong is the failure of a request whose prompt cannot fit into the model's context, however its tokens are counted. It is no use to start an engine for it.
+func (m *model) tooLong(in *intake) *failure {
+	least := in.fields.LeastPrompt
+	if m.ContextLength == 0 || least < m.ContextLength {
+		return nil
+	}
+	return failf(codeContextLength, "The prompt has more than %d tokens, which is all that the context of %q holds, with the answer. Send less.", m.ContextLength, m.ID).at(in.endpoint.prompt)
+}
+
 // refuses is the failure of a request that its engines may not receive, nil for one that they may.
 func (m *model) refuses(f *openai.Fields) *failure {
 	found := f.Refused(&m.engine)
