@@ -103,6 +103,10 @@ pool "local" {
   host_memory        = "1.5TiB" # for parked engines, counted as the memory of their engine blocks; the back end's by default
   max_parked_per_gpu = 4        # beside an awake one; 0 = engines are stopped instead of parked
   parked_gpu_memory  = "4GiB"   # what a parked engine still holds on each of its GPUs
+
+  # Whom engines run as, a user's name or number. "": nobody where this server is root's, else the server's own user; "same": the server's own. Their
+  # programs and weights have to be readable for that user.
+  engine_user = ""
 }
 
 # A model: what callers name, and the engine behind it. One whose id is in the built-in catalogue starts from the

@@ -131,6 +131,10 @@ pool "h100" {
   max_parked_per_gpu = 4
   parked_gpu_memory  = "4GiB"
 
+  # Whom engines run as, a user's name or number that the image knows (raw_exec: the node). "": nobody where the slot's supervisor is root's, as it is in
+  # most images; "same": the supervisor's own user. Their programs, weights and caches have to be open to that user.
+  engine_user = ""
+
   # A slot with nothing awake for this long is given back, with what is parked there. "0s" = never.
   slot_idle = "15m"
 

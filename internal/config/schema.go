@@ -82,6 +82,7 @@ type poolHCL struct {
 	MaxParkedPerGPU *hcl.Attribute `hcl:"max_parked_per_gpu,optional"`
 	ParkedGPUMemory *hcl.Attribute `hcl:"parked_gpu_memory,optional"`
 	SlotIdle        *hcl.Attribute `hcl:"slot_idle,optional"`
+	EngineUser      *hcl.Attribute `hcl:"engine_user,optional"`
 	Slots           *rangeHCL      `hcl:"slots,block"`
 	Range           hcl.Range      `hcl:",def_range"`
 }
