@@ -155,7 +155,7 @@ func (f *failure) writeTo(ctx *fasthttp.RequestCtx) {
 	ctx.Response.ResetBody()
 	ctx.SetStatusCode(f.code.status)
 	h.SetContentType("application/json")
-	ctx.Response.AppendBody(f.wire().JSON())
+	ctx.Response.AppendBody(endpointOf(ctx).appendError(nil, f.wire(), string(h.PeekCanonical(headerRequestID))))
 	if f.hopeless || f.code.retry == retryHopeless || f.code.retry == retryLater && f.wait == 0 {
 		h.Set("X-Should-Retry", "false")
 	}

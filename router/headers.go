@@ -21,6 +21,8 @@ var (
 	headerInstance     = []byte("X-Pilotlight-Instance")
 	headerServerTiming = []byte("Server-Timing")
 	headerBilled       = []byte("X-Pilotlight-Billed-Ms")
+	headerAPIKey       = []byte("X-Api-Key")
+	headerVersion      = []byte("Anthropic-Version")
 	headerEncoding     = []byte("Content-Encoding")
 	headerCost         = []byte("X-Pilotlight-Cost-Usd")
 )

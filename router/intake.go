@@ -24,12 +24,15 @@ type intake struct {
 	grant    *tenant.Grant
 	model    *model // nil until it is known
 	wish     wish
-	fields   openai.Fields
-	body     edge.Body // kept until the engine's first byte, for the one retry
-	streamID string    // of all chunks where keep-alives are chunks, for a client's accumulator drops those of another; "" = the engine's stays
-	charge   account.Charge
-	holder   account.Holder  // the exchange
-	gone     <-chan struct{} // the exchange's
+	fields   openai.Fields // of the body: what callers have asked for, or what it was translated to
+	body     edge.Body     // kept until the engine's first byte, for the one retry
+	streamID string        // of all chunks where keep-alives are chunks, for a client's accumulator drops those of another; "" = the engine's stays
+
+	charge account.Charge
+	holder account.Holder  // the exchange
+	gone   <-chan struct{} // the exchange's
+
+	translation *translation // nil = the engine is asked as the caller has asked
 }
 
 func (in *intake) begin(ctx *fasthttp.RequestCtx, e *endpoint) {
@@ -38,6 +41,9 @@ func (in *intake) begin(ctx *fasthttp.RequestCtx, e *endpoint) {
 	in.endpoint = e
 	in.request = string(ctx.Response.Header.PeekCanonical(headerRequestID))
 	in.named = visible(ctx.Request.Header.PeekCanonical(headerRequestID))
+	if e.requestID != "" {
+		ctx.Response.Header.Set(e.requestID, in.request)
+	}
 }
 
 // forget gives the body back and drops all else. The memory of fields is kept for the next request.
@@ -45,6 +51,7 @@ func (in *intake) forget() {
 	in.dropBody()
 	in.charge.Settle()
 	in.conn, in.endpoint, in.request, in.grant, in.model, in.wish, in.streamID = nil, nil, "", nil, nil, wish{}, ""
+	in.translation = nil
 }
 
 // dropBody gives the body's memory back. It may be called again.

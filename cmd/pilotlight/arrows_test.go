@@ -54,7 +54,8 @@ var arrows = map[string][]string{
 	"internal/upstream": {"internal/socket"},
 	"nomad-jobs":        {},
 	"router": {
-		"activator", "internal/tenant", "internal/ledger", "internal/openai", "internal/upstream", "internal/edge", "internal/account", "internal/fleet",
+		"activator", "internal/tenant", "internal/ledger", "internal/dialect", "internal/openai", "internal/upstream", "internal/edge", "internal/account",
+		"internal/fleet",
 	},
 }
 

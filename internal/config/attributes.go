@@ -127,6 +127,7 @@ var placeAttributes = []attribute[fleet.Model]{
 
 var limitAttributes = []attribute[fleet.Model]{
 	{key: "endpoints", effect: effectNow, text: func(m *fleet.Model) string { return listText(endpointNames(m.Endpoints)) }},
+	{key: "native", effect: effectNow, text: func(m *fleet.Model) string { return listText(endpointNames(m.Native)) }},
 	{key: "context_length", effect: effectNow, text: func(m *fleet.Model) string { return number(m.ContextLength) }},
 	{key: "idle_after", effect: effectNow, text: func(m *fleet.Model) string { return quoted(fleet.FormatDuration(m.IdleAfter)) }},
 	{key: "allow", effect: effectNow, text: func(m *fleet.Model) string { return listText(m.Allow) }},

@@ -100,6 +100,8 @@ type modelHCL struct {
 	GPUs           *hcl.Attribute `hcl:"gpus,optional"`
 	Pool           *hcl.Attribute `hcl:"pool,optional"`
 	Endpoints      *hcl.Attribute `hcl:"endpoints,optional"`
+	Native         *hcl.Attribute `hcl:"native,optional"`
+	Translate      *hcl.Attribute `hcl:"translate,optional"`
 	ContextLength  *hcl.Attribute `hcl:"context_length,optional"`
 	MaxConcurrency *hcl.Attribute `hcl:"max_concurrency,optional"`
 	IdleAfter      *hcl.Attribute `hcl:"idle_after,optional"`

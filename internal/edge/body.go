@@ -43,6 +43,12 @@ func (b *Body) Free() {
 	*b = Body{}
 }
 
+// Replace makes b the body. What was charged for it stays charged: what it is replaced by says the same.
+func (b *Body) Replace(with []byte) {
+	b.Free()
+	b.B = with
+}
+
 // Upload says how a body is to be read.
 type Upload struct {
 	Limit  int             // bytes; a larger body is refused
