@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/pilotlight-io/pilotlight/internal/account"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
 	"github.com/pilotlight-io/pilotlight/router"
@@ -134,7 +135,7 @@ func TestErrors_ActivationFailed(t *testing.T) {
 
 func TestErrors_Overloaded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, setup{load: time.Minute, router: func(c *router.Config) { c.BodyBudget = 64 << 10 }})
+		w := newWorld(t, setup{load: time.Minute, router: func(c *router.Config) { c.Accounts = account.New(account.Config{Memory: 64 << 10}) }})
 		first := make(chan answer, 1)
 		go func() { first <- w.do(call{body: chat(chatModel, `,"user":"`+strings.Repeat("y", 60<<10)+`"`)}) }()
 		synctest.Wait()
@@ -148,7 +149,7 @@ func TestErrors_Overloaded(t *testing.T) {
 
 func TestErrors_EveryCodeOfTheContractIsInTheMap(t *testing.T) {
 	want := map[string]int{
-		"invalid_request": 400, "method_not_allowed": 405, "request_timeout": 408, "request_too_large": 413,
+		"invalid_request": 400, "context_length_exceeded": 400, "method_not_allowed": 405, "request_timeout": 408, "request_too_large": 413,
 		"unsupported_encoding": 415, "headers_too_large": 431, "http_version": 505, "invalid_api_key": 401,
 		"permission_denied": 403, "model_not_found": 404, "unsupported_endpoint": 404, "not_found": 404,
 		"rate_limit_exceeded": 429, "concurrency_limit_exceeded": 429, "queue_full": 429, "budget_exceeded": 429,

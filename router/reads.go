@@ -175,7 +175,7 @@ func (r *Router) receipt(ctx *fasthttp.RequestCtx, c *fiber.Ctx) *failure {
 	id := unescape(c.Params("*"))
 	patient, cancel := context.WithTimeout(context.Background(), readPatience)
 	defer cancel()
-	record, err := r.c.Ledger.Receipt(patient, g.TokenID, id)
+	record, err := r.c.Ledger.Receipt(patient, g.Org, g.TokenID, id)
 	switch {
 	case errors.Is(err, ledger.ErrNotFound):
 		return failf(codeNotFound, "This token has no usage record of the request %q.", clip(id))

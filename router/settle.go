@@ -47,6 +47,7 @@ func (x *exchange) crashed(p any) {
 	x.r.c.Log.Error("a request panicked", "request", x.intake.request, "reason", p, "stack", string(debug.Stack()))
 	x.attempt.leaveQueue()
 	x.settleFailure(failf(codeOverloaded, "The server failed at this request."))
+	x.intake.charge.Settle()
 	x.stage, x.response.ready, x.response.last = stageFailed, nil, errCut
 }
 
@@ -91,12 +92,13 @@ func (x *exchange) endedAt(e ending) time.Time {
 	return time.Now()
 }
 
-// verdictOn says what an ending tells of the engine. Callers' errors and departures tell nothing.
+// verdictOn says what an ending tells of the engine. Callers' errors and departures tell nothing, nor do limits of a request's whole time and size;
+// silence is suspicious.
 func verdictOn(e ending) activator.Outcome {
 	switch e {
 	case endWhole:
 		return activator.Succeeded
-	case endEngine, endTotal, endIdle, endFirstByte:
+	case endEngine, endIdle, endFirstByte:
 		return activator.EngineFailed
 	}
 	return activator.Neutral

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -73,6 +74,7 @@ type world struct {
 	secret  string // of a token of org acme with all scopes
 	token   string // its ID
 
+	probes     atomic.Int32 // requests of the server's own
 	listener   net.Listener // the router's
 	stopRouter context.CancelFunc
 	served     chan error
@@ -120,7 +122,7 @@ func newWorld(t testing.TB, s setup) *world {
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	w.act, err = activator.New(activator.Config{
 		Backend: w.host, Observers: []activator.Observer{w.host}, Policy: autoscaler.NewFixed(autoscaler.FixedConfig{}),
-		Models: models, Pools: []fleet.Pool{{Name: fleet.LocalPool, GPUsPerSlot: s.gpus, Slots: fleet.Range{Min: 1, Max: 1}}}, Log: log, Seed: 1,
+		Models: models, Probe: w.probe, Pools: []fleet.Pool{{Name: fleet.LocalPool, GPUsPerSlot: s.gpus, Slots: fleet.Range{Min: 1, Max: 1}}}, Log: log, Seed: 1,
 	})
 	w.must(err)
 	rc := router.Config{
@@ -170,6 +172,28 @@ func newWorld(t testing.TB, s setup) *world {
 		}
 	})
 	return w
+}
+
+// probe sends a request of the server's own to an engine, whose handler can tell it by its one message, "probe".
+func (w *world) probe(ctx context.Context, m *fleet.Model, addr string) error {
+	w.probes.Add(1)
+	c := http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext:       func(ctx context.Context, network, _ string) (net.Conn, error) { return w.net.dial(ctx, network, addr) },
+	}}
+	body := fmt.Sprintf(`{"model":%q,"messages":[{"role":"user","content":"probe"}],"max_tokens":1}`, m.ID)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://engine/v1/chat/completions", strings.NewReader(body))
+	w.must(err)
+	resp, err := c.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	var answer struct{ Choices []any }
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || len(answer.Choices) == 0 {
+		return fmt.Errorf("the engine answered %d and no token: %v", resp.StatusCode, err)
+	}
+	return nil
 }
 
 func testModels() []*fleet.Model {
@@ -291,7 +315,7 @@ const (
 	withUsage = `,"stream_options":{"include_usage":true}`
 )
 
-// wantCode asserts an error answer in OpenAI's shape.
+// wantCode asserts an error answer in OpenAI's shape, or Anthropic's.
 func (w *world) wantCode(a answer, status int, code string) {
 	w.Helper()
 	if a.err != nil {
@@ -301,13 +325,16 @@ func (w *world) wantCode(a answer, status int, code string) {
 		Error struct {
 			Message, Type, Code string
 			Param               *string
+			Details             struct {
+				Code string `json:"error_code"`
+			}
 		}
 	}
 	if err := json.Unmarshal([]byte(a.text), &e); err != nil {
 		w.Fatalf("got %d %q, want an error in OpenAI's shape: %v", a.StatusCode, a.text, err)
 	}
-	if a.StatusCode != status || e.Error.Code != code {
-		w.Errorf("got %d %s (%s), want %d %s", a.StatusCode, e.Error.Code, e.Error.Message, status, code)
+	if a.StatusCode != status || e.Error.Code+e.Error.Details.Code != code {
+		w.Errorf("got %d %s (%s), want %d %s", a.StatusCode, e.Error.Code+e.Error.Details.Code, e.Error.Message, status, code)
 	}
 	if e.Error.Message == "" || e.Error.Type == "" {
 		w.Errorf("got %q, want a message and a type", a.text)

@@ -112,22 +112,36 @@ func (s *devServer) billed(t *testing.T, a *answer) (time.Duration, admin.Record
 	return billed, record
 }
 
-// records gives all usage records.
-func (s *devServer) records(t *testing.T) []admin.Record {
+// records gives the records of all requests that have ended: sums have them at once, the list half a second later.
+func (s *devServer) records(t *testing.T) (all []admin.Record) {
 	t.Helper()
-	client, cursor := s.admin(t), ""
-	var all []admin.Record
-	for {
-		page, err := client.Records(t.Context(), "", cursor, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, page.Records...)
-		if page.NextCursor == nil {
-			return all
-		}
-		cursor = *page.NextCursor
+	client, ended := s.admin(t), int64(0)
+	usage, err := client.Usage(t.Context(), admin.UsageQuery{})
+	if err != nil {
+		t.Fatal(err)
 	}
+	for _, row := range usage.Usage {
+		ended += row.Requests
+	}
+	eventually(t, 5*time.Second, func() string {
+		all = nil
+		for cursor := ""; ; {
+			page, err := client.Records(t.Context(), "", cursor, 0)
+			if err != nil {
+				return err.Error()
+			}
+			all = append(all, page.Records...)
+			if page.NextCursor == nil {
+				break
+			}
+			cursor = *page.NextCursor
+		}
+		if int64(len(all)) < ended {
+			return fmt.Sprintf("%d records of %d requests are listed", len(all), ended)
+		}
+		return ""
+	})
+	return all
 }
 
 // TestBill_WholeAnswersHaveOneRecordThoughTheServerIsKilled kills the server at random moments of steady traffic.

@@ -36,6 +36,12 @@ func failSync(t *testing.T, l *Ledger, r *Record) {
 // wantOnce checks that the ledger has one record and has counted it once.
 func wantOnce(t *testing.T, l *Ledger) {
 	t.Helper()
+	if rows, _, err := l.Usage(t.Context(), Query{}); err != nil || len(rows) != 1 || rows[0].Requests != 1 {
+		t.Errorf("before the move: got usage %+v, %v, want one request", rows, err)
+	}
+	if err := l.flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	records, _, err := l.Records(t.Context(), "", "", 0)
 	if err != nil || len(records) != 1 {
 		t.Errorf("got %d records, %v, want 1", len(records), err)

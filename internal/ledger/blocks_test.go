@@ -83,9 +83,7 @@ func TestQueries_SayWhichBlockCannotBeRead(t *testing.T) {
 	for at := range data {
 		bad := bytes.Clone(data)
 		bad[at] ^= 1
-		if _, err := c.Store.DB().Exec("UPDATE usage_blocks SET data = ? WHERE seq = 2", bad); err != nil {
-			t.Fatal(err)
-		}
+		ledger.Exec(t, c.Store, "UPDATE usage_blocks SET data = ? WHERE seq = 2", bad)
 		if _, _, err := l.Records(t.Context(), "acme", "", 0); err == nil || !strings.Contains(err.Error(), "block 2 ") {
 			t.Fatalf("byte %d damaged: got %v, want an error of block 2", at, err)
 		}
@@ -132,10 +130,11 @@ func TestRecords_PagesGrowWhileTwoServersWrite(t *testing.T) {
 		l := servers[rand.IntN(2)]
 		appendAll(t, l, r)
 		want = append(want, r.ID)
-		receipt, err := l.Receipt(t.Context(), r.TokenID, r.RequestID)
+		receipt, err := l.Receipt(t.Context(), r.Org, r.TokenID, r.RequestID)
 		if err != nil || receipt.ID != r.ID {
 			t.Fatalf("receipt of %s: got %+v, %v", r.RequestID, receipt, err)
 		}
+		move(t, l)
 		for range rand.IntN(3) {
 			page, _, err := servers[rand.IntN(2)].Records(t.Context(), "", cursor, 2)
 			if err != nil {

@@ -1,12 +1,15 @@
 // Package ledger keeps usage records: what each dispatched request used, and what it costs.
 //
 // It promises that a record whose Append has returned nil survives the process being killed at any moment and is then in
-// the store exactly once; that its cost is exact, rounded once; that it shows in every answer of this process at once and
-// of others within half a second. It holds the one definition of a billed second (Billed) and of its price (Cost). It
+// the store exactly once; that its cost is exact, rounded once; that it shows in sums and receipts of this process at once, and in
+// lists and other processes within half a second; that a query writes nothing, and that the queries of one organisation never keep
+// those of another waiting. It holds the one definition of a billed second (Billed) and of its price (Cost). It
 // never estimates, never changes a record, and never drops one silently: what cannot be read from a damaged log is set
 // aside as a .corrupt file and reported.
 //
-//	Append ──write(2)──► segment file ──mover──► usage_blocks, usage_days   (Usage, Records, Receipt move first, then ask)
+//	Append ──write(2)──► segment file ──mover──► usage_blocks, usage_days
+//	            │            │                      │
+//	            └── tail, in memory ──► queries ◄───┘
 //	                         │ fsync: within 50 ms (async), or before Append returns (sync)
 //
 // A log is a directory of numbered segments. A segment goes when all of it is in the store. The mover copies stretches of a

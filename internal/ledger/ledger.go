@@ -53,6 +53,7 @@ type Ledger struct {
 	lock       *os.File
 	wal        *wal
 	meters     *meters
+	readers    *gate
 	written    chan struct{} // holds one when there are records to move
 	unsynced   chan struct{} // holds one when there are records to fsync; async only
 
@@ -76,7 +77,7 @@ func Open(ctx context.Context, c Config) (*Ledger, error) {
 }
 
 // Run makes records durable and moves them into the store until ctx is done; then, in at most ten seconds, what is left.
-// Append and queries work without it, but async records are fsynced, and old ones deleted, only while it runs.
+// Append, Usage and Receipt work without it, but async records are fsynced, listed by Records, and old ones deleted, only while it runs.
 func (l *Ledger) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	for _, loop := range []func(context.Context){l.syncLoop, l.moveLoop, l.retentionLoop} {
@@ -145,7 +146,7 @@ func newLedger(c Config) (*Ledger, error) {
 	}
 	l := &Ledger{
 		store: c.Store, log: c.Log, durability: c.Durability, retention: c.Retention,
-		wal: &wal{dir: c.Dir}, written: make(chan struct{}, 1), unsynced: make(chan struct{}, 1),
+		wal: &wal{dir: c.Dir, tail: tail{limit: tailMemory}}, readers: newGate(queriesAtOnce, queriesOfOrg), written: make(chan struct{}, 1), unsynced: make(chan struct{}, 1),
 	}
 	l.meters = newMeters(l, c.Models)
 	return l, nil

@@ -38,7 +38,7 @@ func TestAppend_KeepsEveryField(t *testing.T) {
 	if diff := cmp.Diff(want, all(t, l)); diff != "" {
 		t.Errorf("after a restart (-want +got):\n%s", diff)
 	}
-	receipt, err := l.Receipt(t.Context(), "tok_1", "req-1")
+	receipt, err := l.Receipt(t.Context(), "acme", "tok_1", "req-1")
 	if err != nil {
 		t.Fatal(err)
 	}

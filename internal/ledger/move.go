@@ -21,13 +21,42 @@ type move struct {
 	data    []byte // of the segment from there on
 	damage  error
 
-	covered []extent // in order
+	covered coverage
 	block   block
 	days    days
 }
 
-// extent is a stretch of a segment.
+// extent is a stretch of a segment: its bytes from start on and before end.
 type extent struct{ start, end int64 }
+
+// coverage is what the store has of a segment, in order.
+type coverage []extent
+
+// covered reads what the store has of a part of a segment.
+func covered(ctx context.Context, tx *sql.Tx, segment string, part extent) (have coverage, err error) {
+	rows, err := tx.QueryContext(ctx, `SELECT start_at, end_at FROM usage_blocks WHERE segment = ? AND end_at > ? AND start_at < ?
+		ORDER BY end_at`, segment, part.start, part.end)
+	if err != nil {
+		return nil, fmt.Errorf("looking for blocks of segment %s: %w", segment, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var e extent
+		if err := rows.Scan(&e.start, &e.end); err != nil {
+			return nil, fmt.Errorf("looking for blocks of segment %s: %w", segment, err)
+		}
+		have = append(have, e)
+	}
+	return have, rows.Err()
+}
+
+// covers reports whether the store has the frame at a byte. It is asked in the order of the bytes.
+func (c *coverage) covers(at int64) bool {
+	for len(*c) > 0 && (*c)[0].end <= at {
+		*c = (*c)[1:]
+	}
+	return len(*c) > 0 && (*c)[0].start <= at
+}
 
 // read reads a segment's header, and the segment from a byte (0 = the first frame) to a limit.
 func (m *move) read(path string, from, limit int64) error {
@@ -96,33 +125,20 @@ func (m *move) spoilt(err error) { m.damage = errors.Join(m.damage, err) }
 
 // begin forgets an earlier move, or one that failed, and reads which frames the store has. Of a segment that is read in
 // the order in which it grows, it has none.
-func (m *move) begin(ctx context.Context, tx *sql.Tx) error {
+func (m *move) begin(ctx context.Context, tx *sql.Tx) (err error) {
 	if m.days == nil {
 		m.block, m.days = newBlock(), days{}
 	}
 	m.block.reset()
 	clear(m.days)
-	m.covered = m.covered[:0]
-	rows, err := tx.QueryContext(ctx, `SELECT start_at, end_at FROM usage_blocks WHERE segment = ? AND end_at > ? AND start_at < ?
-		ORDER BY end_at`, m.segment, m.from, m.from+int64(len(m.data)))
-	if err != nil {
-		return fmt.Errorf("looking for blocks of segment %s: %w", m.segment, err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var e extent
-		if err := rows.Scan(&e.start, &e.end); err != nil {
-			return fmt.Errorf("looking for blocks of segment %s: %w", m.segment, err)
-		}
-		m.covered = append(m.covered, e)
-	}
-	return rows.Err()
+	m.covered, err = covered(ctx, tx, m.segment, extent{m.from, m.from + int64(len(m.data))})
+	return err
 }
 
 // frame moves one frame, whose bytes are from start to end of the data.
 func (m *move) frame(ctx context.Context, tx *sql.Tx, start, end int, payload []byte) error {
 	at := m.from + int64(start)
-	if m.covers(at) {
+	if m.covered.covers(at) {
 		return nil
 	}
 	var f rawFields
@@ -146,14 +162,6 @@ func (m *move) frame(ctx context.Context, tx *sql.Tx, start, end int, payload []
 	m.block.add(at, m.data[start:end], &f)
 	m.days.add(&f)
 	return nil
-}
-
-// covers reports whether a block of the store holds the frame at a byte. It is asked in the order of the bytes.
-func (m *move) covers(at int64) bool {
-	for len(m.covered) > 0 && m.covered[0].end <= at {
-		m.covered = m.covered[1:]
-	}
-	return len(m.covered) > 0 && m.covered[0].start <= at
 }
 
 // finish puts the block into the store and begins another.

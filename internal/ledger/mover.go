@@ -72,6 +72,7 @@ func (l *Ledger) moveSegment(ctx context.Context, number uint64, to place) error
 	})
 	if err == nil {
 		l.moved = place{number, m.from + int64(len(m.data))}
+		l.wal.forget(l.moved)
 	}
 	return err
 }

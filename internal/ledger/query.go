@@ -78,10 +78,11 @@ func (l *Ledger) Usage(ctx context.Context, q Query) (rows []UsageRow, next stri
 	if err != nil {
 		return nil, "", err
 	}
-	if err := l.flush(ctx); err != nil {
-		return nil, "", err
-	}
-	found, err := l.sum(ctx, q, after, limit+1)
+	var found map[dayKey]*sums
+	err = l.read(ctx, q.Org, func(v *view) (err error) {
+		found, err = v.sum(ctx, q, after, limit+1)
+		return err
+	})
 	if err != nil {
 		return nil, "", fmt.Errorf("summing usage up: %w", err)
 	}

@@ -189,6 +189,7 @@ func TestRecords_OldestFirstAndLateOnesLast(t *testing.T) {
 	late := record(9)
 	late.DispatchedAt = noon.Add(-time.Hour)
 	appendAll(t, l, late)
+	move(t, l)
 	page, _, err = l.Records(t.Context(), "", first[4].ID, 0)
 	if err != nil || !cmp.Equal(requests(page), []string{"req-9"}) {
 		t.Errorf("after the last: got %v, %v, want the late one", requests(page), err)
@@ -201,12 +202,12 @@ func TestReceipt_IsTheNewestOfTheTokenThatAsked(t *testing.T) {
 	newer.Status = ledger.ClientGone
 	other.TokenID = "tok_2"
 	appendAll(t, l, older, newer, other)
-	got, err := l.Receipt(t.Context(), "tok_1", "req-1")
+	got, err := l.Receipt(t.Context(), "acme", "tok_1", "req-1")
 	if err != nil || got.ID != newer.ID {
 		t.Errorf("got %+v, %v, want %s", got, err, newer.ID)
 	}
 	for _, ask := range [][2]string{{"tok_3", "req-1"}, {"tok_1", "req-2"}} {
-		if _, err := l.Receipt(t.Context(), ask[0], ask[1]); !errors.Is(err, ledger.ErrNotFound) {
+		if _, err := l.Receipt(t.Context(), "acme", ask[0], ask[1]); !errors.Is(err, ledger.ErrNotFound) {
 			t.Errorf("%v: got %v, want %v", ask, err, ledger.ErrNotFound)
 		}
 	}
@@ -220,16 +221,16 @@ func TestReceipt_OfARequestThatItsCallerDidNotName(t *testing.T) {
 	if unnamed.RequestID != unnamed.ID {
 		t.Errorf("got the request ID %q, want the record's, %q", unnamed.RequestID, unnamed.ID)
 	}
-	got, err := l.Receipt(t.Context(), "tok_1", unnamed.ID)
+	got, err := l.Receipt(t.Context(), "acme", "tok_1", unnamed.ID)
 	if diff := cmp.Diff(unnamed, got); diff != "" || err != nil {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
-	if _, err := l.Receipt(t.Context(), "tok_2", unnamed.ID); !errors.Is(err, ledger.ErrNotFound) {
+	if _, err := l.Receipt(t.Context(), "acme", "tok_2", unnamed.ID); !errors.Is(err, ledger.ErrNotFound) {
 		t.Errorf("for another token: got %v, want %v", err, ledger.ErrNotFound)
 	}
 	namesake.RequestID = unnamed.ID
 	appendAll(t, l, namesake)
-	if got, err := l.Receipt(t.Context(), "tok_1", unnamed.ID); err != nil || got.ID != namesake.ID {
+	if got, err := l.Receipt(t.Context(), "acme", "tok_1", unnamed.ID); err != nil || got.ID != namesake.ID {
 		t.Errorf("after a caller took the name: got %+v, %v, want the newest, %s", got, err, namesake.ID)
 	}
 }

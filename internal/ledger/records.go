@@ -14,15 +14,24 @@ const (
 
 // Records lists records in the order in which they reached the store, oldest first, after the record whose ID is cursor
 // ("" = from the start). org "" = of all. next is "" at the end; the ID of any record that is kept is a valid cursor.
-// limit 0 = DefaultRecordsLimit. A mistake is an *InvalidError.
+// limit 0 = DefaultRecordsLimit. A mistake is an *InvalidError. What has not reached the store has no place in that order yet, for
+// another server's may come before it: it is listed when it is there.
 func (l *Ledger) Records(ctx context.Context, org, cursor string, limit int) (records []Record, next string, err error) {
 	if limit, err = clampLimit(limit, DefaultRecordsLimit, MaxRecordsLimit); err != nil {
 		return nil, "", err
 	}
-	if err := l.flush(ctx); err != nil {
-		return nil, "", err
+	err = l.read(ctx, org, func(v *view) (err error) {
+		records, next, err = v.list(ctx, org, cursor, limit)
+		return err
+	})
+	if err != nil {
+		return nil, "", fmt.Errorf("listing usage records: %w", err)
 	}
-	after, err := l.locate(ctx, cursor)
+	return records, next, nil
+}
+
+func (v *view) list(ctx context.Context, org, cursor string, limit int) (records []Record, next string, err error) {
+	after, err := v.locate(ctx, cursor)
 	if err != nil {
 		return nil, "", err
 	}
@@ -30,9 +39,9 @@ func (l *Ledger) Records(ctx context.Context, org, cursor string, limit int) (re
 	if org != "" {
 		from, args = "JOIN usage_keys k ON k.seq = b.seq WHERE k.key = ? AND k.seq >= ? ORDER BY k.seq", []any{orgKey(org), after.block}
 	}
-	records, oldest := []Record{}, l.oldest()
-	err = readBlocks(ctx, l.store.DB(), func(block, index int64, f *rawFields) bool {
-		if block == after.block && index <= after.index || org != "" && string(f.texts[fieldOrg]) != org || f.numbers[fieldDispatched] < oldest {
+	records = []Record{}
+	err = readBlocks(ctx, v.tx, func(block, index int64, f *rawFields) bool {
+		if block == after.block && index <= after.index || org != "" && string(f.texts[fieldOrg]) != org || f.numbers[fieldDispatched] < v.oldest {
 			return true
 		}
 		if len(records) == limit {
@@ -42,36 +51,63 @@ func (l *Ledger) Records(ctx context.Context, org, cursor string, limit int) (re
 		records = append(records, f.record())
 		return true
 	}, from, args...)
-	if err != nil {
-		return nil, "", fmt.Errorf("listing usage records: %w", err)
-	}
-	return records, next, nil
+	return records, next, err
 }
 
-// Receipt gives the newest record of a token's request, or ErrNotFound.
-func (l *Ledger) Receipt(ctx context.Context, tokenID, requestID string) (*Record, error) {
-	if err := l.flush(ctx); err != nil {
+// Receipt gives the newest record of a token's request, or ErrNotFound. org is the token's.
+func (l *Ledger) Receipt(ctx context.Context, org, tokenID, requestID string) (found *Record, err error) {
+	err = l.read(ctx, org, func(v *view) (err error) {
+		found, err = v.receipt(ctx, tokenID, requestID)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading a receipt: %w", err)
+	}
+	if found == nil || found.DispatchedAt.UnixMicro() < l.oldest() {
+		return nil, ErrNotFound
+	}
+	return found, nil
+}
+
+// receipt gives the newest record of a token's request, or nil.
+func (v *view) receipt(ctx context.Context, tokenID, requestID string) (*Record, error) {
+	is := func(r *rawFields) bool {
+		request := r.texts[fieldRequest]
+		if len(request) == 0 {
+			request = r.texts[fieldID]
+		}
+		return string(request) == requestID && string(r.texts[fieldToken]) == tokenID && string(r.texts[fieldKind]) == string(KindUsage)
+	}
+	var newest *Record
+	err := v.eachUnmoved(ctx, func(r *rawFields) bool {
+		if is(r) {
+			record := r.record()
+			newest = &record
+		}
+		return true
+	})
+	if newest != nil || err != nil {
+		return newest, err
+	}
+	named, err := v.named(ctx, tokenID, requestID)
+	if err != nil {
 		return nil, err
 	}
-	named, err := l.named(ctx, tokenID, requestID)
+	own, err := find(ctx, v.tx, requestID)
 	if err != nil {
-		return nil, fmt.Errorf("reading a receipt: %w", err)
-	}
-	own, err := find(ctx, l.store.DB(), requestID)
-	if err != nil {
-		return nil, fmt.Errorf("reading a receipt: %w", err)
+		return nil, err
 	}
 	if own != nil && (own.record.TokenID != tokenID || own.record.RequestID != requestID || own.record.Kind != KindUsage) {
 		own = nil
 	}
-	newest := named
+	found := named
 	if named == nil || own != nil && own.after(named) {
-		newest = own
+		found = own
 	}
-	if newest == nil || newest.record.DispatchedAt.UnixMicro() < l.oldest() {
-		return nil, ErrNotFound
+	if found == nil {
+		return nil, nil
 	}
-	return &newest.record, nil
+	return &found.record, nil
 }
 
 // stored is a record with its place in the store.
@@ -83,11 +119,11 @@ type stored struct {
 func (s *stored) after(o *stored) bool { return s.block+s.index > o.block+o.index }
 
 // locate gives the place of a cursor in the order of records.
-func (l *Ledger) locate(ctx context.Context, cursor string) (*stored, error) {
+func (v *view) locate(ctx context.Context, cursor string) (*stored, error) {
 	if cursor == "" {
 		return &stored{}, nil
 	}
-	s, err := find(ctx, l.store.DB(), cursor)
+	s, err := find(ctx, v.tx, cursor)
 	if err != nil {
 		return nil, fmt.Errorf("looking a cursor up: %w", err)
 	}
@@ -98,8 +134,8 @@ func (l *Ledger) locate(ctx context.Context, cursor string) (*stored, error) {
 }
 
 // named gives the newest record of a request that its caller named, or nil.
-func (l *Ledger) named(ctx context.Context, tokenID, requestID string) (found *stored, err error) {
-	err = readBlocks(ctx, l.store.DB(), func(block, index int64, f *rawFields) bool {
+func (v *view) named(ctx context.Context, tokenID, requestID string) (found *stored, err error) {
+	err = readBlocks(ctx, v.tx, func(block, index int64, f *rawFields) bool {
 		if found != nil && block != found.block {
 			return false
 		}

@@ -32,7 +32,11 @@ func (l *Ledger) oldest() int64 { return time.Now().Add(-l.retention).UnixMicro(
 // prune deletes the sums of the days before a day, then the blocks whose records are all of these days. Never does it delete a
 // block of a day whose sums it keeps: were the block's segment moved again, that day would count it twice.
 func (l *Ledger) prune(ctx context.Context, day int64) error {
-	if _, err := l.store.DB().ExecContext(ctx, "DELETE FROM usage_days WHERE day < ?", day); err != nil {
+	err := l.store.Write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(context.WithoutCancel(ctx), "DELETE FROM usage_days WHERE day < ?", day)
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("deleting old sums of usage: %w", err)
 	}
 	for {

@@ -15,9 +15,7 @@ func TestPrune_DeletesABlockThatCannotBeReadWithItsKeys(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := l.store.DB().Exec("UPDATE usage_blocks SET data = 'x' WHERE seq = 1"); err != nil {
-		t.Fatal(err)
-	}
+	Exec(t, l.store, "UPDATE usage_blocks SET data = 'x' WHERE seq = 1")
 	rows := func(table string) (n int) {
 		if err := l.store.DB().QueryRow("SELECT count(*) FROM " + table).Scan(&n); err != nil {
 			t.Fatal(err)

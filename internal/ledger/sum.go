@@ -8,31 +8,66 @@ import (
 )
 
 // sum adds up what q selects, by q's groups after one of them (nil = from the start): at least the first limit groups, where
-// there are so many. Whole days come from usage_days; of a day that the query cuts, the records are read.
-func (l *Ledger) sum(ctx context.Context, q Query, after *dayKey, limit int) (map[dayKey]*sums, error) {
-	found := map[dayKey]*sums{}
+// there are so many. Whole days come from usage_days; of a day that the query cuts, and of what is not yet in the store, the records
+// are read.
+func (v *view) sum(ctx context.Context, q Query, after *dayKey, limit int) (map[dayKey]*sums, error) {
+	found := &groupSums{q: q, after: after, sums: map[dayKey]*sums{}}
 	days, edges := q.cut()
-	// A group beyond the limit here is beyond it in the answer, too: what the edges bring only goes before it.
-	if err := l.sumDays(ctx, q, days, after, limit, found); err != nil {
+	// A group beyond the limit here is beyond it in the answer, too: what the rest brings only goes before it.
+	if err := v.sumDays(ctx, days, limit, found); err != nil {
 		return nil, err
 	}
 	for _, e := range edges {
-		if err := l.sumRecords(ctx, q, e, after, found); err != nil {
+		if err := v.sumRecords(ctx, e, found); err != nil {
 			return nil, err
 		}
 	}
-	return found, nil
+	from, to := q.period()
+	err := v.eachUnmoved(ctx, func(r *rawFields) bool {
+		found.add(r, extent{from, to})
+		return true
+	})
+	return found.sums, err
 }
 
-// cut splits the time of a query into whole UTC days, and what of days is left around them, in microseconds.
-func (q Query) cut() (days extent, edges []extent) {
-	from, to := int64(-math.MaxInt64), int64(math.MaxInt64)
+// groupSums are the sums of a query's groups, of those after one (nil = of all).
+type groupSums struct {
+	q     Query
+	after *dayKey
+	sums  map[dayKey]*sums
+}
+
+// add adds a record where the query selects it and it was dispatched in a period.
+func (g *groupSums) add(r *rawFields, period extent) {
+	at := r.numbers[fieldDispatched]
+	if at < period.start || at >= period.end || !g.q.selects(r) {
+		return
+	}
+	k := g.q.By.group(dayKey{floorDay(at), string(r.texts[fieldOrg]), string(r.texts[fieldToken]), string(r.texts[fieldModel])})
+	if g.after != nil && g.q.By.compare(k, *g.after) <= 0 {
+		return
+	}
+	if g.sums[k] == nil {
+		g.sums[k] = new(sums)
+	}
+	g.sums[k].add(r)
+}
+
+// period is the time of a query, in microseconds.
+func (q Query) period() (from, to int64) {
+	from, to = -math.MaxInt64, math.MaxInt64
 	if !q.From.IsZero() {
 		from = ceilMicro(q.From)
 	}
 	if !q.To.IsZero() {
 		to = ceilMicro(q.To)
 	}
+	return from, to
+}
+
+// cut splits the time of a query into whole UTC days, and what of days is left around them, in microseconds.
+func (q Query) cut() (days extent, edges []extent) {
+	from, to := q.period()
 	days = extent{-floorDay(-from), floorDay(to)} // rounded up, and down
 	if days.start > days.end {
 		return extent{}, []extent{{from, to}}
@@ -54,7 +89,8 @@ func (q Query) cut() (days extent, edges []extent) {
 func ceilMicro(t time.Time) int64 { return t.Add(time.Microsecond - 1).UnixMicro() }
 
 // sumDays adds up the rows of usage_days.
-func (l *Ledger) sumDays(ctx context.Context, q Query, days extent, after *dayKey, limit int, found map[dayKey]*sums) error {
+func (v *view) sumDays(ctx context.Context, days extent, limit int, found *groupSums) error {
+	q := found.q
 	where, args := "day >= ? AND day < ?", []any{days.start, days.end}
 	for column, value := range map[string]string{"org": q.Org, "token_id": q.TokenID, "model": q.Model} {
 		if value != "" {
@@ -63,11 +99,11 @@ func (l *Ledger) sumDays(ctx context.Context, q Query, days extent, after *dayKe
 	}
 	columns := groups[q.By]
 	keys := strings.Join(columns, ", ")
-	if after != nil {
+	if found.after != nil {
 		where += " AND (" + keys + ") > (?" + strings.Repeat(", ?", len(columns)-1) + ")"
-		args = append(args, after.values(columns)...)
+		args = append(args, found.after.values(columns)...)
 	}
-	rows, err := l.store.DB().QueryContext(ctx, "SELECT "+keys+", SUM("+strings.Join(sumColumns, "), SUM(")+`)
+	rows, err := v.tx.QueryContext(ctx, "SELECT "+keys+", SUM("+strings.Join(sumColumns, "), SUM(")+`)
 		FROM usage_days WHERE `+where+" GROUP BY "+keys+" ORDER BY "+keys+" LIMIT ?", append(args, limit)...)
 	if err != nil {
 		return err
@@ -79,7 +115,7 @@ func (l *Ledger) sumDays(ctx context.Context, q Query, days extent, after *dayKe
 		if err := rows.Scan(append(k.pointers(columns), &s.requests, &s.promptTokens, &s.completionTokens, &s.billedUS, &s.gpuUS, &s.cost)...); err != nil {
 			return err
 		}
-		found[k] = s
+		found.sums[k] = s
 	}
 	return rows.Err()
 }
@@ -100,22 +136,11 @@ func (k *dayKey) values(columns []string) (all []any) {
 }
 
 // sumRecords adds up the records that were dispatched from e.start on and before e.end.
-func (l *Ledger) sumRecords(ctx context.Context, q Query, e extent, after *dayKey, found map[dayKey]*sums) error {
-	e.start = max(e.start, l.oldest())
+func (v *view) sumRecords(ctx context.Context, e extent, found *groupSums) error {
+	e.start = max(e.start, v.oldest)
 	// No block is longer than blockSpan, so that those that begin before e.end end soon after it.
-	return readBlocks(ctx, l.store.DB(), func(_, _ int64, f *rawFields) bool {
-		at := f.numbers[fieldDispatched]
-		if at < e.start || at >= e.end || !q.selects(f) {
-			return true
-		}
-		k := q.By.group(dayKey{floorDay(at), string(f.texts[fieldOrg]), string(f.texts[fieldToken]), string(f.texts[fieldModel])})
-		if after != nil && q.By.compare(k, *after) <= 0 {
-			return true
-		}
-		if found[k] == nil {
-			found[k] = new(sums)
-		}
-		found[k].add(f)
+	return readBlocks(ctx, v.tx, func(_, _ int64, r *rawFields) bool {
+		found.add(r, e)
 		return true
 	}, "WHERE b.dispatched_to >= ? AND b.dispatched_to < ? AND b.dispatched_from < ?", e.start, plus(e.end, blockSpan), e.end)
 }

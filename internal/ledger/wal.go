@@ -24,6 +24,7 @@ type place struct {
 // segment is one file that this process has written.
 type segment struct {
 	number uint64
+	id     string
 	file   *os.File
 	end    int64 // whole frames end here; what a failed write left behind it is overwritten
 	synced int64 // fsynced up to here
@@ -61,7 +62,8 @@ type wal struct {
 	doubtful string     // the last ID of which an Append failed that may have left the record in the log; "" = none
 	closed   bool
 	group    *group // of the next write; nil = nobody is about to write
-	frames   []byte // its frames
+	frames   []byte // its frames, in memory that tail goes on from
+	tail     tail   // what is in the log and not yet in the store
 
 	syncing sync.Mutex // one fsync at a time; those who wait for it find their batch done by it
 }
@@ -118,9 +120,6 @@ func (w *wal) write(g *group) {
 	defer g.written.Done()
 	frames := w.frames
 	w.group, w.frames = nil, frames[:0]
-	if cap(frames) > segmentSize {
-		w.frames = nil
-	}
 	if w.closed {
 		g.err = ErrClosed
 		return
@@ -138,6 +137,7 @@ func (w *wal) write(g *group) {
 		g.err = errors.Join(err, s.file.Truncate(s.end))
 		return
 	}
+	w.frames = w.tail.add(s, frames)
 	s.end += int64(len(frames))
 	w.appended += g.records
 	g.batch = w.batch
@@ -243,10 +243,11 @@ func (w *wal) create(number uint64) error {
 	if err != nil {
 		return fmt.Errorf("beginning a segment: %w", err)
 	}
-	if _, err := f.Write(segmentHeader(NewID())); err != nil {
+	id := NewID()
+	if _, err := f.Write(segmentHeader(id)); err != nil {
 		return errors.Join(fmt.Errorf("beginning a segment: %w", err), f.Close(), os.Remove(f.Name()))
 	}
-	w.open = append(w.open, &segment{number: number, file: f, end: headerLen, synced: headerLen})
+	w.open = append(w.open, &segment{number: number, id: id, file: f, end: headerLen, synced: headerLen})
 	w.full, w.newFiles = false, true
 	return nil
 }

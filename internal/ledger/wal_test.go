@@ -103,6 +103,9 @@ func TestAppend_AfterAFailedSyncGoesToAnotherSegment(t *testing.T) {
 	if got := l.wal.active().number; got != first+1 {
 		t.Errorf("appended to segment %d, want %d", got, first+1)
 	}
+	if err := l.flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	if records, _, err := l.Records(t.Context(), "", "", 0); err != nil || len(records) != 1 || records[0].ID != r.ID {
 		t.Errorf("got %+v, %v, want the record", records, err)
 	}
@@ -135,6 +138,9 @@ func TestWrite_ThatFailsFailsAllWhoShareIt(t *testing.T) {
 		if err := l.Append(r); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := l.flush(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 	got, _, err := l.Records(t.Context(), "", "", 0)
 	if err != nil || len(got) != 2 {

@@ -76,9 +76,18 @@ func appendAll(t testing.TB, l *ledger.Ledger, records ...*ledger.Record) {
 	}
 }
 
+// move brings what was appended into the store, as a ledger that runs does.
+func move(t testing.TB, l *ledger.Ledger) {
+	t.Helper()
+	if err := l.Flush(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // all gives every record of a ledger, page by page.
 func all(t testing.TB, l *ledger.Ledger) []ledger.Record {
 	t.Helper()
+	move(t, l)
 	var records []ledger.Record
 	for cursor := ""; ; {
 		page, next, err := l.Records(context.Background(), "", cursor, 1000)

@@ -10,7 +10,7 @@ import (
 
 // Learned gives what SaveLearned has kept, ordered by model and tier.
 func (s *Store) Learned(ctx context.Context) ([]fleet.Learned, error) {
-	rows, err := s.db.QueryContext(ctx, "SELECT model, from_tier, durations FROM learned ORDER BY model, from_tier")
+	rows, err := s.readers.QueryContext(ctx, "SELECT model, from_tier, durations FROM learned ORDER BY model, from_tier")
 	if err != nil {
 		return nil, fmt.Errorf("reading learned values: %w", explain(err))
 	}
@@ -36,7 +36,7 @@ func (s *Store) SaveLearned(ctx context.Context, l fleet.Learned) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.db.ExecContext(ctx, `INSERT INTO learned (model, from_tier, durations) VALUES (?, ?, ?)
+	_, err = s.writer.ExecContext(ctx, `INSERT INTO learned (model, from_tier, durations) VALUES (?, ?, ?)
 		ON CONFLICT (model, from_tier) DO UPDATE SET durations = excluded.durations`, l.Model, string(l.From), string(durations))
 	if err != nil {
 		return fmt.Errorf("saving learned values of %s: %w", l.Model, explain(err))

@@ -8,15 +8,14 @@ import (
 )
 
 func TestSaveSettings_AllOrNone(t *testing.T) {
-	s := open(t, filepath.Join(t.TempDir(), "p.db"))
+	path := filepath.Join(t.TempDir(), "p.db")
+	s := open(t, path)
 	defer s.Close()
 	ctx := t.Context()
 	if err := s.SaveSettings(ctx, "pool/h100", map[string]string{"a": "1", "b": "2"}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.DB().Exec("CREATE TRIGGER no BEFORE INSERT ON settings WHEN NEW.name = 'bad' BEGIN SELECT RAISE(ABORT, 'no'); END"); err != nil {
-		t.Fatal(err)
-	}
+	raw(t, path, "CREATE TRIGGER no BEFORE INSERT ON settings WHEN NEW.name = 'bad' BEGIN SELECT RAISE(ABORT, 'no'); END")
 	if err := s.SaveSettings(ctx, "pool/h100", map[string]string{"a": "", "b": "3", "bad": "x", "c": "4"}); err == nil {
 		t.Error("got nil, want the database's refusal")
 	}

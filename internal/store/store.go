@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -11,13 +12,15 @@ import (
 	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
-// connections bounds the open database connections. SQLite has one writer at a time; the others are for readers.
-const connections = 4
+// Readers is how many may read at once beside Write, in all: SQLite has one writer, whose connection is its own, so that no
+// crowd of readers keeps it waiting. A package that may read for long keeps to fewer, so that the others find one free.
+const Readers = 6
 
 // Store is one open database file. It is safe for concurrent use.
 type Store struct {
-	db   *sql.DB
-	path string
+	writer  *sql.DB // one connection
+	readers *sql.DB // whose connections cannot write
+	path    string
 }
 
 // Open opens or creates the database file at path, readable by its owner only, and brings its tables up to date. Its
@@ -30,13 +33,23 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	return s, nil
 }
 
-// DB gives the database to the packages that own tables in it: tenant and ledger.
-func (s *Store) DB() *sql.DB { return s.db }
+// DB gives the database for reading, to the packages that own tables in it: tenant and ledger. A statement that writes fails.
+func (s *Store) DB() *sql.DB { return s.readers }
+
+// Read runs f in one transaction that sees the database as it is at its first read, whatever is written meanwhile.
+func (s *Store) Read(ctx context.Context, f func(*sql.Tx) error) error {
+	tx, err := s.readers.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return fmt.Errorf("beginning to read: %w", explain(err))
+	}
+	defer tx.Rollback()
+	return f(tx)
+}
 
 // Write runs f in one transaction that holds the write lock from its start, so that what f reads cannot change before it
-// writes. It commits when f returns nil. f must use only the transaction: a second connection would wait for it.
+// writes. It commits when f returns nil. f must use only the transaction: a second Write would wait for it.
 func (s *Store) Write(ctx context.Context, f func(*sql.Tx) error) error {
-	tx, err := s.db.BeginTx(ctx, nil)
+	tx, err := s.writer.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("beginning a transaction: %w", explain(err))
 	}
@@ -51,7 +64,7 @@ func (s *Store) Write(ctx context.Context, f func(*sql.Tx) error) error {
 }
 
 // Close closes the database. Writes that have returned are safe without it.
-func (s *Store) Close() error { return s.db.Close() }
+func (s *Store) Close() error { return errors.Join(s.readers.Close(), s.writer.Close()) }
 
 func (s *Store) open(ctx context.Context) error {
 	abs, err := filepath.Abs(s.path)
@@ -64,17 +77,28 @@ func (s *Store) open(ctx context.Context) error {
 	if err := check(ctx, abs); err != nil {
 		return explain(err)
 	}
-	s.db, err = sql.Open("sqlite", dsn(abs, "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "cache_size(-65536)", "wal_autocheckpoint(4000)"))
-	if err != nil {
+	common := []string{"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)"}
+	if s.writer, err = pool(abs, 1, append(common, "cache_size(-65536)", "wal_autocheckpoint(4000)")); err != nil {
 		return explain(err)
 	}
-	s.db.SetMaxOpenConns(connections)
-	s.db.SetMaxIdleConns(connections)
+	if s.readers, err = pool(abs, Readers, append(common, "cache_size(-16384)", "query_only(1)")); err != nil {
+		return explain(errors.Join(err, s.writer.Close()))
+	}
 	if err := s.migrate(ctx); err != nil {
-		s.db.Close()
-		return explain(err)
+		return explain(errors.Join(err, s.Close()))
 	}
 	return nil
+}
+
+// pool opens connections to the file, n at most.
+func pool(path string, n int, pragmas []string) (*sql.DB, error) {
+	db, err := sql.Open("sqlite", dsn(path, pragmas...))
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(n)
+	db.SetMaxIdleConns(n)
+	return db, nil
 }
 
 // touch creates the file with our mode, and gets the operating system's own words where that fails: SQLite would only
