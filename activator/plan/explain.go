@@ -146,7 +146,9 @@ func (p *explainer) avoided(now time.Duration, m *model) []string {
 		}
 	}
 	for _, s := range m.pool.slots {
-		say(&s.site)
+		if say(&s.site); s.Outdated != "" {
+			all = append(all, fmt.Sprintf("place nothing new on %s (node %s), which was launched with another config (%s): it is given back when nothing there is awake", s.id, s.node, s.Outdated))
+		}
 	}
 	if m.dedicated() {
 		for _, n := range p.nodes {

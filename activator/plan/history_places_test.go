@@ -41,6 +41,8 @@ func (h *history) closedTo(act *fleet.Act) string {
 		return "which is not there"
 	case !slot.Condition.TakesLaunches():
 		return string("which is " + slot.Condition)
+	case slot.Outdated != "" && act.Kind == fleet.ActLaunch:
+		return "which was launched with another config"
 	case !h.supervised:
 		return ""
 	case h.told.lost[source]:

@@ -211,6 +211,18 @@ func (h *history) stepSlot() {
 	}
 }
 
+// stepOutdated has the config say something that the slots lack which are there.
+func (h *history) stepOutdated() {
+	if h.choose(3) > 0 {
+		return
+	}
+	for k := range h.backend.slots {
+		h.backend.slots[k].Outdated = "image"
+	}
+	h.note("the slots are outdated")
+	h.backend.tellSlots()
+}
+
 // placeSlot has a slot run, where there is room for it. Its supervisor may need a while until it is heard.
 func (s *backend) placeSlot(k int) {
 	t := &s.slots[k]

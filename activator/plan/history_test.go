@@ -127,6 +127,9 @@ func (h *history) chooseKinds() {
 	if h.parks {
 		all = append(all, h.stepEngine, h.stepEngine)
 	}
+	if h.pool.Slots.Max > 0 {
+		all = append(all, h.stepOutdated)
+	}
 	if h.pool.GPUsPerSlot > 0 {
 		all = append(all, h.stepSlot)
 	}

@@ -50,6 +50,8 @@ func (l *limits) enforceOn(now time.Duration, i *instance) {
 			l.endActivation(now, i, unplacedUnneeded)
 			l.life.stop(now, i, unplacedUnneeded)
 		}
+	case i.State == fleet.Ready && i.inOutdatedSlot() && !l.closing && l.leaves(now, i):
+		l.life.dismiss(now, i, "its slot was launched with another config")
 	case limit == 0 || !l.audible(i):
 	case i.activates() && now-i.launchedAt >= limit:
 		l.expire(now, i, "not ready within "+limit.String())
@@ -67,6 +69,14 @@ func (l *limits) keepMost(now time.Duration, m *model) {
 			l.life.cancel(now, i, "instances.max is "+strconv.Itoa(most))
 		}
 	}
+}
+
+// leaves reports whether a ready instance is let go with its slot, which lacks something of the present config.
+func (l *limits) leaves(now time.Duration, i *instance) bool {
+	if i.inEmptiedSlot() {
+		return i.visible()
+	}
+	return l.rooms.idle(i) && l.roster.Heard(i.seen) && now >= i.idleSince()+outdatedIdle
 }
 
 func (l *limits) audible(i *instance) bool { return i.seen == nil || l.roster.Audible(i.seen) }
@@ -139,6 +149,9 @@ func (l *limits) instanceAlarm(i *instance, next *alarm) {
 		}
 	case i.State == fleet.Ready:
 		next.due(i.readyAt + l.cfg.Residence)
+		if i.inOutdatedSlot() {
+			next.due(i.idleSince() + outdatedIdle)
+		}
 	}
 	i.order.alarm(next)
 }

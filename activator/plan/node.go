@@ -107,7 +107,7 @@ func silent(at place) bool {
 
 // spare reports whether nobody needs the slot now, and its pool keeps enough without it.
 func (s *slot) spare() bool {
-	return s.pool.Slots.Max > 0 && s.takesLaunches() && !s.Pending && s.quiet() && s.pool.open() > s.pool.Slots.Min
+	return s.pool.Slots.Max > 0 && s.takesLaunches() && !s.Pending && s.quiet() && !s.pool.keeps(s, 0)
 }
 
 func gpus(n int) string {

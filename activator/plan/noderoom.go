@@ -143,13 +143,13 @@ func (f *rooms) choose(now time.Duration, m need, n *node, lacking int, most eff
 
 // keepsSlot reports whether slots.min keeps a slot, beside those that were chosen to be given back.
 func keepsSlot(s *slot, chosen []loss) bool {
-	left := s.pool.open()
+	others := 0
 	for k := range chosen {
-		if t := chosen[k].slot; t != nil && t.pool == s.pool && !t.givenBack {
-			left--
+		if t := chosen[k].slot; t != nil && t.pool == s.pool && !t.givenBack && t.Outdated == "" {
+			others++
 		}
 	}
-	return left <= s.pool.Slots.Min
+	return s.pool.keeps(s, others)
 }
 
 // losses gives what of a node could go for the model with no more than the given effort, the cheapest first. The list is good until the next call.

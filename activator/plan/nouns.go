@@ -176,6 +176,7 @@ type site struct {
 	condition fleet.Condition
 	gone      bool
 	givenBack bool        // a slot: likewise, soon
+	emptied   bool        // a slot: it is to be given back, and those who are busy there are drained for it
 	residents []*instance // who lives there, awake or parked; on a node: who is counted there
 	lived     int         // GPUs of all residents
 	reserved  []*instance // those with a reservation, oldest first

@@ -6,7 +6,7 @@ import (
 
 // takesLaunches reports whether instances may be placed there, even if they must wait until it is there.
 func (s *site) takesLaunches() bool {
-	return !s.gone && !s.givenBack && s.condition.TakesLaunches()
+	return !s.gone && !s.givenBack && !s.emptied && s.condition.TakesLaunches()
 }
 
 // settle enters the instance among those who live there.

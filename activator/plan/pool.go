@@ -21,17 +21,26 @@ func (q *pool) accrue(now time.Duration) {
 	q.at = now
 }
 
-// open gives the slots that the pool has, or is about to have, and that take launches or will again.
+// open gives the slots that the pool has, or is about to have, that take launches or will again, and that have what the present config says.
 func (q *pool) open() int {
 	if q.recount {
 		q.recount, q.opened = false, 0
 		for _, s := range q.slots {
-			if !s.givenBack && s.condition != fleet.PlaceClosing && s.condition != fleet.PlaceDraining {
+			if !s.givenBack && s.Outdated == "" && s.condition != fleet.PlaceClosing && s.condition != fleet.PlaceDraining {
 				q.opened++
 			}
 		}
 	}
 	return q.opened
+}
+
+// keeps reports whether slots.min keeps the slot, when so many others of the pool are given back.
+func (q *pool) keeps(s *slot, others int) bool {
+	left := q.open() - others
+	if s.Outdated == "" {
+		left--
+	}
+	return left < q.Slots.Min
 }
 
 // existing gives the slots that hold GPUs, or may: these count against slots.max, whatever they are fit for.

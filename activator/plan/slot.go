@@ -9,7 +9,7 @@ import (
 
 func (s *slot) common() *site { return &s.site }
 
-func (s *slot) fits(gpus int) bool { return s.takesLaunches() && s.GPUs >= gpus }
+func (s *slot) fits(gpus int) bool { return s.takesLaunches() && s.Outdated == "" && s.GPUs >= gpus }
 
 func (s *slot) free(i *instance) bool {
 	return !s.Pending && s.takesLaunches() && !s.taken(i.GPU, i.GPUs) && !s.reservedBefore(i.GPU, i.GPUs, i)
@@ -110,6 +110,9 @@ func (s *slot) quiet() bool {
 func (s *slot) stuck() bool {
 	return s.Pending && s.Unplaced == fleet.UnplacedExhausted && s.node == "" && s.takesLaunches()
 }
+
+// takesOver reports whether the slot runs, and has what the present config says.
+func (s *slot) takesOver() bool { return s.Outdated == "" && !s.Pending && s.takesLaunches() }
 
 // align gives the size of the block that holds so many GPUs. Blocks are those of a buddy layout: one of 2^n GPUs begins at a multiple of 2^n, so that
 // two blocks are nested or apart.

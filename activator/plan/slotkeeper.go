@@ -58,6 +58,11 @@ func (k *slotKeeper) tendPool(now time.Duration, q *pool) {
 	for q.Slots.Max > 0 && q.open() < q.Slots.Min && k.mayAdd(now, q) {
 		k.add(now, q, fmt.Sprintf("slots.min is %d", q.Slots.Min))
 	}
+	for _, s := range q.slots {
+		if s.Outdated != "" {
+			k.markSlot(s) // another may have come in its place
+		}
+	}
 	next := alarm{now: now}
 	next.due(q.retryAt)
 	k.alarms.set(&q.timer, &next)
@@ -107,13 +112,19 @@ func (k *slotKeeper) grow(now time.Duration, m *model) {
 		return
 	}
 	for _, s := range q.slots {
-		if s.takesLaunches() && s.Pending {
+		if s.Pending && s.fits(m.GPUs) {
 			s.wanted = now
 			k.markSlot(s)
 			return
 		}
 	}
-	if !k.mayAdd(now, q) || m.waiting > 0 && q.open() > 0 && now < m.oldest+k.cfg.Patience {
+	if m.waiting > 0 && q.open() > 0 && now < m.oldest+k.cfg.Patience {
+		return
+	}
+	if late := (m.waiting > 0 || m.short > 0) && now >= m.urgency()+k.cfg.Patience; late && q.Slots.Max > 0 && q.existing() >= q.Slots.Max {
+		k.emptyOutdated(now, m)
+	}
+	if !k.mayAdd(now, q) {
 		return
 	}
 	k.add(now, q, fmt.Sprintf("no room for %s: %s", m.ID, k.demand.why(now, m)))
@@ -186,7 +197,10 @@ func (k *slotKeeper) unneeded(now time.Duration, s *slot) string {
 		return "nobody lists it"
 	case s.seen == nil && s.addedAt == 0 && !s.givenBack && !k.closing && s.order.tries >= slotTries && k.roster.SlotsListedAt() > s.askedAt+slotUnlisted:
 		return "the back end refuses it, and nobody lists it"
-	case q.Slots.Max == 0 || k.closing || !s.takesLaunches() || !s.quiet() || s.seen != nil && s.seen.Silent():
+	case q.Slots.Max == 0 || k.closing || s.givenBack || !s.condition.TakesLaunches() || !s.quiet() || s.seen != nil && s.seen.Silent():
+	case s.Outdated != "" && (s.Pending || q.mayReplace()):
+		return "it was launched with another config: " + s.Outdated
+	case !s.takesLaunches():
 	case q.open() <= q.Slots.Min:
 	case !s.Pending && q.SlotIdle > 0 && now >= s.quietAt+q.SlotIdle:
 		return "nothing there was awake for " + q.SlotIdle.String()

@@ -15,7 +15,7 @@ func (k *slotKeeper) see(now time.Duration, v fleet.Slot) *slot {
 	} else if s.Pending && !v.Pending {
 		k.arrived(now, s)
 	}
-	if !s.takesLaunches() || s.condition != v.Condition || s.Unplaced != v.Unplaced || s.GPUs != v.GPUs || s.Pending != v.Pending {
+	if !s.takesLaunches() || s.condition != v.Condition || s.Unplaced != v.Unplaced || s.GPUs != v.GPUs || s.Pending != v.Pending || s.Outdated != v.Outdated {
 		k.free(s)
 		for _, m := range s.pool.models {
 			m.search = true
@@ -23,7 +23,10 @@ func (k *slotKeeper) see(now time.Duration, v fleet.Slot) *slot {
 		}
 		k.markPool(s.pool)
 	}
-	if s.condition != v.Condition {
+	if s.Outdated == "" && v.Outdated != "" {
+		k.cancelNew(now, s, "its slot was launched with another config")
+	}
+	if s.condition != v.Condition || s.Outdated != v.Outdated {
 		for _, i := range s.residents {
 			k.reconsider(i.m) // what is idle there may be let go again, or must not be
 		}
@@ -43,6 +46,15 @@ func (k *slotKeeper) see(now time.Duration, v fleet.Slot) *slot {
 	k.linkNode(s)
 	k.markSlot(s)
 	return s
+}
+
+// cancelNew gives up the reservations there of those of which there is no engine yet.
+func (k *slotKeeper) cancelNew(now time.Duration, s *slot, why string) {
+	for _, i := range slices.Clone(s.reserved) {
+		if !i.exists() {
+			k.life.cancel(now, i, why)
+		}
+	}
 }
 
 // linkNode enters the slot on its node, where nodes are known.

@@ -31,7 +31,7 @@ type room struct {
 var rooms = map[string]room{
 	"activator/protocol": {files: []string{"doc", "table", "report"}},
 	"activator/plan": {files: []string{
-		"doc", "planner", "operate", "snapshot", "explain", "ahead", "orders", "decide", "claims", "slotroom", "move", "reconcile", "adopt", "slotsight", "slotkeeper", "limits",
+		"doc", "planner", "operate", "snapshot", "explain", "ahead", "orders", "decide", "claims", "slotroom", "move", "reconcile", "adopt", "slotsight", "slotkeeper", "limits", "slotreplace",
 		"outlook", "parking", "find", "ease", "noderoom", "room", "victims", "lifecycle", "blame", "occupy", "shares", "hearing", "demand", "fits", "record", "state", "model",
 		"node", "slot", "pool", "instance", "place", "peer", "nouns", "hold", "kinds", "order", "estimate", "alarm", "config",
 	}},

@@ -42,6 +42,7 @@ type Slot struct {
 	Unplaced Unplaced // of a pending one: why the back end has found no node for it; "" = nothing is known to hinder it
 
 	Condition  Condition // its node's, or its own
+	Outdated   string    // what of the present config it lacks, for people, as it was launched with another: nothing new is launched there; "" = nothing
 	Supervisor string    // the source that tells of the engines there; "" = the source that lists the slot
 }
 
