@@ -32,6 +32,12 @@ variable "term" {
   default     = ""
 }
 
+variable "spec" {
+  description = "what the slot gives to its engines, as Pilotlight's config has it, in JSON; Pilotlight starts nothing new where that has changed; empty: it does not mind"
+  type        = string
+  default     = ""
+}
+
 variable "region" {
   type    = string
   default = "global"
@@ -197,6 +203,7 @@ job "slot" {
     pilotlight_pool    = var.pool
     pilotlight_slot    = var.slot
     pilotlight_term    = var.term
+    pilotlight_spec    = var.spec
   }
 
   # No deployments: while one runs, Nomad refuses to scale the job, and purging a job in that moment crashes Nomad 1.11's server.

@@ -21,7 +21,7 @@ func (c *claims) makeRoomForSlots(now time.Duration, than *model) {
 	for _, s := range c.stuck {
 		m := c.waitsFor(now, s)
 		switch {
-		case s.lookedIn == c.rounds || m != nil && than != nil && moreUrgent(than, m) < 0:
+		case s.lookedIn == c.rounds || m != nil && than != nil && moreUrgent(than, m) <= 0:
 			continue
 		case m == nil:
 			c.slots.forgetRoom(s)
@@ -57,6 +57,9 @@ func (c *claims) makeRoomFor(now time.Duration, s *slot, m *model) {
 	defer c.slots.setAlarm(now, s)
 	if c.watchRoom(now, s); s.room != nil || now < s.roomFrom {
 		return
+	}
+	if _, sooner := c.rooms.find(now, m.need(), isFree, anything, append([]place{}, c.freed...)); sooner {
+		return // it moves there in this round
 	}
 	among := c.nodesFreed()
 	if now >= s.lookAt {

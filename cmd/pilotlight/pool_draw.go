@@ -40,6 +40,9 @@ func drawSlot(b *strings.Builder, s admin.Slot, instances []admin.Instance, now 
 	} else {
 		fmt.Fprintf(b, ", %d free; parked engines take %s host memory\n", freeGPUs(s), ofLimit(s.ParkedMemory, s.HostMemory))
 	}
+	if s.Outdated != "" {
+		fmt.Fprintf(b, "  launched with another config (%s): nothing new is started here, and it is given back when nothing here is awake\n", s.Outdated)
+	}
 	t := newTable(gpuNumbers(s.GPUs), "STATE", "MODEL", "", "INSTANCE")
 	for _, o := range sitters(s, instances, now) {
 		t.row(o.bar(s.GPUs), o.state, o.model, o.detail, o.instance)

@@ -19,7 +19,7 @@ func TestPoolShow_DrawsWhoIsWhere(t *testing.T) {
 			ID: "s1", Node: "n1", GPUs: 8, Occupants: []string{"a", "a", "b", "c", "d", "d", "d", "d"}, HostMemory: "1.5TiB", ParkedMemory: "64GiB",
 			Reserved: []admin.Reservation{{Instance: "g", Model: "org/g", GPU: 0, GPUs: 2}},
 		},
-		{ID: "s2", GPUs: 12, Pending: true, Occupants: make([]string, 12), HostMemory: "0B", ParkedMemory: "0B"},
+		{ID: "s2", GPUs: 12, Pending: true, Outdated: "image, volumes", Occupants: make([]string, 12), HostMemory: "0B", ParkedMemory: "0B"},
 	}}
 	instances := []admin.Instance{
 		{ID: "d", Model: "org/d", Slot: "s1", GPU: 4, GPUs: 4, State: fleet.Resuming},
@@ -46,6 +46,7 @@ slot s1 on n1: 8 GPUs, 0 free; parked engines take 64GiB of 1.5TiB host memory
   r r . . . . . .  reserved  org/g                 g
 
 slot s2: 12 GPUs, on its way
+  launched with another config (image, volumes): nothing new is started here, and it is given back when nothing here is awake
   0  1  2  3  4  5  6  7  8  9  10 11  STATE  MODEL    INSTANCE
 `
 	if diff := cmp.Diff(want, got.String()); diff != "" {

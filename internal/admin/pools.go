@@ -121,7 +121,7 @@ func slotView(now *fleet.Snapshot, p fleet.Pool, l fleet.SlotStatus) Slot {
 		limit = p.HostMemory
 	}
 	return Slot{
-		ID: l.ID, Node: l.Node, GPUs: l.GPUs, Pending: l.Pending, Occupants: same(l.Occupants), Parked: same(l.Sleepers),
+		ID: l.ID, Node: l.Node, GPUs: l.GPUs, Pending: l.Pending, Outdated: l.Outdated, Occupants: same(l.Occupants), Parked: same(l.Sleepers),
 		Reserved:   each(l.Reserved, func(r fleet.Reservation) Reservation { return Reservation(r) }),
 		HostMemory: limit.String(), ParkedMemory: parkedMemory(now, l.Sleepers).String(),
 	}

@@ -221,6 +221,7 @@ type Slot struct {
 	Node         string        `json:"node"`
 	GPUs         int           `json:"gpus"`
 	Pending      bool          `json:"pending"`       // it is on its way
+	Outdated     string        `json:"outdated"`      // what of the present config it lacks: nothing new is started there, and it is given back when nothing there is awake; empty = nothing
 	Occupants    []string      `json:"occupants"`     // the awake instance on each GPU, "" = free
 	Parked       []string      `json:"parked"`        // the instances that are parked there
 	Reserved     []Reservation `json:"reserved"`      // blocks that are kept for instances to come

@@ -11,18 +11,28 @@ type catalogue struct {
 	list   []*fleet.Model
 	models map[string]*fleet.Model // model ID -> model
 	pools  map[string]fleet.Pool   // its name -> pool
+	slots  map[string]*slotSpec    // pool -> what its slots are to have; absent where its models do not agree
 }
 
 // Configure has later launches and slots be of these models and pools. What runs stays what it was launched as. It is safe for concurrent use.
 func (n *Nomad) Configure(models []*fleet.Model, pools []fleet.Pool) {
-	c := &catalogue{list: models, models: make(map[string]*fleet.Model, len(models)), pools: make(map[string]fleet.Pool, len(pools))}
+	c := &catalogue{
+		list: models, models: make(map[string]*fleet.Model, len(models)), pools: make(map[string]fleet.Pool, len(pools)),
+		slots: make(map[string]*slotSpec, len(pools)),
+	}
 	for _, m := range models {
 		c.models[m.ID] = m
 	}
 	for _, q := range pools {
 		c.pools[q.Name] = q
 	}
+	for _, q := range pools {
+		if s, err := n.slotSpecOf(q, models); err == nil {
+			c.slots[q.Name] = s
+		}
+	}
 	n.serving.Store(c)
+	n.AskAgain(Source) // whoever plans is to learn which slots lack something now
 }
 
 // model is the model as it is configured now, nil where there is none.

@@ -15,7 +15,7 @@ const (
 	metaInstance = "pilotlight_instance" // of an instance
 	metaPool     = "pilotlight_pool"     // of a slot
 	metaSlot     = "pilotlight_slot"     // of a slot
-	metaSpec     = "pilotlight_spec"     // what an instance was launched with, a fleet.Spec in JSON; absent in jobs by hand
+	metaSpec     = "pilotlight_spec"     // what an instance or a slot was launched with, a fleet.Spec or a slotSpec in JSON; absent in jobs by hand
 	metaTerm     = "pilotlight_term"     // of the server that submitted the job, in decimal; absent in jobs by hand
 )
 

@@ -30,6 +30,9 @@ func (n *Nomad) inSlot(ctx context.Context, act fleet.Act) error {
 	if known := n.fence.now(); act.Term < known.term {
 		return n.fencedBy(act.Term, known)
 	}
+	if lacks := n.slotLacks(act.Slot); act.Kind == fleet.ActLaunch && lacks != "" {
+		return fmt.Errorf("slot %s was launched with another config (%s): %w", act.Slot, lacks, fleet.ErrPlaceClosed)
+	}
 	client, err := n.slotClient(ctx, act.Slot)
 	if errors.Is(err, ErrNoSlot) && act.Kind == fleet.ActStop && !n.slots.has(act.Slot) {
 		return nil // with the slot everything on it is gone
@@ -51,6 +54,16 @@ func (s *slots) has(id string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.known[id] != nil
+}
+
+// slotLacks names what of the present config the slot lacks; "" = nothing. The config may have changed since it was last told.
+func (n *Nomad) slotLacks(id string) string {
+	n.slots.mu.Lock()
+	defer n.slots.mu.Unlock()
+	if e := n.slots.known[id]; e != nil {
+		return n.outdated(e.Pool, e.spec)
+	}
+	return ""
 }
 
 // slotClient gives the client of the slot's supervisor, which hears the fence before anything else of ours. One that cannot be fenced now, because it

@@ -21,6 +21,7 @@ type slots struct {
 // entry is one slot.
 type entry struct {
 	fleet.Slot
+	spec   *slotSpec    // what it was launched with; nil = not known
 	addr   string       // of its supervisor; "" = it does not run yet
 	client *slot.Client // nil = there was no address or no key yet
 	fenced uint64       // the highest term that its supervisor has taken as a fence

@@ -86,7 +86,9 @@ func (s *state) putJob(j *job) {
 		delete(s.jobs, j.ID)
 		return
 	}
-	j.spec = parseSpec(j.Meta)
+	if j.instance() != "" {
+		j.spec = parseSpec(j.Meta)
+	}
 	s.jobs[j.ID] = j
 }
 
