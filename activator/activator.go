@@ -1,6 +1,7 @@
 package activator
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -28,7 +29,12 @@ type Config struct {
 	Log       *slog.Logger        // nil = discard
 	Term      uint64              // this planner's life, larger than any before; 0 = milliseconds of the clock
 	Seed      uint64              // of the jitter of back-offs; 0 = random
-	IdleCost  float64             // what idle GPU time in a pool's slots counts, 0 to 1: they are held anyway
+	// Probe sends a request of our own to the engine at addr (host:port), for one token, and returns nil once that has come. It is called where answers
+	// to callers are suspicious, from many goroutines, but one at a time for an instance. An error counts against the engine, unless it
+	// wraps fleet.ErrUndecided. Nil = none is sent, and nothing ever counts against an engine but what observers say.
+	Probe func(ctx context.Context, m *fleet.Model, addr string) error
+
+	IdleCost float64 // what idle GPU time in a pool's slots counts, 0 to 1: they are held anyway
 }
 
 // Activator hands out leases on instances and sees to it that instances exist. All methods may be called from any
@@ -92,7 +98,7 @@ func New(cfg Config) (*Activator, error) {
 			Policy: cfg.Policy, Models: cfg.Models, Pools: cfg.Pools, Learned: cfg.Learned, Term: cfg.Term, Epoch: now, Seed: cfg.Seed, IdleCost: cfg.IdleCost,
 		}),
 	}
-	a.breakers = newBreakers(a.dispatcher)
+	a.breakers = newBreakers(a.dispatcher, cfg.Probe != nil)
 	a.watches = newWatches(a, cfg.Observers)
 	a.notices.fresh = make(chan struct{})
 	a.metrics.init(a)
@@ -106,7 +112,7 @@ func (a *Activator) Acquire(ask Ask) (*Lease, *Waiter, error) {
 	a.leasing.Lock()
 	now := a.now()
 	if a.dispatcher.Acquire(now, &ask, &l.Lease) {
-		l.done = a.breakers.of(l.Instance).done
+		l.signs = &a.breakers.of(&l.Lease).signs
 		a.finishLeasing(now)
 		a.metrics.queued(l.Model.ID, 0)
 		return l, nil, nil
@@ -126,7 +132,7 @@ func (a *Activator) Acquire(ask Ask) (*Lease, *Waiter, error) {
 	}
 }
 
-// release ends a lease. The breaker hears of it first, so that a slot which an engine's failure has freed is granted to nobody.
+// release ends a lease.
 func (a *Activator) release(l *Lease, o Outcome) {
 	a.leasing.Lock()
 	now := a.now()

@@ -7,20 +7,31 @@ import (
 	"github.com/sony/gobreaker"
 
 	"github.com/pilotlight-io/pilotlight/activator/dispatch"
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
 const (
-	tripsAfter = 5                // engine failures in a row
-	staysOpen  = 10 * time.Second // before one request may try
+	tripsAfter = 2                // failed probes in a row
+	staysOpen  = 10 * time.Second // before it is probed again
 	condemned  = 3                // times in a row that it opened: the instance is replaced
 )
 
 // breakers are the circuit breakers of all instances that have had a lease. They belong to the dispatcher's side, under its lock.
+//
+// What a caller's request came to only raises suspicion: any caller could choose it. A suspected engine is probed at once, that is, sent a request of
+// our own, and by what becomes of probes alone a breaker opens, and closes again.
+//
+//	        suspected: a probe                  two in a row have failed
+//	closed ────────────────────► closed, asked ────────────────────────► open ──── 10 s ───► half-open, asked ─┬─ answered ──► closed
+//	   ▲                            │                                      ▲                                    └─ failed ────┐
+//	   └───────── answered ─────────┘                                      └──────────────────────────────────────────────────┘
 type breakers struct {
 	dispatcher *dispatch.Dispatcher
+	probed     bool // engines are sent requests of our own
 	byInstance map[string]*breaker
+	watched    map[*breaker]bool                // those that a probe is under way to, or due
 	tripped    map[string]dispatch.BreakerState // instance ID -> state; only those that are not closed
-	askAt      time.Duration                    // when the first open one must be asked
+	askAt      time.Duration                    // when the first of those watched is due
 	condemned  []string                         // instances that the planner is to replace
 	changes    []breakerChange                  // for the log
 }
@@ -30,79 +41,148 @@ type breakerChange struct {
 	state    dispatch.BreakerState
 }
 
-func newBreakers(d *dispatch.Dispatcher) breakers {
-	return breakers{dispatcher: d, byInstance: make(map[string]*breaker), tripped: make(map[string]dispatch.BreakerState), askAt: never}
+func newBreakers(d *dispatch.Dispatcher, probed bool) breakers {
+	return breakers{
+		dispatcher: d, probed: probed, byInstance: make(map[string]*breaker), watched: make(map[*breaker]bool),
+		tripped: make(map[string]dispatch.BreakerState), askAt: never,
+	}
 }
 
-// breaker is the circuit breaker of one instance. Its two steps are Allow, asked once in each generation, and the callback that Allow gave, which
-// the leases of that generation share: an outcome of an older generation is ignored.
+// breaker is the circuit breaker of one instance.
 type breaker struct {
-	instance string
-	two      *gobreaker.TwoStepCircuitBreaker
-	state    dispatch.BreakerState
-	done     func(success bool)
-	failing  bool // a failure since the last success
-	opened   int  // times in a row
-	askAt    time.Duration
-}
+	instance, addr string
+	model          *fleet.Model
+	two            *gobreaker.TwoStepCircuitBreaker
+	state          dispatch.BreakerState
+	opened         int // times in a row
+	signs          signs
 
-func newBreaker(instance string) *breaker {
-	b := &breaker{instance: instance, two: gobreaker.NewTwoStepCircuitBreaker(gobreaker.Settings{
-		Name: instance, MaxRequests: 1, Timeout: staysOpen,
-		ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= tripsAfter },
-	})}
-	b.done, _ = b.two.Allow()
-	return b
+	suspected bool             // since the last probe began
+	probing   bool             // a probe is under way
+	probeAt   time.Duration    // the next one is not sent before
+	answered  time.Duration    // when the last one was; never = none was, since the last that failed
+	joined    []chan<- verdict // told what becomes of the next probe
 }
 
 // of gives the breaker of an instance, which begins closed.
-func (bs *breakers) of(instance string) *breaker {
-	b := bs.byInstance[instance]
+func (bs *breakers) of(l *dispatch.Lease) *breaker {
+	b := bs.byInstance[l.Instance]
 	if b == nil {
-		b = newBreaker(instance)
-		bs.byInstance[instance] = b
+		b = &breaker{instance: l.Instance, addr: l.Addr, model: l.Model, answered: never}
+		b.two = gobreaker.NewTwoStepCircuitBreaker(gobreaker.Settings{
+			Name: l.Instance, MaxRequests: 1, Timeout: staysOpen,
+			ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= tripsAfter },
+		})
+		bs.byInstance[l.Instance] = b
 	}
 	return b
 }
 
 // forget drops the breaker of an instance that is gone, or begins anew.
 func (bs *breakers) forget(instance string) {
+	b := bs.byInstance[instance]
+	if b == nil {
+		return
+	}
 	delete(bs.byInstance, instance)
+	delete(bs.watched, b)
 	delete(bs.tripped, instance)
+	b.tell(failed)
 }
 
-// judge tells the breaker how a lease ended.
+// judge takes what the end of a lease says of its engine.
 func (bs *breakers) judge(now time.Duration, l *Lease, o Outcome) {
-	b := bs.byInstance[l.Instance]
-	if b == nil || o == Neutral || l.done == nil {
-		return
+	switch o {
+	case Succeeded:
+		l.Heard()
+	case EngineFailed:
+		if b := bs.byInstance[l.Instance]; b != nil && bs.probed {
+			bs.suspect(now, b)
+		}
 	}
-	if o == Succeeded && !b.failing && b.state == dispatch.BreakerClosed {
-		return // it would change nothing
-	}
-	b.failing = o == EngineFailed
-	l.done(o == Succeeded)
-	bs.ask(now, b)
 }
 
-// askOpen asks those whose time in the open state is over: a breaker reads the clock only when it is asked.
-func (bs *breakers) askOpen(now time.Duration) {
+// suspect has the instance probed, as soon as that may be.
+func (bs *breakers) suspect(now time.Duration, b *breaker) {
+	b.suspected = true
+	bs.watch(now, b)
+}
+
+func (bs *breakers) watch(now time.Duration, b *breaker) {
+	bs.watched[b] = true
+	bs.askAt = min(bs.askAt, max(b.probeAt, now))
+}
+
+// due begins the probes that are due, and gives them.
+func (bs *breakers) due(now time.Duration) (begun []*probe) {
 	if now < bs.askAt {
-		return
+		return nil
 	}
 	bs.askAt = never
-	for _, b := range bs.byInstance {
-		if b.state == dispatch.BreakerOpen && now >= b.askAt {
-			bs.ask(now, b)
-		}
-		if b.state == dispatch.BreakerOpen {
-			bs.askAt = min(bs.askAt, b.askAt)
+	for b := range bs.watched {
+		switch {
+		case b.probing:
+		case now < b.probeAt:
+			bs.askAt = min(bs.askAt, b.probeAt)
+		default:
+			if p := bs.begin(now, b); p != nil {
+				begun = append(begun, p)
+			}
 		}
 	}
+	return begun
 }
 
-// ask tells the dispatcher a breaker's state, and notes an instance that must be replaced.
-func (bs *breakers) ask(now time.Duration, b *breaker) {
+func (bs *breakers) begin(now time.Duration, b *breaker) *probe {
+	done, err := b.two.Allow()
+	if err != nil { // its clock says that it is too early
+		b.probeAt = now + time.Millisecond
+		bs.watch(now, b)
+		return nil
+	}
+	b.probing, b.suspected = true, false
+	b.signs.ask()
+	bs.follow(now, b)
+	return &probe{breaker: b, done: done}
+}
+
+// finish takes what became of a probe.
+func (bs *breakers) finish(now time.Duration, p *probe, v verdict) {
+	b := p.breaker
+	b.probing = false
+	b.signs.asked()
+	if bs.byInstance[b.instance] != b {
+		return // it was of an engine that is gone
+	}
+	switch v {
+	case answered:
+		p.done(true)
+		b.opened, b.answered, b.probeAt = 0, now, now+probePause
+	case failed:
+		p.done(false)
+		b.answered, b.probeAt, b.suspected = never, now+probeAgain, true
+	case undecided:
+		b.probeAt = now + probePause
+		if b.state == dispatch.BreakerHalfOpen {
+			p.done(false) // open again, which says nothing
+		}
+	}
+	bs.follow(now, b)
+	if v == failed && b.state == dispatch.BreakerOpen {
+		if b.opened++; b.opened >= condemned {
+			bs.condemned = append(bs.condemned, b.instance)
+		}
+	}
+	if b.suspected || b.state != dispatch.BreakerClosed {
+		bs.watch(now, b)
+	} else {
+		delete(bs.watched, b)
+	}
+	b.tell(v)
+}
+
+// follow tells the dispatcher of a breaker's state, where that has changed.
+func (bs *breakers) follow(now time.Duration, b *breaker) {
 	state := breakerState(b.two.State())
 	if state == b.state {
 		return
@@ -111,21 +191,30 @@ func (bs *breakers) ask(now time.Duration, b *breaker) {
 	bs.tripped[b.instance] = state
 	switch state {
 	case dispatch.BreakerOpen:
-		b.opened++
-		b.askAt = now + staysOpen + time.Millisecond
-		bs.askAt = min(bs.askAt, b.askAt)
+		b.probeAt = now + staysOpen + time.Millisecond
 	case dispatch.BreakerClosed:
-		b.opened = 0
-		b.done, _ = b.two.Allow()
 		delete(bs.tripped, b.instance)
-	case dispatch.BreakerHalfOpen:
-		b.done, _ = b.two.Allow()
 	}
 	bs.changes = append(bs.changes, breakerChange{b.instance, state})
 	bs.dispatcher.SetBreaker(now, b.instance, state)
-	if b.opened >= condemned {
-		bs.condemned = append(bs.condemned, b.instance)
+}
+
+// join has an instance probed for somebody who waits, unless it is known already what would become of it.
+func (bs *breakers) join(now time.Duration, instance string, told chan<- verdict) (known bool, v verdict) {
+	b := bs.byInstance[instance]
+	switch {
+	case b == nil || b.state != dispatch.BreakerClosed:
+		return true, failed
+	case !bs.probed:
+		return true, undecided
+	case b.answered != never && now < b.answered+probePause:
+		return true, answered
 	}
+	b.joined = append(b.joined, told)
+	if !b.probing {
+		bs.suspect(now, b)
+	}
+	return false, undecided
 }
 
 // trippedBreakers gives the state of every breaker that is not closed, by instance.

@@ -21,7 +21,7 @@ func (a *Activator) takeLeasingEffects() leasingEffects {
 	for _, w := range e.answered {
 		if l, _ := w.Answer(); l != nil {
 			lease := &w.Value.(*Waiter).lease
-			lease.owner, lease.done = a, a.breakers.of(l.Instance).done
+			lease.owner, lease.signs = a, &a.breakers.of(l).signs
 		}
 	}
 	return e

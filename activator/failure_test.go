@@ -2,7 +2,6 @@ package activator_test
 
 import (
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/activator"
@@ -82,73 +81,5 @@ func TestCrash_NextRequestStartsAgain(t *testing.T) {
 		if retry.lease.Start != fleet.Cold {
 			t.Errorf("got start %s, want cold", retry.lease.Start)
 		}
-	})
-}
-
-func TestBreaker_TripsProbesAndCloses(t *testing.T) {
-	one := model("llama", 1, func(m *fleet.Model) { m.Instances.Max = 1 })
-	inWorld(t, []*fleet.Model{one}, func(w *world) {
-		c := w.ask(activator.Ask{Model: "llama"})
-		w.wait(c)
-		for range 20 { // a client's errors say nothing
-			c.release(activator.Neutral)
-			c = w.ask(activator.Ask{Model: "llama"})
-			w.wait(c)
-		}
-		for range 4 {
-			c.release(activator.EngineFailed)
-			c = w.ask(activator.Ask{Model: "llama"})
-			w.wait(c)
-		}
-		waiting := w.ask(activator.Ask{Model: "llama"})
-		w.wait(waiting)
-		late := waiting.lease
-		c.release(activator.EngineFailed) // the fifth
-		a, b := w.ask(activator.Ask{Model: "llama"}), w.ask(activator.Ask{Model: "llama"})
-		synctest.Wait()
-		if a.ready || b.ready {
-			t.Fatalf("an open breaker lets nobody through")
-		}
-		if got := w.a.Snapshot().Instances[0].Breaker; got != "open" {
-			t.Errorf("got %q, want open", got)
-		}
-		w.wantErr(w.ask(activator.Ask{Model: "llama", OnlyHot: true}), activator.ErrNotHot)
-		time.Sleep(10*time.Second + 2*time.Millisecond)
-		synctest.Wait()
-		if !a.ready || b.ready {
-			t.Fatalf("half-open lets exactly one through; got %v, %v", a.ready, b.ready)
-		}
-		w.mu.Lock()
-		w.leases[late.Instance]--
-		w.mu.Unlock()
-		late.Release(activator.Succeeded) // of a generation before: says nothing now
-		synctest.Wait()
-		if b.ready {
-			t.Fatalf("a lease from before the trip must not close the breaker")
-		}
-		a.release(activator.Succeeded)
-		synctest.Wait()
-		if !b.ready || w.a.Snapshot().Instances[0].Breaker != "closed" {
-			t.Errorf("the probe's success must close the breaker")
-		}
-	})
-}
-
-func TestBreaker_HopelessInstanceIsReplaced(t *testing.T) {
-	one := model("llama", 1, func(m *fleet.Model) { m.Instances.Max = 1 })
-	inWorld(t, []*fleet.Model{one}, func(w *world) {
-		first := w.ask(activator.Ask{Model: "llama"})
-		w.wait(first)
-		bad := first.lease.Instance
-		first.release(activator.EngineFailed)
-		for range 10 {
-			c := w.ask(activator.Ask{Model: "llama"})
-			w.wait(c)
-			if c.lease.Instance != bad {
-				return
-			}
-			c.release(activator.EngineFailed)
-		}
-		t.Errorf("an engine that fails every request is still used")
 	})
 }

@@ -44,15 +44,21 @@ func (a *Activator) loop(ctx context.Context, g *errgroup.Group) {
 		case <-a.kick:
 		case <-timer.C:
 		}
-		wait := a.wake()
+		wait, due := a.wake()
+		for _, p := range due {
+			g.Go(func() error {
+				p.run(ctx, a)
+				return nil
+			})
+		}
 		a.startWorkers(ctx, g)
 		timer.Reset(wait)
 	}
 }
 
-// wake steps what is due, and gives how long nothing will be due.
-func (a *Activator) wake() time.Duration {
-	due, condemned := a.tickLeasing()
+// wake steps what is due, and gives how long nothing will be due, and the probes that are to be sent.
+func (a *Activator) wake() (wait time.Duration, probes []*probe) {
+	due, condemned, probes := a.tickLeasing()
 	a.planning.Lock()
 	for _, instance := range condemned {
 		a.planner.Condemn(a.now(), instance)
@@ -63,20 +69,20 @@ func (a *Activator) wake() time.Duration {
 	} else {
 		a.planning.Unlock()
 	}
-	return a.arm()
+	return a.arm(), probes
 }
 
-// tickLeasing does what is due in the dispatcher and the breakers. It reports whether the dispatcher has a report, and the instances that
-// the planner is to replace.
-func (a *Activator) tickLeasing() (due bool, condemned []string) {
+// tickLeasing does what is due in the dispatcher and the breakers. It reports whether the dispatcher has a report, the instances that
+// the planner is to replace, and the probes that are to be sent.
+func (a *Activator) tickLeasing() (due bool, condemned []string, probes []*probe) {
 	a.leasing.Lock()
 	a.armed = 0 // nobody need wake us: we are awake
 	now := a.now()
 	a.dispatcher.Tick(now)
-	a.breakers.askOpen(now)
+	probes = a.breakers.due(now)
 	due, condemned = a.dispatcher.ReportDue(now), take(&a.breakers.condemned)
 	a.finishLeasing(now)
-	return due, condemned
+	return due, condemned, probes
 }
 
 // arm notes when the loop will wake by itself, and gives how long that is.

@@ -110,7 +110,10 @@ func (in *intake) permit() *failure {
 	if !in.endpoint.open || !m.Serves(in.endpoint.name) {
 		return m.unsupported(in.endpoint)
 	}
-	return m.refuses(&in.fields)
+	if f := m.refuses(&in.fields); f != nil {
+		return f
+	}
+	return m.tooLong(in)
 }
 
 // clip keeps a caller's word short enough to be repeated.
@@ -126,6 +129,9 @@ func (x *exchange) answer(ctx *fasthttp.RequestCtx) *failure {
 	in, s := &x.intake, &x.response
 	if in.fields.Stream && in.keepalive() != keepOff {
 		s.beating = true
+		if in.keepalive() == keepChunk {
+			in.streamID = in.chunkID()
+		}
 		s.beat.in(max(x.r.c.StreamHeartbeat-time.Since(in.received), 0))
 	}
 	in.conn.arm(x)

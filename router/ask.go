@@ -86,6 +86,7 @@ func (a *attempt) readFirstEvent() error {
 func (a *attempt) pull() error {
 	piece, err := a.line.call.Next(0)
 	if len(piece) > 0 {
+		a.lease.Heard()
 		a.line.scan.Feed(piece)
 		if err := a.sort(); err != nil || a.ended {
 			return err
@@ -111,9 +112,9 @@ func (a *attempt) sort() error {
 			if err := a.firstByte(); err != nil {
 				return err
 			}
-			a.out = append(a.out, e.Raw...)
+			a.out = a.in.appendChunk(a.out, &e)
 		case openai.KindUsage:
-			a.usage = append(a.usage[:0], e.Data...)
+			a.usage = a.in.appendData(a.usage[:0], e.Data)
 		case openai.KindError:
 			return &answerError{status: http.StatusInternalServerError, message: openai.EngineError(http.StatusInternalServerError, e.Data)}
 		case openai.KindDone:
@@ -203,6 +204,7 @@ type answerError struct {
 	status  int
 	message string // fit to be shown
 	callers bool   // the request was at fault, not the engine
+	tooLong string // the field that does not fit into the context; "" = none
 }
 
 func (e *answerError) Error() string {
@@ -211,6 +213,8 @@ func (e *answerError) Error() string {
 
 func (e *answerError) failure() *failure {
 	switch {
+	case e.tooLong != "":
+		return failf(codeContextLength, "%s", e.message).at(e.tooLong)
 	case e.callers:
 		return failf(codeInvalidRequest, "%s", e.message)
 	case e.status == http.StatusTooManyRequests:
@@ -231,7 +235,10 @@ func (a *attempt) readRefusal() error {
 		}
 	}
 	e := &answerError{status: a.line.call.Status(), message: openai.EngineError(a.line.call.Status(), a.whole.bytes())}
-	e.callers = a.callersFault(e)
+	if openai.ContextExceeded(string(a.model.Engine.Kind), e.status, a.whole.bytes()) {
+		e.tooLong = a.in.endpoint.prompt
+	}
+	e.callers = e.tooLong != "" || a.callersFault(e)
 	return e
 }
 

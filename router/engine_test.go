@@ -93,9 +93,9 @@ func TestEngine_FailsTwice_Is502AndCostsNothing(t *testing.T) {
 }
 
 func TestEngine_CallersErrorPassesAndIsNotRetried(t *testing.T) {
-	for _, body := range []string{
-		`{"error":"1 validation error for ChatCompletionRequest: top_p: less than 1"}`,
-		`{"object":"error","message":"The prompt length (9000) should not exceed max_num_tokens (8192)","type":"BadRequestError","param":null,"code":400}`,
+	for body, code := range map[string]string{
+		`{"error":"1 validation error for ChatCompletionRequest: top_p: less than 1"}`:                                                                     "invalid_request",
+		`{"object":"error","message":"The prompt length (9000) should not exceed max_num_tokens (8192)","type":"BadRequestError","param":null,"code":400}`: "context_length_exceeded",
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			w := twoHot(t)
@@ -106,7 +106,7 @@ func TestEngine_CallersErrorPassesAndIsNotRetried(t *testing.T) {
 				fmt.Fprint(rw, body)
 			})
 			a := w.do(call{body: chat(chatModel, stream)})
-			w.wantCode(a, 400, "invalid_request")
+			w.wantCode(a, 400, code)
 			if calls != 1 {
 				t.Errorf("got %d calls, want 1", calls)
 			}

@@ -41,6 +41,7 @@ const (
 // organisations; nothing raises them before those limits exist.
 var (
 	codeInvalidRequest      = row(openai.CodeInvalidRequest, retrySilent)
+	codeContextLength       = row(openai.CodeContextLength, retrySilent)
 	codeMethodNotAllowed    = row(openai.CodeMethodNotAllowed, retrySilent)
 	codeRequestTimeout      = row(openai.CodeRequestTimeout, retrySilent)
 	codeRequestTooLarge     = row(openai.CodeRequestTooLarge, retrySilent)
@@ -71,7 +72,7 @@ var (
 
 // codes is the whole map.
 var codes = []*code{
-	codeInvalidRequest, codeMethodNotAllowed, codeRequestTimeout, codeRequestTooLarge, codeUnsupportedEncoding,
+	codeInvalidRequest, codeContextLength, codeMethodNotAllowed, codeRequestTimeout, codeRequestTooLarge, codeUnsupportedEncoding,
 	codeHeadersTooLarge, codeHTTPVersion, codeInvalidAPIKey, codePermissionDenied, codeModelNotFound,
 	codeUnsupportedEndpoint, codeNotFound, codeRateLimit, codeConcurrencyLimit, codeQueueFull, codeBudgetExceeded,
 	codeEngineError, codeUpstreamTimeout, codeNoCapacity, codeActivationFailed, codeActivationTimeout, codeNotHot,

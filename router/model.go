@@ -47,15 +47,16 @@ type endpoint struct {
 	path       string // below a prefix of ours
 	enginePath string
 	open       bool     // served; else it answers unsupported_endpoint
+	prompt     string   // the field that holds what is to be answered
 	query      []string // the parameters that its query may have
 }
 
 var endpoints = []*endpoint{
-	{name: fleet.EndpointChat, path: "/chat/completions", enginePath: "/v1/chat/completions", open: true},
-	{name: fleet.EndpointCompletions, path: "/completions", enginePath: "/v1/completions", open: true},
-	{name: fleet.EndpointEmbeddings, path: "/embeddings", enginePath: "/v1/embeddings"},
-	{name: fleet.EndpointResponses, path: "/responses", enginePath: "/v1/responses"},
-	{name: fleet.EndpointMessages, path: "/messages", enginePath: "/v1/messages", query: []string{"beta"}}, // Anthropic's SDKs say beta=true of their beta calls
+	{name: fleet.EndpointChat, path: "/chat/completions", enginePath: "/v1/chat/completions", open: true, prompt: "messages"},
+	{name: fleet.EndpointCompletions, path: "/completions", enginePath: "/v1/completions", open: true, prompt: "prompt"},
+	{name: fleet.EndpointEmbeddings, path: "/embeddings", enginePath: "/v1/embeddings", prompt: "input"},
+	{name: fleet.EndpointResponses, path: "/responses", enginePath: "/v1/responses", prompt: "input"},
+	{name: fleet.EndpointMessages, path: "/messages", enginePath: "/v1/messages", prompt: "messages", query: []string{"beta"}}, // Anthropic's SDKs say beta=true of their beta calls
 }
 
 // unsupported says what the model supports instead.
@@ -83,6 +84,15 @@ func (r *Router) salt(org string) string {
 	s := hex.EncodeToString(sum[:16])
 	r.salts.Store(org, s)
 	return s
+}
+
+// tooLong is the failure of a request whose prompt cannot fit into the model's context, however its tokens are counted. It is no use to start an engine for it.
+func (m *model) tooLong(in *intake) *failure {
+	least := in.fields.LeastPrompt
+	if m.ContextLength == 0 || least < m.ContextLength {
+		return nil
+	}
+	return failf(codeContextLength, "The prompt has more than %d tokens, which is all that the context of %q holds, with the answer. Send less.", m.ContextLength, m.ID).at(in.endpoint.prompt)
 }
 
 // refuses is the failure of a request that its engines may not receive, nil for one that they may.

@@ -91,12 +91,13 @@ func (x *exchange) endedAt(e ending) time.Time {
 	return time.Now()
 }
 
-// verdictOn says what an ending tells of the engine. Callers' errors and departures tell nothing.
+// verdictOn says what an ending tells of the engine. Callers' errors and departures tell nothing, nor do limits of a request's whole time and size;
+// silence is suspicious.
 func verdictOn(e ending) activator.Outcome {
 	switch e {
 	case endWhole:
 		return activator.Succeeded
-	case endEngine, endTotal, endIdle, endFirstByte:
+	case endEngine, endIdle, endFirstByte:
 		return activator.EngineFailed
 	}
 	return activator.Neutral

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -73,6 +74,7 @@ type world struct {
 	secret  string // of a token of org acme with all scopes
 	token   string // its ID
 
+	probes     atomic.Int32 // requests of the server's own
 	listener   net.Listener // the router's
 	stopRouter context.CancelFunc
 	served     chan error
@@ -120,7 +122,7 @@ func newWorld(t testing.TB, s setup) *world {
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	w.act, err = activator.New(activator.Config{
 		Backend: w.host, Observers: []activator.Observer{w.host}, Policy: autoscaler.NewFixed(autoscaler.FixedConfig{}),
-		Models: models, Pools: []fleet.Pool{{Name: fleet.LocalPool, GPUsPerSlot: s.gpus, Slots: fleet.Range{Min: 1, Max: 1}}}, Log: log, Seed: 1,
+		Models: models, Probe: w.probe, Pools: []fleet.Pool{{Name: fleet.LocalPool, GPUsPerSlot: s.gpus, Slots: fleet.Range{Min: 1, Max: 1}}}, Log: log, Seed: 1,
 	})
 	w.must(err)
 	rc := router.Config{
@@ -170,6 +172,28 @@ func newWorld(t testing.TB, s setup) *world {
 		}
 	})
 	return w
+}
+
+// probe sends a request of the server's own to an engine, whose handler can tell it by its one message, "probe".
+func (w *world) probe(ctx context.Context, m *fleet.Model, addr string) error {
+	w.probes.Add(1)
+	c := http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext:       func(ctx context.Context, network, _ string) (net.Conn, error) { return w.net.dial(ctx, network, addr) },
+	}}
+	body := fmt.Sprintf(`{"model":%q,"messages":[{"role":"user","content":"probe"}],"max_tokens":1}`, m.ID)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://engine/v1/chat/completions", strings.NewReader(body))
+	w.must(err)
+	resp, err := c.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	var answer struct{ Choices []any }
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || len(answer.Choices) == 0 {
+		return fmt.Errorf("the engine answered %d and no token: %v", resp.StatusCode, err)
+	}
+	return nil
 }
 
 func testModels() []*fleet.Model {

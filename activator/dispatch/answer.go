@@ -56,14 +56,10 @@ func (d *Dispatcher) grant(now time.Duration, i *instance, since time.Duration, 
 	q := d.queues[i.queue]
 	i.leases++
 	q.inflight++
-	d.granted++
 	d.markChanged(q)
 	d.markHeld(i)
 	l.Instance, l.Addr, l.Model, l.GPUs, l.Start = i.id, i.addr, q.model, i.gpus, fleet.Hot
-	l.on, l.number, l.at, l.released = i, d.granted, now, false
-	if i.breaker == BreakerHalfOpen {
-		i.trial = l.number
-	}
+	l.on, l.at, l.released = i, now, false
 	l.Queued, l.Activating = now-since, 0
 	if since < i.readyAt {
 		l.Start = i.from

@@ -49,7 +49,6 @@ type Dispatcher struct {
 	unheard   []*queue    // with changes that the planner is not known to have heard of
 	unsettled []*instance // held otherwise than the last report says
 
-	granted  uint64
 	timers   timers
 	answered []*Waiter
 }
@@ -161,9 +160,6 @@ func (d *Dispatcher) Release(now time.Duration, l *Lease) bool {
 	i := l.on
 	q := d.queues[i.queue]
 	i.leases--
-	if i.trial == l.number {
-		i.trial = 0
-	}
 	q.inflight--
 	q.finished++
 	q.learnService(now - l.at)
@@ -181,13 +177,13 @@ func (d *Dispatcher) Release(now time.Duration, l *Lease) bool {
 	return true
 }
 
-// SetBreaker says what the circuit breaker of an instance allows: nothing while open, one lease at a time while half-open.
+// SetBreaker says what the circuit breaker of an instance allows: nothing unless it is closed.
 func (d *Dispatcher) SetBreaker(now time.Duration, instance string, b BreakerState) {
 	i := d.byID[instance]
 	if i == nil || i.breaker == b {
 		return
 	}
-	i.breaker, i.trial = b, 0
+	i.breaker = b
 	d.answerByOutlook(now, d.queues[i.queue])
 }
 

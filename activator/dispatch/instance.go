@@ -12,8 +12,8 @@ type BreakerState int
 
 // The states of a breaker.
 const (
-	BreakerClosed BreakerState = iota
-	BreakerHalfOpen
+	BreakerClosed   BreakerState = iota
+	BreakerHalfOpen              // it is tried by a request of our own
 	BreakerOpen
 )
 
@@ -31,7 +31,6 @@ type instance struct {
 	leases    int
 	spare     bool
 	breaker   BreakerState
-	trial     uint64 // half-open: the number of its one lease; 0 = none
 	from      fleet.Tier
 	began     time.Duration // its activation
 	readyAt   time.Duration
@@ -47,7 +46,7 @@ func newInstance(id string, queue int, now time.Duration) *instance {
 
 // hasRoom reports whether one more lease is allowed.
 func (i *instance) hasRoom() bool {
-	return i.leases < i.slots && (i.breaker == BreakerClosed || i.breaker == BreakerHalfOpen && i.trial == 0)
+	return i.leases < i.slots && i.breaker == BreakerClosed
 }
 
 // preferredTo orders two instances with room.

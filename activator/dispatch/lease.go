@@ -18,7 +18,6 @@ type Lease struct {
 	Activating time.Duration // the part of its wait in which the instance that serves it was being activated
 
 	on       *instance
-	number   uint64 // among the dispatcher's leases
 	at       time.Duration
 	released bool
 }

@@ -63,35 +63,18 @@ func TestLease_SplitsItsWait(t *testing.T) {
 	}
 }
 
-func TestBreaker_OpenGetsNothingHalfOpenOne(t *testing.T) {
+func TestBreaker_OnlyAClosedOneLetsRequestsThrough(t *testing.T) {
 	w := newWorld(t, model("a"))
 	w.tell(share("i", "a", 4))
 	ask := dispatch.Ask{Model: "a"}
 	w.d.SetBreaker(w.now, "i", dispatch.BreakerOpen)
-	first, second := w.ask(ask), w.ask(ask)
+	first := w.ask(ask)
 	w.wantWaiting(first)
 	w.d.SetBreaker(w.now, "i", dispatch.BreakerHalfOpen)
-	w.wantOn(first, "i")
-	w.wantWaiting(second)
-	w.release(first)
-	w.wantOn(second, "i")
-	third := w.ask(ask)
-	w.wantWaiting(third)
+	w.wantWaiting(first)
 	w.d.SetBreaker(w.now, "i", dispatch.BreakerClosed)
-	w.wantOn(third, "i")
+	w.wantOn(first, "i")
 	w.wantOn(w.ask(ask), "i")
-}
-
-func TestBreaker_AnOldTrialDoesNotEndTheNext(t *testing.T) {
-	w := newWorld(t, model("a"))
-	w.tell(share("i", "a", 4))
-	w.d.SetBreaker(w.now, "i", dispatch.BreakerHalfOpen)
-	old := w.ask(dispatch.Ask{Model: "a"})
-	w.d.SetBreaker(w.now, "i", dispatch.BreakerOpen)
-	w.d.SetBreaker(w.now, "i", dispatch.BreakerHalfOpen)
-	w.wantOn(w.ask(dispatch.Ask{Model: "a"}), "i")
-	w.release(old)
-	w.wantWaiting(w.ask(dispatch.Ask{Model: "a"}))
 }
 
 func TestLease_SpareOnesComeLastAndAffinityStays(t *testing.T) {

@@ -68,7 +68,7 @@ func (q *queue) hot() bool { return q.hotBeside("") }
 // hotBeside is hot, but for the named instance.
 func (q *queue) hotBeside(instance string) bool {
 	for _, i := range q.instances {
-		if i.slots > 0 && i.breaker != BreakerOpen && i.id != instance {
+		if i.slots > 0 && i.breaker == BreakerClosed && i.id != instance {
 			return true
 		}
 	}

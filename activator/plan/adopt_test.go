@@ -25,3 +25,25 @@ func TestAdopt_OneThatItsSlotEndsKeepsItsStreams(t *testing.T) {
 	g.is(s)
 	g.takes(fleet.ActStop, nil)
 }
+
+// TestMost_AReservationGivesWayToOneThatIsFound: what an earlier life had started may be heard of late.
+func TestMost_AReservationGivesWayToOneThatIsFound(t *testing.T) {
+	m, n := stageModel("m", "h100", 8, 1), stageModel("n", "h100", 8, 0)
+	g := newStage(t, []fleet.Pool{h100}, m, n)
+	g.withSlots("x")
+	g.hot("n") // and its lease does not end
+	g.slots = append(g.slots, fleet.Slot{ID: "y", Pool: "h100", GPUs: 8, Node: "node-y", Supervisor: "slot/y"})
+	g.lists()
+	g.wantWaits(g.asks("m"))
+	g.pass(2 * time.Minute) // y is given up
+	for range 7 {           // twice what one can serve
+		g.wantWaits(g.asks("m"))
+	}
+	if m := g.p.modelOf["m"]; m.pending() != 1 {
+		t.Fatalf("%d of m are pending, want one, reserved where n still serves", m.pending())
+	}
+	g.is(fleet.Sighting{Running: 0, Phase: fleet.PhaseReady, Instance: fleet.Instance{ID: "6-1", Model: "m", Slot: "y", GPUs: 8, State: fleet.Ready, Addr: "y:1"}})
+	if m := g.p.modelOf["m"]; m.hot() != 1 || m.pending() != 0 {
+		t.Errorf("%d of m are hot and %d pending, want one hot: instances.max is 1", m.hot(), m.pending())
+	}
+}

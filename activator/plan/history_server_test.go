@@ -20,7 +20,6 @@ type server struct {
 	d      *dispatch.Dispatcher
 	asked  []*asked
 	leases []*dispatch.Lease
-	trial  map[string]*dispatch.Lease // instance -> the lease granted while its breaker was half-open
 	orders int
 }
 
@@ -41,7 +40,7 @@ func (s *server) now() time.Duration { return s.h.now + s.offset }
 func (s *server) restart() {
 	s.life++
 	s.d = dispatch.New(dispatch.Config{ID: s.id, Incarnation: s.life, Models: s.h.models, Heartbeat: 2 * time.Second})
-	s.asked, s.leases, s.trial = nil, nil, make(map[string]*dispatch.Lease)
+	s.asked, s.leases = nil, nil
 }
 
 func (s *server) waiting() []*asked {
@@ -157,15 +156,8 @@ func (s *server) granted(ask *dispatch.Ask, l *dispatch.Lease, a *asked) {
 }
 
 func (s *server) checkBreaker(l *dispatch.Lease) {
-	held, _ := s.d.Instance(l.Instance)
-	switch held.Breaker {
-	case dispatch.BreakerOpen:
-		s.h.fail("%s: a lease on %s, whose breaker is open", s.id, l.Instance)
-	case dispatch.BreakerHalfOpen:
-		if s.trial[l.Instance] != nil {
-			s.h.fail("%s: a second lease on %s, whose breaker is half-open", s.id, l.Instance)
-		}
-		s.trial[l.Instance] = l
+	if held, _ := s.d.Instance(l.Instance); held.Breaker != dispatch.BreakerClosed {
+		s.h.fail("%s: a lease on %s, whose breaker is %s", s.id, l.Instance, held.Breaker)
 	}
 }
 
@@ -198,9 +190,6 @@ func (s *server) release() {
 	l := s.leases[k]
 	s.leases = slices.Delete(s.leases, k, k+1)
 	s.h.note("%s releases %s", s.id, l.Instance)
-	if s.trial[l.Instance] == l {
-		delete(s.trial, l.Instance)
-	}
 	if !s.d.Release(s.now(), l) || s.d.Release(s.now(), l) {
 		s.h.fail("%s: a lease must be released once", s.id)
 	}
@@ -237,9 +226,6 @@ func (s *server) trip() {
 }
 
 func (s *server) setBreaker(instance string, b dispatch.BreakerState) {
-	if held, _ := s.d.Instance(instance); held.Breaker != b {
-		delete(s.trial, instance)
-	}
 	s.d.SetBreaker(s.now(), instance, b)
 	s.collect()
 }

@@ -33,6 +33,7 @@ func (l *limits) enforce(now time.Duration, m *model) {
 	for _, i := range slices.Clone(m.instances) {
 		l.enforceOn(now, i)
 	}
+	l.keepMost(now, m)
 }
 
 func (l *limits) enforceOn(now time.Duration, i *instance) {
@@ -40,7 +41,6 @@ func (l *limits) enforceOn(now time.Duration, i *instance) {
 	switch {
 	case i.State == fleet.Parking && limit > 0 && l.audible(i) && now-i.leavingAt >= limit:
 		l.life.stop(now, i, "not parked within "+limit.String())
-		l.keepMost(now, i.m)
 	case i.reserved != nil:
 		if l.demand.unwanted(now, i, linger) {
 			l.life.cancel(now, i, "no longer needed")
@@ -58,14 +58,15 @@ func (l *limits) enforceOn(now time.Duration, i *instance) {
 	}
 }
 
-// keepMost gives up the youngest reservations that make more than instances.max: one that was being parked, and did not count, holds its GPUs until it has ended.
+// keepMost gives up the youngest reservations that make more than instances.max: another one was found since, or holds its GPUs though it was being parked and did not count.
 func (l *limits) keepMost(now time.Duration, m *model) {
+	most := m.Instances.Max
+	if most == 0 {
+		return
+	}
 	for _, i := range slices.Backward(slices.Clone(m.instances)) {
-		if m.Instances.Max == 0 || m.hot()+m.pending()+m.going() <= m.Instances.Max {
-			return
-		}
-		if i.reserved != nil {
-			l.life.cancel(now, i, "another one could not be parked, and instances.max is "+strconv.Itoa(m.Instances.Max))
+		if i.reserved != nil && m.hot()+m.pending()+m.going() > most {
+			l.life.cancel(now, i, "instances.max is "+strconv.Itoa(most))
 		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/pilotlight-io/pilotlight/activator"
 	"github.com/pilotlight-io/pilotlight/internal/admin"
 	"github.com/pilotlight-io/pilotlight/internal/config"
+	"github.com/pilotlight-io/pilotlight/internal/engine"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
 	"github.com/pilotlight-io/pilotlight/internal/openai"
@@ -117,7 +118,7 @@ func (s *server) openFleet(ctx context.Context) error {
 		Term: s.c.Lead.term, Backend: guarded{s.backEnd.Backend, s.c.Lead}, Observers: s.backEnd.observers, Policy: policy,
 		Models: s.c.Config.Models, Pools: s.tuning.pools(),
 		Learned: learned, Learn: s.learner(context.WithoutCancel(ctx)),
-		IdleCost: s.c.Config.Autoscaler.IdleCost, Log: s.log("activator"),
+		Probe: engine.Ask, IdleCost: s.c.Config.Autoscaler.IdleCost, Log: s.log("activator"),
 	})
 	return err
 }

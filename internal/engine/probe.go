@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"syscall"
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
@@ -48,7 +50,8 @@ func Probe(ctx context.Context, m *fleet.Model, addr string, phase func(fleet.Ph
 }
 
 // Ask returns nil if the engine at addr generates a token for the model, and ErrProbe with its answer if it refuses. It asks once on
-// each endpoint that the model lists, and waits for each answer as long as ctx allows.
+// each endpoint that the model lists, and waits for each answer as long as ctx allows. The error wraps fleet.ErrUndecided where the
+// engine could not be asked for want of means of ours, or says that it has no room for another request.
 func Ask(ctx context.Context, m *fleet.Model, addr string) error {
 	w := &wire{addr: addr}
 	defer w.close()
@@ -58,8 +61,12 @@ func Ask(ctx context.Context, m *fleet.Model, addr string) error {
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
+		case err != nil && ours(err):
+			return fmt.Errorf("%w: %w", fleet.ErrUndecided, err)
 		case err != nil:
 			return err
+		case status == http.StatusTooManyRequests:
+			return fmt.Errorf("%w: %w", fleet.ErrUndecided, refusal(q, status, body))
 		case status == http.StatusOK && q.generated(body):
 			return nil
 		}
@@ -67,6 +74,13 @@ func Ask(ctx context.Context, m *fleet.Model, addr string) error {
 	}
 	return last
 }
+
+// ours reports whether err is a shortage of this process or machine.
+func ours(err error) bool {
+	return slices.ContainsFunc(shortages, func(s error) bool { return errors.Is(err, s) })
+}
+
+var shortages = []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL}
 
 func refusal(q question, status int, body []byte) error {
 	return fmt.Errorf("%w: POST %s answered %d: %s", ErrProbe, q.path, status, excerpt(body))

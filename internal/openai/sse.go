@@ -144,7 +144,6 @@ func (s *Scanner) lineEnd() (end, next int) {
 
 // dropMark leaves a byte order mark out of the first event: bytes that we put before it would make it part of a field's name.
 func (s *Scanner) dropMark() {
-	const mark = "\xEF\xBB\xBF"
 	if bytes.HasPrefix(s.in[s.line:], []byte(mark)) {
 		s.line += len(mark)
 		s.event += len(mark)
