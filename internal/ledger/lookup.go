@@ -18,7 +18,7 @@ type stored struct {
 func find(ctx context.Context, tx *sql.Tx, org, id string) (*stored, error) {
 	var unsure *DamagedError
 	for _, key := range idKeys(id) {
-		found, err := lookUp(ctx, tx, org, key, func(r *rawFields) bool { return string(r.texts[fieldID]) == id })
+		found, err := lookUp(ctx, tx, org, key, id, func(r *rawFields) bool { return string(r.texts[fieldID]) == id })
 		if found != nil {
 			return found, nil
 		}
@@ -33,10 +33,11 @@ func find(ctx context.Context, tx *sql.Tx, org, id string) (*stored, error) {
 }
 
 // lookUp gives the newest record that has a key and is the one, or nil. The error is a *DamagedError where a newer one may be in a damaged
-// block; the record is given all the same.
-func lookUp(ctx context.Context, tx *sql.Tx, org string, key int64, is func(*rawFields) bool) (found *stored, err error) {
+// block; the record is given all the same. id is its ID where that is known.
+func lookUp(ctx context.Context, tx *sql.Tx, org string, key int64, id string, is func(*rawFields) bool) (found *stored, err error) {
 	var unsure *DamagedError
 	to := sink{
+		id: id,
 		record: func(n numbered, r *rawFields) bool {
 			if is(r) {
 				found = &stored{n.number, r.record()}

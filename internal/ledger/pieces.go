@@ -36,6 +36,7 @@ type numbered struct {
 // sink takes what readPieces reads.
 type sink struct {
 	after   int64                               // records up to this number are passed over
+	id      string                              // records with another ID are passed over; "" = none is
 	record  func(n numbered, r *rawFields) bool // false: no more; r is valid during the call
 	damaged func(e *DamagedError) error         // an error ends the reading; nil = every damage does
 }
@@ -91,7 +92,7 @@ func (to *sink) take(all []numbered) (more bool, err error) {
 	slices.SortFunc(all, func(a, b numbered) int { return cmp.Compare(a.number, b.number) })
 	var r rawFields
 	for _, n := range all {
-		if n.number <= to.after {
+		if n.number <= to.after || to.id != "" && !hasID(n.frame[frameHeadLen:], to.id) {
 			continue
 		}
 		if err := r.read(n.frame[frameHeadLen:]); err != nil {

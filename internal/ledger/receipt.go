@@ -45,7 +45,7 @@ func (v *view) receipt(ctx context.Context, org, tokenID, requestID string) (*Re
 
 // storedReceipt is receipt of what is in the store: a request that its caller has named is found by that word, another by its ID.
 func (v *view) storedReceipt(ctx context.Context, org, tokenID, requestID string, is func(*rawFields) bool) (*Record, error) {
-	named, err := lookUp(ctx, v.tx, org, nameKey(tokenID, requestID), is)
+	named, err := lookUp(ctx, v.tx, org, nameKey(tokenID, requestID), "", is)
 	if err != nil {
 		return nil, err
 	}

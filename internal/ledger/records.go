@@ -3,6 +3,8 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"strconv"
+	"strings"
 )
 
 // Limits of one answer of Records.
@@ -47,37 +49,70 @@ const (
 )
 
 func (v *view) list(ctx context.Context, org, cursor string, limit int) (page Page, err error) {
-	after, err := v.locate(ctx, org, cursor)
-	if err != nil {
+	id, number := splitCursor(cursor)
+	if number > 0 {
+		if page, known, err := v.listFrom(ctx, org, id, number, limit); known || err != nil {
+			return page, err
+		}
+	}
+	if number, err = v.locate(ctx, org, id); err != nil {
 		return Page{}, err
 	}
-	query, args := listAll, []any{after}
+	page, _, err = v.listFrom(ctx, org, "", number, limit)
+	return page, err
+}
+
+// listFrom lists after a number. id is the ID that the record with that number must have, which is looked at on the way; "" = it has. known =
+// it has it.
+func (v *view) listFrom(ctx context.Context, org, id string, number int64, limit int) (page Page, known bool, err error) {
+	query, args := listAll, []any{number}
 	if org != "" {
-		query, args = listOrg, []any{after, org, orgKey(org)}
+		query, args = listOrg, []any{number, org, orgKey(org)}
 	}
-	page.Records = []Record{}
+	page.Records, known = []Record{}, id == ""
+	after, last := number, number
+	if !known {
+		after--
+	}
 	err = readPieces(ctx, v.tx, sink{
 		after: after,
-		record: func(_ numbered, r *rawFields) bool {
+		record: func(n numbered, r *rawFields) bool {
+			if !known {
+				known = n.number == number && string(r.texts[fieldID]) == id
+				return known
+			}
 			if org != "" && string(r.texts[fieldOrg]) != org || r.numbers[fieldDispatched] < v.oldest {
 				return true
 			}
 			if len(page.Records) == limit {
-				page.Next = page.Records[limit-1].ID
+				page.Next = joinCursor(page.Records[limit-1].ID, last)
 				return false
 			}
-			page.Records = append(page.Records, r.record())
+			page.Records, last = append(page.Records, r.record()), n.number
 			return true
 		},
 		damaged: func(e *DamagedError) error {
 			v.tellDamage(e)
-			if e.Block+e.Records > after && e.To.UnixMicro() >= v.oldest {
+			if e.Block+e.Records-1 > number && e.To.UnixMicro() >= v.oldest {
 				page.Damaged = append(page.Damaged, e.Damage)
 			}
 			return nil
 		},
 	}, query, args...)
-	return page, err
+	return page, known, err
+}
+
+// A cursor is a record's ID, and where we have made it the record's number, so that it need not be looked up. Another store may have given
+// that number to another record: then the ID counts.
+func joinCursor(id string, number int64) string { return id + "." + strconv.FormatInt(number, 10) }
+
+func splitCursor(cursor string) (id string, number int64) {
+	id, digits, found := strings.Cut(cursor, ".")
+	number, err := strconv.ParseInt(digits, 10, 64)
+	if !found || err != nil || number < 1 {
+		return cursor, 0
+	}
+	return id, number
 }
 
 // locate gives the number of the record that is a cursor.
