@@ -23,7 +23,8 @@ var arrows = map[string][]string{
 	"activator/roster":   {"internal/fleet"},
 	"autoscaler":         {"internal/fleet"},
 	"benchmarks":         {"internal/openai", "internal/cluster"},
-	"internal/admin":     {"internal/fleet", "internal/tenant", "internal/ledger", "internal/openai"},
+	"internal/account":   {},
+	"internal/admin":     {"internal/fleet", "internal/tenant", "internal/ledger", "internal/openai", "internal/edge"},
 	// For tests: it holds answers against the OpenAPI document.
 	"internal/admin/spec":   {},
 	"internal/cluster":      {},
@@ -31,6 +32,7 @@ var arrows = map[string][]string{
 	"internal/config":       {"internal/fleet"},
 	"internal/consul":       {"internal/secret", "internal/fleet"},
 	"internal/dialect":      {"internal/openai"},
+	"internal/edge":         {"internal/account", "internal/openai", "internal/socket"},
 	"internal/engine":       {"internal/fleet"},
 	"internal/fleet":        {},
 	"internal/ledger":       {"internal/store", "internal/fleet"},
@@ -53,7 +55,8 @@ var arrows = map[string][]string{
 	"internal/upstream": {"internal/socket"},
 	"nomad-jobs":        {},
 	"router": {
-		"activator", "internal/tenant", "internal/ledger", "internal/openai", "internal/upstream", "internal/socket", "internal/fleet",
+		"activator", "internal/tenant", "internal/ledger", "internal/dialect", "internal/openai", "internal/upstream", "internal/edge", "internal/account",
+		"internal/fleet",
 	},
 }
 

@@ -46,6 +46,8 @@ var apiAttributes = []attribute[API]{
 	{key: "body_limit", effect: effectRestart, text: func(a *API) string { return quoted(a.BodyLimit.String()) }},
 	{key: "keepalive", effect: effectRestart, text: func(a *API) string { return quoted(a.Keepalive) }},
 	{key: "stream_heartbeat", effect: effectRestart, text: func(a *API) string { return quoted(fleet.FormatDuration(a.StreamHeartbeat)) }},
+	{key: "body_budget", effect: effectRestart, text: func(a *API) string { return quoted(a.BodyBudget.String()) }},
+	{key: "max_connections", effect: effectRestart, text: func(a *API) string { return number(a.MaxConnections) }},
 }
 
 var adminAttributes = []attribute[Admin]{
@@ -125,6 +127,7 @@ var placeAttributes = []attribute[fleet.Model]{
 
 var limitAttributes = []attribute[fleet.Model]{
 	{key: "endpoints", effect: effectNow, text: func(m *fleet.Model) string { return listText(endpointNames(m.Endpoints)) }},
+	{key: "native", effect: effectNow, text: func(m *fleet.Model) string { return listText(endpointNames(m.Native)) }},
 	{key: "context_length", effect: effectNow, text: func(m *fleet.Model) string { return number(m.ContextLength) }},
 	{key: "idle_after", effect: effectNow, text: func(m *fleet.Model) string { return quoted(fleet.FormatDuration(m.IdleAfter)) }},
 	{key: "allow", effect: effectNow, text: func(m *fleet.Model) string { return listText(m.Allow) }},

@@ -25,6 +25,8 @@ type apiHCL struct {
 	BodyLimit       *hcl.Attribute `hcl:"body_limit,optional"`
 	Keepalive       *hcl.Attribute `hcl:"keepalive,optional"`
 	StreamHeartbeat *hcl.Attribute `hcl:"stream_heartbeat,optional"`
+	BodyBudget      *hcl.Attribute `hcl:"body_budget,optional"`
+	MaxConnections  *hcl.Attribute `hcl:"max_connections,optional"`
 }
 
 type adminHCL struct {
@@ -98,6 +100,8 @@ type modelHCL struct {
 	GPUs           *hcl.Attribute `hcl:"gpus,optional"`
 	Pool           *hcl.Attribute `hcl:"pool,optional"`
 	Endpoints      *hcl.Attribute `hcl:"endpoints,optional"`
+	Native         *hcl.Attribute `hcl:"native,optional"`
+	Translate      *hcl.Attribute `hcl:"translate,optional"`
 	ContextLength  *hcl.Attribute `hcl:"context_length,optional"`
 	MaxConcurrency *hcl.Attribute `hcl:"max_concurrency,optional"`
 	IdleAfter      *hcl.Attribute `hcl:"idle_after,optional"`
