@@ -18,6 +18,12 @@ func (k EngineKind) CacheSalt() bool {
 	return k == EngineTRTLLM || k == EngineVLLM || k == EngineSim
 }
 
+// Blames400 reports whether engines of this kind answer 400 to failures of their own, too. TensorRT-LLM's trtllm-serve makes one of nearly any
+// exception (tensorrt_llm/serve/openai_server.py).
+func (k EngineKind) Blames400() bool {
+	return k == EngineTRTLLM || k == EngineNIM || k == EngineSim
+}
+
 // EngineSpec says how one model's engine is launched. Fields are those of the config's engine block.
 type EngineSpec struct {
 	Kind    EngineKind
