@@ -103,6 +103,10 @@ pool "local" {
   host_memory        = "1.5TiB" # for parked engines, counted as the memory of their engine blocks; the back end's by default
   max_parked_per_gpu = 4        # beside an awake one; 0 = engines are stopped instead of parked
   parked_gpu_memory  = "4GiB"   # what a parked engine still holds on each of its GPUs
+
+  # Whom engines run as, a user's name or number. "": nobody where this server is root's, else the server's own user; "same": the server's own. Their
+  # programs and weights have to be readable for that user.
+  engine_user = ""
 }
 
 # A model: what callers name, and the engine behind it. One whose id is in the built-in catalogue starts from the
@@ -118,8 +122,16 @@ model "meta-llama/Meta-Llama-3-8B-Instruct" {
   # On the local back end there is only this one.
   pool = "local"
 
-  # What the engine serves: "chat" and "completions". ("embeddings", "responses" and "messages" are not available yet.)
-  endpoints = ["chat", "completions"]
+  # What callers may use: "chat", "completions", "responses", "messages", or "embeddings" alone: a model is for one or the other.
+  # Requests to "responses" and "messages" are translated to chat and back, and both are listed wherever chat is.
+  endpoints = ["chat", "completions", "responses", "messages"]
+
+  # false = what the engine does not serve itself is not translated, and not listed.
+  translate = true
+
+  # What of it the engine serves itself, and gets as it is. These are what every kind of engine does (trtllm: embeddings by
+  # `trtllm-serve embeddings`). Beware: vLLM's "messages" and TensorRT-LLM's "responses" take no cache salt.
+  native = ["chat", "completions", "embeddings"]
 
   context_length  = 8192 # tokens; shown at /v1/models
   max_concurrency = 64   # requests that one instance serves at once; more wait, or start another instance

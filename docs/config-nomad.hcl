@@ -131,6 +131,10 @@ pool "h100" {
   max_parked_per_gpu = 4
   parked_gpu_memory  = "4GiB"
 
+  # Whom engines run as, a user's name or number that the image knows (raw_exec: the node). "": nobody where the slot's supervisor is root's, as it is in
+  # most images; "same": the supervisor's own user. Their programs, weights and caches have to be open to that user.
+  engine_user = ""
+
   # A slot with nothing awake for this long is given back, with what is parked there. "0s" = never.
   slot_idle = "15m"
 
@@ -154,8 +158,16 @@ model "meta-llama/Meta-Llama-3-8B-Instruct" {
   # of one pool have the same driver and the same image; each slot has the volumes and the secrets of all of them.
   pool = "h100"
 
-  # What the engine serves: "chat" and "completions". ("embeddings", "responses" and "messages" are not available yet.)
-  endpoints = ["chat", "completions"]
+  # What callers may use: "chat", "completions", "responses", "messages", or "embeddings" alone: a model is for one or the other.
+  # Requests to "responses" and "messages" are translated to chat and back, and both are listed wherever chat is.
+  endpoints = ["chat", "completions", "responses", "messages"]
+
+  # false = what the engine does not serve itself is not translated, and not listed.
+  translate = true
+
+  # What of it the engine serves itself, and gets as it is. These are what every kind of engine does (trtllm: embeddings by
+  # `trtllm-serve embeddings`). Beware: vLLM's "messages" and TensorRT-LLM's "responses" take no cache salt.
+  native = ["chat", "completions", "embeddings"]
 
   context_length  = 8192 # tokens; shown at /v1/models
   max_concurrency = 64   # requests that one instance serves at once; more wait, or start another instance

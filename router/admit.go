@@ -1,7 +1,6 @@
 package router
 
 import (
-	"errors"
 	"time"
 	"unsafe"
 
@@ -40,6 +39,9 @@ func (in *intake) admit(ctx *fasthttp.RequestCtx) (f *failure) {
 	if in.grant, f = in.r.preflight(ctx); f != nil {
 		return f
 	}
+	if f = in.endpoint.check(ctx); f != nil {
+		return f
+	}
 	if f = in.wish.read(ctx); f != nil {
 		return f
 	}
@@ -74,7 +76,7 @@ func (r *Router) preflight(ctx *fasthttp.RequestCtx) (*tenant.Grant, *failure) {
 }
 
 func (r *Router) authenticate(ctx *fasthttp.RequestCtx) (*tenant.Grant, *failure) {
-	secret := bearer(ctx)
+	secret := endpointOf(ctx).secret(ctx)
 	if len(secret) == 0 {
 		return nil, failf(codeInvalidAPIKey, "A token is needed. Send it as \"Authorization: Bearer pl_…\".")
 	}
@@ -87,12 +89,7 @@ func (r *Router) authenticate(ctx *fasthttp.RequestCtx) (*tenant.Grant, *failure
 
 func (in *intake) inspect() *failure {
 	if err := openai.Inspect(in.body.b, string(in.endpoint.name), &in.fields); err != nil {
-		f := failf(codeInvalidRequest, "%s", err.Error())
-		var wrong *openai.RequestError
-		if errors.As(err, &wrong) {
-			f.param = wrong.Param
-		}
-		return f
+		return requestFailure(err)
 	}
 	return nil
 }
@@ -107,10 +104,13 @@ func (in *intake) permit() *failure {
 	if !in.grant.Allows(m.ID) {
 		return failf(codePermissionDenied, "This token may not use the model %q.", m.ID).at("model")
 	}
-	if !in.endpoint.open || !m.Serves(in.endpoint.name) {
+	if !m.Serves(in.endpoint.name) {
 		return m.unsupported(in.endpoint)
 	}
-	return m.refuses(&in.fields)
+	if f := in.translate(); f != nil {
+		return f
+	}
+	return m.tooLong(in)
 }
 
 // clip keeps a caller's word short enough to be repeated.
@@ -126,6 +126,9 @@ func (x *exchange) answer(ctx *fasthttp.RequestCtx) *failure {
 	in, s := &x.intake, &x.response
 	if in.fields.Stream && in.keepalive() != keepOff {
 		s.beating = true
+		if in.keepalive() == keepChunk && in.translation == nil {
+			in.streamID = in.chunkID()
+		}
 		s.beat.in(max(x.r.c.StreamHeartbeat-time.Since(in.received), 0))
 	}
 	in.conn.arm(x)

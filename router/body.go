@@ -155,6 +155,12 @@ func (in *upload) grow(size int) error {
 	return nil
 }
 
+// replace makes b the body. What it counted in the budget goes on to count: what it is replaced by says the same.
+func (o *body) replace(b []byte) {
+	releaseBuffer(o.mem)
+	o.b, o.mem = b, nil
+}
+
 // free gives the body's memory back. It may be called again.
 func (r *Router) free(b *body) {
 	releaseBuffer(b.mem)

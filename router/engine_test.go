@@ -49,6 +49,7 @@ func TestEngine_FailsBeforeTheFirstByte_AnotherIsAsked(t *testing.T) {
 			t.Run(tt.name+mode, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					w := twoHot(t)
+					w.engines.probed = tt.fail
 					var first string
 					calls := 0
 					w.engines.swap(func(rw http.ResponseWriter, r *http.Request) {
@@ -93,9 +94,9 @@ func TestEngine_FailsTwice_Is502AndCostsNothing(t *testing.T) {
 }
 
 func TestEngine_CallersErrorPassesAndIsNotRetried(t *testing.T) {
-	for _, body := range []string{
-		`{"error":"1 validation error for ChatCompletionRequest: top_p: less than 1"}`,
-		`{"object":"error","message":"The prompt length (9000) should not exceed max_num_tokens (8192)","type":"BadRequestError","param":null,"code":400}`,
+	for body, code := range map[string]string{
+		`{"error":"1 validation error for ChatCompletionRequest: top_p: less than 1"}`:                                                                     "invalid_request",
+		`{"object":"error","message":"The prompt length (9000) should not exceed max_num_tokens (8192)","type":"BadRequestError","param":null,"code":400}`: "context_length_exceeded",
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			w := twoHot(t)
@@ -106,7 +107,7 @@ func TestEngine_CallersErrorPassesAndIsNotRetried(t *testing.T) {
 				fmt.Fprint(rw, body)
 			})
 			a := w.do(call{body: chat(chatModel, stream)})
-			w.wantCode(a, 400, "invalid_request")
+			w.wantCode(a, 400, code)
 			if calls != 1 {
 				t.Errorf("got %d calls, want 1", calls)
 			}
@@ -246,10 +247,10 @@ func TestEngine_LargeAnswers(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, setup{})
 			w.engines.swap(func(rw http.ResponseWriter, _ *http.Request) {
-				fmt.Fprintf(rw, `{"text":%q}`, strings.Repeat("x", size))
+				fmt.Fprintf(rw, `{"choices":[{"text":%q}]}`, strings.Repeat("x", size))
 			})
 			a := w.do(call{body: chat(chatModel)})
-			if want := size + len(`{"text":""}`); len(a.text) != want || a.err != nil {
+			if want := size + len(`{"choices":[{"text":""}]}`); len(a.text) != want || a.err != nil {
 				t.Fatalf("got %d bytes (%v), want %d", len(a.text), a.err, want)
 			}
 			if billed := a.Header.Get("X-Pilotlight-Billed-Ms"); (billed != "") != (size < 32<<20) {

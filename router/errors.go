@@ -41,6 +41,7 @@ const (
 // organisations; nothing raises them before those limits exist.
 var (
 	codeInvalidRequest      = row(openai.CodeInvalidRequest, retrySilent)
+	codeContextLength       = row(openai.CodeContextLength, retrySilent)
 	codeMethodNotAllowed    = row(openai.CodeMethodNotAllowed, retrySilent)
 	codeRequestTimeout      = row(openai.CodeRequestTimeout, retrySilent)
 	codeRequestTooLarge     = row(openai.CodeRequestTooLarge, retrySilent)
@@ -71,7 +72,7 @@ var (
 
 // codes is the whole map.
 var codes = []*code{
-	codeInvalidRequest, codeMethodNotAllowed, codeRequestTimeout, codeRequestTooLarge, codeUnsupportedEncoding,
+	codeInvalidRequest, codeContextLength, codeMethodNotAllowed, codeRequestTimeout, codeRequestTooLarge, codeUnsupportedEncoding,
 	codeHeadersTooLarge, codeHTTPVersion, codeInvalidAPIKey, codePermissionDenied, codeModelNotFound,
 	codeUnsupportedEndpoint, codeNotFound, codeRateLimit, codeConcurrencyLimit, codeQueueFull, codeBudgetExceeded,
 	codeEngineError, codeUpstreamTimeout, codeNoCapacity, codeActivationFailed, codeActivationTimeout, codeNotHot,
@@ -153,7 +154,7 @@ func (f *failure) writeTo(ctx *fasthttp.RequestCtx) {
 	ctx.Response.ResetBody()
 	ctx.SetStatusCode(f.code.status)
 	h.SetContentType("application/json")
-	ctx.Response.AppendBody(f.wire().JSON())
+	ctx.Response.AppendBody(endpointOf(ctx).appendError(nil, f.wire(), string(h.PeekCanonical(headerRequestID))))
 	if f.hopeless || f.code.retry == retryHopeless || f.code.retry == retryLater && f.wait == 0 {
 		h.Set("X-Should-Retry", "false")
 	}
@@ -237,6 +238,9 @@ func engineFailure(err error) *failure {
 	case errors.Is(err, upstream.ErrDeadline):
 		return failf(codeUpstreamTimeout, "The request took longer than the model's time limit.").because(err)
 	}
+	if errors.Is(err, openai.ErrEventTooLarge) {
+		return failf(codeEngineError, "An event of the engine's answer is larger than this server relays.").because(err)
+	}
 	return failf(codeEngineError, "The engine failed while it answered.").because(err)
 }
 
@@ -246,6 +250,9 @@ func (f *failure) ending() ending {
 	case codeClientGone:
 		return endCaller
 	case codeEngineError:
+		if errors.Is(f.cause, openai.ErrEventTooLarge) {
+			return endTooLarge
+		}
 		return endEngine
 	case codeUpstreamTimeout:
 		switch {

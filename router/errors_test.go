@@ -148,7 +148,7 @@ func TestErrors_Overloaded(t *testing.T) {
 
 func TestErrors_EveryCodeOfTheContractIsInTheMap(t *testing.T) {
 	want := map[string]int{
-		"invalid_request": 400, "method_not_allowed": 405, "request_timeout": 408, "request_too_large": 413,
+		"invalid_request": 400, "context_length_exceeded": 400, "method_not_allowed": 405, "request_timeout": 408, "request_too_large": 413,
 		"unsupported_encoding": 415, "headers_too_large": 431, "http_version": 505, "invalid_api_key": 401,
 		"permission_denied": 403, "model_not_found": 404, "unsupported_endpoint": 404, "not_found": 404,
 		"rate_limit_exceeded": 429, "concurrency_limit_exceeded": 429, "queue_full": 429, "budget_exceeded": 429,

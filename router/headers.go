@@ -22,6 +22,8 @@ var (
 	headerServerTiming  = []byte("Server-Timing")
 	headerBilled        = []byte("X-Pilotlight-Billed-Ms")
 	headerAuthorization = []byte("Authorization")
+	headerAPIKey        = []byte("X-Api-Key")
+	headerVersion       = []byte("Anthropic-Version")
 	headerEncoding      = []byte("Content-Encoding")
 	headerCost          = []byte("X-Pilotlight-Cost-Usd")
 )

@@ -22,8 +22,11 @@ type intake struct {
 	grant    *tenant.Grant
 	model    *model // nil until it is known
 	wish     wish
-	fields   openai.Fields
-	body     body // kept until the engine's first byte, for the one retry
+	fields   openai.Fields // of the body: what callers have asked for, or what it was translated to
+	body     body          // kept until the engine's first byte, for the one retry
+	streamID string        // of all chunks where keep-alives are chunks, for a client's accumulator drops those of another; "" = the engine's stays
+
+	translation *translation // nil = the engine is asked as the caller has asked
 }
 
 func (in *intake) begin(ctx *fasthttp.RequestCtx, e *endpoint) {
@@ -32,12 +35,16 @@ func (in *intake) begin(ctx *fasthttp.RequestCtx, e *endpoint) {
 	in.endpoint = e
 	in.request = string(ctx.Response.Header.PeekCanonical(headerRequestID))
 	in.named = visible(ctx.Request.Header.PeekCanonical(headerRequestID))
+	if e.requestID != "" {
+		ctx.Response.Header.Set(e.requestID, in.request)
+	}
 }
 
 // forget gives the body back and drops all else. The memory of fields is kept for the next request.
 func (in *intake) forget() {
 	in.r.free(&in.body)
-	in.conn, in.endpoint, in.request, in.grant, in.model, in.wish = nil, nil, "", nil, nil, wish{}
+	in.conn, in.endpoint, in.request, in.grant, in.model, in.wish, in.streamID = nil, nil, "", nil, nil, wish{}, ""
+	in.translation = nil
 }
 
 // keepalive gives the mode: the request's, else the token's, else the config's.
@@ -51,11 +58,31 @@ func (in *intake) keepalive() string {
 	return in.r.c.Keepalive
 }
 
+// appendChunk appends an event of the engine's, under the stream's ID.
+func (in *intake) appendChunk(dst []byte, e *openai.Event) []byte {
+	if in.streamID == "" {
+		return append(dst, e.Raw...)
+	}
+	dst = openai.AppendWithID(append(dst, "data: "...), e.Data, in.streamID)
+	return append(dst, "\n\n"...)
+}
+
+// appendData appends the data of an event of the engine's, under the stream's ID.
+func (in *intake) appendData(dst, data []byte) []byte {
+	if in.streamID == "" {
+		return append(dst, data...)
+	}
+	return openai.AppendWithID(dst, data, in.streamID)
+}
+
 // head is what all chunks of ours in a stream have in common.
 func (in *intake) head() *openai.Head {
-	prefix := "chatcmpl-"
+	return &openai.Head{ID: in.chunkID(), Model: in.model.ID, Endpoint: string(in.endpoint.name), Created: in.received.Unix()}
+}
+
+func (in *intake) chunkID() string {
 	if in.endpoint.name == fleet.EndpointCompletions {
-		prefix = "cmpl-"
+		return "cmpl-" + in.request
 	}
-	return &openai.Head{ID: prefix + in.request, Model: in.model.ID, Endpoint: string(in.endpoint.name), Created: in.received.Unix()}
+	return "chatcmpl-" + in.request
 }

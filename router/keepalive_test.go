@@ -89,6 +89,27 @@ func TestKeepalive_ModesByRequestTokenAndConfig(t *testing.T) {
 	}
 }
 
+// A client's accumulator takes the first chunk's ID for the stream's, and drops the chunks of another.
+func TestKeepalive_AllChunksOfAStreamHaveOneID(t *testing.T) {
+	for name, load := range map[string]time.Duration{"cold": 40 * time.Second, "hot": 0} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, setup{load: load})
+				a := w.do(call{body: chat(chatModel, stream, withUsage), header: map[string]string{"X-Pilotlight-Keepalive": "chunk", "X-Request-Id": "mine"}})
+				chunks := strings.Split(strings.TrimSuffix(a.text, "\n\ndata: [DONE]\n\n"), "\n\n")
+				if want := 4 + int(load/heartbeat); len(chunks) != want { // three tokens and usage
+					t.Fatalf("got %d chunks %q, want %d", len(chunks), chunks, want)
+				}
+				for _, c := range chunks {
+					if strings.Count(c, `"id":`) != 1 || !strings.HasPrefix(c, `data: {"id":"chatcmpl-mine",`) {
+						t.Errorf("got chunk %q, want the ID chatcmpl-mine", c)
+					}
+				}
+			})
+		})
+	}
+}
+
 func TestKeepalive_EarlyFailureIsARealError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{load: time.Hour})

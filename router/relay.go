@@ -29,6 +29,9 @@ func (x *exchange) commitStream(ctx *fasthttp.RequestCtx) {
 func (x *exchange) commitWhole(ctx *fasthttp.RequestCtx) *failure {
 	h := &ctx.Response.Header
 	s, whole := &x.response, &x.attempt.whole
+	if x.attempt.raw && x.intake.translation != nil {
+		return engineFailure(errTooLarge)
+	}
 	if x.attempt.raw {
 		s.ready = whole.bytes()[:whole.n-1]
 		s.hold, s.held = whole.bytes()[whole.n-1], true
@@ -37,7 +40,14 @@ func (x *exchange) commitWhole(ctx *fasthttp.RequestCtx) *failure {
 		ctx.SetBodyStream(x, int(x.line.call.ContentLength()))
 		return nil
 	}
-	if f := x.seal(openai.BodyUsage(whole.bytes())); f != nil {
+	body := whole.bytes()
+	if t := x.intake.translation; t != nil {
+		var f *failure
+		if body, f = t.whole(body); f != nil {
+			return f
+		}
+	}
+	if f := x.seal(x.attempt.said); f != nil {
 		return f
 	}
 	s.timings.upstream = x.record.Upstream
@@ -47,13 +57,13 @@ func (x *exchange) commitWhole(ctx *fasthttp.RequestCtx) *failure {
 	s.note = appendUSD(s.note[:0], x.record.Cost)
 	h.SetCanonical(headerCost, s.note)
 	h.SetContentType("application/json")
-	if whole.n <= inlineLimit {
-		ctx.Response.AppendBody(whole.bytes())
+	if len(body) <= inlineLimit {
+		ctx.Response.AppendBody(body)
 		x.retire()
 		return nil
 	}
-	s.ready = whole.bytes()
-	ctx.SetBodyStream(x, whole.n)
+	s.ready = body
+	ctx.SetBodyStream(x, len(body))
 	return nil
 }
 
@@ -107,7 +117,23 @@ func (x *exchange) firstOut() {
 		x.finishStream()
 		return
 	}
-	s.ready = a.out
+	x.say()
+}
+
+// say makes what the engine has said ready, in the caller's words.
+func (x *exchange) say() {
+	a, t := &x.attempt, x.intake.translation
+	if t == nil {
+		x.response.ready = a.out
+		return
+	}
+	words, err := t.words(a.out)
+	a.out = a.out[:0]
+	if err != nil {
+		x.cut(err)
+		return
+	}
+	x.response.ready = words
 }
 
 // relay moves the engine's next bytes to ready.
@@ -124,15 +150,28 @@ func (x *exchange) relay() {
 	case a.ended:
 		x.finishStream()
 	default:
-		x.response.ready = a.out
+		x.say()
 	}
 }
 
 // finishStream seals the record, then lets the end of the stream go: the usage event for those who asked, and [DONE].
 func (x *exchange) finishStream() {
 	a := &x.attempt
-	usage := x.line.scan.Usage()
-	if f := x.seal(usage); f != nil {
+	if t := x.intake.translation; t != nil {
+		words, err := t.end(a.out, a.usage)
+		a.out = a.out[:0]
+		if err != nil {
+			x.cut(err)
+			return
+		}
+		if f := x.seal(a.said); f != nil {
+			x.fail(f, errCut)
+			return
+		}
+		x.response.ready = words
+		return
+	}
+	if f := x.seal(a.said); f != nil {
 		x.fail(f, errCut)
 		return
 	}
@@ -141,7 +180,7 @@ func (x *exchange) finishStream() {
 		if len(a.usage) > 0 {
 			a.out = openai.AppendUsageEvent(a.out, a.usage, &receipt)
 		} else {
-			a.out = openai.AppendUsageChunk(a.out, x.intake.head(), usage, &receipt)
+			a.out = openai.AppendUsageChunk(a.out, x.intake.head(), a.said, &receipt)
 		}
 	}
 	a.out = append(a.out, a.done...)
@@ -190,6 +229,10 @@ func (x *exchange) fail(f *failure, end error) {
 	x.stage, s.last = stageFailed, end
 	if f.code == codeClientGone {
 		s.ready, s.last = nil, errClientGone
+		return
+	}
+	if t := x.intake.translation; t != nil {
+		s.ready = t.failed(x.attempt.out, f)
 		return
 	}
 	x.attempt.out = append(x.attempt.out, f.wire().Event()...)

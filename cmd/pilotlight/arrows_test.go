@@ -52,7 +52,7 @@ var arrows = map[string][]string{
 	"internal/upstream": {"internal/socket"},
 	"nomad-jobs":        {},
 	"router": {
-		"activator", "internal/tenant", "internal/ledger", "internal/openai", "internal/upstream", "internal/socket", "internal/fleet",
+		"activator", "internal/tenant", "internal/ledger", "internal/dialect", "internal/openai", "internal/upstream", "internal/socket", "internal/fleet",
 	},
 }
 

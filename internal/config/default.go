@@ -68,7 +68,7 @@ func (o Options) model(id string) *fleet.Model {
 	}
 	return &fleet.Model{
 		ID:             id,
-		Endpoints:      []fleet.Endpoint{fleet.EndpointChat, fleet.EndpointCompletions},
+		Endpoints:      []fleet.Endpoint{fleet.EndpointChat, fleet.EndpointCompletions, fleet.EndpointResponses, fleet.EndpointMessages},
 		ContextLength:  8192,
 		MaxConcurrency: 64,
 		IdleAfter:      idle,

@@ -82,6 +82,7 @@ type poolHCL struct {
 	MaxParkedPerGPU *hcl.Attribute `hcl:"max_parked_per_gpu,optional"`
 	ParkedGPUMemory *hcl.Attribute `hcl:"parked_gpu_memory,optional"`
 	SlotIdle        *hcl.Attribute `hcl:"slot_idle,optional"`
+	EngineUser      *hcl.Attribute `hcl:"engine_user,optional"`
 	Slots           *rangeHCL      `hcl:"slots,block"`
 	Range           hcl.Range      `hcl:",def_range"`
 }
@@ -97,6 +98,8 @@ type modelHCL struct {
 	GPUs           *hcl.Attribute `hcl:"gpus,optional"`
 	Pool           *hcl.Attribute `hcl:"pool,optional"`
 	Endpoints      *hcl.Attribute `hcl:"endpoints,optional"`
+	Native         *hcl.Attribute `hcl:"native,optional"`
+	Translate      *hcl.Attribute `hcl:"translate,optional"`
 	ContextLength  *hcl.Attribute `hcl:"context_length,optional"`
 	MaxConcurrency *hcl.Attribute `hcl:"max_concurrency,optional"`
 	IdleAfter      *hcl.Attribute `hcl:"idle_after,optional"`

@@ -41,14 +41,7 @@ func AppendEmptyChunk(dst []byte, h *Head) []byte {
 // the event of KindUsage), with the receipt in it as the object pilotlight.
 func AppendUsageEvent(dst, data []byte, r *Receipt) []byte {
 	dst = append(dst, "data: "...)
-	from := len(dst)
-	end := bytes.LastIndexByte(data, '}')
-	dst = append(dst, data[:max(end, 0)]...)
-	for i := from; i < len(dst); i++ {
-		if dst[i] == '\n' || dst[i] == '\r' { // between tokens of JSON; in an event it would end the line
-			dst[i] = ' '
-		}
-	}
+	dst = appendLine(dst, data[:max(bytes.LastIndexByte(data, '}'), 0)])
 	dst = append(dst, `,"pilotlight":`...)
 	return append(AppendReceipt(dst, r), "}\n\n"...)
 }

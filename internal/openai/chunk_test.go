@@ -75,3 +75,18 @@ func TestUsageChunkOfOurOwn(t *testing.T) {
 		t.Errorf("got kind %v, want usage", got[0].Kind)
 	}
 }
+
+func TestAppendWithID_ChangesNothingElse(t *testing.T) {
+	for data, want := range map[string]string{
+		`{"id":"chatcmpl-1","choices":[{"id":"x"}]}`:  `{"id":"chatcmpl-a\"b","choices":[{"id":"x"}]}`,
+		`{ "object":"x", "id" : "y" , "choices":[] }`: `{ "object":"x", "id" : "chatcmpl-a\"b" , "choices":[] }`,
+		"{\"id\":null,\n\"choices\":[\r\n]}":          `{"id":"chatcmpl-a\"b", "choices":[  ]}`,
+		`{"choices":[{"id":"x"}]}`:                    `{"choices":[{"id":"x"}]}`,
+		`{"choices":[`:                                `{"choices":[`,
+		`[1]`:                                         `[1]`,
+	} {
+		if got := string(openai.AppendWithID([]byte("> "), []byte(data), `chatcmpl-a"b`)); got != "> "+want {
+			t.Errorf("%s: got %s, want %s", data, got, want)
+		}
+	}
+}

@@ -14,6 +14,7 @@ type Error struct {
 // The codes of errors. The public and the admin API use no others.
 const (
 	CodeInvalidRequest      = "invalid_request"
+	CodeContextLength       = "context_length_exceeded"
 	CodeMethodNotAllowed    = "method_not_allowed"
 	CodeRequestTimeout      = "request_timeout"
 	CodeRequestTooLarge     = "request_too_large"
@@ -51,7 +52,7 @@ const (
 // statusAndType belong to a code, and to no other choice of whoever answers with it.
 func statusAndType(code string) (status int, kind string) {
 	switch code {
-	case CodeInvalidRequest:
+	case CodeInvalidRequest, CodeContextLength:
 		return 400, typeRequest
 	case CodeInvalidAPIKey:
 		return 401, typeAuth

@@ -6,10 +6,12 @@ type Fields struct {
 	Model        string
 	Stream       bool
 	IncludeUsage bool // the caller asked for the usage chunk of a stream
+	LeastPrompt  int  // tokens that the longest prompt has at the very least, whatever the vocabulary; 0 = nothing is certain
 
 	findings  []Finding // what not every engine may receive, in the order of the body
 	salted    kinds     // that take cache_salt at the endpoint
 	wantUsage bool      // the endpoint has stream_options.include_usage
+	from      int       // the body's first byte behind a byte order mark
 	inside    int       // after the opening brace of the body
 	options   span      // value of stream_options; start 0 = absent
 	optionsIn int       // after its opening brace; 0 = absent or null

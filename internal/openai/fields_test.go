@@ -130,6 +130,73 @@ func TestRefused_ByKind(t *testing.T) {
 	}
 }
 
+func TestRefused_ForTensorRTInWords(t *testing.T) {
+	for name, value := range map[string]string{
+		"modalities": `["text","audio"]`, "audio": `{"voice":"ash"}`, "functions": `[{"name":"f"}]`, "function_call": `"auto"`, "web_search_options": `{}`,
+	} {
+		if got := refused(t, "chat", `{"model":"m","`+name+`":`+value+`}`, "trtllm"); got != (refusal{name, name}) {
+			t.Errorf("got %v, want %s refused", got, name)
+		}
+	}
+}
+
+// Frameworks send citations back as they came.
+func TestRefused_URLOfATextIsNoMedia(t *testing.T) {
+	body := func(parts string) string {
+		return `{"model":"m","messages":[{"role":"user","content":[` + parts + `]}]}`
+	}
+	for parts, want := range map[string]string{
+		`{"type":"text","text":"a","url":"https://a.b"}`:                                                      "",
+		`{"url":"https://a.b","text":"a","type":"text"}`:                                                      "",
+		`{"type":"text","text":"a","annotations":[{"type":"url_citation","url":"https://a.b"}]}`:              "",
+		`{"type":"text","text":"a","url":"https://a.b"},{"type":"image_url","url":"https://a.b"}`:             "messages[0].content[1].url",
+		`{"type":"image_url","url":"https://a.b"},{"type":"text","text":"a","url":"https://a.b"}`:             "messages[0].content[0].url",
+		`{"type":"text","type":"image_url","url":"https://a.b"}`:                                              "messages[0].content[0].url",
+		`{"type":"image_url","type":"text","url":"https://a.b"}`:                                              "messages[0].content[0].url",
+		`{"text":"a","url":"https://a.b"}`:                                                                    "messages[0].content[0].url",
+		`{"type":"text","text":"a","url":{"url":"https://a.b"}}`:                                              "messages[0].content[0].url.url",
+		`{"type":"text","text":"a","image_url":"https://a.b"}`:                                                "messages[0].content[0].image_url",
+		`{"type":"text","text":"a","url":"https://a.b","content":[{"type":"image_url","url":"https://a.b"}]}`: "messages[0].content[0].content[0].url",
+	} {
+		if got := refused(t, "chat", body(parts), "vllm"); got.Path != want {
+			t.Errorf("%s: got %q, want %q", parts, got.Path, want)
+		}
+	}
+}
+
+func TestInspect_LeastPromptIsCertain(t *testing.T) {
+	long := strings.Repeat("simulate", 1<<16) // 512 KiB
+	message := func(content string) string {
+		return `{"model":"m","messages":[{"role":"user","content":` + content + `}]}`
+	}
+	for _, tt := range []struct {
+		name, endpoint, body string
+		want                 int
+	}{
+		{"short", "chat", message(`"hello"`), 0},
+		{"text", "chat", message(`"` + long + `"`), 2048},
+		{"part", "chat", message(`[{"type":"text","text":"` + long + `"},{"type":"text","text":"` + long + `"}]`), 4096},
+		{"image", "chat", message(`[{"type":"image_url","image_url":{"url":"data:image/png;base64,` + long + `"}}]`), 0},
+		{"white space", "chat", message(`"` + strings.Repeat(` \n`, 1<<16) + `"`), 0},
+		{"escapes", "chat", message(`"` + strings.Repeat(`\u0020`, 1<<16) + `"`), 0},
+		{"tokens of a chat", "chat", `{"model":"m","messages":[],"prompt_token_ids":[1,2,3]}`, 3},
+		{"prompt", "completions", `{"model":"m","prompt":"` + long + `"}`, 2048},
+		{"prompts", "completions", `{"model":"m","prompt":["` + long + `","` + long + `"]}`, 2048},
+		{"tokens", "completions", `{"model":"m","prompt":[1, 2 ,3,4]}`, 4},
+		{"lists of tokens", "completions", `{"model":"m","prompt":[[1,2,3],[],[4]]}`, 3},
+		{"truncated", "completions", `{"model":"m","prompt":[1,2,3],"truncate_prompt_tokens":2}`, 0},
+		{"a schema", "chat", `{"model":"m","messages":[],"tools":[{"type":"function","function":{"description":"` + long + `"}}]}`, 0},
+	} {
+		var f openai.Fields
+		if err := openai.Inspect([]byte(tt.body), tt.endpoint, &f); err != nil {
+			t.Fatalf("%s: %v", tt.name, err)
+		}
+		if f.LeastPrompt != tt.want {
+			t.Errorf("%s: got %d tokens at least, want %d", tt.name, f.LeastPrompt, tt.want)
+		}
+	}
+}
+
 func TestRefused_ByEndpoint(t *testing.T) {
 	for _, tt := range []struct{ endpoint, body, want string }{
 		{"completions", `{"model":"m","prompt":"a","suffix":"b","echo":true,"logprobs":1,"best_of":1}`, ""},
@@ -185,6 +252,10 @@ var inert = []string{"metadata", "prompt_cache_key", "prompt_cache_retention", "
 func TestRewrite_DropsWhatIsInertForTheEngine(t *testing.T) {
 	for _, tt := range []struct{ name, body, kind, allow, want string }{
 		{name: "first", body: `{ "store":true, "model":"m"}`, want: `{ "model":"m"}`},
+		{name: "what SDKs say of answers that are so anyway", body: `{"modalities": [ "text" ],"model":"m","verbosity":"low","prediction":{"type":"content","content":"x"},"parallel_tool_calls":true}`, want: `{"model":"m"}`},
+		{name: "null of OpenAI's", body: `{"model":"m","prediction":null,"audio":null,"functions":null,"web_search_options":null}`, want: `{"model":"m"}`},
+		{name: "behind a byte order mark", body: "\uFEFF{\"store\":true,\"model\":\"m\"}", want: `{"model":"m"}`},
+		{name: "nothing but a byte order mark", body: "\uFEFF {\"model\":\"m\"}", want: ` {"model":"m"}`},
 		{name: "last", body: `{"model":"m" , "store":true }`, want: `{"model":"m" }`},
 		{name: "between", body: `{"model":"m", "store":true, "n":1}`, want: `{"model":"m", "n":1}`},
 		{name: "all but the model", body: `{"store":true,"metadata":{"a":"}"},"model":"m","service_tier":"auto","safety_identifier":"x"}`, want: `{"model":"m"}`},

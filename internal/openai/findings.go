@@ -55,6 +55,7 @@ const (
 	inTools               // the value of tools, and the tools
 	inTemplate            // the value of chat_template_kwargs
 	inStreamOptions       // the value of stream_options
+	inPrompts             // a prompt, or several
 )
 
 // step is one part of the path to where the scan is.
@@ -66,15 +67,19 @@ type step struct {
 // found notes a finding below the top, unless its value, which begins at start, is null or false: it then asks for nothing. The
 // first of each name is enough.
 func (in *inspector) found(name string, start int) {
-	if in.asksNothing(start) {
-		return
+	if !in.asksNothing(start) && !in.has(name) {
+		in.note(Finding{Name: name, Path: in.at()})
 	}
+}
+
+// has reports whether there is a finding of that name below the top.
+func (in *inspector) has(name string) bool {
 	for i := range in.f.findings {
 		if found := &in.f.findings[i]; found.Name == name && found.row == nil && !found.drop {
-			return
+			return true
 		}
 	}
-	in.note(Finding{Name: name, Path: in.at()})
+	return false
 }
 
 // foundField notes a member at the top that not every engine takes: that of a row, or of none. Where it asks for nothing it is dropped.
@@ -144,8 +149,11 @@ func (in *inspector) at() string {
 
 // value scans any value. Where nothing can be found it is skipped, which is the fast path.
 func (in *inspector) value(where place, depth int) bool {
-	if where == elsewhere {
+	switch where {
+	case elsewhere:
 		return in.skip(depth)
+	case inPrompts:
+		return in.prompts(depth)
 	}
 	switch in.peek() {
 	case '{':
@@ -154,7 +162,11 @@ func (in *inspector) value(where place, depth int) bool {
 		return in.array(where, depth+1)
 	case '"':
 		s, _, ok := in.text()
-		if ok && where == inMedia && !isData(s.of(in.b)) {
+		switch {
+		case !ok:
+		case where == inParts:
+			in.read(s.of(in.b))
+		case where == inMedia && !isData(s.of(in.b)):
 			in.found(RemoteMedia, s.start-1)
 		}
 		return ok
@@ -191,6 +203,7 @@ func (in *inspector) object(where place, depth int) bool {
 		return true
 	}
 	top, fields := len(in.f.path), objects[where]
+	var p part
 	for {
 		key, escaped, ok := in.key()
 		if !ok {
@@ -204,13 +217,77 @@ func (in *inspector) object(where place, depth int) bool {
 		} else {
 			in.found(name(word), in.i)
 		}
-		if !in.value(inner, depth) {
+		if where == inParts {
+			ok = in.partMember(&p, partKeyOf(word), inner, depth)
+		} else {
+			ok = in.value(inner, depth)
+		}
+		if !ok {
 			return false
 		}
 		if another, ok := in.more('}'); !another {
+			in.endPart(&p)
 			return ok
 		}
 	}
+}
+
+// part is what matters of one part of a message. Of a text, engines read nothing but that: what beside it names a page, as frameworks
+// send back with citations, is then no media.
+type part struct {
+	types  int    // how many members are its type
+	text   bool   // the last of them says text
+	remote string // the path of its url, if that is no data: URL
+}
+
+// partMember scans the value of a member of a part.
+func (in *inspector) partMember(p *part, is partKey, holds place, depth int) bool {
+	start := in.i
+	switch {
+	case is == keyURL && in.peek() == '"':
+		s, _, ok := in.text()
+		if ok && !isData(s.of(in.b)) && !in.has(RemoteMedia) {
+			p.remote = in.at()
+		}
+		return ok
+	case !in.value(holds, depth):
+		return false
+	case is == keyType:
+		p.types++
+		p.text = string(in.b[start:in.i]) == `"text"`
+	case is == keyText && in.b[start] == '"':
+		in.read(in.b[start:in.i])
+	}
+	return true
+}
+
+// endPart notes the url of a part that is no text.
+func (in *inspector) endPart(p *part) {
+	if p.remote != "" && !(p.text && p.types == 1) && !in.has(RemoteMedia) {
+		in.note(Finding{Name: RemoteMedia, Path: p.remote})
+	}
+}
+
+// partKey is the key of a member of a part, as far as it matters.
+type partKey uint8
+
+const (
+	keyOther partKey = iota
+	keyType
+	keyURL
+	keyText
+)
+
+func partKeyOf(key []byte) partKey {
+	switch string(key) {
+	case "type":
+		return keyType
+	case "url":
+		return keyURL
+	case "text":
+		return keyText
+	}
+	return keyOther
 }
 
 // isData reports whether the inside of a JSON string is a data: URL, also if it is written with escapes.

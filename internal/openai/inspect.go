@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"bytes"
 	"strconv"
 	"unicode/utf8"
 )
@@ -10,6 +11,9 @@ const maxModel = 512
 
 // maxEscape is how many bytes one byte of text takes at most where it is escaped, such as \u0061.
 const maxEscape = 6
+
+// mark is the byte order mark in UTF-8.
+const mark = "\xEF\xBB\xBF"
 
 // RequestError says why a request body is refused with status 400 and code invalid_request.
 type RequestError struct {
@@ -25,6 +29,7 @@ type inspector struct {
 	f       *Fields
 	table   table
 	crowded bool // there are more findings than are kept
+	words   int  // bytes of a chat's text that are certain to be read
 }
 
 // Inspect scans body, a request to the endpoint ("chat", "completions", "embeddings", …), strictly and once: everything
@@ -41,6 +46,9 @@ func Inspect(body []byte, endpoint string, f *Fields) error {
 	if !utf8.Valid(body) {
 		return &RequestError{Message: "The request body is not valid UTF-8."}
 	}
+	if bytes.HasPrefix(body, []byte(mark)) { // of editors and shells; no engine takes it
+		in.i, f.from = len(mark), len(mark)
+	}
 	in.space()
 	if in.peek() != '{' {
 		return in.malformed("a JSON object was expected")
@@ -56,6 +64,12 @@ func Inspect(body []byte, endpoint string, f *Fields) error {
 		return &RequestError{Message: "The request has more than " + strconv.Itoa(maxFindings) + " fields that are not known here.", Param: f.findings[0].Path}
 	}
 	in.settle()
+	in.longest(in.words / longestToken)
+	if f.LeastPrompt > 0 {
+		if row := in.table["truncate_prompt_tokens"]; row != nil && f.has(row) {
+			f.LeastPrompt = 0
+		}
+	}
 	if f.Model == "" {
 		return &RequestError{Message: "You must provide a model parameter.", Param: "model"}
 	}

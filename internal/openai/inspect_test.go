@@ -58,7 +58,7 @@ func TestInspectRefuses(t *testing.T) {
 	}{
 		{name: "empty", body: ``, says: "unexpected end"},
 		{name: "array", body: `[1]`, says: "object"},
-		{name: "byte order mark", body: "\uFEFF{}", says: "object"},
+		{name: "two byte order marks", body: "\uFEFF\uFEFF{}", says: "object"},
 		{name: "no model", body: `{"stream":true}`, param: "model", says: "must provide"},
 		{name: "nothing", body: `{}`, param: "model"},
 		{name: "empty model", body: `{"model":""}`, param: "model"},

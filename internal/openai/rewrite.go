@@ -34,7 +34,7 @@ func (f *Fields) Rewrite(body []byte, to *Engine, cacheSalt string) [][]byte {
 	f.dropFields(to)
 	slices.SortStableFunc(f.edits, func(a, b edit) int { return a.start - b.start })
 	f.segments = f.segments[:0]
-	at := 0
+	at := f.from
 	for _, e := range f.edits {
 		if e.start > at {
 			f.segments = append(f.segments, body[at:e.start])

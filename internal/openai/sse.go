@@ -164,7 +164,6 @@ func (s *Scanner) lineEnd() (end, next int) {
 
 // dropMark leaves a byte order mark out of the first event: bytes that we put before it would make it part of a field's name.
 func (s *Scanner) dropMark() {
-	const mark = "\xEF\xBB\xBF"
 	if bytes.HasPrefix(s.in[s.line:], []byte(mark)) {
 		s.line += len(mark)
 		s.event += len(mark)
@@ -270,7 +269,9 @@ func (s *Scanner) keep() {
 		s.err = ErrEventTooLarge
 		return
 	}
-	s.carry = append(s.carry[:0], rest...) // rest may be the end of carry itself: append moves it down
+	if s.event > 0 || len(s.carry) == 0 { // else it lies there already: moving a long event with each piece of it would take for ever
+		s.carry = append(s.carry[:0], rest...) // rest may be the end of carry itself: append moves it down
+	}
 	s.in = s.carry
 	s.line, s.at = s.line-s.event, s.at-s.event
 	s.data = span{s.data.start - s.event, s.data.end - s.event}

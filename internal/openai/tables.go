@@ -18,10 +18,10 @@ package openai
 // llama.cpp's tools/server/README.md.
 var bodies = map[string]table{
 	"chat": tableOf(
-		map[string]place{"messages": inMessages, "tools": inTools, "chat_template_kwargs": inTemplate},
-		taken(every, "model", "messages", "stream", "stream_options", "audio", "function_call", "functions", "max_completion_tokens",
-			"modalities", "parallel_tool_calls", "prediction", "reasoning_effort", "response_format", "tool_choice", "tools",
-			"top_logprobs", "verbosity", "web_search_options", "chat_template_kwargs"),
+		map[string]place{"messages": inMessages, "tools": inTools, "chat_template_kwargs": inTemplate, "prompt_token_ids": inPrompts},
+		taken(every, "model", "messages", "stream", "stream_options", "max_completion_tokens",
+			"reasoning_effort", "response_format", "tool_choice", "tools", "top_logprobs", "chat_template_kwargs"),
+		taken(vllm|llamacpp, "audio", "function_call", "functions", "web_search_options"),
 		sampling(), inertFields(), extensions(),
 		taken(trtllm|vllm, "add_generation_prompt", "documents", "echo"),
 		taken(trtllm, "best_of", "prompt_token_ids"),
@@ -29,7 +29,7 @@ var bodies = map[string]table{
 		taken(llamacpp, "parse_tool_calls", "reasoning_format", "thinking_forced_open"),
 	),
 	"completions": tableOf(
-		nil,
+		map[string]place{"prompt": inPrompts},
 		taken(every, "model", "prompt", "stream", "stream_options", "best_of", "echo", "suffix"),
 		sampling(), extensions(),
 		taken(trtllm|vllm, "response_format"),
@@ -60,9 +60,26 @@ func sampling() table {
 		"temperature", "top_p", "user")
 }
 
-// inertFields is the fields of OpenAI's chat that say something to OpenAI, and nothing to an engine.
+// inertFields is the fields of OpenAI's chat that TensorRT-LLM does not know, and that say something to OpenAI only, or nothing that an
+// engine could do otherwise: whether calls come side by side is the model's choice.
 func inertFields() table {
-	return dropped(trtllm, anyway, "metadata", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "service_tier", "store")
+	return tableOf(
+		nil,
+		dropped(trtllm, anyway, "metadata", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "service_tier", "store",
+			"parallel_tool_calls", "prediction", "verbosity"),
+		dropped(trtllm, onlyText, "modalities"),
+	)
+}
+
+// onlyText reports whether a list of modalities is ["text"].
+func onlyText(_ *Fields, value []byte) bool {
+	l := lexer{b: value}
+	if !l.take('[') {
+		return false
+	}
+	s, _, ok := l.text()
+	l.space()
+	return ok && string(s.of(value)) == "text" && l.take(']')
 }
 
 // extensions is what engines document for chat and completions beyond OpenAI's fields.

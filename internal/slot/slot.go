@@ -12,9 +12,10 @@ import (
 
 // Slot supervises the engines of one slot. Its methods are safe for concurrent use.
 type Slot struct {
-	cfg   Config
-	dir   string // of logs and process files
-	owner string // marks the environment of everything that this directory's supervisors start
+	cfg       Config
+	dir       string // of logs and process files
+	temporary string // directory of engines that run as another user; Run makes and removes it
+	owner     string // marks the environment of everything that this directory's supervisors start
 
 	wake  chan struct{} // tells Run that there are launches to begin; holds one
 	count chan struct{} // tells Run that engines are to be asked how many requests they serve; holds one
@@ -67,6 +68,11 @@ func (s *Slot) Run(ctx context.Context) error {
 	}
 	defer lock.Close()
 	s.killLeftovers()
+	removeScratch, err := s.makeScratch()
+	if err != nil {
+		return err
+	}
+	defer removeScratch()
 
 	var thread, engines sync.WaitGroup
 	spawn := newSpawner()
