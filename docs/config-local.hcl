@@ -34,6 +34,14 @@ api {
   # The first keep-alive is due after this long, and then one each time as long again. Whatever fails sooner is a plain
   # HTTP error.
   stream_heartbeat = "15s"
+
+  # The memory for all request and answer bodies held at once; at least four times body_limit. Once more than half of it is in
+  # use, each organisation is held to its fair share: what is above that waits for 5 s, then is answered 503.
+  body_budget = "1GiB"
+
+  # Connections of callers at once. 0 = what the limit of open files (ulimit -n) allows: half of it, less what is kept for the
+  # server itself, because each request may need a connection to an engine too.
+  max_connections = 0
 }
 
 # The admin API: orgs, tokens, models, usage, metrics. Whoever has its token may do everything.

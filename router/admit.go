@@ -7,6 +7,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 
+	"github.com/pilotlight-io/pilotlight/internal/edge"
 	"github.com/pilotlight-io/pilotlight/internal/openai"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
 )
@@ -19,11 +20,14 @@ func (r *Router) complete(e *endpoint) fiber.Handler {
 		defer func() {
 			if p := recover(); p != nil {
 				x.crashed(p)
-				x.intake.conn.disarm() // and the exchange is not pooled: what state it is in is not known
+				x.intake.conn.Disarm() // and the exchange is not pooled: what state it is in is not known
 				panic(p)
 			}
 		}()
 		f := x.intake.admit(ctx)
+		if e := x.exit.Load(); e != nil { // it was ended while its body was read
+			f = x.left(e).closing()
+		}
 		if f == nil {
 			f = x.answer(ctx)
 		}
@@ -45,7 +49,7 @@ func (in *intake) admit(ctx *fasthttp.RequestCtx) (f *failure) {
 	if f = in.wish.read(ctx); f != nil {
 		return f
 	}
-	if f = in.r.readBody(ctx, in.conn, &in.body); f != nil {
+	if f = in.readBody(ctx); f != nil {
 		return f
 	}
 	if f = in.inspect(); f != nil {
@@ -70,7 +74,7 @@ func (r *Router) preflight(ctx *fasthttp.RequestCtx) (*tenant.Grant, *failure) {
 		return nil, failf(codeUnsupportedEncoding, "Send the request body without a Content-Encoding.")
 	}
 	if n := ctx.Request.Header.ContentLength(); int64(n) > int64(r.c.BodyLimit) {
-		return nil, failf(codeRequestTooLarge, "The request body has %d bytes; the limit is %d.", n, r.c.BodyLimit)
+		return nil, refusalFailure(edge.TooLarge(n, int(r.c.BodyLimit)))
 	}
 	return g, nil
 }
@@ -87,8 +91,18 @@ func (r *Router) authenticate(ctx *fasthttp.RequestCtx) (*tenant.Grant, *failure
 	return g, nil
 }
 
+// readBody opens the request's account and reads its body.
+func (in *intake) readBody(ctx *fasthttp.RequestCtx) *failure {
+	in.r.c.Accounts.Admit(&in.charge, in.grant.Org, in.grant.TokenID, in.holder)
+	up := edge.Upload{Limit: int(in.r.c.BodyLimit), Charge: &in.charge, Stop: in.gone}
+	if refusal := up.Read(ctx, &in.body); refusal != nil {
+		return refusalFailure(refusal)
+	}
+	return nil
+}
+
 func (in *intake) inspect() *failure {
-	if err := openai.Inspect(in.body.b, string(in.endpoint.name), &in.fields); err != nil {
+	if err := openai.Inspect(in.body.B, string(in.endpoint.name), &in.fields); err != nil {
 		return requestFailure(err)
 	}
 	return nil
@@ -131,7 +145,7 @@ func (x *exchange) answer(ctx *fasthttp.RequestCtx) *failure {
 		}
 		s.beat.in(max(x.r.c.StreamHeartbeat-time.Since(in.received), 0))
 	}
-	in.conn.arm(x)
+	in.conn.Arm(x)
 	due, f := x.advance()
 	switch {
 	case f != nil:
@@ -173,13 +187,6 @@ func (r *Router) refuse(ctx *fasthttp.RequestCtx, f *failure, m *modelMetrics) {
 		ctx.SetConnectionClose()
 		return
 	}
-	if c := connOf(ctx); c != nil {
-		if !f.close && !discard(ctx, c) {
-			f.close = true
-		}
-		if f.close {
-			c.linger.Store(true)
-		}
-	}
+	f.close = edge.EndRefused(ctx, f.close)
 	f.writeTo(ctx)
 }

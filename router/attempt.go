@@ -91,7 +91,7 @@ func (a *attempt) request() *upstream.Request {
 		Addr:        a.lease.Addr,
 		Path:        a.in.asked().enginePath,
 		ContentType: "application/json",
-		Body:        a.in.fields.Rewrite(a.in.body.b, &a.model.engine, salt),
+		Body:        a.in.fields.Rewrite(a.in.body.B, &a.model.engine, salt),
 		FirstByte:   t.FirstByte,
 		Idle:        t.Idle,
 		Total:       t.Total,

@@ -8,6 +8,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/pilotlight-io/pilotlight/internal/dialect"
+	"github.com/pilotlight-io/pilotlight/internal/edge"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/openai"
 )
@@ -55,7 +56,7 @@ func endpointOf(ctx *fasthttp.RequestCtx) *endpoint {
 
 // secret gives the token that a request to the endpoint brings, a view into the request. "" = none. e may be nil.
 func (e *endpoint) secret(ctx *fasthttp.RequestCtx) []byte {
-	if s := bearer(ctx); len(s) > 0 || e == nil || !e.apiKey {
+	if s := edge.Bearer(ctx); len(s) > 0 || e == nil || !e.apiKey {
 		return s
 	}
 	return bytes.TrimSpace(ctx.Request.Header.PeekCanonical(headerAPIKey))

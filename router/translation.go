@@ -28,7 +28,7 @@ func (in *intake) translate() *failure {
 	if d == nil {
 		return in.model.refuses(&in.fields)
 	}
-	req, err := d.Translate(in.body.b, &in.fields)
+	req, err := d.Translate(in.body.B, &in.fields)
 	if err != nil {
 		return requestFailure(err)
 	}
@@ -39,8 +39,8 @@ func (in *intake) translate() *failure {
 	if in.fields.Stream {
 		in.translation.stream = req.Stream(&in.translation.head)
 	}
-	in.body.replace(req.Chat())
-	if err := openai.Inspect(in.body.b, string(chatEndpoint.name), &in.fields); err != nil {
+	in.body.Replace(req.Chat())
+	if err := openai.Inspect(in.body.B, string(chatEndpoint.name), &in.fields); err != nil {
 		return requestFailure(err)
 	}
 	return in.model.refuses(&in.fields)

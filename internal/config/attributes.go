@@ -46,6 +46,8 @@ var apiAttributes = []attribute[API]{
 	{key: "body_limit", effect: effectRestart, text: func(a *API) string { return quoted(a.BodyLimit.String()) }},
 	{key: "keepalive", effect: effectRestart, text: func(a *API) string { return quoted(a.Keepalive) }},
 	{key: "stream_heartbeat", effect: effectRestart, text: func(a *API) string { return quoted(fleet.FormatDuration(a.StreamHeartbeat)) }},
+	{key: "body_budget", effect: effectRestart, text: func(a *API) string { return quoted(a.BodyBudget.String()) }},
+	{key: "max_connections", effect: effectRestart, text: func(a *API) string { return number(a.MaxConnections) }},
 }
 
 var adminAttributes = []attribute[Admin]{

@@ -31,7 +31,7 @@ func TestDefaultsAreThePromisedOnes(t *testing.T) {
 	want := &config.Config{
 		Cluster: "default",
 		API: config.API{
-			Addr: "127.0.0.1:8080", BodyLimit: 32 << 20, Keepalive: "comment", StreamHeartbeat: 15 * time.Second,
+			Addr: "127.0.0.1:8080", BodyLimit: 32 << 20, Keepalive: "comment", StreamHeartbeat: 15 * time.Second, BodyBudget: 1 << 30,
 		},
 		Admin:      config.Admin{Addr: "127.0.0.1:8081", TokenEnv: "PILOTLIGHT_ADMIN_TOKEN"},
 		Price:      8_250_000_000,

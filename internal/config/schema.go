@@ -25,6 +25,8 @@ type apiHCL struct {
 	BodyLimit       *hcl.Attribute `hcl:"body_limit,optional"`
 	Keepalive       *hcl.Attribute `hcl:"keepalive,optional"`
 	StreamHeartbeat *hcl.Attribute `hcl:"stream_heartbeat,optional"`
+	BodyBudget      *hcl.Attribute `hcl:"body_budget,optional"`
+	MaxConnections  *hcl.Attribute `hcl:"max_connections,optional"`
 }
 
 type adminHCL struct {
