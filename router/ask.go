@@ -202,9 +202,9 @@ func (a *attempt) pullRaw(s *response) error {
 // answerError is an answer of the engine that is no success.
 type answerError struct {
 	status  int
-	message string // fit to be shown
-	callers bool   // the request was at fault, not the engine
-	tooLong string // the field that does not fit into the context; "" = none
+	message string   // fit to be shown
+	callers bool     // the request was at fault, not the engine
+	tooLong *failure // for it does not fit into the context; nil = that is not said
 }
 
 func (e *answerError) Error() string {
@@ -213,8 +213,8 @@ func (e *answerError) Error() string {
 
 func (e *answerError) failure() *failure {
 	switch {
-	case e.tooLong != "":
-		return failf(codeContextLength, "%s", e.message).at(e.tooLong)
+	case e.tooLong != nil:
+		return e.tooLong
 	case e.callers:
 		return failf(codeInvalidRequest, "%s", e.message)
 	case e.status == http.StatusTooManyRequests:
@@ -236,9 +236,9 @@ func (a *attempt) readRefusal() error {
 	}
 	e := &answerError{status: a.line.call.Status(), message: openai.EngineError(a.line.call.Status(), a.whole.bytes())}
 	if openai.ContextExceeded(string(a.model.Engine.Kind), e.status, a.whole.bytes()) {
-		e.tooLong = a.in.endpoint.prompt
+		e.tooLong = a.model.exceeded(e.message).at(a.in.endpoint.prompt)
 	}
-	e.callers = e.tooLong != "" || a.callersFault(e)
+	e.callers = e.tooLong != nil || a.callersFault(e)
 	return e
 }
 
