@@ -34,6 +34,14 @@ api {
   # The first keep-alive is due after this long, and then one each time as long again. Whatever fails sooner is a plain
   # HTTP error.
   stream_heartbeat = "15s"
+
+  # The memory for all request and answer bodies held at once; at least four times body_limit. Once more than half of it is in
+  # use, each organisation is held to its fair share: what is above that waits for 5 s, then is answered 503.
+  body_budget = "1GiB"
+
+  # Connections of callers at once. 0 = what the limit of open files (ulimit -n) allows: half of it, less what is kept for the
+  # server itself, because each request may need a connection to an engine too.
+  max_connections = 0
 }
 
 # The admin API: orgs, tokens, models, usage, metrics. Whoever has its token may do everything.
@@ -103,6 +111,10 @@ pool "local" {
   host_memory        = "1.5TiB" # for parked engines, counted as the memory of their engine blocks; the back end's by default
   max_parked_per_gpu = 4        # beside an awake one; 0 = engines are stopped instead of parked
   parked_gpu_memory  = "4GiB"   # what a parked engine still holds on each of its GPUs
+
+  # Whom engines run as, a user's name or number. "": nobody where this server is root's, else the server's own user; "same": the server's own. Their
+  # programs and weights have to be readable for that user.
+  engine_user = ""
 }
 
 # A model: what callers name, and the engine behind it. One whose id is in the built-in catalogue starts from the
@@ -118,8 +130,16 @@ model "meta-llama/Meta-Llama-3-8B-Instruct" {
   # On the local back end there is only this one.
   pool = "local"
 
-  # What the engine serves: "chat" and "completions". ("embeddings", "responses" and "messages" are not available yet.)
-  endpoints = ["chat", "completions"]
+  # What callers may use: "chat", "completions", "responses", "messages", or "embeddings" alone: a model is for one or the other.
+  # Requests to "responses" and "messages" are translated to chat and back, and both are listed wherever chat is.
+  endpoints = ["chat", "completions", "responses", "messages"]
+
+  # false = what the engine does not serve itself is not translated, and not listed.
+  translate = true
+
+  # What of it the engine serves itself, and gets as it is. These are what every kind of engine does (trtllm: embeddings by
+  # `trtllm-serve embeddings`). Beware: vLLM's "messages" and TensorRT-LLM's "responses" take no cache salt.
+  native = ["chat", "completions", "embeddings"]
 
   context_length  = 8192 # tokens; shown at /v1/models
   max_concurrency = 64   # requests that one instance serves at once; more wait, or start another instance

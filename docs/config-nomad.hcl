@@ -36,6 +36,14 @@ api {
   # The first keep-alive is due after this long, and then one each time as long again. Whatever fails sooner is a plain
   # HTTP error.
   stream_heartbeat = "15s"
+
+  # The memory for all request and answer bodies held at once; at least four times body_limit. Once more than half of it is in
+  # use, each organisation is held to its fair share: what is above that waits for 5 s, then is answered 503.
+  body_budget = "1GiB"
+
+  # Connections of callers at once. 0 = what the limit of open files (ulimit -n) allows: half of it, less what is kept for the
+  # server itself, because each request may need a connection to an engine too.
+  max_connections = 0
 }
 
 # The admin API: orgs, tokens, models, usage, metrics. Whoever has its token may do everything.
@@ -131,6 +139,10 @@ pool "h100" {
   max_parked_per_gpu = 4
   parked_gpu_memory  = "4GiB"
 
+  # Whom engines run as, a user's name or number that the image knows (raw_exec: the node). "": nobody where the slot's supervisor is root's, as it is in
+  # most images; "same": the supervisor's own user. Their programs, weights and caches have to be open to that user.
+  engine_user = ""
+
   # A slot with nothing awake for this long is given back, with what is parked there. "0s" = never.
   slot_idle = "15m"
 
@@ -154,8 +166,16 @@ model "meta-llama/Meta-Llama-3-8B-Instruct" {
   # of one pool have the same driver and the same image; each slot has the volumes and the secrets of all of them.
   pool = "h100"
 
-  # What the engine serves: "chat" and "completions". ("embeddings", "responses" and "messages" are not available yet.)
-  endpoints = ["chat", "completions"]
+  # What callers may use: "chat", "completions", "responses", "messages", or "embeddings" alone: a model is for one or the other.
+  # Requests to "responses" and "messages" are translated to chat and back, and both are listed wherever chat is.
+  endpoints = ["chat", "completions", "responses", "messages"]
+
+  # false = what the engine does not serve itself is not translated, and not listed.
+  translate = true
+
+  # What of it the engine serves itself, and gets as it is. These are what every kind of engine does (trtllm: embeddings by
+  # `trtllm-serve embeddings`). Beware: vLLM's "messages" and TensorRT-LLM's "responses" take no cache salt.
+  native = ["chat", "completions", "embeddings"]
 
   context_length  = 8192 # tokens; shown at /v1/models
   max_concurrency = 64   # requests that one instance serves at once; more wait, or start another instance

@@ -101,7 +101,7 @@ variable "env" {
 }
 
 variable "key" {
-  description = "path of the Nomad Variable whose item slot_key is the key of the supervisor's API; other items, such as CONSUL_HTTP_TOKEN, become environment variables of the supervisor"
+  description = "path of the Nomad Variable whose item slot_key is the key of the supervisor's API; other items, such as CONSUL_HTTP_TOKEN, are variables for the supervisor alone"
   type        = string
   default     = "pilotlight/slots"
 }
@@ -110,6 +110,12 @@ variable "secrets" {
   description = "paths of Nomad Variables whose items become environment variables of the engines"
   type        = list(string)
   default     = []
+}
+
+variable "engine_user" {
+  description = "whom engines run as, a name or a number that the image knows (raw_exec: the node); same: as the supervisor; empty: nobody where that is root"
+  type        = string
+  default     = ""
 }
 
 variable "consul" {
@@ -166,8 +172,11 @@ locals {
     [
       "slot", "--id", var.slot, "--pool", var.pool, "--cluster", var.cluster, "--gpus", "${var.gpus}", "--addr", "$${NOMAD_ADDR_api}",
       "--node", "$${node.unique.id}", "--dir", "$${NOMAD_ALLOC_DIR}", "--grace", var.grace,
-      "--gpu-memory", var.gpu_memory,
+      "--gpu-memory", var.gpu_memory, "--secrets", "$${NOMAD_SECRETS_DIR}/slot",
     ],
+    var.engine_user == "" ? [] : ["--engine-user", var.engine_user],
+    length(var.env) == 0 ? [] : ["--pass-env", join(",", keys(var.env))],
+    flatten([for n, path in var.secrets : ["--engine-env", "$${NOMAD_SECRETS_DIR}/engines-${n}"]]),
     var.consul == "" ? [] : ["--consul-addr", var.consul],
     var.host_memory == "" ? [] : ["--host-memory", var.host_memory],
   )
@@ -280,11 +289,12 @@ job "slot" {
         max_file_size = 20
       }
 
-      # A changed key or secret is for the next slot: serving engines are not interrupted.
+      # A changed key or secret is for the next slot: serving engines are not interrupted. They are files that only the supervisor's user may
+      # read, and no variables: engines could read those of the process that has started them.
       template {
-        data        = "{{ with nomadVar \"${var.key}\" }}{{ range .Tuples }}{{ if eq .K \"slot_key\" }}PILOTLIGHT_SLOT_KEY{{ else }}{{ .K }}{{ end }}={{ .V | toJSON }}\n{{ end }}{{ end }}"
-        destination = "${NOMAD_SECRETS_DIR}/key.env"
-        env         = true
+        data        = "{{ with nomadVar \"${var.key}\" }}{{ range .Tuples }}{{ .K }}={{ .V | toJSON }}\n{{ end }}{{ end }}"
+        destination = "${NOMAD_SECRETS_DIR}/slot"
+        perms       = "0600"
         change_mode = "noop"
       }
 
@@ -292,8 +302,8 @@ job "slot" {
         for_each = var.secrets
         content {
           data        = "{{ with nomadVar \"${template.value}\" }}{{ range .Tuples }}{{ .K }}={{ .V | toJSON }}\n{{ end }}{{ end }}"
-          destination = "${NOMAD_SECRETS_DIR}/engines-${template.key}.env"
-          env         = true
+          destination = "${NOMAD_SECRETS_DIR}/engines-${template.key}"
+          perms       = "0600"
           change_mode = "noop"
         }
       }

@@ -1,13 +1,13 @@
 package router
 
 import (
-	"errors"
 	"time"
 	"unsafe"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 
+	"github.com/pilotlight-io/pilotlight/internal/edge"
 	"github.com/pilotlight-io/pilotlight/internal/openai"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
 )
@@ -20,11 +20,14 @@ func (r *Router) complete(e *endpoint) fiber.Handler {
 		defer func() {
 			if p := recover(); p != nil {
 				x.crashed(p)
-				x.intake.conn.disarm() // and the exchange is not pooled: what state it is in is not known
+				x.intake.conn.Disarm() // and the exchange is not pooled: what state it is in is not known
 				panic(p)
 			}
 		}()
 		f := x.intake.admit(ctx)
+		if e := x.exit.Load(); e != nil { // it was ended while its body was read
+			f = x.left(e).closing()
+		}
 		if f == nil {
 			f = x.answer(ctx)
 		}
@@ -40,10 +43,13 @@ func (in *intake) admit(ctx *fasthttp.RequestCtx) (f *failure) {
 	if in.grant, f = in.r.preflight(ctx); f != nil {
 		return f
 	}
+	if f = in.endpoint.check(ctx); f != nil {
+		return f
+	}
 	if f = in.wish.read(ctx); f != nil {
 		return f
 	}
-	if f = in.r.readBody(ctx, in.conn, &in.body); f != nil {
+	if f = in.readBody(ctx); f != nil {
 		return f
 	}
 	if f = in.inspect(); f != nil {
@@ -68,13 +74,13 @@ func (r *Router) preflight(ctx *fasthttp.RequestCtx) (*tenant.Grant, *failure) {
 		return nil, failf(codeUnsupportedEncoding, "Send the request body without a Content-Encoding.")
 	}
 	if n := ctx.Request.Header.ContentLength(); int64(n) > int64(r.c.BodyLimit) {
-		return nil, failf(codeRequestTooLarge, "The request body has %d bytes; the limit is %d.", n, r.c.BodyLimit)
+		return nil, refusalFailure(edge.TooLarge(n, int(r.c.BodyLimit)))
 	}
 	return g, nil
 }
 
 func (r *Router) authenticate(ctx *fasthttp.RequestCtx) (*tenant.Grant, *failure) {
-	secret := bearer(ctx)
+	secret := endpointOf(ctx).secret(ctx)
 	if len(secret) == 0 {
 		return nil, failf(codeInvalidAPIKey, "A token is needed. Send it as \"Authorization: Bearer pl_…\".")
 	}
@@ -85,14 +91,19 @@ func (r *Router) authenticate(ctx *fasthttp.RequestCtx) (*tenant.Grant, *failure
 	return g, nil
 }
 
+// readBody opens the request's account and reads its body.
+func (in *intake) readBody(ctx *fasthttp.RequestCtx) *failure {
+	in.r.c.Accounts.Admit(&in.charge, in.grant.Org, in.grant.TokenID, in.holder)
+	up := edge.Upload{Limit: int(in.r.c.BodyLimit), Charge: &in.charge, Stop: in.gone}
+	if refusal := up.Read(ctx, &in.body); refusal != nil {
+		return refusalFailure(refusal)
+	}
+	return nil
+}
+
 func (in *intake) inspect() *failure {
-	if err := openai.Inspect(in.body.b, string(in.endpoint.name), &in.fields); err != nil {
-		f := failf(codeInvalidRequest, "%s", err.Error())
-		var wrong *openai.RequestError
-		if errors.As(err, &wrong) {
-			f.param = wrong.Param
-		}
-		return f
+	if err := openai.Inspect(in.body.B, string(in.endpoint.name), &in.fields); err != nil {
+		return requestFailure(err)
 	}
 	return nil
 }
@@ -107,10 +118,10 @@ func (in *intake) permit() *failure {
 	if !in.grant.Allows(m.ID) {
 		return failf(codePermissionDenied, "This token may not use the model %q.", m.ID).at("model")
 	}
-	if !in.endpoint.open || !m.Serves(in.endpoint.name) {
+	if !m.Serves(in.endpoint.name) {
 		return m.unsupported(in.endpoint)
 	}
-	if f := m.refuses(&in.fields); f != nil {
+	if f := in.translate(); f != nil {
 		return f
 	}
 	return m.tooLong(in)
@@ -129,12 +140,12 @@ func (x *exchange) answer(ctx *fasthttp.RequestCtx) *failure {
 	in, s := &x.intake, &x.response
 	if in.fields.Stream && in.keepalive() != keepOff {
 		s.beating = true
-		if in.keepalive() == keepChunk {
+		if in.keepalive() == keepChunk && in.translation == nil {
 			in.streamID = in.chunkID()
 		}
 		s.beat.in(max(x.r.c.StreamHeartbeat-time.Since(in.received), 0))
 	}
-	in.conn.arm(x)
+	in.conn.Arm(x)
 	due, f := x.advance()
 	switch {
 	case f != nil:
@@ -176,13 +187,6 @@ func (r *Router) refuse(ctx *fasthttp.RequestCtx, f *failure, m *modelMetrics) {
 		ctx.SetConnectionClose()
 		return
 	}
-	if c := connOf(ctx); c != nil {
-		if !f.close && !discard(ctx, c) {
-			f.close = true
-		}
-		if f.close {
-			c.linger.Store(true)
-		}
-	}
+	f.close = edge.EndRefused(ctx, f.close)
 	f.writeTo(ctx)
 }

@@ -41,6 +41,7 @@ func (x *exchange) left(e *exit) *failure {
 
 func (x *exchange) acquire() *failure {
 	in := &x.intake
+	in.charge.Join()
 	lease, waiter, err := x.r.c.Activator.Acquire(activator.Ask{
 		Model:    in.model.ID,
 		Org:      in.grant.Org,
@@ -90,6 +91,7 @@ func (x *exchange) await() (due bool, f *failure) {
 }
 
 func (x *exchange) granted(l *activator.Lease) {
+	x.intake.charge.Run()
 	x.attempt.granted(l)
 	x.response.timings.add(l)
 	x.stage = stageAsking
@@ -130,7 +132,7 @@ func (x *exchange) consult() (due bool, f *failure) {
 func (x *exchange) judge(err error) *failure {
 	if err == nil {
 		x.stage = stageRelaying
-		x.r.free(&x.intake.body)
+		x.intake.dropBody()
 		return nil
 	}
 	if e := x.exit.Load(); e != nil {

@@ -87,9 +87,9 @@ func (a *attempt) request() *upstream.Request {
 	a.line.send = upstream.Request{
 		Method:      "POST",
 		Addr:        a.lease.Addr,
-		Path:        a.in.endpoint.enginePath,
+		Path:        a.in.asked().enginePath,
 		ContentType: "application/json",
-		Body:        a.in.fields.Rewrite(a.in.body.b, &a.model.engine, salt),
+		Body:        a.in.fields.Rewrite(a.in.body.B, &a.model.engine, salt),
 		FirstByte:   t.FirstByte,
 		Idle:        t.Idle,
 		Total:       t.Total,

@@ -3,13 +3,13 @@ package router
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/valyala/fasthttp"
 
 	"github.com/pilotlight-io/pilotlight/activator"
+	"github.com/pilotlight-io/pilotlight/internal/edge"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/openai"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
@@ -87,7 +87,8 @@ var codeClientGone = &code{name: "client_gone", status: statusClientGone}
 
 // Causes with which a request is ended from another goroutine.
 var (
-	errClientGone = errors.New("the caller has left")
+	errClientGone = edge.ErrGone
+	errReclaimed  = errors.New("the memory of the request was needed for an organisation that is within its share")
 	errDrained    = errors.New("the server has shut down before the request was done")
 )
 
@@ -154,7 +155,7 @@ func (f *failure) writeTo(ctx *fasthttp.RequestCtx) {
 	ctx.Response.ResetBody()
 	ctx.SetStatusCode(f.code.status)
 	h.SetContentType("application/json")
-	ctx.Response.AppendBody(f.wire().JSON())
+	ctx.Response.AppendBody(endpointOf(ctx).appendError(nil, f.wire(), string(h.PeekCanonical(headerRequestID))))
 	if f.hopeless || f.code.retry == retryHopeless || f.code.retry == retryLater && f.wait == 0 {
 		h.Set("X-Should-Retry", "false")
 	}
@@ -231,6 +232,9 @@ func engineFailure(err error) *failure {
 	switch {
 	case errors.Is(err, errDrained):
 		return failf(codeShuttingDown, "The server has shut down before the request was done.").because(err)
+	case errors.Is(err, errReclaimed):
+		return failf(codeOverloaded, "The organisation's requests hold more than their share of the server's memory. Please retry when some of them have ended.").
+			because(err).after(5 * time.Second)
 	case errors.Is(err, upstream.ErrFirstByteTimeout):
 		return failf(codeUpstreamTimeout, "The engine sent no answer within the model's time limit.").because(err)
 	case errors.Is(err, upstream.ErrIdleTimeout):
@@ -264,19 +268,25 @@ func (f *failure) ending() ending {
 	return endServer
 }
 
-// protocolFailure words the errors of fiber and fasthttp: their own words name our internals.
-func protocolFailure(status int) *failure {
-	switch status {
-	case http.StatusMethodNotAllowed:
-		return failf(codeMethodNotAllowed, "This path does not take this method.")
-	case http.StatusRequestTimeout:
-		return failf(codeRequestTimeout, "The request did not arrive in time.").closing()
-	case http.StatusRequestEntityTooLarge:
-		return failf(codeRequestTooLarge, "The request body is too large.").closing()
-	case http.StatusRequestHeaderFieldsTooLarge:
-		return failf(codeHeadersTooLarge, "The request's headers have more than %d bytes.", readBuffer).closing()
+// refusalFailure is what the edge has refused.
+func refusalFailure(r *edge.Refusal) *failure {
+	f := &failure{code: codeOf(r.Answer.Code), message: r.Answer.Message, wait: r.After, close: r.Close, cause: r.Cause}
+	if r.Answer.Param != nil {
+		f.param = *r.Answer.Param
 	}
-	return failf(codeInvalidRequest, "The request is not valid HTTP/1.1.").closing()
+	if f.wait == 0 {
+		f.wait = shortWait
+	}
+	return f
+}
+
+func codeOf(name string) *code {
+	for _, c := range codes {
+		if c.name == name {
+			return c
+		}
+	}
+	return codeOverloaded
 }
 
 func upperFirst(s string) string {

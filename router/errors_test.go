@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/pilotlight-io/pilotlight/internal/account"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
 	"github.com/pilotlight-io/pilotlight/router"
@@ -134,7 +135,7 @@ func TestErrors_ActivationFailed(t *testing.T) {
 
 func TestErrors_Overloaded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, setup{load: time.Minute, router: func(c *router.Config) { c.BodyBudget = 64 << 10 }})
+		w := newWorld(t, setup{load: time.Minute, router: func(c *router.Config) { c.Accounts = account.New(account.Config{Memory: 64 << 10}) }})
 		first := make(chan answer, 1)
 		go func() { first <- w.do(call{body: chat(chatModel, `,"user":"`+strings.Repeat("y", 60<<10)+`"`)}) }()
 		synctest.Wait()

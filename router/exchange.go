@@ -61,7 +61,7 @@ type exit struct {
 
 func newExchange(r *Router) *exchange {
 	x := &exchange{r: r, gone: make(chan struct{}, 1)}
-	x.intake.r = r
+	x.intake.r, x.intake.holder, x.intake.gone = r, x, x.gone
 	x.attempt = attempt{r: r, in: &x.intake, line: &x.line}
 	return x
 }
@@ -73,18 +73,22 @@ func (r *Router) begin(ctx *fasthttp.RequestCtx, e *endpoint) *exchange {
 	return x
 }
 
-// leave ends the exchange from another goroutine. The first cause stays.
-func (x *exchange) leave(cause error) {
+// Reclaim ends a request without an engine so that its memory is free.
+func (x *exchange) Reclaim() { x.Leave(errReclaimed) }
+
+// Leave ends the exchange from another goroutine. The first cause stays.
+func (x *exchange) Leave(cause error) {
 	if !x.exit.CompareAndSwap(nil, &exit{cause: cause, at: time.Now()}) {
 		return
 	}
 	x.gone <- struct{}{}
 	x.line.call.Abort(cause)
+	x.intake.conn.Interrupt()
 }
 
 // retire gives everything back. Nothing of the exchange may be used afterwards.
 func (x *exchange) retire() {
-	x.intake.conn.disarm()
+	x.intake.conn.Disarm()
 	x.line.call.Close()
 	x.line.call.Reset()
 	x.line.debt.end()

@@ -2,8 +2,6 @@ package router
 
 import (
 	"encoding/json"
-	"log/slog"
-	"net"
 	"time"
 	"unsafe"
 
@@ -46,9 +44,6 @@ const ExchangeSize = unsafe.Sizeof(exchange{})
 
 // RetryAfter gives the header's value.
 func RetryAfter(d time.Duration) string { return retryAfter(d) }
-
-// Accept gives a connection as the router's listener does.
-func Accept(c net.Conn) net.Conn { return newWatch(slog.New(slog.DiscardHandler)).accept(c) }
 
 // Current gives the model that a request goes on with which was admitted for one model and has a lease for another of its ID.
 func (r *Router) Current(was, leased *fleet.Model) *fleet.Model {

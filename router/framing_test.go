@@ -41,9 +41,10 @@ func TestFraming_OfRequests(t *testing.T) {
 	smuggled := "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
 	length := fmt.Sprintf("Content-Length: %d\r\n", len(body))
 	chunked := fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(body), body)
+	const unended = "unended"
 	for _, tt := range []struct {
 		name, sent string
-		want       string // status of the first answer; "" = 400, or whatever with the connection closed behind it
+		want       string // status of the first answer; "" = 400 and a closed connection; unended = none yet, for the head has no end
 	}{
 		{"plain", head + length + "\r\n" + body, "404"},
 		{"chunked", head + "Transfer-Encoding: chunked\r\n\r\n" + chunked, "404"},
@@ -65,6 +66,20 @@ func TestFraming_OfRequests(t *testing.T) {
 		{"hex with a prefix", head + "Transfer-Encoding: chunked\r\n\r\n" + fmt.Sprintf("0x%x\r\n%s\r\n0\r\n\r\n", len(body), body) + smuggled, ""},
 		{"space before the colon", head + fmt.Sprintf("Content-Length : %d\r\n", len(body)) + "\r\n" + body, ""},
 		{"bare LF headers", strings.ReplaceAll(head+length+"\r\n", "\r\n", "\n") + body, ""},
+		{"a bare LF among CRLF", head + "X: a\nY: b\r\n" + length + "\r\n" + body, ""},
+		{"a bare LF before the end of the head", head + "X: a\n" + length + "\r\n" + body, ""},
+		{"a bare LF as the end of the head", head + strings.TrimSuffix(length, "\r\n") + "\n\r\n" + body, unended},
+		{"a bare LF behind CRLF", head + length + "\n" + body, unended},
+		{"a bare LF behind the request line", strings.Replace(head, "\r\n", "\n", 1) + length + "\r\n" + body, ""},
+		{"space in a name", head + "X Y: a\r\n" + length + "\r\n" + body, ""},
+		{"tab in a name", head + "X\tY: a\r\n" + length + "\r\n" + body, ""},
+		{"space before a name", head + " X: a\r\n" + length + "\r\n" + body, ""},
+		{"obs-fold", head + "X: a\r\n b\r\n" + length + "\r\n" + body, ""},
+		{"obs-fold with a tab", head + "X: a\r\n\tb\r\n" + length + "\r\n" + body, ""},
+		{"obs-fold of a length", head + "Content-Length:\r\n " + fmt.Sprint(len(body)) + "\r\n\r\n" + body, ""},
+		{"obs-fold on GET", "GET /v1/models HTTP/1.1\r\nHost: a\r\n" + auth + "X: a\r\n b\r\n\r\n", ""},
+		{"no name", head + ": a\r\n" + length + "\r\n" + body, ""},
+		{"no colon", head + "X\r\n" + length + "\r\n" + body, ""},
 		{"two hosts", head + "Host: b\r\n" + length + "\r\n" + body, ""},
 		{"no host", strings.Replace(head, "Host: a\r\n", "", 1) + length + "\r\n" + body, ""},
 		{"NUL in a value", head + "X: a\x00b\r\n" + length + "\r\n" + body, ""},
@@ -78,12 +93,18 @@ func TestFraming_OfRequests(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			got := w.exchange(tt.sent)
 			switch {
+			case tt.want == unended:
+				if got != "" {
+					t.Errorf("got %.200q, want it waited for", got)
+				}
 			case tt.want != "" && !strings.HasPrefix(got, "HTTP/1.1 "+tt.want):
 				t.Errorf("got %.200q, want %s", got, tt.want)
-			case tt.want == "" && got != "" && !strings.HasPrefix(got, "HTTP/1.1 400") && !strings.Contains(got, "Connection: close"):
-				t.Errorf("got %.200q, want 400 or a closed connection", got)
-			case tt.want == "" && got != "" && !strings.Contains(got, `{"error":{`):
+			case tt.want == "" && !strings.HasPrefix(got, "HTTP/1.1 400"):
+				t.Errorf("got %.200q, want 400", got)
+			case tt.want == "" && !strings.Contains(got, `{"error":{`):
 				t.Errorf("got %.200q, want OpenAI's shape", got)
+			case tt.want == "" && !strings.Contains(got, "Connection: close"):
+				t.Errorf("got %.200q, want the connection closed", got)
 			}
 			if strings.Contains(got, `{"status":"ok"}`) {
 				t.Errorf("got %.400q, which answers the smuggled request", got)

@@ -13,17 +13,18 @@ import (
 
 // The names are bytes in canonical form, as fasthttp keeps them: it then looks for no letters to change.
 var (
-	headerRequestID     = []byte("X-Request-Id")
-	headerMaxWait       = []byte("X-Pilotlight-Max-Wait")
-	headerAffinity      = []byte("X-Pilotlight-Affinity")
-	headerKeepalive     = []byte("X-Pilotlight-Keepalive")
-	headerStart         = []byte("X-Pilotlight-Start")
-	headerInstance      = []byte("X-Pilotlight-Instance")
-	headerServerTiming  = []byte("Server-Timing")
-	headerBilled        = []byte("X-Pilotlight-Billed-Ms")
-	headerAuthorization = []byte("Authorization")
-	headerEncoding      = []byte("Content-Encoding")
-	headerCost          = []byte("X-Pilotlight-Cost-Usd")
+	headerRequestID    = []byte("X-Request-Id")
+	headerMaxWait      = []byte("X-Pilotlight-Max-Wait")
+	headerAffinity     = []byte("X-Pilotlight-Affinity")
+	headerKeepalive    = []byte("X-Pilotlight-Keepalive")
+	headerStart        = []byte("X-Pilotlight-Start")
+	headerInstance     = []byte("X-Pilotlight-Instance")
+	headerServerTiming = []byte("Server-Timing")
+	headerBilled       = []byte("X-Pilotlight-Billed-Ms")
+	headerAPIKey       = []byte("X-Api-Key")
+	headerVersion      = []byte("Anthropic-Version")
+	headerEncoding     = []byte("Content-Encoding")
+	headerCost         = []byte("X-Pilotlight-Cost-Usd")
 )
 
 const (
@@ -82,21 +83,6 @@ func (w *wish) read(ctx *fasthttp.RequestCtx) *failure {
 		w.affinity = string(v)
 	}
 	return nil
-}
-
-// bearer gives the secret in the Authorization header, a view into the request. "" = none.
-func bearer(ctx *fasthttp.RequestCtx) []byte {
-	const scheme = "bearer "
-	v := ctx.Request.Header.PeekCanonical(headerAuthorization)
-	if len(v) < len(scheme) {
-		return nil
-	}
-	for i := range scheme {
-		if c := v[i]; c != scheme[i] && (c < 'A' || c > 'Z' || c|0x20 != scheme[i]) {
-			return nil
-		}
-	}
-	return v[len(scheme):]
 }
 
 // timings is how long an answer's parts took.

@@ -5,6 +5,8 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"github.com/pilotlight-io/pilotlight/internal/account"
+	"github.com/pilotlight-io/pilotlight/internal/edge"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/openai"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
@@ -14,7 +16,7 @@ import (
 // changes but that the body is given back.
 type intake struct {
 	r        *Router
-	conn     *conn
+	conn     *edge.Conn
 	endpoint *endpoint
 	request  string // its ID
 	named    bool   // by its caller
@@ -22,23 +24,40 @@ type intake struct {
 	grant    *tenant.Grant
 	model    *model // nil until it is known
 	wish     wish
-	fields   openai.Fields
-	body     body   // kept until the engine's first byte, for the one retry
-	streamID string // of all chunks where keep-alives are chunks, for a client's accumulator drops those of another; "" = the engine's stays
+	fields   openai.Fields // of the body: what callers have asked for, or what it was translated to
+	body     edge.Body     // kept until the engine's first byte, for the one retry
+	streamID string        // of all chunks where keep-alives are chunks, for a client's accumulator drops those of another; "" = the engine's stays
+
+	charge account.Charge
+	holder account.Holder  // the exchange
+	gone   <-chan struct{} // the exchange's
+
+	translation *translation // nil = the engine is asked as the caller has asked
 }
 
 func (in *intake) begin(ctx *fasthttp.RequestCtx, e *endpoint) {
 	in.received = ctx.Time()
-	in.conn = connOf(ctx)
+	in.conn = edge.Of(ctx)
 	in.endpoint = e
 	in.request = string(ctx.Response.Header.PeekCanonical(headerRequestID))
 	in.named = visible(ctx.Request.Header.PeekCanonical(headerRequestID))
+	if e.requestID != "" {
+		ctx.Response.Header.Set(e.requestID, in.request)
+	}
 }
 
 // forget gives the body back and drops all else. The memory of fields is kept for the next request.
 func (in *intake) forget() {
-	in.r.free(&in.body)
+	in.dropBody()
+	in.charge.Settle()
 	in.conn, in.endpoint, in.request, in.grant, in.model, in.wish, in.streamID = nil, nil, "", nil, nil, wish{}, ""
+	in.translation = nil
+}
+
+// dropBody gives the body's memory back. It may be called again.
+func (in *intake) dropBody() {
+	in.body.Free()
+	in.charge.Free(account.Request)
 }
 
 // keepalive gives the mode: the request's, else the token's, else the config's.

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"sync"
 	"sync/atomic"
+
+	"github.com/pilotlight-io/pilotlight/internal/edge"
 )
 
 // errInstanceLost ends the asking of an instance that has failed, or is gone, before its first byte.
@@ -44,7 +46,7 @@ func (l *losses) add(instance string) {
 func (r *Router) followLost(ctx context.Context) {
 	_ = r.c.Activator.FollowLost(ctx, func(instance string) {
 		r.lost.add(instance) // first: a request that does not find it here yet is found below
-		r.watch.each(func(c *conn) { c.lose(instance) })
+		r.conns.Each(func(c *edge.Conn) { c.Tell(func(d edge.Departure) { d.(*exchange).lose(instance) }) })
 	})
 }
 

@@ -3,9 +3,7 @@ package router
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"math/big"
-	"strings"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/openai"
@@ -39,38 +37,6 @@ func perSecond(hour fleet.NanoUSD, gpus int) string {
 		nano.Add(nano, big.NewInt(int64(nano.Bit(0))))
 	}
 	return fleet.NanoUSD(nano.Int64()).String()
-}
-
-// endpoint is an API family with the path that callers and engines know it by.
-type endpoint struct {
-	name       fleet.Endpoint
-	path       string // below a prefix of ours
-	enginePath string
-	open       bool     // served; else it answers unsupported_endpoint
-	prompt     string   // the field that holds what is to be answered
-	query      []string // the parameters that its query may have
-}
-
-var endpoints = []*endpoint{
-	{name: fleet.EndpointChat, path: "/chat/completions", enginePath: "/v1/chat/completions", open: true, prompt: "messages"},
-	{name: fleet.EndpointCompletions, path: "/completions", enginePath: "/v1/completions", open: true, prompt: "prompt"},
-	{name: fleet.EndpointEmbeddings, path: "/embeddings", enginePath: "/v1/embeddings", prompt: "input"},
-	{name: fleet.EndpointResponses, path: "/responses", enginePath: "/v1/responses", prompt: "input"},
-	{name: fleet.EndpointMessages, path: "/messages", enginePath: "/v1/messages", prompt: "messages", query: []string{"beta"}}, // Anthropic's SDKs say beta=true of their beta calls
-}
-
-// unsupported says what the model supports instead.
-func (m *model) unsupported(e *endpoint) *failure {
-	var offers []string
-	for _, o := range endpoints {
-		if o.open && m.Serves(o.name) {
-			offers = append(offers, fmt.Sprintf("%s (POST %s)", o.name, o.enginePath))
-		}
-	}
-	if offers == nil {
-		offers = []string{"no endpoint of this server"}
-	}
-	return failf(codeUnsupportedEndpoint, "Model %q does not support %s; it supports %s.", m.ID, e.name, strings.Join(offers, ", "))
 }
 
 // salt gives the cache salt of an organisation: one that no caller can choose, the same in every server and after every
@@ -114,7 +80,12 @@ func (m *model) refuses(f *openai.Fields) *failure {
 	case found == nil:
 		return nil
 	case found.Name == openai.RemoteMedia:
-		return failf(codeInvalidRequest, "%q is to be fetched by the engine, which the model %q does not allow: send the media as a data: URL.", found.Path, m.ID).at(found.Path)
+		return m.remote(found.Path)
 	}
 	return failf(codeInvalidRequest, "The parameter %q is not known to the engine of %q, or controls it, and the model does not allow it.", found.Path, m.ID).at(found.Path)
+}
+
+// remote is the failure of a request with media, at a path of its body, that the engine would have to fetch.
+func (m *model) remote(at string) *failure {
+	return failf(codeInvalidRequest, "%q is to be fetched by the engine, which the model %q does not allow: send the media as a data: URL.", at, m.ID).at(at)
 }

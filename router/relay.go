@@ -29,6 +29,9 @@ func (x *exchange) commitStream(ctx *fasthttp.RequestCtx) {
 func (x *exchange) commitWhole(ctx *fasthttp.RequestCtx) *failure {
 	h := &ctx.Response.Header
 	s, whole := &x.response, &x.attempt.whole
+	if x.attempt.raw && x.intake.translation != nil {
+		return engineFailure(errTooLarge)
+	}
 	if x.attempt.raw {
 		s.ready = whole.bytes()[:whole.n-1]
 		s.hold, s.held = whole.bytes()[whole.n-1], true
@@ -36,6 +39,13 @@ func (x *exchange) commitWhole(ctx *fasthttp.RequestCtx) *failure {
 		h.SetContentType("application/json")
 		ctx.SetBodyStream(x, int(x.line.call.ContentLength()))
 		return nil
+	}
+	body := whole.bytes()
+	if t := x.intake.translation; t != nil {
+		var f *failure
+		if body, f = t.whole(body); f != nil {
+			return f
+		}
 	}
 	if f := x.seal(openai.BodyUsage(whole.bytes())); f != nil {
 		return f
@@ -47,13 +57,13 @@ func (x *exchange) commitWhole(ctx *fasthttp.RequestCtx) *failure {
 	s.note = appendUSD(s.note[:0], x.record.Cost)
 	h.SetCanonical(headerCost, s.note)
 	h.SetContentType("application/json")
-	if whole.n <= inlineLimit {
-		ctx.Response.AppendBody(whole.bytes())
+	if len(body) <= inlineLimit {
+		ctx.Response.AppendBody(body)
 		x.retire()
 		return nil
 	}
-	s.ready = whole.bytes()
-	ctx.SetBodyStream(x, whole.n)
+	s.ready = body
+	ctx.SetBodyStream(x, len(body))
 	return nil
 }
 
@@ -107,7 +117,23 @@ func (x *exchange) firstOut() {
 		x.finishStream()
 		return
 	}
-	s.ready = a.out
+	x.say()
+}
+
+// say makes what the engine has said ready, in the caller's words.
+func (x *exchange) say() {
+	a, t := &x.attempt, x.intake.translation
+	if t == nil {
+		x.response.ready = a.out
+		return
+	}
+	words, err := t.words(a.out)
+	a.out = a.out[:0]
+	if err != nil {
+		x.cut(err)
+		return
+	}
+	x.response.ready = words
 }
 
 // relay moves the engine's next bytes to ready.
@@ -124,7 +150,7 @@ func (x *exchange) relay() {
 	case a.ended:
 		x.finishStream()
 	default:
-		x.response.ready = a.out
+		x.say()
 	}
 }
 
@@ -132,6 +158,20 @@ func (x *exchange) relay() {
 func (x *exchange) finishStream() {
 	a := &x.attempt
 	usage := x.line.scan.Usage()
+	if t := x.intake.translation; t != nil {
+		words, err := t.end(a.out, a.usage)
+		a.out = a.out[:0]
+		if err != nil {
+			x.cut(err)
+			return
+		}
+		if f := x.seal(usage); f != nil {
+			x.fail(f, errCut)
+			return
+		}
+		x.response.ready = words
+		return
+	}
 	if f := x.seal(usage); f != nil {
 		x.fail(f, errCut)
 		return
@@ -190,6 +230,10 @@ func (x *exchange) fail(f *failure, end error) {
 	x.stage, s.last = stageFailed, end
 	if f.code == codeClientGone {
 		s.ready, s.last = nil, errClientGone
+		return
+	}
+	if t := x.intake.translation; t != nil {
+		s.ready = t.failed(x.attempt.out, f)
 		return
 	}
 	x.attempt.out = append(x.attempt.out, f.wire().Event()...)

@@ -54,7 +54,12 @@ func (b *heartbeat) due() <-chan time.Time {
 // keepalive gives the next keep-alive and arms the one after it.
 func (s *response) keepalive(in *intake, a *attempt) []byte {
 	s.beat.in(in.r.c.StreamHeartbeat)
-	if in.keepalive() == keepChunk {
+	mode, t := in.keepalive(), in.translation
+	switch {
+	case mode == keepChunk && t != nil:
+		s.note = t.stream.AppendKeepalive(s.note[:0])
+		return s.note
+	case mode == keepChunk:
 		s.note = openai.AppendEmptyChunk(s.note[:0], in.head())
 		return s.note
 	}
@@ -71,6 +76,9 @@ func (s *response) keepalive(in *intake, a *attempt) []byte {
 		s.note = strconv.AppendInt(s.note, int64((o.ETA+time.Second-1)/time.Second), 10)
 	}
 	s.note = append(s.note, "\n\n"...)
+	if t != nil && in.endpoint.pings {
+		s.note = t.stream.AppendKeepalive(s.note)
+	}
 	return s.note
 }
 

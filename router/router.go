@@ -13,6 +13,8 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/pilotlight-io/pilotlight/activator"
+	"github.com/pilotlight-io/pilotlight/internal/account"
+	"github.com/pilotlight-io/pilotlight/internal/edge"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
@@ -27,16 +29,17 @@ type Config struct {
 	Models    []*fleet.Model
 	Price     fleet.NanoUSD // of one GPU for one hour; both are as of the start, see Configure
 
-	PathAliases     []string        // prefixes that stand for /v1 too, such as "/api/integrations/dgx/v1"
-	CORSOrigins     []string        // origins whose pages may read answers in a browser, such as "https://chat.example.com", or "*"; empty = none
-	BodyLimit       fleet.Bytes     // of one request; 0 = 32 MiB
-	BodyBudget      fleet.Bytes     // of all request bodies held at once; 0 = 32 times BodyLimit
-	Keepalive       string          // off, comment or chunk, for tokens that name none; empty = comment
-	StreamHeartbeat time.Duration   // silence after which a waiting stream gets a keep-alive; 0 = 15 s
-	DrainTimeout    time.Duration   // how long live requests may go on after Serve's ctx is done; 0 = 30 s
-	OpenAPI         []byte          // served at /openapi.json; nil = 404
-	Ready           func() error    // why /readyz must not say 200 yet, for anybody to read; nil = ready while Serve runs
-	Degraded        func() []string // what is lacking of a server that is ready, for anybody to read; nil = nothing ever is
+	PathAliases     []string          // prefixes that stand for /v1 too, such as "/api/integrations/dgx/v1"
+	CORSOrigins     []string          // origins whose pages may read answers in a browser, such as "https://chat.example.com", or "*"; empty = none
+	BodyLimit       fleet.Bytes       // of one request; 0 = 32 MiB
+	Accounts        *account.Accounts // of all organisations; nil = its own, with memory for 32 bodies of BodyLimit
+	MaxConnections  int               // of callers at once; 0 = no limit
+	Keepalive       string            // off, comment or chunk, for tokens that name none; empty = comment
+	StreamHeartbeat time.Duration     // silence after which a waiting stream gets a keep-alive; 0 = 15 s
+	DrainTimeout    time.Duration     // how long live requests may go on after Serve's ctx is done; 0 = 30 s
+	OpenAPI         []byte            // served at /openapi.json; nil = 404
+	Ready           func() error      // why /readyz must not say 200 yet, for anybody to read; nil = ready while Serve runs
+	Degraded        func() []string   // what is lacking of a server that is ready, for anybody to read; nil = nothing ever is
 
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error) // to engines; nil = TCP
 	Log  *slog.Logger                                                      // nil = discard
@@ -48,9 +51,8 @@ type Router struct {
 	app      *fiber.App
 	offer    atomic.Pointer[offer]
 	engines  *upstream.Client
-	watch    *watch
+	conns    *edge.Connections
 	lost     losses
-	bodies   *budget
 	draining atomic.Bool
 	metrics  *routerMetrics
 	unknown  *modelMetrics // of requests that name no model of ours
@@ -71,10 +73,9 @@ func New(c Config) (*Router, error) {
 	r := &Router{
 		c:       c,
 		engines: upstream.New(upstream.Config{Dial: c.Dial}),
-		bodies:  newBudget(int64(c.BodyBudget)),
-		watch:   newWatch(c.Log),
 		metrics: newMetrics(),
 	}
+	r.conns = edge.New(edge.Config{Listener: "public", Max: c.MaxConnections, Metrics: r.metrics.set, Log: c.Log})
 	r.unknown = r.metrics.forModel("")
 	r.idle.New = func() any { return newExchange(r) }
 	r.Configure(c.Models, c.Price)
@@ -86,8 +87,8 @@ func (c Config) withDefaults() Config {
 	if c.BodyLimit == 0 {
 		c.BodyLimit = 32 << 20
 	}
-	if c.BodyBudget == 0 {
-		c.BodyBudget = 32 * c.BodyLimit
+	if c.Accounts == nil {
+		c.Accounts = account.New(account.Config{Memory: 32 * int64(c.BodyLimit)})
 	}
 	if c.Keepalive == "" {
 		c.Keepalive = keepComment

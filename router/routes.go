@@ -3,18 +3,17 @@ package router
 import (
 	"errors"
 	"net/http"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
+
+	"github.com/pilotlight-io/pilotlight/internal/edge"
 )
 
 const (
-	// readBuffer bounds a request's head: beyond it, 431.
-	readBuffer  = 16 << 10
 	writeBuffer = 8 << 10 // an event of up to 4 KiB with its framing leaves in one write
 
 	headTimeout = 15 * time.Second // for a request's head; bodies re-arm it
@@ -26,7 +25,7 @@ const (
 func (r *Router) routes() *fiber.App {
 	app := fiber.New(fiber.Config{
 		StreamRequestBody: true, DisablePreParseMultipartForm: true, BodyLimit: int(r.c.BodyLimit),
-		ReadBufferSize: readBuffer, WriteBufferSize: writeBuffer, ReadTimeout: headTimeout, IdleTimeout: idleTimeout,
+		ReadBufferSize: edge.HeadLimit, WriteBufferSize: writeBuffer, ReadTimeout: headTimeout, IdleTimeout: idleTimeout,
 		CaseSensitive: true, DisableStartupMessage: true, ErrorHandler: r.failed,
 	})
 	r.mount(app, "/v1")
@@ -41,7 +40,8 @@ func (r *Router) routes() *fiber.App {
 	}
 	s := app.Server()
 	s.CloseOnShutdown = true
-	s.Handler = r.guard(app.Handler())
+	s.Handler = edge.Guard{Methods: fiber.DefaultMethods, Prepare: r.prepare, Refuse: r.deny, Log: r.c.Log}.Handler(app.Handler())
+	r.conns.Attach(s)
 	s.ExpectHandler = r.expect
 	s.ErrorHandler = r.broken
 	return app
@@ -97,24 +97,10 @@ func options(methods ...string) fiber.Handler {
 	}
 }
 
-// guard stands before every handler: each answer names its request, and a panic ends one request only.
-func (r *Router) guard(next fasthttp.RequestHandler) fasthttp.RequestHandler {
-	return func(ctx *fasthttp.RequestCtx) {
-		defer func() {
-			if p := recover(); p != nil {
-				r.c.Log.Error("handling a request panicked", "reason", p, "stack", string(debug.Stack()))
-				r.refuse(ctx, failf(codeOverloaded, "The server failed at this request.").closing(), r.unknown)
-			}
-		}()
-		ctx.Response.Header.SetCanonical(headerRequestID, []byte(requestID(ctx)))
-		r.share(ctx)
-		if !ctx.IsPost() && !ctx.IsGet() && !slices.Contains(fiber.DefaultMethods, string(ctx.Method())) {
-			ctx.Response.Header.Set(fiber.HeaderAllow, "GET, HEAD, POST, OPTIONS")
-			r.refuse(ctx, protocolFailure(http.StatusMethodNotAllowed), r.unknown)
-			return
-		}
-		next(ctx)
-	}
+// prepare readies every answer, also of what is refused before a handler has run: it names its request, and says whose pages may read it.
+func (r *Router) prepare(ctx *fasthttp.RequestCtx) {
+	ctx.Response.Header.SetCanonical(headerRequestID, []byte(requestID(ctx)))
+	r.share(ctx)
 }
 
 // failed answers the errors of fiber: no such path, no such method.
@@ -124,28 +110,23 @@ func (r *Router) failed(c *fiber.Ctx, err error) error {
 	if errors.As(err, &known) {
 		status = known.Code
 	}
-	f := protocolFailure(status)
 	if status == http.StatusNotFound {
-		f = r.notFound(c.Path())
+		r.refuse(c.Context(), r.notFound(c.Path()), r.unknown)
+		return nil
 	}
-	r.refuse(c.Context(), f, r.unknown)
+	r.deny(c.Context(), edge.ProtocolRefusal(status))
 	return nil
 }
 
-// broken answers the errors of fasthttp: what cannot be parsed, is too large or too slow. No handler has run.
+// broken answers the errors of fasthttp. No handler has run.
 func (r *Router) broken(ctx *fasthttp.RequestCtx, err error) {
-	status := http.StatusBadRequest
-	var small *fasthttp.ErrSmallBuffer
-	switch {
-	case errors.As(err, &small):
-		status = http.StatusRequestHeaderFieldsTooLarge
-	case isTimeout(err):
-		status = http.StatusRequestTimeout
-	case errors.Is(err, fasthttp.ErrBodyTooLarge):
-		status = http.StatusRequestEntityTooLarge
-	}
-	ctx.Response.Header.SetCanonical(headerRequestID, []byte(requestID(ctx)))
-	r.refuse(ctx, protocolFailure(status), r.unknown)
+	r.prepare(ctx)
+	r.deny(ctx, edge.Broken(err))
+}
+
+// deny answers what the edge refuses.
+func (r *Router) deny(ctx *fasthttp.RequestCtx, why *edge.Refusal) {
+	r.refuse(ctx, refusalFailure(why), r.unknown)
 }
 
 // expect answers a request that asks before it sends its body: what its head already condemns is refused without it.
@@ -157,11 +138,11 @@ func (r *Router) expect(ctx *fasthttp.RequestCtx) int {
 	if f == nil {
 		return fasthttp.StatusContinue
 	}
-	ctx.Response.Header.SetCanonical(headerRequestID, []byte(requestID(ctx)))
+	r.prepare(ctx)
 	r.unknown.answered(f.code.status)
 	f.writeTo(ctx)
-	if c := connOf(ctx); c != nil {
-		c.linger.Store(true) // the body may be on its way all the same
+	if c := edge.Of(ctx); c != nil {
+		c.Linger() // the body may be on its way all the same
 	}
 	return f.code.status
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/pilotlight-io/pilotlight/internal/edge"
 )
 
 // lastWords is how long requests that were cancelled at the end of the drain may take to say so.
@@ -21,7 +23,7 @@ func (r *Router) Serve(ctx context.Context, ln net.Listener) error {
 	var g errgroup.Group
 	g.Go(func() error {
 		defer cancel()
-		if err := r.app.Listener(&listener{Listener: ln, watch: r.watch, stop: ctx, log: r.c.Log}); err != nil {
+		if err := r.app.Listener(r.conns.Listen(ctx, ln)); err != nil {
 			return fmt.Errorf("serving the public API: %w", err)
 		}
 		return nil
@@ -35,7 +37,7 @@ func (r *Router) Serve(ctx context.Context, ln net.Listener) error {
 	r.drain()
 	_ = ln.Close() // shutting down closes no listener that the app has not begun to serve
 	unfollow()
-	r.watch.stop()
+	r.conns.Stop()
 	r.asking.Wait()
 	r.engines.Close()
 	return g.Wait()
@@ -51,10 +53,10 @@ func (r *Router) drain() {
 	if s.ShutdownWithContext(patience) == nil {
 		return
 	}
-	r.c.Log.Warn("cancelling the requests that outlasted the drain", "connections", r.watch.count())
-	r.watch.each(func(c *conn) { c.cancel(errDrained) })
+	r.c.Log.Warn("cancelling the requests that outlasted the drain", "connections", r.conns.Count())
+	r.conns.Each(func(c *edge.Conn) { c.Cancel(errDrained) })
 	r.await(lastWords)
-	r.watch.each(func(c *conn) { _ = c.Conn.Close() })
+	r.conns.Each(func(c *edge.Conn) { _ = c.Conn.Close() })
 	r.await(time.Hour) // a closed connection ends its goroutine
 }
 
@@ -62,8 +64,8 @@ func (r *Router) drain() {
 func (r *Router) await(d time.Duration) {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(d); r.watch.count() > 0 && time.Now().Before(end); {
+	for end := time.Now().Add(d); r.conns.Count() > 0 && time.Now().Before(end); {
 		<-tick.C
-		r.watch.each(func(c *conn) { c.closeIdle() })
+		r.conns.Each(func(c *edge.Conn) { c.CloseIdle() })
 	}
 }

@@ -47,6 +47,7 @@ func (x *exchange) crashed(p any) {
 	x.r.c.Log.Error("a request panicked", "request", x.intake.request, "reason", p, "stack", string(debug.Stack()))
 	x.attempt.leaveQueue()
 	x.settleFailure(failf(codeOverloaded, "The server failed at this request."))
+	x.intake.charge.Settle()
 	x.stage, x.response.ready, x.response.last = stageFailed, nil, errCut
 }
 

@@ -315,7 +315,7 @@ const (
 	withUsage = `,"stream_options":{"include_usage":true}`
 )
 
-// wantCode asserts an error answer in OpenAI's shape.
+// wantCode asserts an error answer in OpenAI's shape, or Anthropic's.
 func (w *world) wantCode(a answer, status int, code string) {
 	w.Helper()
 	if a.err != nil {
@@ -325,13 +325,16 @@ func (w *world) wantCode(a answer, status int, code string) {
 		Error struct {
 			Message, Type, Code string
 			Param               *string
+			Details             struct {
+				Code string `json:"error_code"`
+			}
 		}
 	}
 	if err := json.Unmarshal([]byte(a.text), &e); err != nil {
 		w.Fatalf("got %d %q, want an error in OpenAI's shape: %v", a.StatusCode, a.text, err)
 	}
-	if a.StatusCode != status || e.Error.Code != code {
-		w.Errorf("got %d %s (%s), want %d %s", a.StatusCode, e.Error.Code, e.Error.Message, status, code)
+	if a.StatusCode != status || e.Error.Code+e.Error.Details.Code != code {
+		w.Errorf("got %d %s (%s), want %d %s", a.StatusCode, e.Error.Code+e.Error.Details.Code, e.Error.Message, status, code)
 	}
 	if e.Error.Message == "" || e.Error.Type == "" {
 		w.Errorf("got %q, want a message and a type", a.text)

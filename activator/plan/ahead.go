@@ -35,11 +35,11 @@ func (p *explainer) requested(now time.Duration, m *model) string {
 
 // roomForOne finds the room that the model would get if a request waited for it.
 func (p *explainer) roomForOne(now time.Duration, m *model) (room, bool) {
-	p.rounds++
-	oldest := m.oldest
-	m.waiting, m.oldest = m.waiting+1, now
-	defer func() { m.waiting, m.oldest = m.waiting-1, oldest }()
-	return p.rooms.find(now, m, drainsBusy, anything, nil)
+	one := m.need()
+	if one.waiting++; one.waiting == 1 {
+		one.oldest = now
+	}
+	return p.rooms.find(now, one, drainsBusy, anything, nil)
 }
 
 // joined says it where an instance is on its way.

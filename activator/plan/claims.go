@@ -54,9 +54,7 @@ func (c *claims) take(now time.Duration, m *model, r *room) {
 	if r.hold == 0 {
 		c.evict(now, r, "makes room for "+m.ID)
 	}
-	if !c.blocked(now, i) && !silent(i.at) {
-		c.life.launch(now, i)
-	}
+	c.launchOn(now, i)
 }
 
 // choice is the best room that was found for a model, and whether it may be taken now.
@@ -74,10 +72,10 @@ func (c *claims) choose(now time.Duration, m *model, among []place) choice {
 		return c.chooseNode(now, m, among)
 	}
 	if m.waiting == 0 {
-		r, ok := c.rooms.find(now, m, awaitsDraining, c.demand.bid(now, m), among)
+		r, ok := c.rooms.find(now, m.need(), awaitsDraining, c.demand.bid(now, m), among)
 		return choice{room: r, found: ok, now: ok}
 	}
-	r, ok := c.rooms.find(now, m, drainsBusy, anything, among)
+	r, ok := c.rooms.find(now, m.need(), drainsBusy, anything, among)
 	best := choice{room: r, found: ok, now: ok && r.needs < drainsBusy}
 	if ok && !best.now {
 		best.drainAt = c.drainAt(m, &r)
@@ -88,13 +86,13 @@ func (c *claims) choose(now time.Duration, m *model, among []place) choice {
 
 // chooseNode looks for room on a node, where busy ones are drained only for a model of which nothing is hot or coming.
 func (c *claims) chooseNode(now time.Duration, m *model, among []place) choice {
-	if r, ok := c.rooms.find(now, m, awaitsDraining, c.demand.bid(now, m), among); ok {
+	if r, ok := c.rooms.find(now, m.need(), awaitsDraining, c.demand.bid(now, m), among); ok {
 		return choice{room: r, found: true, now: true}
 	}
 	if m.waiting == 0 || m.hot()+m.pending() > 0 {
 		return choice{}
 	}
-	r, ok := c.rooms.find(now, m, drainsBusy, anything, among)
+	r, ok := c.rooms.find(now, m.need(), drainsBusy, anything, among)
 	drainAt := m.oldest + c.cfg.Patience
 	r.wait += max(drainAt-now, 0)
 	return choice{room: r, found: ok, now: ok && now >= drainAt, drainAt: drainAt}
@@ -131,13 +129,20 @@ func (c *claims) drainAt(m *model, r *room) time.Duration {
 // serve takes from the places of reservations what may be taken, and launches what has its GPUs.
 func (c *claims) serve(now time.Duration) {
 	for _, i := range slices.Clone(c.reserved) {
-		if i.reserved != nil {
+		if i.reserved != nil && c.touched(i) {
 			c.clear(now, i)
 		}
 	}
 	for _, i := range slices.Clone(c.unplaced) {
-		c.clear(now, i)
+		if c.touched(i) {
+			c.clear(now, i)
+		}
 	}
+}
+
+// freedIn reports whether something was freed at a place of the pool in this round: who waits elsewhere for somebody who still serves may move there.
+func (c *claims) freedIn(q *pool) bool {
+	return slices.ContainsFunc(c.freed, func(at place) bool { return at.common().pool == q })
 }
 
 // clear drains who is in the way of a reservation: idle instances at once, busy ones when the reservation may drain
@@ -194,23 +199,31 @@ func (c *claims) launchReady(now time.Duration) {
 		return
 	}
 	for _, i := range slices.Clone(c.reserved) {
-		if i.reserved == nil || silent(i.at) {
+		if i.reserved == nil || silent(i.at) || !c.touched(i) && !c.freedIn(i.at.common().pool) {
 			continue
 		}
-		blocked := c.blocked(now, i)
-		if to := c.move(now, i, blocked); to != nil {
-			i, blocked = to, c.blocked(now, to)
+		if to := c.move(now, i, c.blocked(i)); to != nil {
+			i = to
 		}
-		if !blocked && !silent(i.at) {
-			c.life.launch(now, i)
-		}
+		c.launchOn(now, i)
+	}
+}
+
+// launchOn launches a reservation whose GPUs are free, where not too many are parked; else the cheapest of those go first.
+func (c *claims) launchOn(now time.Duration, i *instance) {
+	switch {
+	case silent(i.at):
+	case !c.blocked(i):
+		c.life.launch(now, i)
+	case c.hasGPUs(i):
+		c.parking.makeWay(now, i)
 	}
 }
 
 // blocked reports whether somebody holds a GPU of the reservation, or comes first, or too many are parked there.
-func (c *claims) blocked(now time.Duration, i *instance) bool {
-	if i.exists() && i.State != fleet.Asleep || i.order.due != "" || !i.at.free(i) {
-		return true
-	}
-	return !c.parking.makeWay(now, i)
+func (c *claims) blocked(i *instance) bool { return !c.hasGPUs(i) || c.parking.crowded(i) }
+
+// hasGPUs reports whether the reservation's GPUs are free for it, and nothing of it is under way.
+func (c *claims) hasGPUs(i *instance) bool {
+	return (!i.exists() || i.State == fleet.Asleep) && i.order.due == "" && i.at.free(i)
 }

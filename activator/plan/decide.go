@@ -23,7 +23,7 @@ func (d *decider) decide(now time.Duration, looked []*model) []*model {
 	models := d.dirty
 	d.dirty = nil
 	for _, m := range models {
-		m.dirty = false
+		m.dirty, m.lookedIn = false, d.rounds
 		m.searching, m.search = m.searching || m.search, false
 		d.orderAgain(now, m)
 		if d.known(m) {

@@ -25,7 +25,7 @@ func (f *rooms) easeOf(s *slot) ease {
 }
 
 // least gives what a new instance costs at least in a slot of that ease, as price says it; infinite = none can be had with that effort.
-func (f *rooms) least(now time.Duration, m *model, t ease, most effort, start time.Duration) float64 {
+func (f *rooms) least(now time.Duration, m need, t ease, most effort, start time.Duration) float64 {
 	wait, value := time.Duration(0), 0.0
 	switch {
 	case t == somethingIdles:

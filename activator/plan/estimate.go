@@ -79,3 +79,10 @@ func (a *average) step(now time.Duration, by float64) {
 	a.value(now)
 	a.level += by
 }
+
+// mix is the finaliser of splitmix64: every bit of the sum depends on every bit of x.
+func mix(x uint64) uint64 {
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}

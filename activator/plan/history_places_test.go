@@ -77,6 +77,13 @@ func (h *history) checkRoomForSlot(n *fleet.Notice, what string) {
 // checkKept holds that GPUs are kept only for slots that the back end could not place.
 func (h *history) checkKept() {
 	for _, n := range h.planner.nodes {
+		lived := 0
+		for _, i := range n.residents {
+			lived += i.GPUs
+		}
+		if lived != n.lived {
+			h.fail("node %s counts %d GPUs of those who live there, who have %d", n.id, n.lived, lived)
+		}
 		for _, s := range n.kept {
 			if s.room == nil || s.room.at != n || !s.stuck() {
 				h.fail("GPUs of node %s are kept for slot %s, which does not wait for room there", n.id, s.ID)

@@ -25,6 +25,8 @@ func (l *lifecycle) create(m *model) *instance {
 
 // enrol enters the instance in the lists.
 func (l *lifecycle) enrol(i *instance) {
+	l.enrolled++
+	i.number, i.index = l.enrolled, len(l.instances)
 	l.instances = append(l.instances, i)
 	l.instanceOf[i.ID] = i
 	i.m.instances = append(i.m.instances, i)
@@ -233,7 +235,10 @@ func (l *lifecycle) gone(now time.Duration, i *instance, why string) {
 const settled = 30 * time.Second // an instance that was ready this long was no failed start
 
 func (l *lifecycle) remove(i *instance) {
-	l.instances = without(l.instances, i)
+	last := len(l.instances) - 1
+	l.instances[i.index], l.instances[last].index = l.instances[last], i.index
+	l.instances[last] = nil
+	l.instances = l.instances[:last]
 	i.m.instances = without(i.m.instances, i)
 	l.draining, l.unplaced = without(l.draining, i), without(l.unplaced, i)
 	l.reconsider(i.m)

@@ -10,9 +10,7 @@ import (
 
 const (
 	linger    = time.Minute           // a reservation that nobody needs any more is kept this long
-	lookAgain = 25 * time.Millisecond // values change with time alone: of those who wait for room, with a reservation or without, one looks everywhere again so often,
-
-	placesLookedAt = 64 // and as much less often as there are more places: to look costs a share of the time
+	lookAgain = 25 * time.Millisecond // values change with time alone: of those who wait for room, with a reservation or without, one looks everywhere again so often, see placesLookedAt
 )
 
 const (

@@ -78,6 +78,9 @@ func (m *model) urgency() time.Duration {
 	return m.shortFrom
 }
 
+// need gives what room is looked for by those who wait.
+func (m *model) need() need { return need{model: m, waiting: m.waiting, oldest: m.oldest} }
+
 // moreUrgent orders models by who is to have room first.
 func moreUrgent(a, b *model) int {
 	switch {

@@ -23,7 +23,7 @@ func (c *claims) move(now time.Duration, i *instance, blocked bool) *instance {
 	if served {
 		most = evictsIdle
 	}
-	r, ok := c.rooms.find(now, i.m, most, c.demand.bid(now, i.m), among)
+	r, ok := c.rooms.find(now, i.m.need(), most, c.demand.bid(now, i.m), among)
 	if _, onNode := r.at.(*node); !ok || onNode && r.at == i.at {
 		return nil
 	}
@@ -119,18 +119,22 @@ func (c *claims) placeAnew(now time.Duration) {
 		if i.GPUs == 0 || n.takesLaunches() && n.gpus-n.used >= i.GPUs && n.left(i) >= 0 {
 			continue // nothing that we know of is in its way
 		}
-		c.life.vacate(now, i)
-		r, ok := c.rooms.find(now, i.m, awaitsDraining, c.demand.bid(now, i.m), nil)
+		another := i.m.need()
+		another.instead = i
+		r, ok := c.rooms.find(now, another, awaitsDraining, c.demand.bid(now, i.m), nil)
 		if !ok && i.m.waiting > 0 && now >= i.m.oldest+c.cfg.Patience {
-			r, ok = c.rooms.find(now, i.m, drainsBusy, anything, nil)
+			r, ok = c.rooms.find(now, another, drainsBusy, anything, nil)
 		}
-		if i.at, i.drainsOthers = place(n), ok && r.needs == drainsBusy; ok {
+		i.drainsOthers = ok && r.needs == drainsBusy
+		if !ok {
+			continue
+		}
+		if r.at != place(n) {
+			c.life.vacate(now, i)
 			i.at = r.at
+			c.life.occupy(now, i)
 		}
-		c.life.occupy(now, i)
-		if ok {
-			c.evict(now, &r, "makes room for "+i.m.ID)
-		}
+		c.evict(now, &r, "makes room for "+i.m.ID)
 	}
 }
 

@@ -32,13 +32,7 @@ func (n *node) takesInstances() bool {
 }
 
 // unheld gives the GPUs that neither others nor ours hold.
-func (n *node) unheld() int {
-	left := n.gpus - n.used
-	for _, o := range n.residents {
-		left -= o.GPUs
-	}
-	return left
-}
+func (n *node) unheld() int { return n.gpus - n.used - n.lived }
 
 // left gives the GPUs that nobody holds, less the reservations before the given one and what is kept for slots since before it (nil = all).
 func (n *node) left(before *instance) int {

@@ -7,7 +7,7 @@ import (
 )
 
 // findNode gives the best node for one more instance of the model, as find does among slots.
-func (f *rooms) findNode(now time.Duration, m *model, most effort, bid float64, among []place) (room, bool) {
+func (f *rooms) findNode(now time.Duration, m need, most effort, bid float64, among []place) (room, bool) {
 	if m.GPUs == 0 {
 		return room{at: f.anywhere}, true
 	}
@@ -19,11 +19,11 @@ func (f *rooms) findNode(now time.Duration, m *model, most effort, bid float64, 
 		}
 	}
 	if among != nil {
-		forEachNode(m, among, in)
+		forEachNode(m.model, among, in)
 		return best, found
 	}
 	for _, n := range f.nodes {
-		if n.left(nil) >= m.GPUs {
+		if m.left(n) >= m.GPUs {
 			in(n)
 		}
 	}
@@ -31,7 +31,7 @@ func (f *rooms) findNode(now time.Duration, m *model, most effort, bid float64, 
 		return best, true // what is free costs nothing
 	}
 	for _, n := range f.nodes {
-		if n.left(nil) < m.GPUs {
+		if m.left(n) < m.GPUs {
 			in(n)
 		}
 	}
@@ -40,7 +40,7 @@ func (f *rooms) findNode(now time.Duration, m *model, most effort, bid float64, 
 
 // findForSlot gives the node of those where a slot that could not be placed can have its GPUs at the least cost for others, and whether one has enough that
 // is free already. The model is one that waits for the slot.
-func (f *rooms) findForSlot(now time.Duration, m *model, s *slot, among []*node) (best room, enough, found bool) {
+func (f *rooms) findForSlot(now time.Duration, m need, s *slot, among []*node) (best room, enough, found bool) {
 	for _, n := range among {
 		if n.gone || !n.takesLaunches() || now < n.trouble.avoidUntil || !s.pool.MayLieOn(&n.seen.Node) {
 			continue
@@ -73,12 +73,12 @@ func forEachNode(m *model, among []place, f func(*node)) {
 }
 
 // assessNode finds out what a node takes; false = more than it may.
-func (f *rooms) assessNode(now time.Duration, m *model, r *room, most effort) bool {
+func (f *rooms) assessNode(now time.Duration, m need, r *room, most effort) bool {
 	n := r.at.(*node)
 	if !n.fits(m.GPUs) {
 		return false
 	}
-	lacking := m.GPUs - n.left(nil)
+	lacking := m.GPUs - m.left(n)
 	if lacking <= 0 {
 		r.fit = -lacking
 		return true // at no cost
@@ -86,8 +86,17 @@ func (f *rooms) assessNode(now time.Duration, m *model, r *room, most effort) bo
 	return f.assessLosses(now, m, r, lacking, most)
 }
 
+// left gives the GPUs of a node that nobody holds or has claimed.
+func (m need) left(n *node) int {
+	left := n.left(nil)
+	if m.instead != nil && m.instead.at == place(n) && m.instead.stay == holdsGPU {
+		left += m.instead.GPUs
+	}
+	return left
+}
+
 // assessLosses finds out what it takes to have so many more GPUs free on a node for the model; false = more than it may.
-func (f *rooms) assessLosses(now time.Duration, m *model, r *room, lacking int, most effort) bool {
+func (f *rooms) assessLosses(now time.Duration, m need, r *room, lacking int, most effort) bool {
 	chosen, ok := f.choose(now, m, r.at.(*node), lacking, most)
 	for _, c := range chosen {
 		r.needs, r.wait = max(r.needs, c.needs), max(r.wait, c.wait)
@@ -105,7 +114,7 @@ func (f *rooms) assessLosses(now time.Duration, m *model, r *room, lacking int, 
 
 // choose picks what of a node frees so many GPUs: those that go anyway, then the cheapest to lose; busy ones last, and no
 // more than are needed. false = there are not enough. The list is good until the next call.
-func (f *rooms) choose(now time.Duration, m *model, n *node, lacking int, most effort) ([]loss, bool) {
+func (f *rooms) choose(now time.Duration, m need, n *node, lacking int, most effort) ([]loss, bool) {
 	chosen, taken := f.chosen[:0], f.taken[:0]
 	defer func() { f.chosen, f.taken = chosen[:0], taken[:0] }()
 	for _, l := range f.losses(now, m, n, most) {
@@ -144,11 +153,11 @@ func keepsSlot(s *slot, chosen []loss) bool {
 }
 
 // losses gives what of a node could go for the model with no more than the given effort, the cheapest first. The list is good until the next call.
-func (f *rooms) losses(now time.Duration, m *model, n *node, most effort) []loss {
+func (f *rooms) losses(now time.Duration, m need, n *node, most effort) []loss {
 	ls := f.losing[:0]
 	for _, o := range n.residents {
 		needs, wait, hold := f.effortFor(now, o, m.waiting > 0)
-		if needs > most || o.GPUs == 0 || o.m == m && !o.leaving() {
+		if needs > most || o.GPUs == 0 || o.m == m.model && !o.leaving() {
 			continue
 		}
 		l := loss{instance: o, gpus: o.GPUs, needs: needs, wait: wait + hold}
@@ -162,7 +171,7 @@ func (f *rooms) losses(now time.Duration, m *model, n *node, most effort) []loss
 		switch {
 		case s.givenBack:
 			ls = append(ls, l)
-		case s.spare() && s.pool != m.pool && most >= evictsIdle && f.demand.demanded(now, m):
+		case s.spare() && s.pool != m.pool && most >= evictsIdle && f.demanded(now, m):
 			l.value = f.slotValue(now, s)
 			ls = append(ls, l)
 		}
@@ -199,7 +208,7 @@ func (f *rooms) inTheWay(now time.Duration, i *instance, drains bool) ([]loss, b
 	if drains {
 		most = drainsBusy
 	}
-	return f.choose(now, i.m, n, lacking, most)
+	return f.choose(now, i.m.need(), n, lacking, most)
 }
 
 // hopeless reports whether a reservation can never have its GPUs: the place takes no new work any more, or what holds them stays.
@@ -215,6 +224,6 @@ func (f *rooms) hopeless(now time.Duration, i *instance) bool {
 	case n.left(i) >= i.GPUs:
 		return false
 	}
-	_, ok := f.choose(now, i.m, n, i.GPUs-n.left(i), drainsBusy)
+	_, ok := f.choose(now, i.m.need(), n, i.GPUs-n.left(i), drainsBusy)
 	return !ok
 }

@@ -24,6 +24,8 @@ import (
 type instance struct {
 	fleet.Instance // State: of the engine; "" = there is none yet
 	m              *model
+	number         uint64           // in the order in which they were made
+	index          int              // in state.instances
 	seen           *roster.Instance // what the roster knows of it; nil until its launch is ordered
 	followed       *fleet.Sighting  // the last word on where it is that was followed
 	reserved       *reservation     // nil = none
@@ -117,8 +119,17 @@ type model struct {
 	resumes   past
 	parkings  past
 
-	timer timer
-	dirty bool // listed in state.dirty
+	timer    timer
+	dirty    bool   // listed in state.dirty
+	lookedIn uint64 // the last round in which it was
+}
+
+// need is what room is looked for: a model's, with those who wait for it, or would.
+type need struct {
+	*model
+	waiting int
+	oldest  time.Duration // since when the first waits; valid while waiting > 0
+	instead *instance     // a launched one, for which another place is looked for: its GPUs count as free
 }
 
 // estimate is a moment that is expected, as far as one is.
@@ -166,6 +177,7 @@ type site struct {
 	gone      bool
 	givenBack bool        // a slot: likewise, soon
 	residents []*instance // who lives there, awake or parked; on a node: who is counted there
+	lived     int         // GPUs of all residents
 	reserved  []*instance // those with a reservation, oldest first
 	trouble   trouble
 	number    uint64 // in the order in which places were entered
@@ -261,6 +273,7 @@ type queued struct {
 // knownEffort is what effortFor has found out in a round: many ask in turn who wait for the same place.
 type knownEffort struct {
 	round      uint64
+	at         time.Duration
 	needs      effort
 	wait, hold time.Duration
 }

@@ -18,11 +18,15 @@ type parking struct {
 	sharing *sharing
 }
 
-// finishDrains parks or stops the draining instances on which nobody has a lease any more.
+// finishDrains parks or stops the draining instances on which nobody has a lease any more, of those where something has changed.
 func (p *parking) finishDrains(now time.Duration) {
 	var still []*instance
 	for _, i := range slices.Clone(p.draining) {
 		if i.State != fleet.Draining {
+			continue
+		}
+		if !i.sharesDirty && !p.touched(i) {
+			still = append(still, i)
 			continue
 		}
 		for n := range i.holds {
@@ -138,24 +142,23 @@ func (p *parking) cheapestAsleep(now time.Duration, i *instance, gpu int, but []
 	return best
 }
 
-// makeWay stops the cheapest of those who are parked beside an instance that is about to be awake, while there are too many; false =
-// somebody must still go.
-func (p *parking) makeWay(now time.Duration, i *instance) bool {
-	s, is := i.at.(*slot)
-	if !is || p.crowdedGPU(i, (*instance).countsAsParked) < 0 {
-		return true
-	}
+// crowded reports whether too many are parked beside an instance that is about to be awake, on their way out or not.
+func (p *parking) crowded(i *instance) bool {
+	return i.inSlot() && p.crowdedGPU(i, (*instance).countsAsParked) >= 0
+}
+
+// makeWay stops the cheapest of those who are parked beside an instance that is about to be awake, until those who stay are not too many.
+func (p *parking) makeWay(now time.Duration, i *instance) {
 	for g := p.crowdedGPU(i, (*instance).staysParked); g >= 0; g = p.crowdedGPU(i, (*instance).staysParked) {
 		x := p.cheapestAsleep(now, i, g, nil)
 		if x == nil {
-			x = s.youngestReservedAsleep(i, g) // it is started anew, or elsewhere
+			x = i.at.(*slot).youngestReservedAsleep(i, g) // it is started anew, or elsewhere
 		}
 		if x == nil {
-			return false
+			return
 		}
 		p.life.stop(now, x, "too many are parked beside "+i.Model)
 	}
-	return false
 }
 
 // youngestReservedAsleep gives the parked instance on the GPU whose reservation is the youngest; nil = there is none.

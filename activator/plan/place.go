@@ -13,10 +13,16 @@ func (s *site) takesLaunches() bool {
 func (s *site) settle(i *instance) {
 	if !slices.Contains(s.residents, i) {
 		s.residents = append(s.residents, i)
+		s.lived += i.GPUs
 	}
 }
 
-func (s *site) leave(i *instance) { s.residents = without(s.residents, i) }
+func (s *site) leave(i *instance) {
+	if at := slices.Index(s.residents, i); at >= 0 {
+		s.residents = slices.Delete(s.residents, at, at+1)
+		s.lived -= i.GPUs
+	}
+}
 
 // before gives the reservations that come before that of the instance; all for one that has none.
 func (s *site) before(i *instance) []*instance {

@@ -287,6 +287,7 @@ func (l *lifecycle) markUnhealthy(now time.Duration, i *instance, cause fleet.Ca
 		l.blame(now, i, cause, why)
 	case fleet.Draining:
 		i.next = fleet.Stopping
+		l.mark(i.m)
 	case fleet.Parking, fleet.Asleep:
 		i.failure = why
 		l.stop(now, i, why)

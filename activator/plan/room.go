@@ -52,7 +52,7 @@ const (
 	drainCostMost = 30.0
 )
 
-// rooms finds out what it takes to have GPUs, and looks for the best. It changes nothing.
+// rooms finds out what it takes to have GPUs, and looks for the best. It changes nothing but what it remembers of its own.
 type rooms struct {
 	*state
 	demand *demand
@@ -74,7 +74,7 @@ func forEach(m *model, among []place, f func(*slot)) {
 }
 
 // anySlot gives the first slot that takes launches: for a model that needs no GPU.
-func (f *rooms) anySlot(now time.Duration, m *model, among []place) (room, bool) {
+func (f *rooms) anySlot(now time.Duration, m need, among []place) (room, bool) {
 	for _, s := range m.pool.slots {
 		if s.fits(0) && !m.avoids(now, &s.site) && (among == nil || s.freed || m.best == place(s)) {
 			return room{at: s}, true
@@ -84,13 +84,13 @@ func (f *rooms) anySlot(now time.Duration, m *model, among []place) (room, bool)
 }
 
 // assess finds out what a block takes; false = more than it may, or than the dearest that is of use.
-func (f *rooms) assess(now time.Duration, m *model, r *room, most effort, dearest float64) bool {
+func (f *rooms) assess(now time.Duration, m need, r *room, most effort, dearest float64) bool {
 	s := r.at.(*slot)
 	for _, c := range s.reserved {
 		if !c.overlaps(r.gpu, m.GPUs) {
 			continue
 		}
-		if most < drainsBusy || c.m == m {
+		if most < drainsBusy || c.m == m.model {
 			return false
 		}
 		r.needs, r.hold = drainsBusy, max(r.hold, c.m.takes(c.from)+f.cfg.Residence)
@@ -112,14 +112,14 @@ func (f *rooms) assess(now time.Duration, m *model, r *room, most effort, deares
 		r.fit = s.freeAround(r.gpu, align(m.GPUs))
 	}
 	if r.cost = r.price(m); r.resumes == nil && r.cost <= dearest {
-		r.cost += f.settlingCost(now, m, r)
+		r.cost += f.settlingCost(now, m.model, r)
 	}
 	return true
 }
 
-func (f *rooms) assessOccupant(now time.Duration, m *model, r *room, o *instance, most effort) bool {
+func (f *rooms) assessOccupant(now time.Duration, m need, r *room, o *instance, most effort) bool {
 	needs, wait, hold := f.effortFor(now, o, m.waiting > 0)
-	if needs > most || o.m == m && !o.leaving() {
+	if needs > most || o.m == m.model && !o.leaving() {
 		return false
 	}
 	if needs == drainsBusy && m.waiting > 0 {
@@ -146,7 +146,7 @@ func (f *rooms) assessOccupant(now time.Duration, m *model, r *room, o *instance
 }
 
 // price adds up what the room costs: the waiting of those who wait, and what the victims are worth.
-func (r *room) price(m *model) float64 {
+func (r *room) price(m need) float64 {
 	return (r.wait+r.start).Seconds()*float64(max(m.waiting, 1)) + r.value
 }
 
@@ -204,9 +204,9 @@ func (f *rooms) effortFor(now time.Duration, o *instance, demand bool) (needs ef
 		return f.estimateEffort(now, o, demand)
 	}
 	e := &o.effort
-	if e.round != f.rounds {
+	if e.round != f.rounds || e.at != now {
 		e.needs, e.wait, e.hold = f.estimateEffort(now, o, demand)
-		e.round = f.rounds
+		e.round, e.at = f.rounds, now
 	}
 	return e.needs, e.wait, e.hold
 }
@@ -228,6 +228,11 @@ func (f *rooms) estimateEffort(now time.Duration, o *instance, demand bool) (nee
 		left := max(o.launchedAt+o.m.takes(o.from)-now, 0)
 		return drainsBusy, leaves + o.m.service, f.cfg.Residence + left
 	}
+}
+
+// demanded reports whether requests or the operator's word need the room; else a mere wish does.
+func (f *rooms) demanded(now time.Duration, m need) bool {
+	return m.waiting > 0 || f.demand.demanded(now, m.model)
 }
 
 // loss is an instance that could go, or a slot that could be given back, and what that takes and costs.

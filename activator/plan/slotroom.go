@@ -62,7 +62,7 @@ func (c *claims) makeRoomFor(now time.Duration, s *slot, m *model) {
 	if now >= s.lookAt {
 		among, s.lookAt = c.nodes, now+slotRoomAgain*time.Duration(1+len(c.nodes)/placesLookedAt)
 	}
-	r, enough, found := c.rooms.findForSlot(now, m, s, among)
+	r, enough, found := c.rooms.findForSlot(now, m.need(), s, among)
 	switch {
 	case enough && s.roomSeen == 0:
 		s.roomSeen = now

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -32,7 +33,7 @@ func (p *Planner) Snapshot(now time.Duration) *fleet.Snapshot {
 			s.Models = append(s.Models, p.modelStatus(now, m))
 		}
 	}
-	for _, i := range p.instances {
+	for _, i := range slices.SortedFunc(slices.Values(p.instances), func(a, b *instance) int { return cmp.Compare(a.number, b.number) }) {
 		if i.exists() {
 			s.Instances = append(s.Instances, p.instanceStatus(i))
 		}

@@ -23,24 +23,25 @@ type state struct {
 	nodes      []*node
 	nodeOf     map[string]*node
 	anywhere   *node       // for those that need no GPU; nil = no source knows nodes
-	instances  []*instance // in the order in which they were made
+	instances  []*instance // in no order
 	instanceOf map[string]*instance
 	peers      []*peer
 
-	prefix  string // of the IDs of this life
-	made    uint64 // instances and slots made in this life
-	acted   uint64 // acts of this life
-	stepped uint64
-	rounds  uint64 // of all steps, and what is asked between them
-	entered uint64 // places
-	claimed uint64 // reservations, and room for slots
-	started time.Duration
-	begun   bool
-	closing bool
-	fenced  bool   // a newer server has taken over
-	paused  string // why nothing is decided at present, for those who wait; "" = it is
-	random  uint64
-	view    fleet.ModelView
+	prefix   string // of the IDs of this life
+	made     uint64 // instances and slots made in this life
+	acted    uint64 // acts of this life
+	stepped  uint64
+	rounds   uint64 // of all steps, and what is asked between them
+	entered  uint64 // places
+	enrolled uint64 // instances
+	claimed  uint64 // reservations, and room for slots
+	started  time.Duration
+	begun    bool
+	closing  bool
+	fenced   bool   // a newer server has taken over
+	paused   string // why nothing is decided at present, for those who wait; "" = it is
+	random   uint64
+	view     fleet.ModelView
 
 	largest   int  // see largestNode
 	remeasure bool // that must be looked up anew
@@ -158,6 +159,11 @@ func (s *state) free(at place) {
 	}
 }
 
+// touched reports whether something has changed in this round that concerns what an instance waits for: at its place, or of its model.
+func (s *state) touched(i *instance) bool {
+	return i.m.lookedIn == s.rounds || i.at != nil && i.at.common().freed
+}
+
 // changed marks all that may look different after a change of the instance: its model, its shares, and who waits for its place.
 func (s *state) changed(i *instance) {
 	i.effort.round = 0
@@ -272,13 +278,6 @@ func (s *state) clock(t time.Time) time.Duration { return t.Sub(s.cfg.Epoch) }
 func (s *state) jitter() float64 {
 	s.random += 0x9e3779b97f4a7c15
 	return float64(mix(s.random)>>11) / (1 << 53)
-}
-
-// mix is the finaliser of splitmix64: every bit of the sum depends on every bit of x.
-func mix(x uint64) uint64 {
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
 }
 
 // tell lets the policy learn.

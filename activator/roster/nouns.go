@@ -41,6 +41,7 @@ type sources struct {
 	byName   []*source // the same, in the order of their names
 	lost     []*source // those that cannot be reached, in that order
 	probe    *source
+	heardAll bool      // SlotsKnown was true once
 	liveness []*source // those that tell of liveness alone
 	listers  []*source // those that list nodes
 	gone     tombstones
@@ -122,7 +123,8 @@ type Slot struct {
 	heard      bool       // its supervisor has given a complete list: until then nobody knows what is there
 	gaveUp     bool       // it was silent for too long
 	since      time.Duration
-	awaited    bool   // decisions wait until it has spoken
+	awaited    bool   // it runs, and has neither spoken nor been given up
+	earlier    bool   // it was not added in this life: decisions wait while it is awaited
 	list       uint64 // of its lister, that had it last
 	residents  []*Instance
 }

@@ -128,7 +128,7 @@ func (r *Roster) seeListed(now time.Duration, src *source, s *Slot, seen *fleet.
 	if !seen.Pending && !s.heard && !s.gaveUp && !s.awaited {
 		s.since, s.awaited = now, true
 		r.awaited = append(r.awaited, awaited{s, now})
-		if !r.cfg.own(s.ID) {
+		if s.earlier = !r.cfg.own(s.ID); s.earlier {
 			r.awaiting++
 		}
 	}

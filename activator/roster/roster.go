@@ -63,6 +63,7 @@ func (r *Roster) complete(now time.Duration, src *source, o *fleet.Observation) 
 		r.listsNodes, r.listsSlots = r.listsNodes || src.nodes, r.listsSlots || slots
 		r.changed(Change{Kind: Reachability})
 	}
+	r.heardAll = r.heardAll || r.SlotsKnown()
 }
 
 // Tick gives up the slots that have been silent for too long.
@@ -93,10 +94,6 @@ func (r *Roster) TakeChanges() []Change {
 
 // NodesKnown reports whether some source has listed the nodes.
 func (r *Roster) NodesKnown() bool { return r.listsNodes }
-
-// SlotsKnown reports whether the slots were listed, and every one that runs has spoken or was given up. One that was added in this life is not waited for:
-// nothing of an earlier life can be there.
-func (r *Roster) SlotsKnown() bool { return r.listsSlots && r.awaiting == 0 }
 
 // SlotsListedAt gives when the last complete list of slots was asked for.
 func (r *Roster) SlotsListedAt() time.Duration { return r.slotsListedAt }

@@ -110,6 +110,7 @@ func (r *sources) Sources() []fleet.SourceStatus {
 	var all []fleet.SourceStatus
 	for _, s := range r.byName {
 		st := fleet.SourceStatus{Name: s.name, Since: r.epoch.Add(s.since)}
+		st.Awaited = !r.heardAll && s.supervises != nil && s.supervises.awaited && s.supervises.earlier
 		if s.lost != nil {
 			st.Lost, st.Denied = s.lost.Error(), errors.Is(s.lost, fleet.ErrDenied)
 		}

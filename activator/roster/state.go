@@ -13,16 +13,21 @@ func (c *Config) own(id string) bool { return strings.HasPrefix(id, c.Prefix) }
 // clock gives a time on the roster's clock.
 func (c *Config) clock(t time.Time) time.Duration { return t.Sub(c.Epoch) }
 
+// SlotsKnown reports whether the slots were listed, and every one that runs has spoken or was given up. One that was added in this life is not waited for:
+// nothing of an earlier life can be there.
+func (r *Roster) SlotsKnown() bool { return r.listsSlots && r.awaiting == 0 }
+
 // stopAwaiting notes that decisions need not wait for the slot any more.
 func (r *Roster) stopAwaiting(s *Slot) {
 	if !s.awaited {
 		return
 	}
 	s.awaited = false
-	if r.cfg.own(s.ID) {
+	if !s.earlier {
 		return
 	}
 	if r.awaiting--; r.awaiting == 0 {
+		r.heardAll = r.heardAll || r.SlotsKnown()
 		r.changed(Change{Kind: Reachability})
 	}
 }

@@ -23,7 +23,8 @@ var arrows = map[string][]string{
 	"activator/roster":   {"internal/fleet"},
 	"autoscaler":         {"internal/fleet"},
 	"benchmarks":         {"internal/openai", "internal/cluster"},
-	"internal/admin":     {"internal/fleet", "internal/tenant", "internal/ledger", "internal/openai"},
+	"internal/account":   {},
+	"internal/admin":     {"internal/fleet", "internal/tenant", "internal/ledger", "internal/openai", "internal/edge"},
 	// For tests: it holds answers against the OpenAPI document.
 	"internal/admin/spec":   {},
 	"internal/cluster":      {},
@@ -31,6 +32,7 @@ var arrows = map[string][]string{
 	"internal/config":       {"internal/fleet"},
 	"internal/consul":       {"internal/secret", "internal/fleet"},
 	"internal/dialect":      {"internal/openai"},
+	"internal/edge":         {"internal/account", "internal/openai", "internal/socket"},
 	"internal/engine":       {"internal/fleet"},
 	"internal/fleet":        {},
 	"internal/ledger":       {"internal/store", "internal/fleet"},
@@ -43,7 +45,8 @@ var arrows = map[string][]string{
 	"internal/sample":   {},
 	"internal/secret":   {},
 	"internal/simulate": {"activator", "activator/dispatch", "activator/plan", "activator/protocol", "autoscaler", "internal/trace", "internal/fleet"},
-	"internal/slot":     {"internal/engine", "internal/fleet"},
+	"internal/private":  {},
+	"internal/slot":     {"internal/engine", "internal/private", "internal/fleet"},
 	"internal/socket":   {},
 	"internal/store":    {"internal/fleet"},
 	"internal/tenant":   {"internal/store", "internal/fleet"},
@@ -52,7 +55,8 @@ var arrows = map[string][]string{
 	"internal/upstream": {"internal/socket"},
 	"nomad-jobs":        {},
 	"router": {
-		"activator", "internal/tenant", "internal/ledger", "internal/openai", "internal/upstream", "internal/socket", "internal/fleet",
+		"activator", "internal/tenant", "internal/ledger", "internal/dialect", "internal/openai", "internal/upstream", "internal/edge", "internal/account",
+		"internal/fleet",
 	},
 }
 
@@ -67,7 +71,7 @@ var confined = map[string][]string{
 }
 
 // stdOnly are the packages that import nothing but the standard library.
-var stdOnly = []string{"internal/dialect", "internal/fleet", "internal/openai", "internal/secret", "internal/socket", "internal/upstream", "nomad-jobs"}
+var stdOnly = []string{"internal/dialect", "internal/fleet", "internal/openai", "internal/private", "internal/secret", "internal/socket", "internal/upstream", "nomad-jobs"}
 
 func TestArrows_PackagesImportOnlyWhatTheArchitectureAllows(t *testing.T) {
 	for _, p := range listPackages(t) {

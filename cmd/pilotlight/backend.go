@@ -15,6 +15,7 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/nomad"
 	"github.com/pilotlight-io/pilotlight/internal/probe"
 	"github.com/pilotlight-io/pilotlight/internal/secret"
+	"github.com/pilotlight-io/pilotlight/internal/slot"
 )
 
 // backEnd is where engines run, as the config says.
@@ -43,8 +44,16 @@ func (s *server) openBackEnd() (backEnd, error) {
 // openLocal leaves the limit on host memory to the activator, which has it from the pool: it can be tuned there.
 func (s *server) openLocal(self string) (backEnd, error) {
 	cfg := s.c.Config
+	if err := hideProcess(); err != nil {
+		return backEnd{}, err
+	}
+	pool, _ := cfg.Pool(fleet.LocalPool)
+	user, err := slot.LookUpUser(pool.EngineUser)
+	if err != nil {
+		return backEnd{}, fmt.Errorf("engine_user of pool %q: %w", fleet.LocalPool, err)
+	}
 	l, err := local.New(local.Config{
-		GPUs: cfg.Backend.GPUs, Dir: s.c.Dir, Models: cfg.Models, Self: self, Log: s.log("local"),
+		GPUs: cfg.Backend.GPUs, Dir: s.c.Dir, Models: cfg.Models, Self: self, User: user, Log: s.log("local"),
 	})
 	if err != nil {
 		return backEnd{}, err

@@ -31,10 +31,14 @@ type devServer struct {
 
 // launchDev starts `pilotlight dev` on free ports and returns once it has printed its banner.
 func launchDev(dir string, args ...string) (*devServer, error) {
-	s := &devServer{ended: make(chan struct{}), stderr: &lockedBuffer{}}
 	line := []string{"dev", "--json", "--api-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0", "--data-dir", dir}
-	s.cmd = exec.Command(os.Args[0], append(line, args...)...)
-	s.cmd.Env = append(os.Environ(), asProgram+"=1")
+	cmd := exec.Command(os.Args[0], append(line, args...)...)
+	cmd.Env = append(os.Environ(), asProgram+"=1")
+	return beginDev(cmd)
+}
+
+func beginDev(cmd *exec.Cmd) (*devServer, error) {
+	s := &devServer{cmd: cmd, ended: make(chan struct{}), stderr: &lockedBuffer{}}
 	s.cmd.Stderr = s.stderr
 	stdout, err := s.cmd.StdoutPipe()
 	if err != nil {

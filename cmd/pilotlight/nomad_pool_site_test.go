@@ -28,13 +28,27 @@ type poolSite struct {
 	gpus    string // directory of the account
 }
 
+// openDir is a directory for engines of whatever user.
+func openDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "engines-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 func newPoolSite(t *testing.T, nodes int) *poolSite {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("runs Nomad and Consul; not in short runs")
 	}
 	dir := t.TempDir()
-	s := &poolSite{program: filepath.Join(dir, "pilotlight"), gpus: filepath.Join(dir, "gpus")}
+	s := &poolSite{program: filepath.Join(dir, "pilotlight"), gpus: openDir(t)}
 	if out, err := exec.Command("go", "build", "-o", s.program, "github.com/pilotlight-io/pilotlight/cmd/pilotlight").CombinedOutput(); err != nil {
 		t.Fatalf("building pilotlight: %v\n%s", err, out)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -12,7 +13,24 @@ func (s *server) unready() error {
 	if err := s.c.Lead.err(); err != nil {
 		return err
 	}
-	return s.silence.err(s.activator.Sources())
+	sources := s.activator.Sources()
+	if err := s.silence.err(sources); err != nil {
+		return err
+	}
+	unheard := 0
+	for k := range sources {
+		if sources[k].Awaited {
+			unheard++
+		}
+	}
+	switch unheard {
+	case 0:
+		return nil
+	case 1:
+		return errors.New("no answer yet from the supervisor of 1 slot")
+	default:
+		return fmt.Errorf("no answer yet from the supervisors of %d slots", unheard)
+	}
 }
 
 // readiness is unready for operators, who are also told that the server is stopping.

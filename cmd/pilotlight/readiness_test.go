@@ -25,6 +25,7 @@ import (
 type moody struct {
 	source string
 	mood   chan error // nil = it speaks
+	slots  []fleet.Slot
 }
 
 func (m moody) Watch(ctx context.Context, tell func(fleet.Observation)) error {
@@ -34,7 +35,7 @@ func (m moody) Watch(ctx context.Context, tell func(fleet.Observation)) error {
 			if err != nil {
 				return err
 			}
-			tell(fleet.Observation{Source: m.source, At: time.Now(), Complete: true, Nodes: []fleet.Node{}})
+			tell(fleet.Observation{Source: m.source, At: time.Now(), Complete: true, Nodes: []fleet.Node{}, Slots: m.slots})
 		case <-ctx.Done():
 			return nil
 		}
@@ -44,7 +45,7 @@ func (m moody) Watch(ctx context.Context, tell func(fleet.Observation)) error {
 func TestReadiness_IsOnceHeardAndThenDegradedOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now().UTC().Format(time.RFC3339)
-		nomad, agent := moody{"nomad", make(chan error)}, moody{"consul", make(chan error)}
+		nomad, agent := moody{source: "nomad", mood: make(chan error)}, moody{source: "consul", mood: make(chan error)}
 		s := &server{c: serverConfig{Lead: newLead(nil, slog.New(slog.DiscardHandler))}}
 		a, err := activator.New(activator.Config{
 			Backend: &fencing{}, Policy: autoscaler.NewFixed(autoscaler.FixedConfig{}),
@@ -88,6 +89,48 @@ func TestReadiness_IsOnceHeardAndThenDegradedOnly(t *testing.T) {
 		if err := s.readiness(); !errors.Is(err, errStopping) {
 			t.Errorf("who stops says %v, want %v", err, errStopping)
 		}
+	})
+}
+
+// TestReadiness_AwaitsTheSlotsThatRun until their supervisors have spoken, or were silent for ten seconds; slots that come later do not count.
+func TestReadiness_AwaitsTheSlotsThatRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ran := func(ids ...string) (slots []fleet.Slot) {
+			for _, id := range ids {
+				slots = append(slots, fleet.Slot{ID: id, Pool: "p", GPUs: 8, Supervisor: fleet.SlotSource + id})
+			}
+			return slots
+		}
+		lister := moody{source: "nomad", mood: make(chan error), slots: ran("x", "y")}
+		speaks := moody{source: fleet.SlotSource + "x", mood: make(chan error), slots: ran("x")}
+		s := &server{c: serverConfig{Lead: newLead(nil, slog.New(slog.DiscardHandler))}}
+		a, err := activator.New(activator.Config{
+			Backend: &fencing{}, Policy: autoscaler.NewFixed(autoscaler.FixedConfig{}), Pools: []fleet.Pool{{Name: "p", GPUsPerSlot: 8}},
+			Observers: []activator.Observer{s.silence.await("Nomad", "nomad", lister), speaks},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.activator = a
+		ctx, stop := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { _ = a.Run(ctx) })
+		defer running.Wait()
+		defer stop()
+		want := func(unready string) {
+			t.Helper()
+			synctest.Wait()
+			if err := s.readiness(); (err == nil) != (unready == "") || err != nil && err.Error() != unready {
+				t.Errorf("got %v, want %q", err, unready)
+			}
+		}
+		want("no answer yet from Nomad")
+		lister.mood <- nil
+		want("no answer yet from the supervisors of 2 slots")
+		speaks.mood <- nil
+		want("no answer yet from the supervisor of 1 slot")
+		time.Sleep(11 * time.Second)
+		want("")
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"os"
 	"sync/atomic"
@@ -13,8 +14,10 @@ import (
 	"github.com/VictoriaMetrics/metrics"
 
 	"github.com/pilotlight-io/pilotlight/activator"
+	"github.com/pilotlight-io/pilotlight/internal/account"
 	"github.com/pilotlight-io/pilotlight/internal/admin"
 	"github.com/pilotlight-io/pilotlight/internal/config"
+	"github.com/pilotlight-io/pilotlight/internal/edge"
 	"github.com/pilotlight-io/pilotlight/internal/engine"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
@@ -71,6 +74,9 @@ func openServer(ctx context.Context, c serverConfig) (*server, error) {
 func (s *server) log(component string) *slog.Logger { return s.c.Log.With("component", component) }
 
 func (s *server) openStore(ctx context.Context) (err error) {
+	if err := checkStore(s.c.Config); err != nil {
+		return err
+	}
 	s.store, err = store.Open(ctx, s.c.Config.Store.Path)
 	return err
 }
@@ -136,20 +142,43 @@ func (s *server) learner(ctx context.Context) func(fleet.Learned) {
 
 func (s *server) openAPIs(context.Context) (err error) {
 	cfg := s.c.Config
+	room, err := connectionsIn(edge.Descriptors(), cfg.API.MaxConnections)
+	if err != nil {
+		return err
+	}
+	accounts := account.New(account.Config{Memory: int64(cfg.API.BodyBudget)})
 	s.router, err = router.New(router.Config{
 		Activator: s.activator, Tenants: s.tenants, Ledger: s.ledger, Models: cfg.Models, Price: cfg.Price,
 		PathAliases: cfg.API.PathAliases, CORSOrigins: cfg.API.CORSOrigins, BodyLimit: cfg.API.BodyLimit, Keepalive: cfg.API.Keepalive,
-		StreamHeartbeat: cfg.API.StreamHeartbeat, OpenAPI: admin.OpenAPI, Ready: s.unready, Degraded: s.degraded, Log: s.log("router"),
+		StreamHeartbeat: cfg.API.StreamHeartbeat, Accounts: accounts, MaxConnections: room.Public,
+		OpenAPI: admin.OpenAPI, Ready: s.unready, Degraded: s.degraded, Log: s.log("router"),
 	})
 	if err != nil {
 		return err
 	}
 	s.admin, err = admin.New(admin.Config{
 		Fleet: s.activator, Tuner: s.tuning, Config: s.configurer, Tenants: s.tenants, Ledger: s.ledger, Token: s.c.AdminToken,
-		Metrics: []*metrics.Set{s.router.Metrics(), s.activator.Metrics(), s.ledger.Metrics(), s.c.Lead.metrics},
+		Metrics: []*metrics.Set{s.router.Metrics(), accounts.Metrics(), s.activator.Metrics(), s.ledger.Metrics(), s.c.Lead.metrics},
 		Orphans: s.backEnd.orphans, JobName: s.backEnd.jobName, Ready: s.readiness, Degraded: s.degraded, Errors: fleetAnswer, Log: s.log("admin"),
 	})
 	return err
+}
+
+// connectionsIn says how many connections each listener may have, where the process may have so many descriptors; 0 of them = as many as it asks for.
+// Callers get as many as were configured; 0 = as many as there is room for.
+func connectionsIn(descriptors, configured int) (edge.Room, error) {
+	if descriptors == 0 {
+		descriptors = math.MaxInt32
+	}
+	room := edge.RoomIn(descriptors)
+	if configured > room.Public {
+		return room, fmt.Errorf("api.max_connections is %d, but with the limit of %d open files (ulimit -n) there is room for %d; raise the limit or lower max_connections",
+			configured, descriptors, room.Public)
+	}
+	if configured > 0 {
+		room.Public = configured
+	}
+	return room, nil
 }
 
 // fleetAnswer words what the activator, the tuning of pools and the taking of configs refuse an operator; nil = it should not happen.

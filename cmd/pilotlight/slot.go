@@ -26,7 +26,11 @@ type slotCmd struct {
 	Pool       string        `placeholder:"POOL" help:"The pool that it belongs to."`
 	Node       string        `placeholder:"NODE" help:"The machine that it is on (default: the host's name)."`
 	Cluster    string        `default:"default" help:"The Pilotlight that it belongs to."`
-	KeyEnv     string        `name:"key-env" default:"PILOTLIGHT_SLOT_KEY" placeholder:"NAME" help:"Environment variable that holds the key of its API."`
+	KeyEnv     string        `name:"key-env" default:"PILOTLIGHT_SLOT_KEY" placeholder:"NAME" help:"Environment variable that holds the key of its API, where --secrets names no file with slot_key."`
+	Secrets    string        `placeholder:"FILE" help:"File of lines NAME=value that is read once and removed: slot_key is the key of its API, others are variables for the supervisor alone."`
+	EngineUser string        `name:"engine-user" placeholder:"USER" help:"Whom engines run as, a name or a number; same: as the supervisor (default: nobody where that is root, else the same)."`
+	EngineEnv  []string      `name:"engine-env" placeholder:"FILE" sep:"none" help:"File of lines NAME=value that engines have in their environment (repeatable)."`
+	PassEnv    []string      `name:"pass-env" placeholder:"NAME,…" help:"Variables of the supervisor's that engines have too, beyond those for libraries and engines."`
 	Devices    string        `env:"NVIDIA_VISIBLE_DEVICES" placeholder:"UUID,…" help:"The GPUs, as CUDA_VISIBLE_DEVICES takes them (default: $$NVIDIA_VISIBLE_DEVICES, else 0, 1, …)."`
 	FirstPort  int           `name:"first-port" default:"10000" placeholder:"N" help:"First port that engines may get; the default range is outside Nomad's."`
 	LastPort   int           `name:"last-port" default:"14999" placeholder:"N" help:"Last port that engines may get."`
@@ -42,16 +46,18 @@ const noConsul = "off"
 
 // Run supervises until a signal.
 func (c slotCmd) Run(env *Env) error {
+	if err := hideProcess(); err != nil {
+		return err
+	}
 	log := env.logger(c.LogLevel)
 	s, err := c.slot(log)
 	if err != nil {
 		return err
 	}
-	key := env.Getenv(c.KeyEnv)
-	if len(key) < slot.MinKey {
-		return fmt.Errorf("%s must hold the slot key, of %d characters or more; it has %d", c.KeyEnv, slot.MinKey, len(key))
+	key, err := c.readSecrets(env)
+	if err != nil {
+		return err
 	}
-	os.Unsetenv(c.KeyEnv) // engines inherit the environment
 	api, err := slot.NewAPI(slot.APIConfig{Slot: s, Key: key, Log: log.With("component", "api")})
 	if err != nil {
 		return err
@@ -78,6 +84,41 @@ func (c slotCmd) Run(env *Env) error {
 	})
 }
 
+// slotKeyItem is the name of the key among a slot's secrets, as in the Nomad Variable that they come from.
+const slotKeyItem = "slot_key"
+
+// readSecrets gives the key of the API, and makes the other secrets variables of this process, which engines never see. The file is removed: where engines run as
+// the supervisor's own user, they could read it.
+func (c *slotCmd) readSecrets(env *Env) (key string, err error) {
+	key = env.Getenv(c.KeyEnv)
+	os.Unsetenv(c.KeyEnv)
+	from := c.KeyEnv
+	if c.Secrets != "" {
+		entries, err := readVariables(c.Secrets)
+		if err != nil {
+			return "", fmt.Errorf("--secrets: %w", err)
+		}
+		if err := os.Remove(c.Secrets); err != nil {
+			return "", fmt.Errorf("--secrets: removing the file once it is read: %w", err)
+		}
+		for _, entry := range entries {
+			name, value, _ := strings.Cut(entry, "=")
+			switch name {
+			case slotKeyItem:
+				key, from = value, slotKeyItem+" in "+c.Secrets
+			case "CONSUL_HTTP_ADDR":
+				c.Consul = value
+			default:
+				os.Setenv(name, value)
+			}
+		}
+	}
+	if len(key) < slot.MinKey {
+		return "", fmt.Errorf("%s must hold the slot key, of %d characters or more; it has %d", from, slot.MinKey, len(key))
+	}
+	return key, nil
+}
+
 // slot makes the supervisor.
 func (c slotCmd) slot(log *slog.Logger) (*slot.Slot, error) {
 	host, _, err := net.SplitHostPort(c.Addr)
@@ -86,7 +127,17 @@ func (c slotCmd) slot(log *slog.Logger) (*slot.Slot, error) {
 	}
 	cfg := slot.Config{
 		ID: c.ID, Source: "slot/" + c.ID, Node: c.Node, Pool: c.Pool, GPUs: c.GPUs, Dir: c.Dir, Host: host, Grace: c.Grace,
-		Ports: fleet.Range{Min: c.FirstPort, Max: c.LastPort}, KeepTerm: true, Log: log.With("component", "slot"),
+		Ports: fleet.Range{Min: c.FirstPort, Max: c.LastPort}, KeepTerm: true, PassEnv: c.PassEnv, Log: log.With("component", "slot"),
+	}
+	if cfg.User, err = slot.LookUpUser(c.EngineUser); err != nil {
+		return nil, fmt.Errorf("--engine-user: %w", err)
+	}
+	for _, file := range c.EngineEnv {
+		entries, err := readVariables(file)
+		if err != nil {
+			return nil, fmt.Errorf("--engine-env: %w", err)
+		}
+		cfg.EngineEnv = append(cfg.EngineEnv, entries...)
 	}
 	if cfg.Self, err = os.Executable(); err != nil {
 		return nil, fmt.Errorf("finding our own program, which is also the simulated engine: %w", err)

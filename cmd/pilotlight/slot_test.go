@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -33,8 +34,8 @@ type slotServer struct {
 func startSlot(t *testing.T, dir, addr string, models ...*fleet.Model) *slotServer {
 	t.Helper()
 	s := &slotServer{t: t, said: make(chan fleet.Observation, 1000)}
-	s.cmd = exec.Command(os.Args[0], "slot", "--id", "s", "--gpus", "2", "--addr", addr, "--dir", dir, "--consul-addr", "off")
-	s.cmd.Env = append(os.Environ(), asProgram+"=1", "PILOTLIGHT_SLOT_KEY="+testSlotKey, "NVIDIA_VISIBLE_DEVICES=GPU-b,GPU-a")
+	s.cmd = exec.Command(os.Args[0], "slot", "--id", "s", "--gpus", "2", "--addr", addr, "--dir", dir, "--consul-addr", "off", "--secrets", writeSlotSecrets(t))
+	s.cmd.Env = append(os.Environ(), asProgram+"=1", "NVIDIA_VISIBLE_DEVICES=GPU-b,GPU-a")
 	stderr, err := s.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -64,6 +65,16 @@ func startSlot(t *testing.T, dir, addr string, models ...*fleet.Model) *slotServ
 	t.Cleanup(s.Close)
 	s.follow()
 	return s
+}
+
+// writeSlotSecrets writes what a Nomad template makes of the Variable that holds the slot key.
+func writeSlotSecrets(t *testing.T) (file string) {
+	t.Helper()
+	file = filepath.Join(t.TempDir(), "slot")
+	if err := os.WriteFile(file, []byte("CONSUL_HTTP_TOKEN=\"a secret for the supervisor\"\nslot_key=\""+testSlotKey+"\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
 
 func (s *slotServer) follow() {
@@ -188,6 +199,8 @@ func TestSlot_SaysWhatItLacks(t *testing.T) {
 		"no address":     {"--addr", "here", testSlotKey, "write ip:port"},
 		"other devices":  {"--devices", "a,b,c", testSlotKey, "--gpus is 2, but there are 3 devices"},
 		"a GPU twice":    {"--devices", "a,a", testSlotKey, "names a GPU twice"},
+		"no user":        {"--engine-user", "nobody-of-this-name", testSlotKey, "--engine-user: engines are to run as the user \"nobody-of-this-name\""},
+		"no secrets":     {"--secrets", "/nowhere/at/all", testSlotKey, "--secrets: open /nowhere/at/all"},
 		"memory no unit": {"--host-memory", "12", testSlotKey, "--host-memory"},
 	} {
 		args := []string{"slot", row.flag, row.value}

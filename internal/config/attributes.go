@@ -46,6 +46,8 @@ var apiAttributes = []attribute[API]{
 	{key: "body_limit", effect: effectRestart, text: func(a *API) string { return quoted(a.BodyLimit.String()) }},
 	{key: "keepalive", effect: effectRestart, text: func(a *API) string { return quoted(a.Keepalive) }},
 	{key: "stream_heartbeat", effect: effectRestart, text: func(a *API) string { return quoted(fleet.FormatDuration(a.StreamHeartbeat)) }},
+	{key: "body_budget", effect: effectRestart, text: func(a *API) string { return quoted(a.BodyBudget.String()) }},
+	{key: "max_connections", effect: effectRestart, text: func(a *API) string { return number(a.MaxConnections) }},
 }
 
 var adminAttributes = []attribute[Admin]{
@@ -87,11 +89,16 @@ var backendAttributes = []attribute[Backend]{
 
 // poolAttributes are those of pools on a back end. What is part of a slot's Nomad job holds for slots to come.
 var poolAttributes = map[string][]attribute[fleet.Pool]{
-	BackendLocal: poolLimits(effectLimits),
+	BackendLocal: append(poolLimits(effectLimits), engineUser(effectRestart)),
 	BackendNomad: append(poolLimits(effectNewSlots), []attribute[fleet.Pool]{
 		{key: "gpus_per_slot", effect: effectNewSlots, text: func(p *fleet.Pool) string { return number(p.GPUsPerSlot) }},
 		{key: "node_pool", effect: effectNewSlots, text: func(p *fleet.Pool) string { return quoted(p.NodePool) }},
+		engineUser(effectNewSlots),
 	}...),
+}
+
+func engineUser(effect string) attribute[fleet.Pool] {
+	return attribute[fleet.Pool]{key: "engine_user", effect: effect, text: func(p *fleet.Pool) string { return quoted(p.EngineUser) }}
 }
 
 func poolLimits(hostMemory string) []attribute[fleet.Pool] {
@@ -120,6 +127,7 @@ var placeAttributes = []attribute[fleet.Model]{
 
 var limitAttributes = []attribute[fleet.Model]{
 	{key: "endpoints", effect: effectNow, text: func(m *fleet.Model) string { return listText(endpointNames(m.Endpoints)) }},
+	{key: "native", effect: effectNow, text: func(m *fleet.Model) string { return listText(endpointNames(m.Native)) }},
 	{key: "context_length", effect: effectNow, text: func(m *fleet.Model) string { return number(m.ContextLength) }},
 	{key: "idle_after", effect: effectNow, text: func(m *fleet.Model) string { return quoted(fleet.FormatDuration(m.IdleAfter)) }},
 	{key: "allow", effect: effectNow, text: func(m *fleet.Model) string { return listText(m.Allow) }},

@@ -36,6 +36,8 @@ type API struct {
 	BodyLimit       fleet.Bytes
 	Keepalive       string // off, comment or chunk: what a waiting stream is sent when neither its request nor its token says
 	StreamHeartbeat time.Duration
+	BodyBudget      fleet.Bytes // of all request and answer bodies held at once; at least four times BodyLimit
+	MaxConnections  int         // of callers at once; 0 = what the process's descriptors allow
 }
 
 // Admin is the admin listener.

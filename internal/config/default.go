@@ -15,6 +15,9 @@ const (
 const (
 	defaultURLEnv = "PILOTLIGHT_DATABASE_URL"
 	maxGPUs       = 64 // of one machine
+
+	bodiesInBudget = 4       // that api.body_budget has room for at least
+	maxConnections = 1 << 20 // that api.max_connections may be
 )
 
 // Default is the Config of an empty file. Nothing else shares it: the caller may change it.
@@ -27,6 +30,7 @@ func (o Options) Default() *Config {
 			BodyLimit:       32 << 20,
 			Keepalive:       "comment",
 			StreamHeartbeat: 15 * time.Second,
+			BodyBudget:      1 << 30,
 		},
 		Admin:      Admin{Addr: "127.0.0.1:8081", TokenEnv: "PILOTLIGHT_ADMIN_TOKEN"},
 		Price:      8_250_000_000,
@@ -68,7 +72,7 @@ func (o Options) model(id string) *fleet.Model {
 	}
 	return &fleet.Model{
 		ID:             id,
-		Endpoints:      []fleet.Endpoint{fleet.EndpointChat, fleet.EndpointCompletions},
+		Endpoints:      []fleet.Endpoint{fleet.EndpointChat, fleet.EndpointCompletions, fleet.EndpointResponses, fleet.EndpointMessages},
 		ContextLength:  8192,
 		MaxConcurrency: 64,
 		IdleAfter:      idle,

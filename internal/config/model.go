@@ -3,10 +3,7 @@ package config
 import (
 	"math"
 	"regexp"
-	"slices"
 	"time"
-
-	"github.com/hashicorp/hcl/v2"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
@@ -39,7 +36,6 @@ func (r *reader) model(f *modelHCL, c *Config) *fleet.Model {
 	if !known {
 		m = r.options.model(f.ID)
 	}
-	r.endpoints(f.Endpoints, &m.Endpoints)
 	r.count(f.ContextLength, &m.ContextLength, 1, math.MaxInt32)
 	r.count(f.MaxConcurrency, &m.MaxConcurrency, 1, math.MaxInt32)
 	r.span(f.IdleAfter, &m.IdleAfter, 0)
@@ -58,41 +54,13 @@ func (r *reader) model(f *modelHCL, c *Config) *fleet.Model {
 		r.span(f.Timeouts.Total, &m.Timeouts.Total, 0)
 	}
 	r.engine(f, m, c.Backend, known)
+	r.modelEndpoints(f, m)
 	r.modelGPUs(f, m, c.Backend, known)
 	r.modelPool(f, m, c)
 	if m.ParkedMemory == 0 || m.Engine.Memory < m.ParkedMemory { // memory covers what the engine keeps while it is parked
 		m.ParkedMemory = m.Engine.Memory
 	}
 	return m
-}
-
-func (r *reader) endpoints(attr *hcl.Attribute, to *[]fleet.Endpoint) {
-	known := []string{
-		string(fleet.EndpointChat), string(fleet.EndpointCompletions), string(fleet.EndpointEmbeddings),
-		string(fleet.EndpointResponses), string(fleet.EndpointMessages),
-	}
-	var names []string
-	var seen []string
-	if !r.list(attr, &names, `a list such as ["chat", "completions"]`, func(s string) string {
-		if !slices.Contains(known, s) {
-			return "is no endpoint; " + suggestion(s, known)
-		}
-		if slices.Contains(seen, s) {
-			return "is listed twice; leave one of them"
-		}
-		seen = append(seen, s)
-		return ""
-	}) {
-		return
-	}
-	if len(names) == 0 {
-		r.wrong(attr.Range, `endpoints is empty; name what the engine serves, such as ["chat", "completions"]`)
-		return
-	}
-	*to = make([]fleet.Endpoint, len(names))
-	for i, n := range names {
-		(*to)[i] = fleet.Endpoint(n)
-	}
 }
 
 func (r *reader) queue(f *queueHCL, q *fleet.QueueLimits) {

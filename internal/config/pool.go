@@ -39,6 +39,7 @@ func (r *reader) pools(blocks []*poolHCL, b Backend) []fleet.Pool {
 		r.size(f.HostMemory, &p.HostMemory, 0)
 		r.count(f.MaxParkedPerGPU, &p.MaxParkedPerGPU, 0, math.MaxInt32)
 		r.size(f.ParkedGPUMemory, &p.ParkedGPUMemory, 0)
+		r.text(f.EngineUser, &p.EngineUser, `a user's name, or "same"`)
 		pools = append(pools, p)
 	}
 	return pools

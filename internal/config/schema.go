@@ -25,6 +25,8 @@ type apiHCL struct {
 	BodyLimit       *hcl.Attribute `hcl:"body_limit,optional"`
 	Keepalive       *hcl.Attribute `hcl:"keepalive,optional"`
 	StreamHeartbeat *hcl.Attribute `hcl:"stream_heartbeat,optional"`
+	BodyBudget      *hcl.Attribute `hcl:"body_budget,optional"`
+	MaxConnections  *hcl.Attribute `hcl:"max_connections,optional"`
 }
 
 type adminHCL struct {
@@ -82,6 +84,7 @@ type poolHCL struct {
 	MaxParkedPerGPU *hcl.Attribute `hcl:"max_parked_per_gpu,optional"`
 	ParkedGPUMemory *hcl.Attribute `hcl:"parked_gpu_memory,optional"`
 	SlotIdle        *hcl.Attribute `hcl:"slot_idle,optional"`
+	EngineUser      *hcl.Attribute `hcl:"engine_user,optional"`
 	Slots           *rangeHCL      `hcl:"slots,block"`
 	Range           hcl.Range      `hcl:",def_range"`
 }
@@ -97,6 +100,8 @@ type modelHCL struct {
 	GPUs           *hcl.Attribute `hcl:"gpus,optional"`
 	Pool           *hcl.Attribute `hcl:"pool,optional"`
 	Endpoints      *hcl.Attribute `hcl:"endpoints,optional"`
+	Native         *hcl.Attribute `hcl:"native,optional"`
+	Translate      *hcl.Attribute `hcl:"translate,optional"`
 	ContextLength  *hcl.Attribute `hcl:"context_length,optional"`
 	MaxConcurrency *hcl.Attribute `hcl:"max_concurrency,optional"`
 	IdleAfter      *hcl.Attribute `hcl:"idle_after,optional"`

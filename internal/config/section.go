@@ -49,6 +49,8 @@ func (r *reader) listeners(f *fileHCL, c *Config) {
 		r.size(f.API.BodyLimit, &c.API.BodyLimit, 1<<10)
 		r.choice(f.API.Keepalive, &c.API.Keepalive, "off", "comment", "chunk")
 		r.span(f.API.StreamHeartbeat, &c.API.StreamHeartbeat, 100*time.Millisecond)
+		r.bodyBudget(f.API.BodyBudget, &c.API)
+		r.count(f.API.MaxConnections, &c.API.MaxConnections, 0, maxConnections)
 	}
 	if f.Admin != nil {
 		r.addr(f.Admin.Addr, &c.Admin.Addr)
@@ -64,6 +66,19 @@ func (r *reader) listeners(f *fileHCL, c *Config) {
 		at = f.Admin.Addr.Range // one of both was written, or the defaults would clash
 	}
 	r.wrong(at, "api and admin both listen on %s; give them different ports", c.API.Addr)
+}
+
+// bodyBudget reads the memory for bodies, which grows with the largest body where the file does not say how large it is.
+func (r *reader) bodyBudget(attr *hcl.Attribute, a *API) {
+	least := bodiesInBudget * a.BodyLimit
+	if attr == nil {
+		a.BodyBudget = max(a.BodyBudget, least)
+		return
+	}
+	r.size(attr, &a.BodyBudget, 1<<10)
+	if a.BodyBudget < least {
+		r.wrong(attr.Expr.Range(), "body_budget is %s; it must be at least %d times body_limit, which is %s", a.BodyBudget, bodiesInBudget, a.BodyLimit)
+	}
 }
 
 func (r *reader) store(f *storeHCL, s *Store) {

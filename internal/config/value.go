@@ -71,6 +71,16 @@ func (r *reader) text(attr *hcl.Attribute, to *string, right string) bool {
 	return ok
 }
 
+// flag reads true or false.
+func (r *reader) flag(attr *hcl.Attribute, to *bool) {
+	if attr == nil {
+		return
+	}
+	if v, ok := r.value(attr.Name, attr.Expr, cty.Bool, "true or false"); ok {
+		*to = v.True()
+	}
+}
+
 // choice reads one of a few words.
 func (r *reader) choice(attr *hcl.Attribute, to *string, known ...string) bool {
 	var s string

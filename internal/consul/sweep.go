@@ -92,7 +92,11 @@ func (c *Consul) sweep(ctx context.Context, now time.Time, entries []*api.Servic
 			continue
 		}
 		err := c.remove(ctx, p)
+		_, again := c.sweeper.taken[p]
 		switch {
+		case err == nil && again: // its agent has brought it back, or the list was read before
+			c.sweeper.take(now, p)
+			c.cfg.Log.Debug("an engine is taken out of Consul again", "service", p.service, "node", p.node)
 		case err == nil:
 			c.sweeper.take(now, p)
 			c.cfg.Log.Info("an engine is taken out of Consul: its supervisor has fallen silent", "service", p.service, "node", p.node)

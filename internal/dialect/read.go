@@ -39,9 +39,13 @@ type object struct {
 	members map[string][]byte
 }
 
+// byteOrderMark is what editors and shells put before a body.
+const byteOrderMark = "\xEF\xBB\xBF"
+
 // object reads one; a value that is none is wrong.
 func (r *reader) object(at string, value []byte) object {
 	o := object{reader: r, at: at, members: map[string][]byte{}}
+	value = bytes.TrimPrefix(value, []byte(byteOrderMark))
 	ok := openai.Members(value, func(key, value []byte) bool {
 		if !isNull(value) {
 			o.members[string(key)] = value

@@ -125,3 +125,9 @@ func TestStream_RefusesWhatIsNoChat(t *testing.T) {
 		}
 	}
 }
+
+func TestTranslate_SkipsAByteOrderMark(t *testing.T) {
+	if _, _, err := translate("responses", []byte("\xEF\xBB\xBF"+responsesWith())); err != nil {
+		t.Errorf("got %v, want none", err)
+	}
+}

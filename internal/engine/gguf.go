@@ -31,7 +31,7 @@ func GGUF(file string) *fleet.Model {
 	id := "local/" + name
 	return &fleet.Model{
 		ID:             id,
-		Endpoints:      []fleet.Endpoint{fleet.EndpointChat, fleet.EndpointCompletions},
+		Endpoints:      []fleet.Endpoint{fleet.EndpointChat, fleet.EndpointCompletions, fleet.EndpointResponses, fleet.EndpointMessages},
 		ContextLength:  ggufContext,
 		MaxConcurrency: ggufSlots,
 		IdleAfter:      30 * time.Second,

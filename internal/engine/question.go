@@ -17,6 +17,8 @@ type question struct {
 // questions gives what to ask of the model, the likeliest first; never empty.
 func questions(m *fleet.Model) []question {
 	var asked []question
+	var fallback question       // chat
+	id, _ := json.Marshal(m.ID) // A string always has a JSON form.
 	for _, e := range []struct {
 		endpoint fleet.Endpoint
 		question
@@ -28,11 +30,16 @@ func questions(m *fleet.Model) []question {
 		{fleet.EndpointMessages, question{path: "/v1/messages", field: "content"}, `"messages":[{"role":"user","content":"hi"}],"max_tokens":1`},
 		{fleet.EndpointEmbeddings, question{path: "/v1/embeddings", field: "data"}, `"input":"hi"`},
 	} {
-		if m.Serves(e.endpoint) || len(m.Endpoints) == 0 && e.endpoint == fleet.EndpointChat {
-			id, _ := json.Marshal(m.ID) // A string always has a JSON form.
-			e.body = fmt.Appendf(nil, `{"model":%s,%s}`, id, e.rest)
+		e.body = fmt.Appendf(nil, `{"model":%s,%s}`, id, e.rest)
+		if m.Serves(e.endpoint) && m.ServesNatively(e.endpoint) {
 			asked = append(asked, e.question)
 		}
+		if fallback.path == "" {
+			fallback = e.question
+		}
+	}
+	if asked == nil { // all that the model lists is translated to chat
+		asked = []question{fallback}
 	}
 	return asked
 }

@@ -18,6 +18,19 @@ func (k EngineKind) CacheSalt() bool {
 	return k == EngineTRTLLM || k == EngineVLLM || k == EngineSim
 }
 
+// Native gives the endpoints that engines of this kind serve themselves, where the model is one for them. Those are left out that would undo a promise of
+// ours: TensorRT-LLM's /v1/responses and vLLM's /v1/messages take no cache salt, so that what one organisation has left in the prefix cache would
+// be found by another. A model may say otherwise.
+func (k EngineKind) Native() []Endpoint { return native[k] }
+
+var native = map[EngineKind][]Endpoint{
+	EngineTRTLLM: {EndpointChat, EndpointCompletions, EndpointEmbeddings}, // the last by `trtllm-serve embeddings`
+	EngineSim:    {EndpointChat, EndpointCompletions, EndpointEmbeddings},
+	EngineNIM:    {EndpointChat, EndpointCompletions, EndpointEmbeddings},
+	EngineVLLM:   {EndpointChat, EndpointCompletions, EndpointEmbeddings},
+	EngineOpenAI: {EndpointChat, EndpointCompletions, EndpointEmbeddings},
+}
+
 // EngineSpec says how one model's engine is launched. Fields are those of the config's engine block.
 type EngineSpec struct {
 	Kind    EngineKind

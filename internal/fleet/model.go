@@ -9,7 +9,7 @@ import (
 // Endpoint is an API family that a model serves, as named in a model's endpoints list.
 type Endpoint string
 
-// The endpoints that Pilotlight knows. A model lists those that its engine serves.
+// The endpoints that Pilotlight knows. A model lists those that callers may use; those that its engine does not serve itself are translated to chat.
 const (
 	EndpointChat        Endpoint = "chat"
 	EndpointCompletions Endpoint = "completions"
@@ -25,8 +25,9 @@ type Model struct {
 	GPUs           int    // per instance; 0 only for an engine of kind openai on the local back end
 	Pool           string // "" = dedicated instances (on the local back end: the pool "local")
 	Endpoints      []Endpoint
-	ContextLength  int // tokens; 0 = not known
-	MaxConcurrency int // requests that one instance serves at once
+	Native         []Endpoint // those that the engine serves itself; nil = as engines of its kind do
+	ContextLength  int        // tokens; 0 = not known
+	MaxConcurrency int        // requests that one instance serves at once
 	IdleAfter      time.Duration
 	Instances      Range
 	Queue          QueueLimits
@@ -38,6 +39,19 @@ type Model struct {
 
 // Serves reports whether the model lists the endpoint.
 func (m *Model) Serves(e Endpoint) bool { return slices.Contains(m.Endpoints, e) }
+
+// ServesNatively reports whether the model's engine serves the endpoint itself, whether or not callers may use it.
+func (m *Model) ServesNatively(e Endpoint) bool {
+	return slices.Contains(m.NativeEndpoints(), e)
+}
+
+// NativeEndpoints gives the endpoints that the model's engine serves itself. It must not be changed.
+func (m *Model) NativeEndpoints() []Endpoint {
+	if m.Native == nil {
+		return m.Engine.Kind.Native()
+	}
+	return m.Native
+}
 
 // LaunchesLike reports whether instances of both are launched alike, and in the same place. Where they are not, an instance of the one cannot
 // stand for an instance of the other.

@@ -10,6 +10,7 @@ type Pool struct {
 	Name            string
 	GPUsPerSlot     int
 	NodePool        string
+	EngineUser      string        // whom its engines run as where a supervisor of ours starts them; "" = nobody where that is root's, "same" = as the supervisor
 	HostMemory      Bytes         // of each slot, for parked engines, where the slot does not say; 0 = no limit
 	MaxParkedPerGPU int           // engines parked on one GPU beside an awake one; 0 = none is parked
 	ParkedGPUMemory Bytes         // what a parked engine still holds on each of its GPUs

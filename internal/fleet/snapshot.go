@@ -25,10 +25,11 @@ type Outlook struct {
 
 // SourceStatus is how one source of observations stands.
 type SourceStatus struct {
-	Name   string
-	Lost   string    // why it cannot be heard, for operators; "" = it is heard
-	Denied bool      // it refuses the token, or a right
-	Since  time.Time // it has stood so
+	Name    string
+	Lost    string    // why it cannot be heard, for operators; "" = it is heard
+	Denied  bool      // it refuses the token, or a right
+	Awaited bool      // the supervisor of a slot that an earlier life has left: it has neither spoken nor been given up since this one began
+	Since   time.Time // it has stood so
 }
 
 // Snapshot is the whole fleet at one moment. It is immutable.

@@ -28,6 +28,7 @@ type Config struct {
 	Dir        string      // the engines' logs and process files go to engines/ in it; one server at a time
 	Models     []*fleet.Model
 	Self       string        // our own program, which kind sim runs with "trtsim"; "" = kind sim needs a command
+	User       *slot.User    // whom engines run as; nil = our own user
 	Grace      time.Duration // between SIGTERM and SIGKILL; 0 = 30 s
 	Log        *slog.Logger  // nil: discard
 }
@@ -43,7 +44,7 @@ func New(cfg Config) (*Local, error) {
 	s, err := slot.New(slot.Config{
 		ID: SlotID, Source: Source, Node: NodeID, Pool: fleet.LocalPool,
 		GPUs: cfg.GPUs, HostMemory: cfg.HostMemory, Dir: cfg.Dir, Self: cfg.Self, Models: cfg.Models,
-		Grace: cfg.Grace, Log: cfg.Log,
+		User: cfg.User, Grace: cfg.Grace, Log: cfg.Log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making the local back end: %w", err)

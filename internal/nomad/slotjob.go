@@ -27,7 +27,7 @@ func (n *Nomad) renderSlot(q fleet.Pool, act fleet.Act) (string, error) {
 		"region": n.cfg.Region, "namespace": n.cfg.Namespace, "datacenters": n.cfg.Datacenters, "node_pool": cmp.Or(q.NodePool, n.cfg.NodePool),
 		"gpus": q.GPUsPerSlot, "key": KeyPath,
 	}
-	for name, value := range map[string]string{"program": n.cfg.Self, "consul": n.cfg.Consul} {
+	for name, value := range map[string]string{"program": n.cfg.Self, "consul": n.cfg.Consul, "engine_user": q.EngineUser} {
 		if value != "" {
 			values[name] = value
 		}

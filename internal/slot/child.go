@@ -1,11 +1,10 @@
 package slot
 
 import (
+	"errors"
 	"fmt"
-	"os"
+	"io/fs"
 	"os/exec"
-	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 // child is one engine process, the leader of a process group of its own.
 type child struct {
 	cmd  *exec.Cmd
+	user *User  // nil = the supervisor's own
 	mark string // in its environment, and in that of all that it starts
 
 	mu     sync.Mutex // guards reaped: a number that has been reaped may be another's
@@ -25,26 +25,25 @@ type child struct {
 // where it has left the process group.
 const ownerVariable = "PILOTLIGHT_ENGINE_OWNER"
 
-// simMemory names the directory that stands for the GPUs' memory among simulated engines; whoever starts the supervisor may name one for several
-// supervisors.
-const simMemory = "PILOTLIGHT_SIM_GPU_DIR"
-
 // outputDelay bounds how long an ended engine's output is waited for where a process that escaped its group still has it.
 const outputDelay = 50 * time.Millisecond
 
 // start starts an engine and records its process.
 func (s *Slot) start(spawn *spawner, i *instance, l engine.Launch, out *engineLog) (*child, error) {
 	cmd := exec.Command(l.Path, l.Args...)
-	cmd.Env = append([]string{simMemory + "=" + filepath.Join(s.cfg.Dir, "gpus")}, inherited(os.Environ())...)
-	cmd.Env = append(cmd.Env, l.Env...)
-	// What the supervisor alone decides comes last, and so wins.
-	c := &child{cmd: cmd, mark: s.mark() + i.ID}
-	cmd.Env = append(cmd.Env, "CUDA_VISIBLE_DEVICES="+strings.Join(s.devices(i), ","), c.mark)
+	c := &child{cmd: cmd, mark: s.mark() + i.ID, user: s.cfg.User}
+	cmd.Env = s.environment(i, l, c.mark)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.WaitDelay = outputDelay
 	isolate(cmd)
-	if err := spawn.start(cmd); err != nil {
+	done, err := s.asUser(cmd)
+	if err != nil {
 		return nil, err
+	}
+	err = spawn.start(cmd)
+	done()
+	if err != nil {
+		return nil, s.startError(err)
 	}
 	if err := s.record(i, cmd.Process.Pid); err != nil {
 		s.cfg.Log.Warn("engine's process was not recorded", "instance", i.ID, "error", err)
@@ -64,20 +63,12 @@ func (s *Slot) devices(i *instance) []string {
 	return s.cfg.Devices[i.GPU : i.GPU+i.GPUs]
 }
 
-// inherited leaves out what engines must not know: the control plane's own secrets.
-func inherited(env []string) []string {
-	var kept []string
-	for _, entry := range env {
-		key, _, _ := strings.Cut(entry, "=")
-		switch {
-		case key == simMemory:
-			kept = append(kept, entry)
-		case strings.HasPrefix(key, "PILOTLIGHT_"), key == "NOMAD_TOKEN", key == "CONSUL_HTTP_TOKEN", key == "CUDA_VISIBLE_DEVICES":
-		default:
-			kept = append(kept, entry)
-		}
+// startError says of a program that could not be started what the engines' user has to do with it.
+func (s *Slot) startError(err error) error {
+	if s.cfg.User == nil || !errors.Is(err, fs.ErrPermission) {
+		return err
 	}
-	return kept
+	return fmt.Errorf("%w; engines run as the user %q, who needs to read the program and all that leads to it (or choose another with engine_user)", err, s.cfg.User.Name)
 }
 
 // wait returns when the process has ended, with its group and whatever else it has started, and says how.
@@ -85,7 +76,7 @@ func (c *child) wait() exit {
 	err := c.finish()
 	awaitGroup(c.cmd.Process.Pid)
 	// MPI puts its workers into groups of their own.
-	killMarked(c.mark + "\x00")
+	killMarked(c.mark+"\x00", c.user)
 	if c.cmd.ProcessState == nil {
 		return exit{how: fmt.Sprintf("waiting failed: %v", err)}
 	}

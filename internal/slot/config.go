@@ -25,6 +25,9 @@ type Config struct {
 	Dir        string      // holds engines/: logs and process files; one supervisor at a time
 	Self       string      // the program that is the simulator when run with "trtsim"; "" = kind sim needs a command
 	Host       string      // IP address that engines listen on; "" = 127.0.0.1
+	User       *User       // whom engines run as; nil = the supervisor's own user. Only root can have another
+	PassEnv    []string    // names of variables of this process that engines have too, beyond those that say where libraries are and how engines run
+	EngineEnv  []string    // "NAME=value" that engines have beside; a model's own wins
 	Ports      fleet.Range // of engines; zero = 20000 to 32767, below what the kernel gives to outgoing connections
 	Models     []*fleet.Model
 	KeepTerm   bool              // over restarts of the supervisor: where those who watch outlive it

@@ -149,13 +149,26 @@ func serveFake(ln net.Listener, refuse bool, serves string) {
 		v, ok := os.LookupEnv(r.PathValue("name"))
 		fmt.Fprintf(w, "%t %s", ok, v)
 	})
+	mux.HandleFunc("GET /environment", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, strings.Join(os.Environ(), "\n")) })
+	mux.HandleFunc("GET /user", func(w http.ResponseWriter, _ *http.Request) {
+		groups, _ := os.Getgroups()
+		fmt.Fprint(w, os.Getuid(), os.Getgid(), groups)
+	})
+	mux.HandleFunc("GET /parent/{file}", func(w http.ResponseWriter, r *http.Request) {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", os.Getppid(), r.PathValue("file")))
+		fmt.Fprintf(w, "%d %v", len(b), err)
+	})
+	mux.HandleFunc("GET /file", func(w http.ResponseWriter, r *http.Request) {
+		_, err := os.Stat(r.URL.Query().Get("path"))
+		fmt.Fprint(w, err)
+	})
 	mux.HandleFunc("POST /crash", func(http.ResponseWriter, *http.Request) { die(7, "executor has died") })
 	die(1, http.Serve(ln, mux))
 }
 
 // startSleeper starts a process that leaves the engine's group, as MPI's daemons do.
 func startSleeper(file string) {
-	cmd := exec.Command(self())
+	cmd := exec.Command("/proc/self/exe") // wherever it is: the engine's user may not look there
 	cmd.Env = append(os.Environ(), sleeperVariable+"="+file)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr

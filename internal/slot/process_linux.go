@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -18,6 +19,11 @@ import (
 // isolate gives the child a process group of its own, and has it killed when this process dies.
 func isolate(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+}
+
+// setUser has the command run as the user, without any other groups.
+func setUser(cmd *exec.Cmd, u *User) {
+	cmd.SysProcAttr.Credential = &syscall.Credential{Uid: u.UID, Gid: u.GID}
 }
 
 // finish blocks until the leader has ended, kills its group and reaps it. The group first, the leader after: as long as
@@ -69,12 +75,14 @@ func groupRuns(leader int) bool {
 
 // killMarked kills every process with an environment entry that begins so, until there is none, and tells how many it found.
 // It returns when they run no more: one that is being killed shows no environment before it has let go of its GPUs.
-func killMarked(entry string) int {
+//
+// Who they run as is theirs, if it is not ours: the kernel shows the environment of others' processes only to who may trace them, and root in a container may not.
+func killMarked(entry string, user *User) int {
 	killed := map[int]uint64{} // pid -> its start
 	for deadline := time.Now().Add(endWithin); time.Now().Before(deadline); time.Sleep(endPause) {
 		found := false
 		for _, pid := range processes() {
-			if pid != os.Getpid() && marked(pid, entry) {
+			if pid != os.Getpid() && marked(pid, entry, user) {
 				found = true
 				killed[pid] = startTime(pid)
 				syscall.Kill(pid, syscall.SIGKILL)
@@ -90,13 +98,33 @@ func killMarked(entry string) int {
 	return len(killed)
 }
 
-// marked reports whether the process has such an entry in its environment. One that has ended, or is somebody else's, shows none.
-func marked(pid int, entry string) bool {
+// marked reports whether the process has such an entry in its environment. One that has ended, or is a third one's, shows none.
+func marked(pid int, entry string, user *User) bool {
 	env, err := os.ReadFile(procFile(pid, "environ"))
+	if err != nil && user != nil {
+		env, err = readAs(user, procFile(pid, "environ"))
+	}
 	if err != nil {
 		return false
 	}
 	return bytes.Contains(append([]byte{0}, env...), []byte("\x00"+entry))
+}
+
+// readAs reads a file with another user's rights, which root's thread can take on for the file system alone.
+func readAs(user *User, file string) ([]byte, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	gid, err := unix.SetfsgidRetGid(int(user.GID))
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Setfsgid(gid)
+	uid, err := unix.SetfsuidRetUid(int(user.UID))
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Setfsuid(uid)
+	return os.ReadFile(file)
 }
 
 func processes() []int {

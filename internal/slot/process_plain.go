@@ -10,6 +10,8 @@ import (
 
 func isolate(*exec.Cmd) {}
 
+func setUser(*exec.Cmd, *User) {} // nobody is looked up there
+
 func terminateGroup(leader int) { killGroup(leader) }
 
 func killGroup(leader int) {

@@ -13,7 +13,7 @@ func (c *child) finish() error {
 	return err
 }
 
-func awaitGroup(int)        {}
-func killMarked(string) int { return 0 }
-func startTime(int) uint64  { return 0 }
-func bootID() string        { return "" }
+func awaitGroup(int)               {}
+func killMarked(string, *User) int { return 0 }
+func startTime(int) uint64         { return 0 }
+func bootID() string               { return "" }

@@ -66,7 +66,7 @@ func (s *Slot) killLeftovers() {
 			awaitGroup(r.PID)
 		}
 	}
-	if n := killMarked(s.mark()); n > 0 {
+	if n := killMarked(s.mark(), s.cfg.User); n > 0 {
 		s.cfg.Log.Warn("killed processes of an earlier life", "processes", n)
 	}
 	for _, file := range files {

@@ -8,13 +8,15 @@ import (
 	"sync"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/private"
 )
 
 // Slot supervises the engines of one slot. Its methods are safe for concurrent use.
 type Slot struct {
-	cfg   Config
-	dir   string // of logs and process files
-	owner string // marks the environment of everything that this directory's supervisors start
+	cfg       Config
+	dir       string // of logs and process files
+	temporary string // directory of engines that run as another user; Run makes and removes it
+	owner     string // marks the environment of everything that this directory's supervisors start
 
 	wake  chan struct{} // tells Run that there are launches to begin; holds one
 	count chan struct{} // tells Run that engines are to be asked how many requests they serve; holds one
@@ -42,6 +44,9 @@ func New(cfg Config) (*Slot, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the engines' directory: %w", err)
 	}
+	if err := private.CheckTree(dir); err != nil {
+		return nil, fmt.Errorf("the engines' directory is not this user's alone: %w", err)
+	}
 	owner, err := ownerOf(dir)
 	if err != nil {
 		return nil, fmt.Errorf("naming the engines' directory: %w", err)
@@ -67,6 +72,11 @@ func (s *Slot) Run(ctx context.Context) error {
 	}
 	defer lock.Close()
 	s.killLeftovers()
+	removeScratch, err := s.makeScratch()
+	if err != nil {
+		return err
+	}
+	defer removeScratch()
 
 	var thread, engines sync.WaitGroup
 	spawn := newSpawner()

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -77,9 +78,17 @@ func TestWatch_LateWatcherHearsOfTheEnded(t *testing.T) {
 }
 
 func TestEngine_SeesItsOwnGPUsAndNoSecrets(t *testing.T) {
-	t.Setenv("PILOTLIGHT_ADMIN_TOKEN", "secret")
+	for _, name := range []string{
+		"PILOTLIGHT_ADMIN_TOKEN", "PILOTLIGHT_SLOT_KEY", "PILOTLIGHT_DATABASE_URL", "NOMAD_TOKEN", "CONSUL_HTTP_TOKEN", "VAULT_TOKEN",
+		"NOMAD_TOKEN_OF_MY_OWN", "A_NAME_OF_THE_OPERATORS_CHOICE", "AWS_SECRET_ACCESS_KEY", "NOMAD_SECRETS_DIR",
+	} {
+		t.Setenv(name, "a secret")
+	}
 	t.Setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
-	w := start(t, options{gpus: 4}, fake("two", 2), fake("none", 0))
+	t.Setenv("LD_LIBRARY_PATH", "/usr/lib/x")
+	t.Setenv("HF_HOME", "/weights")
+	t.Setenv("OF_THE_POOL", "x")
+	w := start(t, options{gpus: 4, pass: []string{"OF_THE_POOL"}}, fake("two", 2), fake("none", 0))
 	for _, row := range []struct {
 		model     string
 		gpu, gpus int
@@ -92,8 +101,13 @@ func TestEngine_SeesItsOwnGPUsAndNoSecrets(t *testing.T) {
 		if got := get(t, i.Addr, "/env/CUDA_VISIBLE_DEVICES"); got != row.want {
 			t.Errorf("%s sees GPUs %q, want %q", row.model, got, row.want)
 		}
-		if got := get(t, i.Addr, "/env/PILOTLIGHT_ADMIN_TOKEN"); got != "false " {
-			t.Errorf("%s sees the admin token: %q", row.model, got)
+		if got := get(t, i.Addr, "/environment"); strings.Contains(got, "a secret") {
+			t.Errorf("%s sees a secret of the control plane: %s", row.model, got)
+		}
+		for name, want := range map[string]string{"LD_LIBRARY_PATH": "true /usr/lib/x", "HF_HOME": "true /weights", "OF_THE_POOL": "true x", "PATH": "true " + os.Getenv("PATH")} {
+			if got := get(t, i.Addr, "/env/"+name); got != want {
+				t.Errorf("%s sees %s %q, want %q", row.model, name, got, want)
+			}
 		}
 	}
 }

@@ -45,6 +45,8 @@ type options struct {
 	dir   string
 	grace time.Duration
 	self  string
+	user  *slot.User
+	pass  []string
 
 	moveWithin time.Duration
 	firstToken time.Duration // 0 = as outside of tests
@@ -63,7 +65,7 @@ func start(t *testing.T, o options, models ...*fleet.Model) *world {
 		o.log = testLog{t}
 	}
 	s, err := slot.New(slot.Config{
-		ID: "s", Node: "n", Pool: "p", GPUs: o.gpus, Dir: o.dir, Models: models, Grace: o.grace, Self: o.self,
+		ID: "s", Node: "n", Pool: "p", GPUs: o.gpus, Dir: o.dir, Models: models, Grace: o.grace, Self: o.self, User: o.user, PassEnv: o.pass,
 		MoveWithin: o.moveWithin, FirstToken: o.firstToken, HostMemory: o.memory, Health: o.health, Log: slog.New(slog.NewTextHandler(o.log, nil)),
 	})
 	if err != nil {

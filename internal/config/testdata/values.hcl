@@ -6,6 +6,8 @@ api {
   body_limit       = "32"
   keepalive        = "comments"
   stream_heartbeat = "-15s"
+  body_budget      = "64MiB"
+  max_connections  = -1
 }
 admin {
   addr      = "127.0.0.1:99999"

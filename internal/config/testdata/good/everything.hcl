@@ -6,6 +6,8 @@ api {
   body_limit       = "32MiB"
   keepalive        = "comment"
   stream_heartbeat = "15s"
+  body_budget      = "1GiB"
+  max_connections  = 0
 }
 admin {
   addr      = "127.0.0.1:8081"

@@ -1,10 +1,9 @@
-package router
+package edge
 
 import (
 	"context"
 	"errors"
 	"io"
-	"log/slog"
 	"net"
 	"syscall"
 	"time"
@@ -14,12 +13,15 @@ import (
 // connection as of any other.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}
 
-// listener hands accepted connections to the departure watch.
+// Listen gives a listener that takes ln's connections in until stop is done.
+func (w *Connections) Listen(stop context.Context, ln net.Listener) net.Listener {
+	return &listener{Listener: ln, all: w, stop: stop}
+}
+
 type listener struct {
 	net.Listener
-	watch *watch
-	stop  context.Context // done = accepting ends
-	log   *slog.Logger
+	all  *Connections
+	stop context.Context // done = accepting ends
 }
 
 // acceptPause is how long accepting rests when descriptors or memory have run out.
@@ -34,13 +36,16 @@ func (l *listener) Accept() (net.Conn, error) {
 			if tcp, ok := c.(*net.TCPConn); ok {
 				_ = tcp.SetKeepAliveConfig(keepAlive) // a socket that is broken already says so when it is read
 			}
-			return l.watch.accept(c), nil
+			if ours := l.all.Accept(c); ours != nil {
+				return ours, nil
+			}
+			continue
 		case l.stop.Err() != nil:
 			return nil, io.EOF
 		case !shortage(err):
 			return nil, err
 		}
-		l.log.Warn("cannot accept connections", "reason", err)
+		l.all.c.Log.Warn("cannot accept connections", "listener", l.all.c.Listener, "reason", err)
 		select {
 		case <-l.stop.Done():
 		case <-time.After(acceptPause):

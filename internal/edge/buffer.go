@@ -1,4 +1,4 @@
-package router
+package edge
 
 import "sync"
 
@@ -9,9 +9,9 @@ const (
 	largestBuffer = 1 << 20
 )
 
-// buffer is memory that is given back by hand.
-type buffer struct {
-	b      []byte // as long as its capacity
+// Buffer is memory that is given back by hand.
+type Buffer struct {
+	B      []byte // as long as its capacity
 	mapped bool
 }
 
@@ -27,30 +27,30 @@ func bufferClass(size int) (class, capacity int) {
 	return class, capacity
 }
 
-// acquireBuffer gives a buffer of at least size bytes. It fails only where the system has no memory to map.
-func acquireBuffer(size int) (*buffer, error) {
+// AcquireBuffer gives a buffer of at least size bytes. It fails only where the system has no memory to map.
+func AcquireBuffer(size int) (*Buffer, error) {
 	if size > largestBuffer {
 		b, err := mapMemory(size)
 		if err != nil {
 			return nil, err
 		}
-		return &buffer{b: b, mapped: true}, nil
+		return &Buffer{B: b, mapped: true}, nil
 	}
 	class, capacity := bufferClass(size)
-	if m, ok := buffers[class].Get().(*buffer); ok {
+	if m, ok := buffers[class].Get().(*Buffer); ok {
 		return m, nil
 	}
-	return &buffer{b: make([]byte, capacity)}, nil
+	return &Buffer{B: make([]byte, capacity)}, nil
 }
 
-// releaseBuffer gives a buffer back; nil is nothing to give.
-func releaseBuffer(m *buffer) {
+// Release gives a buffer back; nil is nothing to give.
+func (m *Buffer) Release() {
 	switch {
 	case m == nil:
 	case m.mapped:
-		unmapMemory(m.b)
+		unmapMemory(m.B)
 	default:
-		class, _ := bufferClass(len(m.b))
+		class, _ := bufferClass(len(m.B))
 		buffers[class].Put(m)
 	}
 }

@@ -1,4 +1,4 @@
-package router_test
+package edge_test
 
 import (
 	"errors"
@@ -9,7 +9,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/pilotlight-io/pilotlight/router"
+	"github.com/VictoriaMetrics/metrics"
+
+	"github.com/pilotlight-io/pilotlight/internal/edge"
 )
 
 // TestReadDeadline_TheLastOneSetIsTheOneThatEnds checks it where one in force may stay, because it lies before.
@@ -22,7 +24,7 @@ func TestReadDeadline_TheLastOneSetIsTheOneThatEnds(t *testing.T) {
 			near, far := net.Pipe()
 			defer near.Close()
 			defer far.Close()
-			c := router.Accept(near)
+			c := edge.New(edge.Config{Listener: "public", Metrics: metrics.NewSet()}).Accept(near)
 			var sends sync.WaitGroup
 			began := time.Now()
 			for _, d := range deadlines {

@@ -1,6 +1,6 @@
 //go:build !unix
 
-package router
+package edge
 
 func mapMemory(size int) ([]byte, error) { return make([]byte, size), nil }
 

@@ -1,6 +1,6 @@
 //go:build unix
 
-package router
+package edge
 
 import "golang.org/x/sys/unix"
 

@@ -1,0 +1,87 @@
+package account
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/VictoriaMetrics/metrics"
+)
+
+// Config is what New needs.
+type Config struct {
+	Memory int64 // bytes of all bodies held at once; at least 1
+}
+
+// Accounts are those of all organisations. They are safe for concurrent use.
+type Accounts struct {
+	memory  memory
+	orgs    sync.Map // name -> *Org
+	tokens  sync.Map // ID -> *Token
+	metrics *metrics.Set
+}
+
+// New makes accounts that nobody uses yet.
+func New(c Config) *Accounts {
+	a := &Accounts{}
+	a.memory.size = c.Memory
+	a.metrics = a.newMetrics()
+	return a
+}
+
+// Org is the account of one organisation.
+type Org struct {
+	Name string
+
+	held     atomic.Int64         // bytes of memory
+	requests [stages]atomic.Int64 // by the stage that they are in
+
+	mu    sync.Mutex // guards the list
+	first *Charge    // of those that may be reclaimed, linked by next
+}
+
+// Token is the account of one token.
+type Token struct {
+	ID  string
+	Org *Org
+
+	requests atomic.Int64
+}
+
+// Usage is what an organisation has in use at one moment.
+type Usage struct {
+	Bytes     int64 // of bodies
+	Uploading int64 // requests whose body is being read
+	Waiting   int64 // requests without an engine
+	Running   int64 // requests with one
+}
+
+// Usage gives what an organisation has in use.
+func (a *Accounts) Usage(org string) Usage {
+	v, ok := a.orgs.Load(org)
+	if !ok {
+		return Usage{}
+	}
+	o := v.(*Org)
+	return Usage{
+		Bytes: o.held.Load(), Uploading: o.requests[uploading].Load(), Waiting: o.requests[waiting].Load(), Running: o.requests[running].Load(),
+	}
+}
+
+// Requests gives how many requests a token has open.
+func (a *Accounts) Requests(token string) int64 {
+	t, ok := a.tokens.Load(token)
+	if !ok {
+		return 0
+	}
+	return t.(*Token).requests.Load()
+}
+
+// token gives the account of a token, which always belongs to the same organisation.
+func (a *Accounts) token(org, id string) *Token {
+	if t, ok := a.tokens.Load(id); ok {
+		return t.(*Token)
+	}
+	o, _ := a.orgs.LoadOrStore(org, &Org{Name: org})
+	t, _ := a.tokens.LoadOrStore(id, &Token{ID: id, Org: o.(*Org)})
+	return t.(*Token)
+}

@@ -1,0 +1,310 @@
+package edge
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/pilotlight-io/pilotlight/internal/socket"
+)
+
+const (
+	// writePatience is how long one write to a caller may stall. fasthttp's WriteTimeout is one deadline for a whole response,
+	// which would cut every long stream, so it stays off.
+	writePatience = 30 * time.Second
+	// writePiece keeps a large body from having to leave within one writePatience.
+	writePiece = 256 << 10
+)
+
+// ErrGone is why a request ends whose caller has left.
+var ErrGone = errors.New("the caller has left")
+
+// Departure is told once, from another goroutine, why the request it stands for has to end. It must not block.
+type Departure interface{ Leave(cause error) }
+
+// stages of a connection. One that is silent may be closed to make room for another.
+const (
+	fresh   int32 = iota // no request has come yet
+	resting              // the next request has not come yet
+	busy                 // a request is handled
+	sealed               // it is being closed
+)
+
+// stages of an upload.
+const (
+	uploadNone int32 = iota
+	uploadRead
+	uploadCut // by Interrupt
+)
+
+// Conn is an accepted connection. Its Write re-arms the write deadline when less than half of it is left, so that every byte
+// to a slow reader, in a stream or not, is under the same rule. Its read deadline, which fasthttp moves three times a request,
+// is moved in truth only to an earlier moment, or once the one in force has passed: moving it costs more than a look at the clock.
+type Conn struct {
+	net.Conn
+	sock   *socket.Socket // Conn's, for what is small
+	all    *Connections
+	id     uint64
+	polled bool // the kernel tells of departures; else peek does
+
+	stage  atomic.Int32
+	upload atomic.Int32 // of a body that is being read
+	linger atomic.Bool  // Close waits for the caller to have read the answer
+
+	line    requestLine // only the connection's own goroutine uses it
+	writeBy time.Time   // only the connection's own goroutine writes
+	readBy  time.Time   // the read deadline that was set; zero = none. Only the connection's own goroutine reads
+	armedBy time.Time   // the one in force, never after readBy while a Read waits; zero = none
+	peek    *peek       // only the connection's own goroutine uses the pointer
+
+	host       *host // guarded by all's mu, as its neighbours are
+	prev, next *Conn
+
+	mu    sync.Mutex // guards the fields below
+	left  bool
+	armed Departure
+}
+
+// peek is one background read, one byte ahead.
+type peek struct {
+	done chan struct{} // closed when n and err stand
+	b    [1]byte
+	n    int
+	err  error
+}
+
+func newConn(c net.Conn, all *Connections) *Conn {
+	return &Conn{Conn: c, sock: socket.Of(c), all: all}
+}
+
+// Of gives the connection of a request; nil for none of ours.
+func Of(ctx *fasthttp.RequestCtx) *Conn {
+	c, _ := ctx.Conn().(*Conn)
+	return c
+}
+
+// begin says that a request is handled. It is false where the connection is being closed.
+func (c *Conn) begin() bool {
+	return c.stage.CompareAndSwap(fresh, busy) || c.stage.CompareAndSwap(resting, busy) || c.stage.Load() == busy
+}
+
+// rest says that the answer has been sent.
+func (c *Conn) rest() {
+	c.line.awaited()
+	c.stage.CompareAndSwap(busy, resting)
+}
+
+// seal makes sure that no request begins any more, unless one has begun.
+func (c *Conn) seal() bool {
+	return c.stage.CompareAndSwap(fresh, sealed) || c.stage.CompareAndSwap(resting, sealed)
+}
+
+// Arm names who is to be told when the caller leaves; it is told at once if the caller has left already. It is called when the request
+// has been read: what the caller sends from then on is for later.
+func (c *Conn) Arm(d Departure) {
+	c.mu.Lock()
+	c.armed = d
+	left := c.left
+	c.mu.Unlock()
+	if left {
+		d.Leave(ErrGone)
+		return
+	}
+	if !c.polled {
+		c.lookAhead()
+	}
+}
+
+// Disarm ends Arm: when it returns, nobody is being told any more.
+func (c *Conn) Disarm() {
+	c.mu.Lock()
+	c.armed = nil
+	c.mu.Unlock()
+}
+
+func (c *Conn) departed() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.left = true
+	if c.armed != nil {
+		c.armed.Leave(ErrGone)
+	}
+}
+
+// Cancel ends the connection's request with a cause; a connection without one is closed.
+func (c *Conn) Cancel(cause error) {
+	if !c.Tell(func(d Departure) { d.Leave(cause) }) {
+		_ = c.Close()
+	}
+}
+
+// Tell calls f, which must not block, with whom Arm has named, and is false where that is nobody.
+func (c *Conn) Tell(f func(Departure)) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.armed == nil {
+		return false
+	}
+	f(c.armed)
+	return true
+}
+
+// lookAhead starts a background read. One that an earlier request has left behind goes on serving: with pipelined data in
+// its hand it cannot see further, as in net/http.
+func (c *Conn) lookAhead() {
+	if c.peek != nil {
+		select {
+		case <-c.peek.done:
+			if c.peek.n == 0 {
+				c.departed()
+			}
+		default:
+		}
+		return
+	}
+	c.readBy = time.Time{} // the one for the request's own bytes must not look like a departure
+	_ = c.armRead()
+	p := &peek{done: make(chan struct{})}
+	c.peek = p
+	c.all.loops.Go(func() {
+		p.n, p.err = c.Conn.Read(p.b[:])
+		close(p.done)
+		if p.n == 0 && !os.IsTimeout(p.err) {
+			c.departed()
+		}
+	})
+}
+
+// SetReadDeadline bounds the next reads. It is the connection's own goroutine's to call.
+func (c *Conn) SetReadDeadline(t time.Time) error {
+	c.readBy = t
+	if c.peek != nil {
+		return c.armRead() // its read is under way
+	}
+	return nil
+}
+
+// SetDeadline bounds the next reads and writes.
+func (c *Conn) SetDeadline(t time.Time) error {
+	c.readBy, c.writeBy = t, t
+	return errors.Join(c.armRead(), c.Conn.SetWriteDeadline(t))
+}
+
+func (c *Conn) armRead() error {
+	c.armedBy = c.readBy
+	err := c.Conn.SetReadDeadline(c.readBy)
+	if c.upload.Load() == uploadCut { // it must not be undone
+		c.armedBy = longAgo
+		err = c.Conn.SetReadDeadline(longAgo)
+	}
+	return err
+}
+
+var longAgo = time.Unix(1, 0)
+
+// Interrupt ends the reading of a body, from any goroutine: it fails as if it had timed out. Where none is read, it does nothing.
+func (c *Conn) Interrupt() {
+	if c.upload.CompareAndSwap(uploadRead, uploadCut) {
+		_ = c.Conn.SetReadDeadline(longAgo)
+	}
+}
+
+// endUpload undoes what an interruption has done to the deadlines.
+func (c *Conn) endUpload() {
+	if c.upload.Swap(uploadNone) == uploadCut {
+		c.armedBy = longAgo // the next Read sees that it is not the one that was set
+	}
+}
+
+// read reads under readBy. A deadline in force that lies before it may stay: where it ends the read, it is put right.
+func (c *Conn) read(b []byte) (int, error) {
+	if c.armedBy.IsZero() && !c.readBy.IsZero() || !c.readBy.IsZero() && c.readBy.Before(c.armedBy) {
+		if err := c.armRead(); err != nil {
+			return 0, err
+		}
+	}
+	for {
+		n, err := c.sock.Read(b)
+		early := n == 0 && !c.armedBy.Equal(c.readBy) && isTimeout(err)
+		if !early || c.upload.Load() == uploadCut || !c.readBy.IsZero() && !time.Now().Before(c.readBy) {
+			return n, err
+		}
+		if err := c.armRead(); err != nil {
+			return 0, err
+		}
+	}
+}
+
+var errBareLF = errors.New("the request line ends in a bare LF")
+
+// Read gives what a background read has found before it reads on.
+func (c *Conn) Read(b []byte) (int, error) {
+	if c.line.stage == lineBare {
+		return 0, errBareLF
+	}
+	n, err := c.readOn(b)
+	c.line.read(b, n)
+	return n, err
+}
+
+func (c *Conn) readOn(b []byte) (int, error) {
+	p := c.peek
+	if p == nil || len(b) == 0 {
+		return c.read(b)
+	}
+	<-p.done // deadlines set meanwhile end the background read too
+	c.peek = nil
+	return copy(b, p.b[:p.n]), p.err
+}
+
+func (c *Conn) Write(b []byte) (written int, err error) {
+	for {
+		if now := time.Now(); c.writeBy.Sub(now) < writePatience/2 {
+			c.writeBy = now.Add(writePatience)
+			if err := c.Conn.SetWriteDeadline(c.writeBy); err != nil {
+				return written, err
+			}
+		}
+		n, err := c.sock.Write(b[:min(len(b), writePiece)])
+		written += n
+		if b = b[n:]; err != nil || len(b) == 0 {
+			return written, err
+		}
+	}
+}
+
+// lingerPatience and lingerLimit bound what is read from a caller behind a last answer.
+const (
+	lingerPatience = time.Second
+	lingerLimit    = 1 << 20
+)
+
+// Close closes the connection. After an answer to a request that was not read whole it waits for the caller to have read
+// it: closing with unread bytes makes the kernel send a reset, which may overtake the answer.
+func (c *Conn) Close() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.linger.Swap(false) && half.CloseWrite() == nil {
+		_ = c.Conn.SetReadDeadline(time.Now().Add(lingerPatience))
+		_, _ = io.Copy(io.Discard, io.LimitReader(c.Conn, lingerLimit))
+	}
+	c.all.forget(c)
+	return c.Conn.Close()
+}
+
+// Linger makes Close wait until the caller has read the last answer.
+func (c *Conn) Linger() { c.linger.Store(true) }
+
+// CloseIdle closes the connection if it has no request that can still say something.
+func (c *Conn) CloseIdle() {
+	c.mu.Lock()
+	idle := c.armed == nil
+	c.mu.Unlock()
+	if idle {
+		_ = c.Conn.Close()
+	}
+}

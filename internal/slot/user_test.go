@@ -1,0 +1,133 @@
+//go:build linux
+
+package slot_test
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/slot"
+)
+
+// nobody is the default user of engines, under a supervisor of root's.
+func nobody(t *testing.T) *slot.User {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can start engines as somebody else: run the tests as root, too")
+	}
+	u, err := slot.LookUpUser("")
+	if err != nil || u == nil || u.UID == 0 {
+		t.Fatalf("got %+v, %v; want a user without rights", u, err)
+	}
+	return u
+}
+
+func TestUser_EnginesSeeNothingOfTheSupervisor(t *testing.T) {
+	u := nobody(t)
+	w := start(t, options{gpus: 1, self: self(), user: u}, fake("m", 1))
+	w.launch("i1", "m", 0, 1)
+	i, _ := w.until("i1", ready)
+	id := strconv.Itoa(int(u.UID))
+	if got, want := get(t, i.Addr, "/user"), id+" "+strconv.Itoa(int(u.GID))+" []"; got != want {
+		t.Errorf("the engine runs as %q, want %q", got, want)
+	}
+	if got, want := get(t, i.Addr, "/env/USER"), "true "+u.Name; got != want {
+		t.Errorf("the engine is told the user %q, want %q", got, want)
+	}
+	for _, file := range []string{"environ", "mem", "maps"} {
+		if got := get(t, i.Addr, "/parent/"+file); !strings.HasPrefix(got, "0 ") || !strings.Contains(got, "permission denied") {
+			t.Errorf("/proc/PPID/%s gives it %q, want nothing", file, got)
+		}
+	}
+	if got := get(t, i.Addr, "/file?path="+filepath.Join(w.dir, "engines", "lock")); !strings.Contains(got, "permission denied") {
+		t.Errorf("it sees the supervisor's directory: %q", got)
+	}
+}
+
+func TestUser_EnginesHaveAHomeWhileTheSlotRuns(t *testing.T) {
+	u := nobody(t)
+	w := start(t, options{gpus: 1, self: self(), user: u}, fake("m", 1))
+	w.launch("i1", "m", 0, 1)
+	i, _ := w.until("i1", ready)
+	_, home, _ := strings.Cut(get(t, i.Addr, "/env/HOME"), " ")
+	info, err := os.Stat(home)
+	if err != nil || info.Mode().Perm() != 0o700 || info.Sys().(*syscall.Stat_t).Uid != u.UID {
+		t.Fatalf("got %q, %v, %v; want a directory of the user's alone", home, info, err)
+	}
+	w.stop()
+	if _, err := os.Stat(filepath.Dir(home)); !os.IsNotExist(err) {
+		t.Errorf("got %v, want it removed", err)
+	}
+}
+
+// Its environment, which marks what an engine has started, is another user's.
+func TestUser_WhatAnEngineHasStartedEndsWithIt(t *testing.T) {
+	u := nobody(t)
+	dir := openDir(t)
+	file := filepath.Join(dir, "pid")
+	w := start(t, options{gpus: 1, self: self(), user: u}, fake("m", 1, "orphan="+file))
+	w.launch("i1", "m", 0, 1)
+	w.until("i1", ready)
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, _ := strconv.Atoi(string(text))
+	w.stop()
+	if err := syscall.Kill(pid, 0); err == nil {
+		if stat, _ := os.ReadFile("/proc/" + string(text) + "/stat"); !strings.Contains(string(stat), ") Z ") {
+			t.Errorf("process %d lives on: %s", pid, stat)
+		}
+	}
+}
+
+func TestUser_SimulatorsShareGPUMemory(t *testing.T) {
+	m := &fleet.Model{
+		ID: "meta-llama/Meta-Llama-3-8B-Instruct", GPUs: 1, Endpoints: []fleet.Endpoint{fleet.EndpointChat}, MaxConcurrency: 1,
+		Engine: fleet.EngineSpec{Kind: fleet.EngineSim, Args: []string{"--sim-speed", "1000"}},
+	}
+	w := start(t, options{gpus: 1, self: self(), user: nobody(t)}, m)
+	w.launch("i1", m.ID, 0, 1)
+	w.until("i1", ready)
+}
+
+func TestUser_AProgramThatTheUserCannotReach(t *testing.T) {
+	u := nobody(t)
+	w := start(t, options{gpus: 1, user: u}, fake("m", 1)) // without self: its path leads through a directory of root's
+	w.launch("i1", "m", 0, 1)
+	i, _ := w.until("i1", func(i fleet.Sighting) bool { return i.Failure != "" })
+	if !strings.Contains(i.Failure, "permission denied") || !strings.Contains(i.Failure, `user "`+u.Name+`"`) || !strings.Contains(i.Failure, "engine_user") {
+		t.Errorf("got %q, want the user named, and how to choose another", i.Failure)
+	}
+}
+
+func TestLookUpUser(t *testing.T) {
+	if u, err := slot.LookUpUser("same"); u != nil || err != nil {
+		t.Errorf("the supervisor's own: got %v, %v", u, err)
+	}
+	if u, err := slot.LookUpUser(strconv.Itoa(os.Geteuid())); u != nil || err != nil {
+		t.Errorf("its number: got %v, %v", u, err)
+	}
+	if _, err := slot.LookUpUser("nobody-of-this-name"); err == nil || !strings.Contains(err.Error(), "nobody-of-this-name") {
+		t.Errorf("got %v, want the unknown user named", err)
+	}
+}
+
+// openDir is a directory that everybody may write to.
+func openDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "open-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
