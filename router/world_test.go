@@ -359,8 +359,9 @@ func (w *world) heat(model string) {
 func (w *world) records(n int) []ledger.Record {
 	w.Helper()
 	for end := time.Now().Add(10 * time.Second); ; {
-		got, _, err := w.ledger.Records(context.Background(), "", "", 1000)
+		page, err := w.ledger.Records(context.Background(), "", "", 1000)
 		w.must(err)
+		got := page.Records
 		if len(got) >= n || time.Now().After(end) {
 			if len(got) != n {
 				w.Fatalf("got %d records, want %d: %+v", len(got), n, got)

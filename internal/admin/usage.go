@@ -37,11 +37,11 @@ func (s *Server) records(c *fiber.Ctx) error {
 	}
 	ctx, cancel := s.asking()
 	defer cancel()
-	records, next, err := s.c.Ledger.Records(ctx, values["org"], values["cursor"], n)
+	page, err := s.c.Ledger.Records(ctx, values["org"], values["cursor"], n)
 	if err != nil {
 		return err
 	}
-	return c.JSON(Records{Records: same(records), NextCursor: cursor(next)})
+	return c.JSON(Records{Records: same(page.Records), NextCursor: cursor(page.Next), Damaged: page.Damaged})
 }
 
 // cursor gives nil at the end, which JSON shows as null.

@@ -252,8 +252,9 @@ type Usage struct {
 
 // Records is one page of usage records, oldest first.
 type Records struct {
-	Records    []Record `json:"records"`
-	NextCursor *string  `json:"next_cursor"` // nil at the end
+	Records    []Record        `json:"records"`
+	NextCursor *string         `json:"next_cursor"`       // nil at the end
+	Damaged    []ledger.Damage `json:"damaged,omitempty"` // blocks that cannot be read, whose records would be in this page
 }
 
 // Record is one usage record: one dispatched request. Its JSON is the ledger's.

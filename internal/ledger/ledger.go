@@ -54,8 +54,11 @@ type Ledger struct {
 	wal        *wal
 	meters     *meters
 	readers    *gate
+	damages    damages
 	written    chan struct{} // holds one when there are records to move
 	unsynced   chan struct{} // holds one when there are records to fsync; async only
+	unsorted   chan struct{} // holds one when there are blocks to sort
+	settled    atomic.Int64  // the sorter has nothing to do before this number
 
 	moving       sync.Mutex // one mover at a time, across its I/O; guards moved and mover
 	moved        place
@@ -80,7 +83,7 @@ func Open(ctx context.Context, c Config) (*Ledger, error) {
 // Append, Usage and Receipt work without it, but async records are fsynced, listed by Records, and old ones deleted, only while it runs.
 func (l *Ledger) Run(ctx context.Context) error {
 	var running sync.WaitGroup
-	for _, loop := range []func(context.Context){l.syncLoop, l.moveLoop, l.retentionLoop} {
+	for _, loop := range []func(context.Context){l.syncLoop, l.moveLoop, l.sortLoop, l.retentionLoop} {
 		running.Go(func() { loop(ctx) })
 	}
 	running.Wait()
@@ -146,7 +149,7 @@ func newLedger(c Config) (*Ledger, error) {
 	}
 	l := &Ledger{
 		store: c.Store, log: c.Log, durability: c.Durability, retention: c.Retention,
-		wal: &wal{dir: c.Dir, tail: tail{limit: tailMemory}}, readers: newGate(queriesAtOnce, queriesOfOrg), written: make(chan struct{}, 1), unsynced: make(chan struct{}, 1),
+		wal: &wal{dir: c.Dir, tail: tail{limit: tailMemory}}, readers: newGate(queriesAtOnce, queriesOfOrg), written: make(chan struct{}, 1), unsynced: make(chan struct{}, 1), unsorted: make(chan struct{}, 1),
 	}
 	l.meters = newMeters(l, c.Models)
 	return l, nil
@@ -222,6 +225,7 @@ func (l *Ledger) moveLoop(ctx context.Context) {
 	for wait(ctx, l.written, moveWait) {
 		err := l.flush(ctx)
 		if err == nil {
+			signal(l.unsorted)
 			if failing {
 				l.log.Info("moving usage records into the store again")
 			}

@@ -18,6 +18,7 @@ type meters struct {
 func newMeters(l *Ledger, models []string) *meters {
 	m := &meters{set: metrics.NewSet(), billed: map[string]*metrics.FloatCounter{}}
 	m.set.NewGauge("pilotlight_ledger_wal_records", func() float64 { return float64(l.backlog()) })
+	m.set.NewGauge("pilotlight_ledger_damaged_blocks", func() float64 { return float64(l.damages.count()) })
 	m.know(models)
 	return m
 }

@@ -138,12 +138,25 @@ func (k *dayKey) values(columns []string) (all []any) {
 // sumRecords adds up the records that were dispatched from e.start on and before e.end.
 func (v *view) sumRecords(ctx context.Context, e extent, found *groupSums) error {
 	e.start = max(e.start, v.oldest)
-	// No block is longer than blockSpan, so that those that begin before e.end end soon after it.
-	return readBlocks(ctx, v.tx, func(_, _ int64, r *rawFields) bool {
+	query, args := sumAll, []any{e.start, e.end, int64(runSpan)}
+	if org := found.q.Org; org != "" {
+		query, args = sumOrg, append(args, org, orgKey(org))
+	}
+	return readPieces(ctx, v.tx, sink{record: func(_ numbered, r *rawFields) bool {
 		found.add(r, e)
 		return true
-	}, "WHERE b.dispatched_to >= ? AND b.dispatched_to < ? AND b.dispatched_from < ?", e.start, plus(e.end, blockSpan), e.end)
+	}}, query, args...)
 }
+
+// No block or run is longer than runSpan, so that those that begin before the end of a period end soon after it.
+const (
+	sumPeriod = "dispatched_to >= ?1 AND dispatched_to - ?3 < ?2 AND dispatched_from < ?2"
+
+	sumAll = partColumns + "WHERE p.seq IN (SELECT seq FROM usage_runs WHERE " + sumPeriod + ") UNION ALL " +
+		blockColumns + "WHERE " + sumPeriod
+	sumOrg = partColumns + "WHERE p.org = ?4 AND " + sumPeriod + " UNION ALL " +
+		blockColumns + "JOIN usage_keys k ON k.seq = b.seq WHERE k.key = ?5 AND " + sumPeriod
+)
 
 func (q *Query) selects(f *rawFields) bool {
 	return (q.Org == "" || q.Org == string(f.texts[fieldOrg])) && (q.TokenID == "" || q.TokenID == string(f.texts[fieldToken])) &&
