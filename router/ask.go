@@ -84,6 +84,7 @@ func (a *attempt) readFirstEvent() error {
 // pull reads once from the engine and moves whole events to out. The usage event and [DONE] are kept back; comments are
 // dropped, because only the caller's keep-alive mode decides whether it gets any.
 func (a *attempt) pull() error {
+	defer a.weigh()
 	piece, err := a.line.call.Next(0)
 	if len(piece) > 0 {
 		a.lease.Heard()
@@ -159,13 +160,20 @@ func (a *attempt) readWhole() error {
 			a.ended, a.endedAt = true, a.firstAt
 			return a.checkWhole()
 		}
-		if a.whole.n == 0 && length <= wholeLimit {
+		fits, err := a.collects(a.whole.n + len(piece))
+		if err != nil {
+			return err
+		}
+		if fits && a.whole.n == 0 && length <= wholeLimit {
 			if err := a.whole.reserve(max(int(length), len(piece))); err != nil {
 				return err
 			}
 		}
 		if err := a.whole.append(piece); err != nil {
 			return err
+		}
+		if !fits {
+			break
 		}
 	}
 	a.raw = true

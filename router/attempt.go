@@ -54,11 +54,8 @@ func (a *attempt) renew(number int, avoid string) {
 
 // forget drops everything of the request. Memory is kept for the next one, unless it has grown large.
 func (a *attempt) forget() {
-	const keep = 64 << 10
-	if cap(a.out) > keep {
-		a.out = nil
-	}
-	a.whole.free()
+	a.out, a.usage, a.done = slim(a.out, answerFree), slim(a.usage, answerFree), slim(a.done, answerFree)
+	a.drop()
 	a.renew(0, "")
 }
 

@@ -143,7 +143,7 @@ func (x *exchange) relay() {
 		x.relayRaw()
 		return
 	}
-	a.out = a.out[:0]
+	a.out = slim(a.out, 4*answerFree)
 	switch err := a.pull(); {
 	case err != nil:
 		x.cut(err)
@@ -190,6 +190,7 @@ func (x *exchange) finishStream() {
 
 func (x *exchange) relayRaw() {
 	a, s := &x.attempt, &x.response
+	a.drop() // what was collected has been sent
 	switch err := a.pullRaw(s); {
 	case err != nil:
 		x.cut(err)
