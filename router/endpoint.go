@@ -20,6 +20,7 @@ type endpoint struct {
 	path       string // below a prefix of ours
 	enginePath string
 	prompt     string          // the field that holds what is to be answered
+	list       string          // the member of an engine's answer that holds what was generated; "" = engines are not asked there
 	query      []string        // the parameters that its query may have
 	dialect    dialect.Dialect // that its callers speak; nil = the wire format of chat completions
 	apiKey     bool            // the token may come as x-api-key
@@ -30,8 +31,8 @@ type endpoint struct {
 
 var endpoints = []*endpoint{
 	chatEndpoint,
-	{name: fleet.EndpointCompletions, path: "/completions", enginePath: "/v1/completions", prompt: "prompt"},
-	{name: fleet.EndpointEmbeddings, path: "/embeddings", enginePath: "/v1/embeddings", prompt: "input"},
+	{name: fleet.EndpointCompletions, path: "/completions", enginePath: "/v1/completions", prompt: "prompt", list: "choices"},
+	{name: fleet.EndpointEmbeddings, path: "/embeddings", enginePath: "/v1/embeddings", prompt: "input", list: "data"},
 	{name: fleet.EndpointResponses, path: "/responses", enginePath: "/v1/responses", prompt: "input", dialect: dialect.Responses},
 	{
 		name: fleet.EndpointMessages, path: "/messages", enginePath: "/v1/messages", prompt: "messages", dialect: dialect.Messages,
@@ -40,7 +41,7 @@ var endpoints = []*endpoint{
 	},
 }
 
-var chatEndpoint = &endpoint{name: fleet.EndpointChat, path: "/chat/completions", enginePath: "/v1/chat/completions", prompt: "messages"}
+var chatEndpoint = &endpoint{name: fleet.EndpointChat, path: "/chat/completions", enginePath: "/v1/chat/completions", prompt: "messages", list: "choices"}
 
 // endpointOf gives the endpoint whose path a request has, nil if it has another.
 func endpointOf(ctx *fasthttp.RequestCtx) *endpoint {
