@@ -37,6 +37,7 @@ func TestWhoPays(t *testing.T) {
 		{"the budget was used up: until then", begun, endBudget, after(2), ledger.BudgetExceeded, 2 * time.Second},
 		{"an engine error: nothing", asked, endEngine, after(2), ledger.EngineError, 0},
 		{"no 2xx, for the request is wrong: nothing", asked, endRefused, after(2), ledger.EngineError, 0},
+		{"an event above our limit: nothing", begun, endTooLarge, after(2), ledger.EngineError, 0},
 		{"the engine died in mid-stream: nothing", begun, endEngine, after(2), ledger.EngineError, 0},
 		{"the first attempt of a retried request: nothing, though the caller left", lost, endCaller, after(30), ledger.EngineError, 0},
 		{"the first attempt of a retried request: nothing, though a limit struck", lost, endTotal, after(30), ledger.EngineError, 0},
