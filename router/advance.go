@@ -177,6 +177,9 @@ func (a *attempt) verdict(err error) (f *failure, again bool) {
 	first := a.number == 0
 	var answer *answerError
 	if errors.As(err, &answer) {
+		if answer.unclear {
+			a.clear(answer)
+		}
 		return answer.failure(), first && !answer.callers
 	}
 	f = engineFailure(err)

@@ -20,6 +20,7 @@ const (
 	endRights                  // the caller's organisation was cut off
 	endEngine                  // the engine failed
 	endRefused                 // the engine answered that the request is wrong
+	endTooLarge                // our limit of an event's size struck
 )
 
 // whoPays says, of the last attempt of a request that was sent to an engine, what its record calls the end, and the time that its caller

@@ -39,6 +39,7 @@ func TestWhoPays(t *testing.T) {
 		{"the organisation was cut off before the engine answered: until then", asked, endRights, after(2), ledger.ClientGone, 2 * time.Second},
 		{"an engine error: nothing", asked, endEngine, after(2), ledger.EngineError, 0},
 		{"no 2xx, for the request is wrong: nothing", asked, endRefused, after(2), ledger.EngineError, 0},
+		{"an event above our limit: nothing", begun, endTooLarge, after(2), ledger.EngineError, 0},
 		{"the engine died in mid-stream: nothing", begun, endEngine, after(2), ledger.EngineError, 0},
 		{"the first attempt of a retried request: nothing, though the caller left", lost, endCaller, after(30), ledger.EngineError, 0},
 		{"the first attempt of a retried request: nothing, though a limit struck", lost, endTotal, after(30), ledger.EngineError, 0},

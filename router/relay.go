@@ -47,7 +47,7 @@ func (x *exchange) commitWhole(ctx *fasthttp.RequestCtx) *failure {
 			return f
 		}
 	}
-	if f := x.seal(openai.BodyUsage(whole.bytes())); f != nil {
+	if f := x.seal(x.attempt.said); f != nil {
 		return f
 	}
 	s.timings.upstream = x.record.Upstream
@@ -157,7 +157,6 @@ func (x *exchange) relay() {
 // finishStream seals the record, then lets the end of the stream go: the usage event for those who asked, and [DONE].
 func (x *exchange) finishStream() {
 	a := &x.attempt
-	usage := x.line.scan.Usage()
 	if t := x.intake.translation; t != nil {
 		words, err := t.end(a.out, a.usage)
 		a.out = a.out[:0]
@@ -165,14 +164,14 @@ func (x *exchange) finishStream() {
 			x.cut(err)
 			return
 		}
-		if f := x.seal(usage); f != nil {
+		if f := x.seal(a.said); f != nil {
 			x.fail(f, errCut)
 			return
 		}
 		x.response.ready = words
 		return
 	}
-	if f := x.seal(usage); f != nil {
+	if f := x.seal(a.said); f != nil {
 		x.fail(f, errCut)
 		return
 	}
@@ -181,7 +180,7 @@ func (x *exchange) finishStream() {
 		if len(a.usage) > 0 {
 			a.out = openai.AppendUsageEvent(a.out, a.usage, &receipt)
 		} else {
-			a.out = openai.AppendUsageChunk(a.out, x.intake.head(), usage, &receipt)
+			a.out = openai.AppendUsageChunk(a.out, x.intake.head(), a.said, &receipt)
 		}
 	}
 	a.out = append(a.out, a.done...)

@@ -60,7 +60,7 @@ func (s *messagesStream) AppendChunk(b, data []byte) ([]byte, error) {
 	if d.usage != nil {
 		s.usage = d.usage
 	}
-	if !d.choice {
+	if !d.says() { // such as one that tells the role only, before usage is known
 		return b, nil
 	}
 	b = s.begin(b)
@@ -96,7 +96,11 @@ func (s *messagesStream) begin(b []byte) []byte {
 	b = append(appendEvent(b, "message_start"), `,"message":`...)
 	b = appendMessageHead(b, s.h)
 	b = append(b, `,"content":[],"stop_reason":null,"stop_sequence":null,"usage":`...)
-	b = appendMessagesUsage(b, s.usage)
+	read := usage{}
+	if s.usage != nil {
+		read.input, read.cached = s.usage.input, s.usage.cached // what was made is told at the end: some clients add both up
+	}
+	b = appendMessagesUsage(b, &read)
 	return endEvent(append(b, '}'))
 }
 
