@@ -47,7 +47,9 @@ func errorOf(text string) (code, message string) {
 	if at := strings.LastIndex(text, "data: "); at >= 0 {
 		text = text[at+len("data: "):]
 	}
-	var e struct{ Error struct{ Code, Message string } }
+	var e struct {
+		Error struct{ Code, Message string }
+	}
 	_ = json.Unmarshal([]byte(strings.TrimSpace(text)), &e)
 	return e.Error.Code, e.Error.Message
 }
