@@ -14,9 +14,9 @@ import (
 // answerError is an error that an engine has answered with, whatever the status of its answer.
 type answerError struct {
 	openai.Fault
-	callers bool   // the request was at fault, not the engine
-	unclear bool   // though an engine of this kind says the same of a fault of its own
-	tooLong string // the field that does not fit into the context; "" = none
+	callers bool     // the request was at fault, not the engine
+	unclear bool     // though an engine of this kind says the same of a fault of its own
+	tooLong *failure // for it does not fit into the context; nil = that is not said
 }
 
 func (e *answerError) Error() string {
@@ -25,8 +25,8 @@ func (e *answerError) Error() string {
 
 func (e *answerError) failure() *failure {
 	switch {
-	case e.tooLong != "":
-		return failf(codeContextLength, "%s", e.Message).at(e.tooLong)
+	case e.tooLong != nil:
+		return e.tooLong
 	case e.callers:
 		return failf(codeInvalidRequest, "%s", e.Message)
 	case e.Status == http.StatusTooManyRequests:
@@ -63,7 +63,7 @@ func (a *attempt) refused(status int, body []byte) *answerError {
 	kind := a.model.Engine.Kind
 	e := &answerError{Fault: openai.ReadFault(status, body)}
 	if openai.ContextExceeded(string(kind), e.Status, body) {
-		e.tooLong, e.callers = a.in.endpoint.prompt, true
+		e.tooLong, e.callers = a.model.exceeded(e.Message).at(a.in.endpoint.prompt), true
 		return e
 	}
 	e.callers = e.Callers() && (e.Bare || a.instanceReady())
