@@ -151,7 +151,7 @@ func (x *exchange) answer(ctx *fasthttp.RequestCtx) *failure {
 	in, s := &x.intake, &x.response
 	if in.fields.Stream && in.keepalive() != keepOff {
 		s.beating = true
-		if in.keepalive() == keepChunk && in.translation == nil {
+		if in.keepalive() == keepChunk && in.endpoint.dialect == nil {
 			in.streamID = in.chunkID()
 		}
 		s.beat.in(max(x.r.c.StreamHeartbeat-time.Since(in.received), 0))

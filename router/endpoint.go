@@ -21,7 +21,7 @@ type endpoint struct {
 	path       string // below a prefix of ours
 	enginePath string
 	prompt     string          // the field that holds what is to be answered
-	list       string          // the member of an engine's answer that holds what was generated; "" = engines are not asked there
+	list       string          // the member of an engine's answer that holds what was generated
 	query      []string        // the parameters that its query may have
 	dialect    dialect.Dialect // that its callers speak; nil = the wire format of chat completions
 	apiKey     bool            // the token may come as x-api-key
@@ -34,9 +34,9 @@ var endpoints = []*endpoint{
 	chatEndpoint,
 	{name: fleet.EndpointCompletions, path: "/completions", enginePath: "/v1/completions", prompt: "prompt", list: "choices"},
 	{name: fleet.EndpointEmbeddings, path: "/embeddings", enginePath: "/v1/embeddings", prompt: "input", list: "data"},
-	{name: fleet.EndpointResponses, path: "/responses", enginePath: "/v1/responses", prompt: "input", dialect: dialect.Responses},
+	{name: fleet.EndpointResponses, path: "/responses", enginePath: "/v1/responses", prompt: "input", list: "output", dialect: dialect.Responses},
 	{
-		name: fleet.EndpointMessages, path: "/messages", enginePath: "/v1/messages", prompt: "messages", dialect: dialect.Messages,
+		name: fleet.EndpointMessages, path: "/messages", enginePath: "/v1/messages", prompt: "messages", list: "content", dialect: dialect.Messages,
 		query:  []string{"beta"}, // Anthropic's SDKs say beta=true of their beta calls
 		apiKey: true, requestID: "Request-Id", pings: true, since: "2023-01-01",
 	},

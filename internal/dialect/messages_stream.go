@@ -38,9 +38,12 @@ type messagesStream struct {
 
 func (m *messagesRequest) Stream(h *Head) Stream { return &messagesStream{m: m, h: h} }
 
+// Ping is the event of Anthropic's that says nothing.
+const Ping = "event: ping\ndata: {\"type\":\"ping\"}\n\n"
+
 // AppendKeepalive may stand before message_start: SDKs leave pings out before they look at the order.
 func (s *messagesStream) AppendKeepalive(dst []byte) []byte {
-	return append(dst, "event: ping\ndata: {\"type\":\"ping\"}\n\n"...)
+	return append(dst, Ping...)
 }
 
 // appendEvent begins an event, up to the members that follow its type.

@@ -17,6 +17,8 @@ type responsesRequest struct {
 	echo []byte // the members of a response that repeat the request, each followed by a comma
 }
 
+func (r *responsesRequest) Native(body []byte) []byte { return withoutStore(body) }
+
 const notStored = "this server stores no responses; "
 
 func (responses) Translate(body []byte, f *openai.Fields) (Request, error) {
