@@ -28,7 +28,7 @@ func (e *answerError) failure() *failure {
 	case e.tooLong != nil:
 		return e.tooLong
 	case e.callers:
-		return failf(codeInvalidRequest, "%s", e.Message)
+		return failf(codeInvalidRequest, "%s", e.Message).at(e.Param)
 	case e.Status == http.StatusTooManyRequests:
 		return failf(codeOverloaded, "The engine cannot take more requests now.").because(e)
 	}
@@ -62,6 +62,9 @@ func (a *attempt) readAll() error {
 func (a *attempt) refused(status int, body []byte) *answerError {
 	kind := a.model.Engine.Kind
 	e := &answerError{Fault: openai.ReadFault(status, body)}
+	if a.in.translation != nil {
+		e.Param = "" // the caller's request has other fields
+	}
 	if openai.ContextExceeded(string(kind), e.Status, body) {
 		e.tooLong, e.callers = a.model.exceeded(e.Message).at(a.in.endpoint.prompt), true
 		return e
