@@ -5,6 +5,7 @@ import (
 
 	"github.com/pilotlight-io/pilotlight/activator"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/openai"
 	"github.com/pilotlight-io/pilotlight/internal/upstream"
 )
 
@@ -25,6 +26,7 @@ type attempt struct {
 	// The engine's answer.
 	out   []byte // events for the caller that it has not got yet
 	usage []byte // the usage chunk
+	said  openai.Usage
 	done  []byte // [DONE]
 	whole spool
 	raw   bool // the body is too large to be held whole, and is relayed
@@ -54,11 +56,8 @@ func (a *attempt) renew(number int, avoid string) {
 
 // forget drops everything of the request. Memory is kept for the next one, unless it has grown large.
 func (a *attempt) forget() {
-	const keep = 64 << 10
-	if cap(a.out) > keep {
-		a.out = nil
-	}
-	a.whole.free()
+	a.out, a.usage, a.done = slim(a.out, answerFree), slim(a.usage, answerFree), slim(a.done, answerFree)
+	a.drop()
 	a.renew(0, "")
 }
 

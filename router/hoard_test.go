@@ -3,6 +3,7 @@ package router_test
 import (
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -140,4 +141,53 @@ func TestHoard_MemoryIsTakenBack(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Answers whose readers have stopped take no more memory than their organisation's share: the rest are relayed as they are read.
+func TestHoard_AnswersThatNobodyReads(t *testing.T) {
+	accounts := account.New(account.Config{Memory: 16 << 20})
+	w := newWorld(t, setup{tcp: true, router: func(c *router.Config) { c.Accounts = accounts }})
+	w.heat(chatModel)
+	hoarder, _ := w.newToken("hoarder", noScopes)
+	whole := `{"object":"chat.completion","choices":[{"text":"` + strings.Repeat("y", 4<<20) + `"}],"usage":{"prompt_tokens":1,"completion_tokens":2}}`
+	w.engines.swap(func(rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(rw, whole)
+	})
+	var conns []*raw
+	for range 12 {
+		c := w.dial()
+		defer c.Close()
+		_ = c.Conn.(*net.TCPConn).SetReadBuffer(64 << 10)
+		body := chat(chatModel)
+		_, err := fmt.Fprintf(c, "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n%s", hoarder, len(body), body)
+		w.must(err)
+		conns = append(conns, c)
+	}
+	for _, c := range conns { // all have begun
+		if _, err := c.r.Peek(1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := accounts.Usage("hoarder").Bytes; got < 4<<20 || got > 9<<20 {
+		t.Errorf("got %d bytes of answers held, want about half of 16 MiB", got)
+	}
+	w.engines.swap(answerChat)
+	if a := w.do(call{body: chat(chatModel, `,"user":"`+strings.Repeat("y", 2<<20)+`"`)}); a.StatusCode != 200 {
+		t.Errorf("got %d %s, want another organisation served", a.StatusCode, a.text)
+	}
+	for i, c := range conns {
+		resp, err := http.ReadResponse(c.r, nil)
+		w.must(err)
+		text, err := io.ReadAll(resp.Body)
+		if err != nil || string(text) != whole {
+			t.Errorf("answer %d: got %d bytes, %v; want it whole", i, len(text), err)
+		}
+		_ = c.Close()
+	}
+	for end := time.Now().Add(5 * time.Second); accounts.Usage("hoarder") != (account.Usage{}); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("got %+v, want nothing left", accounts.Usage("hoarder"))
+		}
+	}
 }

@@ -111,9 +111,12 @@ func (r *Router) usage(ctx *fasthttp.RequestCtx, _ *fiber.Ctx) *failure {
 	defer cancel()
 	rows, next, err := r.c.Ledger.Usage(patient, q)
 	var invalid *ledger.InvalidError
+	var damaged *ledger.DamagedError
 	switch {
 	case errors.As(err, &invalid):
 		return failf(codeInvalidRequest, "%s", invalid.Error()).at(invalid.Field)
+	case errors.As(err, &damaged):
+		return failf(codeOverloaded, "A part of a day in this period cannot be read; the usage of whole days (from and to at midnight UTC) can.").because(err)
 	case err != nil:
 		r.c.Log.Error("cannot read usage", "reason", err)
 		return failf(codeOverloaded, "The usage cannot be read now.").because(err)

@@ -139,6 +139,7 @@ func newWorld(t testing.TB, s setup) *world {
 	var g sync.WaitGroup
 	g.Go(func() { w.must(w.act.Run(ctx)) })
 	g.Go(func() { w.must(w.ledger.Run(ctx)) })
+	g.Go(func() { w.must(w.tenants.Run(ctx)) })
 	routing, stop := context.WithCancel(ctx)
 	w.stopRouter = stop
 	if s.ended {
@@ -359,8 +360,9 @@ func (w *world) heat(model string) {
 func (w *world) records(n int) []ledger.Record {
 	w.Helper()
 	for end := time.Now().Add(10 * time.Second); ; {
-		got, _, err := w.ledger.Records(context.Background(), "", "", 1000)
+		page, err := w.ledger.Records(context.Background(), "", "", 1000)
 		w.must(err)
+		got := page.Records
 		if len(got) >= n || time.Now().After(end) {
 			if len(got) != n {
 				w.Fatalf("got %d records, want %d: %+v", len(got), n, got)

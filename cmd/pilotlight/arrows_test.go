@@ -45,7 +45,8 @@ var arrows = map[string][]string{
 	"internal/sample":   {},
 	"internal/secret":   {},
 	"internal/simulate": {"activator", "activator/dispatch", "activator/plan", "activator/protocol", "autoscaler", "internal/trace", "internal/fleet"},
-	"internal/slot":     {"internal/engine", "internal/fleet"},
+	"internal/private":  {},
+	"internal/slot":     {"internal/engine", "internal/private", "internal/fleet"},
 	"internal/socket":   {},
 	"internal/store":    {"internal/fleet"},
 	"internal/tenant":   {"internal/store", "internal/fleet"},
@@ -70,7 +71,7 @@ var confined = map[string][]string{
 }
 
 // stdOnly are the packages that import nothing but the standard library.
-var stdOnly = []string{"internal/dialect", "internal/fleet", "internal/openai", "internal/secret", "internal/socket", "internal/upstream", "nomad-jobs"}
+var stdOnly = []string{"internal/dialect", "internal/fleet", "internal/openai", "internal/private", "internal/secret", "internal/socket", "internal/upstream", "nomad-jobs"}
 
 func TestArrows_PackagesImportOnlyWhatTheArchitectureAllows(t *testing.T) {
 	for _, p := range listPackages(t) {

@@ -18,6 +18,7 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/config"
 	"github.com/pilotlight-io/pilotlight/internal/consul"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/private"
 )
 
 const (
@@ -87,6 +88,9 @@ func (c *candidate) tryFile() (io.Closer, error) {
 			return nil, err
 		}
 		return dir.lock, nil
+	}
+	if err := private.Check(path + ".lock"); err != nil {
+		return nil, refusedFiles(filepath.Dir(path), err)
 	}
 	lock, err := takeFile(path + ".lock")
 	var used usedError

@@ -50,6 +50,9 @@ func openDataDir(path, setting string) (*dataDir, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, unusableDir(path, setting, err)
 	}
+	if err := checkDataDir(path); err != nil {
+		return nil, err
+	}
 	lock, err := takeFile(filepath.Join(path, lockFile))
 	var used usedError
 	switch {

@@ -74,6 +74,9 @@ func openServer(ctx context.Context, c serverConfig) (*server, error) {
 func (s *server) log(component string) *slog.Logger { return s.c.Log.With("component", component) }
 
 func (s *server) openStore(ctx context.Context) (err error) {
+	if err := checkStore(s.c.Config); err != nil {
+		return err
+	}
 	s.store, err = store.Open(ctx, s.c.Config.Store.Path)
 	return err
 }

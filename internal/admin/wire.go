@@ -45,6 +45,7 @@ type NewOrg struct {
 // OrgChange is the body of PATCH /api/orgs/{name}. Nil fields stay as they are.
 type OrgChange struct {
 	State  *tenant.OrgState `json:"state,omitempty"`
+	Now    bool             `json:"now,omitempty"` // with state suspended: cuts what engines work on, too
 	Models *[]string        `json:"models,omitempty"`
 }
 
@@ -253,8 +254,19 @@ type Usage struct {
 
 // Records is one page of usage records, oldest first.
 type Records struct {
-	Records    []Record `json:"records"`
-	NextCursor *string  `json:"next_cursor"` // nil at the end
+	Records    []Record        `json:"records"`
+	NextCursor *string         `json:"next_cursor"`       // nil at the end
+	Damaged    []ledger.Damage `json:"damaged,omitempty"` // blocks that cannot be read, whose records would be in this page
+}
+
+// pruneOrder asks for old usage records to be deleted.
+type pruneOrder struct {
+	Confirm bool `json:"confirm,omitempty"` // the server's clock is right, though it is further ahead than the ledger believes
+}
+
+// Pruning says which usage records are being deleted.
+type Pruning struct {
+	Before Time `json:"before"` // those dispatched before it
 }
 
 // Record is one usage record: one dispatched request. Its JSON is the ledger's.

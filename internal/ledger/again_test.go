@@ -42,9 +42,9 @@ func wantOnce(t *testing.T, l *Ledger) {
 	if err := l.flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	records, _, err := l.Records(t.Context(), "", "", 0)
-	if err != nil || len(records) != 1 {
-		t.Errorf("got %d records, %v, want 1", len(records), err)
+	page, err := l.Records(t.Context(), "", "", 0)
+	if err != nil || len(page.Records) != 1 {
+		t.Errorf("got %d records, %v, want 1", len(page.Records), err)
 	}
 	rows, _, err := l.Usage(t.Context(), Query{})
 	if err != nil || len(rows) != 1 || rows[0].Requests != 1 {

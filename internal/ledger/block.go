@@ -17,8 +17,12 @@ import (
 // blockSpan bounds the time between a block's dispatches, so that those of an hour are found without a look at all blocks.
 const blockSpan = int64(2 * time.Hour / time.Microsecond)
 
-// idPrefix is how much of an ID is one key: 33 ms of NewID's time. A block has few of them, and they lead to few blocks.
-const idPrefix = 8
+// idPrefix is how much of an ID is one key: a second of NewID's time. A block has few of them, though requests take seconds, and they
+// lead to few blocks. Blocks of before had keys of 33 ms.
+const (
+	idPrefix       = 7
+	idPrefixBefore = 8
+)
 
 // block is a stretch of whole frames of one segment on its way into the store.
 type block struct {
@@ -56,7 +60,7 @@ func (b *block) add(start int64, frame []byte, f *rawFields) {
 // note keeps what a record is found by.
 func (b *block) note(f *rawFields) {
 	note(b.orgs, f.texts[fieldOrg])
-	note(b.ids, idStart(f.texts[fieldID]))
+	note(b.ids, idStart(f.texts[fieldID], idPrefix))
 	if request := f.texts[fieldRequest]; len(request) > 0 {
 		b.names[nameKey(string(f.texts[fieldToken]), string(request))] = struct{}{}
 	}
@@ -90,10 +94,15 @@ func (b *block) keys() []int64 {
 }
 
 func orgKey(org string) int64               { return keyOf("org", org) }
-func idKey(id string) int64                 { return keyOf("id", idStart(id)) }
+func idKey(start string) int64              { return keyOf("id", start) }
 func nameKey(tokenID, request string) int64 { return keyOf("request", tokenID, request) }
 
-func idStart[T string | []byte](id T) T { return id[:min(len(id), idPrefix)] }
+// idKeys are the keys by which the record with an ID is found.
+func idKeys(id string) [2]int64 {
+	return [...]int64{idKey(idStart(id, idPrefix)), idKey(idStart(id, idPrefixBefore))}
+}
+
+func idStart[T string | []byte](id T, length int) T { return id[:min(len(id), length)] }
 
 // keyOf hashes what callers may choose, with a hash that nobody can make collide at will.
 func keyOf(texts ...string) int64 {
@@ -108,7 +117,8 @@ const insertBlock = `INSERT INTO usage_blocks (seq, records, segment, start_at, 
 // room, and less time than the store would need for the rest.
 func (b *block) insert(ctx context.Context, tx *sql.Tx, segment string) error {
 	var seq int64
-	err := tx.QueryRowContext(ctx, "SELECT COALESCE((SELECT seq + records FROM usage_blocks ORDER BY seq DESC LIMIT 1), 1)").Scan(&seq)
+	err := tx.QueryRowContext(ctx, `SELECT MAX(COALESCE((SELECT seq + records FROM usage_blocks ORDER BY seq DESC LIMIT 1), 1),
+		COALESCE((SELECT seq + records FROM usage_runs ORDER BY seq DESC LIMIT 1), 1))`).Scan(&seq)
 	if err != nil {
 		return fmt.Errorf("numbering usage records: %w", err)
 	}
@@ -143,43 +153,4 @@ func insertKeys(ctx context.Context, tx *sql.Tx, seq int64, keys []int64) error 
 		}
 	}
 	return nil
-}
-
-// eachRecord calls f with the records of a block of the store and their places in it, until f returns false. The fields
-// are valid during the call.
-func eachRecord(seq int64, packed []byte, f func(place int64, r *rawFields) bool) error {
-	data, err := unpack(packed)
-	if err != nil {
-		return fmt.Errorf("reading block %d of the usage records: %w: %w", seq, errDamaged, err)
-	}
-	var r rawFields
-	for place, off := int64(0), 0; off < len(data); place++ {
-		payload, ok := wholeFrame(data[off:])
-		err := errDamaged
-		if ok {
-			err = r.read(payload)
-		}
-		if err != nil {
-			return fmt.Errorf("reading block %d of the usage records at byte %d: %w", seq, off, err)
-		}
-		if !f(place, &r) {
-			return nil
-		}
-		off += frameHeadLen + len(payload)
-	}
-	return nil
-}
-
-// maxBlock bounds what a damaged block can make us allocate. A block lies in one segment.
-const maxBlock = 64 << 20
-
-func unpack(packed []byte) ([]byte, error) {
-	n, err := s2.DecodedLen(packed)
-	if err != nil {
-		return nil, err
-	}
-	if n > maxBlock {
-		return nil, fmt.Errorf("%d bytes are more than %d", n, maxBlock)
-	}
-	return s2.Decode(make([]byte, n), packed)
 }

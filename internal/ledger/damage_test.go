@@ -50,7 +50,7 @@ func reopen(t testing.TB, s *store.Store, segment []byte) (records []ledger.Reco
 	if err := os.WriteFile(filepath.Join(dir, "0000000000000007.wal"), segment, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	ledger.Exec(t, s, "DELETE FROM usage_blocks; DELETE FROM usage_keys; DELETE FROM usage_days")
+	ledger.Exec(t, s, "DELETE FROM usage_blocks; DELETE FROM usage_keys; DELETE FROM usage_days; DELETE FROM usage_runs; DELETE FROM usage_parts; DELETE FROM usage_extents")
 	var out logged
 	l, err := ledger.Open(context.Background(), ledger.Config{Dir: dir, Store: s, Log: out.logger()})
 	if err != nil {

@@ -7,18 +7,21 @@
 // never estimates, never changes a record, and never drops one silently: what cannot be read from a damaged log is set
 // aside as a .corrupt file and reported.
 //
-//	Append ──write(2)──► segment file ──mover──► usage_blocks, usage_days
-//	            │            │                      │
-//	            └── tail, in memory ──► queries ◄───┘
-//	                         │ fsync: within 50 ms (async), or before Append returns (sync)
+//	Append ──write(2)──► segment file ──mover──► usage_blocks ──sorter──► usage_runs, one part of each an organisation
+//	   │                     │            └────► usage_days
+//	   └─► tail, in memory   └ fsync: within 50 ms (async), or before Append returns (sync)
+//
+// Queries read the tail and a snapshot of the store.
 //
 // A log is a directory of numbered segments. A segment goes when all of it is in the store. The mover copies stretches of a
 // segment into blocks, frames as they are but compressed, because a row for each record would cost ten times as much; it looks at every
 // record for its checksum, its sums and the keys by which its block is found. Days are summed up, so that only a query that cuts
-// a day reads records.
+// a day reads records. The sorter makes runs of neighbouring blocks: few, and sorted, so that nobody reads through the records of others.
+// Retention deletes whole days, and never by a clock that may have jumped (clock).
+// A damaged block or part fails only itself: lists name it, sums that would need it are refused, and nobody touches it.
 //
 // How far a segment has been moved is not kept over a restart: the whole of what is left is moved again, and the store knows
-// by the segment's ID and the bytes that its blocks cover what it has. So there is no second truth that could disagree with
+// by the segment's ID and the bytes that its blocks cover (usage_extents: have covered) what it has. So there is no second truth that could disagree with
 // the records, even where a directory was copied or put back. Where a record may be at two places (its Append failed and was
 // tried again) or a place is not sure (a segment with a damaged header), it is looked up by its own ID.
 package ledger

@@ -4,12 +4,41 @@ import (
 	"context"
 	"database/sql"
 	"testing"
+	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/store"
 )
 
 // Flush moves what was appended into the store, as Run does.
 func (l *Ledger) Flush(ctx context.Context) error { return l.flush(ctx) }
+
+// Sort makes runs of all blocks that can be read.
+func (l *Ledger) Sort(ctx context.Context) error {
+	for {
+		if more, err := l.sort(ctx, true); !more || err != nil {
+			return err
+		}
+	}
+}
+
+// SortSome makes the runs that Run would make.
+func (l *Ledger) SortSome(ctx context.Context) error {
+	for {
+		if more, err := l.sort(ctx, false); !more || err != nil {
+			return err
+		}
+	}
+}
+
+// SumMonths adds the days before that of a moment to their months.
+func (l *Ledger) SumMonths(ctx context.Context, before time.Time) error {
+	return l.sumMonths(ctx, floorDay(before.UnixMicro()))
+}
+
+// PruneBefore deletes the records of days before that of a moment.
+func (l *Ledger) PruneBefore(ctx context.Context, before time.Time) error {
+	return l.prune(ctx, floorDay(before.UnixMicro()))
+}
 
 // Exec changes a store behind the ledger's back.
 func Exec(t testing.TB, s *store.Store, query string, args ...any) {

@@ -54,8 +54,14 @@ type Ledger struct {
 	wal        *wal
 	meters     *meters
 	readers    *gate
+	damages    damages
+	clock      clock
+	held       atomic.Bool   // retention does not believe the clock
+	pruning    chan struct{} // holds one when retention is to run at once
 	written    chan struct{} // holds one when there are records to move
 	unsynced   chan struct{} // holds one when there are records to fsync; async only
+	unsorted   chan struct{} // holds one when there are blocks to sort
+	settled    atomic.Int64  // the sorter has nothing to do before this number
 
 	moving       sync.Mutex // one mover at a time, across its I/O; guards moved and mover
 	moved        place
@@ -80,7 +86,7 @@ func Open(ctx context.Context, c Config) (*Ledger, error) {
 // Append, Usage and Receipt work without it, but async records are fsynced, listed by Records, and old ones deleted, only while it runs.
 func (l *Ledger) Run(ctx context.Context) error {
 	var running sync.WaitGroup
-	for _, loop := range []func(context.Context){l.syncLoop, l.moveLoop, l.retentionLoop} {
+	for _, loop := range []func(context.Context){l.syncLoop, l.moveLoop, l.sortLoop, l.retentionLoop} {
 		running.Go(func() { loop(ctx) })
 	}
 	running.Wait()
@@ -146,7 +152,7 @@ func newLedger(c Config) (*Ledger, error) {
 	}
 	l := &Ledger{
 		store: c.Store, log: c.Log, durability: c.Durability, retention: c.Retention,
-		wal: &wal{dir: c.Dir, tail: tail{limit: tailMemory}}, readers: newGate(queriesAtOnce, queriesOfOrg), written: make(chan struct{}, 1), unsynced: make(chan struct{}, 1),
+		wal: &wal{dir: c.Dir, tail: tail{limit: tailMemory}}, readers: newGate(queriesAtOnce, queriesOfOrg), written: make(chan struct{}, 1), unsynced: make(chan struct{}, 1), unsorted: make(chan struct{}, 1), pruning: make(chan struct{}, 1),
 	}
 	l.meters = newMeters(l, c.Models)
 	return l, nil
@@ -159,7 +165,7 @@ func (l *Ledger) open(ctx context.Context) (err error) {
 	if l.lock, err = lockFile(filepath.Join(l.wal.dir, "lock")); err != nil {
 		return err
 	}
-	if err := l.replay(ctx); err != nil {
+	if err := errors.Join(l.replay(ctx), l.recallClock(ctx)); err != nil {
 		l.lock.Close()
 		return err
 	}
@@ -222,6 +228,7 @@ func (l *Ledger) moveLoop(ctx context.Context) {
 	for wait(ctx, l.written, moveWait) {
 		err := l.flush(ctx)
 		if err == nil {
+			signal(l.unsorted)
 			if failing {
 				l.log.Info("moving usage records into the store again")
 			}

@@ -110,9 +110,8 @@ func TestRun_ShowsRecordsToOthersWithinHalfASecond(t *testing.T) {
 			time.Sleep(time.Duration(n) * 37 * time.Millisecond)
 			appendAll(t, l, record(n))
 			time.Sleep(500 * time.Millisecond)
-			var count int
-			if err := other.DB().QueryRow("SELECT COALESCE(SUM(records), 0) FROM usage_blocks").Scan(&count); err != nil || count != n+1 {
-				t.Fatalf("half a second after Append %d: got %d records, %v", n, count, err)
+			if count := inStore(t, other); count != n+1 {
+				t.Fatalf("half a second after Append %d: got %d records", n, count)
 			}
 		}
 		stop()
@@ -124,9 +123,8 @@ func TestRun_MovesTheRestBeforeItReturns(t *testing.T) {
 	stop := run(t, l)
 	appendAll(t, l, record(1))
 	stop()
-	var count int
-	if err := c.Store.DB().QueryRow("SELECT COALESCE(SUM(records), 0) FROM usage_blocks").Scan(&count); err != nil || count != 1 {
-		t.Errorf("got %d records, %v, want 1", count, err)
+	if count := inStore(t, c.Store); count != 1 {
+		t.Errorf("got %d records, want 1", count)
 	}
 }
 
@@ -257,7 +255,7 @@ func TestRetention_DeletesOldRecordsWhileRunning(t *testing.T) {
 			t.Errorf("after a day: got %d records, want the young one", len(got))
 		}
 		time.Sleep(24 * time.Hour)
-		for _, table := range []string{"usage_blocks", "usage_keys", "usage_days"} {
+		for _, table := range []string{"usage_blocks", "usage_runs", "usage_parts", "usage_extents", "usage_keys", "usage_days"} {
 			var left int
 			if err := c.Store.DB().QueryRow("SELECT count(*) FROM " + table).Scan(&left); err != nil || left != 0 {
 				t.Errorf("when all days are over: got %d rows of %s, %v, want none", left, table, err)

@@ -34,8 +34,9 @@ type coverage []extent
 
 // covered reads what the store has of a part of a segment.
 func covered(ctx context.Context, tx *sql.Tx, segment string, part extent) (have coverage, err error) {
-	rows, err := tx.QueryContext(ctx, `SELECT start_at, end_at FROM usage_blocks WHERE segment = ? AND end_at > ? AND start_at < ?
-		ORDER BY end_at`, segment, part.start, part.end)
+	const in = " WHERE segment = ?1 AND end_at > ?2 AND start_at < ?3"
+	rows, err := tx.QueryContext(ctx, "SELECT start_at, end_at FROM usage_blocks"+in+
+		" UNION ALL SELECT start_at, end_at FROM usage_extents"+in+" ORDER BY end_at", segment, part.start, part.end)
 	if err != nil {
 		return nil, fmt.Errorf("looking for blocks of segment %s: %w", segment, err)
 	}
@@ -153,7 +154,11 @@ func (m *move) frame(ctx context.Context, tx *sql.Tx, start, end int, payload []
 			return err
 		}
 		if doubtful {
-			found, err := find(ctx, tx, string(f.texts[fieldID]))
+			found, err := find(ctx, tx, string(f.texts[fieldOrg]), string(f.texts[fieldID]))
+			if unsure := (*DamagedError)(nil); errors.As(err, &unsure) {
+				m.spoilt(fmt.Errorf("%w: the record at byte %d may be in block %d", errDamaged, at, unsure.Block))
+				return nil // it is counted if it is there; nobody pays twice
+			}
 			if err != nil || found != nil {
 				return err
 			}

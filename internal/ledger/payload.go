@@ -126,6 +126,12 @@ func (f *fields[T]) read(payload []byte) error {
 	return nil
 }
 
+// hasID reports whether a payload is that of the record with an ID, which is not empty: a look at its first field.
+func hasID(payload []byte, id string) bool {
+	in := reader{data: payload[min(len(payload), 2):]}
+	return string(in.text()) == id
+}
+
 // reader takes fields off a payload; after the first that is not there, failed stays true.
 type reader struct {
 	data   []byte

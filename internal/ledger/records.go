@@ -2,8 +2,9 @@ package ledger
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
+	"strconv"
+	"strings"
 )
 
 // Limits of one answer of Records.
@@ -12,179 +13,122 @@ const (
 	MaxRecordsLimit     = 1000
 )
 
+// Page is one answer of Records.
+type Page struct {
+	Records []Record
+	Next    string   // the cursor of the next page; "" = this is the last
+	Damaged []Damage // blocks that cannot be read, whose records would be in this page
+}
+
 // Records lists records in the order in which they reached the store, oldest first, after the record whose ID is cursor
-// ("" = from the start). org "" = of all. next is "" at the end; the ID of any record that is kept is a valid cursor.
+// ("" = from the start). org "" = of all. The ID of any record that is kept is a valid cursor.
 // limit 0 = DefaultRecordsLimit. A mistake is an *InvalidError. What has not reached the store has no place in that order yet, for
 // another server's may come before it: it is listed when it is there.
-func (l *Ledger) Records(ctx context.Context, org, cursor string, limit int) (records []Record, next string, err error) {
+func (l *Ledger) Records(ctx context.Context, org, cursor string, limit int) (page Page, err error) {
 	if limit, err = clampLimit(limit, DefaultRecordsLimit, MaxRecordsLimit); err != nil {
-		return nil, "", err
+		return Page{}, err
 	}
 	err = l.read(ctx, org, func(v *view) (err error) {
-		records, next, err = v.list(ctx, org, cursor, limit)
+		page, err = v.list(ctx, org, cursor, limit)
 		return err
 	})
 	if err != nil {
-		return nil, "", fmt.Errorf("listing usage records: %w", err)
+		return Page{}, fmt.Errorf("listing usage records: %w", err)
 	}
-	return records, next, nil
+	return page, nil
 }
 
-func (v *view) list(ctx context.Context, org, cursor string, limit int) (records []Record, next string, err error) {
-	after, err := v.locate(ctx, cursor)
-	if err != nil {
-		return nil, "", err
+// Lists go on in the piece that holds a number; which that is, the greatest seq up to it says.
+const (
+	fromPart  = "p.seq >= (SELECT COALESCE(MAX(seq), 0) FROM usage_runs WHERE seq <= ?1)"
+	fromBlock = "b.seq >= (SELECT COALESCE(MAX(seq), 0) FROM usage_blocks WHERE seq <= ?1)"
+
+	listAll = partColumns + "WHERE " + fromPart + " UNION ALL " + blockColumns + "WHERE " + fromBlock + " ORDER BY 1"
+	listOrg = partColumns + "WHERE p.org = ?2 AND " + fromPart + " UNION ALL " +
+		blockColumns + "JOIN usage_keys k ON k.seq = b.seq WHERE k.key = ?3 AND " + fromBlock + " ORDER BY 1"
+)
+
+func (v *view) list(ctx context.Context, org, cursor string, limit int) (page Page, err error) {
+	id, number := splitCursor(cursor)
+	if number > 0 {
+		if page, known, err := v.listFrom(ctx, org, id, number, limit); known || err != nil {
+			return page, err
+		}
 	}
-	from, args := "WHERE b.seq >= ? ORDER BY b.seq", []any{after.block}
+	if number, err = v.locate(ctx, org, id); err != nil {
+		return Page{}, err
+	}
+	page, _, err = v.listFrom(ctx, org, "", number, limit)
+	return page, err
+}
+
+// listFrom lists after a number. id is the ID that the record with that number must have, which is looked at on the way; "" = it has. known =
+// it has it.
+func (v *view) listFrom(ctx context.Context, org, id string, number int64, limit int) (page Page, known bool, err error) {
+	query, args := listAll, []any{number}
 	if org != "" {
-		from, args = "JOIN usage_keys k ON k.seq = b.seq WHERE k.key = ? AND k.seq >= ? ORDER BY k.seq", []any{orgKey(org), after.block}
+		query, args = listOrg, []any{number, org, orgKey(org)}
 	}
-	records = []Record{}
-	err = readBlocks(ctx, v.tx, func(block, index int64, f *rawFields) bool {
-		if block == after.block && index <= after.index || org != "" && string(f.texts[fieldOrg]) != org || f.numbers[fieldDispatched] < v.oldest {
+	page.Records, known = []Record{}, id == ""
+	after, last := number, number
+	if !known {
+		after--
+	}
+	err = readPieces(ctx, v.tx, sink{
+		after: after,
+		record: func(n numbered, r *rawFields) bool {
+			if !known {
+				known = n.number == number && string(r.texts[fieldID]) == id
+				return known
+			}
+			if org != "" && string(r.texts[fieldOrg]) != org || r.numbers[fieldDispatched] < v.oldest {
+				return true
+			}
+			if len(page.Records) == limit {
+				page.Next = joinCursor(page.Records[limit-1].ID, last)
+				return false
+			}
+			page.Records, last = append(page.Records, r.record()), n.number
 			return true
-		}
-		if len(records) == limit {
-			next = records[limit-1].ID
-			return false
-		}
-		records = append(records, f.record())
-		return true
-	}, from, args...)
-	return records, next, err
+		},
+		damaged: func(e *DamagedError) error {
+			v.tellDamage(e)
+			if e.Block+e.Records-1 > number && e.To.UnixMicro() >= v.oldest {
+				page.Damaged = append(page.Damaged, e.Damage)
+			}
+			return nil
+		},
+	}, query, args...)
+	return page, known, err
 }
 
-// Receipt gives the newest record of a token's request, or ErrNotFound. org is the token's.
-func (l *Ledger) Receipt(ctx context.Context, org, tokenID, requestID string) (found *Record, err error) {
-	err = l.read(ctx, org, func(v *view) (err error) {
-		found, err = v.receipt(ctx, tokenID, requestID)
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("reading a receipt: %w", err)
+// A cursor is a record's ID, and where we have made it the record's number, so that it need not be looked up. Another store may have given
+// that number to another record: then the ID counts.
+func joinCursor(id string, number int64) string { return id + "." + strconv.FormatInt(number, 10) }
+
+func splitCursor(cursor string) (id string, number int64) {
+	id, digits, found := strings.Cut(cursor, ".")
+	number, err := strconv.ParseInt(digits, 10, 64)
+	if !found || err != nil || number < 1 {
+		return cursor, 0
 	}
-	if found == nil || found.DispatchedAt.UnixMicro() < l.oldest() {
-		return nil, ErrNotFound
-	}
-	return found, nil
+	return id, number
 }
 
-// receipt gives the newest record of a token's request, or nil.
-func (v *view) receipt(ctx context.Context, tokenID, requestID string) (*Record, error) {
-	is := func(r *rawFields) bool {
-		request := r.texts[fieldRequest]
-		if len(request) == 0 {
-			request = r.texts[fieldID]
-		}
-		return string(request) == requestID && string(r.texts[fieldToken]) == tokenID && string(r.texts[fieldKind]) == string(KindUsage)
+// locate gives the number of the record that is a cursor.
+func (v *view) locate(ctx context.Context, org, cursor string) (number int64, err error) {
+	if cursor == "" {
+		return 0, nil
 	}
-	var newest *Record
-	err := v.eachUnmoved(ctx, func(r *rawFields) bool {
-		if is(r) {
-			record := r.record()
-			newest = &record
-		}
-		return true
-	})
-	if newest != nil || err != nil {
-		return newest, err
+	found, err := find(ctx, v.tx, org, cursor)
+	if found == nil && err == nil && org != "" {
+		found, err = find(ctx, v.tx, "", cursor) // another organisation's
 	}
-	named, err := v.named(ctx, tokenID, requestID)
 	if err != nil {
-		return nil, err
-	}
-	own, err := find(ctx, v.tx, requestID)
-	if err != nil {
-		return nil, err
-	}
-	if own != nil && (own.record.TokenID != tokenID || own.record.RequestID != requestID || own.record.Kind != KindUsage) {
-		own = nil
-	}
-	found := named
-	if named == nil || own != nil && own.after(named) {
-		found = own
+		return 0, fmt.Errorf("looking a cursor up: %w", err)
 	}
 	if found == nil {
-		return nil, nil
+		return 0, &InvalidError{"cursor", "there is no such record; use the id of one"}
 	}
-	return &found.record, nil
-}
-
-// stored is a record with its place in the store.
-type stored struct {
-	block, index int64
-	record       Record
-}
-
-func (s *stored) after(o *stored) bool { return s.block+s.index > o.block+o.index }
-
-// locate gives the place of a cursor in the order of records.
-func (v *view) locate(ctx context.Context, cursor string) (*stored, error) {
-	if cursor == "" {
-		return &stored{}, nil
-	}
-	s, err := find(ctx, v.tx, cursor)
-	if err != nil {
-		return nil, fmt.Errorf("looking a cursor up: %w", err)
-	}
-	if s == nil {
-		return nil, &InvalidError{"cursor", "there is no such record; use the id of one"}
-	}
-	return s, nil
-}
-
-// named gives the newest record of a request that its caller named, or nil.
-func (v *view) named(ctx context.Context, tokenID, requestID string) (found *stored, err error) {
-	err = readBlocks(ctx, v.tx, func(block, index int64, f *rawFields) bool {
-		if found != nil && block != found.block {
-			return false
-		}
-		if string(f.texts[fieldRequest]) == requestID && string(f.texts[fieldToken]) == tokenID && string(f.texts[fieldKind]) == string(KindUsage) {
-			found = &stored{block, index, f.record()}
-		}
-		return true
-	}, "JOIN usage_keys k ON k.seq = b.seq WHERE k.key = ? ORDER BY k.seq DESC", nameKey(tokenID, requestID))
-	return found, err
-}
-
-// querier is a database or a transaction.
-type querier interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-}
-
-// find gives the record with an ID, or nil.
-func find(ctx context.Context, db querier, id string) (found *stored, err error) {
-	err = readBlocks(ctx, db, func(block, index int64, f *rawFields) bool {
-		if string(f.texts[fieldID]) == id {
-			found = &stored{block, index, f.record()}
-		}
-		return found == nil
-	}, "JOIN usage_keys k ON k.seq = b.seq WHERE k.key = ?", idKey(id))
-	return found, err
-}
-
-// readBlocks calls f with the records of blocks b of the store, each with its block and its place in it, until f returns
-// false. Blocks are read as they are needed.
-func readBlocks(ctx context.Context, db querier, f func(block, index int64, r *rawFields) bool, from string, args ...any) error {
-	rows, err := db.QueryContext(ctx, "SELECT b.seq, b.data FROM usage_blocks b "+from, args...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var seq int64
-		var data sql.RawBytes
-		if err := rows.Scan(&seq, &data); err != nil {
-			return err
-		}
-		more := true
-		err := eachRecord(seq, data, func(index int64, r *rawFields) bool {
-			more = f(seq, index, r)
-			return more
-		})
-		if err != nil || !more {
-			return err
-		}
-	}
-	return rows.Err()
+	return found.number, nil
 }

@@ -14,35 +14,61 @@ const (
 	retentionPause = 10 * time.Millisecond // between batches, so that the mover is not kept waiting
 )
 
-// retentionLoop deletes records that are older than the retention: at the start, then each hour.
+// retentionLoop adds days that are over to their months, and deletes records that are older than the retention: at the start, then each hour,
+// and when it is asked to.
 func (l *Ledger) retentionLoop(ctx context.Context) {
 	for {
-		if err := l.prune(ctx, floorDay(l.oldest())); err != nil && ctx.Err() == nil {
+		now := l.retentionTime(ctx)
+		if err := l.sumMonths(ctx, floorDay(time.Now().UnixMicro())); err != nil && ctx.Err() == nil {
+			l.log.Error("queries of months take longer; trying again in an hour", "error", err)
+		}
+		if err := l.prune(ctx, floorDay(now.Add(-l.retention).UnixMicro())); err != nil && ctx.Err() == nil {
 			l.log.Error("deleting old usage records failed; trying again in an hour", "error", err)
 		}
-		if !pause(ctx, retentionEvery) {
+		select {
+		case <-ctx.Done():
 			return
+		case <-l.pruning:
+		case <-time.After(retentionEvery):
 		}
 	}
 }
 
-// oldest is the first dispatch, in microseconds, whose record is kept. Older ones are in no list.
-func (l *Ledger) oldest() int64 { return time.Now().Add(-l.retention).UnixMicro() }
+// retentionTime gives the time by which to delete, and says once when that is not the clock's.
+func (l *Ledger) retentionTime(ctx context.Context) time.Time {
+	now, ahead := l.clock.now()
+	if ahead > 0 {
+		if !l.held.Swap(true) {
+			l.log.Error("retention does not believe the clock, which may have jumped: it deletes no usage records by it until it is confirmed (pilotlight store prune --confirm)",
+				"clock", now.Add(ahead), "known", now)
+		}
+		return now
+	}
+	if l.held.Swap(false) {
+		l.log.Info("retention goes by the clock again")
+	}
+	if err := l.keepClock(ctx, now); err != nil && ctx.Err() == nil {
+		l.log.Warn("the next start may not believe the clock", "error", err)
+	}
+	return now
+}
 
-// prune deletes the sums of the days before a day, then the blocks whose records are all of these days. Never does it delete a
-// block of a day whose sums it keeps: were the block's segment moved again, that day would count it twice.
+// oldest is the first dispatch, in microseconds, whose record is kept. Older ones are in no list.
+func (l *Ledger) oldest() int64 {
+	now, _ := l.clock.now()
+	return now.Add(-l.retention).UnixMicro()
+}
+
+// prune deletes the sums of the days before a day, then the blocks and runs whose records are all of these days. Never does it delete what
+// says that a stretch of the log is there of a day whose sums it keeps: were the segment moved again, that day would count it twice.
 func (l *Ledger) prune(ctx context.Context, day int64) error {
-	err := l.store.Write(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(context.WithoutCancel(ctx), "DELETE FROM usage_days WHERE day < ?", day)
-		return err
-	})
-	if err != nil {
+	if err := l.pruneDays(ctx, day); err != nil {
 		return fmt.Errorf("deleting old sums of usage: %w", err)
 	}
 	for {
 		more := false
 		err := l.store.Write(ctx, func(tx *sql.Tx) (err error) {
-			more, err = l.pruneBlocks(context.WithoutCancel(ctx), tx, day*dayMicros)
+			more, err = l.pruneSome(context.WithoutCancel(ctx), tx, day*dayMicros)
 			return err
 		})
 		if err != nil {
@@ -54,45 +80,60 @@ func (l *Ledger) prune(ctx context.Context, day int64) error {
 	}
 }
 
-// pruneBlocks deletes some blocks whose records were dispatched before a moment. It gives false when there are no more.
-func (l *Ledger) pruneBlocks(ctx context.Context, tx *sql.Tx, before int64) (more bool, err error) {
+// pruneSome deletes some blocks and runs whose records were dispatched before a moment, and in the end what is known of their segments. It
+// gives false when there are no more.
+func (l *Ledger) pruneSome(ctx context.Context, tx *sql.Tx, before int64) (more bool, err error) {
+	const oldest = "SELECT seq, records FROM %s WHERE dispatched_to < ? ORDER BY dispatched_to LIMIT 1"
 	for n := int64(0); n < retentionBatch; {
-		var seq, records int64
-		var data []byte
-		err := tx.QueryRowContext(ctx, "SELECT seq, records, data FROM usage_blocks WHERE dispatched_to < ? ORDER BY dispatched_to LIMIT 1", before).
-			Scan(&seq, &records, &data)
+		s := shelf{run: true}
+		err := tx.QueryRowContext(ctx, fmt.Sprintf(oldest, "usage_runs"), before).Scan(&s.seq, &s.records)
 		if errors.Is(err, sql.ErrNoRows) {
-			return false, nil
+			s.run = false
+			err = tx.QueryRowContext(ctx, fmt.Sprintf(oldest, "usage_blocks"), before).Scan(&s.seq, &s.records)
+		}
+		if errors.Is(err, sql.ErrNoRows) {
+			_, err := tx.ExecContext(ctx, "DELETE FROM usage_extents WHERE dispatched_to < ?", before)
+			return false, err
 		}
 		if err != nil {
 			return false, err
 		}
-		if err := l.deleteBlock(ctx, tx, seq, data); err != nil {
+		if err := l.pruneShelf(ctx, tx, &s); err != nil {
 			return false, err
 		}
-		n += records
+		n += s.records
 	}
 	return true, nil
 }
 
-// deleteBlock deletes a block and its keys. Which keys it has, its records say.
-func (l *Ledger) deleteBlock(ctx context.Context, tx *sql.Tx, seq int64, data []byte) error {
+// pruneShelf deletes a block or run, and the keys that lead to it. Which these are, its records say.
+func (l *Ledger) pruneShelf(ctx context.Context, tx *sql.Tx, s *shelf) error {
 	b := newBlock()
-	unreadable := eachRecord(seq, data, func(_ int64, f *rawFields) bool {
-		b.note(f)
-		return true
-	})
+	var unreadable error
+	err := readPieces(ctx, tx, sink{
+		record: func(_ numbered, r *rawFields) bool {
+			b.note(r)
+			note(b.ids, idStart(r.texts[fieldID], idPrefixBefore))
+			return true
+		},
+		damaged: func(e *DamagedError) error { unreadable = e; return nil },
+	}, s.pieces(), s.seq)
+	if err != nil {
+		return err
+	}
 	for _, key := range b.keys() {
-		if _, err := tx.ExecContext(ctx, "DELETE FROM usage_keys WHERE key = ? AND seq = ?", key, seq); err != nil {
+		if _, err := tx.ExecContext(ctx, "DELETE FROM usage_keys WHERE key = ? AND seq >= ? AND seq < ?", key, s.seq, s.seq+s.records); err != nil {
 			return err
 		}
 	}
 	if unreadable != nil {
 		l.log.Error("deleting old usage records that cannot be read", "error", unreadable)
-		if _, err := tx.ExecContext(ctx, "DELETE FROM usage_keys WHERE seq = ?", seq); err != nil { // reads the whole table
+		if _, err := tx.ExecContext(ctx, "DELETE FROM usage_keys WHERE seq >= ? AND seq < ?", s.seq, s.seq+s.records); err != nil { // reads the whole table
 			return err
 		}
 	}
-	_, err := tx.ExecContext(ctx, "DELETE FROM usage_blocks WHERE seq = ?", seq)
-	return err
+	if s.run {
+		return execAll(ctx, tx, s.seq, "DELETE FROM usage_parts WHERE seq = ?", "DELETE FROM usage_runs WHERE seq = ?")
+	}
+	return execAll(ctx, tx, s.seq, "DELETE FROM usage_blocks WHERE seq = ?")
 }

@@ -3,7 +3,6 @@ package ledger
 import (
 	"context"
 	"math"
-	"strings"
 	"time"
 )
 
@@ -13,8 +12,12 @@ import (
 func (v *view) sum(ctx context.Context, q Query, after *dayKey, limit int) (map[dayKey]*sums, error) {
 	found := &groupSums{q: q, after: after, sums: map[dayKey]*sums{}}
 	days, edges := q.cut()
+	summed, err := summedDay(ctx, v.tx)
+	if err != nil {
+		return nil, err
+	}
 	// A group beyond the limit here is beyond it in the answer, too: what the rest brings only goes before it.
-	if err := v.sumDays(ctx, days, limit, found); err != nil {
+	if err := v.sumSums(ctx, sourcesOf(q.By, days, summed), limit, found); err != nil {
 		return nil, err
 	}
 	for _, e := range edges {
@@ -23,7 +26,7 @@ func (v *view) sum(ctx context.Context, q Query, after *dayKey, limit int) (map[
 		}
 	}
 	from, to := q.period()
-	err := v.eachUnmoved(ctx, func(r *rawFields) bool {
+	err = v.eachUnmoved(ctx, func(r *rawFields) bool {
 		found.add(r, extent{from, to})
 		return true
 	})
@@ -88,38 +91,6 @@ func (q Query) cut() (days extent, edges []extent) {
 // ceilMicro is the first whole microsecond that is not before t: records have no finer times.
 func ceilMicro(t time.Time) int64 { return t.Add(time.Microsecond - 1).UnixMicro() }
 
-// sumDays adds up the rows of usage_days.
-func (v *view) sumDays(ctx context.Context, days extent, limit int, found *groupSums) error {
-	q := found.q
-	where, args := "day >= ? AND day < ?", []any{days.start, days.end}
-	for column, value := range map[string]string{"org": q.Org, "token_id": q.TokenID, "model": q.Model} {
-		if value != "" {
-			where, args = where+" AND "+column+" = ?", append(args, value)
-		}
-	}
-	columns := groups[q.By]
-	keys := strings.Join(columns, ", ")
-	if found.after != nil {
-		where += " AND (" + keys + ") > (?" + strings.Repeat(", ?", len(columns)-1) + ")"
-		args = append(args, found.after.values(columns)...)
-	}
-	rows, err := v.tx.QueryContext(ctx, "SELECT "+keys+", SUM("+strings.Join(sumColumns, "), SUM(")+`)
-		FROM usage_days WHERE `+where+" GROUP BY "+keys+" ORDER BY "+keys+" LIMIT ?", append(args, limit)...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var k dayKey
-		s := new(sums)
-		if err := rows.Scan(append(k.pointers(columns), &s.requests, &s.promptTokens, &s.completionTokens, &s.billedUS, &s.gpuUS, &s.cost)...); err != nil {
-			return err
-		}
-		found.sums[k] = s
-	}
-	return rows.Err()
-}
-
 // pointers gives where columns of the key are scanned to.
 func (k *dayKey) pointers(columns []string) (all []any) {
 	for _, c := range columns {
@@ -138,12 +109,25 @@ func (k *dayKey) values(columns []string) (all []any) {
 // sumRecords adds up the records that were dispatched from e.start on and before e.end.
 func (v *view) sumRecords(ctx context.Context, e extent, found *groupSums) error {
 	e.start = max(e.start, v.oldest)
-	// No block is longer than blockSpan, so that those that begin before e.end end soon after it.
-	return readBlocks(ctx, v.tx, func(_, _ int64, r *rawFields) bool {
+	query, args := sumAll, []any{e.start, e.end, int64(runSpan)}
+	if org := found.q.Org; org != "" {
+		query, args = sumOrg, append(args, org, orgKey(org))
+	}
+	return readPieces(ctx, v.tx, sink{record: func(_ numbered, r *rawFields) bool {
 		found.add(r, e)
 		return true
-	}, "WHERE b.dispatched_to >= ? AND b.dispatched_to < ? AND b.dispatched_from < ?", e.start, plus(e.end, blockSpan), e.end)
+	}}, query, args...)
 }
+
+// No block or run is longer than runSpan, so that those that begin before the end of a period end soon after it.
+const (
+	sumPeriod = "dispatched_to >= ?1 AND dispatched_to - ?3 < ?2 AND dispatched_from < ?2"
+
+	sumAll = partColumns + "WHERE p.seq IN (SELECT seq FROM usage_runs WHERE " + sumPeriod + ") UNION ALL " +
+		blockColumns + "WHERE " + sumPeriod
+	sumOrg = partColumns + "WHERE p.org = ?4 AND " + sumPeriod + " UNION ALL " +
+		blockColumns + "JOIN usage_keys k ON k.seq = b.seq WHERE k.key = ?5 AND " + sumPeriod
+)
 
 func (q *Query) selects(f *rawFields) bool {
 	return (q.Org == "" || q.Org == string(f.texts[fieldOrg])) && (q.TokenID == "" || q.TokenID == string(f.texts[fieldToken])) &&

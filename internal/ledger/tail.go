@@ -132,7 +132,7 @@ func eachUnmoved(ctx context.Context, tx *sql.Tx, stretches []stretch, f func(r 
 			}
 			if r.again {
 				var known bool
-				if known, err = knows(ctx, tx, stretches[:i+1], s.start+int64(at), string(r.texts[fieldID])); known || err != nil {
+				if known, err = knows(ctx, tx, stretches[:i+1], s.start+int64(at), r); known || err != nil {
 					return err == nil
 				}
 			}
@@ -158,8 +158,9 @@ func eachFrame(frames []byte, f func(at int, r *rawFields) bool) {
 	}
 }
 
-// knows reports whether a record with an ID is in the store, or in stretches before a byte of the last.
-func knows(ctx context.Context, tx *sql.Tx, stretches []stretch, before int64, id string) (known bool, err error) {
+// knows reports whether a record is in the store, or in stretches before a byte of the last.
+func knows(ctx context.Context, tx *sql.Tx, stretches []stretch, before int64, of *rawFields) (known bool, err error) {
+	id := string(of.texts[fieldID])
 	for i, s := range stretches {
 		eachFrame(s.frames, func(at int, r *rawFields) bool {
 			if i == len(stretches)-1 && s.start+int64(at) >= before {
@@ -172,6 +173,6 @@ func knows(ctx context.Context, tx *sql.Tx, stretches []stretch, before int64, i
 	if known {
 		return true, nil
 	}
-	found, err := find(ctx, tx, id)
+	found, err := find(ctx, tx, string(of.texts[fieldOrg]), id)
 	return found != nil, err
 }

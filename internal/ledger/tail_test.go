@@ -41,7 +41,7 @@ func TestQueries_WriteNothing(t *testing.T) {
 		if err != nil || len(rows) != 1 || rows[0].Requests != int64(i+1) || rows[0].PromptTokens != int64(i+1) {
 			t.Fatalf("after %d requests: got %+v, %v", i+1, rows, err)
 		}
-		if _, _, err := l.Records(t.Context(), "acme", "", 0); err != nil {
+		if _, err := l.Records(t.Context(), "acme", "", 0); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -106,8 +106,8 @@ func TestAppend_AfterAFailedSyncGoesToAnotherSegment(t *testing.T) {
 	if err := l.flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if records, _, err := l.Records(t.Context(), "", "", 0); err != nil || len(records) != 1 || records[0].ID != r.ID {
-		t.Errorf("got %+v, %v, want the record", records, err)
+	if page, err := l.Records(t.Context(), "", "", 0); err != nil || len(page.Records) != 1 || page.Records[0].ID != r.ID {
+		t.Errorf("got %+v, %v, want the record", page, err)
 	}
 }
 
@@ -142,9 +142,9 @@ func TestWrite_ThatFailsFailsAllWhoShareIt(t *testing.T) {
 	if err := l.flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	got, _, err := l.Records(t.Context(), "", "", 0)
-	if err != nil || len(got) != 2 {
-		t.Errorf("got %d records, %v; want each once", len(got), err)
+	page, err := l.Records(t.Context(), "", "", 0)
+	if err != nil || len(page.Records) != 2 {
+		t.Errorf("got %d records, %v; want each once", len(page.Records), err)
 	}
 }
 

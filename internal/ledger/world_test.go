@@ -84,18 +84,36 @@ func move(t testing.TB, l *ledger.Ledger) {
 	}
 }
 
+// sorted makes runs of all blocks of a ledger.
+func sorted(t testing.TB, l *ledger.Ledger) {
+	t.Helper()
+	if err := l.Sort(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// inStore counts the records of a store.
+func inStore(t testing.TB, s *store.Store) (records int) {
+	t.Helper()
+	err := s.DB().QueryRow("SELECT COALESCE(SUM(records), 0) FROM (SELECT records FROM usage_blocks UNION ALL SELECT records FROM usage_runs)").Scan(&records)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return records
+}
+
 // all gives every record of a ledger, page by page.
 func all(t testing.TB, l *ledger.Ledger) []ledger.Record {
 	t.Helper()
 	move(t, l)
 	var records []ledger.Record
 	for cursor := ""; ; {
-		page, next, err := l.Records(context.Background(), "", cursor, 1000)
+		page, err := l.Records(context.Background(), "", cursor, 1000)
 		if err != nil {
 			t.Fatal(err)
 		}
-		records = append(records, page...)
-		if cursor = next; next == "" {
+		records = append(records, page.Records...)
+		if cursor = page.Next; cursor == "" {
 			return records
 		}
 	}

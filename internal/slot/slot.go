@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/private"
 )
 
 // Slot supervises the engines of one slot. Its methods are safe for concurrent use.
@@ -42,6 +43,9 @@ func New(cfg Config) (*Slot, error) {
 	dir := filepath.Join(cfg.Dir, "engines")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the engines' directory: %w", err)
+	}
+	if err := private.CheckTree(dir); err != nil {
+		return nil, fmt.Errorf("the engines' directory is not this user's alone: %w", err)
 	}
 	owner, err := ownerOf(dir)
 	if err != nil {
