@@ -88,7 +88,9 @@ func (x *exchange) Leave(cause error) {
 
 // retire gives everything back. Nothing of the exchange may be used afterwards.
 func (x *exchange) retire() {
-	x.intake.conn.Disarm()
+	if x.intake.conn != nil {
+		x.intake.conn.Disarm()
+	}
 	x.line.call.Close()
 	x.line.call.Reset()
 	x.line.debt.end()
