@@ -62,6 +62,7 @@ type exit struct {
 func newExchange(r *Router) *exchange {
 	x := &exchange{r: r, gone: make(chan struct{}, 1)}
 	x.intake.r, x.intake.holder, x.intake.gone = r, x, x.gone
+	x.line.scan.Limit = int(r.c.EventLimit)
 	x.attempt = attempt{r: r, in: &x.intake, line: &x.line}
 	return x
 }

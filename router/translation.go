@@ -35,7 +35,7 @@ func (in *intake) translate() *failure {
 	if at := req.Remote(); at != "" && !slices.Contains(in.model.Allow, openai.RemoteMedia) {
 		return in.model.remote(at)
 	}
-	in.translation = &translation{request: req, head: dialect.Head{Request: in.request, Model: in.model.ID, Created: in.received}}
+	in.translation = &translation{request: req, head: dialect.Head{Request: in.request, Model: in.model.ID, Created: in.received}, scan: openai.Scanner{Limit: int(in.r.c.EventLimit)}}
 	if in.fields.Stream {
 		in.translation.stream = req.Stream(&in.translation.head)
 	}
