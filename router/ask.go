@@ -116,6 +116,9 @@ func (a *attempt) pull(by time.Time) error {
 }
 
 func (a *attempt) sort() error {
+	if d := a.in.native(); d != nil {
+		return a.sortNative(d)
+	}
 	for a.line.scan.Next() {
 		switch e := a.line.scan.Event(); e.Kind {
 		case openai.KindChunk:
@@ -148,7 +151,10 @@ func (a *attempt) end(done []byte) error {
 	if a.firstAt.IsZero() {
 		return errNotAnswered
 	}
-	if a.said = a.line.scan.Usage(); !a.said.Possible(a.contextOfStream()) {
+	if a.in.native() == nil {
+		a.said = a.line.scan.Usage()
+	}
+	if !a.said.Possible(a.contextOfStream()) {
 		return errUsage
 	}
 	a.done = append(a.done[:0], done...)
@@ -224,7 +230,9 @@ func (a *attempt) readWhole() error {
 func (a *attempt) checkWhole() error {
 	answer, whole := openai.ReadAnswer(a.whole.bytes(), a.in.asked().list)
 	if whole && answer.Possible(a.model.ContextLength) {
-		a.said = answer.Usage
+		if a.said = answer.Usage; a.in.native() != nil {
+			a.said = a.in.native().Usage(a.whole.bytes())
+		}
 		return nil
 	}
 	a.firstAt = time.Time{} // there was none

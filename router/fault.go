@@ -17,9 +17,9 @@ import (
 // answerError is an error that an engine has answered with, whatever the status of its answer.
 type answerError struct {
 	openai.Fault
-	callers bool   // the request was at fault, not the engine
-	unclear bool   // though an engine of this kind says the same of a fault of its own
-	tooLong string // the field that does not fit into the context; "" = none
+	callers bool     // the request was at fault, not the engine
+	unclear bool     // though an engine of this kind says the same of a fault of its own
+	tooLong *failure // for it does not fit into the context; nil = that is not said
 }
 
 func (e *answerError) Error() string {
@@ -28,10 +28,10 @@ func (e *answerError) Error() string {
 
 func (e *answerError) failure() *failure {
 	switch {
-	case e.tooLong != "":
-		return failf(codeContextLength, "%s", e.Message).at(e.tooLong)
+	case e.tooLong != nil:
+		return e.tooLong
 	case e.callers:
-		return failf(codeInvalidRequest, "%s", e.Message)
+		return failf(codeInvalidRequest, "%s", e.Message).at(e.Param)
 	case e.Status == http.StatusTooManyRequests:
 		return failf(codeOverloaded, "The engine cannot take more requests now.").because(e)
 	}
@@ -72,8 +72,11 @@ func (a *attempt) readAll() error {
 func (a *attempt) refused(status int, body []byte) *answerError {
 	kind := a.model.Engine.Kind
 	e := &answerError{Fault: openai.ReadFault(status, body)}
+	if a.in.translation != nil {
+		e.Param = "" // the caller's request has other fields
+	}
 	if openai.ContextExceeded(string(kind), e.Status, body) {
-		e.tooLong, e.callers = a.in.endpoint.prompt, true
+		e.tooLong, e.callers = a.model.exceeded(e.Message).at(a.in.endpoint.prompt), true
 		return e
 	}
 	e.callers = e.Callers() && (e.Bare || a.instanceReady())

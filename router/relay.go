@@ -31,8 +31,8 @@ func (x *exchange) commitStream(ctx *fasthttp.RequestCtx) {
 func (x *exchange) commitWhole(ctx *fasthttp.RequestCtx) *failure {
 	h := &ctx.Response.Header
 	s, whole := &x.response, &x.attempt.whole
-	if x.attempt.raw && x.intake.translation != nil {
-		return engineFailure(errTooLarge)
+	if x.attempt.raw && x.intake.translation != nil { // which needs all of it; the engine has done nothing wrong
+		return failf(codeOverloaded, "There is no memory for an answer of this size; ask for a stream.")
 	}
 	if x.attempt.raw {
 		s.ready = whole.bytes()[:whole.n-1]
@@ -193,7 +193,7 @@ func (x *exchange) finishStream() {
 		x.fail(f, errCut)
 		return
 	}
-	if x.intake.fields.IncludeUsage {
+	if x.intake.fields.IncludeUsage && x.intake.native() == nil {
 		receipt := x.receipt()
 		if len(a.usage) > 0 {
 			a.out = openai.AppendUsageEvent(a.out, a.usage, &receipt)
@@ -254,7 +254,11 @@ func (x *exchange) fail(f *failure, end error) {
 		s.ready = t.failed(x.attempt.out, f)
 		return
 	}
-	x.attempt.out = append(x.attempt.out, f.wire().Event()...)
+	if d := x.intake.native(); d != nil {
+		x.attempt.out = d.AppendEvent(x.attempt.out, f.wire(), x.intake.request)
+	} else {
+		x.attempt.out = append(x.attempt.out, f.wire().Event()...)
+	}
 	s.ready = x.attempt.out
 }
 

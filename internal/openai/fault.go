@@ -10,6 +10,7 @@ import (
 type Fault struct {
 	Status  int    // 400 to 599: what the error's own code or type says, else that of the HTTP answer; 500 where neither is an error's
 	Message string // fit to be shown
+	Param   string // the field at fault, where the engine names one
 	Bare    bool   // {"error":"text"}, in which trtllm-serve says that a request does not fit its schema
 }
 
@@ -33,6 +34,14 @@ func ReadFault(status int, body []byte) Fault {
 		f.Status = http.StatusInternalServerError
 	}
 	f.Message = EngineError(f.Status, body)
+	if !f.Bare {
+		f.Param = clip(sanitise(refusalOf(body).param), maxPathKey)
+		return f
+	}
+	text, _ := stringValue(a.fault)
+	if message, param := validation(text); message != "" {
+		f.Message, f.Param = sanitise(message), param
+	}
 	return f
 }
 

@@ -147,6 +147,36 @@ func parseUsage(value []byte) (u Usage) {
 	return u
 }
 
+// ReadTokens reads a usage object in the words of the Responses and Messages APIs. What the latter counts as read from a cache, or written to it, is
+// part of the prompt.
+func ReadTokens(value []byte) (u Usage) {
+	l := lexer{b: value}
+	l.members(func(key, value []byte) {
+		var tokens *int64
+		switch string(key) {
+		case "input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens":
+			tokens = &u.PromptTokens
+		case "output_tokens":
+			tokens = &u.CompletionTokens
+		}
+		if tokens == nil || value[0] == 'n' {
+			return
+		}
+		n, ok := wholeNumber(value)
+		*tokens += n
+		u.Known, u.impossible = true, u.impossible || !ok
+	})
+	return u
+}
+
+// Later gives what of two readings of one answer holds: counts only grow.
+func (u Usage) Later(v Usage) Usage {
+	return Usage{
+		PromptTokens: max(u.PromptTokens, v.PromptTokens), CompletionTokens: max(u.CompletionTokens, v.CompletionTokens),
+		Known: u.Known || v.Known, impossible: u.impossible || v.impossible,
+	}
+}
+
 // wholeNumber reads a whole number that is not negative.
 func wholeNumber(value []byte) (n int64, ok bool) {
 	for _, c := range value {
