@@ -270,6 +270,8 @@ func (f *failure) ending() ending {
 		return endRefused
 	case codeBudgetExceeded:
 		return endBudget
+	case codePermissionDenied, codeInvalidAPIKey:
+		return endRights
 	}
 	return endServer
 }

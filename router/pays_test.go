@@ -35,6 +35,8 @@ func TestWhoPays(t *testing.T) {
 		{"no first byte in time after a 2xx: until then", headed, endFirstByte, after(5), ledger.TimedOut, 5 * time.Second},
 		{"the engine fell silent: until we ended it", begun, endIdle, after(6), ledger.TimedOut, 6 * time.Second},
 		{"the budget was used up: until then", begun, endBudget, after(2), ledger.BudgetExceeded, 2 * time.Second},
+		{"the organisation was cut off: until then", begun, endRights, after(2), ledger.ClientGone, 2 * time.Second},
+		{"the organisation was cut off before the engine answered: until then", asked, endRights, after(2), ledger.ClientGone, 2 * time.Second},
 		{"an engine error: nothing", asked, endEngine, after(2), ledger.EngineError, 0},
 		{"no 2xx, for the request is wrong: nothing", asked, endRefused, after(2), ledger.EngineError, 0},
 		{"an event above our limit: nothing", begun, endTooLarge, after(2), ledger.EngineError, 0},
