@@ -31,6 +31,7 @@ func (s *Server) answer(err error) *openai.Error {
 		badTenant   *tenant.InvalidError
 		badQuery    *ledger.InvalidError
 		damaged     *ledger.DamagedError
+		jumped      *ledger.ClockError
 		ofTransport *fiber.Error
 	)
 	switch {
@@ -44,6 +45,8 @@ func (s *Server) answer(err error) *openai.Error {
 		return openai.NewError(openai.CodeNotFound, err.Error())
 	case errors.Is(err, tenant.ErrExists):
 		return invalid("name", "%s", err)
+	case errors.As(err, &jumped):
+		return invalid("confirm", "%s", jumped)
 	case errors.As(err, &damaged):
 		return openai.NewError(codeInternal, damaged.Error()+"; sums of whole days do not need it, and /api/usage/records lists the rest")
 	case errors.Is(err, context.DeadlineExceeded):
