@@ -46,17 +46,26 @@ func (c *scaleCmd) Run(ctx context.Context, o *options) error {
 			continue
 		}
 		for range c.Runs {
-			run := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "^BenchmarkScale_"+b.name+"$", "-benchtime", b.times, "-timeout", "30m", module+b.of)
-			run.Stderr = os.Stderr
-			out, err := run.Output()
+			out, err := goBenchmark(ctx, b.of, "Scale_"+b.name, b.times)
 			if err != nil {
-				return fmt.Errorf("running %s of %s: %w\n%s", b.name, b.of, err, out)
+				return err
 			}
 			s.read(out)
 		}
 	}
 	r := report{Scenario: "the core at 100, 1,000 and 10,000 instances", Date: time.Now().UTC().Format(time.DateOnly), Note: scaleNote, Findings: s.findings()}
 	return r.write(o)
+}
+
+// goBenchmark has one of the Go benchmarks beside the code run, and gives what it prints. env sizes it.
+func goBenchmark(ctx context.Context, of, name, times string, env ...string) ([]byte, error) {
+	run := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "^Benchmark"+name+"$", "-benchtime", times, "-timeout", "60m", module+of)
+	run.Env, run.Stderr = append(os.Environ(), env...), os.Stderr
+	out, err := run.Output()
+	if err != nil {
+		return nil, fmt.Errorf("running %s of %s: %w\n%s", name, of, err, out)
+	}
+	return out, nil
 }
 
 // scaleFigures are the figures of all benchmarks, in the order in which they came.

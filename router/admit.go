@@ -24,7 +24,7 @@ func (r *Router) complete(e *endpoint) fiber.Handler {
 				panic(p)
 			}
 		}()
-		f := x.intake.admit(ctx)
+		f := x.admit(ctx)
 		if e := x.exit.Load(); e != nil { // it was ended while its body was read
 			f = x.left(e).closing()
 		}
@@ -39,10 +39,21 @@ func (r *Router) complete(e *endpoint) fiber.Handler {
 }
 
 // admit checks everything that needs no engine, the cheapest first, and ends with the request's body in hand.
-func (in *intake) admit(ctx *fasthttp.RequestCtx) (f *failure) {
+func (x *exchange) admit(ctx *fasthttp.RequestCtx) (f *failure) {
+	in := &x.intake
 	if in.grant, f = in.r.preflight(ctx); f != nil {
 		return f
 	}
+	in.conn.Hold(x)
+	if f = in.read(ctx); f != nil {
+		return f
+	}
+	x.wants.Store(in.model)
+	return nil
+}
+
+// read reads what a caller that may ask wants.
+func (in *intake) read(ctx *fasthttp.RequestCtx) (f *failure) {
 	if f = in.endpoint.check(ctx); f != nil {
 		return f
 	}
@@ -67,8 +78,8 @@ func (r *Router) preflight(ctx *fasthttp.RequestCtx) (*tenant.Grant, *failure) {
 	if f != nil {
 		return nil, f
 	}
-	if !g.Has(tenant.ScopeInference) {
-		return nil, failf(codePermissionDenied, "This needs a token with the scope %s.", tenant.ScopeInference)
+	if f := mayUse(g, nil); f != nil {
+		return nil, f
 	}
 	if e := ctx.Request.Header.PeekCanonical(headerEncoding); len(e) > 0 && string(e) != "identity" {
 		return nil, failf(codeUnsupportedEncoding, "Send the request body without a Content-Encoding.")
@@ -115,8 +126,8 @@ func (in *intake) permit() *failure {
 		return failf(codeModelNotFound, "The model %q does not exist.", clip(in.fields.Model)).at("model")
 	}
 	in.model = m
-	if !in.grant.Allows(m.ID) {
-		return failf(codePermissionDenied, "This token may not use the model %q.", m.ID).at("model")
+	if f := mayUse(in.grant, m); f != nil {
+		return f
 	}
 	if !m.Serves(in.endpoint.name) {
 		return m.unsupported(in.endpoint)
@@ -140,7 +151,7 @@ func (x *exchange) answer(ctx *fasthttp.RequestCtx) *failure {
 	in, s := &x.intake, &x.response
 	if in.fields.Stream && in.keepalive() != keepOff {
 		s.beating = true
-		if in.keepalive() == keepChunk && in.translation == nil {
+		if in.keepalive() == keepChunk && in.endpoint.dialect == nil {
 			in.streamID = in.chunkID()
 		}
 		s.beat.in(max(x.r.c.StreamHeartbeat-time.Since(in.received), 0))

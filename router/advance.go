@@ -36,11 +36,17 @@ func (x *exchange) left(e *exit) *failure {
 	if e.cause == errClientGone {
 		return &failure{code: codeClientGone, cause: e.cause}
 	}
+	if f := rightsFailure(e.cause); f != nil {
+		return f
+	}
 	return engineFailure(e.cause)
 }
 
 func (x *exchange) acquire() *failure {
 	in := &x.intake
+	if f := x.forbidden(); f != nil { // it was uploaded for long, or an engine has failed it meanwhile
+		return f
+	}
 	in.charge.Join()
 	lease, waiter, err := x.r.c.Activator.Acquire(activator.Ask{
 		Model:    in.model.ID,
@@ -57,7 +63,7 @@ func (x *exchange) acquire() *failure {
 	case waiter != nil:
 		x.attempt.waiter, x.stage = waiter, stageWaiting
 	default:
-		x.granted(lease)
+		return x.granted(lease)
 	}
 	return nil
 }
@@ -82,7 +88,7 @@ func (x *exchange) await() (due bool, f *failure) {
 		if err != nil {
 			return false, x.unadmitted(err)
 		}
-		x.granted(lease)
+		return false, x.granted(lease)
 	case <-x.gone: // advance sees why
 	case <-x.response.beat.due():
 		return true, nil
@@ -90,11 +96,14 @@ func (x *exchange) await() (due bool, f *failure) {
 	return false, nil
 }
 
-func (x *exchange) granted(l *activator.Lease) {
+// granted goes on with a lease. Whose rights have ended just before is not sent to an engine; who is, is ended only by a cut.
+func (x *exchange) granted(l *activator.Lease) *failure {
 	x.intake.charge.Run()
 	x.attempt.granted(l)
 	x.response.timings.add(l)
+	x.running.Store(true)
 	x.stage = stageAsking
+	return x.forbidden()
 }
 
 // unadmitted is the failure of a request that got no lease. One that asked only for what is hot, and whose hot engine
@@ -159,6 +168,7 @@ func (x *exchange) retry(f *failure) {
 	a.lost = true
 	x.former = a.tried
 	a.renew(1, a.instance)
+	x.running.Store(false)
 	x.stage = stageAdmit
 }
 
@@ -167,6 +177,9 @@ func (a *attempt) verdict(err error) (f *failure, again bool) {
 	first := a.number == 0
 	var answer *answerError
 	if errors.As(err, &answer) {
+		if answer.unclear {
+			a.clear(answer)
+		}
 		return answer.failure(), first && !answer.callers
 	}
 	f = engineFailure(err)

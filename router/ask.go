@@ -7,24 +7,21 @@ import (
 	"io"
 	"net/http"
 	"runtime/debug"
-	"strings"
 	"time"
 
-	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/openai"
 )
 
-const (
-	// wholeLimit is the largest answer that is held to be sent with its bill in the headers; a larger one is relayed.
-	wholeLimit = 32 << 20
-	// errorLimit is how much of an engine's error answer is read.
-	errorLimit = 64 << 10
-)
+// wholeLimit is the largest answer that is held to be sent with its bill in the headers; a larger one is relayed. Of an error no more is read.
+const wholeLimit = 32 << 20
 
+// What is wrong with an engine's answer. A status of 200 says little: what stands in it is held to the probe's own measure.
 var (
-	errNotAnswered = errors.New("the engine's answer is empty")
-	errNoEnd       = errors.New("the engine's stream ended without [DONE]")
+	errNotAnswered = errors.New("the engine's answer holds nothing that was generated")
+	errNoEnd       = errors.New("the engine's stream ended before its answer")
 	errNotEvents   = errors.New("the engine answered a stream with something else")
+	errEncoded     = errors.New("the engine's answer is compressed, which was not asked for")
+	errUsage       = errors.New("the engine says that it has used an impossible number of tokens")
 )
 
 // ask sends the request to the leased engine and returns when its answer has begun: a stream with its first event, anything
@@ -52,6 +49,9 @@ func (a *attempt) askEngine() error {
 	if a.answered = a.line.call.Status()/100 == 2; !a.answered {
 		return a.readRefusal()
 	}
+	if a.line.call.Encoded() {
+		return errEncoded
+	}
 	if a.in.fields.Stream {
 		return a.readFirstEvent()
 	}
@@ -71,6 +71,12 @@ func (a *attempt) askSafely() (err error) {
 
 func (a *attempt) readFirstEvent() error {
 	if !bytes.HasPrefix(a.line.call.ContentType(), []byte("text/event-stream")) {
+		if err := a.readAll(); err != nil {
+			return err
+		}
+		if answer, _ := openai.ReadAnswer(a.whole.bytes(), a.in.asked().list); answer.Error {
+			return a.refused(http.StatusOK, a.whole.bytes())
+		}
 		return errNotEvents
 	}
 	for len(a.out) == 0 && !a.ended {
@@ -103,13 +109,22 @@ func (a *attempt) pull() error {
 	if err := a.sort(); err != nil || a.ended {
 		return err
 	}
-	return errNoEnd
+	if !a.line.scan.Finished() {
+		return errNoEnd
+	}
+	return a.end(openai.Done)
 }
 
 func (a *attempt) sort() error {
+	if d := a.in.native(); d != nil {
+		return a.sortNative(d)
+	}
 	for a.line.scan.Next() {
 		switch e := a.line.scan.Event(); e.Kind {
 		case openai.KindChunk:
+			if !isObject(e.Data) {
+				return errNotEvents
+			}
 			if err := a.firstByte(); err != nil {
 				return err
 			}
@@ -117,14 +132,42 @@ func (a *attempt) sort() error {
 		case openai.KindUsage:
 			a.usage = a.in.appendData(a.usage[:0], e.Data)
 		case openai.KindError:
-			return &answerError{status: http.StatusInternalServerError, message: openai.EngineError(http.StatusInternalServerError, e.Data)}
+			return a.refused(http.StatusOK, e.Data)
 		case openai.KindDone:
-			a.done = append(a.done[:0], e.Raw...)
-			a.ended, a.endedAt = true, time.Now()
-			return nil
+			return a.end(e.Raw)
 		}
 	}
 	return nil
+}
+
+// isObject tells data that may be a chunk from what is none. A look at its ends costs nothing.
+func isObject(data []byte) bool {
+	data = bytes.TrimSpace(data)
+	return len(data) > 1 && data[0] == '{' && data[len(data)-1] == '}'
+}
+
+// end takes the end of a stream.
+func (a *attempt) end(done []byte) error {
+	if a.firstAt.IsZero() {
+		return errNotAnswered
+	}
+	if a.in.native() == nil {
+		a.said = a.line.scan.Usage()
+	}
+	if !a.said.Possible(a.contextOfStream()) {
+		return errUsage
+	}
+	a.done = append(a.done[:0], done...)
+	a.ended, a.endedAt = true, time.Now()
+	return nil
+}
+
+// contextOfStream bounds the prompt of a request. A completions request may have many prompts, and which answers are whose is not looked at.
+func (a *attempt) contextOfStream() int {
+	if a.in.asked() == chatEndpoint {
+		return a.model.ContextLength
+	}
+	return 0
 }
 
 // firstByte notes when the answer's first byte has come. From then on the request belongs to its instance, unless that was lost just before.
@@ -176,17 +219,30 @@ func (a *attempt) readWhole() error {
 			break
 		}
 	}
+	if head := bytes.TrimSpace(a.whole.bytes()[:64]); len(head) == 0 || head[0] != '{' {
+		return errNotAnswered
+	}
 	a.raw = true
 	return nil
 }
 
-// checkWhole knows the answer of a dying engine: TensorRT-LLM's interrupts itself and gives 200 with "null" or nothing.
+// checkWhole sees to it that the answer is one. TensorRT-LLM's dying engine interrupts itself and gives 200 with "null" or nothing.
 func (a *attempt) checkWhole() error {
-	if b := bytes.TrimSpace(a.whole.bytes()); len(b) == 0 || string(b) == "null" {
-		a.firstAt = time.Time{}
-		return errNotAnswered
+	answer, whole := openai.ReadAnswer(a.whole.bytes(), a.in.asked().list)
+	if whole && answer.Possible(a.model.ContextLength) {
+		if a.said = answer.Usage; a.in.native() != nil {
+			a.said = a.in.native().Usage(a.whole.bytes())
+		}
+		return nil
 	}
-	return nil
+	a.firstAt = time.Time{} // there was none
+	switch {
+	case answer.Error:
+		return a.refused(http.StatusOK, a.whole.bytes())
+	case whole:
+		return errUsage
+	}
+	return errNotAnswered
 }
 
 // pullRaw reads once from an answer that is too large to be held. The last byte stays back, with the response, until the record stands.
@@ -205,80 +261,4 @@ func (a *attempt) pullRaw(s *response) error {
 		return nil
 	}
 	return err
-}
-
-// answerError is an answer of the engine that is no success.
-type answerError struct {
-	status  int
-	message string // fit to be shown
-	callers bool   // the request was at fault, not the engine
-	tooLong string // the field that does not fit into the context; "" = none
-}
-
-func (e *answerError) Error() string {
-	return fmt.Sprintf("the engine answered %d: %s", e.status, e.message)
-}
-
-func (e *answerError) failure() *failure {
-	switch {
-	case e.tooLong != "":
-		return failf(codeContextLength, "%s", e.message).at(e.tooLong)
-	case e.callers:
-		return failf(codeInvalidRequest, "%s", e.message)
-	case e.status == http.StatusTooManyRequests:
-		return failf(codeOverloaded, "The engine cannot take more requests now.").because(e)
-	}
-	return failf(codeEngineError, "The engine failed: %s", e.message).because(e)
-}
-
-// readRefusal reads an answer that is no success.
-func (a *attempt) readRefusal() error {
-	for a.whole.restart(); a.whole.n < errorLimit; {
-		piece, err := a.line.call.Next(errorLimit - a.whole.n)
-		if err := a.whole.append(piece); err != nil {
-			return err
-		}
-		if err != nil {
-			break // what was read tells enough
-		}
-	}
-	e := &answerError{status: a.line.call.Status(), message: openai.EngineError(a.line.call.Status(), a.whole.bytes())}
-	if openai.ContextExceeded(string(a.model.Engine.Kind), e.status, a.whole.bytes()) {
-		e.tooLong = a.in.endpoint.prompt
-	}
-	e.callers = e.tooLong != "" || a.callersFault(e)
-	return e
-}
-
-// callersFault tells a wrong request from an engine in trouble. TensorRT-LLM answers nearly every failure with 400
-// (tensorrt_llm/serve/openai_server.py turns any exception into one), so its words and the instance's state are asked too.
-func (a *attempt) callersFault(e *answerError) bool {
-	switch e.status {
-	case http.StatusBadRequest, http.StatusNotFound, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
-	default:
-		return false
-	}
-	body := a.whole.bytes()
-	if bytes.HasPrefix(bytes.TrimSpace(body), []byte(`{"error":"`)) {
-		return true // pydantic's verdict on the request itself, a bare string
-	}
-	words := strings.ToLower(string(body))
-	for _, trouble := range engineTroubles {
-		if strings.Contains(words, trouble) {
-			return false
-		}
-	}
-	return a.instanceReady()
-}
-
-// engineTroubles are words of engines that refuse work because of their own state.
-var engineTroubles = []string{
-	"shutting down", "shut down", "shutdown", "parked", "parking", "waking", "sleeping", "memory state", "admission",
-	"unavailable", "not running", "executor", "cuda", "nccl", "out of memory", "internal error", "event loop",
-}
-
-// instanceReady asks the activator whether the instance that has just refused is still one that takes requests.
-func (a *attempt) instanceReady() bool {
-	state := a.r.c.Activator.InstanceState(a.instance)
-	return state == fleet.Ready || state == fleet.Draining
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/pilotlight-io/pilotlight/activator"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/openai"
 	"github.com/pilotlight-io/pilotlight/internal/upstream"
 )
 
@@ -25,6 +26,7 @@ type attempt struct {
 	// The engine's answer.
 	out   []byte // events for the caller that it has not got yet
 	usage []byte // the usage chunk
+	said  openai.Usage
 	done  []byte // [DONE]
 	whole spool
 	raw   bool // the body is too large to be held whole, and is relayed

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -20,27 +21,28 @@ type endpoint struct {
 	path       string // below a prefix of ours
 	enginePath string
 	prompt     string          // the field that holds what is to be answered
+	list       string          // the member of an engine's answer that holds what was generated
 	query      []string        // the parameters that its query may have
 	dialect    dialect.Dialect // that its callers speak; nil = the wire format of chat completions
 	apiKey     bool            // the token may come as x-api-key
 	requestID  string          // a header in which its SDKs look for the request's ID; "" = ours
 	pings      bool            // keep-alives are events that its SDKs pass over, in every mode but off
-	versions   []string        // that the header anthropic-version may name; nil = it is not looked at
+	since      string          // the first version, a date, that the header anthropic-version may name; "" = it is not looked at
 }
 
 var endpoints = []*endpoint{
 	chatEndpoint,
-	{name: fleet.EndpointCompletions, path: "/completions", enginePath: "/v1/completions", prompt: "prompt"},
-	{name: fleet.EndpointEmbeddings, path: "/embeddings", enginePath: "/v1/embeddings", prompt: "input"},
-	{name: fleet.EndpointResponses, path: "/responses", enginePath: "/v1/responses", prompt: "input", dialect: dialect.Responses},
+	{name: fleet.EndpointCompletions, path: "/completions", enginePath: "/v1/completions", prompt: "prompt", list: "choices"},
+	{name: fleet.EndpointEmbeddings, path: "/embeddings", enginePath: "/v1/embeddings", prompt: "input", list: "data"},
+	{name: fleet.EndpointResponses, path: "/responses", enginePath: "/v1/responses", prompt: "input", list: "output", dialect: dialect.Responses},
 	{
-		name: fleet.EndpointMessages, path: "/messages", enginePath: "/v1/messages", prompt: "messages", dialect: dialect.Messages,
+		name: fleet.EndpointMessages, path: "/messages", enginePath: "/v1/messages", prompt: "messages", list: "content", dialect: dialect.Messages,
 		query:  []string{"beta"}, // Anthropic's SDKs say beta=true of their beta calls
-		apiKey: true, requestID: "Request-Id", pings: true, versions: []string{"2023-01-01", "2023-06-01"},
+		apiKey: true, requestID: "Request-Id", pings: true, since: "2023-01-01",
 	},
 }
 
-var chatEndpoint = &endpoint{name: fleet.EndpointChat, path: "/chat/completions", enginePath: "/v1/chat/completions", prompt: "messages"}
+var chatEndpoint = &endpoint{name: fleet.EndpointChat, path: "/chat/completions", enginePath: "/v1/chat/completions", prompt: "messages", list: "choices"}
 
 // endpointOf gives the endpoint whose path a request has, nil if it has another.
 func endpointOf(ctx *fasthttp.RequestCtx) *endpoint {
@@ -63,16 +65,14 @@ func (e *endpoint) secret(ctx *fasthttp.RequestCtx) []byte {
 
 // check looks at the headers that are the endpoint's own.
 func (e *endpoint) check(ctx *fasthttp.RequestCtx) *failure {
-	if e.versions == nil {
+	v := string(ctx.Request.Header.PeekCanonical(headerVersion))
+	if e.since == "" || v == "" {
 		return nil
 	}
-	v := string(ctx.Request.Header.PeekCanonical(headerVersion))
-	for _, known := range e.versions {
-		if v == "" || v == known {
-			return nil
-		}
+	if _, err := time.Parse(time.DateOnly, v); err != nil || v < e.since {
+		return failf(codeInvalidRequest, "%s is no version; write a date such as 2023-06-01.", headerVersion).at(string(headerVersion))
 	}
-	return failf(codeInvalidRequest, "%s must be %s.", headerVersion, strings.Join(e.versions, " or ")).at(string(headerVersion))
+	return nil
 }
 
 // appendError appends an error as the endpoint's callers expect it. e may be nil.

@@ -49,6 +49,7 @@ func TestEngine_FailsBeforeTheFirstByte_AnotherIsAsked(t *testing.T) {
 			t.Run(tt.name+mode, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					w := twoHot(t)
+					w.engines.probed = tt.fail
 					var first string
 					calls := 0
 					w.engines.swap(func(rw http.ResponseWriter, r *http.Request) {
@@ -246,10 +247,10 @@ func TestEngine_LargeAnswers(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, setup{})
 			w.engines.swap(func(rw http.ResponseWriter, _ *http.Request) {
-				fmt.Fprintf(rw, `{"text":%q}`, strings.Repeat("x", size))
+				fmt.Fprintf(rw, `{"choices":[{"text":%q}]}`, strings.Repeat("x", size))
 			})
 			a := w.do(call{body: chat(chatModel)})
-			if want := size + len(`{"text":""}`); len(a.text) != want || a.err != nil {
+			if want := size + len(`{"choices":[{"text":""}]}`); len(a.text) != want || a.err != nil {
 				t.Fatalf("got %d bytes (%v), want %d", len(a.text), a.err, want)
 			}
 			if billed := a.Header.Get("X-Pilotlight-Billed-Ms"); (billed != "") != (size < 32<<20) {

@@ -242,6 +242,9 @@ func engineFailure(err error) *failure {
 	case errors.Is(err, upstream.ErrDeadline):
 		return failf(codeUpstreamTimeout, "The request took longer than the model's time limit.").because(err)
 	}
+	if errors.Is(err, openai.ErrEventTooLarge) {
+		return failf(codeEngineError, "An event of the engine's answer is larger than this server relays.").because(err)
+	}
 	return failf(codeEngineError, "The engine failed while it answered.").because(err)
 }
 
@@ -251,6 +254,9 @@ func (f *failure) ending() ending {
 	case codeClientGone:
 		return endCaller
 	case codeEngineError:
+		if errors.Is(f.cause, openai.ErrEventTooLarge) {
+			return endTooLarge
+		}
 		return endEngine
 	case codeUpstreamTimeout:
 		switch {
@@ -264,6 +270,8 @@ func (f *failure) ending() ending {
 		return endRefused
 	case codeBudgetExceeded:
 		return endBudget
+	case codePermissionDenied, codeInvalidAPIKey:
+		return endRights
 	}
 	return endServer
 }

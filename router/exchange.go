@@ -41,6 +41,9 @@ type exchange struct {
 	asked    chan error // the end of ask, where it runs behind keep-alives; nil until it first does
 	underway bool       // ask runs there
 
+	wants   atomic.Pointer[model] // what the caller has asked for, once its body has been read
+	running atomic.Bool           // an engine works on it
+
 	exit atomic.Pointer[exit] // why and when somebody else ended the request
 	gone chan struct{}        // holds one token once exit is set
 }
@@ -55,7 +58,7 @@ type line struct {
 
 // exit is the end of a request that came from another goroutine.
 type exit struct {
-	cause error // errClientGone or errDrained
+	cause error // errClientGone, errDrained, errReclaimed or a *rightsError
 	at    time.Time
 }
 
@@ -89,6 +92,7 @@ func (x *exchange) Leave(cause error) {
 // retire gives everything back. Nothing of the exchange may be used afterwards.
 func (x *exchange) retire() {
 	x.intake.conn.Disarm()
+	x.intake.charge.Settle() // nobody calls Leave any more
 	x.line.call.Close()
 	x.line.call.Reset()
 	x.line.debt.end()
@@ -99,6 +103,8 @@ func (x *exchange) retire() {
 	default:
 	}
 	x.exit.Store(nil)
+	x.wants.Store(nil)
+	x.running.Store(false)
 	x.intake.forget()
 	x.attempt.forget()
 	x.response.forget()

@@ -6,6 +6,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/pilotlight-io/pilotlight/internal/account"
+	"github.com/pilotlight-io/pilotlight/internal/dialect"
 	"github.com/pilotlight-io/pilotlight/internal/edge"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/openai"
@@ -49,7 +50,6 @@ func (in *intake) begin(ctx *fasthttp.RequestCtx, e *endpoint) {
 // forget gives the body back and drops all else. The memory of fields is kept for the next request.
 func (in *intake) forget() {
 	in.dropBody()
-	in.charge.Settle()
 	in.conn, in.endpoint, in.request, in.grant, in.model, in.wish, in.streamID = nil, nil, "", nil, nil, wish{}, ""
 	in.translation = nil
 }
@@ -86,6 +86,19 @@ func (in *intake) appendData(dst, data []byte) []byte {
 		return append(dst, data...)
 	}
 	return openai.AppendWithID(dst, data, in.streamID)
+}
+
+// appendEmpty appends an event that says nothing, of the kind that the caller expects. There is none in Responses before the engine's own first.
+func (in *intake) appendEmpty(dst []byte) []byte {
+	switch {
+	case in.translation != nil:
+		return in.translation.stream.AppendKeepalive(dst)
+	case in.endpoint.dialect == nil:
+		return openai.AppendEmptyChunk(dst, in.head())
+	case in.endpoint.pings:
+		return append(dst, dialect.Ping...)
+	}
+	return dst
 }
 
 // head is what all chunks of ours in a stream have in common.

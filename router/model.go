@@ -3,7 +3,9 @@ package router
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"math/big"
+	"strings"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/openai"
@@ -58,7 +60,19 @@ func (m *model) tooLong(in *intake) *failure {
 	if m.ContextLength == 0 || least < m.ContextLength {
 		return nil
 	}
-	return failf(codeContextLength, "The prompt has more than %d tokens, which is all that the context of %q holds, with the answer. Send less.", m.ContextLength, m.ID).at(in.endpoint.prompt)
+	return m.exceeded(fmt.Sprintf("The prompt has %d tokens at the very least.", least)).at(in.endpoint.prompt)
+}
+
+// exceeded begins with OpenAI's words, by which some clients know what has happened, as others do by the code.
+func (m *model) exceeded(detail string) *failure {
+	const words = "This model's maximum context length is "
+	switch {
+	case strings.HasPrefix(detail, words):
+		return failf(codeContextLength, "%s", detail)
+	case m.ContextLength > 0:
+		return failf(codeContextLength, words+"%d tokens. %s", m.ContextLength, detail)
+	}
+	return failf(codeContextLength, words+"exceeded. %s", detail)
 }
 
 // refuses is the failure of a request that its engines may not receive, nil for one that they may.

@@ -17,8 +17,10 @@ const (
 	endIdle                    // our limit of an engine's silence struck
 	endFirstByte               // our limit of the time to the first byte struck
 	endBudget                  // the budget of the caller's organisation was used up
+	endRights                  // the caller's organisation was cut off
 	endEngine                  // the engine failed
 	endRefused                 // the engine answered that the request is wrong
+	endTooLarge                // our limit of an event's size struck
 )
 
 // whoPays says, of the last attempt of a request that was sent to an engine, what its record calls the end, and the time that its caller
@@ -38,7 +40,7 @@ func outcomeOf(a *tried, e ending) ledger.Outcome {
 	switch e {
 	case endWhole:
 		return ledger.Complete
-	case endCaller:
+	case endCaller, endRights:
 		return ledger.ClientGone
 	case endTotal: // an engine says nothing of a whole answer before it has all of it, so that the total may strike before a 2xx
 		return ledger.TimedOut

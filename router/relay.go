@@ -29,8 +29,8 @@ func (x *exchange) commitStream(ctx *fasthttp.RequestCtx) {
 func (x *exchange) commitWhole(ctx *fasthttp.RequestCtx) *failure {
 	h := &ctx.Response.Header
 	s, whole := &x.response, &x.attempt.whole
-	if x.attempt.raw && x.intake.translation != nil {
-		return engineFailure(errTooLarge)
+	if x.attempt.raw && x.intake.translation != nil { // which needs all of it; the engine has done nothing wrong
+		return failf(codeOverloaded, "There is no memory for an answer of this size; ask for a stream.")
 	}
 	if x.attempt.raw {
 		s.ready = whole.bytes()[:whole.n-1]
@@ -47,7 +47,7 @@ func (x *exchange) commitWhole(ctx *fasthttp.RequestCtx) *failure {
 			return f
 		}
 	}
-	if f := x.seal(openai.BodyUsage(whole.bytes())); f != nil {
+	if f := x.seal(x.attempt.said); f != nil {
 		return f
 	}
 	s.timings.upstream = x.record.Upstream
@@ -157,7 +157,6 @@ func (x *exchange) relay() {
 // finishStream seals the record, then lets the end of the stream go: the usage event for those who asked, and [DONE].
 func (x *exchange) finishStream() {
 	a := &x.attempt
-	usage := x.line.scan.Usage()
 	if t := x.intake.translation; t != nil {
 		words, err := t.end(a.out, a.usage)
 		a.out = a.out[:0]
@@ -165,23 +164,23 @@ func (x *exchange) finishStream() {
 			x.cut(err)
 			return
 		}
-		if f := x.seal(usage); f != nil {
+		if f := x.seal(a.said); f != nil {
 			x.fail(f, errCut)
 			return
 		}
 		x.response.ready = words
 		return
 	}
-	if f := x.seal(usage); f != nil {
+	if f := x.seal(a.said); f != nil {
 		x.fail(f, errCut)
 		return
 	}
-	if x.intake.fields.IncludeUsage {
+	if x.intake.fields.IncludeUsage && x.intake.native() == nil {
 		receipt := x.receipt()
 		if len(a.usage) > 0 {
 			a.out = openai.AppendUsageEvent(a.out, a.usage, &receipt)
 		} else {
-			a.out = openai.AppendUsageChunk(a.out, x.intake.head(), usage, &receipt)
+			a.out = openai.AppendUsageChunk(a.out, x.intake.head(), a.said, &receipt)
 		}
 	}
 	a.out = append(a.out, a.done...)
@@ -237,7 +236,11 @@ func (x *exchange) fail(f *failure, end error) {
 		s.ready = t.failed(x.attempt.out, f)
 		return
 	}
-	x.attempt.out = append(x.attempt.out, f.wire().Event()...)
+	if d := x.intake.native(); d != nil {
+		x.attempt.out = d.AppendEvent(x.attempt.out, f.wire(), x.intake.request)
+	} else {
+		x.attempt.out = append(x.attempt.out, f.wire().Event()...)
+	}
 	s.ready = x.attempt.out
 }
 

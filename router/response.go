@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
-	"github.com/pilotlight-io/pilotlight/internal/openai"
 )
 
 // response is what a caller is told, and how far that has come.
@@ -54,14 +53,10 @@ func (b *heartbeat) due() <-chan time.Time {
 // keepalive gives the next keep-alive and arms the one after it.
 func (s *response) keepalive(in *intake, a *attempt) []byte {
 	s.beat.in(in.r.c.StreamHeartbeat)
-	mode, t := in.keepalive(), in.translation
-	switch {
-	case mode == keepChunk && t != nil:
-		s.note = t.stream.AppendKeepalive(s.note[:0])
-		return s.note
-	case mode == keepChunk:
-		s.note = openai.AppendEmptyChunk(s.note[:0], in.head())
-		return s.note
+	if in.keepalive() == keepChunk {
+		if s.note = in.appendEmpty(s.note[:0]); len(s.note) > 0 {
+			return s.note
+		}
 	}
 	o := fleet.Outlook{Answer: fleet.Serving, Phase: fleet.PhaseReady}
 	if a.waiter != nil {
@@ -76,8 +71,8 @@ func (s *response) keepalive(in *intake, a *attempt) []byte {
 		s.note = strconv.AppendInt(s.note, int64((o.ETA+time.Second-1)/time.Second), 10)
 	}
 	s.note = append(s.note, "\n\n"...)
-	if t != nil && in.endpoint.pings {
-		s.note = t.stream.AppendKeepalive(s.note)
+	if in.endpoint.pings {
+		s.note = in.appendEmpty(s.note)
 	}
 	return s.note
 }

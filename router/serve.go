@@ -33,6 +33,10 @@ func (r *Router) Serve(ctx context.Context, ln net.Listener) error {
 		r.followLost(following)
 		return nil
 	})
+	g.Go(func() error {
+		r.followRights(following)
+		return nil
+	})
 	<-broken.Done()
 	r.drain()
 	_ = ln.Close() // shutting down closes no listener that the app has not begun to serve

@@ -54,6 +54,9 @@ func TestContextLength_ExceededByTheEnginesWord(t *testing.T) {
 				})
 				a := w.do(call{body: chat(chatModel)})
 				w.wantCode(a, 400, "context_length_exceeded")
+				if !strings.Contains(a.text, "This model's maximum context length is 8192 tokens. ") {
+					t.Errorf("got %s, want it in OpenAI's words, which LiteLLM looks for", a.text)
+				}
 				if !strings.Contains(a.text, `"param":"messages"`) || calls != 1 {
 					t.Errorf("got %s after %d calls, want param messages after one", a.text, calls)
 				}

@@ -19,8 +19,6 @@ type translation struct {
 	wrong   error // with the engine's answer
 }
 
-var errTooLarge = errors.New("the engine's answer is too large to be translated")
-
 // translate turns the body, which is then the chat request that engines get, and checks that like any other. Where the engine speaks the dialect itself the
 // body is held to the same rules, and stays.
 func (in *intake) translate() *failure {
@@ -35,6 +33,9 @@ func (in *intake) translate() *failure {
 	if at := req.Remote(); at != "" && !slices.Contains(in.model.Allow, openai.RemoteMedia) {
 		return in.model.remote(at)
 	}
+	if in.model.ServesNatively(in.endpoint.name) {
+		return in.keep(req.Native(in.body.B))
+	}
 	in.translation = &translation{request: req, head: dialect.Head{Request: in.request, Model: in.model.ID, Created: in.received}}
 	if in.fields.Stream {
 		in.translation.stream = req.Stream(&in.translation.head)
@@ -44,6 +45,25 @@ func (in *intake) translate() *failure {
 		return requestFailure(err)
 	}
 	return in.model.refuses(&in.fields)
+}
+
+// keep makes b the body that engines get in the caller's own words. It was held to the rules of a translated one, and is held to the engines' own too.
+func (in *intake) keep(b []byte) *failure {
+	if &b[0] != &in.body.B[0] {
+		in.body.Replace(b)
+	}
+	if err := openai.Inspect(in.body.B, string(in.endpoint.name), &in.fields); err != nil {
+		return requestFailure(err)
+	}
+	return in.model.refuses(&in.fields)
+}
+
+// native is the dialect that the engine is asked in, nil where it is asked as for a chat.
+func (in *intake) native() dialect.Dialect {
+	if in.translation != nil {
+		return nil
+	}
+	return in.endpoint.dialect
 }
 
 // asked is the endpoint that engines are asked at.

@@ -139,6 +139,7 @@ func newWorld(t testing.TB, s setup) *world {
 	var g sync.WaitGroup
 	g.Go(func() { w.must(w.act.Run(ctx)) })
 	g.Go(func() { w.must(w.ledger.Run(ctx)) })
+	g.Go(func() { w.must(w.tenants.Run(ctx)) })
 	routing, stop := context.WithCancel(ctx)
 	w.stopRouter = stop
 	if s.ended {

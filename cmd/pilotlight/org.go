@@ -13,7 +13,7 @@ import (
 type orgCmd struct {
 	Create  orgCreateCmd  `cmd:"" help:"Add an organisation."`
 	Update  orgUpdateCmd  `cmd:"" help:"Change what an organisation may use."`
-	Suspend orgSuspendCmd `cmd:"" help:"Make its tokens stop working."`
+	Suspend orgSuspendCmd `cmd:"" help:"Make its tokens stop working, and end what it has waiting."`
 	Resume  orgResumeCmd  `cmd:"" help:"Undo suspend."`
 	List    orgListCmd    `cmd:"" help:"List organisations."`
 	Show    orgShowCmd    `cmd:"" help:"Show one organisation."`
@@ -76,13 +76,14 @@ func (c orgUpdateCmd) Run(env *Env) error {
 
 type orgSuspendCmd struct {
 	Name string `arg:"" help:"Its name."`
+	Now  bool   `help:"Cut what engines are working on, too; it is billed until then."`
 	serverFlags
 	jsonFlag
 }
 
 // Run suspends the organisation and prints it.
 func (c orgSuspendCmd) Run(env *Env) error {
-	return c.setState(env, c.jsonFlag, c.Name, tenant.Suspended)
+	return c.setState(env, c.jsonFlag, c.Name, tenant.Suspended, c.Now)
 }
 
 type orgResumeCmd struct {
@@ -92,7 +93,9 @@ type orgResumeCmd struct {
 }
 
 // Run undoes suspend and prints the organisation.
-func (c orgResumeCmd) Run(env *Env) error { return c.setState(env, c.jsonFlag, c.Name, tenant.Active) }
+func (c orgResumeCmd) Run(env *Env) error {
+	return c.setState(env, c.jsonFlag, c.Name, tenant.Active, false)
+}
 
 type orgListCmd struct {
 	serverFlags
@@ -135,9 +138,9 @@ type orgImportCmd struct {
 // Run says that a later version brings it.
 func (orgImportCmd) Run(*Env) error { return notAvailable("the command org import") }
 
-func (f serverFlags) setState(env *Env, j jsonFlag, name string, state tenant.OrgState) error {
+func (f serverFlags) setState(env *Env, j jsonFlag, name string, state tenant.OrgState, now bool) error {
 	return f.printOrg(env, j, func(ctx context.Context, client *admin.Client) (*admin.Org, error) {
-		return client.UpdateOrg(ctx, name, admin.OrgChange{State: &state})
+		return client.UpdateOrg(ctx, name, admin.OrgChange{State: &state, Now: now})
 	})
 }
 

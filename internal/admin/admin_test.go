@@ -143,6 +143,8 @@ func TestBadBodies(t *testing.T) {
 		{"POST", "/api/orgs", `{"name": "no spaces"}`, "name", ""},
 		{"POST", "/api/orgs", `{"name": "acme"}`, "name", "exists"},
 		{"PATCH", "/api/orgs/acme", `{"state": "asleep"}`, "state", "active or suspended"},
+		{"PATCH", "/api/orgs/acme", `{"state": "active", "now": true}`, "now", "suspended"},
+		{"PATCH", "/api/orgs/acme", `{"now": true}`, "now", "suspended"},
 		{"POST", "/api/tokens", `{"name": "ci"}`, "org", "missing"},
 		{"POST", "/api/tokens", `{"org": "acme", "rpm": 5}`, "rpm", "not available"},
 		{"POST", "/api/tokens", `{"org": "acme", "scopes": ["root"]}`, "scopes", "root"},

@@ -42,6 +42,22 @@ func TestOrgs(t *testing.T) {
 	}
 }
 
+func TestOrgSuspend_NowIsACut(t *testing.T) {
+	w, ctx := newWorld(t), t.Context()
+	_, err := w.client.CreateOrg(ctx, admin.NewOrg{Name: "acme"})
+	check(t, err)
+	for _, now := range []bool{false, true, true} { // also where it is suspended already
+		suspended := tenant.Suspended
+		_, err := w.client.UpdateOrg(ctx, "acme", admin.OrgChange{State: &suspended, Now: now})
+		check(t, err)
+		org, err := w.tenants.Org(ctx, "acme")
+		check(t, err)
+		if org.State != tenant.Suspended || (org.CutAt != nil) != now {
+			t.Errorf("now %v: got %+v", now, org)
+		}
+	}
+}
+
 func TestOrgChange_IsAllOrNothing(t *testing.T) {
 	w, ctx := newWorld(t), t.Context()
 	_, err := w.client.CreateOrg(ctx, admin.NewOrg{Name: "acme"})

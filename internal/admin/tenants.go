@@ -81,6 +81,9 @@ func (s *Server) changeOrg(ctx context.Context, name string, change OrgChange) (
 	if state != nil && *state != tenant.Active && *state != tenant.Suspended {
 		return nil, edge.Invalid("state", "%q is no state; write active or suspended", *state)
 	}
+	if change.Now && (state == nil || *state != tenant.Suspended) {
+		return nil, edge.Invalid("now", "it goes with state suspended, and cuts what is running")
+	}
 	if org, err = s.c.Tenants.Org(ctx, name); err != nil {
 		return nil, err
 	}
@@ -90,6 +93,8 @@ func (s *Server) changeOrg(ctx context.Context, name string, change OrgChange) (
 		}
 	}
 	switch {
+	case change.Now:
+		return s.c.Tenants.CutOrg(ctx, name)
 	case state == nil || *state == org.State:
 		return org, nil
 	case *state == tenant.Suspended:

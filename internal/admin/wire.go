@@ -45,6 +45,7 @@ type NewOrg struct {
 // OrgChange is the body of PATCH /api/orgs/{name}. Nil fields stay as they are.
 type OrgChange struct {
 	State  *tenant.OrgState `json:"state,omitempty"`
+	Now    bool             `json:"now,omitempty"` // with state suspended: cuts what engines work on, too
 	Models *[]string        `json:"models,omitempty"`
 }
 

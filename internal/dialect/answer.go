@@ -27,6 +27,11 @@ type delta struct {
 	bad                      bool   // something has the wrong type
 }
 
+// says reports whether there is anything for a caller.
+func (d *delta) says() bool {
+	return len(d.reasoning)+len(d.text)+len(d.refusal)+len(d.calls) > 0 || d.finish != nil
+}
+
 // call is a tool call, or a part of one.
 type call struct {
 	index     int

@@ -15,14 +15,20 @@ type chat struct {
 	calling int    // 0 = the last message is not of the assistant; 1 = it has no tool calls; 2 = it has some
 }
 
-func newChat(room int, f *openai.Fields) *chat {
+// newChat begins a body of about room bytes; options are those of a stream.
+func newChat(room int, f *openai.Fields, options string) *chat {
 	c := &chat{b: make([]byte, 0, room+512)}
 	c.b = openai.AppendString(append(c.b, `{"model":`...), f.Model)
 	if f.Stream {
-		c.b = append(c.b, `,"stream":true,"stream_options":{"include_usage":true}`...)
+		c.b = append(append(c.b, `,"stream":true,"stream_options":`...), options...)
 	}
 	return c
 }
+
+const (
+	usageAtTheEnd    = `{"include_usage":true}`
+	usageInEachChunk = `{"include_usage":true,"continuous_usage_stats":true}` // engines that do not know the second one pass over it
+)
 
 // set writes a member whose value is JSON; nil writes none.
 func (c *chat) set(key string, value []byte) {

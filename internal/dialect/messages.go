@@ -28,7 +28,7 @@ func (messages) Translate(body []byte, f *openai.Fields) (Request, error) {
 		"output_config", "metadata", "service_tier", "cache_control", "speed", "diagnostics", // the last five have no effect here
 		"container", "mcp_servers", "context_management")
 	m := &messagesRequest{}
-	c := newChat(len(body), f)
+	c := newChat(len(body), f, usageInEachChunk) // for message_start, where some clients look for the prompt's
 	o.need("max_tokens")
 	c.set("max_tokens", o.count("max_tokens", 1))
 	c.set("temperature", o.number("temperature"))

@@ -38,9 +38,12 @@ type messagesStream struct {
 
 func (m *messagesRequest) Stream(h *Head) Stream { return &messagesStream{m: m, h: h} }
 
+// Ping is the event of Anthropic's that says nothing.
+const Ping = "event: ping\ndata: {\"type\":\"ping\"}\n\n"
+
 // AppendKeepalive may stand before message_start: SDKs leave pings out before they look at the order.
 func (s *messagesStream) AppendKeepalive(dst []byte) []byte {
-	return append(dst, "event: ping\ndata: {\"type\":\"ping\"}\n\n"...)
+	return append(dst, Ping...)
 }
 
 // appendEvent begins an event, up to the members that follow its type.
@@ -60,7 +63,7 @@ func (s *messagesStream) AppendChunk(b, data []byte) ([]byte, error) {
 	if d.usage != nil {
 		s.usage = d.usage
 	}
-	if !d.choice {
+	if !d.says() { // such as one that tells the role only, before usage is known
 		return b, nil
 	}
 	b = s.begin(b)
@@ -96,7 +99,11 @@ func (s *messagesStream) begin(b []byte) []byte {
 	b = append(appendEvent(b, "message_start"), `,"message":`...)
 	b = appendMessageHead(b, s.h)
 	b = append(b, `,"content":[],"stop_reason":null,"stop_sequence":null,"usage":`...)
-	b = appendMessagesUsage(b, s.usage)
+	read := usage{}
+	if s.usage != nil {
+		read.input, read.cached = s.usage.input, s.usage.cached // what was made is told at the end: some clients add both up
+	}
+	b = appendMessagesUsage(b, &read)
 	return endEvent(append(b, '}'))
 }
 

@@ -17,6 +17,8 @@ type responsesRequest struct {
 	echo []byte // the members of a response that repeat the request, each followed by a comma
 }
 
+func (r *responsesRequest) Native(body []byte) []byte { return withoutStore(body) }
+
 const notStored = "this server stores no responses; "
 
 func (responses) Translate(body []byte, f *openai.Fields) (Request, error) {
@@ -40,7 +42,7 @@ func (responses) Translate(body []byte, f *openai.Fields) (Request, error) {
 		"max_tool_calls", "user", "safety_identifier", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "service_tier", // no effect here
 		"previous_response_id", "conversation", "background", "prompt", "context_management", "moderation")
 	readInclude(o)
-	c := newChat(len(body), f)
+	c := newChat(len(body), f, usageAtTheEnd)
 	c.set("max_tokens", o.count("max_output_tokens", 1))
 	c.set("temperature", o.number("temperature"))
 	c.set("top_p", o.number("top_p"))

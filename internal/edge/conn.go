@@ -68,7 +68,8 @@ type Conn struct {
 
 	mu    sync.Mutex // guards the fields below
 	left  bool
-	armed Departure
+	armed Departure // is told when the caller leaves
+	held  Departure // of the request that is handled, whether or not it is armed yet
 }
 
 // peek is one background read, one byte ahead.
@@ -121,10 +122,26 @@ func (c *Conn) Arm(d Departure) {
 	}
 }
 
-// Disarm ends Arm: when it returns, nobody is being told any more.
+// Hold names the request that is handled before all of it has been read, for Visit. Disarm ends it.
+func (c *Conn) Hold(d Departure) {
+	c.mu.Lock()
+	c.held = d
+	c.mu.Unlock()
+}
+
+// Visit calls f, which must not block, with whom Hold has named, if that is anybody.
+func (c *Conn) Visit(f func(Departure)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.held != nil {
+		f(c.held)
+	}
+}
+
+// Disarm ends Arm and Hold: when it returns, nobody is being told any more.
 func (c *Conn) Disarm() {
 	c.mu.Lock()
-	c.armed = nil
+	c.armed, c.held = nil, nil
 	c.mu.Unlock()
 }
 

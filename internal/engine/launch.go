@@ -95,6 +95,9 @@ func launchTRTLLM(p place) Launch {
 		}
 	}
 	l := p.program(fallback...)
+	if p.model.Serves(fleet.EndpointEmbeddings) {
+		l.Args = append(l.Args, "embeddings")
+	}
 	l.Args = append(l.Args, p.weights(), "--host", p.host, "--port", p.port,
 		"--tp_size", p.gpus(), "--served_model_name", p.model.ID)
 	l.Args = append(l.Args, p.model.Engine.Args...)

@@ -148,3 +148,11 @@ func TestGGUF_NamesTheModelAfterItsFile(t *testing.T) {
 		}
 	}
 }
+
+func TestCommand_EmbeddingsAreACommandOfTRTLLMsOwn(t *testing.T) {
+	m := &fleet.Model{ID: "org/m", GPUs: 1, Endpoints: []fleet.Endpoint{fleet.EndpointEmbeddings}, Engine: fleet.EngineSpec{Kind: "trtllm", Command: []string{"trtllm-serve"}}}
+	l, err := engine.Command(m, "127.0.0.1", 9, "")
+	if got := l.Path + " " + strings.Join(l.Args, " "); err != nil || !strings.HasPrefix(got, "trtllm-serve embeddings org/m --host") {
+		t.Errorf("got %q and error %v", got, err)
+	}
+}

@@ -18,6 +18,12 @@ func (k EngineKind) CacheSalt() bool {
 	return k == EngineTRTLLM || k == EngineVLLM || k == EngineSim
 }
 
+// Blames400 reports whether engines of this kind answer 400 to failures of their own, too. TensorRT-LLM's trtllm-serve makes one of nearly any
+// exception (tensorrt_llm/serve/openai_server.py).
+func (k EngineKind) Blames400() bool {
+	return k == EngineTRTLLM || k == EngineNIM || k == EngineSim
+}
+
 // Native gives the endpoints that engines of this kind serve themselves, where the model is one for them. Those are left out that would undo a promise of
 // ours: TensorRT-LLM's /v1/responses and vLLM's /v1/messages take no cache salt, so that what one organisation has left in the prefix cache would
 // be found by another. A model may say otherwise.

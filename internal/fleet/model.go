@@ -57,7 +57,7 @@ func (m *Model) NativeEndpoints() []Endpoint {
 // stand for an instance of the other.
 func (m *Model) LaunchesLike(other *Model) bool {
 	return m.GPUs == other.GPUs && m.Pool == other.Pool && m.MaxConcurrency == other.MaxConcurrency &&
-		m.ParkedMemory == other.ParkedMemory && m.Engine.equal(&other.Engine)
+		m.ParkedMemory == other.ParkedMemory && m.Serves(EndpointEmbeddings) == other.Serves(EndpointEmbeddings) && m.Engine.equal(&other.Engine)
 }
 
 func (e *EngineSpec) equal(other *EngineSpec) bool {

@@ -87,29 +87,44 @@ func (d days) add(f *rawFields) {
 
 var sumColumns = []string{"requests", "prompt_tokens", "completion_tokens", "billed_us", "gpu_us", "cost_nano_usd"}
 
-var upsertDay = func() string {
+// addTo is the end of an INSERT of sums into a table: where there are some of the same group, they are added to those.
+func addTo(table, key string) string {
 	var sets []string
 	for _, c := range sumColumns {
-		sets = append(sets, strings.NewReplacer("{c}", c, "{max}", fmt.Sprint(math.MaxInt64), "{min}", fmt.Sprint(-math.MaxInt64)).Replace(
-			`{c} = CASE WHEN excluded.{c} > 0 AND usage_days.{c} > {max} - excluded.{c} THEN {max}
-				WHEN excluded.{c} < 0 AND usage_days.{c} < {min} - excluded.{c} THEN {min} ELSE usage_days.{c} + excluded.{c} END`))
+		sets = append(sets, strings.NewReplacer("{c}", c, "{t}", table, "{max}", fmt.Sprint(math.MaxInt64), "{min}", fmt.Sprint(-math.MaxInt64)).Replace(
+			`{c} = CASE WHEN excluded.{c} > 0 AND {t}.{c} > {max} - excluded.{c} THEN {max}
+				WHEN excluded.{c} < 0 AND {t}.{c} < {min} - excluded.{c} THEN {min} ELSE {t}.{c} + excluded.{c} END`))
 	}
-	columns := strings.Join(sumColumns, ", ")
-	return `INSERT INTO usage_days (day, org, token_id, model, ` + columns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (day, org, token_id, model) DO UPDATE SET ` + strings.Join(sets, ", ")
-}()
+	return " ON CONFLICT (" + key + ", org, token_id, model) DO UPDATE SET " + strings.Join(sets, ", ")
+}
+
+var (
+	sumsOf      = strings.Join(sumColumns, ", ")
+	upsertDay   = "INSERT INTO usage_days (day, org, token_id, model, " + sumsOf + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)" + addTo("usage_days", "day")
+	upsertMonth = "INSERT INTO usage_months (month, org, token_id, model, " + sumsOf + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)" + addTo("usage_months", "month")
+)
 
 // store adds the sums to those of the store.
 func (d days) store(ctx context.Context, tx *sql.Tx) error {
+	summed, err := summedDay(ctx, tx)
+	if err != nil {
+		return err
+	}
 	upsert, err := tx.PrepareContext(ctx, upsertDay)
 	if err != nil {
 		return fmt.Errorf("preparing to add usage up: %w", err)
 	}
 	defer upsert.Close()
 	for k, s := range d {
-		_, err := upsert.ExecContext(ctx, k.day, k.org, k.tokenID, k.model,
-			s.requests, s.promptTokens, s.completionTokens, s.billedUS, s.gpuUS, s.cost)
-		if err != nil {
+		row := []any{k.day, k.org, k.tokenID, k.model, s.requests, s.promptTokens, s.completionTokens, s.billedUS, s.gpuUS, s.cost}
+		if _, err := upsert.ExecContext(ctx, row...); err != nil {
+			return fmt.Errorf("adding usage of %s up: %w", k.org, err)
+		}
+		if k.day >= summed {
+			continue
+		}
+		row[0] = monthOf(k.day)
+		if _, err := tx.ExecContext(ctx, upsertMonth, row...); err != nil {
 			return fmt.Errorf("adding usage of %s up: %w", k.org, err)
 		}
 	}

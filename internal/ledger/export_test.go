@@ -30,6 +30,11 @@ func (l *Ledger) SortSome(ctx context.Context) error {
 	}
 }
 
+// SumMonths adds the days before that of a moment to their months.
+func (l *Ledger) SumMonths(ctx context.Context, before time.Time) error {
+	return l.sumMonths(ctx, floorDay(before.UnixMicro()))
+}
+
 // Prune deletes the records of days before that of a moment.
 func (l *Ledger) Prune(ctx context.Context, before time.Time) error {
 	return l.prune(ctx, floorDay(before.UnixMicro()))

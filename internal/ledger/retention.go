@@ -14,9 +14,12 @@ const (
 	retentionPause = 10 * time.Millisecond // between batches, so that the mover is not kept waiting
 )
 
-// retentionLoop deletes records that are older than the retention: at the start, then each hour.
+// retentionLoop adds days that are over to their months, and deletes records that are older than the retention: at the start, then each hour.
 func (l *Ledger) retentionLoop(ctx context.Context) {
 	for {
+		if err := l.sumMonths(ctx, floorDay(time.Now().UnixMicro())); err != nil && ctx.Err() == nil {
+			l.log.Error("queries of months take longer; trying again in an hour", "error", err)
+		}
 		if err := l.prune(ctx, floorDay(l.oldest())); err != nil && ctx.Err() == nil {
 			l.log.Error("deleting old usage records failed; trying again in an hour", "error", err)
 		}
@@ -32,11 +35,7 @@ func (l *Ledger) oldest() int64 { return time.Now().Add(-l.retention).UnixMicro(
 // prune deletes the sums of the days before a day, then the blocks and runs whose records are all of these days. Never does it delete what
 // says that a stretch of the log is there of a day whose sums it keeps: were the segment moved again, that day would count it twice.
 func (l *Ledger) prune(ctx context.Context, day int64) error {
-	err := l.store.Write(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(context.WithoutCancel(ctx), "DELETE FROM usage_days WHERE day < ?", day)
-		return err
-	})
-	if err != nil {
+	if err := l.pruneDays(ctx, day); err != nil {
 		return fmt.Errorf("deleting old sums of usage: %w", err)
 	}
 	for {

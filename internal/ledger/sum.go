@@ -3,7 +3,6 @@ package ledger
 import (
 	"context"
 	"math"
-	"strings"
 	"time"
 )
 
@@ -13,8 +12,12 @@ import (
 func (v *view) sum(ctx context.Context, q Query, after *dayKey, limit int) (map[dayKey]*sums, error) {
 	found := &groupSums{q: q, after: after, sums: map[dayKey]*sums{}}
 	days, edges := q.cut()
+	summed, err := summedDay(ctx, v.tx)
+	if err != nil {
+		return nil, err
+	}
 	// A group beyond the limit here is beyond it in the answer, too: what the rest brings only goes before it.
-	if err := v.sumDays(ctx, days, limit, found); err != nil {
+	if err := v.sumSums(ctx, sourcesOf(q.By, days, summed), limit, found); err != nil {
 		return nil, err
 	}
 	for _, e := range edges {
@@ -23,7 +26,7 @@ func (v *view) sum(ctx context.Context, q Query, after *dayKey, limit int) (map[
 		}
 	}
 	from, to := q.period()
-	err := v.eachUnmoved(ctx, func(r *rawFields) bool {
+	err = v.eachUnmoved(ctx, func(r *rawFields) bool {
 		found.add(r, extent{from, to})
 		return true
 	})
@@ -87,38 +90,6 @@ func (q Query) cut() (days extent, edges []extent) {
 
 // ceilMicro is the first whole microsecond that is not before t: records have no finer times.
 func ceilMicro(t time.Time) int64 { return t.Add(time.Microsecond - 1).UnixMicro() }
-
-// sumDays adds up the rows of usage_days.
-func (v *view) sumDays(ctx context.Context, days extent, limit int, found *groupSums) error {
-	q := found.q
-	where, args := "day >= ? AND day < ?", []any{days.start, days.end}
-	for column, value := range map[string]string{"org": q.Org, "token_id": q.TokenID, "model": q.Model} {
-		if value != "" {
-			where, args = where+" AND "+column+" = ?", append(args, value)
-		}
-	}
-	columns := groups[q.By]
-	keys := strings.Join(columns, ", ")
-	if found.after != nil {
-		where += " AND (" + keys + ") > (?" + strings.Repeat(", ?", len(columns)-1) + ")"
-		args = append(args, found.after.values(columns)...)
-	}
-	rows, err := v.tx.QueryContext(ctx, "SELECT "+keys+", SUM("+strings.Join(sumColumns, "), SUM(")+`)
-		FROM usage_days WHERE `+where+" GROUP BY "+keys+" ORDER BY "+keys+" LIMIT ?", append(args, limit)...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var k dayKey
-		s := new(sums)
-		if err := rows.Scan(append(k.pointers(columns), &s.requests, &s.promptTokens, &s.completionTokens, &s.billedUS, &s.gpuUS, &s.cost)...); err != nil {
-			return err
-		}
-		found.sums[k] = s
-	}
-	return rows.Err()
-}
 
 // pointers gives where columns of the key are scanned to.
 func (k *dayKey) pointers(columns []string) (all []any) {

@@ -86,8 +86,8 @@ func printable(body []byte) bool {
 
 // The bounds of what of an engine's message is looked at, and shown, in bytes.
 const (
-	maxEngineText    = 8 << 10
-	maxEngineMessage = 500
+	maxEngineText    = 64 << 10
+	maxEngineMessage = 8 << 10
 )
 
 const hidden = "[hidden]"

@@ -86,7 +86,8 @@ func TestEngineError(t *testing.T) {
 		{name: "frames", status: 500, body: `{"error":"[TensorRT-LLM][ERROR] Assertion failed: bad (/src/cpp/runtime.cpp:99)\n1       0x7f11 tensorrt_llm::common::throwRuntimeError(char const*) + 82\n2       0x7f12 main"}`, want: "[TensorRT-LLM][ERROR] Assertion failed: bad ([hidden])"},
 
 		{name: "model and the like stay", status: 400, body: `{"error":"meta-llama/Meta-Llama-3-8B and/or text/plain, at 12:30, std::vector, 3.5.1, top_p: 0.5"}`, want: "meta-llama/Meta-Llama-3-8B and/or text/plain, at 12:30, std::vector, 3.5.1, top_p: 0.5"},
-		{name: "long", status: 400, body: `{"error":"` + strings.Repeat("é", 400) + `"}`, want: strings.Repeat("é", 248) + "…"},
+		{name: "long", status: 400, body: `{"error":"` + strings.Repeat("é", 400) + `"}`, want: strings.Repeat("é", 400)},
+		{name: "too long", status: 400, body: `{"error":"` + strings.Repeat("é", 8<<10) + `"}`, want: strings.Repeat("é", 4094) + "…"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -94,6 +95,38 @@ func TestEngineError(t *testing.T) {
 				t.Errorf("got  %q\nwant %q", got, tt.want)
 			}
 		})
+	}
+}
+
+func TestReadFault(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		status  int
+		body    string
+		want    int
+		callers bool
+		bare    bool
+	}{
+		{"trtllm-serve's schema", 400, `{"error":"1 validation error for ChatCompletionRequest"}`, 400, true, true},
+		{"trtllm-serve's exceptions", 400, `{"object":"error","message":"m","type":"BadRequestError","param":null,"code":400}`, 400, true, false},
+		{"vLLM", 400, `{"error":{"message":"m","type":"BadRequestError","param":null,"code":400}}`, 400, true, false},
+		{"vLLM's engine", 500, `{"error":{"message":"m","type":"InternalServerError","param":null,"code":500}}`, 500, false, false},
+		{"llama-server", 400, `{"error":{"code":400,"message":"m","type":"invalid_request_error"}}`, 400, true, false},
+		{"llama-server while it loads", 503, `{"error":{"code":503,"message":"Loading model","type":"unavailable_error"}}`, 503, false, false},
+		{"a code in a 200", 200, `{"error":{"message":"m","code":400}}`, 400, true, false},
+		{"a code that is a text", 200, `{"error":{"message":"m","code":"422"}}`, 422, true, false},
+		{"a type in a 200", 200, `{"error":{"message":"m","type":"invalid_request_error","code":null}}`, 400, true, false},
+		{"nothing in a 200", 200, `{"error":{"message":"m"}}`, 500, false, false},
+		{"the engine's fault in a 400", 400, `{"error":{"message":"m","type":"InternalServerError"}}`, 500, false, false},
+		{"words of callers", 400, `{"error":{"message":"{'type': 'cuda'} InternalServerError code: 500 executor shutdown","type":"BadRequestError","code":400}}`, 400, true, false},
+		{"a page", 502, `<html>bad gateway</html>`, 502, false, false},
+		{"text", 400, `type: InternalServerError`, 400, true, false},
+		{"FastAPI", 422, `{"detail":[{"msg":"Field required","type":"missing","input":{"code":500}}]}`, 422, true, false},
+		{"too many", 429, `{"detail":"busy"}`, 429, false, false},
+	} {
+		if f := openai.ReadFault(tt.status, []byte(tt.body)); f.Status != tt.want || f.Callers() != tt.callers || f.Bare != tt.bare || f.Message == "" {
+			t.Errorf("%s: got %+v, callers %v; want %d, %v", tt.name, f, f.Callers(), tt.want, tt.callers)
+		}
 	}
 }
 
@@ -119,7 +152,7 @@ func FuzzEngineError(f *testing.F) {
 			return
 		}
 		got := openai.EngineError(400, body)
-		if tell.MatchString(got) || len(got) > 500 || !utf8.ValidString(got) || strings.ContainsAny(got, "\n\r\x1b") {
+		if tell.MatchString(got) || len(got) > 8<<10 || !utf8.ValidString(got) || strings.ContainsAny(got, "\n\r\x1b") {
 			t.Fatalf("%q shows as %q", text, got)
 		}
 		openai.EngineError(500, []byte(message)) // must not panic

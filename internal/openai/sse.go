@@ -31,7 +31,7 @@ var Done = []byte("data: [DONE]\n\n")
 var ErrEventTooLarge = errors.New("an event of the stream is too large")
 
 const (
-	defaultEventLimit = 4 << 20
+	defaultEventLimit = 32 << 20
 	keptBuffers       = 64 << 10 // larger ones are not kept for the next stream
 )
 
@@ -45,30 +45,34 @@ const (
 //
 // Events are slices of the piece itself where it holds them whole; only an unfinished end is copied.
 type Scanner struct {
-	Limit int // of an event, in bytes; 0 = 4 MiB
+	Limit int // of an event, in bytes; 0 = 32 MiB
 
-	in     []byte // what is being scanned: the piece, or the carry
-	carry  []byte // the unfinished event, with what came after it
-	event  int    // where the event begins in in
-	line   int    // where the line begins
-	at     int    // up to here the line has no end
-	ended  bool   // End was called
-	begun  bool   // the first line has been read, and a byte order mark on it dropped
-	cur    Event
-	data   span   // of the first data line
-	lines  int    // data lines in the event
-	joined []byte // the data of events with more than one
-	fault  bool   // the event's type is error
-	usage  Usage
-	err    error
+	in        []byte // what is being scanned: the piece, or the carry
+	carry     []byte // the unfinished event, with what came after it
+	event     int    // where the event begins in in
+	line      int    // where the line begins
+	at        int    // up to here the line has no end
+	ended     bool   // End was called
+	begun     bool   // the first line has been read, and a byte order mark on it dropped
+	cur       Event
+	data      span   // of the first data line
+	lines     int    // data lines in the event
+	joined    []byte // the data of events with more than one
+	fault     bool   // the event's type is error
+	usage     Usage
+	chunk     []byte // the data of the last chunk since the last Feed; nil = none
+	last      []byte // that of the last chunk before
+	usageCame bool   // in an event of its own
+	closed    bool   // a last event without its blank line was looked for
+	err       error
 }
 
 // Reset makes the scanner ready for another stream. It keeps its limit and buffers.
 func (s *Scanner) Reset() {
-	if cap(s.carry)+cap(s.joined) > keptBuffers {
-		s.carry, s.joined = nil, nil
+	if cap(s.carry)+cap(s.joined)+cap(s.last) > keptBuffers {
+		s.carry, s.joined, s.last = nil, nil, nil
 	}
-	*s = Scanner{Limit: s.Limit, carry: s.carry[:0], joined: s.joined[:0]}
+	*s = Scanner{Limit: s.Limit, carry: s.carry[:0], joined: s.joined[:0], last: s.last[:0]}
 }
 
 // Feed gives the next bytes. They must stay as they are until Next has said false.
@@ -81,7 +85,8 @@ func (s *Scanner) Feed(p []byte) {
 	s.in = s.carry
 }
 
-// End says that no more bytes come: a last event that ends in a bare \r, or in two, is then whole. Call Next after it.
+// End says that no more bytes come: a last event that ends in a bare \r, or in two, is then whole, and so is one without its blank line, if its data
+// is. Call Next after it.
 func (s *Scanner) End() { s.ended = true }
 
 // Event is the event that Next moved to.
@@ -93,6 +98,10 @@ func (s *Scanner) Err() error { return s.err }
 // Buffered is the number of bytes of the event that is not whole yet, valid after Next has said false.
 func (s *Scanner) Buffered() int { return len(s.carry) }
 
+// Finished reports whether the stream, up to here, is a whole answer though it has no [DONE]: its last chunk says why it ended, or the usage
+// that comes behind has come. It is valid after Next has said false.
+func (s *Scanner) Finished() bool { return s.usageCame || finished(s.last) }
+
 // Usage is the last usage that the stream has told.
 func (s *Scanner) Usage() Usage { return s.usage }
 
@@ -102,7 +111,18 @@ func (s *Scanner) Next() bool {
 		end, next := s.lineEnd()
 		if end < 0 {
 			s.keep()
-			return false
+			if !s.ended || s.closed || s.err != nil {
+				return false
+			}
+			if s.closed = true; !complete(s.in) {
+				return false
+			}
+			if !bytes.HasSuffix(s.carry, []byte{'\n'}) {
+				s.carry = append(s.carry, '\n')
+			}
+			s.carry = append(s.carry, '\n')
+			s.in, s.at = s.carry, s.line
+			continue
 		}
 		if !s.begun {
 			s.begun = true
@@ -187,6 +207,9 @@ func (s *Scanner) finish(end int) bool {
 	if s.lines > 0 {
 		s.cur.Kind = s.classify(s.cur.Data)
 	}
+	if s.cur.Kind == KindChunk {
+		s.chunk = s.cur.Data
+	}
 	s.event, s.lines, s.fault = end, 0, false
 	return true
 }
@@ -216,20 +239,39 @@ func (s *Scanner) classify(data []byte) Kind {
 	switch {
 	case a.fault != nil || a.isError:
 		return KindError
-	case a.usage != nil && a.noChoices:
+	case a.usage != nil && !a.some:
+		s.usageCame = true
 		return KindUsage
 	}
 	return KindChunk
 }
 
+// complete reports whether the last line of an event that has no blank line is data that is whole.
+func complete(event []byte) bool {
+	event = bytes.TrimRight(event, "\r\n")
+	line := event[bytes.LastIndexAny(event, "\r\n")+1:]
+	value, is := bytes.CutPrefix(line, []byte("data:"))
+	if !is {
+		return false
+	}
+	value = bytes.TrimSpace(value)
+	_, whole := glance(value)
+	return whole || string(value) == "[DONE]"
+}
+
 // keep carries the unfinished event over to the next Feed.
 func (s *Scanner) keep() {
+	if s.chunk != nil {
+		s.last, s.chunk = append(s.last[:0], s.chunk...), nil
+	}
 	rest := s.in[s.event:]
 	if len(rest) > s.limit() {
 		s.err = ErrEventTooLarge
 		return
 	}
-	s.carry = append(s.carry[:0], rest...) // rest may be the end of carry itself: append moves it down
+	if s.event > 0 || len(s.carry) == 0 { // else it lies there already: moving a long event with each piece of it would take for ever
+		s.carry = append(s.carry[:0], rest...) // rest may be the end of carry itself: append moves it down
+	}
 	s.in = s.carry
 	s.line, s.at = s.line-s.event, s.at-s.event
 	s.data = span{s.data.start - s.event, s.data.end - s.event}

@@ -105,7 +105,8 @@ func TestScannerTellsKinds(t *testing.T) {
 		{name: "usage after a backslash", data: chunk(choice(`"\\"`), `,"a":["usage"]`), kind: openai.KindChunk},
 		{name: "usage further in", data: chunk(choice(`"a"`), `,"timings":{"usage":{"prompt_tokens":9}}`), kind: openai.KindChunk},
 		{name: "usage that is a text", data: chunk("[]", `,"usage":"x"`), kind: openai.KindUsage},
-		{name: "strange counts", data: chunk("[]", `,"usage":{"prompt_tokens":-1,"completion_tokens":1e3}`), kind: openai.KindUsage},
+		{name: "usage without choices", data: `{"id":"x"` + usage + `}`, kind: openai.KindUsage, usage: known},
+		{name: "usage and null choices", data: chunk("null", usage), kind: openai.KindUsage, usage: known},
 		{name: "error", data: `{"error":{"message":"m"}}`, kind: openai.KindError},
 		{name: "error as a text", data: `{"error":"m"}`, kind: openai.KindError},
 		{name: "error as an object of that name", data: `{"object":"error","message":"m","code":500}`, kind: openai.KindError},
@@ -234,6 +235,9 @@ func FuzzScanner(f *testing.F) {
 			}
 		}
 		rest := strings.TrimPrefix(string(stream), "\uFEFF")
+		if raw.Len() > len(rest) { // its last event has no blank line, and its data is whole
+			rest += "\n\n"
+		}
 		if !strings.HasPrefix(rest, raw.String()) {
 			t.Fatalf("got the stream %q, want %q", raw.String(), rest)
 		}
@@ -275,14 +279,70 @@ func BenchmarkScanner(b *testing.B) {
 	}
 }
 
-func TestBodyUsage(t *testing.T) {
+func TestReadAnswer(t *testing.T) {
 	for body, want := range map[string]openai.Usage{
 		`{"id":"x","choices":[{"message":{"content":"\"usage\":{"}}],"usage":{"prompt_tokens":7,"total_tokens":9,"completion_tokens":2},"prompt_token_ids":null}`: {PromptTokens: 7, CompletionTokens: 2, Known: true},
-		`{"object":"list","data":[],"usage":{"prompt_tokens":7,"total_tokens":7}}`:                                                                                {PromptTokens: 7, Known: true},
-		`{"usage":null}`: {}, `null`: {}, ``: {}, `{"usage":{}}`: {}, `[{"usage":{"prompt_tokens":7}}]`: {},
+		`{"choices":[1],"usage":null}`: {}, `{"choices":[1]}`: {}, "\n{\"choices\":[1],\"usage\":{}}\n": {},
+		`{"choices":[1],"usage":{"prompt_tokens":7,"completion_tokens":null}}`: {PromptTokens: 7, Known: true},
 	} {
-		if got := openai.BodyUsage([]byte(body)); got != want {
-			t.Errorf("%s: got %v, want %v", body, got, want)
+		if got, whole := openai.ReadAnswer([]byte(body), "choices"); got.Usage != want || !whole || !got.Possible(8) {
+			t.Errorf("%s: got %+v, %v; want %v", body, got, whole, want)
+		}
+	}
+	for _, body := range []string{
+		``, `null`, `[{"usage":{"prompt_tokens":7}}]`, `{"choices":[]}`, `{"choices":null}`, `{}`, `{"choices":{"a":1}}`, `{"choices":[1]`, `{"choices":[1]} x`,
+		`<html><body>hello</body></html>`, "\x1f\x8b\x08\x00", `{"error":{"message":"m"},"choices":[1]}`, `{"object":"error","message":"m"}`, `{"output":[1]}`,
+	} {
+		if got, whole := openai.ReadAnswer([]byte(body), "choices"); whole {
+			t.Errorf("%s: got %+v, want no answer", body, got)
+		}
+	}
+	if _, whole := openai.ReadAnswer([]byte(`{"object":"list","data":[{}],"usage":{"prompt_tokens":7,"total_tokens":7}}`), "data"); !whole {
+		t.Errorf("got no answer of another list's")
+	}
+}
+
+func TestUsage_Possible(t *testing.T) {
+	const context = 100
+	for usage, want := range map[string]bool{
+		`{"prompt_tokens":100,"completion_tokens":0}`: true, `{"prompt_tokens":60,"completion_tokens":40}`: true,
+		`{"prompt_tokens":-1,"completion_tokens":4}`: false, `{"prompt_tokens":6,"completion_tokens":-4}`: false,
+		`{"prompt_tokens":1.5}`: false, `{"prompt_tokens":"6"}`: false, `{"prompt_tokens":1e3}`: false, `{"completion_tokens":99999999999999999999}`: false,
+		`{"prompt_tokens":101}`: false, `{"completion_tokens":101}`: false,
+	} {
+		body := `{"choices":[{}],"usage":` + usage + `}`
+		if a, _ := openai.ReadAnswer([]byte(body), "choices"); a.Possible(context) != want {
+			t.Errorf("%s: got %v, want %v", usage, !want, want)
+		}
+	}
+	if a, _ := openai.ReadAnswer([]byte(`{"choices":[{},{"a":[]},{}],"usage":{"prompt_tokens":7,"completion_tokens":250}}`), "choices"); !a.Possible(context) {
+		t.Errorf("three answers may be three times as long as the context")
+	}
+	for data, want := range map[string]bool{
+		`{"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":250}}`: true, `{"choices":[],"usage":{"prompt_tokens":700}}`: false, `{"usage":{"completion_tokens":-1}}`: false,
+	} {
+		var s openai.Scanner
+		scan(&s, "data: "+data+"\n\n")
+		if s.Usage().Possible(context) != want {
+			t.Errorf("%s: got %v, want %v", data, !want, want)
+		}
+	}
+}
+
+func TestScanner_KnowsTheEndOfAnAnswer(t *testing.T) {
+	const stop = `{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}`
+	for stream, want := range map[string]bool{
+		"data: " + stop + "\n\n": true, "data: " + stop: true, "data: " + stop + "\n": true, "data: " + stop + "\r": true, "data: " + stop + "\r\n": true,
+		"data: " + stop + "\n\n: bye\n\n":                                                                      true,
+		`data: {"choices":[{"finish_reason" : "length"}]}` + "\n\n":                                            true,
+		`data: {"choices":[{"finish_reason":null}]}` + "\n\n":                                                  false,
+		`data: {"choices":[{"delta":{"content":"\"finish_reason\":\"stop\""},"finish_reason":null}]}` + "\n\n": false,
+		`data: {"choices":[{"delta":{"content":"finish_reason"}}]}` + "\n\n":                                   false,
+		"data: " + stop[:len(stop)-1]:                                                                          false,
+	} {
+		var s openai.Scanner
+		if scan(&s, stream); s.Finished() != want {
+			t.Errorf("%q: got %v, want %v", stream, !want, want)
 		}
 	}
 }

@@ -37,7 +37,8 @@ var bodies = map[string]table{
 	"embeddings": tableOf(
 		map[string]place{"input": inItems, "messages": inMessages},
 		taken(every, "model", "input", "dimensions", "encoding_format", "user"),
-		taken(vllm, "messages", "add_special_tokens", "truncate_prompt_tokens", "cache_salt"),
+		taken(trtllm|vllm, "add_special_tokens"),
+		taken(vllm, "messages", "truncate_prompt_tokens", "cache_salt"),
 	),
 	"responses": tableOf(
 		map[string]place{"input": inItems, "tools": inTools},

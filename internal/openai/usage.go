@@ -1,34 +1,72 @@
 package openai
 
+import "bytes"
+
 // Usage counts tokens as the engine did.
 type Usage struct {
 	PromptTokens, CompletionTokens int64
 	Known                          bool // the engine has said so
+	impossible                     bool // it has said what is no number of tokens
 }
 
-// BodyUsage reads the usage of a complete JSON answer. An answer without one, or that is not JSON, gives a Usage that is not Known.
-func BodyUsage(body []byte) Usage {
-	a, _ := glance(body)
-	return parseUsage(a.usage)
+// mostChoices is how many answers one request may ask for (n), by OpenAI's API.
+const mostChoices = 128
+
+// Possible reports whether an engine can have used so much for a request of one prompt: neither it nor an answer is longer than the context,
+// in tokens; 0 = that is not known.
+func (u Usage) Possible(context int) bool {
+	return !u.impossible && (context <= 0 || u.PromptTokens <= int64(context) && u.CompletionTokens <= mostChoices*int64(context))
+}
+
+// Answer is what a complete JSON answer says.
+type Answer struct {
+	Usage Usage
+	Error bool   // it is an error, whatever its status
+	list  []byte // of what was generated
+}
+
+// Possible reports whether an engine can have used so much for the answer: none of its choices, nor what they answer, is longer than the context.
+func (a *Answer) Possible(context int) bool {
+	u := a.Usage
+	if u.impossible || context <= 0 || max(u.PromptTokens, u.CompletionTokens) <= int64(context) {
+		return !u.impossible
+	}
+	return max(u.PromptTokens, u.CompletionTokens) <= int64(context)*int64(count(a.list))
+}
+
+// ReadAnswer reads an answer in which the member list holds what was generated, such as choices. It is false if body is no JSON object, or
+// nothing was generated: a TensorRT-LLM whose executor has died answers 200 with the body "null".
+func ReadAnswer(body []byte, list string) (Answer, bool) {
+	a, whole := glanceAt(body, list)
+	read := Answer{Usage: parseUsage(a.usage), Error: a.fault != nil || a.isError, list: a.list}
+	return read, whole && !read.Error && a.some
 }
 
 // answer is what the top level of an answer or chunk says.
 type answer struct {
-	usage     []byte // value of usage, nil if absent or null
-	fault     []byte // value of error, nil if absent or null
-	message   []byte // value of message
-	detail    []byte // value of detail
-	isError   bool   // object is "error"
-	noChoices bool   // choices is []
+	usage   []byte // value of usage, nil if absent or null
+	fault   []byte // value of error, nil if absent or null
+	message []byte // value of message
+	detail  []byte // value of detail
+	code    []byte // value of code
+	kind    []byte // value of type
+	isError bool   // object is "error"
+	list    []byte // value of the list of what was generated
+	some    bool   // it has members
 }
 
 // glance reads the top level of an answer and skips the rest. It is false if data is no JSON object; a is then what was read so far.
-func glance(data []byte) (a answer, ok bool) {
+func glance(data []byte) (answer, bool) { return glanceAt(data, "choices") }
+
+func glanceAt(data []byte, list string) (a answer, ok bool) {
 	l := lexer{b: data}
 	l.space()
 	ok = l.members(func(key, value []byte) {
 		null := value[0] == 'n'
 		switch string(key) {
+		case list:
+			in := lexer{b: value}
+			a.list, a.some = value, in.take('[') && in.peek() != ']'
 		case "usage":
 			if !null {
 				a.usage = value
@@ -43,12 +81,26 @@ func glance(data []byte) (a answer, ok bool) {
 			a.detail = value
 		case "object":
 			a.isError = string(value) == `"error"`
-		case "choices":
-			in := lexer{b: value}
-			a.noChoices = in.take('[') && in.peek() == ']'
+		case "code":
+			a.code = value
+		case "type":
+			a.kind = value
 		}
 	})
-	return a, ok
+	l.space()
+	return a, ok && l.i == len(data)
+}
+
+// count gives the number of members of a list that has some.
+func count(list []byte) (n int) {
+	l := lexer{b: list}
+	for l.take('['); l.skip(1); {
+		n++
+		if another, _ := l.more(']'); !another {
+			break
+		}
+	}
+	return n
 }
 
 // members calls f with each member of the object at i; the keys are as written.
@@ -79,20 +131,54 @@ func parseUsage(value []byte) (u Usage) {
 	}
 	l := lexer{b: value}
 	l.members(func(key, value []byte) {
-		n, ok := count(value)
-		switch {
-		case !ok:
-		case string(key) == "prompt_tokens":
-			u.PromptTokens, u.Known = n, true
-		case string(key) == "completion_tokens":
-			u.CompletionTokens, u.Known = n, true
+		var tokens *int64
+		switch string(key) {
+		case "prompt_tokens":
+			tokens = &u.PromptTokens
+		case "completion_tokens":
+			tokens = &u.CompletionTokens
 		}
+		if tokens == nil || value[0] == 'n' {
+			return
+		}
+		n, ok := wholeNumber(value)
+		*tokens, u.Known, u.impossible = n, true, u.impossible || !ok
 	})
 	return u
 }
 
-// count reads a whole number that is not negative.
-func count(value []byte) (n int64, ok bool) {
+// ReadTokens reads a usage object in the words of the Responses and Messages APIs. What the latter counts as read from a cache, or written to it, is
+// part of the prompt.
+func ReadTokens(value []byte) (u Usage) {
+	l := lexer{b: value}
+	l.members(func(key, value []byte) {
+		var tokens *int64
+		switch string(key) {
+		case "input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens":
+			tokens = &u.PromptTokens
+		case "output_tokens":
+			tokens = &u.CompletionTokens
+		}
+		if tokens == nil || value[0] == 'n' {
+			return
+		}
+		n, ok := wholeNumber(value)
+		*tokens += n
+		u.Known, u.impossible = true, u.impossible || !ok
+	})
+	return u
+}
+
+// Later gives what of two readings of one answer holds: counts only grow.
+func (u Usage) Later(v Usage) Usage {
+	return Usage{
+		PromptTokens: max(u.PromptTokens, v.PromptTokens), CompletionTokens: max(u.CompletionTokens, v.CompletionTokens),
+		Known: u.Known || v.Known, impossible: u.impossible || v.impossible,
+	}
+}
+
+// wholeNumber reads a whole number that is not negative.
+func wholeNumber(value []byte) (n int64, ok bool) {
 	for _, c := range value {
 		if c < '0' || c > '9' || n > 1<<53 {
 			return 0, false
@@ -133,12 +219,31 @@ func remarkable(data []byte) bool {
 		case errorWord:
 			return true
 		case usageWord:
-			l := lexer{b: data, i: i + 1}
-			l.space()
-			if l.take(':') && l.peek() != 'n' {
+			if valued(data, i+1) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// finished reports whether a chunk has a choice that says why it ended.
+func finished(chunk []byte) bool {
+	word := []byte(`"finish_reason"`)
+	for at := 0; ; {
+		i := bytes.Index(chunk[at:], word)
+		if i < 0 {
+			return false
+		}
+		if at += i + len(word); valued(chunk, at) {
+			return true
+		}
+	}
+}
+
+// valued reports whether the member whose name ends before i has a value other than null.
+func valued(data []byte, i int) bool {
+	l := lexer{b: data, i: i}
+	l.space()
+	return l.take(':') && l.peek() != 'n'
 }

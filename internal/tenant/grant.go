@@ -16,6 +16,7 @@ type Grant struct {
 	scopes    []Scope
 	orgModels []string
 	models    []string
+	sum       [sha256.Size]byte // of the token's secret
 }
 
 // Has reports whether the token has the scope.
@@ -72,7 +73,7 @@ func (s *snapshot) with(version int64, orgs []Org, tokens []hashed) *snapshot {
 func grant(h hashed, org *Org) *granted {
 	return &granted{token: h, org: org, Grant: Grant{
 		Org: h.Org, TokenID: h.ID, Keepalive: h.Keepalive,
-		scopes: h.Scopes, orgModels: org.Models, models: h.Models,
+		scopes: h.Scopes, orgModels: org.Models, models: h.Models, sum: h.sha256,
 	}}
 }
 
@@ -90,4 +91,20 @@ func (s *snapshot) grant(sum [sha256.Size]byte, at time.Time) (*Grant, error) {
 		return nil, ErrOrgSuspended
 	}
 	return &g.Grant, nil
+}
+
+// cut reports whether an organisation's requests of a moment were cut.
+func (s *snapshot) cut(org string, since time.Time) bool {
+	o := s.orgs[org]
+	return o != nil && o.CutAt != nil && !since.After(*o.CutAt)
+}
+
+// expiry is when the next token expires after a moment; zero = none does.
+func (s *snapshot) expiry(after time.Time) (next time.Time) {
+	for _, g := range s.tokens {
+		if at := g.token.ExpiresAt; at != nil && at.After(after) && (next.IsZero() || at.Before(next)) {
+			next = *at
+		}
+	}
+	return next
 }

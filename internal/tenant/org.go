@@ -21,10 +21,11 @@ const (
 
 // Org is an organisation: who pays.
 type Org struct {
-	Name      string    `json:"name"`
-	Models    []string  `json:"models"` // that its tokens may use; empty = all
-	State     OrgState  `json:"state"`
-	CreatedAt time.Time `json:"created_at"` // UTC
+	Name      string     `json:"name"`
+	Models    []string   `json:"models"` // that its tokens may use; empty = all
+	State     OrgState   `json:"state"`
+	CreatedAt time.Time  `json:"created_at"` // UTC
+	CutAt     *time.Time `json:"-"`          // UTC: requests that came before are cut, running ones too; nil = none
 }
 
 // OrgChange says what UpdateOrg changes; nil fields stay.
@@ -73,9 +74,18 @@ func (t *Tenants) UpdateOrg(ctx context.Context, name string, c OrgChange) (*Org
 	})
 }
 
-// SuspendOrg makes an organisation's tokens stop working at once. What it has in flight goes on.
+// SuspendOrg makes an organisation's tokens stop working at once: what it has waiting ends, what engines work on goes on.
 func (t *Tenants) SuspendOrg(ctx context.Context, name string) (*Org, error) {
 	return t.changeOrg(ctx, name, func(o *Org) error { o.State = Suspended; return nil })
+}
+
+// CutOrg is SuspendOrg, and cuts what engines work on. What was cut stays so when the organisation is resumed.
+func (t *Tenants) CutOrg(ctx context.Context, name string) (*Org, error) {
+	return t.changeOrg(ctx, name, func(o *Org) error {
+		at := now()
+		o.State, o.CutAt = Suspended, &at
+		return nil
+	})
 }
 
 // ResumeOrg undoes SuspendOrg.
@@ -117,9 +127,9 @@ func (t *Tenants) writeOrg(ctx context.Context, name string, change func(*Org) (
 		if org, err = change(existing); err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `INSERT INTO orgs (name, models, state, created_at, version) VALUES (?, ?, ?, ?, ?)
-			ON CONFLICT (name) DO UPDATE SET models = excluded.models, state = excluded.state, version = excluded.version`,
-			org.Name, list(org.Models), string(org.State), org.CreatedAt.UnixMicro(), version)
+		_, err = tx.ExecContext(ctx, `INSERT INTO orgs (name, models, state, created_at, cut_at, version) VALUES (?, ?, ?, ?, ?, ?)
+			ON CONFLICT (name) DO UPDATE SET models = excluded.models, state = excluded.state, cut_at = excluded.cut_at, version = excluded.version`,
+			org.Name, list(org.Models), string(org.State), org.CreatedAt.UnixMicro(), micros(org.CutAt), version)
 		return err
 	})
 	return org, err
@@ -138,14 +148,15 @@ func (t *Tenants) models(models []string) ([]string, error) {
 	return slices.Compact(sorted), nil
 }
 
-const selectOrg = "SELECT name, models, state, created_at FROM orgs"
+const selectOrg = "SELECT name, models, state, created_at, cut_at FROM orgs"
 
 func scanOrg(row scanner) (*Org, error) {
 	var o Org
 	var created int64
-	if err := row.Scan(&o.Name, (*jsonList[string])(&o.Models), &o.State, &created); err != nil {
+	var cut sql.NullInt64
+	if err := row.Scan(&o.Name, (*jsonList[string])(&o.Models), &o.State, &created, &cut); err != nil {
 		return nil, err
 	}
-	o.CreatedAt = time.UnixMicro(created).UTC()
+	o.CreatedAt, o.CutAt = time.UnixMicro(created).UTC(), instant(cut)
 	return &o, nil
 }

@@ -34,6 +34,7 @@ type Tenants struct {
 	// held across reads of the store; Authenticate does not take it.
 	refreshing sync.Mutex
 	snapshot   atomic.Pointer[snapshot]
+	changed    atomic.Pointer[chan struct{}] // closed, and replaced, when what tokens allow may have changed
 }
 
 // New reads the organisations and tokens of the store.
@@ -47,6 +48,8 @@ func New(ctx context.Context, s *store.Store, c Config) (*Tenants, error) {
 	t := &Tenants{store: s, log: c.Log}
 	t.Configure(c.Models)
 	t.snapshot.Store(&snapshot{version: unread})
+	never := make(chan struct{})
+	t.changed.Store(&never)
 	return t, t.refresh(ctx)
 }
 
@@ -54,16 +57,24 @@ func New(ctx context.Context, s *store.Store, c Config) (*Tenants, error) {
 // a model that is gone: it may come back, and until then nobody can ask for it.
 func (t *Tenants) Configure(models []string) { t.known.Store(&models) }
 
-// Run follows what other servers change in the same store, until ctx is done; then it returns nil.
+// Run follows what other servers change in the same store, and tells whoever follows of tokens that expire, until ctx is done; then it returns nil.
 func (t *Tenants) Run(ctx context.Context) error {
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
 	failing := false
+	seen := t.snapshot.Load()
+	expiry := seen.expiry(time.Now())
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+		}
+		if s, now := t.snapshot.Load(), time.Now(); s != seen || !expiry.IsZero() && !now.Before(expiry) {
+			if s == seen {
+				t.announce()
+			}
+			seen, expiry = s, s.expiry(now)
 		}
 		err := t.refresh(ctx)
 		if ctx.Err() == nil && (err != nil) != failing {
@@ -82,6 +93,33 @@ func (t *Tenants) Authenticate(secret string) (*Grant, error) {
 	var in [secretLen]byte // a copy on the stack: converting the string could allocate
 	copy(in[:], secret)
 	return t.snapshot.Load().grant(sha256.Sum256(in[:]), time.Now())
+}
+
+// Review finds what the token of a grant allows now, or why it allows nothing any more, for a request that came at a moment: one that was cut
+// gives ErrOrgSuspended. It is as cheap as Authenticate.
+func (t *Tenants) Review(g *Grant, since time.Time) (*Grant, error) {
+	s := t.snapshot.Load()
+	if s.cut(g.Org, since) {
+		return nil, ErrOrgSuspended
+	}
+	return s.grant(g.sum, time.Now())
+}
+
+// Cut reports whether the organisation's requests that came at a moment are cut, even where an engine works on them.
+func (t *Tenants) Cut(g *Grant, since time.Time) bool { return t.snapshot.Load().cut(g.Org, since) }
+
+// Follow calls changed at once, and whenever what tokens allow may have changed, until ctx is done. Calls that come while changed runs are one. Run must
+// run for it to hear of other servers' changes, and of tokens that expire.
+func (t *Tenants) Follow(ctx context.Context, changed func()) {
+	for {
+		next := *t.changed.Load()
+		changed()
+		select {
+		case <-next:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 func (t *Tenants) logOutcome(ctx context.Context, err error) {
@@ -134,5 +172,11 @@ func (t *Tenants) refresh(ctx context.Context) error {
 		return err
 	}
 	t.snapshot.Store(old.with(version, orgs, tokens))
+	t.announce()
 	return nil
+}
+
+func (t *Tenants) announce() {
+	next := make(chan struct{})
+	close(*t.changed.Swap(&next))
 }

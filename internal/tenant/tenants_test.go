@@ -372,3 +372,100 @@ func BenchmarkAuthenticate(b *testing.B) {
 		}
 	}
 }
+
+func TestReview_SaysWhatIsLeftOfAGrant(t *testing.T) {
+	tenants := newTenants(t)
+	createOrg(t, tenants, "acme")
+	plain, token := createToken(t, tenants, tenant.NewToken{Org: "acme"})
+	g, err := tenants.Authenticate(plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := func(what string, since time.Time, cut bool, want error) {
+		t.Helper()
+		if got, err := tenants.Review(g, since); !errors.Is(err, want) || (got == nil) != (want != nil) {
+			t.Errorf("%s: got %v, %v; want error %v", what, got, err, want)
+		}
+		if tenants.Cut(g, since) != cut {
+			t.Errorf("%s: got cut %v, want %v", what, !cut, cut)
+		}
+	}
+	before := time.Now()
+	want("as it was", before, false, nil)
+	changes := []func() error{
+		func() error { _, err := tenants.SuspendOrg(t.Context(), "acme"); return err },
+		func() error { _, err := tenants.ResumeOrg(t.Context(), "acme"); return err },
+		func() error { _, err := tenants.CutOrg(t.Context(), "acme"); return err },
+		func() error { _, err := tenants.ResumeOrg(t.Context(), "acme"); return err },
+		func() error {
+			_, err := tenants.UpdateOrg(t.Context(), "acme", tenant.OrgChange{Models: &[]string{"b"}})
+			return err
+		},
+		func() error { _, err := tenants.RevokeToken(t.Context(), token.ID); return err },
+	}
+	do := func(n int) {
+		t.Helper()
+		if err := changes[n](); err != nil {
+			t.Fatal(err)
+		}
+	}
+	do(0)
+	want("suspended", before, false, tenant.ErrOrgSuspended)
+	do(1)
+	want("resumed", before, false, nil)
+	do(2)
+	want("cut", before, true, tenant.ErrOrgSuspended)
+	do(3)
+	want("resumed after a cut: what came before it", before, true, tenant.ErrOrgSuspended)
+	later := time.Now().Add(time.Second)
+	want("resumed after a cut: what came after it", later, false, nil)
+	do(4)
+	if now, err := tenants.Review(g, later); err != nil || now.Allows("a") || !g.Allows("a") {
+		t.Errorf("got %v, %v; want the model gone from what is allowed now, and the grant as it was", now, err)
+	}
+	do(5)
+	want("revoked", later, false, tenant.ErrRevoked)
+}
+
+func TestFollow_TellsOfChangesAndExpiries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "p.db")
+		ours, theirs := open(t, path), open(t, path)
+		ctx, cancel := context.WithCancel(t.Context())
+		told := make(chan time.Time, 100)
+		var all sync.WaitGroup
+		all.Go(func() { ours.Follow(ctx, func() { told <- time.Now() }) })
+		all.Go(func() { ours.Run(ctx) })
+		defer all.Wait()
+		defer cancel()
+		quiet := func(what string) {
+			t.Helper()
+			time.Sleep(2 * time.Second)
+			for len(told) > 0 {
+				<-told
+			}
+			time.Sleep(time.Minute)
+			if len(told) > 0 {
+				t.Errorf("%s: told though nothing has changed", what)
+			}
+		}
+		within := func(what string, d time.Duration) {
+			t.Helper()
+			began := time.Now()
+			if at := <-told; at.Sub(began) > d {
+				t.Errorf("%s: told after %v, want within %v", what, at.Sub(began), d)
+			}
+		}
+		quiet("at first")
+		createOrg(t, ours, "acme")
+		within("our own change", 0)
+		quiet("after our own")
+		createOrg(t, theirs, "other")
+		within("another server's change", time.Second)
+		createToken(t, ours, tenant.NewToken{Org: "acme", ExpiresAt: time.Now().Add(10 * time.Minute)})
+		quiet("after a token was made")
+		time.Sleep(10*time.Minute - 62*time.Second - time.Nanosecond)
+		within("an expiry", time.Second+time.Nanosecond)
+		quiet("after an expiry")
+	})
+}

@@ -32,6 +32,8 @@ type Config struct {
 	Model           string // the command line's MODEL: a Hugging Face id or a directory
 	ServedModelName string // "" = Model, or its last element where Model is a path
 
+	Embeddings bool // the model embeds texts, and generates none
+
 	GPUs         int     // tensor parallel size; 0 = the model's usual
 	MaxBatchSize int     // sequences in one iteration; 0 = 2048
 	MaxNumTokens int     // tokens in one iteration; 0 = 8192

@@ -60,7 +60,8 @@ func parse(args []string) (*options, error) {
 			return nil, err
 		}
 	}
-	if len(positional) > 1 && positional[0] == "serve" { // the real command's only subcommand may be left out
+	if len(positional) > 1 && (positional[0] == "serve" || positional[0] == "embeddings") { // the real command's usual subcommand may be left out
+		o.config.Embeddings = positional[0] == "embeddings"
 		positional = positional[1:]
 	}
 	switch {

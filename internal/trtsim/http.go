@@ -16,8 +16,8 @@ type handler func(w http.ResponseWriter, r *http.Request, body []byte)
 // route is the handlers of one path by method.
 type route map[string]handler
 
-// routes lists what this server has of the real one's routes. Embeddings, responses, messages, profiling and disaggregated serving are not
-// simulated: they are answered 404, like anything that is not known.
+// routes lists what this server has of the real one's routes: one for embeddings has none of the others' to generate text. Responses, messages, profiling
+// and disaggregated serving are not simulated: they are answered 404, like anything that is not known.
 func (e *Engine) routes() map[string]route {
 	const get, post = http.MethodGet, http.MethodPost
 	all := map[string]route{
@@ -32,6 +32,11 @@ func (e *Engine) routes() map[string]route {
 		"/kv_cache_events":     {post: e.serveKVEvents},
 		"/energy_metrics":      {get: e.serveEnergy},
 		"/_internal/tokenize":  {post: e.serveTokenize},
+	}
+	if e.cfg.Embeddings {
+		delete(all, "/v1/chat/completions")
+		delete(all, "/v1/completions")
+		all["/v1/embeddings"] = route{post: e.serveEmbeddings}
 	}
 	if len(e.cfg.ControlKey) > 0 {
 		all["/release_memory"] = route{post: e.serveRelease}

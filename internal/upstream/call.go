@@ -114,6 +114,9 @@ func (c *Call) ContentType() []byte { return c.contentType }
 // ContentLength of the answer, -1 if it was not said.
 func (c *Call) ContentLength() int64 { return c.length }
 
+// Encoded reports whether the body is compressed, which no request here asks for.
+func (c *Call) Encoded() bool { return c.encoded }
+
 // Dispatched is the moment just before the first byte of the request was written, on the connection that counted; zero if
 // none was made.
 func (c *Call) Dispatched() time.Time { return c.dispatched }

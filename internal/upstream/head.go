@@ -12,6 +12,7 @@ type head struct {
 	chunked  bool
 	reusable bool // the connection may serve another exchange
 	old      bool // HTTP/1.0
+	encoded  bool // the body has a Content-Encoding
 }
 
 // readHead reads the head of the final answer, over those of interim ones (1xx).
@@ -142,6 +143,8 @@ func (c *Call) parseField(line []byte) error {
 				c.reusable = false
 			}
 		}
+	case is(name, "content-encoding"):
+		c.encoded = len(value) > 0 && !is(value, "identity")
 	case is(name, "content-type"):
 		c.contentType = append(c.contentType[:0], value...)
 	}

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"regexp"
+	"strconv"
+	"time"
+)
+
+// ledgerCmd has the Go benchmark of the ledger's reads run, which fills a store and asks it while records arrive, and puts its figures into a
+// table. It measures nothing itself.
+type ledgerCmd struct {
+	Records int `default:"10000000" help:"In the store before the first query, of 100 organisations and 60 days."`
+	Rate    int `default:"5000" help:"Records that arrive each second meanwhile."`
+	Rounds  int `default:"1000" help:"Of all queries, in random order."`
+}
+
+const ledgerNote = "one process, the ledger without HTTP, a reader at a time; ms is the clock's, with whatever else the machine does meanwhile, " +
+	"cpu-ms what the reader's thread has used, which is what a query takes on a machine that has a CPU for it"
+
+// ledgerGoals are what is promised of some queries at p99.
+var ledgerGoals = map[string]string{"month": "at most 20", "page": "at most 20", "receipt": "at most 20"}
+
+// ledgerFigure is one figure of the benchmark: "0.123 month/p99-cpu-ms".
+var ledgerFigure = regexp.MustCompile(`([0-9.]+) ([a-z-]+)/(p[0-9]+)-((?:cpu-)?ms)`)
+
+func (c *ledgerCmd) Run(ctx context.Context, o *options) error {
+	out, err := goBenchmark(ctx, "internal/ledger", "Reads", fmt.Sprintf("%dx", c.Rounds),
+		fmt.Sprint("PILOTLIGHT_BENCH_RECORDS=", c.Records), fmt.Sprint("PILOTLIGHT_BENCH_RATE=", c.Rate))
+	if err != nil {
+		return err
+	}
+	r := report{
+		Scenario: fmt.Sprintf("reads of %d usage records while %d a second arrive", c.Records, c.Rate),
+		Date:     time.Now().UTC().Format(time.DateOnly), Note: ledgerNote,
+	}
+	for _, figure := range ledgerFigure.FindAllSubmatch(out, -1) {
+		value, err := strconv.ParseFloat(string(figure[1]), 64)
+		if err != nil {
+			return fmt.Errorf("reading the figure %s: %w", bytes.TrimSpace(figure[0]), err)
+		}
+		goal := ""
+		if string(figure[3]) == "p99" {
+			goal = ledgerGoals[string(figure[2])]
+		}
+		r.Findings = append(r.Findings, finding{
+			Name: string(figure[2]) + " " + string(figure[3]), Unit: string(figure[4]), Median: value, Min: value, Max: value, N: c.Rounds, Goal: goal,
+		})
+	}
+	return r.write(o)
+}
