@@ -175,6 +175,11 @@ func (c *Client) Records(ctx context.Context, org, cursor string, limit int) (*R
 	return one(ask[Records](ctx, c, http.MethodGet, "/api/usage/records"+parameters, nil))
 }
 
+// Prune has the usage records deleted that are older than the server's retention. confirm says that its clock is right, where it is not believed.
+func (c *Client) Prune(ctx context.Context, confirm bool) (*Pruning, error) {
+	return one(ask[Pruning](ctx, c, http.MethodPost, "/api/store/prune", pruneOrder{confirm}))
+}
+
 // Metrics copies the server's metrics to w.
 func (c *Client) Metrics(ctx context.Context, w io.Writer) error {
 	response, err := c.do(ctx, http.MethodGet, "/metrics", nil)

@@ -53,6 +53,7 @@ func (s *Server) answer(err error) *openai.Error {
 		badTenant   *tenant.InvalidError
 		badQuery    *ledger.InvalidError
 		damaged     *ledger.DamagedError
+		jumped      *ledger.ClockError
 		ofTransport *fiber.Error
 	)
 	switch {
@@ -66,6 +67,8 @@ func (s *Server) answer(err error) *openai.Error {
 		return openai.NewError(openai.CodeNotFound, err.Error())
 	case errors.Is(err, tenant.ErrExists):
 		return edge.Invalid("name", "%s", err)
+	case errors.As(err, &jumped):
+		return edge.Invalid("confirm", "%s", jumped)
 	case errors.As(err, &damaged):
 		return openai.NewError(codeInternal, damaged.Error()+"; sums of whole days do not need it, and /api/usage/records lists the rest")
 	case errors.Is(err, context.DeadlineExceeded):

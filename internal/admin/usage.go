@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bytes"
 	"slices"
 
 	"github.com/gofiber/fiber/v2"
@@ -43,6 +44,24 @@ func (s *Server) records(c *fiber.Ctx) error {
 		return err
 	}
 	return c.JSON(Records{Records: same(page.Records), NextCursor: cursor(page.Next), Damaged: page.Damaged})
+}
+
+// prune has old usage records deleted. It answers before they are.
+func (s *Server) prune(c *fiber.Ctx) error {
+	var p pruneOrder
+	if len(bytes.TrimSpace(c.Request().Body())) > 0 {
+		if err := read(c, &p); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := s.asking()
+	defer cancel()
+	before, err := s.c.Ledger.Prune(ctx, p.Confirm)
+	if err != nil {
+		return err
+	}
+	s.c.Log.Info("usage records are pruned", "before", before)
+	return c.Status(fiber.StatusAccepted).JSON(Pruning{Time{before}})
 }
 
 // cursor gives nil at the end, which JSON shows as null.

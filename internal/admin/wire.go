@@ -258,6 +258,16 @@ type Records struct {
 	Damaged    []ledger.Damage `json:"damaged,omitempty"` // blocks that cannot be read, whose records would be in this page
 }
 
+// pruneOrder asks for old usage records to be deleted.
+type pruneOrder struct {
+	Confirm bool `json:"confirm,omitempty"` // the server's clock is right, though it is further ahead than the ledger believes
+}
+
+// Pruning says which usage records are being deleted.
+type Pruning struct {
+	Before Time `json:"before"` // those dispatched before it
+}
+
 // Record is one usage record: one dispatched request. Its JSON is the ledger's.
 type Record = ledger.Record
 

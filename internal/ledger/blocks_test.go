@@ -196,7 +196,7 @@ func TestUsage_IsTheSumOfItsRecords(t *testing.T) {
 	for round := range 500 {
 		if round == 300 || round == 400 { // what is left when the first day, and then the first month is deleted
 			kept = start.AddDate(0, 0, round/100-2)
-			if err := l.Prune(t.Context(), kept); err != nil {
+			if err := l.PruneBefore(t.Context(), kept); err != nil {
 				t.Fatal(err)
 			}
 			records = slices.DeleteFunc(records, func(r ledger.Record) bool { return r.DispatchedAt.Before(kept) })

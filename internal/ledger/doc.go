@@ -17,6 +17,7 @@
 // segment into blocks, frames as they are but compressed, because a row for each record would cost ten times as much; it looks at every
 // record for its checksum, its sums and the keys by which its block is found. Days are summed up, so that only a query that cuts
 // a day reads records. The sorter makes runs of neighbouring blocks: few, and sorted, so that nobody reads through the records of others.
+// Retention deletes whole days, and never by a clock that may have jumped (clock).
 // A damaged block or part fails only itself: lists name it, sums that would need it are refused, and nobody touches it.
 //
 // How far a segment has been moved is not kept over a restart: the whole of what is left is moved again, and the store knows

@@ -35,8 +35,8 @@ func (l *Ledger) SumMonths(ctx context.Context, before time.Time) error {
 	return l.sumMonths(ctx, floorDay(before.UnixMicro()))
 }
 
-// Prune deletes the records of days before that of a moment.
-func (l *Ledger) Prune(ctx context.Context, before time.Time) error {
+// PruneBefore deletes the records of days before that of a moment.
+func (l *Ledger) PruneBefore(ctx context.Context, before time.Time) error {
 	return l.prune(ctx, floorDay(before.UnixMicro()))
 }
 

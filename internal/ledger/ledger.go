@@ -55,6 +55,9 @@ type Ledger struct {
 	meters     *meters
 	readers    *gate
 	damages    damages
+	clock      clock
+	held       atomic.Bool   // retention does not believe the clock
+	pruning    chan struct{} // holds one when retention is to run at once
 	written    chan struct{} // holds one when there are records to move
 	unsynced   chan struct{} // holds one when there are records to fsync; async only
 	unsorted   chan struct{} // holds one when there are blocks to sort
@@ -149,7 +152,7 @@ func newLedger(c Config) (*Ledger, error) {
 	}
 	l := &Ledger{
 		store: c.Store, log: c.Log, durability: c.Durability, retention: c.Retention,
-		wal: &wal{dir: c.Dir, tail: tail{limit: tailMemory}}, readers: newGate(queriesAtOnce, queriesOfOrg), written: make(chan struct{}, 1), unsynced: make(chan struct{}, 1), unsorted: make(chan struct{}, 1),
+		wal: &wal{dir: c.Dir, tail: tail{limit: tailMemory}}, readers: newGate(queriesAtOnce, queriesOfOrg), written: make(chan struct{}, 1), unsynced: make(chan struct{}, 1), unsorted: make(chan struct{}, 1), pruning: make(chan struct{}, 1),
 	}
 	l.meters = newMeters(l, c.Models)
 	return l, nil
@@ -162,7 +165,7 @@ func (l *Ledger) open(ctx context.Context) (err error) {
 	if l.lock, err = lockFile(filepath.Join(l.wal.dir, "lock")); err != nil {
 		return err
 	}
-	if err := l.replay(ctx); err != nil {
+	if err := errors.Join(l.replay(ctx), l.recallClock(ctx)); err != nil {
 		l.lock.Close()
 		return err
 	}

@@ -19,6 +19,12 @@ func newMeters(l *Ledger, models []string) *meters {
 	m := &meters{set: metrics.NewSet(), billed: map[string]*metrics.FloatCounter{}}
 	m.set.NewGauge("pilotlight_ledger_wal_records", func() float64 { return float64(l.backlog()) })
 	m.set.NewGauge("pilotlight_ledger_damaged_blocks", func() float64 { return float64(l.damages.count()) })
+	m.set.NewGauge("pilotlight_ledger_retention_held", func() float64 {
+		if l.held.Load() {
+			return 1
+		}
+		return 0
+	})
 	m.know(models)
 	return m
 }

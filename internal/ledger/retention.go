@@ -14,23 +14,50 @@ const (
 	retentionPause = 10 * time.Millisecond // between batches, so that the mover is not kept waiting
 )
 
-// retentionLoop adds days that are over to their months, and deletes records that are older than the retention: at the start, then each hour.
+// retentionLoop adds days that are over to their months, and deletes records that are older than the retention: at the start, then each hour,
+// and when it is asked to.
 func (l *Ledger) retentionLoop(ctx context.Context) {
 	for {
+		now := l.retentionTime(ctx)
 		if err := l.sumMonths(ctx, floorDay(time.Now().UnixMicro())); err != nil && ctx.Err() == nil {
 			l.log.Error("queries of months take longer; trying again in an hour", "error", err)
 		}
-		if err := l.prune(ctx, floorDay(l.oldest())); err != nil && ctx.Err() == nil {
+		if err := l.prune(ctx, floorDay(now.Add(-l.retention).UnixMicro())); err != nil && ctx.Err() == nil {
 			l.log.Error("deleting old usage records failed; trying again in an hour", "error", err)
 		}
-		if !pause(ctx, retentionEvery) {
+		select {
+		case <-ctx.Done():
 			return
+		case <-l.pruning:
+		case <-time.After(retentionEvery):
 		}
 	}
 }
 
+// retentionTime gives the time by which to delete, and says once when that is not the clock's.
+func (l *Ledger) retentionTime(ctx context.Context) time.Time {
+	now, ahead := l.clock.now()
+	if ahead > 0 {
+		if !l.held.Swap(true) {
+			l.log.Error("retention does not believe the clock, which may have jumped: it deletes no usage records by it until it is confirmed (pilotlight store prune --confirm)",
+				"clock", now.Add(ahead), "known", now)
+		}
+		return now
+	}
+	if l.held.Swap(false) {
+		l.log.Info("retention goes by the clock again")
+	}
+	if err := l.keepClock(ctx, now); err != nil && ctx.Err() == nil {
+		l.log.Warn("the next start may not believe the clock", "error", err)
+	}
+	return now
+}
+
 // oldest is the first dispatch, in microseconds, whose record is kept. Older ones are in no list.
-func (l *Ledger) oldest() int64 { return time.Now().Add(-l.retention).UnixMicro() }
+func (l *Ledger) oldest() int64 {
+	now, _ := l.clock.now()
+	return now.Add(-l.retention).UnixMicro()
+}
 
 // prune deletes the sums of the days before a day, then the blocks and runs whose records are all of these days. Never does it delete what
 // says that a stretch of the log is there of a day whose sums it keeps: were the segment moved again, that day would count it twice.

@@ -86,7 +86,7 @@ func TestOpen_TakesOverWhatVersion4Wrote(t *testing.T) {
 	check("sorted")
 	replay(t, c.Store, unzip(t, "testdata/version4.wal.gz"), true) // put back from a backup
 	check("with the log once more")
-	if err := l.Prune(t.Context(), slices.MaxFunc(want, func(a, b ledger.Record) int { return a.DispatchedAt.Compare(b.DispatchedAt) }).DispatchedAt.Add(24*time.Hour)); err != nil {
+	if err := l.PruneBefore(t.Context(), slices.MaxFunc(want, func(a, b ledger.Record) int { return a.DispatchedAt.Compare(b.DispatchedAt) }).DispatchedAt.Add(24*time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	for _, table := range []string{"usage_blocks", "usage_runs", "usage_parts", "usage_extents", "usage_keys", "usage_days"} {
