@@ -95,6 +95,7 @@ func (x *exchange) retire() {
 	if x.intake.conn != nil {
 		x.intake.conn.Disarm()
 	}
+	x.intake.charge.Settle() // nobody calls Leave any more
 	x.line.call.Close()
 	x.line.call.Reset()
 	x.line.debt.end()
