@@ -11,6 +11,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 
+	"github.com/pilotlight-io/pilotlight/internal/edge"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
 	"github.com/pilotlight-io/pilotlight/internal/openai"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
@@ -139,14 +140,15 @@ var usageParameters = []string{"by", "cursor", "from", "limit", "to"}
 
 // usageQuery reads from, to, by, limit and cursor. Times are RFC 3339, or a day YYYY-MM-DD at midnight UTC.
 func usageQuery(args *fasthttp.Args) (q ledger.Query, f *failure) {
-	if q.From, f = timeArg(args, "from"); f != nil {
-		return q, f
+	values, wrong := edge.Query(args, usageParameters...)
+	if wrong == nil {
+		q.From, q.To, wrong = edge.Period(values)
 	}
-	if q.To, f = timeArg(args, "to"); f != nil {
-		return q, f
+	if wrong != nil {
+		return q, refusalFailure(&edge.Refusal{Answer: wrong})
 	}
-	q.By, q.Cursor = ledger.By(args.Peek("by")), string(args.Peek("cursor"))
-	if v := string(args.Peek("limit")); v != "" {
+	q.By, q.Cursor = ledger.By(values["by"]), values["cursor"]
+	if v, given := values["limit"]; given {
 		n, err := strconv.Atoi(v)
 		if err != nil || n < 1 {
 			return q, failf(codeInvalidRequest, "limit must be a whole number above 0.").at("limit")
@@ -156,17 +158,15 @@ func usageQuery(args *fasthttp.Args) (q ledger.Query, f *failure) {
 	return q, nil
 }
 
-func timeArg(args *fasthttp.Args, name string) (time.Time, *failure) {
-	v := string(args.Peek(name))
-	if v == "" {
-		return time.Time{}, nil
+// checkQuery refuses a parameter that is not known, or comes twice.
+func checkQuery(ctx *fasthttp.RequestCtx, known []string) *failure {
+	if len(ctx.URI().QueryString()) == 0 {
+		return nil
 	}
-	for _, layout := range []string{time.RFC3339Nano, time.DateOnly} {
-		if t, err := time.Parse(layout, v); err == nil {
-			return t.UTC(), nil
-		}
+	if _, wrong := edge.Query(ctx.QueryArgs(), known...); wrong != nil {
+		return refusalFailure(&edge.Refusal{Answer: wrong})
 	}
-	return time.Time{}, failf(codeInvalidRequest, "%s must be a time such as 2026-01-31T00:00:00Z or a day such as 2026-01-31.", name).at(name)
+	return nil
 }
 
 // receipt answers the newest record of a request of the same token. It needs no scope: a caller may see its own bill.
