@@ -5,13 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 
-	"github.com/pilotlight-io/pilotlight/internal/edge"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
 	"github.com/pilotlight-io/pilotlight/internal/openai"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
@@ -133,40 +131,6 @@ func (r *Router) usage(ctx *fasthttp.RequestCtx, _ *fiber.Ctx) *failure {
 		page.Next = &next
 	}
 	return writeJSON(ctx, page)
-}
-
-// usageParameters are what usageQuery reads.
-var usageParameters = []string{"by", "cursor", "from", "limit", "to"}
-
-// usageQuery reads from, to, by, limit and cursor. Times are RFC 3339, or a day YYYY-MM-DD at midnight UTC.
-func usageQuery(args *fasthttp.Args) (q ledger.Query, f *failure) {
-	values, wrong := edge.Query(args, usageParameters...)
-	if wrong == nil {
-		q.From, q.To, wrong = edge.Period(values)
-	}
-	if wrong != nil {
-		return q, refusalFailure(&edge.Refusal{Answer: wrong})
-	}
-	q.By, q.Cursor = ledger.By(values["by"]), values["cursor"]
-	if v, given := values["limit"]; given {
-		n, err := strconv.Atoi(v)
-		if err != nil || n < 1 {
-			return q, failf(codeInvalidRequest, "limit must be a whole number above 0.").at("limit")
-		}
-		q.Limit = n
-	}
-	return q, nil
-}
-
-// checkQuery refuses a parameter that is not known, or comes twice.
-func checkQuery(ctx *fasthttp.RequestCtx, known []string) *failure {
-	if len(ctx.URI().QueryString()) == 0 {
-		return nil
-	}
-	if _, wrong := edge.Query(ctx.QueryArgs(), known...); wrong != nil {
-		return refusalFailure(&edge.Refusal{Answer: wrong})
-	}
-	return nil
 }
 
 // receipt answers the newest record of a request of the same token. It needs no scope: a caller may see its own bill.
