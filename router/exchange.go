@@ -92,6 +92,7 @@ func (x *exchange) Leave(cause error) {
 // retire gives everything back. Nothing of the exchange may be used afterwards.
 func (x *exchange) retire() {
 	x.intake.conn.Disarm()
+	x.intake.charge.Settle() // nobody calls Leave any more
 	x.line.call.Close()
 	x.line.call.Reset()
 	x.line.debt.end()

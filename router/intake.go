@@ -50,7 +50,6 @@ func (in *intake) begin(ctx *fasthttp.RequestCtx, e *endpoint) {
 // forget gives the body back and drops all else. The memory of fields is kept for the next request.
 func (in *intake) forget() {
 	in.dropBody()
-	in.charge.Settle()
 	in.conn, in.endpoint, in.request, in.grant, in.model, in.wish, in.streamID = nil, nil, "", nil, nil, wish{}, ""
 	in.translation = nil
 }

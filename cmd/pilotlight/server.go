@@ -158,8 +158,9 @@ func (s *server) openAPIs(context.Context) (err error) {
 	}
 	s.admin, err = admin.New(admin.Config{
 		Fleet: s.activator, Tuner: s.tuning, Config: s.configurer, Tenants: s.tenants, Ledger: s.ledger, Token: s.c.AdminToken,
-		Metrics: []*metrics.Set{s.router.Metrics(), accounts.Metrics(), s.activator.Metrics(), s.ledger.Metrics(), s.c.Lead.metrics},
-		Orphans: s.backEnd.orphans, JobName: s.backEnd.jobName, Ready: s.readiness, Degraded: s.degraded, Errors: fleetAnswer, Log: s.log("admin"),
+		MaxConnections: room.Admin,
+		Metrics:        []*metrics.Set{s.router.Metrics(), accounts.Metrics(), s.activator.Metrics(), s.ledger.Metrics(), s.c.Lead.metrics},
+		Orphans:        s.backEnd.orphans, JobName: s.backEnd.jobName, Ready: s.readiness, Degraded: s.degraded, Errors: fleetAnswer, Log: s.log("admin"),
 	})
 	return err
 }
