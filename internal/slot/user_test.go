@@ -98,7 +98,18 @@ func TestUser_SimulatorsShareGPUMemory(t *testing.T) {
 
 func TestUser_AProgramThatTheUserCannotReach(t *testing.T) {
 	u := nobody(t)
-	w := start(t, options{gpus: 1, user: u}, fake("m", 1)) // without self: its path leads through a directory of root's
+	dir, err := os.MkdirTemp("", "roots-") // mode 0700
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	program := filepath.Join(dir, "engine")
+	if err := os.Symlink(self(), program); err != nil {
+		t.Fatal(err)
+	}
+	m := fake("m", 1)
+	m.Engine.Command = []string{program}
+	w := start(t, options{gpus: 1, user: u}, m)
 	w.launch("i1", "m", 0, 1)
 	i, _ := w.until("i1", func(i fleet.Sighting) bool { return i.Failure != "" })
 	if !strings.Contains(i.Failure, "permission denied") || !strings.Contains(i.Failure, `user "`+u.Name+`"`) || !strings.Contains(i.Failure, "engine_user") {
@@ -130,4 +141,30 @@ func openDir(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return dir
+}
+
+// Root in a container may not trace other users' processes, so it reads what tells them apart with their own rights.
+func TestReadAs_HasTheUsersRightsAndNoOthers(t *testing.T) {
+	u := nobody(t)
+	dir := openDir(t)
+	roots, theirs := filepath.Join(dir, "roots"), filepath.Join(dir, "theirs")
+	for _, file := range []string{roots, theirs} {
+		if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chown(theirs, int(u.UID), int(u.GID)); err != nil {
+		t.Fatal(err)
+	}
+	for range 100 { // on whatever thread
+		if _, err := slot.ReadAs(u, theirs); err != nil {
+			t.Fatalf("their own file: got %v", err)
+		}
+		if _, err := slot.ReadAs(u, roots); !os.IsPermission(err) {
+			t.Fatalf("root's file: got %v, want it refused", err)
+		}
+		if _, err := os.ReadFile(roots); err != nil {
+			t.Fatalf("afterwards: got %v, want root's own rights back", err)
+		}
+	}
 }
