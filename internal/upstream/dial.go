@@ -2,6 +2,8 @@ package upstream
 
 import (
 	"context"
+	"errors"
+	"syscall"
 	"time"
 )
 
@@ -61,8 +63,37 @@ func (c *Client) dialInTurn(ctx context.Context, addr string) (*conn, error) {
 		return nil, ctx.Err()
 	}
 	nc, err := c.cfg.Dial(ctx, "tcp", addr)
+	if Exhausted(err) && c.dropIdle() {
+		nc, err = c.cfg.Dial(ctx, "tcp", addr)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return newConn(nc, addr), nil
+}
+
+// Exhausted reports whether a connection could not be made for want of descriptors, ports or memory of ours: it tells nothing of the engine.
+func Exhausted(err error) bool {
+	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// dropIdle closes all idle connections, for the sake of their descriptors, and reports whether there was any.
+func (c *Client) dropIdle() (some bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for addr, h := range c.hosts {
+		for i, k := range h.idle {
+			some = true
+			k.nc.Close()
+			h.idle[i] = nil
+		}
+		h.idle = h.idle[:0]
+		c.forget(addr, h)
+	}
+	return some
 }
