@@ -64,6 +64,7 @@ func (x *exchange) settle(e ending) error {
 		}
 		lease.Release(verdictOn(e))
 	}
+	x.attempt.lastAt = x.line.call.LastByte()
 	x.observe(at)
 	sent := x.sent()
 	if sent.dispatched.IsZero() {
