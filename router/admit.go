@@ -163,7 +163,7 @@ func (x *exchange) answer(ctx *fasthttp.RequestCtx) *failure {
 		return f
 	case due:
 		s.committed = true
-		s.ready = s.keepalive(in, &x.attempt)
+		x.keepAlive()
 		x.commitStream(ctx)
 		return nil
 	case in.fields.Stream:

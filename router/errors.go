@@ -242,6 +242,9 @@ func engineFailure(err error) *failure {
 	case errors.Is(err, upstream.ErrDeadline):
 		return failf(codeUpstreamTimeout, "The request took longer than the model's time limit.").because(err)
 	}
+	if ourShortage(err) {
+		return failf(codeOverloaded, "The server lacks the means to reach the engine now.").because(err)
+	}
 	if errors.Is(err, openai.ErrEventTooLarge) {
 		return failf(codeEngineError, "An event of the engine's answer is larger than this server relays.").because(err)
 	}

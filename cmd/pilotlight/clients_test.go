@@ -30,6 +30,15 @@ var stockClients = []struct {
 	{"pydantic-ai", "pydantic-ai-slim", "pydantic_ai_chat.py"},
 	{"instructor", "instructor", "instructor_chat.py"},
 	{"vercel-ai", "node", "vercel_ai.cjs"},
+	{"responses-python", "openai", "responses_python.py"},
+	{"responses-node", "node", "responses_node.cjs"},
+	{"openai-agents", "openai-agents", "openai_agents.py"},
+	{"langchain-responses", "langchain-openai", "langchain_dialects.py"},
+	{"vercel-responses", "node", "vercel_dialects.cjs"},
+	{"anthropic-python", "anthropic", "anthropic_python.py"},
+	{"anthropic-node", "node", "anthropic_node.cjs"},
+	{"langchain-anthropic", "langchain-anthropic", "langchain_dialects.py"},
+	{"vercel-anthropic", "node", "vercel_dialects.cjs"},
 }
 
 // openaiGo is the one client in Go, which needs no program of its own.
@@ -89,11 +98,12 @@ model "full" {
     limit = 1
   }
   engine "sim" {
-    args = ["--sim-speed", "0.1"]
+    args = ["--sim-speed", "0.01"]
   }
 }
 `
 	text += simModels("", "never-hot")
+	text += "model \"embeddings\" {\n  gpus = 1\n  endpoints = [\"embeddings\"]\n  engine \"sim\" {}\n}\n"
 	names := []string{openaiGo}
 	for _, c := range stockClients {
 		names = append(names, c.name)

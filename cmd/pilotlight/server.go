@@ -150,7 +150,7 @@ func (s *server) openAPIs(context.Context) (err error) {
 	s.router, err = router.New(router.Config{
 		Activator: s.activator, Tenants: s.tenants, Ledger: s.ledger, Models: cfg.Models, Price: cfg.Price,
 		PathAliases: cfg.API.PathAliases, CORSOrigins: cfg.API.CORSOrigins, BodyLimit: cfg.API.BodyLimit, Keepalive: cfg.API.Keepalive,
-		StreamHeartbeat: cfg.API.StreamHeartbeat, Accounts: accounts, MaxConnections: room.Public,
+		StreamHeartbeat: cfg.API.StreamHeartbeat, EventLimit: cfg.API.EventLimit, Accounts: accounts, MaxConnections: room.Public,
 		OpenAPI: admin.OpenAPI, Ready: s.unready, Degraded: s.degraded, Log: s.log("router"),
 	})
 	if err != nil {
