@@ -19,7 +19,7 @@ func TestGolden_AgainstTheTypesOfTheSDKs(t *testing.T) {
 				}
 				t.Skip(missing)
 			}
-			if out, err := exec.CommandContext(t.Context(), python, "testdata/types.py", dialect, "testdata/golden").CombinedOutput(); err != nil {
+			if out, err := exec.CommandContext(t.Context(), python, "testdata/sdktypes.py", dialect, "testdata/golden").CombinedOutput(); err != nil {
 				t.Errorf("%v\n%s", err, out)
 			}
 		})
