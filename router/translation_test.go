@@ -248,6 +248,7 @@ func TestTranslation_ErrorsInTheDialectsShape(t *testing.T) {
 			{"model", call{path: "/v1/messages", body: `{"model":"nobody/nothing","max_tokens":9,"messages":[]}`}, 404, "not_found_error", "model_not_found", ""},
 			{"version", call{path: "/v1/messages", body: messages().body, header: map[string]string{"Anthropic-Version": "1999-01-01"}}, 400, "invalid_request_error", "invalid_request", "2023-06-01"},
 			{"method", call{method: "GET", path: "/v1/messages"}, 405, "invalid_request_error", "method_not_allowed", ""},
+			{"below", call{path: "/v1/messages/count_tokens", body: messages().body}, 404, "not_found_error", "not_found", ""},
 			{"hot", call{path: "/v1/messages", body: messages().body, header: map[string]string{"X-Pilotlight-Max-Wait": "0s"}}, 503, "overloaded_error", "not_hot", ""},
 		} {
 			a := w.do(row.call)

@@ -98,7 +98,7 @@ model "full" {
     limit = 1
   }
   engine "sim" {
-    args = ["--sim-speed", "0.1"]
+    args = ["--sim-speed", "0.01"]
   }
 }
 `
