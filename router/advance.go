@@ -103,7 +103,10 @@ func (x *exchange) granted(l *activator.Lease) *failure {
 	x.response.timings.add(l)
 	x.running.Store(true)
 	x.stage = stageAsking
-	return x.forbidden()
+	if f := x.forbidden(); f != nil || x.attempt.model == x.intake.model {
+		return f
+	}
+	return x.attempt.model.refuses(&x.intake.fields) // another config of its model may let less through, and other engines take other fields
 }
 
 // unadmitted is the failure of a request that got no lease. One that asked only for what is hot, and whose hot engine
