@@ -182,6 +182,21 @@ func TestFault_SpellingsOfAWholeStream(t *testing.T) {
 	}
 }
 
+// TestFault_UsageThatWasNeverToldIsNotZero: neither in the caller's receipt nor in the record.
+func TestFault_UsageThatWasNeverToldIsNotZero(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, setup{})
+		w.engines.swap(func(rw http.ResponseWriter, _ *http.Request) { events(rw, token("a"), "data: [DONE]\n\n") })
+		a := w.do(call{body: chat(chatModel, stream, withUsage)})
+		if !strings.Contains(a.text, `"choices":[],"usage":null,"pilotlight":{`) {
+			t.Errorf("got %q, want a receipt whose usage is null", a.text)
+		}
+		if r := w.lastRecord(1); !r.TokensUnknown || r.Status != ledger.Complete {
+			t.Errorf("got %+v, want a complete record without tokens", r)
+		}
+	})
+}
+
 func TestFault_AWholeErrorIsSaidInTheEnginesWords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{})
