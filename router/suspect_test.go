@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -115,10 +116,10 @@ func TestSuspect_TimeLimitsCountAgainstNobody(t *testing.T) {
 func TestSuspect_AFailingEngineIsFoundOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := twoHot(t)
-		bad := ""
+		var which atomic.Pointer[string] // the first that is asked
 		failing := func(rw http.ResponseWriter, r *http.Request) {
-			if id := r.Context().Value(instanceKey{}).(string); bad == "" || id == bad {
-				bad = id
+			id := r.Context().Value(instanceKey{}).(string)
+			if which.CompareAndSwap(nil, &id) || *which.Load() == id {
 				http.Error(rw, "CUDA error: an illegal memory access was encountered", 500)
 				return
 			}
@@ -127,11 +128,12 @@ func TestSuspect_AFailingEngineIsFoundOut(t *testing.T) {
 		w.engines.probed = failing
 		w.engines.swap(failing)
 		for range 10 {
-			if a := w.do(call{body: chat(chatModel)}); a.StatusCode != 200 || a.Header.Get("X-Pilotlight-Instance") == bad {
+			if a := w.do(call{body: chat(chatModel)}); a.StatusCode != 200 || a.Header.Get("X-Pilotlight-Instance") == *which.Load() {
 				t.Fatalf("got %d %s, want the answer of the other engine", a.StatusCode, a.text)
 			}
 			time.Sleep(time.Second)
 		}
+		bad := *which.Load()
 		for _, i := range w.act.Snapshot().Instances {
 			if i.ID == bad && i.Breaker == "closed" {
 				t.Errorf("the breaker of an engine that fails our own requests is closed")
