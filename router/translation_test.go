@@ -155,6 +155,46 @@ func TestTranslation_Keepalives(t *testing.T) {
 	}
 }
 
+func TestTranslation_KeepalivesGoOnInMidStream(t *testing.T) {
+	for _, row := range []struct {
+		call   call
+		mode   string
+		engine http.HandlerFunc
+		ping   string
+		pings  int
+	}{
+		{messages(stream), "comment", pausing(answerChat), "event: ping", 2},
+		{messages(stream), "chunk", pausing(answerChat), "event: ping", 2},
+		{responses(stream), "chunk", pausing(answerChat), "event: response.in_progress", 3},
+		{responses(stream), "comment", pausing(answerChat), ": pilotlight state=ready", 2},
+	} {
+		t.Run(row.call.path+" "+row.mode, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, speaks())
+				w.heat(chatModel)
+				w.engines.swap(row.engine)
+				row.call.header = map[string]string{"X-Pilotlight-Keepalive": row.mode}
+				a := w.do(row.call)
+				if got := strings.Count(a.text, row.ping); got != row.pings || a.err != nil {
+					t.Errorf("got %d of %s in %q (%v), want %d", got, row.ping, a.text, a.err, row.pings)
+				}
+				if r := w.lastRecord(2); r.Status != ledger.Complete {
+					t.Errorf("got record %+v, want it complete", r)
+				}
+			})
+		})
+	}
+}
+
+// pausing is an engine that falls silent for 40 s behind its first token.
+func pausing(then http.HandlerFunc) http.HandlerFunc {
+	return func(rw http.ResponseWriter, r *http.Request) {
+		events(rw, token("before"))
+		time.Sleep(40 * time.Second)
+		then(rw, r)
+	}
+}
+
 // A failure behind keep-alives, and one in the middle, is the dialect's own event; nobody pays.
 func TestTranslation_FailuresInStreams(t *testing.T) {
 	cut := func(rw http.ResponseWriter, _ *http.Request) { events(rw, token("a")); die(rw) }
