@@ -2,6 +2,7 @@ package router
 
 import (
 	"errors"
+	"io"
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/activator"
@@ -152,6 +153,7 @@ func (x *exchange) judge(err error) *failure {
 	}
 	f, again := x.attempt.verdict(err)
 	if !again {
+		f.hopeless = f.hopeless || x.former.died && engineDied(err)
 		return f
 	}
 	x.retry(f)
@@ -168,7 +170,7 @@ func (x *exchange) retry(f *failure) {
 		x.line.call.Reset() // of its abort; one because of exit is seen by advance
 	}
 	a.lease.Release(verdictOn(f.ending()))
-	a.lost = true
+	a.lost, a.died = true, engineDied(f.cause)
 	x.former = a.tried
 	a.renew(1, a.instance)
 	x.running.Store(false)
@@ -187,4 +189,9 @@ func (a *attempt) verdict(err error) (f *failure, again bool) {
 	}
 	f = engineFailure(err)
 	return f, first && f.code == codeEngineError && a.firstAt.IsZero()
+}
+
+// engineDied reports whether an engine was lost while it was asked. A request that has cost two of them is not to be sent again.
+func engineDied(err error) bool {
+	return errors.Is(err, errInstanceLost) || errors.Is(err, io.ErrUnexpectedEOF)
 }

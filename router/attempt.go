@@ -44,6 +44,7 @@ type tried struct {
 	ended      bool          // the engine has said all
 	endedAt    time.Time
 	lost       bool // it has failed, and another engine was to be asked
+	died       bool // its engine was lost
 }
 
 // renew makes the attempt a fresh one. Memory is kept.

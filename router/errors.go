@@ -12,6 +12,7 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/edge"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/openai"
+	"github.com/pilotlight-io/pilotlight/internal/socket"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
 	"github.com/pilotlight-io/pilotlight/internal/upstream"
 )
@@ -242,7 +243,7 @@ func engineFailure(err error) *failure {
 	case errors.Is(err, upstream.ErrDeadline):
 		return failf(codeUpstreamTimeout, "The request took longer than the model's time limit.").because(err)
 	}
-	if ourShortage(err) {
+	if socket.Exhausted(err) {
 		return failf(codeOverloaded, "The server lacks the means to reach the engine now.").because(err)
 	}
 	if errors.Is(err, openai.ErrEventTooLarge) {

@@ -2,11 +2,8 @@ package router
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
-	"slices"
-	"syscall"
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/activator"
@@ -37,13 +34,6 @@ func (e *answerError) failure() *failure {
 	}
 	return failf(codeEngineError, "The engine failed: %s", e.Message).because(e)
 }
-
-// ourShortage reports whether an engine could not be reached for want of descriptors, ports or memory of ours.
-func ourShortage(err error) bool {
-	return slices.ContainsFunc(shortages, func(s error) bool { return errors.Is(err, s) })
-}
-
-var shortages = []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL}
 
 // readRefusal reads an answer that is no success.
 func (a *attempt) readRefusal() error {

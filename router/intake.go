@@ -22,6 +22,7 @@ type intake struct {
 	request  string // its ID
 	named    bool   // by its caller
 	received time.Time
+	changes  uint64 // of tenants, before the grant was found
 	grant    *tenant.Grant
 	model    *model // nil until it is known
 	wish     wish

@@ -135,6 +135,9 @@ func TestPooled_ARequestIsCarriedOutTwiceAtMost(t *testing.T) {
 		})
 		a := w.do(call{body: strings.Replace(chat(chatModel), `"hi"`, `"poison"`, 1)})
 		w.wantCode(a, 502, "engine_error")
+		if got := a.Header.Get("X-Should-Retry"); got != "false" {
+			t.Errorf("got x-should-retry %q, want a stock client not to send it again", got)
+		}
 		if calls != 2 {
 			t.Errorf("got it carried out %d times, want 2", calls)
 		}

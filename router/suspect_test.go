@@ -143,3 +143,22 @@ func TestSuspect_AFailingEngineIsFoundOut(t *testing.T) {
 		}
 	})
 }
+
+// TestSuspect_ARequestThatKillsItsEnginesRefusesNobodyElse: it is sent again and again, and each engine that gets it dies.
+func TestSuspect_ARequestThatKillsItsEnginesRefusesNobodyElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, setup{load: 5 * time.Second, model: func(m *fleet.Model) { m.Instances.Max = 2 }})
+		w.heat(chatModel)
+		w.having("poison", func(rw http.ResponseWriter, r *http.Request) {
+			w.host.set(r.Context().Value(instanceKey{}).(string), func(s *fleet.Sighting) { s.Gone, s.Failure = true, "signal 11" })
+			die(rw)
+		})
+		secret, _ := w.newToken("other", tenant.NewToken{})
+		for range 4 {
+			w.wantCode(w.do(call{body: strings.Replace(chat(chatModel), `"hi"`, `"poison"`, 1)}), 502, "engine_error")
+			if a := w.do(call{body: chat(chatModel), secret: secret}); a.err != nil || a.StatusCode != 200 {
+				t.Fatalf("another organisation got %d %s, want an answer from a new engine", a.StatusCode, a.text)
+			}
+		}
+	})
+}

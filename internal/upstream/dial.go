@@ -2,9 +2,9 @@ package upstream
 
 import (
 	"context"
-	"errors"
-	"syscall"
 	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/socket"
 )
 
 // connect gives an idle connection, unless fresh is wanted, else a new one.
@@ -63,23 +63,13 @@ func (c *Client) dialInTurn(ctx context.Context, addr string) (*conn, error) {
 		return nil, ctx.Err()
 	}
 	nc, err := c.cfg.Dial(ctx, "tcp", addr)
-	if Exhausted(err) && c.dropIdle() {
+	if socket.Exhausted(err) && c.dropIdle() {
 		nc, err = c.cfg.Dial(ctx, "tcp", addr)
 	}
 	if err != nil {
 		return nil, err
 	}
 	return newConn(nc, addr), nil
-}
-
-// Exhausted reports whether a connection could not be made for want of descriptors, ports or memory of ours: it tells nothing of the engine.
-func Exhausted(err error) bool {
-	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
 }
 
 // dropIdle closes all idle connections, for the sake of their descriptors, and reports whether there was any.

@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/pilotlight-io/pilotlight/internal/socket"
 	"github.com/pilotlight-io/pilotlight/internal/upstream"
 )
 
@@ -43,7 +44,7 @@ func TestIdleConnectionsMakeRoomForANewOne(t *testing.T) {
 	}
 	defer call.Close()
 	var other upstream.Call
-	if err := c.Do(&other, post(second.addr, "{}")); !upstream.Exhausted(err) {
+	if err := c.Do(&other, post(second.addr, "{}")); !socket.Exhausted(err) {
 		t.Errorf("got %v, want it told that descriptors have run out, and that the engine has no part in it", err)
 	}
 }
