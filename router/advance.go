@@ -188,7 +188,7 @@ func (a *attempt) verdict(err error) (f *failure, again bool) {
 		return answer.failure(), first && !answer.callers
 	}
 	f = engineFailure(err)
-	return f, first && f.code == codeEngineError && a.firstAt.IsZero()
+	return f, first && f.ending() == endEngine && a.firstAt.IsZero()
 }
 
 // engineDied reports whether an engine was lost while it was asked. A request that has cost two of them is not to be sent again.
