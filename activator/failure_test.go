@@ -83,3 +83,30 @@ func TestCrash_NextRequestStartsAgain(t *testing.T) {
 		}
 	})
 }
+
+// TestCrash_OfEnginesThatWereReadyIsNoFailedStart: a request that kills its engine, sent again and again, is no reason to refuse others.
+func TestCrash_OfEnginesThatWereReadyIsNoFailedStart(t *testing.T) {
+	inWorld(t, []*fleet.Model{model("llama", 1)}, func(w *world) {
+		for range 4 {
+			killer := w.ask(activator.Ask{Model: "llama", Org: "a"})
+			w.wait(killer)
+			if killer.err != nil {
+				t.Fatalf("got %v, want an engine", killer.err)
+			}
+			other := w.ask(activator.Ask{Model: "llama", Org: "b"})
+			w.wait(other)
+			other.release(activator.Succeeded)
+			w.exit(w.engineOf("llama"), "killed") // a second after it was ready
+			killer.release(activator.EngineFailed)
+			waits := w.ask(activator.Ask{Model: "llama", Org: "b"})
+			w.wait(waits)
+			if waits.err != nil {
+				t.Fatalf("another organisation got %v, want an engine", waits.err)
+			}
+			if waits.took > w.startTime+20*time.Second {
+				t.Errorf("another organisation waited %v", waits.took)
+			}
+			waits.release(activator.Succeeded)
+		}
+	})
+}

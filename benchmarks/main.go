@@ -13,6 +13,7 @@
 //	go run ./benchmarks drain       live streams at SIGTERM that complete
 //	go run ./benchmarks activation  what an activation adds: embedded, and on a real Nomad and Consul
 //	go run ./benchmarks scale       what the core costs at 100, 1,000 and 10,000 instances
+//	go run ./benchmarks fairness    an honest organisation beside one that hoards
 //	go run ./benchmarks ledger      reads of ten million usage records while more arrive
 package main
 
@@ -47,6 +48,7 @@ type cli struct {
 	Drain      drainCmd      `cmd:"" help:"Live streams that complete after SIGTERM."`
 	Activation activationCmd `cmd:"" help:"Time from a cold request to its dispatch, beyond the engine's own start."`
 	Scale      scaleCmd      `cmd:"" help:"What the core costs at 100, 1,000 and 10,000 instances, by the Go benchmarks beside its code."`
+	Fairness   fairnessCmd   `cmd:"" help:"First tokens of an honest organisation beside one that hoards what both share."`
 	Ledger     ledgerCmd     `cmd:"" help:"Reads of many usage records while more arrive, by the Go benchmark beside the ledger."`
 	Engine     engineCmd     `cmd:"" hidden:"" help:"The fake engine that the scenarios drive."`
 }

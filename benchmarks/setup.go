@@ -18,10 +18,11 @@ const adminToken = "benchmark-admin-token-0123456789"
 
 // stage is a scenario's place: its directory and what it has started, stopped last first.
 type stage struct {
-	dir      string
-	binary   string
-	self     string
-	cleanups []func()
+	dir         string
+	binary      string
+	self        string
+	descriptors int // that servers may have; 0 = as many as we may
+	cleanups    []func()
 }
 
 func newStage(ctx context.Context, o *options) (*stage, error) {
@@ -121,6 +122,7 @@ func (s *stage) pilotlight(ctx context.Context, model string, engineArgs ...stri
 		return nil, fmt.Errorf("encoding the engine's command: %w", err)
 	}
 	return s.serve(ctx, fmt.Sprintf(`backend "local" { gpus = 8 }
+pool "local" { engine_user = "same" } # the stand-in is a program of ours, in a directory of ours
 model "bench" {
   gpus            = 1
   endpoints       = ["chat", "completions"]
@@ -162,7 +164,11 @@ autoscaler { policy = "fixed" }
 	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 		return nil, fmt.Errorf("writing pilotlight's config: %w", err)
 	}
-	p, err := start(filepath.Join(dir, "pilotlight.log"), []string{"PILOTLIGHT_ADMIN_TOKEN=" + adminToken}, s.binary, "serve", "--config", config)
+	command := []string{s.binary, "serve", "--config", config}
+	if s.descriptors > 0 {
+		command = append([]string{"sh", "-c", fmt.Sprintf(`ulimit -n %d; exec "$0" "$@"`, s.descriptors)}, command...)
+	}
+	p, err := start(filepath.Join(dir, "pilotlight.log"), []string{"PILOTLIGHT_ADMIN_TOKEN=" + adminToken}, command[0], command[1:]...)
 	if err != nil {
 		return nil, err
 	}
@@ -172,22 +178,22 @@ autoscaler { policy = "fixed" }
 		log, _ := os.ReadFile(filepath.Join(dir, "pilotlight.log"))
 		return nil, fmt.Errorf("%w\n%s", err, log)
 	}
-	server.token, err = s.token(ctx, server)
+	server.token, err = s.issue(ctx, server, "bench")
 	return server, err
 }
 
-// token creates an org and a token through the command line, as an operator would.
-func (s *stage) token(ctx context.Context, server *pilotlight) (string, error) {
+// issue creates an org and a token of it through the command line, as an operator would.
+func (s *stage) issue(ctx context.Context, server *pilotlight, org string) (string, error) {
 	run := func(args ...string) ([]byte, error) {
 		cmd := exec.CommandContext(ctx, s.binary, append(args, "--addr", "http://"+server.admin)...)
 		cmd.Env = append(os.Environ(), "PILOTLIGHT_ADMIN_TOKEN="+adminToken)
 		cmd.Stderr = os.Stderr
 		return cmd.Output()
 	}
-	if _, err := run("org", "create", "bench"); err != nil {
+	if _, err := run("org", "create", org); err != nil {
 		return "", fmt.Errorf("creating the org: %w", err)
 	}
-	out, err := run("token", "create", "--org", "bench", "--name", "bench", "--json")
+	out, err := run("token", "create", "--org", org, "--name", "bench", "--json")
 	if err != nil {
 		return "", fmt.Errorf("creating the token: %w", err)
 	}

@@ -41,6 +41,9 @@ api {
   # use, each organisation is held to its fair share: what is above that waits for 5 s, then is answered 503.
   body_budget = "1GiB"
 
+  # The largest event of a stream that is relayed. What is larger ends its stream with an error, which is held against no engine.
+  event_limit = "32MiB"
+
   # Connections of callers at once. 0 = what the limit of open files (ulimit -n) allows: half of it, less what is kept for the
   # server itself, because each request may need a connection to an engine too.
   max_connections = 0
@@ -204,7 +207,7 @@ model "meta-llama/Meta-Llama-3-8B-Instruct" {
   timeouts {
     start      = "30m" # of an engine, from placement to ready: the image is pulled within it
     first_byte = "10m" # of a request, from dispatch to the first byte of the answer
-    idle       = "60s" # between two bytes of the answer
+    idle       = "5m"  # between two bytes of the answer; what silence ends is billed up to the last byte
     total      = "30m" # of a request, from dispatch to the last byte
   }
 

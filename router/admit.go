@@ -41,6 +41,7 @@ func (r *Router) complete(e *endpoint) fiber.Handler {
 // admit checks everything that needs no engine, the cheapest first, and ends with the request's body in hand.
 func (x *exchange) admit(ctx *fasthttp.RequestCtx) (f *failure) {
 	in := &x.intake
+	in.changes = in.r.c.Tenants.Changes()
 	if in.grant, f = in.r.preflight(ctx); f != nil {
 		return f
 	}
@@ -163,7 +164,7 @@ func (x *exchange) answer(ctx *fasthttp.RequestCtx) *failure {
 		return f
 	case due:
 		s.committed = true
-		s.ready = s.keepalive(in, &x.attempt)
+		x.keepAlive()
 		x.commitStream(ctx)
 		return nil
 	case in.fields.Stream:

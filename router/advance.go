@@ -2,6 +2,7 @@ package router
 
 import (
 	"errors"
+	"io"
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/activator"
@@ -103,7 +104,10 @@ func (x *exchange) granted(l *activator.Lease) *failure {
 	x.response.timings.add(l)
 	x.running.Store(true)
 	x.stage = stageAsking
-	return x.forbidden()
+	if f := x.forbidden(); f != nil || x.attempt.model == x.intake.model {
+		return f
+	}
+	return x.attempt.model.refuses(&x.intake.fields) // another config of its model may let less through, and other engines take other fields
 }
 
 // unadmitted is the failure of a request that got no lease. One that asked only for what is hot, and whose hot engine
@@ -149,6 +153,7 @@ func (x *exchange) judge(err error) *failure {
 	}
 	f, again := x.attempt.verdict(err)
 	if !again {
+		f.hopeless = f.hopeless || x.former.died && engineDied(err)
 		return f
 	}
 	x.retry(f)
@@ -165,7 +170,7 @@ func (x *exchange) retry(f *failure) {
 		x.line.call.Reset() // of its abort; one because of exit is seen by advance
 	}
 	a.lease.Release(verdictOn(f.ending()))
-	a.lost = true
+	a.lost, a.died = true, engineDied(f.cause)
 	x.former = a.tried
 	a.renew(1, a.instance)
 	x.running.Store(false)
@@ -183,5 +188,10 @@ func (a *attempt) verdict(err error) (f *failure, again bool) {
 		return answer.failure(), first && !answer.callers
 	}
 	f = engineFailure(err)
-	return f, first && f.code == codeEngineError && a.firstAt.IsZero()
+	return f, first && f.ending() == endEngine && a.firstAt.IsZero()
+}
+
+// engineDied reports whether an engine was lost while it was asked. A request that has cost two of them is not to be sent again.
+func engineDied(err error) bool {
+	return errors.Is(err, errInstanceLost) || errors.Is(err, io.ErrUnexpectedEOF)
 }

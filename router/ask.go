@@ -80,7 +80,7 @@ func (a *attempt) readFirstEvent() error {
 		return errNotEvents
 	}
 	for len(a.out) == 0 && !a.ended {
-		if err := a.pull(); err != nil {
+		if err := a.pull(time.Time{}); err != nil {
 			return err
 		}
 	}
@@ -88,10 +88,10 @@ func (a *attempt) readFirstEvent() error {
 }
 
 // pull reads once from the engine and moves whole events to out. The usage event and [DONE] are kept back; comments are
-// dropped, because only the caller's keep-alive mode decides whether it gets any.
-func (a *attempt) pull() error {
+// dropped, because only the caller's keep-alive mode decides whether it gets any. It gives up with upstream.ErrNotYet at a moment, zero = never.
+func (a *attempt) pull(by time.Time) error {
 	defer a.weigh()
-	piece, err := a.line.call.Next(0)
+	piece, err := a.line.call.NextBy(0, by)
 	if len(piece) > 0 {
 		a.lease.Heard()
 		a.line.scan.Feed(piece)

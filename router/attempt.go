@@ -40,9 +40,11 @@ type tried struct {
 	dispatched time.Time     // zero = nothing was sent
 	answered   bool          // with a 2xx
 	firstAt    time.Time     // when the first byte of the answer's body came; zero = none has
+	lastAt     time.Time     // when its last byte came, of an attempt that has ended
 	ended      bool          // the engine has said all
 	endedAt    time.Time
 	lost       bool // it has failed, and another engine was to be asked
+	died       bool // its engine was lost
 }
 
 // renew makes the attempt a fresh one. Memory is kept.

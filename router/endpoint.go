@@ -44,11 +44,16 @@ var endpoints = []*endpoint{
 
 var chatEndpoint = &endpoint{name: fleet.EndpointChat, path: "/chat/completions", enginePath: "/v1/chat/completions", prompt: "messages", list: "choices"}
 
-// endpointOf gives the endpoint whose path a request has, nil if it has another.
+// endpointOf gives the endpoint whose path a request has, or one below it, such as /v1/messages/count_tokens; nil if it has another.
 func endpointOf(ctx *fasthttp.RequestCtx) *endpoint {
 	path := ctx.URI().PathOriginal()
 	for _, e := range endpoints {
 		if n := len(path) - len(e.path); n >= 0 && string(path[n:]) == e.path {
+			return e
+		}
+	}
+	for _, e := range endpoints {
+		if bytes.Contains(path, []byte(e.path+"/")) {
 			return e
 		}
 	}

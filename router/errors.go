@@ -13,7 +13,6 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/openai"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
-	"github.com/pilotlight-io/pilotlight/internal/upstream"
 )
 
 // code is one row of the error map: what a caller's program may branch on. Status and type belong to the name and are
@@ -225,55 +224,6 @@ func tokenFailure(err error) *failure {
 		return failf(codeInvalidAPIKey, "The token was revoked.").because(err)
 	}
 	return failf(codeInvalidAPIKey, "The token is not valid. Send it as \"Authorization: Bearer pl_…\".").because(err)
-}
-
-// engineFailure maps what became of an exchange with an engine.
-func engineFailure(err error) *failure {
-	switch {
-	case errors.Is(err, errDrained):
-		return failf(codeShuttingDown, "The server has shut down before the request was done.").because(err)
-	case errors.Is(err, errReclaimed):
-		return failf(codeOverloaded, "The organisation's requests hold more than their share of the server's memory. Please retry when some of them have ended.").
-			because(err).after(5 * time.Second)
-	case errors.Is(err, upstream.ErrFirstByteTimeout):
-		return failf(codeUpstreamTimeout, "The engine sent no answer within the model's time limit.").because(err)
-	case errors.Is(err, upstream.ErrIdleTimeout):
-		return failf(codeUpstreamTimeout, "The engine fell silent for longer than the model's time limit.").because(err)
-	case errors.Is(err, upstream.ErrDeadline):
-		return failf(codeUpstreamTimeout, "The request took longer than the model's time limit.").because(err)
-	}
-	if errors.Is(err, openai.ErrEventTooLarge) {
-		return failf(codeEngineError, "An event of the engine's answer is larger than this server relays.").because(err)
-	}
-	return failf(codeEngineError, "The engine failed while it answered.").because(err)
-}
-
-// ending says what the failure means for who pays.
-func (f *failure) ending() ending {
-	switch f.code {
-	case codeClientGone:
-		return endCaller
-	case codeEngineError:
-		if errors.Is(f.cause, openai.ErrEventTooLarge) {
-			return endTooLarge
-		}
-		return endEngine
-	case codeUpstreamTimeout:
-		switch {
-		case errors.Is(f.cause, upstream.ErrDeadline):
-			return endTotal
-		case errors.Is(f.cause, upstream.ErrIdleTimeout):
-			return endIdle
-		}
-		return endFirstByte
-	case codeInvalidRequest:
-		return endRefused
-	case codeBudgetExceeded:
-		return endBudget
-	case codePermissionDenied, codeInvalidAPIKey:
-		return endRights
-	}
-	return endServer
 }
 
 // refusalFailure is what the edge has refused.

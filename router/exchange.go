@@ -65,6 +65,7 @@ type exit struct {
 func newExchange(r *Router) *exchange {
 	x := &exchange{r: r, gone: make(chan struct{}, 1)}
 	x.intake.r, x.intake.holder, x.intake.gone = r, x, x.gone
+	x.line.scan.Limit = int(r.c.EventLimit)
 	x.attempt = attempt{r: r, in: &x.intake, line: &x.line}
 	return x
 }
@@ -91,7 +92,10 @@ func (x *exchange) Leave(cause error) {
 
 // retire gives everything back. Nothing of the exchange may be used afterwards.
 func (x *exchange) retire() {
-	x.intake.conn.Disarm()
+	if x.intake.conn != nil {
+		x.intake.conn.Disarm()
+	}
+	x.intake.charge.Settle() // nobody calls Leave any more
 	x.line.call.Close()
 	x.line.call.Reset()
 	x.line.debt.end()

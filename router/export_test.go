@@ -45,6 +45,14 @@ const ExchangeSize = unsafe.Sizeof(exchange{})
 // RetryAfter gives the header's value.
 func RetryAfter(d time.Duration) string { return retryAfter(d) }
 
+// Routes lists method and path of every route.
+func (r *Router) Routes() (all []string) {
+	for _, route := range r.app.GetRoutes(true) {
+		all = append(all, route.Method+" "+route.Path)
+	}
+	return all
+}
+
 // Current gives the model that a request goes on with which was admitted for one model and has a lease for another of its ID.
 func (r *Router) Current(was, leased *fleet.Model) *fleet.Model {
 	return r.current(newModel(was, 0, r.metrics), leased).Model

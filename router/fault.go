@@ -2,6 +2,7 @@ package router
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -9,6 +10,8 @@ import (
 	"github.com/pilotlight-io/pilotlight/activator"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/openai"
+	"github.com/pilotlight-io/pilotlight/internal/socket"
+	"github.com/pilotlight-io/pilotlight/internal/upstream"
 )
 
 // answerError is an error that an engine has answered with, whatever the status of its answer.
@@ -90,4 +93,56 @@ func (a *attempt) clear(e *answerError) {
 	ctx, cancel := context.WithTimeout(context.Background(), clearWithin)
 	defer cancel()
 	e.unclear, e.callers = false, a.lease.Answers(ctx)
+}
+
+// engineFailure maps what became of an exchange with an engine.
+func engineFailure(err error) *failure {
+	switch {
+	case errors.Is(err, errDrained):
+		return failf(codeShuttingDown, "The server has shut down before the request was done.").because(err)
+	case errors.Is(err, errReclaimed):
+		return failf(codeOverloaded, "The organisation's requests hold more than their share of the server's memory. Please retry when some of them have ended.").
+			because(err).after(5 * time.Second)
+	case errors.Is(err, upstream.ErrFirstByteTimeout):
+		return failf(codeUpstreamTimeout, "The engine sent no answer within the model's time limit.").because(err)
+	case errors.Is(err, upstream.ErrIdleTimeout):
+		return failf(codeUpstreamTimeout, "The engine fell silent for longer than the model's time limit.").because(err)
+	case errors.Is(err, upstream.ErrDeadline):
+		return failf(codeUpstreamTimeout, "The request took longer than the model's time limit.").because(err)
+	}
+	if socket.Exhausted(err) {
+		return failf(codeOverloaded, "The server lacks the means to reach the engine now.").because(err)
+	}
+	if errors.Is(err, openai.ErrEventTooLarge) {
+		return failf(codeEngineError, "An event of the engine's answer is larger than this server relays.").because(err)
+	}
+	return failf(codeEngineError, "The engine failed while it answered.").because(err)
+}
+
+// ending says what the failure means for who pays.
+func (f *failure) ending() ending {
+	switch f.code {
+	case codeClientGone:
+		return endCaller
+	case codeEngineError:
+		if errors.Is(f.cause, openai.ErrEventTooLarge) {
+			return endTooLarge
+		}
+		return endEngine
+	case codeUpstreamTimeout:
+		switch {
+		case errors.Is(f.cause, upstream.ErrDeadline):
+			return endTotal
+		case errors.Is(f.cause, upstream.ErrIdleTimeout):
+			return endIdle
+		}
+		return endFirstByte
+	case codeInvalidRequest:
+		return endRefused
+	case codeBudgetExceeded:
+		return endBudget
+	case codePermissionDenied, codeInvalidAPIKey:
+		return endRights
+	}
+	return endServer
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
+	"github.com/pilotlight-io/pilotlight/router"
 )
 
 // echo answers as trtllm-serve does to what its schema lets through and a later check does not: 400, and the request in the words of Python.
@@ -181,6 +182,21 @@ func TestFault_SpellingsOfAWholeStream(t *testing.T) {
 	}
 }
 
+// TestFault_UsageThatWasNeverToldIsNotZero: neither in the caller's receipt nor in the record.
+func TestFault_UsageThatWasNeverToldIsNotZero(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, setup{})
+		w.engines.swap(func(rw http.ResponseWriter, _ *http.Request) { events(rw, token("a"), "data: [DONE]\n\n") })
+		a := w.do(call{body: chat(chatModel, stream, withUsage)})
+		if !strings.Contains(a.text, `"choices":[],"usage":null,"pilotlight":{`) {
+			t.Errorf("got %q, want a receipt whose usage is null", a.text)
+		}
+		if r := w.lastRecord(1); !r.TokensUnknown || r.Status != ledger.Complete {
+			t.Errorf("got %+v, want a complete record without tokens", r)
+		}
+	})
+}
+
 func TestFault_AWholeErrorIsSaidInTheEnginesWords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{})
@@ -192,6 +208,20 @@ func TestFault_AWholeErrorIsSaidInTheEnginesWords(t *testing.T) {
 		w.wantCode(a, 400, "invalid_request")
 		if !strings.Contains(a.text, "top_p: Input should be less than or equal to 1") {
 			t.Errorf("got %q, want the engine's words", a.text)
+		}
+	})
+}
+
+func TestFault_EventLimitIsSettable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, setup{router: func(c *router.Config) { c.EventLimit = 64 << 10 }})
+		for _, size := range []int{60 << 10, 70 << 10, 60 << 10} {
+			w.engines.swap(func(rw http.ResponseWriter, _ *http.Request) {
+				events(rw, token(strings.Repeat("x", size)), usageChunk, "data: [DONE]\n\n")
+			})
+			if a := w.do(call{body: chat(chatModel, stream)}); strings.Contains(a.text, "[DONE]") != (size < 64<<10) {
+				t.Errorf("%d bytes: got %d bytes of answer", size, len(a.text))
+			}
 		}
 	})
 }

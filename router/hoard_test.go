@@ -143,6 +143,50 @@ func TestHoard_MemoryIsTakenBack(t *testing.T) {
 	})
 }
 
+// An upload that goes on is ended for an organisation within its share as one that waits is.
+func TestHoard_UploadsAreEndedForOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		accounts := account.New(account.Config{Memory: 16 << 20})
+		w := newWorld(t, setup{router: func(c *router.Config) { c.Accounts = accounts; c.BodyLimit = 4 << 20 }})
+		w.heat(chatModel)
+		var conns []*raw
+		for i := range 4 {
+			hoarder, _ := w.newToken(fmt.Sprint("hoarder", i), noScopes)
+			for range 16 {
+				c := w.upload(hoarder, 900<<10)
+				defer c.Close()
+				go func() { _, _ = io.WriteString(c, strings.Repeat(" ", 899<<10)) }()
+				conns = append(conns, c)
+			}
+			time.Sleep(time.Second / 2)
+		}
+		time.Sleep(time.Second)
+		if a := w.do(call{body: chat(chatModel, `,"user":"`+strings.Repeat("y", 2<<20)+`"`)}); a.StatusCode != 200 {
+			t.Errorf("got %d %s, want the honest organisation served", a.StatusCode, a.text)
+		}
+		var text strings.Builder
+		accounts.Metrics().WritePrometheus(&text)
+		if strings.Contains(text.String(), "reason=\"reclaimed\"} 0\n") {
+			t.Error("got no upload ended, want memory taken back")
+		}
+		time.Sleep(time.Minute)
+		codes := map[string]int{}
+		for _, c := range conns {
+			resp, err := http.ReadResponse(c.r, nil)
+			w.must(err)
+			codes[resp.Status]++
+		}
+		if codes["503 Service Unavailable"] == 0 || codes["503 Service Unavailable"]+codes["408 Request Timeout"] != len(conns) {
+			t.Errorf("got %v, want each refused with what was wrong", codes)
+		}
+		for i := range 4 {
+			if got := accounts.Usage(fmt.Sprint("hoarder", i)); got != (account.Usage{}) {
+				t.Errorf("got %+v, want nothing left", got)
+			}
+		}
+	})
+}
+
 // Answers whose readers have stopped take no more memory than their organisation's share: the rest are relayed as they are read.
 func TestHoard_AnswersThatNobodyReads(t *testing.T) {
 	accounts := account.New(account.Config{Memory: 16 << 20})

@@ -22,6 +22,7 @@ type intake struct {
 	request  string // its ID
 	named    bool   // by its caller
 	received time.Time
+	changes  uint64 // of tenants, before the grant was found
 	grant    *tenant.Grant
 	model    *model // nil until it is known
 	wish     wish
@@ -50,7 +51,6 @@ func (in *intake) begin(ctx *fasthttp.RequestCtx, e *endpoint) {
 // forget gives the body back and drops all else. The memory of fields is kept for the next request.
 func (in *intake) forget() {
 	in.dropBody()
-	in.charge.Settle()
 	in.conn, in.endpoint, in.request, in.grant, in.model, in.wish, in.streamID = nil, nil, "", nil, nil, wish{}, ""
 	in.translation = nil
 }

@@ -27,8 +27,11 @@ const (
 // pays for, if the request ended for this reason at this moment. It is all there is to know about who pays.
 func whoPays(a *tried, e ending, at time.Time) (ledger.Outcome, time.Duration) {
 	o := outcomeOf(a, e)
-	if o == ledger.Complete {
+	switch {
+	case o == ledger.Complete:
 		at = a.endedAt
+	case e == endIdle:
+		at = a.lastAt // silence costs nothing
 	}
 	return o, ledger.Billed(o, a.dispatched, at)
 }

@@ -14,7 +14,7 @@ func TestWhoPays(t *testing.T) {
 	unsent := tried{}
 	asked := tried{dispatched: sent}
 	headed := tried{dispatched: sent, answered: true}
-	begun := tried{dispatched: sent, answered: true, firstAt: after(1)}
+	begun := tried{dispatched: sent, answered: true, firstAt: after(1), lastAt: after(2)}
 	whole := tried{dispatched: sent, answered: true, firstAt: after(1), ended: true, endedAt: after(4)}
 	lost := tried{dispatched: sent, answered: true, lost: true}
 	for _, tt := range []struct {
@@ -33,7 +33,7 @@ func TestWhoPays(t *testing.T) {
 		{"the total struck in mid-stream: until then", begun, endTotal, after(5), ledger.TimedOut, 5 * time.Second},
 		{"no first byte in time, and no 2xx: nothing", asked, endFirstByte, after(5), ledger.EngineError, 0},
 		{"no first byte in time after a 2xx: until then", headed, endFirstByte, after(5), ledger.TimedOut, 5 * time.Second},
-		{"the engine fell silent: until we ended it", begun, endIdle, after(6), ledger.TimedOut, 6 * time.Second},
+		{"the engine fell silent: until its last byte", begun, endIdle, after(6), ledger.TimedOut, 2 * time.Second},
 		{"the budget was used up: until then", begun, endBudget, after(2), ledger.BudgetExceeded, 2 * time.Second},
 		{"the organisation was cut off: until then", begun, endRights, after(2), ledger.ClientGone, 2 * time.Second},
 		{"the organisation was cut off before the engine answered: until then", asked, endRights, after(2), ledger.ClientGone, 2 * time.Second},

@@ -1,29 +1,46 @@
 package router
 
 import (
-	"slices"
-	"strings"
+	"errors"
 
 	"github.com/valyala/fasthttp"
+
+	"github.com/pilotlight-io/pilotlight/internal/edge"
+	"github.com/pilotlight-io/pilotlight/internal/ledger"
+	"github.com/pilotlight-io/pilotlight/internal/openai"
 )
 
-// checkQuery refuses a parameter that is not known, or comes twice: a filter that was mistyped must not show everything.
+// checkQuery refuses a parameter that is not known, or comes twice.
 func checkQuery(ctx *fasthttp.RequestCtx, known []string) *failure {
 	if len(ctx.URI().QueryString()) == 0 {
 		return nil
 	}
-	seen := map[string]bool{}
-	for k := range ctx.QueryArgs().All() {
-		name := clip(string(k))
-		switch {
-		case seen[name]:
-			return failf(codeInvalidRequest, "The parameter %q comes twice in the query; leave one of them.", name).at(name)
-		case !slices.Contains(known, name) && len(known) == 0:
-			return failf(codeInvalidRequest, "The query has %q, but there are no parameters here.", name).at(name)
-		case !slices.Contains(known, name):
-			return failf(codeInvalidRequest, "The query has %q, which is not known; possible are %s.", name, strings.Join(known, ", ")).at(name)
-		}
-		seen[name] = true
+	return queryFailure(edge.CheckQuery(ctx.QueryArgs(), known))
+}
+
+// usageParameters are what usageQuery reads.
+var usageParameters = []string{"by", "cursor", "from", "limit", "to"}
+
+func usageQuery(args *fasthttp.Args) (q ledger.Query, f *failure) {
+	values := edge.Query(args)
+	q.By, q.Cursor = ledger.By(values["by"]), values["cursor"]
+	var err error
+	if q.From, q.To, err = edge.Period(values); err != nil {
+		return q, queryFailure(err)
 	}
-	return nil
+	q.Limit, err = edge.PageSize(values, ledger.MaxUsageLimit)
+	return q, queryFailure(err)
+}
+
+// queryFailure is what is wrong with a query; nil for nothing.
+func queryFailure(err error) *failure {
+	var wrong *openai.Error
+	if !errors.As(err, &wrong) {
+		return nil
+	}
+	f := failf(codeInvalidRequest, "%s.", wrong.Message)
+	if wrong.Param != nil {
+		f.param = *wrong.Param
+	}
+	return f
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -132,41 +131,6 @@ func (r *Router) usage(ctx *fasthttp.RequestCtx, _ *fiber.Ctx) *failure {
 		page.Next = &next
 	}
 	return writeJSON(ctx, page)
-}
-
-// usageParameters are what usageQuery reads.
-var usageParameters = []string{"by", "cursor", "from", "limit", "to"}
-
-// usageQuery reads from, to, by, limit and cursor. Times are RFC 3339, or a day YYYY-MM-DD at midnight UTC.
-func usageQuery(args *fasthttp.Args) (q ledger.Query, f *failure) {
-	if q.From, f = timeArg(args, "from"); f != nil {
-		return q, f
-	}
-	if q.To, f = timeArg(args, "to"); f != nil {
-		return q, f
-	}
-	q.By, q.Cursor = ledger.By(args.Peek("by")), string(args.Peek("cursor"))
-	if v := string(args.Peek("limit")); v != "" {
-		n, err := strconv.Atoi(v)
-		if err != nil || n < 1 {
-			return q, failf(codeInvalidRequest, "limit must be a whole number above 0.").at("limit")
-		}
-		q.Limit = n
-	}
-	return q, nil
-}
-
-func timeArg(args *fasthttp.Args, name string) (time.Time, *failure) {
-	v := string(args.Peek(name))
-	if v == "" {
-		return time.Time{}, nil
-	}
-	for _, layout := range []string{time.RFC3339Nano, time.DateOnly} {
-		if t, err := time.Parse(layout, v); err == nil {
-			return t.UTC(), nil
-		}
-	}
-	return time.Time{}, failf(codeInvalidRequest, "%s must be a time such as 2026-01-31T00:00:00Z or a day such as 2026-01-31.", name).at(name)
 }
 
 // receipt answers the newest record of a request of the same token. It needs no scope: a caller may see its own bill.

@@ -3,10 +3,12 @@ package router
 import (
 	"errors"
 	"io"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
 	"github.com/pilotlight-io/pilotlight/internal/openai"
+	"github.com/pilotlight-io/pilotlight/internal/upstream"
 )
 
 // errCut makes fasthttp close the connection without the chunk that would make a stream look complete.
@@ -80,7 +82,6 @@ func (x *exchange) Read(b []byte) (n int, err error) {
 		case stageRelaying:
 			x.relay()
 		case stageSealed:
-			x.drain()
 			return 0, io.EOF
 		case stageFailed:
 			return 0, x.response.last
@@ -100,7 +101,7 @@ func (x *exchange) resume() {
 	case f != nil:
 		x.fail(f, io.EOF)
 	case due:
-		x.response.ready = x.response.keepalive(&x.intake, &x.attempt)
+		x.keepAlive()
 	default:
 		x.firstOut()
 	}
@@ -124,7 +125,7 @@ func (x *exchange) firstOut() {
 func (x *exchange) say() {
 	a, t := &x.attempt, x.intake.translation
 	if t == nil {
-		x.response.ready = a.out
+		x.response.ready, x.response.saidAt = a.out, x.line.call.LastByte()
 		return
 	}
 	words, err := t.words(a.out)
@@ -133,7 +134,9 @@ func (x *exchange) say() {
 		x.cut(err)
 		return
 	}
-	x.response.ready = words
+	if x.response.ready = words; len(words) > 0 {
+		x.response.saidAt = x.line.call.LastByte()
+	}
 }
 
 // relay moves the engine's next bytes to ready.
@@ -144,14 +147,29 @@ func (x *exchange) relay() {
 		return
 	}
 	a.out = slim(a.out, 4*answerFree)
-	switch err := a.pull(); {
+	due := x.response.due(&x.intake)
+	switch err := a.pull(due); {
+	case errors.Is(err, upstream.ErrNotYet):
+		x.keepAlive()
 	case err != nil:
 		x.cut(err)
 	case a.ended:
 		x.finishStream()
-	default:
+	case len(a.out) > 0:
 		x.say()
+	case !due.IsZero() && !time.Now().Before(due): // it has said something, but nothing for the caller
+		x.keepAlive()
 	}
+}
+
+// keepAlive makes a keep-alive ready, and arms the next one where the caller waits for the engine's first event.
+func (x *exchange) keepAlive() {
+	s := &x.response
+	if x.stage != stageRelaying {
+		s.beat.in(x.r.c.StreamHeartbeat)
+	}
+	s.saidAt = time.Now()
+	s.ready = s.keepalive(&x.intake, &x.attempt)
 }
 
 // finishStream seals the record, then lets the end of the stream go: the usage event for those who asked, and [DONE].
@@ -244,11 +262,14 @@ func (x *exchange) fail(f *failure, end error) {
 	s.ready = x.attempt.out
 }
 
-// drain reads the end of the engine's answer behind [DONE], so that its connection can serve again.
-func (x *exchange) drain() {
-	for x.intake.fields.Stream {
-		if _, err := x.line.call.Next(0); err != nil {
-			return
+// endWithin bounds how long an engine may take to end its answer behind [DONE].
+const endWithin = time.Second
+
+// drain reads the end of the engine's answer behind [DONE], so that its connection can serve again. It is false if the end has not come by then.
+func (x *exchange) drain(by time.Time) bool {
+	for {
+		if _, err := x.line.call.NextBy(0, by); err != nil {
+			return !errors.Is(err, upstream.ErrNotYet)
 		}
 	}
 }
@@ -265,6 +286,15 @@ func (x *exchange) Close() error {
 		x.settleFailure(&failure{code: codeClientGone})
 		x.intake.model.metrics.answered(statusClientGone)
 	}
-	x.retire()
+	if x.stage != stageSealed || !x.intake.fields.Stream || x.drain(x.attempt.endedAt) {
+		x.retire()
+		return nil
+	}
+	x.intake.conn.Disarm()
+	x.intake.conn = nil // its caller has all, and may send another request
+	x.r.asking.Go(func() {
+		x.drain(time.Now().Add(endWithin))
+		x.retire()
+	})
 	return nil
 }

@@ -9,9 +9,10 @@ import (
 
 // response is what a caller is told, and how far that has come.
 type response struct {
-	committed bool // a keep-alive has sent status and headers: failures are events now
-	beating   bool // keep-alives are wanted
-	beat      heartbeat
+	committed bool      // a keep-alive has sent status and headers: failures are events now
+	beating   bool      // keep-alives are wanted
+	beat      heartbeat // while the caller waits for the engine's first event
+	saidAt    time.Time // when it was told something last
 	timings   timings
 
 	ready []byte // what Read gives next
@@ -50,9 +51,16 @@ func (b *heartbeat) due() <-chan time.Time {
 	return b.timer.C
 }
 
-// keepalive gives the next keep-alive and arms the one after it.
+// due is the moment at which a caller who is told nothing gets a keep-alive; zero = never.
+func (s *response) due(in *intake) time.Time {
+	if !s.beating {
+		return time.Time{}
+	}
+	return s.saidAt.Add(in.r.c.StreamHeartbeat)
+}
+
+// keepalive gives a keep-alive.
 func (s *response) keepalive(in *intake, a *attempt) []byte {
-	s.beat.in(in.r.c.StreamHeartbeat)
 	if in.keepalive() == keepChunk {
 		if s.note = in.appendEmpty(s.note[:0]); len(s.note) > 0 {
 			return s.note

@@ -33,6 +33,9 @@ func (x *exchange) review() {
 
 // forbidden is the failure of a request whose token has lost the right to it since it was shown; nil where it has not.
 func (x *exchange) forbidden() *failure {
+	if x.r.c.Tenants.Changes() == x.intake.changes {
+		return nil
+	}
 	g, err := x.r.c.Tenants.Review(x.intake.grant, x.intake.received)
 	if err != nil {
 		return tokenFailure(err)

@@ -266,3 +266,21 @@ func TestRights_NoRetryForWhoLostThem(t *testing.T) {
 		}
 	})
 }
+
+// The operator takes a field out of the model's allow list while a request that carries it waits.
+func TestRights_AFieldThatIsNoLongerAllowedReachesNoEngine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, setup{load: 40 * time.Second})
+		answered := w.ask(chat(rareModel, `,"lora_request":{"lora_name":"x"}`))
+		time.Sleep(10 * time.Second)
+		var models []*fleet.Model
+		for _, m := range w.act.Snapshot().Models {
+			changed := *m.Model
+			changed.Allow = nil
+			models = append(models, &changed)
+		}
+		w.must(w.act.Configure(models, []fleet.Pool{{Name: fleet.LocalPool, GPUsPerSlot: 8, Slots: fleet.Range{Min: 1, Max: 1}}}))
+		w.router.Configure(models, firstPrice)
+		w.wantCode(<-answered, 400, "invalid_request")
+	})
+}

@@ -35,7 +35,8 @@ type Config struct {
 	Accounts        *account.Accounts // of all organisations; nil = its own, with memory for 32 bodies of BodyLimit
 	MaxConnections  int               // of callers at once; 0 = no limit
 	Keepalive       string            // off, comment or chunk, for tokens that name none; empty = comment
-	StreamHeartbeat time.Duration     // silence after which a waiting stream gets a keep-alive; 0 = 15 s
+	StreamHeartbeat time.Duration     // silence after which a stream gets a keep-alive; 0 = 15 s
+	EventLimit      fleet.Bytes       // of one event of a stream; 0 = 32 MiB
 	DrainTimeout    time.Duration     // how long live requests may go on after Serve's ctx is done; 0 = 30 s
 	OpenAPI         []byte            // served at /openapi.json; nil = 404
 	Ready           func() error      // why /readyz must not say 200 yet, for anybody to read; nil = ready while Serve runs

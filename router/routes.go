@@ -27,6 +27,7 @@ func (r *Router) routes() *fiber.App {
 		StreamRequestBody: true, DisablePreParseMultipartForm: true, BodyLimit: int(r.c.BodyLimit),
 		ReadBufferSize: edge.HeadLimit, WriteBufferSize: writeBuffer, ReadTimeout: headTimeout, IdleTimeout: idleTimeout,
 		CaseSensitive: true, DisableStartupMessage: true, ErrorHandler: r.failed,
+		Concurrency: max(2*r.c.MaxConnections, fiber.DefaultConcurrency), // the edge bounds connections
 	})
 	r.mount(app, "/v1")
 	for _, prefix := range r.c.PathAliases {

@@ -13,7 +13,7 @@ import (
 // seal fixes the billed time of a complete answer and appends its record to the ledger. Only then may the answer's last
 // part go out.
 func (x *exchange) seal(u openai.Usage) *failure {
-	x.record.PromptTokens, x.record.CompletionTokens = u.PromptTokens, u.CompletionTokens
+	x.record.PromptTokens, x.record.CompletionTokens, x.record.TokensUnknown = u.PromptTokens, u.CompletionTokens, !u.Known
 	if err := x.settle(endWhole); err != nil {
 		return failf(codeOverloaded, "The usage of this request cannot be recorded.").because(err)
 	}
@@ -64,6 +64,7 @@ func (x *exchange) settle(e ending) error {
 		}
 		lease.Release(verdictOn(e))
 	}
+	x.attempt.lastAt = x.line.call.LastByte()
 	x.observe(at)
 	sent := x.sent()
 	if sent.dispatched.IsZero() {
@@ -123,6 +124,7 @@ func (x *exchange) fill(sent *tried, e ending, at time.Time) {
 		r.Upstream = max(at.Sub(r.DispatchedAt), 0)
 	}
 	r.Status, r.Billed = whoPays(sent, e, at)
+	r.TokensUnknown = r.TokensUnknown || e != endWhole // an engine says it last
 }
 
 // observe feeds the metrics of requests that had a lease, and the debug log.

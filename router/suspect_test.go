@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -115,10 +116,10 @@ func TestSuspect_TimeLimitsCountAgainstNobody(t *testing.T) {
 func TestSuspect_AFailingEngineIsFoundOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := twoHot(t)
-		bad := ""
+		var which atomic.Pointer[string] // the first that is asked
 		failing := func(rw http.ResponseWriter, r *http.Request) {
-			if id := r.Context().Value(instanceKey{}).(string); bad == "" || id == bad {
-				bad = id
+			id := r.Context().Value(instanceKey{}).(string)
+			if which.CompareAndSwap(nil, &id) || *which.Load() == id {
 				http.Error(rw, "CUDA error: an illegal memory access was encountered", 500)
 				return
 			}
@@ -127,11 +128,12 @@ func TestSuspect_AFailingEngineIsFoundOut(t *testing.T) {
 		w.engines.probed = failing
 		w.engines.swap(failing)
 		for range 10 {
-			if a := w.do(call{body: chat(chatModel)}); a.StatusCode != 200 || a.Header.Get("X-Pilotlight-Instance") == bad {
+			if a := w.do(call{body: chat(chatModel)}); a.StatusCode != 200 || a.Header.Get("X-Pilotlight-Instance") == *which.Load() {
 				t.Fatalf("got %d %s, want the answer of the other engine", a.StatusCode, a.text)
 			}
 			time.Sleep(time.Second)
 		}
+		bad := *which.Load()
 		for _, i := range w.act.Snapshot().Instances {
 			if i.ID == bad && i.Breaker == "closed" {
 				t.Errorf("the breaker of an engine that fails our own requests is closed")
@@ -140,6 +142,25 @@ func TestSuspect_AFailingEngineIsFoundOut(t *testing.T) {
 		time.Sleep(time.Minute)
 		if state := w.act.InstanceState(bad); state == fleet.Ready {
 			t.Errorf("an engine that fails everything is still %s", state)
+		}
+	})
+}
+
+// TestSuspect_ARequestThatKillsItsEnginesRefusesNobodyElse: it is sent again and again, and each engine that gets it dies.
+func TestSuspect_ARequestThatKillsItsEnginesRefusesNobodyElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, setup{load: 5 * time.Second, model: func(m *fleet.Model) { m.Instances.Max = 2 }})
+		w.heat(chatModel)
+		w.having("poison", func(rw http.ResponseWriter, r *http.Request) {
+			w.host.set(r.Context().Value(instanceKey{}).(string), func(s *fleet.Sighting) { s.Gone, s.Failure = true, "signal 11" })
+			die(rw)
+		})
+		secret, _ := w.newToken("other", tenant.NewToken{})
+		for range 4 {
+			w.wantCode(w.do(call{body: strings.Replace(chat(chatModel), `"hi"`, `"poison"`, 1)}), 502, "engine_error")
+			if a := w.do(call{body: chat(chatModel), secret: secret}); a.err != nil || a.StatusCode != 200 {
+				t.Fatalf("another organisation got %d %s, want an answer from a new engine", a.StatusCode, a.text)
+			}
 		}
 	})
 }

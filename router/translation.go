@@ -36,7 +36,7 @@ func (in *intake) translate() *failure {
 	if in.model.ServesNatively(in.endpoint.name) {
 		return in.keep(req.Native(in.body.B))
 	}
-	in.translation = &translation{request: req, head: dialect.Head{Request: in.request, Model: in.model.ID, Created: in.received}}
+	in.translation = &translation{request: req, head: dialect.Head{Request: in.request, Model: in.model.ID, Created: in.received}, scan: openai.Scanner{Limit: int(in.r.c.EventLimit)}}
 	if in.fields.Stream {
 		in.translation.stream = req.Stream(&in.translation.head)
 	}

@@ -155,6 +155,46 @@ func TestTranslation_Keepalives(t *testing.T) {
 	}
 }
 
+func TestTranslation_KeepalivesGoOnInMidStream(t *testing.T) {
+	for _, row := range []struct {
+		call   call
+		mode   string
+		engine http.HandlerFunc
+		ping   string
+		pings  int
+	}{
+		{messages(stream), "comment", pausing(answerChat), "event: ping", 2},
+		{messages(stream), "chunk", pausing(answerChat), "event: ping", 2},
+		{responses(stream), "chunk", pausing(answerChat), "event: response.in_progress", 3},
+		{responses(stream), "comment", pausing(answerChat), ": pilotlight state=ready", 2},
+	} {
+		t.Run(row.call.path+" "+row.mode, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, speaks())
+				w.heat(chatModel)
+				w.engines.swap(row.engine)
+				row.call.header = map[string]string{"X-Pilotlight-Keepalive": row.mode}
+				a := w.do(row.call)
+				if got := strings.Count(a.text, row.ping); got != row.pings || a.err != nil {
+					t.Errorf("got %d of %s in %q (%v), want %d", got, row.ping, a.text, a.err, row.pings)
+				}
+				if r := w.lastRecord(2); r.Status != ledger.Complete {
+					t.Errorf("got record %+v, want it complete", r)
+				}
+			})
+		})
+	}
+}
+
+// pausing is an engine that falls silent for 40 s behind its first token.
+func pausing(then http.HandlerFunc) http.HandlerFunc {
+	return func(rw http.ResponseWriter, r *http.Request) {
+		events(rw, token("before"))
+		time.Sleep(40 * time.Second)
+		then(rw, r)
+	}
+}
+
 // A failure behind keep-alives, and one in the middle, is the dialect's own event; nobody pays.
 func TestTranslation_FailuresInStreams(t *testing.T) {
 	cut := func(rw http.ResponseWriter, _ *http.Request) { events(rw, token("a")); die(rw) }
@@ -248,6 +288,7 @@ func TestTranslation_ErrorsInTheDialectsShape(t *testing.T) {
 			{"model", call{path: "/v1/messages", body: `{"model":"nobody/nothing","max_tokens":9,"messages":[]}`}, 404, "not_found_error", "model_not_found", ""},
 			{"version", call{path: "/v1/messages", body: messages().body, header: map[string]string{"Anthropic-Version": "1999-01-01"}}, 400, "invalid_request_error", "invalid_request", "2023-06-01"},
 			{"method", call{method: "GET", path: "/v1/messages"}, 405, "invalid_request_error", "method_not_allowed", ""},
+			{"below", call{path: "/v1/messages/count_tokens", body: messages().body}, 404, "not_found_error", "not_found", ""},
 			{"hot", call{path: "/v1/messages", body: messages().body, header: map[string]string{"X-Pilotlight-Max-Wait": "0s"}}, 503, "overloaded_error", "not_hot", ""},
 		} {
 			a := w.do(row.call)

@@ -24,7 +24,7 @@ func (p *explainer) requested(now time.Duration, m *model) string {
 	case m.pending() > 0:
 		return p.joined(now, m)
 	case now < m.retryAt:
-		return fmt.Sprintf("would wait for the next try to start it, in %s, after %d that failed", about(m.retryAt-now), m.failures)
+		return fmt.Sprintf("would wait for the next try to start it, in %s, for %s", about(m.retryAt-now), m.setback())
 	}
 	r, ok := p.roomForOne(now, m)
 	if !ok {

@@ -20,8 +20,10 @@ func (m *model) avoids(now time.Duration, s *site) bool {
 	return now < s.trouble.avoidUntil || m.suspect == s.id && now < m.suspectUntil
 }
 
-// blame counts a failure. The place is suspected first, and the model only when another place fails too, or when there is no other.
+// blame counts a failure. The place is suspected first, and the model only when another place fails too, or when there is no other. An engine that had
+// been ready has not failed to start: one request may have been the end of it, and nobody else is refused for that.
 func (l *lifecycle) blame(now time.Duration, i *instance, cause fleet.Cause, why string) {
+	served := i.served && (i.State == fleet.Ready || i.State == fleet.Draining)
 	m := i.m
 	if m.causes == nil {
 		m.causes = make(map[fleet.Cause]int)
@@ -41,13 +43,23 @@ func (l *lifecycle) blame(now time.Duration, i *instance, cause fleet.Cause, why
 		return
 	}
 	m.suspect = ""
+	if served {
+		m.deaths++
+		l.delay(now, m, m.deaths)
+		return
+	}
 	l.backOff(now, m)
 }
 
-// backOff delays the model's next start: exponentially, with jitter, capped.
+// backOff counts a start that has failed, and delays the model's next one.
 func (l *lifecycle) backOff(now time.Duration, m *model) {
 	m.failures++
-	delay := min(backoffFirst<<min(m.failures-1, 20), backoffLongest)
+	l.delay(now, m, m.failures)
+}
+
+// delay delays the model's next start after so many that came to nothing: exponentially, with jitter, capped.
+func (l *lifecycle) delay(now time.Duration, m *model, times int) {
+	delay := min(backoffFirst<<min(times-1, 20), backoffLongest)
 	m.retryAt = now + delay/2 + time.Duration(float64(delay/2)*l.jitter())
 }
 

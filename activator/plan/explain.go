@@ -99,7 +99,7 @@ func (p *explainer) startSteps(now time.Duration, m *model, n int) []string {
 		return []string{"nothing: " + p.tooSmall(m)}
 	case now < m.retryAt:
 		left := (m.retryAt - now).Round(time.Second)
-		return []string{fmt.Sprintf("wait %s before the next start: its engine failed to start %d times in a row%s", left, m.failures, failuresOf(m))}
+		return []string{fmt.Sprintf("wait %s before the next start: %s%s", left, m.setback(), failuresOf(m))}
 	}
 	r := p.claims.choose(now, m, nil)
 	if !r.now {

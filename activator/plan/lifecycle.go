@@ -188,7 +188,7 @@ func (l *lifecycle) parked(now time.Duration, i *instance) {
 	from := i.State
 	took := i.took(now, i.leavingAt)
 	if i.failure == "" { // it has served for as long as it was wanted, be that ever so short
-		i.m.failures = 0
+		i.m.failures, i.m.deaths = 0, 0
 	}
 	if took > 0 {
 		l.learn(i.m, fleet.Hot, took)
@@ -219,7 +219,7 @@ func (l *lifecycle) gone(now time.Duration, i *instance, why string) {
 		l.blame(now, i, cause, why)
 	case from != fleet.Failed:
 		if i.failure == "" && !lost {
-			i.m.failures = 0
+			i.m.failures, i.m.deaths = 0, 0
 		}
 		l.tell(now, fleet.Event{Kind: fleet.EventStopped, Model: i.Model, N: 1})
 	}
@@ -232,7 +232,7 @@ func (l *lifecycle) gone(now time.Duration, i *instance, why string) {
 	l.free(at)
 }
 
-const settled = 30 * time.Second // an instance that was ready this long was no failed start
+const settled = 30 * time.Second // an engine that was ready this long has died of what came then
 
 func (l *lifecycle) remove(i *instance) {
 	last := len(l.instances) - 1

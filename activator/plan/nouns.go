@@ -106,6 +106,7 @@ type model struct {
 	impossibleUntil time.Duration // the back end has said that no node can hold it; 0 = it has not
 
 	failures     int // starts that failed in a row, and were not the fault of a place
+	deaths       int // engines that failed in a row soon after they were ready, or were found unfit, likewise
 	retryAt      time.Duration
 	suspect      string // the place where its last start failed: another is tried before the model is to blame
 	suspectUntil time.Duration

@@ -69,10 +69,10 @@ func (p *Planner) Resume() {
 // Fenced reports whether a back end has refused an act because a newer server has taken over: nothing more is ordered.
 func (p *Planner) Fenced() bool { return p.fenced }
 
-// Condemn takes away an instance whose engine is up but fails its requests again and again, as a failed start of its model.
+// Condemn takes away an instance whose engine is up but fails our own requests again and again.
 func (p *Planner) Condemn(now time.Duration, id string) {
 	if i := p.instanceOf[id]; i != nil && i.State == fleet.Ready {
-		p.life.markUnhealthy(now, i, fleet.CauseEngine, "its engine keeps failing requests")
+		p.life.markUnhealthy(now, i, fleet.CauseEngine, "its engine keeps failing our own requests")
 	}
 }
 
@@ -122,7 +122,7 @@ func (p *Planner) Configure(now time.Duration, models []*fleet.Model, pools []fl
 			p.markShares(i)
 		}
 		if back || !before.LaunchesLike(fm) {
-			m.failures, m.retryAt, m.suspect, m.impossibleUntil = 0, 0, "", 0 // what failed was another engine
+			m.failures, m.deaths, m.retryAt, m.suspect, m.impossibleUntil = 0, 0, 0, "", 0 // what failed was another engine
 		}
 	}
 	for _, m := range p.models {

@@ -53,14 +53,29 @@ func (f *forecast) outlook(now time.Duration, m *model) protocol.Outlook {
 	case m.failures >= toldAfter && now < m.retryAt:
 		o.Answer, o.Known, o.ETA = fleet.BackingOff, true, m.retryAt-now
 		o.Reason = fmt.Sprintf("its engine failed to start %d times in a row", m.failures)
-	case m.failures > 0 && m.waiting > 0 && now < m.retryAt:
-		o.Answer, o.Phase, o.Reason = fleet.StartingUp, fleet.PhaseQueued, "its engine failed to start once and is tried again"
+	case m.failures+m.deaths > 0 && m.waiting > 0 && now < m.retryAt:
+		o.Answer, o.Phase, o.Reason = fleet.StartingUp, fleet.PhaseQueued, m.setback()+" and is tried again"
 		left, known := m.soonest().remaining(0)
 		o.ETA, o.Known = left+m.retryAt-now, known
 	case m.waiting > 0:
 		f.waits(now, m, &o)
 	}
 	return o
+}
+
+// setback says, as the subject of a sentence, why the model's next start is delayed.
+func (m *model) setback() string {
+	if m.failures > 0 {
+		return "its engine failed to start" + times(m.failures)
+	}
+	return "its engine was lost after it was ready" + times(m.deaths)
+}
+
+func times(n int) string {
+	if n == 1 {
+		return " once"
+	}
+	return fmt.Sprintf(" %d times in a row", n)
 }
 
 // waits tells of a model of which nothing is on its way yet.

@@ -33,7 +33,7 @@ var arrows = map[string][]string{
 	"internal/consul":       {"internal/secret", "internal/fleet"},
 	"internal/dialect":      {"internal/openai"},
 	"internal/edge":         {"internal/account", "internal/openai", "internal/socket"},
-	"internal/engine":       {"internal/fleet"},
+	"internal/engine":       {"internal/socket", "internal/fleet"},
 	"internal/fleet":        {},
 	"internal/ledger":       {"internal/store", "internal/fleet"},
 	// For tests: it applies patches to the tree and runs its tests against them.
@@ -56,7 +56,7 @@ var arrows = map[string][]string{
 	"nomad-jobs":        {},
 	"router": {
 		"activator", "internal/tenant", "internal/ledger", "internal/dialect", "internal/openai", "internal/upstream", "internal/edge", "internal/account",
-		"internal/fleet",
+		"internal/socket", "internal/fleet",
 	},
 }
 

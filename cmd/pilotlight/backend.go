@@ -52,6 +52,11 @@ func (s *server) openLocal(self string) (backEnd, error) {
 	if err != nil {
 		return backEnd{}, fmt.Errorf("engine_user of pool %q: %w", fleet.LocalPool, err)
 	}
+	for _, m := range cfg.Models {
+		if err := user.CheckFiles(m); err != nil {
+			return backEnd{}, err
+		}
+	}
 	l, err := local.New(local.Config{
 		GPUs: cfg.Backend.GPUs, Dir: s.c.Dir, Models: cfg.Models, Self: self, User: user, Log: s.log("local"),
 	})

@@ -30,6 +30,15 @@ var stockClients = []struct {
 	{"pydantic-ai", "pydantic-ai-slim", "pydantic_ai_chat.py"},
 	{"instructor", "instructor", "instructor_chat.py"},
 	{"vercel-ai", "node", "vercel_ai.cjs"},
+	{"responses-python", "openai", "responses_python.py"},
+	{"responses-node", "node", "responses_node.cjs"},
+	{"openai-agents", "openai-agents", "openai_agents.py"},
+	{"langchain-responses", "langchain-openai", "langchain_dialects.py"},
+	{"vercel-responses", "node", "vercel_dialects.cjs"},
+	{"anthropic-python", "anthropic", "anthropic_python.py"},
+	{"anthropic-node", "node", "anthropic_node.cjs"},
+	{"langchain-anthropic", "langchain-anthropic", "langchain_dialects.py"},
+	{"vercel-anthropic", "node", "vercel_dialects.cjs"},
 }
 
 // openaiGo is the one client in Go, which needs no program of its own.
@@ -59,18 +68,41 @@ func TestClients(t *testing.T) {
 	})
 }
 
-// interpreter gives the program that runs a client's checks. It skips where the client is not installed.
+// interpreter gives the program that runs a client's checks. It skips where the client is not installed, or not as it is pinned now.
 func interpreter(t *testing.T, env, file string) string {
 	t.Helper()
 	dir := os.Getenv("PILOTLIGHT_CLIENTS")
-	program, sign := filepath.Join(dir, env, "bin", "python"), filepath.Join(dir, env, "bin", "python")
+	installed, err := os.ReadFile(filepath.Join(dir, env, "installed"))
+	if dir == "" || err != nil || strings.TrimSpace(string(installed)) != pinned(t, env) {
+		required(t, "the stock clients are not installed as they are pinned; run cmd/pilotlight/testdata/clients/install DIR, and set PILOTLIGHT_CLIENTS to DIR, an absolute path")
+	}
 	if strings.HasSuffix(file, ".cjs") {
-		program, sign = "node", filepath.Join(dir, env, "installed.json")
+		return "node"
 	}
-	if _, err := os.Stat(sign); dir == "" || err != nil {
-		required(t, "the stock clients are not installed; run cmd/pilotlight/testdata/clients/install DIR, and set PILOTLIGHT_CLIENTS to DIR, an absolute path")
+	return filepath.Join(dir, env, "bin", "python")
+}
+
+// pinned is what an environment is made of: package.json, or a line of requirements.txt.
+func pinned(t *testing.T, env string) string {
+	t.Helper()
+	list := "requirements.txt"
+	if env == "node" {
+		list = "package.json"
 	}
-	return program
+	text, err := os.ReadFile(filepath.Join("testdata", "clients", list))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if env == "node" {
+		return strings.TrimSpace(string(text))
+	}
+	for line := range strings.Lines(string(text)) {
+		if name, rest, _ := strings.Cut(line, env); name == "" && (rest[0] == '=' || rest[0] == '[') {
+			return strings.TrimSpace(line)
+		}
+	}
+	t.Fatalf("requirements.txt has no line for %s", env)
+	return ""
 }
 
 // clientConfig is the config of a server for all rows: the heartbeat is short, so that every cold stream gets keep-alives.
@@ -89,11 +121,12 @@ model "full" {
     limit = 1
   }
   engine "sim" {
-    args = ["--sim-speed", "0.1"]
+    args = ["--sim-speed", "0.01"]
   }
 }
 `
 	text += simModels("", "never-hot")
+	text += "model \"embeddings\" {\n  gpus = 1\n  endpoints = [\"embeddings\"]\n  engine \"sim\" {}\n}\n"
 	names := []string{openaiGo}
 	for _, c := range stockClients {
 		names = append(names, c.name)

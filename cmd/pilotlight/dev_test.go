@@ -249,7 +249,8 @@ func TestDev_ServesAGGUFFileForReal(t *testing.T) {
 		t.Skip("loads a real model; not in short runs")
 	}
 	file := findGGUF(t)
-	s := startDev(t, t.TempDir(), "--gguf", file)
+	cfg := writeConfig(t, "pool \"local\" {\n engine_user = \"same\"\n}\n") // the program and the model may lie where only we can look
+	s := startDev(t, t.TempDir(), "--config", cfg, "--gguf", file)
 	id := "local/" + strings.TrimSuffix(filepath.Base(file), ".gguf")
 	client := s.admin(t)
 	a := s.mustChat(t, id, true)

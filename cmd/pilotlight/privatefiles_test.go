@@ -55,7 +55,7 @@ func TestDev_RefusesFilesThatAreNotItsAlone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if strings.HasPrefix(name, "foreign") && os.Geteuid() != 0 {
-				t.Skip("only root can give files away: run the tests as root, too")
+				required(t, "only root can give files away: run the tests as root, too")
 			}
 			dir := filepath.Join(t.TempDir(), "data")
 			if err := os.Mkdir(dir, 0o700); err != nil {

@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -56,7 +57,7 @@ func TestReadVariables(t *testing.T) {
 // the tokens of whoever has typed the command.
 func TestDev_OfAUserWithoutRights(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("only root can become somebody else: run the tests as root, too")
+		required(t, "only root can become somebody else: run the tests as root, too")
 	}
 	const nobody = 65534
 	dir, err := os.MkdirTemp("", "nobodys-")
@@ -90,28 +91,48 @@ func TestDev_OfAUserWithoutRights(t *testing.T) {
 	}
 }
 
-// The engines of root's dev are nobody's, though the program and the data lie where only root can look.
+// The engines of root's dev are nobody's, though the program and the data lie where only root can look; or whose the config says.
 func TestDev_OfRoot(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("run the tests as root, too")
+		required(t, "only root's engines are somebody else's: run the tests as root, too")
 	}
-	s := startDev(t, t.TempDir())
-	const model = "meta-llama/Meta-Llama-3-8B-Instruct"
-	if a, err := s.chat(t.Context(), model, false); err != nil || a.status != 200 {
-		t.Fatalf("got %v, %v; want an answer", a, err)
+	for user, uid := range map[string]string{"": "65534", "same": "0"} {
+		t.Run(user, func(t *testing.T) {
+			s := startDev(t, t.TempDir(), "--config", writeConfig(t, fmt.Sprintf("pool \"local\" {\n engine_user = %q\n}\n", user)))
+			const model = "meta-llama/Meta-Llama-3-8B-Instruct"
+			if a, err := s.chat(t.Context(), model, false); err != nil || a.status != 200 {
+				t.Fatalf("got %v, %v; want an answer", a, err)
+			}
+			files, err := filepath.Glob(filepath.Join(s.DataDir, "engines", "*.pid"))
+			if err != nil || len(files) == 0 {
+				t.Fatalf("got %v, %v; want the process files of engines", files, err)
+			}
+			text, err := os.ReadFile(files[0])
+			var record struct{ PID int }
+			if err != nil || json.Unmarshal(text, &record) != nil {
+				t.Fatalf("got %q, %v; want a process file", text, err)
+			}
+			status, err := os.ReadFile("/proc/" + strconv.Itoa(record.PID) + "/status")
+			if want := fmt.Sprintf("\nUid:\t%[1]s\t%[1]s\t%[1]s\t%[1]s\n", uid); err != nil || !strings.Contains(string(status), want) {
+				t.Errorf("got %v, %s; want the engine to be of user %s", err, status, uid)
+			}
+		})
 	}
-	files, err := filepath.Glob(filepath.Join(s.DataDir, "engines", "*.pid"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("got %v, %v; want the process files of engines", files, err)
+}
+
+// What the engines' user cannot read is told at the start, not by an engine that fails.
+func TestDev_NamesWhatTheEnginesUserCannotRead(t *testing.T) {
+	if os.Geteuid() != 0 {
+		required(t, "only root's engines are somebody else's: run the tests as root, too")
 	}
-	text, err := os.ReadFile(files[0])
-	var record struct{ PID int }
-	if err != nil || json.Unmarshal(text, &record) != nil {
-		t.Fatalf("got %q, %v; want a process file", text, err)
-	}
-	status, err := os.ReadFile("/proc/" + strconv.Itoa(record.PID) + "/status")
-	if err != nil || !strings.Contains(string(status), "\nUid:\t65534\t65534\t65534\t65534\n") {
-		t.Errorf("got %v, %s; want the engine to be nobody's", err, status)
+	weights := t.TempDir() // below a directory of mode 0700
+	cfg := writeConfig(t, fmt.Sprintf("model \"local/m\" {\n gpus = 0\n engine \"openai\" {\n command = [\"sh\"]\n weights = %q\n }\n}\n", weights))
+	cmd := exec.Command(os.Args[0], "dev", "--api-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0", "--data-dir", t.TempDir(), "--config", cfg)
+	cmd.Env = append(os.Environ(), asProgram+"=1")
+	var out strings.Builder
+	cmd.Stderr = &out
+	if status, err := startAndWait(t, cmd); err != nil || status != 1 || !strings.Contains(out.String(), weights) || !strings.Contains(out.String(), `"nobody"`) {
+		t.Errorf("got %d, %v, %q; want status 1, and the weights and the user named", status, err, out.String())
 	}
 }
 

@@ -150,7 +150,7 @@ func (s *server) openAPIs(context.Context) (err error) {
 	s.router, err = router.New(router.Config{
 		Activator: s.activator, Tenants: s.tenants, Ledger: s.ledger, Models: cfg.Models, Price: cfg.Price,
 		PathAliases: cfg.API.PathAliases, CORSOrigins: cfg.API.CORSOrigins, BodyLimit: cfg.API.BodyLimit, Keepalive: cfg.API.Keepalive,
-		StreamHeartbeat: cfg.API.StreamHeartbeat, Accounts: accounts, MaxConnections: room.Public,
+		StreamHeartbeat: cfg.API.StreamHeartbeat, EventLimit: cfg.API.EventLimit, Accounts: accounts, MaxConnections: room.Public,
 		OpenAPI: admin.OpenAPI, Ready: s.unready, Degraded: s.degraded, Log: s.log("router"),
 	})
 	if err != nil {
@@ -158,8 +158,9 @@ func (s *server) openAPIs(context.Context) (err error) {
 	}
 	s.admin, err = admin.New(admin.Config{
 		Fleet: s.activator, Tuner: s.tuning, Config: s.configurer, Tenants: s.tenants, Ledger: s.ledger, Token: s.c.AdminToken,
-		Metrics: []*metrics.Set{s.router.Metrics(), accounts.Metrics(), s.activator.Metrics(), s.ledger.Metrics(), s.c.Lead.metrics},
-		Orphans: s.backEnd.orphans, JobName: s.backEnd.jobName, Ready: s.readiness, Degraded: s.degraded, Errors: fleetAnswer, Log: s.log("admin"),
+		MaxConnections: room.Admin,
+		Metrics:        []*metrics.Set{s.router.Metrics(), accounts.Metrics(), s.activator.Metrics(), s.ledger.Metrics(), s.c.Lead.metrics},
+		Orphans:        s.backEnd.orphans, JobName: s.backEnd.jobName, Ready: s.readiness, Degraded: s.degraded, Errors: fleetAnswer, Log: s.log("admin"),
 	})
 	return err
 }

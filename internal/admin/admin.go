@@ -22,6 +22,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/pilotlight-io/pilotlight/internal/edge"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
 	"github.com/pilotlight-io/pilotlight/internal/openai"
@@ -53,20 +54,22 @@ type Tuner interface {
 
 // Config is what New needs.
 type Config struct {
-	Fleet     Fleet
-	Tuner     Tuner
-	Config    Configurer
-	Orphans   Orphans // nil = the back end has none
-	Tenants   *tenant.Tenants
-	Ledger    *ledger.Ledger
-	Token     string                              // the admin token; at least MinToken characters
-	Metrics   []*metrics.Set                      // shown at /metrics before the process's own; may be empty
-	JobName   func(model, instance string) string // the back end's job of a dedicated instance; nil = the back end has none
-	Ready     func() error                        // why /readyz must not say 200 yet; nil = always ready
-	Degraded  func() []string                     // what is lacking of a server that is ready, for anybody to read; nil = nothing ever is
-	Errors    func(error) *openai.Error           // how an error of Fleet, Tuner or Config is answered; nil, or a nil answer = internal_error
-	Heartbeat time.Duration                       // between comments on a silent event stream; 0 = 15 s
-	Log       *slog.Logger                        // nil = discard
+	Fleet   Fleet
+	Tuner   Tuner
+	Config  Configurer
+	Orphans Orphans // nil = the back end has none
+	Tenants *tenant.Tenants
+	Ledger  *ledger.Ledger
+	Token   string // the admin token; at least MinToken characters
+	// MaxConnections bounds the connections of operators; 0 = 256.
+	MaxConnections int
+	Metrics        []*metrics.Set                      // shown at /metrics before the process's own; may be empty
+	JobName        func(model, instance string) string // the back end's job of a dedicated instance; nil = the back end has none
+	Ready          func() error                        // why /readyz must not say 200 yet; nil = always ready
+	Degraded       func() []string                     // what is lacking of a server that is ready, for anybody to read; nil = nothing ever is
+	Errors         func(error) *openai.Error           // how an error of Fleet, Tuner or Config is answered; nil, or a nil answer = internal_error
+	Heartbeat      time.Duration                       // between comments on a silent event stream; 0 = 15 s
+	Log            *slog.Logger                        // nil = discard
 }
 
 // Server is the admin API. It is safe for concurrent use.
@@ -75,6 +78,8 @@ type Server struct {
 	digest  [sha256.Size]byte // of the admin token
 	life    string            // tells the event IDs of this server's life from those of others
 	app     *fiber.App
+	conns   *edge.Connections
+	meters  *metrics.Set   // of the listener
 	streams sync.WaitGroup // what event streams have running
 
 	// Set once, by Serve.
@@ -83,12 +88,11 @@ type Server struct {
 }
 
 const (
-	bodyLimit    = 1 << 20
-	readLimit    = 16 << 20 // a body up to here is read before it is refused: who is cut off while sending sees a reset, not the answer
-	readTimeout  = 15 * time.Second
-	writeTimeout = 30 * time.Second // of a whole answer; event streams set their own, per write
-	askTimeout   = 30 * time.Second // of what a request asks of the store
-	lastWords    = 5 * time.Second  // that requests have to finish once Serve is to end
+	bodyLimit   = 1 << 20
+	configLimit = 16 << 20 // of a config file, which may name thousands of models
+	headTimeout = 15 * time.Second
+	askTimeout  = 30 * time.Second // of what a request asks of the store
+	lastWords   = 5 * time.Second  // that requests have to finish once Serve is to end
 )
 
 // New checks the config. It starts nothing.
@@ -105,9 +109,18 @@ func New(c Config) (*Server, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{c: c, digest: sha256.Sum256([]byte(c.Token)), life: rand.Text()[:8], ctx: context.Background()}
+	return newServer(c, routes), nil
+}
+
+// newServer makes a server with these of the routes.
+func newServer(c Config, routes []route) *Server {
+	if c.MaxConnections == 0 {
+		c.MaxConnections = 256
+	}
+	s := &Server{c: c, digest: sha256.Sum256([]byte(c.Token)), life: rand.Text()[:8], meters: metrics.NewSet(), ctx: context.Background()}
+	s.conns = edge.New(edge.Config{Listener: "admin", Max: c.MaxConnections, Metrics: s.meters, Log: c.Log})
 	s.app = s.newApp(routes)
-	return s, nil
+	return s
 }
 
 // Serve answers on ln, which it closes, until ctx is done; it then ends event streams, lets other requests finish for a
@@ -123,7 +136,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	var g errgroup.Group
 	g.Go(func() error {
 		defer cancel(errServeEnded)
-		err := s.app.Listener(ln)
+		err := s.app.Listener(s.conns.Listen(ctx, ln))
 		if ctx.Err() != nil {
 			return nil // closed by us
 		}
@@ -133,9 +146,11 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		<-ctx.Done()
 		if err := s.app.ShutdownWithTimeout(lastWords); err != nil {
 			s.c.Log.Warn("admin requests were cut off at shutdown", "reason", err)
+			s.conns.Each(func(c *edge.Conn) { _ = c.Close() })
 		}
 		_ = ln.Close() // Shutdown closes no listener that the app has not begun to serve
 		s.streams.Wait()
+		s.conns.Stop()
 		return nil
 	})
 	return g.Wait()

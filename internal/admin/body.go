@@ -11,6 +11,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/pilotlight-io/pilotlight/internal/edge"
 	"github.com/pilotlight-io/pilotlight/internal/openai"
 )
 
@@ -31,7 +32,7 @@ func read(c *fiber.Ctx, into any) error {
 	err := json.Unmarshal(body, into)
 	var mistyped *json.UnmarshalTypeError
 	if errors.As(err, &mistyped) {
-		return invalid(mistyped.Field, "is %s; it must be %s", mistyped.Value, kind(mistyped.Type))
+		return edge.Invalid(mistyped.Field, "is %s; it must be %s", mistyped.Value, kind(mistyped.Type))
 	}
 	if err != nil {
 		return openai.NewError(openai.CodeInvalidRequest, "the body is not valid JSON: "+err.Error())
@@ -86,7 +87,7 @@ func fieldNames(body []byte) ([]string, error) {
 		}
 		name := key.(string) // an object's keys are strings, or Token has failed
 		if slices.Contains(seen, name) {
-			return nil, invalid(name, "comes twice; leave one of them")
+			return nil, edge.Invalid(name, "comes twice; leave one of them")
 		}
 		seen = append(seen, name)
 		var value json.RawMessage
@@ -108,9 +109,9 @@ func checkField(name string, known []string) error {
 	case slices.Contains(known, name):
 		return nil
 	case slices.Contains(limits, name):
-		return invalid(name, "not available yet; leave it out")
+		return edge.Invalid(name, "not available yet; leave it out")
 	}
-	return invalid(name, "unknown; possible are %s", strings.Join(known, ", "))
+	return edge.Invalid(name, "unknown; possible are %s", strings.Join(known, ", "))
 }
 
 func kind(t reflect.Type) string {

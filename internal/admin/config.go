@@ -6,6 +6,8 @@ import (
 	"unicode"
 
 	"github.com/gofiber/fiber/v2"
+
+	"github.com/pilotlight-io/pilotlight/internal/edge"
 )
 
 const configPath = "/api/config"
@@ -47,7 +49,7 @@ func (s *Server) configure(c *fiber.Ctx) error {
 	parameters := query(c)
 	dry := parameters["dry_run"] == "true"
 	if asked := parameters["dry_run"]; asked != "" && asked != "true" && asked != "false" {
-		return invalid("dry_run", "%q is neither true nor false", asked)
+		return edge.Invalid("dry_run", "%q is neither true nor false", asked)
 	}
 	var file ConfigFile
 	if err := read(c, &file); err != nil {
@@ -55,11 +57,11 @@ func (s *Server) configure(c *fiber.Ctx) error {
 	}
 	switch {
 	case file.Name == "":
-		return invalid("name", "missing; it is what mistakes in the file are reported under")
+		return edge.Invalid("name", "missing; it is what mistakes in the file are reported under")
 	case strings.ContainsFunc(file.Name, unicode.IsControl):
-		return invalid("name", "has a control character, which no line that begins with it could hold")
+		return edge.Invalid("name", "has a control character, which no line that begins with it could hold")
 	case file.Content == "":
-		return invalid("content", "missing; it is the whole file")
+		return edge.Invalid("content", "missing; it is the whole file")
 	}
 	ctx, cancel := s.asking()
 	defer cancel()

@@ -3,10 +3,11 @@ package admin
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
 
+	"github.com/pilotlight-io/pilotlight/internal/edge"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
 	"github.com/pilotlight-io/pilotlight/internal/openai"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
@@ -17,12 +18,33 @@ const codeInternal = "internal_error"
 
 // answerError turns every error of a handler, of fiber and of fasthttp into an answer of the OpenAI shape.
 func (s *Server) answerError(c *fiber.Ctx, err error) error {
-	answer := s.answer(err)
+	refusal := &edge.Refusal{Answer: s.answer(err)}
+	var ofEdge *edge.Refusal
+	if errors.As(err, &ofEdge) {
+		refusal = ofEdge
+	}
+	answer := refusal.Answer
 	if answer.Status >= fiber.StatusInternalServerError && answer.Code == codeInternal {
 		s.c.Log.Error("an admin request failed", "method", c.Method(), "path", c.Path(), "reason", err)
 	}
-	c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
-	return c.Status(answer.Status).Send(answer.JSON())
+	s.refuse(c.Context(), refusal)
+	return nil
+}
+
+// refuse answers with an error.
+func (s *Server) refuse(ctx *fasthttp.RequestCtx, why *edge.Refusal) {
+	closing := edge.EndRefused(ctx, why.Close)
+	h := &ctx.Response.Header
+	h.SetContentType(fiber.MIMEApplicationJSON)
+	if why.Answer.Code == openai.CodeInvalidAPIKey {
+		h.Set(fiber.HeaderWWWAuthenticate, `Bearer realm="pilotlight admin"`)
+	}
+	ctx.Response.ResetBody()
+	ctx.Response.AppendBody(why.Answer.JSON())
+	ctx.SetStatusCode(why.Answer.Status)
+	if closing {
+		ctx.SetConnectionClose()
+	}
 }
 
 func (s *Server) answer(err error) *openai.Error {
@@ -38,21 +60,21 @@ func (s *Server) answer(err error) *openai.Error {
 	case errors.As(err, &ready):
 		return ready
 	case errors.As(err, &badTenant):
-		return invalid(badTenant.Field, "%s", badTenant.Message)
+		return edge.Invalid(badTenant.Field, "%s", badTenant.Message)
 	case errors.As(err, &badQuery):
-		return invalid(badQuery.Field, "%s", badQuery.Message)
+		return edge.Invalid(badQuery.Field, "%s", badQuery.Message)
 	case errors.Is(err, tenant.ErrNotFound), errors.Is(err, ledger.ErrNotFound):
 		return openai.NewError(openai.CodeNotFound, err.Error())
 	case errors.Is(err, tenant.ErrExists):
-		return invalid("name", "%s", err)
+		return edge.Invalid("name", "%s", err)
 	case errors.As(err, &jumped):
-		return invalid("confirm", "%s", jumped)
+		return edge.Invalid("confirm", "%s", jumped)
 	case errors.As(err, &damaged):
 		return openai.NewError(codeInternal, damaged.Error()+"; sums of whole days do not need it, and /api/usage/records lists the rest")
 	case errors.Is(err, context.DeadlineExceeded):
 		return openai.NewError(openai.CodeOverloaded, "the store took too long to answer; try again")
 	case errors.As(err, &ofTransport):
-		return transport(ofTransport)
+		return edge.ProtocolRefusal(ofTransport.Code).Answer
 	}
 	if s.c.Errors != nil {
 		if answer := s.c.Errors(err); answer != nil {
@@ -60,34 +82,4 @@ func (s *Server) answer(err error) *openai.Error {
 		}
 	}
 	return openai.NewError(codeInternal, "something failed inside; the server's log says what")
-}
-
-// transport maps what fiber and fasthttp refuse before a handler is asked.
-func transport(e *fiber.Error) *openai.Error {
-	code := openai.CodeInvalidRequest
-	switch e.Code {
-	case fiber.StatusNotFound:
-		code = openai.CodeNotFound
-	case fiber.StatusMethodNotAllowed:
-		code = openai.CodeMethodNotAllowed
-	case fiber.StatusRequestTimeout:
-		code = openai.CodeRequestTimeout
-	case fiber.StatusRequestEntityTooLarge:
-		code = openai.CodeRequestTooLarge
-	case fiber.StatusRequestHeaderFieldsTooLarge:
-		code = openai.CodeHeadersTooLarge
-	case fiber.StatusInternalServerError:
-		code = codeInternal
-	}
-	return openai.NewError(code, e.Message)
-}
-
-// invalid refuses one field of a body or one parameter of a query.
-func invalid(field, format string, args ...any) *openai.Error {
-	e := openai.NewError(openai.CodeInvalidRequest, fmt.Sprintf(format, args...))
-	if field != "" {
-		e.Param = &field
-		e.Message = field + ": " + e.Message
-	}
-	return e
 }

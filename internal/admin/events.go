@@ -7,13 +7,13 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"net"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/pilotlight-io/pilotlight/internal/edge"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
@@ -34,9 +34,8 @@ func (s *Server) events(c *fiber.Ctx) error {
 	c.Set(fiber.HeaderContentType, "text/event-stream")
 	c.Set(fiber.HeaderCacheControl, "no-store")
 	c.Set("X-Accel-Buffering", "no")
-	// The connection ends with the stream, so that reading ahead on it, to see the client leave, takes nothing from anyone.
 	c.Context().SetConnectionClose()
-	c.Context().SetBodyStream(s.follow(c.Context().Conn(), after), -1)
+	c.Context().SetBodyStream(s.follow(edge.Of(c.Context()), after), -1)
 	return nil
 }
 
@@ -55,7 +54,7 @@ func (s *Server) after(last string) (uint64, error) {
 	life, number, _ := strings.Cut(last, "-")
 	n, err := strconv.ParseUint(number, 10, 64)
 	if err != nil {
-		return 0, invalid("after", "%q is no id of an event; send one as it came, or %q", last, AfterNow)
+		return 0, edge.Invalid("after", "%q is no id of an event; send one as it came, or %q", last, AfterNow)
 	}
 	if life != s.life {
 		return 0, nil
@@ -65,7 +64,7 @@ func (s *Server) after(last string) (uint64, error) {
 
 // eventStream is the body of one answer. fasthttp reads it in the connection's goroutine and closes it at the end.
 type eventStream struct {
-	conn    net.Conn
+	conn    *edge.Conn
 	cancel  context.CancelCauseFunc
 	ctx     context.Context // done = the client has left, or the server ends
 	events  chan []byte
@@ -73,28 +72,15 @@ type eventStream struct {
 	pending []byte
 }
 
-var (
-	errClientLeft  = errors.New("the client has left")
-	errStreamEnded = errors.New("the stream has ended")
-)
+var errStreamEnded = errors.New("the stream has ended")
 
-func (s *Server) follow(conn net.Conn, after uint64) io.ReadCloser {
+func (s *Server) follow(conn *edge.Conn, after uint64) io.ReadCloser {
 	ctx, cancel := context.WithCancelCause(s.ctx)
 	e := &eventStream{
 		conn: conn, cancel: cancel, ctx: ctx, events: make(chan []byte), beat: time.NewTicker(s.c.Heartbeat),
 		pending: []byte(": following\n\n"),
 	}
-	_ = conn.SetReadDeadline(time.Time{}) // that of the request must not look like a departure
-	s.streams.Go(func() {
-		stop := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
-		defer stop()
-		for {
-			if _, err := conn.Read(make([]byte, 1)); err != nil {
-				cancel(errClientLeft)
-				return
-			}
-		}
-	})
+	conn.Arm(e)
 	s.streams.Go(func() {
 		err := s.c.Fleet.Follow(ctx, after, func(n fleet.Notice) error { return e.push(s.event(n)) })
 		cancel(fmt.Errorf("following the fleet: %w", err))
@@ -110,6 +96,9 @@ func (s *Server) event(n fleet.Notice) []byte {
 	}
 	return fmt.Appendf(nil, "id: %s\ndata: %s\n\n", e.ID, data)
 }
+
+// Leave ends the stream of a client that has left.
+func (e *eventStream) Leave(cause error) { e.cancel(cause) }
 
 // push hands one event to the reader. It blocks while the client is slow; whoever follows is then told later, not less.
 func (e *eventStream) push(event []byte) error {
@@ -132,10 +121,6 @@ func (e *eventStream) Read(b []byte) (int, error) {
 			return 0, io.EOF
 		}
 	}
-	// fasthttp's own deadline is one for the whole answer.
-	if err := e.conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
-		return 0, err
-	}
 	n := copy(b, e.pending)
 	e.pending = e.pending[n:]
 	return n, nil
@@ -143,6 +128,7 @@ func (e *eventStream) Read(b []byte) (int, error) {
 
 // Close ends what follows on the stream's behalf.
 func (e *eventStream) Close() error {
+	e.conn.Disarm()
 	e.beat.Stop()
 	e.cancel(errStreamEnded)
 	return nil

@@ -1,54 +1,82 @@
 package admin
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/subtle"
-	"fmt"
 	"net"
 	"net/netip"
 	"slices"
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
 
+	"github.com/pilotlight-io/pilotlight/internal/edge"
 	"github.com/pilotlight-io/pilotlight/internal/openai"
 )
 
-// guard lets through what may be answered at all: the right Host, and the admin token unless the route is open.
+// guard lets through what may be answered at all, with its body.
+func (s *Server) guard(c *fiber.Ctx) error {
+	ctx := c.Context()
+	if err := s.admit(ctx); err != nil {
+		return err
+	}
+	if ctx.IsGet() || ctx.IsHead() {
+		return c.Next()
+	}
+	limit := bodyLimit
+	if c.Path() == configPath {
+		limit = configLimit
+	}
+	var body edge.Body
+	if refusal := (edge.Upload{Limit: limit}).Read(ctx, &body); refusal != nil {
+		return refusal
+	}
+	defer body.Free()
+	defer ctx.Request.ResetBody() // before its memory is given back
+	ctx.Request.SetBodyRaw(body.B)
+	return c.Next()
+}
+
+// admit checks what the head of a request tells: the right Host, and the admin token unless the route is open. Whoever fails has no body read.
 //
 // A web page can make its visitor's browser ask a loopback listener, under a name of the page's own that resolves to
 // 127.0.0.1 (DNS rebinding). It has no token, but so that nothing, not even what is open, ever depends on that alone, a
 // loopback listener knows only loopback names.
-func (s *Server) guard(c *fiber.Ctx) error {
-	if s.loopback && !loopbackHost(string(c.Request().Header.Host())) {
+func (s *Server) admit(ctx *fasthttp.RequestCtx) error {
+	header := &ctx.Request.Header
+	if s.loopback && !loopbackHost(string(header.Host())) {
 		return openai.NewError(openai.CodePermissionDenied, "this listener answers only to localhost, 127.0.0.1 and [::1]; for other names set admin.addr to an address of the network")
 	}
-	path := c.Path()
+	path := string(ctx.Path())
 	if slices.ContainsFunc(routes, func(r route) bool { return r.open && r.path == path }) {
-		return c.Next()
+		return nil
 	}
-	if !s.authorized(c.Get(fiber.HeaderAuthorization)) {
-		c.Set(fiber.HeaderWWWAuthenticate, `Bearer realm="pilotlight admin"`)
+	if !s.authorized(edge.Bearer(ctx)) {
 		return openai.NewError(openai.CodeInvalidAPIKey, "the admin token is missing or wrong; send it as Authorization: Bearer ...")
 	}
-	if encoding := c.Get(fiber.HeaderContentEncoding); encoding != "" && encoding != "identity" {
+	if encoding := string(header.Peek(fiber.HeaderContentEncoding)); encoding != "" && encoding != "identity" {
 		return openai.NewError(openai.CodeUnsupportedEncoding, "send the body without Content-Encoding")
 	}
-	most := bodyLimit
-	if path == configPath { // of thousands of models
-		most = readLimit
+	return nil
+}
+
+// expect answers a request that asks before it sends its body.
+func (s *Server) expect(ctx *fasthttp.RequestCtx) int {
+	err := s.admit(ctx)
+	if err == nil {
+		return fasthttp.StatusContinue
 	}
-	if n := len(c.Request().Body()); n > most {
-		return openai.NewError(openai.CodeRequestTooLarge, fmt.Sprintf("the body has %d bytes; at most %d are taken here", n, most))
-	}
-	return c.Next()
+	answer := s.answer(err)
+	s.refuse(ctx, &edge.Refusal{Answer: answer, Close: true})
+	return answer.Status
 }
 
 // authorized compares digests, so that neither the token's length nor its beginning shows in the time taken.
-func (s *Server) authorized(header string) bool {
-	scheme, token, _ := strings.Cut(header, " ")
-	digest := sha256.Sum256([]byte(strings.TrimSpace(token)))
-	return strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare(digest[:], s.digest[:]) == 1
+func (s *Server) authorized(token []byte) bool {
+	digest := sha256.Sum256(bytes.TrimSpace(token))
+	return subtle.ConstantTimeCompare(digest[:], s.digest[:]) == 1
 }
 
 func loopbackHost(host string) bool {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/pilotlight-io/pilotlight/internal/edge"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/openai"
 )
@@ -77,9 +78,9 @@ func (s *Server) startModel(c *fiber.Ctx) error {
 		span, err = fleet.ParseDuration(h.For)
 		switch {
 		case err != nil:
-			return invalid("for", "%s", err)
+			return edge.Invalid("for", "%s", err)
 		case span == 0:
-			return invalid("for", "must be longer than %s", h.For)
+			return edge.Invalid("for", "must be longer than %s", h.For)
 		}
 	}
 	if err := s.c.Fleet.Hold(m.Model.ID, span); err != nil {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/pilotlight-io/pilotlight/internal/edge"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/openai"
 )
@@ -54,9 +55,9 @@ func orphanError(err error) error {
 	case errors.Is(err, fleet.ErrNoOrphan):
 		return openai.NewError(openai.CodeNotFound, err.Error())
 	case errors.Is(err, fleet.ErrOtherCluster):
-		return invalid("cluster", "%s", err)
+		return edge.Invalid("cluster", "%s", err)
 	case errors.Is(err, fleet.ErrCared):
-		return invalid("id", "%s", err)
+		return edge.Invalid("id", "%s", err)
 	case errors.Is(err, fleet.ErrUnreachable), errors.Is(err, fleet.ErrDenied):
 		return openai.NewError(openai.CodeOverloaded, err.Error())
 	}

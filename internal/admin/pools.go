@@ -6,6 +6,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/pilotlight-io/pilotlight/internal/edge"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/openai"
 )
@@ -88,7 +89,7 @@ func addSettings(settings map[string]string, prefix string, object []byte) error
 				return err
 			}
 		case value[0] == '{' || value[0] == '[' || value[0] == 't' || value[0] == 'f':
-			return invalid(key, "is %s; write a number, a text, or null to reset it", value)
+			return edge.Invalid(key, "is %s; write a number, a text, or null to reset it", value)
 		default:
 			settings[key] = settingText(value)
 		}

@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
 	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
 
+	"github.com/pilotlight-io/pilotlight/internal/edge"
 	"github.com/pilotlight-io/pilotlight/internal/openai"
 )
 
@@ -69,15 +72,20 @@ func (s *Server) newApp(routes []route) *fiber.App {
 	app := fiber.New(fiber.Config{
 		AppName: "pilotlight admin", CaseSensitive: true, StrictRouting: true, Immutable: true,
 		DisableStartupMessage: true, DisablePreParseMultipartForm: true,
-		BodyLimit: readLimit, ReadBufferSize: 16 << 10, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		StreamRequestBody: true, BodyLimit: configLimit, ReadBufferSize: edge.HeadLimit, ReadTimeout: headTimeout,
 		IdleTimeout: 75 * time.Second, ErrorHandler: s.answerError,
 	})
-	app.Server().CloseOnShutdown = true
+	server := app.Server()
+	server.CloseOnShutdown = true
+	server.Handler = edge.Guard{Methods: fiber.DefaultMethods, Refuse: s.refuse, Log: s.c.Log}.Handler(app.Handler())
+	server.ExpectHandler = s.expect
+	server.ErrorHandler = func(ctx *fasthttp.RequestCtx, err error) { s.refuse(ctx, edge.Broken(err)) }
+	s.conns.Attach(server)
 	app.Use(s.guard)
 	for _, r := range routes {
 		for _, method := range r.methods() {
 			app.Add(method, pattern(r.path), func(c *fiber.Ctx) error {
-				if err := checkQuery(c, r.query); err != nil {
+				if err := edge.CheckQuery(c.Request().URI().QueryArgs(), r.query); err != nil {
 					return err
 				}
 				return r.handle(s, c)
@@ -155,7 +163,7 @@ func (s *Server) openAPI(c *fiber.Ctx) error {
 
 func (s *Server) metrics(c *fiber.Ctx) error {
 	var b bytes.Buffer
-	for _, set := range s.c.Metrics {
+	for _, set := range append(slices.Clip(s.c.Metrics), s.meters) {
 		set.WritePrometheus(&b)
 	}
 	metrics.WriteProcessMetrics(&b)

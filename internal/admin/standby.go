@@ -1,11 +1,8 @@
 package admin
 
 import (
-	"context"
-	"crypto/sha256"
 	"fmt"
 	"log/slog"
-	"slices"
 
 	"github.com/VictoriaMetrics/metrics"
 	"github.com/gofiber/fiber/v2"
@@ -30,9 +27,6 @@ func NewStandby(c StandbyConfig) (*Server, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{
-		c: Config{Token: c.Token, Ready: c.Reason, Metrics: c.Metrics, Log: c.Log}, digest: sha256.Sum256([]byte(c.Token)), ctx: context.Background(),
-	}
 	var answered []route
 	for _, r := range routes {
 		if !r.open && r.path != "/metrics" {
@@ -40,8 +34,7 @@ func NewStandby(c StandbyConfig) (*Server, error) {
 		}
 		answered = append(answered, r)
 	}
-	s.app = s.newApp(slices.Clip(answered))
-	return s, nil
+	return newServer(Config{Token: c.Token, Ready: c.Reason, Metrics: c.Metrics, Log: c.Log}, answered), nil
 }
 
 func (s *Server) waits(*fiber.Ctx) error {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/pilotlight-io/pilotlight/internal/edge"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
 )
@@ -78,10 +79,10 @@ func (s *Server) updateOrg(c *fiber.Ctx) error {
 func (s *Server) changeOrg(ctx context.Context, name string, change OrgChange) (org *tenant.Org, err error) {
 	state := change.State
 	if state != nil && *state != tenant.Active && *state != tenant.Suspended {
-		return nil, invalid("state", "%q is no state; write active or suspended", *state)
+		return nil, edge.Invalid("state", "%q is no state; write active or suspended", *state)
 	}
 	if change.Now && (state == nil || *state != tenant.Suspended) {
-		return nil, invalid("now", "it goes with state suspended, and cuts what is running")
+		return nil, edge.Invalid("now", "it goes with state suspended, and cuts what is running")
 	}
 	if org, err = s.c.Tenants.Org(ctx, name); err != nil {
 		return nil, err
@@ -129,7 +130,7 @@ func (s *Server) createToken(c *fiber.Ctx) error {
 		return err
 	}
 	if n.Org == "" {
-		return invalid("org", "missing; name the organisation that pays")
+		return edge.Invalid("org", "missing; name the organisation that pays")
 	}
 	ctx, cancel := s.asking()
 	defer cancel()
@@ -150,13 +151,13 @@ func expiry(s string, now time.Time) (time.Time, error) {
 	}
 	if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
 		if !t.After(now) {
-			return time.Time{}, invalid("expires", "%s has passed already", s)
+			return time.Time{}, edge.Invalid("expires", "%s has passed already", s)
 		}
 		return t.UTC(), nil
 	}
 	d, err := fleet.ParseDuration(s)
 	if err != nil || d <= 0 {
-		return time.Time{}, invalid("expires", "%q is neither a time span such as 90d nor a moment in RFC 3339", s)
+		return time.Time{}, edge.Invalid("expires", "%q is neither a time span such as 90d nor a moment in RFC 3339", s)
 	}
 	return now.Add(d).UTC(), nil
 }

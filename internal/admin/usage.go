@@ -6,6 +6,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/pilotlight-io/pilotlight/internal/edge"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
 )
 
@@ -13,12 +14,12 @@ func (s *Server) usage(c *fiber.Ctx) (err error) {
 	values := query(c)
 	q := ledger.Query{Org: values["org"], By: ledger.By(values["by"]), Cursor: values["cursor"]}
 	if known := []ledger.By{"", ledger.ByModel, ledger.ByToken, ledger.ByDay}; !slices.Contains(known, q.By) {
-		return invalid("by", "%q is unknown; possible are model, token, day", q.By)
+		return edge.Invalid("by", "%q is unknown; possible are model, token, day", q.By)
 	}
-	if q.From, q.To, err = period(values); err != nil {
+	if q.From, q.To, err = edge.Period(values); err != nil {
 		return err
 	}
-	if q.Limit, err = limit(values); err != nil {
+	if q.Limit, err = edge.PageSize(values, most); err != nil {
 		return err
 	}
 	ctx, cancel := s.asking()
@@ -32,7 +33,7 @@ func (s *Server) usage(c *fiber.Ctx) (err error) {
 
 func (s *Server) records(c *fiber.Ctx) error {
 	values := query(c)
-	n, err := limit(values)
+	n, err := edge.PageSize(values, most)
 	if err != nil {
 		return err
 	}

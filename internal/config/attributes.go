@@ -47,6 +47,7 @@ var apiAttributes = []attribute[API]{
 	{key: "keepalive", effect: effectRestart, text: func(a *API) string { return quoted(a.Keepalive) }},
 	{key: "stream_heartbeat", effect: effectRestart, text: func(a *API) string { return quoted(fleet.FormatDuration(a.StreamHeartbeat)) }},
 	{key: "body_budget", effect: effectRestart, text: func(a *API) string { return quoted(a.BodyBudget.String()) }},
+	{key: "event_limit", effect: effectRestart, text: func(a *API) string { return quoted(a.EventLimit.String()) }},
 	{key: "max_connections", effect: effectRestart, text: func(a *API) string { return number(a.MaxConnections) }},
 }
 

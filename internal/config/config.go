@@ -37,6 +37,7 @@ type API struct {
 	Keepalive       string // off, comment or chunk: what a waiting stream is sent when neither its request nor its token says
 	StreamHeartbeat time.Duration
 	BodyBudget      fleet.Bytes // of all request and answer bodies held at once; at least four times BodyLimit
+	EventLimit      fleet.Bytes // of one event of a stream
 	MaxConnections  int         // of callers at once; 0 = what the process's descriptors allow
 }
 

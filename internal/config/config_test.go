@@ -31,7 +31,7 @@ func TestDefaultsAreThePromisedOnes(t *testing.T) {
 	want := &config.Config{
 		Cluster: "default",
 		API: config.API{
-			Addr: "127.0.0.1:8080", BodyLimit: 32 << 20, Keepalive: "comment", StreamHeartbeat: 15 * time.Second, BodyBudget: 1 << 30,
+			Addr: "127.0.0.1:8080", BodyLimit: 32 << 20, Keepalive: "comment", StreamHeartbeat: 15 * time.Second, BodyBudget: 1 << 30, EventLimit: 32 << 20,
 		},
 		Admin:      config.Admin{Addr: "127.0.0.1:8081", TokenEnv: "PILOTLIGHT_ADMIN_TOKEN"},
 		Price:      8_250_000_000,
@@ -58,7 +58,7 @@ model "acme/own" {
 		ID: "acme/own", GPUs: 2, Pool: "local", Endpoints: []fleet.Endpoint{"chat", "completions", "responses", "messages"}, ContextLength: 8192,
 		MaxConcurrency: 64, IdleAfter: 5 * time.Minute, Instances: fleet.Range{Max: 4},
 		Queue:    fleet.QueueLimits{Limit: 2048, PerOrg: 1024, MaxWait: 9 * time.Minute},
-		Timeouts: fleet.Timeouts{Start: 30 * time.Minute, FirstByte: 10 * time.Minute, Idle: time.Minute, Total: 30 * time.Minute},
+		Timeouts: fleet.Timeouts{Start: 30 * time.Minute, FirstByte: 10 * time.Minute, Idle: 5 * time.Minute, Total: 30 * time.Minute},
 		Engine: fleet.EngineSpec{
 			Kind: "trtllm", Driver: "docker", Image: "nvcr.io/nvidia/tensorrt-llm/release:1.3.0rc22",
 			Command: []string{"trtllm-serve"}, Weights: "/srv/own", Memory: 64 << 30, CPU: 1000,

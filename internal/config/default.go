@@ -31,6 +31,7 @@ func (o Options) Default() *Config {
 			Keepalive:       "comment",
 			StreamHeartbeat: 15 * time.Second,
 			BodyBudget:      1 << 30,
+			EventLimit:      32 << 20,
 		},
 		Admin:      Admin{Addr: "127.0.0.1:8081", TokenEnv: "PILOTLIGHT_ADMIN_TOKEN"},
 		Price:      8_250_000_000,
@@ -79,7 +80,7 @@ func (o Options) model(id string) *fleet.Model {
 		Instances:      fleet.Range{Min: 0, Max: 4},
 		Queue:          fleet.QueueLimits{Limit: 2048, PerOrg: 1024, MaxWait: 9 * time.Minute},
 		Timeouts: fleet.Timeouts{
-			Start: 30 * time.Minute, FirstByte: 10 * time.Minute, Idle: time.Minute, Total: 30 * time.Minute,
+			Start: 30 * time.Minute, FirstByte: 10 * time.Minute, Idle: 5 * time.Minute, Total: 30 * time.Minute,
 		},
 		Engine: engine(fleet.EngineTRTLLM),
 	}

@@ -26,6 +26,7 @@ type apiHCL struct {
 	Keepalive       *hcl.Attribute `hcl:"keepalive,optional"`
 	StreamHeartbeat *hcl.Attribute `hcl:"stream_heartbeat,optional"`
 	BodyBudget      *hcl.Attribute `hcl:"body_budget,optional"`
+	EventLimit      *hcl.Attribute `hcl:"event_limit,optional"`
 	MaxConnections  *hcl.Attribute `hcl:"max_connections,optional"`
 }
 

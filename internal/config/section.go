@@ -50,6 +50,7 @@ func (r *reader) listeners(f *fileHCL, c *Config) {
 		r.choice(f.API.Keepalive, &c.API.Keepalive, "off", "comment", "chunk")
 		r.span(f.API.StreamHeartbeat, &c.API.StreamHeartbeat, 100*time.Millisecond)
 		r.bodyBudget(f.API.BodyBudget, &c.API)
+		r.size(f.API.EventLimit, &c.API.EventLimit, 64<<10)
 		r.count(f.API.MaxConnections, &c.API.MaxConnections, 0, maxConnections)
 	}
 	if f.Admin != nil {

@@ -41,8 +41,6 @@ func (r *reader) value(name string, expr hcl.Expression, want cty.Type, right st
 	return v, true
 }
 
-func isText(v cty.Value) bool { return v.Type() == cty.String && v.IsKnown() && !v.IsNull() }
-
 func kindOf(v cty.Value) string {
 	switch {
 	case v.IsNull():

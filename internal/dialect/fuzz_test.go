@@ -91,10 +91,13 @@ func FuzzAnswer(f *testing.F) {
 		if answer, err := req.AppendAnswer(nil, chat, &head); err == nil && !json.Valid(answer) {
 			t.Errorf("%s became %s", chat, answer)
 		}
+		d, _ := of(map[bool]string{true: "messages", false: "responses"}[messages])
+		d.Usage(chat)
 		s := req.Stream(&head)
 		var b []byte
 		var err error
 		for line := range bytes.Lines(chat) {
+			d.Read(line)
 			if b, err = s.AppendChunk(b, bytes.TrimSpace(line)); err != nil {
 				b = s.AppendFailure(b, openai.NewError(openai.CodeEngineError, err.Error()))
 				break

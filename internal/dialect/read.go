@@ -218,6 +218,9 @@ func (o object) elements(key string, f func(at string, value []byte)) {
 	}
 }
 
+// maxElements bounds a list. Anthropic's own limit of messages is the same; without one, a body full of the shortest ones would take seconds to read.
+const maxElements = 100_000
+
 // list is elements for the value at a path.
 func (r *reader) list(at string, value []byte, f func(at string, value []byte)) {
 	if r.err != nil {
@@ -229,6 +232,10 @@ func (r *reader) list(at string, value []byte, f func(at string, value []byte)) 
 	}
 	n := 0
 	openai.Elements(value, func(value []byte) bool {
+		if n == maxElements {
+			r.wrong(at, "there are more than %d elements.", maxElements)
+			return false
+		}
 		f(at+"["+strconv.Itoa(n)+"]", value)
 		n++
 		return r.err == nil

@@ -126,6 +126,23 @@ func TestStream_RefusesWhatIsNoChat(t *testing.T) {
 	}
 }
 
+func TestTranslate_BoundsWhatItReadsAndRepeats(t *testing.T) {
+	many := strings.Repeat(`{"role":"user","content":"a"},`, 100_001)
+	_, _, err := translate("messages", []byte(`{"model":"m","max_tokens":1,"messages":[`+strings.TrimSuffix(many, ",")+`]}`))
+	var wrong *openai.RequestError
+	if !errors.As(err, &wrong) || wrong.Param != "messages" {
+		t.Errorf("got %v, want too many messages refused", err)
+	}
+	req, _, err := translate("responses", []byte(responsesWith(`"metadata":{"a":"`+strings.Repeat("b", 1<<20)+`"}`)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := req.AppendAnswer(nil, []byte(`{"choices":[{"index":0,"message":{"content":"hi"},"finish_reason":"stop"}]}`), &head)
+	if err != nil || len(answer) > 10<<10 {
+		t.Errorf("got an answer of %d bytes and error %v, want what is long not repeated", len(answer), err)
+	}
+}
+
 func TestTranslate_SkipsAByteOrderMark(t *testing.T) {
 	if _, _, err := translate("responses", []byte("\xEF\xBB\xBF"+responsesWith())); err != nil {
 		t.Errorf("got %v, want none", err)

@@ -214,7 +214,7 @@ func (in *intake) expectProgress(n int) {
 	if in.conn == nil {
 		return
 	}
-	due := in.began.Add(uploadGrace + time.Duration(n)*time.Second/MinRate)
+	due := in.began.Add(uploadGrace + time.Duration(n)*(time.Second/MinRate))
 	if pause := time.Now().Add(progressPatience); pause.Before(due) {
 		due = pause
 	}

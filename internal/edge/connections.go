@@ -37,6 +37,7 @@ type Connections struct {
 	open  map[uint64]*Conn
 	next  uint64
 	hosts hosts
+	ebb   ebb
 }
 
 // New makes connections that nobody has opened yet. It starts nothing.
@@ -84,6 +85,7 @@ func (w *Connections) Accept(c net.Conn) *Conn {
 	w.next++
 	a.id = w.next
 	w.open[a.id] = a
+	w.ebb.opened(len(w.open))
 	p := w.poll
 	w.mu.Unlock()
 	if silent != nil {
@@ -114,6 +116,7 @@ func (w *Connections) watch() {
 func (w *Connections) Stop() {
 	w.mu.Lock()
 	p := w.poll
+	w.ebb.stop()
 	w.mu.Unlock()
 	if p != nil {
 		p.stop()
@@ -128,6 +131,7 @@ func (w *Connections) forget(c *Conn) {
 	if w.open[c.id] == c {
 		delete(w.open, c.id)
 		w.hosts.forget(c)
+		w.ebb.closed(len(w.open))
 	}
 }
 

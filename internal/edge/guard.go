@@ -11,10 +11,10 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/openai"
 )
 
-// Guard is what stands before every handler of a server. Prepare and Refuse are required.
+// Guard is what stands before every handler of a server. Refuse is required.
 type Guard struct {
 	Methods []string                             // that any path takes
-	Prepare func(*fasthttp.RequestCtx)           // readies every answer, a refusal too
+	Prepare func(*fasthttp.RequestCtx)           // readies every answer, a refusal too; nil = there is nothing to ready
 	Refuse  func(*fasthttp.RequestCtx, *Refusal) // answers
 	Log     *slog.Logger                         // nil = discard
 }
@@ -36,7 +36,9 @@ func (g Guard) Handler(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 				g.Refuse(ctx, refuse(openai.CodeOverloaded, "The server failed at this request.").closing())
 			}
 		}()
-		g.Prepare(ctx)
+		if g.Prepare != nil {
+			g.Prepare(ctx)
+		}
 		switch {
 		case !strict(ctx.Request.Header.RawHeaders()), c != nil && c.line.stage == lineBare:
 			g.Refuse(ctx, ProtocolRefusal(http.StatusBadRequest))

@@ -3,8 +3,10 @@ package edge
 import (
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -183,4 +185,41 @@ func TestInterrupt_EndsAReadWhateverDeadlineIsSet(t *testing.T) {
 	if n, err := c.Read(make([]byte, 1)); n != 1 || err != nil {
 		t.Errorf("got %d bytes, %v, want the next read undisturbed", n, err)
 	}
+}
+
+func TestEbb(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		collections := func() uint32 {
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			return m.NumForcedGC
+		}
+		p := newParty(t, 0)
+		before := collections()
+		for range 2 { // floods
+			all := p.call("192.0.2.1", 2*floodLeast)
+			for i, c := range all {
+				_ = c.Close()
+				if i < len(all)/2 {
+					time.Sleep(ebbWait)
+				}
+			}
+			if got := collections(); got != before {
+				t.Fatalf("got %d collections before a flood's end, want none", got-before)
+			}
+			time.Sleep(ebbWait)
+			synctest.Wait()
+			if got := collections(); got < before+2 {
+				t.Errorf("got %d collections after a flood, want its memory given back", got-before)
+			}
+			before = collections()
+		}
+		for _, c := range p.call("192.0.2.1", floodLeast/2) {
+			_ = c.Close()
+		}
+		time.Sleep(time.Minute)
+		if got := collections(); got != before {
+			t.Errorf("got %d collections after a few connections, want none", got-before)
+		}
+	})
 }

@@ -7,6 +7,8 @@ import (
 	"net"
 	"syscall"
 	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/socket"
 )
 
 // keepAlive tells of callers whose host has vanished without a FIN, within 30 seconds: the departure watch hears of a dead
@@ -42,7 +44,7 @@ func (l *listener) Accept() (net.Conn, error) {
 			continue
 		case l.stop.Err() != nil:
 			return nil, io.EOF
-		case !shortage(err):
+		case !passing(err):
 			return nil, err
 		}
 		l.all.c.Log.Warn("cannot accept connections", "listener", l.all.c.Listener, "reason", err)
@@ -53,11 +55,7 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-func shortage(err error) bool {
-	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
+// passing reports whether the next Accept may do better.
+func passing(err error) bool {
+	return socket.Exhausted(err) || errors.Is(err, syscall.ECONNABORTED)
 }

@@ -3,6 +3,7 @@ package edge
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -11,28 +12,46 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/openai"
 )
 
-// Query gives the parameters of a request's query. One that is not among known, or comes twice, is an error that names it: a
-// filter that was mistyped must not show everything.
-func Query(args *fasthttp.Args, known ...string) (map[string]string, *openai.Error) {
-	values := map[string]string{}
-	for k, v := range args.All() {
-		key := string(k)
-		_, twice := values[key]
+// Errors of this file are *openai.Error.
+
+// CheckQuery refuses a parameter of a query that is not among known, or comes twice: a filter that was mistyped must not show everything.
+func CheckQuery(args *fasthttp.Args, known []string) error {
+	var seen []string
+	for k := range args.All() {
+		name := clip(string(k))
 		switch {
-		case twice:
-			return nil, Invalid(key, "comes twice; leave one of them")
-		case !slices.Contains(known, key) && len(known) == 0:
-			return nil, Invalid(key, "unknown; there are no parameters here")
-		case !slices.Contains(known, key):
-			return nil, Invalid(key, "unknown; possible are %s", strings.Join(known, ", "))
+		case slices.Contains(seen, name):
+			return Invalid(name, "comes twice; leave one of them")
+		case len(known) == 0:
+			return Invalid(name, "unknown; there are no parameters here")
+		case !slices.Contains(known, name):
+			return Invalid(name, "unknown; possible are %s", strings.Join(known, ", "))
 		}
-		values[key] = string(v)
+		seen = append(seen, name)
 	}
-	return values, nil
+	return nil
+}
+
+// clip keeps a caller's word short enough to be repeated.
+func clip(s string) string {
+	const most = 256
+	if len(s) > most {
+		return s[:most] + "…"
+	}
+	return s
+}
+
+// Query gives the parameters of a query that CheckQuery has let through.
+func Query(args *fasthttp.Args) map[string]string {
+	values := make(map[string]string, args.Len())
+	for k, v := range args.All() {
+		values[string(k)] = string(v)
+	}
+	return values
 }
 
 // Period reads the parameters from and to: days or moments, in UTC. An absent one is the zero time.
-func Period(values map[string]string) (from, to time.Time, wrong *openai.Error) {
+func Period(values map[string]string) (from, to time.Time, wrong error) {
 	if from, wrong = moment("from", values["from"]); wrong != nil {
 		return from, to, wrong
 	}
@@ -45,7 +64,7 @@ func Period(values map[string]string) (from, to time.Time, wrong *openai.Error) 
 	return from, to, nil
 }
 
-func moment(name, value string) (time.Time, *openai.Error) {
+func moment(name, value string) (time.Time, error) {
 	if value == "" {
 		return time.Time{}, nil
 	}
@@ -54,7 +73,20 @@ func moment(name, value string) (time.Time, *openai.Error) {
 			return t.UTC(), nil
 		}
 	}
-	return time.Time{}, Invalid(name, "%q is no moment; write YYYY-MM-DD or RFC 3339, such as 2026-03-01T00:00:00Z", value)
+	return time.Time{}, Invalid(name, "%q is no moment; write YYYY-MM-DD or RFC 3339, such as 2026-03-01T00:00:00Z", clip(value))
+}
+
+// PageSize reads the parameter limit: 0 = it is absent.
+func PageSize(values map[string]string, most int) (int, error) {
+	value, given := values["limit"]
+	if !given {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(value)
+	if err != nil || n < 1 || n > most {
+		return 0, Invalid("limit", "%q is no page size; write a number from 1 to %d", clip(value), most)
+	}
+	return n, nil
 }
 
 // Invalid refuses one field of a body or one parameter of a query; an empty name refuses none in particular.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/socket"
 )
 
 // ErrHangs is returned by WatchHealth.
@@ -34,7 +35,7 @@ func (r HealthRule) withDefaults() HealthRule {
 }
 
 // WatchHealth looks after an engine that was ready, or is parked, until it hangs (ErrHangs), or ctx is done (nil). The outcome of each look is told
-// from the calling goroutine.
+// from the calling goroutine; one for which this process had no descriptor is none.
 func WatchHealth(ctx context.Context, k fleet.EngineKind, addr string, rule HealthRule, told func(answers bool)) error {
 	rule = rule.withDefaults()
 	tick := time.NewTicker(rule.Every)
@@ -48,6 +49,9 @@ func WatchHealth(ctx context.Context, k fleet.EngineKind, addr string, rule Heal
 		err := Alive(ctx, k, addr, rule.Within)
 		if ctx.Err() != nil {
 			return nil
+		}
+		if socket.Exhausted(err) {
+			continue // it was no look at the engine
 		}
 		told(err == nil)
 		if err == nil {

@@ -5,11 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
-	"syscall"
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/socket"
 )
 
 // ErrProbe is returned when an engine is up and keeps refusing to generate: waiting longer would not help.
@@ -61,7 +60,7 @@ func Ask(ctx context.Context, m *fleet.Model, addr string) error {
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		case err != nil && ours(err):
+		case err != nil && socket.Exhausted(err):
 			return fmt.Errorf("%w: %w", fleet.ErrUndecided, err)
 		case err != nil:
 			return err
@@ -74,13 +73,6 @@ func Ask(ctx context.Context, m *fleet.Model, addr string) error {
 	}
 	return last
 }
-
-// ours reports whether err is a shortage of this process or machine.
-func ours(err error) bool {
-	return slices.ContainsFunc(shortages, func(s error) bool { return errors.Is(err, s) })
-}
-
-var shortages = []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL}
 
 func refusal(q question, status int, body []byte) error {
 	return fmt.Errorf("%w: POST %s answered %d: %s", ErrProbe, q.path, status, excerpt(body))

@@ -87,7 +87,13 @@ func TestRetention_GoesOnAfterAShortStop(t *testing.T) {
 
 func TestRetention_AsksAfterALongStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l, _ := jumped(t, 26*time.Hour)
+		l, log := jumped(t, 26*time.Hour)
+		stop := run(t, l)
+		time.Sleep(time.Minute)
+		stop()
+		if held(l) || strings.Contains(log.String(), "retention") {
+			t.Errorf("held %t, logged %q; want nothing said while nothing is old enough", held(l), log.String())
+		}
 		if _, err := l.Prune(t.Context(), false); err == nil {
 			t.Error("a clock more than a day beyond the newest record was believed")
 		}

@@ -12,17 +12,18 @@ import (
 //
 //	header  "PLLEDGR" version(1) ID of the segment(26) CRC-32C of all before(4)
 //	frame   marker(4) length(4) CRC-32C of length and payload(4) payload(length)     little endian
-//	payload version(1) again(1), then the record's fields in a fixed order: texts as length and bytes, numbers as varints
+//	payload version(1) again(1), then the record's fields that are not empty, each with its tag: texts as length and bytes, numbers as varints
 //
 // The marker is no UTF-8, so that no text in a record can hold one: after damage, the next whole frame can be found. again is
-// 1 where the log may hold the record already, because an Append of it may have failed; else 0.
+// 1 where the log may hold the record already, because an Append of it may have failed; else 0. Payloads of version 1 had no tags, and all
+// fields in their order; they stay readable, in blocks and runs too.
 const (
 	headerLen    = 38
 	frameHeadLen = 12
 	maxPayload   = 64 << 10
 
 	segmentVersion = 1
-	recordVersion  = 1
+	recordVersion  = 2
 )
 
 var (

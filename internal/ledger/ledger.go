@@ -152,7 +152,8 @@ func newLedger(c Config) (*Ledger, error) {
 	}
 	l := &Ledger{
 		store: c.Store, log: c.Log, durability: c.Durability, retention: c.Retention,
-		wal: &wal{dir: c.Dir, tail: tail{limit: tailMemory}}, readers: newGate(queriesAtOnce, queriesOfOrg), written: make(chan struct{}, 1), unsynced: make(chan struct{}, 1), unsorted: make(chan struct{}, 1), pruning: make(chan struct{}, 1),
+		wal: &wal{dir: c.Dir, tail: tail{limit: tailMemory}}, readers: newGate(queriesAtOnce, queriesOfOrg),
+		written: make(chan struct{}, 1), unsynced: make(chan struct{}, 1), unsorted: make(chan struct{}, 1), pruning: make(chan struct{}, 1),
 	}
 	l.meters = newMeters(l, c.Models)
 	return l, nil

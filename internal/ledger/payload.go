@@ -8,11 +8,13 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
-// fields are a record's in the order in which they are written. Those of bytes are read without a copy: the mover looks at
+// fields are a record's in the order in which they are written; the places of texts and of numbers are their tags in the log, so that new ones
+// come last, and none is used again. Those of bytes are read without a copy: the mover looks at
 // millions of records and keeps none.
 type fields[T string | []byte] struct {
 	texts   [textCount]T
 	numbers [numberCount]int64
+	untold  bool // the numbers of tokens are not known
 	again   bool // the log may hold the record twice
 }
 
@@ -64,6 +66,7 @@ func (r *Record) fields() fields[string] {
 			r.Queue.Microseconds(), r.Activate.Microseconds(), r.TTFT.Microseconds(), r.Upstream.Microseconds(), r.Billed.Microseconds(),
 			r.PromptTokens, r.CompletionTokens, int64(r.Price), int64(r.Cost),
 		},
+		untold: r.TokensUnknown,
 	}
 }
 
@@ -78,7 +81,7 @@ func (f *fields[T]) record() Record {
 		ReceivedAt: time.UnixMicro(number(fieldReceived)).UTC(), DispatchedAt: time.UnixMicro(number(fieldDispatched)).UTC(),
 		Queue: duration(fieldQueue), Activate: duration(fieldActivate), TTFT: duration(fieldTTFT),
 		Upstream: duration(fieldUpstream), Billed: duration(fieldBilled),
-		PromptTokens: number(fieldPrompt), CompletionTokens: number(fieldCompletion),
+		PromptTokens: number(fieldPrompt), CompletionTokens: number(fieldCompletion), TokensUnknown: f.untold,
 		Price: fleet.NanoUSD(number(fieldPrice)), Cost: fleet.NanoUSD(number(fieldCost)), Status: Outcome(text(fieldStatus)),
 	}
 	if r.RequestID == "" {
@@ -87,21 +90,35 @@ func (f *fields[T]) record() Record {
 	return r
 }
 
+// appendPayload appends a record's payload, of the newest version.
 func appendPayload(b []byte, r *Record, again bool) []byte {
 	b = append(b, recordVersion, 0)
 	if again {
 		b[len(b)-1] = 1
 	}
 	f := r.fields()
-	for _, s := range f.texts {
+	for place, s := range f.texts {
+		if s == "" {
+			continue
+		}
+		b = append(b, textTag(place))
 		b = binary.AppendUvarint(b, uint64(len(s)))
 		b = append(b, s...)
 	}
-	for _, n := range f.numbers {
+	for place, n := range f.numbers {
+		if tokens := place == fieldPrompt || place == fieldCompletion; tokens && f.untold || !tokens && n == 0 {
+			continue
+		}
+		b = append(b, numberTag(place))
 		b = binary.AppendVarint(b, n)
 	}
 	return b
 }
+
+// A tag is a varint: the field's place, and in its last bit what follows, so that who does not know the field can pass over it. The places of today
+// take one byte.
+func textTag(place int) byte   { return byte(place)<<1 | 1 }
+func numberTag(place int) byte { return byte(place) << 1 }
 
 // read takes a record's fields from a payload, whose bytes they share. The error is ErrNewer for a version that this
 // Pilotlight does not know.
@@ -109,16 +126,15 @@ func (f *fields[T]) read(payload []byte) error {
 	if len(payload) > 0 && payload[0] > recordVersion {
 		return fmt.Errorf("%w: a record has version %d", ErrNewer, payload[0])
 	}
-	if len(payload) < 2 || payload[0] != recordVersion || payload[1] > 1 {
+	if len(payload) < 2 || payload[0] < 1 || payload[1] > 1 {
 		return errDamaged
 	}
-	f.again = payload[1] == 1
 	in := reader{data: payload[2:]}
-	for i := range f.texts {
-		f.texts[i] = T(in.text())
-	}
-	for i := range f.numbers {
-		f.numbers[i] = in.number()
+	*f = fields[T]{again: payload[1] == 1}
+	if payload[0] == 1 {
+		f.readInOrder(&in)
+	} else {
+		f.readTagged(&in)
 	}
 	if in.failed || len(in.data) != 0 {
 		return errDamaged
@@ -126,9 +142,45 @@ func (f *fields[T]) read(payload []byte) error {
 	return nil
 }
 
+// readInOrder reads the fields of version 1: all, one after the other.
+func (f *fields[T]) readInOrder(in *reader) {
+	for i := range f.texts {
+		f.texts[i] = T(in.text())
+	}
+	for i := range f.numbers {
+		f.numbers[i] = in.number()
+	}
+}
+
+// readTagged reads the fields that there are, and passes over those that a later version may have added.
+func (f *fields[T]) readTagged(in *reader) {
+	f.untold = true
+	for len(in.data) > 0 && !in.failed {
+		tag := in.unsigned()
+		place, is := tag>>1, tag&1 == 1
+		switch {
+		case is && place < textCount:
+			f.texts[place] = T(in.text())
+		case is:
+			in.text()
+		case place < numberCount:
+			f.numbers[place] = in.number()
+			f.untold = f.untold && place != fieldPrompt && place != fieldCompletion
+		default:
+			in.number()
+		}
+	}
+}
+
 // hasID reports whether a payload is that of the record with an ID, which is not empty: a look at its first field.
 func hasID(payload []byte, id string) bool {
-	in := reader{data: payload[min(len(payload), 2):]}
+	if len(payload) < 3 {
+		return false
+	}
+	in := reader{data: payload[2:]}
+	if payload[0] > 1 && in.unsigned() != uint64(textTag(fieldID)) {
+		return false
+	}
 	return string(in.text()) == id
 }
 
@@ -147,13 +199,22 @@ func (in *reader) number() int64 {
 	return v
 }
 
+func (in *reader) unsigned() uint64 {
+	v, n := binary.Uvarint(in.data)
+	if n <= 0 {
+		in.failed, n = true, 0
+	}
+	in.data = in.data[n:]
+	return v
+}
+
 func (in *reader) text() []byte {
-	length, n := binary.Uvarint(in.data)
-	if n <= 0 || length > uint64(len(in.data)-n) {
+	length := in.unsigned()
+	if in.failed || length > uint64(len(in.data)) {
 		in.failed = true
 		return nil
 	}
-	s := in.data[n : n+int(length)]
-	in.data = in.data[n+int(length):]
+	s := in.data[:length]
+	in.data = in.data[length:]
 	return s
 }

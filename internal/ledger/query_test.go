@@ -196,19 +196,6 @@ func TestRecords_OldestFirstAndLateOnesLast(t *testing.T) {
 	}
 }
 
-// A cursor may come from before a restore, when other records had the numbers.
-func TestRecords_ACursorsIDCountsBeforeItsNumber(t *testing.T) {
-	l := withUsage(t)
-	first := all(t, l)
-	for _, id := range []string{first[1].ID, first[1].ID + ".2", first[1].ID + ".1", first[1].ID + ".5", first[1].ID + ".99", first[1].ID + ".-1", first[1].ID + ".x"} {
-		page, err := l.Records(t.Context(), "", id, 2)
-		refused := strings.HasSuffix(id, "-1") || strings.HasSuffix(id, "x")
-		if want := []string{"req-2", "req-3"}; refused != (err != nil) || !refused && !cmp.Equal(requests(page.Records), want) {
-			t.Errorf("after %s: got %v, %v", id, requests(page.Records), err)
-		}
-	}
-}
-
 func TestReceipt_IsTheNewestOfTheTokenThatAsked(t *testing.T) {
 	l, _ := newLedger(t)
 	older, newer, other := record(1), record(1), record(1)

@@ -38,6 +38,7 @@ type Record struct {
 	Billed           time.Duration // of a usage record; the function Billed gives it
 	PromptTokens     int64
 	CompletionTokens int64
+	TokensUnknown    bool          // the engine has not said how many: both are 0 here, null in JSON, and add nothing to sums
 	Price            fleet.NanoUSD // per GPU-hour
 	Cost             fleet.NanoUSD // of a usage record, Append sets it: Cost(Billed, GPUs, Price)
 	Status           Outcome
@@ -59,6 +60,9 @@ func (r *Record) complete() {
 	}
 	for _, d := range []*time.Duration{&r.Queue, &r.Activate, &r.TTFT, &r.Upstream, &r.Billed} {
 		*d = d.Truncate(time.Microsecond)
+	}
+	if r.TokensUnknown {
+		r.PromptTokens, r.CompletionTokens = 0, 0
 	}
 	if r.Kind == KindUsage {
 		r.Billed = max(r.Billed, 0)
@@ -109,8 +113,8 @@ type recordJSON struct {
 	TTFT             micros        `json:"ttft_us"`
 	Upstream         micros        `json:"upstream_us"`
 	Billed           micros        `json:"billed_us"`
-	PromptTokens     int64         `json:"prompt_tokens"`
-	CompletionTokens int64         `json:"completion_tokens"`
+	PromptTokens     *int64        `json:"prompt_tokens"` // null = not known
+	CompletionTokens *int64        `json:"completion_tokens"`
 	Price            fleet.NanoUSD `json:"price_nano_usd_per_gpu_hour"`
 	Cost             fleet.NanoUSD `json:"cost_nano_usd"`
 	Status           Outcome       `json:"status"`
@@ -118,11 +122,15 @@ type recordJSON struct {
 
 // MarshalJSON gives the object of the API.
 func (r Record) MarshalJSON() ([]byte, error) {
+	prompt, completion := &r.PromptTokens, &r.CompletionTokens
+	if r.TokensUnknown {
+		prompt, completion = nil, nil
+	}
 	return json.Marshal(recordJSON{
 		r.ID, r.RequestID, r.Kind, r.Org, r.TokenID, r.Model, r.Instance, r.GPUs, r.Start,
 		instant(r.ReceivedAt), instant(r.DispatchedAt),
 		micros(r.Queue), micros(r.Activate), micros(r.TTFT), micros(r.Upstream), micros(r.Billed),
-		r.PromptTokens, r.CompletionTokens, r.Price, r.Cost, r.Status,
+		prompt, completion, r.Price, r.Cost, r.Status,
 	})
 }
 
@@ -132,11 +140,18 @@ func (r *Record) UnmarshalJSON(text []byte) error {
 	if err := json.Unmarshal(text, &j); err != nil {
 		return err
 	}
+	unknown := j.PromptTokens == nil && j.CompletionTokens == nil
+	number := func(n *int64) int64 {
+		if n == nil {
+			return 0
+		}
+		return *n
+	}
 	*r = Record{
 		j.ID, j.RequestID, j.Kind, j.Org, j.TokenID, j.Model, j.Instance, j.GPUs, j.Start,
 		time.Time(j.ReceivedAt), time.Time(j.DispatchedAt),
 		time.Duration(j.Queue), time.Duration(j.Activate), time.Duration(j.TTFT), time.Duration(j.Upstream), time.Duration(j.Billed),
-		j.PromptTokens, j.CompletionTokens, j.Price, j.Cost, j.Status,
+		number(j.PromptTokens), number(j.CompletionTokens), unknown, j.Price, j.Cost, j.Status,
 	}
 	return nil
 }

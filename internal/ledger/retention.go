@@ -34,11 +34,11 @@ func (l *Ledger) retentionLoop(ctx context.Context) {
 	}
 }
 
-// retentionTime gives the time by which to delete, and says once when that is not the clock's.
+// retentionTime gives the time by which to delete, and says once when that is not the clock's and the clock would delete something.
 func (l *Ledger) retentionTime(ctx context.Context) time.Time {
 	now, ahead := l.clock.now()
 	if ahead > 0 {
-		if !l.held.Swap(true) {
+		if l.hasBefore(ctx, now.Add(ahead-l.retention)) && !l.held.Swap(true) {
 			l.log.Error("retention does not believe the clock, which may have jumped: it deletes no usage records by it until it is confirmed (pilotlight store prune --confirm)",
 				"clock", now.Add(ahead), "known", now)
 		}
@@ -51,6 +51,13 @@ func (l *Ledger) retentionTime(ctx context.Context) time.Time {
 		l.log.Warn("the next start may not believe the clock", "error", err)
 	}
 	return now
+}
+
+// hasBefore reports whether there are sums of days before that of a moment, which go first. Where that cannot be read, there may be.
+func (l *Ledger) hasBefore(ctx context.Context, moment time.Time) bool {
+	var day sql.NullInt64
+	err := l.store.DB().QueryRowContext(ctx, "SELECT MIN(day) FROM usage_days").Scan(&day)
+	return err != nil || day.Valid && day.Int64 < floorDay(moment.UnixMicro())
 }
 
 // oldest is the first dispatch, in microseconds, whose record is kept. Older ones are in no list.

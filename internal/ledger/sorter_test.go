@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -117,6 +118,19 @@ func TestQueries_OfAnOrgReadNothingOfOthers(t *testing.T) {
 		}
 		if got, err := l.Receipt(t.Context(), "zoo", own.TokenID, own.RequestID); err != nil || got.ID != own.ID {
 			t.Errorf("sorted %t: receipt: got %+v, %v", sort, got, err)
+		}
+	}
+}
+
+// A cursor may come from before a restore, when other records had the numbers.
+func TestRecords_ACursorsIDCountsBeforeItsNumber(t *testing.T) {
+	l := withUsage(t)
+	first := all(t, l)
+	for _, id := range []string{first[1].ID, first[1].ID + ".2", first[1].ID + ".1", first[1].ID + ".5", first[1].ID + ".99", first[1].ID + ".-1", first[1].ID + ".x"} {
+		page, err := l.Records(t.Context(), "", id, 2)
+		refused := strings.HasSuffix(id, "-1") || strings.HasSuffix(id, "x")
+		if want := []string{"req-2", "req-3"}; refused != (err != nil) || !refused && !gocmp.Equal(requests(page.Records), want) {
+			t.Errorf("after %s: got %v, %v", id, requests(page.Records), err)
 		}
 	}
 }

@@ -46,9 +46,13 @@ func AppendUsageEvent(dst, data []byte, r *Receipt) []byte {
 	return append(AppendReceipt(dst, r), "}\n\n"...)
 }
 
-// AppendUsageChunk appends a usage chunk of our own making, for engines that were asked for one and sent none.
+// AppendUsageChunk appends a usage chunk of our own making, for engines that were asked for one and sent none. What the engine never told is null.
 func AppendUsageChunk(dst []byte, h *Head, u Usage, r *Receipt) []byte {
 	dst = appendHead(append(dst, "data: "...), h)
+	if !u.Known {
+		dst = append(dst, `[],"usage":null,"pilotlight":`...)
+		return append(AppendReceipt(dst, r), "}\n\n"...)
+	}
 	dst = append(dst, `[],"usage":{"prompt_tokens":`...)
 	dst = strconv.AppendInt(dst, u.PromptTokens, 10)
 	dst = append(dst, `,"completion_tokens":`...)

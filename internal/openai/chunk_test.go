@@ -65,7 +65,7 @@ func TestUsageEventKeepsTheEnginesChunk(t *testing.T) {
 }
 
 func TestUsageChunkOfOurOwn(t *testing.T) {
-	raw := openai.AppendUsageChunk([]byte(nil), &openai.Head{ID: "i", Model: "m", Created: 7}, openai.Usage{PromptTokens: 2, CompletionTokens: 3}, &receipt)
+	raw := openai.AppendUsageChunk([]byte(nil), &openai.Head{ID: "i", Model: "m", Created: 7}, openai.Usage{PromptTokens: 2, CompletionTokens: 3, Known: true}, &receipt)
 	want := decoded(t, `{"id":"i","object":"chat.completion.chunk","created":7,"model":"m","choices":[],"usage":{"prompt_tokens":2,"completion_tokens":3,"total_tokens":5},"pilotlight":`+receiptJSON+`}`)
 	if diff := cmp.Diff(want, payload(t, raw)); diff != "" {
 		t.Error(diff)

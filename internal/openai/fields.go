@@ -18,6 +18,7 @@ type Fields struct {
 	empty     bool      // it has no members
 	usage     span      // value of include_usage; start 0 = absent
 	salt      span      // value of cache_salt; start 0 = absent
+	format    schemaFormat
 	seen      [4]uint64 // rows of the endpoint's table met so far, by number
 	path      []step
 	scratch   []byte

@@ -32,6 +32,7 @@ func (f *Fields) Rewrite(body []byte, to *Engine, cacheSalt string) [][]byte {
 		f.addSalt(body, cacheSalt)
 	}
 	f.dropFields(to)
+	f.askSchema()
 	slices.SortStableFunc(f.edits, func(a, b edit) int { return a.start - b.start })
 	f.segments = f.segments[:0]
 	at := f.from

@@ -18,7 +18,7 @@ package openai
 // llama.cpp's tools/server/README.md.
 var bodies = map[string]table{
 	"chat": tableOf(
-		map[string]place{"messages": inMessages, "tools": inTools, "chat_template_kwargs": inTemplate, "prompt_token_ids": inPrompts},
+		map[string]place{"messages": inMessages, "tools": inTools, "chat_template_kwargs": inTemplate, "prompt_token_ids": inPrompts, "response_format": inFormat},
 		taken(every, "model", "messages", "stream", "stream_options", "max_completion_tokens",
 			"reasoning_effort", "response_format", "tool_choice", "tools", "top_logprobs", "chat_template_kwargs"),
 		taken(vllm|llamacpp, "audio", "function_call", "functions", "web_search_options"),

@@ -110,21 +110,41 @@ func marked(pid int, entry string, user *User) bool {
 	return bytes.Contains(append([]byte{0}, env...), []byte("\x00"+entry))
 }
 
-// readAs reads a file with another user's rights, which root's thread can take on for the file system alone.
-func readAs(user *User, file string) ([]byte, error) {
+// readAs reads a file with another user's rights.
+func readAs(user *User, file string) (data []byte, err error) {
+	err = as(user, func() error {
+		data, err = os.ReadFile(file)
+		return err
+	})
+	return data, err
+}
+
+// mayOpen is the error of the user who opens a file or a directory for reading.
+func mayOpen(user *User, path string) error {
+	return as(user, func() error {
+		f, err := os.Open(path)
+		if err == nil {
+			f.Close()
+		}
+		return err
+	})
+}
+
+// as calls f with another user's rights, which root's thread can take on for the file system alone.
+func as(user *User, f func() error) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	gid, err := unix.SetfsgidRetGid(int(user.GID))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer unix.Setfsgid(gid)
 	uid, err := unix.SetfsuidRetUid(int(user.UID))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer unix.Setfsuid(uid)
-	return os.ReadFile(file)
+	return f()
 }
 
 func processes() []int {

@@ -13,6 +13,8 @@ func (c *child) finish() error {
 	return err
 }
 
+func mayOpen(*User, string) error { return nil }
+
 func awaitGroup(int)               {}
 func killMarked(string, *User) int { return 0 }
 func startTime(int) uint64         { return 0 }

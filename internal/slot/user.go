@@ -1,12 +1,16 @@
 package slot
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
 	"strconv"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
 // User is whom engines run as.
@@ -61,11 +65,36 @@ func LookUpUser(name string) (*User, error) {
 	return &User{Name: u.Username, UID: uint32(uid), GID: uint32(gid)}, nil
 }
 
+// CheckFiles tells where a model's program or weights are on this machine and the user may not read them; u may be nil. What is not there is somebody else's to find.
+func (u *User) CheckFiles(m *fleet.Model) error {
+	if u == nil {
+		return nil
+	}
+	var paths []string
+	if len(m.Engine.Command) > 0 {
+		if program, err := exec.LookPath(m.Engine.Command[0]); err == nil {
+			paths = append(paths, program)
+		}
+	}
+	for _, path := range append(paths, m.Engine.Weights) {
+		if !filepath.IsAbs(path) {
+			continue
+		}
+		if err := mayOpen(u, path); errors.Is(err, fs.ErrPermission) {
+			return fmt.Errorf("engines run as the user %q, who cannot read %s of %s; open it and all that leads to it, or name another user with engine_user (%q: this one)", u.Name, path, m.ID, SupervisorsOwn)
+		}
+	}
+	return nil
+}
+
 // makeScratch makes the directories that engines write to, and gives what removes them. Where they run as somebody else, who cannot see into the slot's own, they
 // are a new one among the system's temporary files.
 func (s *Slot) makeScratch() (remove func(), err error) {
 	if s.cfg.User == nil {
 		return func() {}, nil
+	}
+	if err := os.Mkdir(os.TempDir(), 0o777|os.ModeSticky); err != nil && !errors.Is(err, fs.ErrExist) { // an image may have none
+		return nil, fmt.Errorf("making the directory for temporary files: %w", err)
 	}
 	dir, err := os.MkdirTemp("", "pilotlight-engines-")
 	if err != nil {

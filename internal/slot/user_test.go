@@ -18,7 +18,11 @@ import (
 func nobody(t *testing.T) *slot.User {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("only root can start engines as somebody else: run the tests as root, too")
+		lacking := "only root can start engines as somebody else: run the tests as root, too"
+		if os.Getenv("PILOTLIGHT_REQUIRE") == "all" {
+			t.Fatal(lacking)
+		}
+		t.Skip(lacking)
 	}
 	u, err := slot.LookUpUser("")
 	if err != nil || u == nil || u.UID == 0 {
@@ -98,7 +102,18 @@ func TestUser_SimulatorsShareGPUMemory(t *testing.T) {
 
 func TestUser_AProgramThatTheUserCannotReach(t *testing.T) {
 	u := nobody(t)
-	w := start(t, options{gpus: 1, user: u}, fake("m", 1)) // without self: its path leads through a directory of root's
+	dir, err := os.MkdirTemp("", "roots-") // mode 0700
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	program := filepath.Join(dir, "engine")
+	if err := os.Symlink(self(), program); err != nil {
+		t.Fatal(err)
+	}
+	m := fake("m", 1)
+	m.Engine.Command = []string{program}
+	w := start(t, options{gpus: 1, user: u}, m)
 	w.launch("i1", "m", 0, 1)
 	i, _ := w.until("i1", func(i fleet.Sighting) bool { return i.Failure != "" })
 	if !strings.Contains(i.Failure, "permission denied") || !strings.Contains(i.Failure, `user "`+u.Name+`"`) || !strings.Contains(i.Failure, "engine_user") {
@@ -130,4 +145,65 @@ func openDir(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return dir
+}
+
+// Root in a container may not trace other users' processes, so it reads what tells them apart with their own rights.
+func TestReadAs_HasTheUsersRightsAndNoOthers(t *testing.T) {
+	u := nobody(t)
+	dir := openDir(t)
+	roots, theirs := filepath.Join(dir, "roots"), filepath.Join(dir, "theirs")
+	for _, file := range []string{roots, theirs} {
+		if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chown(theirs, int(u.UID), int(u.GID)); err != nil {
+		t.Fatal(err)
+	}
+	for range 100 { // on whatever thread
+		if _, err := slot.ReadAs(u, theirs); err != nil {
+			t.Fatalf("their own file: got %v", err)
+		}
+		if _, err := slot.ReadAs(u, roots); !os.IsPermission(err) {
+			t.Fatalf("root's file: got %v, want it refused", err)
+		}
+		if _, err := os.ReadFile(roots); err != nil {
+			t.Fatalf("afterwards: got %v, want root's own rights back", err)
+		}
+	}
+}
+
+func TestCheckFiles_NamesWhatTheUserCannotRead(t *testing.T) {
+	u := nobody(t)
+	closed, open := t.TempDir(), openDir(t) // closed: below a directory of mode 0700
+	for _, tt := range []struct {
+		program, weights, want string
+	}{
+		{"/bin/sh", open, ""},
+		{"/bin/sh", filepath.Join(open, "missing"), ""},
+		{"/bin/sh", "org/of-the-hub", ""},
+		{"/bin/sh", closed, closed},
+	} {
+		m := fake("m", 1)
+		m.Engine.Command, m.Engine.Weights = []string{tt.program}, tt.weights
+		err := u.CheckFiles(m)
+		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), "engine_user")) {
+			t.Errorf("%+v: got %v", tt, err)
+		}
+	}
+	if err := (*slot.User)(nil).CheckFiles(fake("m", 1)); err != nil {
+		t.Errorf("the supervisor's own user: got %v", err)
+	}
+}
+
+func TestUser_AnImageWithoutADirectoryForTemporaryFiles(t *testing.T) {
+	u := nobody(t)
+	own, dir := t.TempDir(), filepath.Join(openDir(t), "tmp")
+	t.Setenv("TMPDIR", dir)
+	w := start(t, options{gpus: 1, dir: own, self: self(), user: u}, fake("m", 1))
+	w.launch("i1", "m", 0, 1)
+	i, _ := w.until("i1", ready)
+	if _, home, _ := strings.Cut(get(t, i.Addr, "/env/HOME"), " "); !strings.HasPrefix(home, dir) {
+		t.Errorf("got %q, want it below %s", home, dir)
+	}
 }

@@ -13,6 +13,7 @@ func (t *transfer) read(fd uintptr) bool {
 		n, _, errno := syscall.RawSyscall(syscall.SYS_READ, fd, uintptr(unsafe.Pointer(&t.b[0])), uintptr(len(t.b)))
 		switch errno {
 		case 0:
+			ordersAfter(fd)
 			t.n = int(n)
 			return true
 		case syscall.EINTR:
@@ -27,6 +28,7 @@ func (t *transfer) read(fd uintptr) bool {
 
 // write writes until all is sent. It is not done where it has to wait.
 func (t *transfer) write(fd uintptr) bool {
+	ordersBefore(fd)
 	for len(t.b) > 0 {
 		n, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, fd, uintptr(unsafe.Pointer(&t.b[0])), uintptr(len(t.b)))
 		switch errno {

@@ -34,6 +34,7 @@ type Tenants struct {
 	// held across reads of the store; Authenticate does not take it.
 	refreshing sync.Mutex
 	snapshot   atomic.Pointer[snapshot]
+	changes    atomic.Uint64                 // how often changed was replaced
 	changed    atomic.Pointer[chan struct{}] // closed, and replaced, when what tokens allow may have changed
 }
 
@@ -104,6 +105,9 @@ func (t *Tenants) Review(g *Grant, since time.Time) (*Grant, error) {
 	}
 	return s.grant(g.sum, time.Now())
 }
+
+// Changes counts what Follow tells of. As long as it is what it was before a token was authenticated, Review would find the same.
+func (t *Tenants) Changes() uint64 { return t.changes.Load() }
 
 // Cut reports whether the organisation's requests that came at a moment are cut, even where an engine works on them.
 func (t *Tenants) Cut(g *Grant, since time.Time) bool { return t.snapshot.Load().cut(g.Org, since) }
@@ -177,6 +181,7 @@ func (t *Tenants) refresh(ctx context.Context) error {
 }
 
 func (t *Tenants) announce() {
+	t.changes.Add(1)
 	next := make(chan struct{})
 	close(*t.changed.Swap(&next))
 }

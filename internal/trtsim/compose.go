@@ -2,8 +2,10 @@ package trtsim
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/pilotlight-io/pilotlight/internal/sample"
 )
@@ -138,17 +140,25 @@ func (req *request) format(raw json.RawMessage) error {
 	if isNull(raw) {
 		return nil
 	}
+	var members map[string]json.RawMessage
+	if json.Unmarshal(raw, &members) != nil {
+		return invalid("model_attributes_type", "response_format", "Input should be a valid dictionary or object to extract fields from", raw)
+	}
+	for _, name := range slices.Sorted(maps.Keys(members)) { // in one order, so that equal bodies get equal errors
+		if name != "type" && name != "schema" && name != "json_schema" {
+			return invalid("extra_forbidden", "response_format', "+strings.TrimSuffix(quote(name), "'"), "Extra inputs are not permitted", raw)
+		}
+	}
 	var wanted struct {
-		Type       string          `json:"type"`
-		Schema     json.RawMessage `json:"schema"`
+		Type       string `json:"type"`
 		JSONSchema struct {
 			Schema json.RawMessage `json:"schema"`
 		} `json:"json_schema"`
 	}
 	if json.Unmarshal(raw, &wanted) != nil {
-		return invalid("model_attributes_type", "response_format", "Input should be a valid dictionary or object to extract fields from", raw)
+		return invalid("string_type", "response_format', 'type", "Input should be a valid string", raw)
 	}
-	schema := wanted.Schema
+	schema := members["schema"]
 	switch wanted.Type {
 	case "text":
 		return nil

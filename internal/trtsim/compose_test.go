@@ -188,6 +188,7 @@ func TestToolsAndFormatsThatCannotBeFollowed(t *testing.T) {
 			{`"tools":[{"type":"web_search"}]`, "function.name"},
 			{`"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"thing"}}}]`, "tools: reading the schema"},
 			{`"response_format":"json"`, "model_attributes_type"},
+			{`"response_format":{"type":"json_object","value":{}}`, "extra_forbidden"},
 			{`"response_format":{"type":"ebnf"}`, "literal_error"},
 			{`"response_format":{"type":"json_schema"}`, "json_schema.schema"},
 			{`"response_format":{"type":"json_schema","json_schema":{"schema":{"type":"string","not":{}}}}`, "no value was found"},

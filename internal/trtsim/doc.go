@@ -7,6 +7,7 @@
 //
 // It never pretends: answers begin by saying that the text is simulated, the Server header and the version name trtsim. Calls
 // of tools and answers in JSON have no room for that: they are the plainest value that the caller's schema accepts.
+// Vectors mean nothing but which words texts share, and their answers say so in a field of their own.
 // It never looks at weights, and its token counts come from the stated rule of Count, not from a vocabulary.
 //
 // Every simulated delay is divided by Config.Speed, the engine's one-second poll for departed clients included. Protocol

@@ -43,7 +43,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 }
 
 func printHelp(w io.Writer) {
-	fmt.Fprintf(w, "Usage: trtsim [OPTIONS] MODEL\n\n  A simulated trtllm-serve: its HTTP API, delays and failures, without a GPU.\n\nOptions:\n")
+	fmt.Fprintf(w, "Usage: trtsim [serve|embeddings] [OPTIONS] MODEL\n\n  A simulated trtllm-serve: its HTTP API, delays and failures, without a GPU.\n\nOptions:\n")
 	for _, op := range allOptions() {
 		var names []string
 		for _, name := range op.names {

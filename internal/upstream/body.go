@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"time"
 )
 
 // body is how far the body of an answer has been read.
@@ -62,7 +63,11 @@ func (c *Call) frame(method string) {
 // Next gives the next bytes of the body, decoded, at most that many (0 or less: as many as one read brought), valid
 // until the next call. It waits for one read at most that brings any, and gives all that this read brought. The error is
 // io.EOF only after a clean end; io.ErrUnexpectedEOF, wrapped, if the answer was cut short; it comes again if asked again.
-func (c *Call) Next(most int) ([]byte, error) {
+func (c *Call) Next(most int) ([]byte, error) { return c.NextBy(most, time.Time{}) }
+
+// NextBy is Next that gives up at a moment, zero = never, with ErrNotYet, after which it may be called again.
+func (c *Call) NextBy(most int, by time.Time) ([]byte, error) {
+	c.by = by
 	if c.err != nil {
 		return nil, c.err
 	}
@@ -71,8 +76,12 @@ func (c *Call) Next(most int) ([]byte, error) {
 	}
 	data, err := c.next(most)
 	if err == nil && len(data) > 0 {
-		c.begun = true
+		c.begun, c.still = true, false
 		return data, nil
+	}
+	if err == ErrNotYet {
+		c.still = true
+		return nil, err
 	}
 	c.err = err
 	if err != io.EOF {

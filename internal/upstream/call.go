@@ -28,6 +28,9 @@ type Call struct {
 	idle       time.Duration
 	deadline   time.Time
 	limit      time.Time // until then a read may wait; zero = for ever
+	by         time.Time // until then the Next under way waits, which is no limit; zero = it waits for the limit
+	still      bool      // the last Next ended with ErrNotYet
+	heard      time.Time // when the last byte came
 	dispatched time.Time
 	begun      bool // a byte of the body has come
 	answered   bool // a byte of the answer has come
@@ -41,7 +44,7 @@ type Call struct {
 }
 
 // Do sends the request and returns when the head of the answer has been read; whatever its status, that is no error. A
-// pooled connection that turns out to be dead before any byte of an answer is replaced by a fresh one, once.
+// pooled connection over which the request cannot be sent whole is replaced by a fresh one, once.
 func (c *Client) Do(call *Call, r *Request) error {
 	if call.own.Load() != nil {
 		return errInUse
@@ -64,8 +67,8 @@ func (c *Client) attempts(call *Call, r *Request) error {
 			return err
 		}
 		err = call.exchange(k, r)
-		if err == nil || !reused || call.answered || expired(err) || call.aborted() != nil {
-			return err
+		if err == nil || !reused || !call.broken || call.answered || expired(err) || call.aborted() != nil {
+			return err // one that was sent whole may have been carried out
 		}
 		call.now, call.dispatched = time.Now(), time.Time{}
 	}
@@ -74,6 +77,7 @@ func (c *Client) attempts(call *Call, r *Request) error {
 func (c *Call) begin(client *Client, r *Request, now time.Time) {
 	c.client, c.conn, c.err = client, nil, nil
 	c.now, c.idle, c.deadline, c.limit, c.dispatched = now, r.Idle, time.Time{}, time.Time{}, time.Time{}
+	c.by, c.still, c.heard = time.Time{}, false, time.Time{}
 	if r.Total > 0 {
 		c.deadline = now.Add(r.Total)
 	}
@@ -120,6 +124,9 @@ func (c *Call) Encoded() bool { return c.encoded }
 // Dispatched is the moment just before the first byte of the request was written, on the connection that counted; zero if
 // none was made.
 func (c *Call) Dispatched() time.Time { return c.dispatched }
+
+// LastByte is the moment at which the last byte of the answer came, as it was read; zero if none has.
+func (c *Call) LastByte() time.Time { return c.heard }
 
 // Abort ends the exchange at once and closes its connection; Do and Next return cause. It may be called from any
 // goroutine at any moment, also before Do and after Close. It is idempotent: the first cause stays, until Reset.

@@ -3,6 +3,8 @@ package upstream
 import (
 	"context"
 	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/socket"
 )
 
 // connect gives an idle connection, unless fresh is wanted, else a new one.
@@ -61,8 +63,27 @@ func (c *Client) dialInTurn(ctx context.Context, addr string) (*conn, error) {
 		return nil, ctx.Err()
 	}
 	nc, err := c.cfg.Dial(ctx, "tcp", addr)
+	if socket.Exhausted(err) && c.dropIdle() {
+		nc, err = c.cfg.Dial(ctx, "tcp", addr)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return newConn(nc, addr), nil
+}
+
+// dropIdle closes all idle connections, for the sake of their descriptors, and reports whether there was any.
+func (c *Client) dropIdle() (some bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for addr, h := range c.hosts {
+		for i, k := range h.idle {
+			some = true
+			k.nc.Close()
+			h.idle[i] = nil
+		}
+		h.idle = h.idle[:0]
+		c.forget(addr, h)
+	}
+	return some
 }

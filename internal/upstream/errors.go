@@ -13,6 +13,9 @@ var (
 	ErrDeadline         = errors.New("the exchange took too long")
 )
 
+// ErrNotYet is NextBy's: nothing has come by then. It ends nothing.
+var ErrNotYet = errors.New("the engine has said nothing yet")
+
 var errInUse = errors.New("the call is in use")
 
 // DialError says that no connection could be made. Unless a pooled connection died before it, the engine has seen nothing of

@@ -61,7 +61,7 @@ func (c *Call) fill() error {
 		n, err := k.sock.Read(k.buf[k.w:])
 		if n > 0 {
 			k.w += n
-			c.answered = true
+			c.answered, c.heard = true, time.Now()
 			return nil
 		}
 		if err == nil {
@@ -74,7 +74,10 @@ func (c *Call) fill() error {
 		if c.limit.IsZero() || !now.Before(c.limit) {
 			return c.timeout(now)
 		}
-		k.arm(c.limit) // the deadline in force lay before the limit
+		if !c.by.IsZero() && !now.Before(c.by) {
+			return ErrNotYet
+		}
+		k.arm(sooner(c.limit, c.by)) // the deadline in force lay before
 	}
 }
 
@@ -101,7 +104,7 @@ func (c *Call) fault(where string, err error) error {
 }
 
 func expired(err error) bool {
-	return err == ErrDeadline || err == ErrFirstByteTimeout || err == ErrIdleTimeout
+	return err == ErrDeadline || err == ErrFirstByteTimeout || err == ErrIdleTimeout || err == ErrNotYet
 }
 
 // await sets how long the next read of the body may wait. Once the body has begun that is the silence allowed from now
@@ -112,16 +115,26 @@ func (c *Call) await() {
 		return // the limit that send has set
 	}
 	k := c.conn
-	if c.idle == 0 {
-		c.limit = c.deadline
-		k.arm(c.limit)
-		return
-	}
 	now := time.Now()
-	c.limit = earlier(now.Add(c.idle), c.deadline)
-	if k.armed.IsZero() || k.armed.Sub(now) < c.idle/2 || k.armed.After(c.limit) {
-		k.arm(c.limit)
+	switch {
+	case c.still: // the silence goes on
+	case c.idle > 0:
+		c.limit = earlier(now.Add(c.idle), c.deadline)
+	default:
+		c.limit = c.deadline
 	}
+	until := sooner(c.limit, c.by)
+	if until.IsZero() || k.armed.IsZero() || k.armed.After(until) || k.armed.Sub(now) < until.Sub(now)/2 {
+		k.arm(until)
+	}
+}
+
+// sooner is earlier for two times of which either may be zero for never.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() {
+		return b
+	}
+	return earlier(a, b)
 }
 
 // earlier gives the earlier of two times, of which b may be zero for never.

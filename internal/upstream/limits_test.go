@@ -202,3 +202,50 @@ func TestLimits_OfALaterExchange(t *testing.T) {
 		t.Errorf("got %d connections, want 1", e.accepted.Load())
 	}
 }
+
+// TestNextBy_EndsNothing: who asks whether something has come by a moment loses nothing, and the limits stay what they are.
+func TestNextBy_EndsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var servers sync.WaitGroup
+		c := upstream.New(upstream.Config{Dial: piped(&servers, func(s *serverConn) {
+			s.request()
+			s.say("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\na")
+			time.Sleep(40 * time.Second)
+			s.say("b")
+			s.closed()
+		})})
+		defer servers.Wait()
+		defer c.Close()
+		var call upstream.Call
+		defer call.Close()
+		r := post("engine:1", "{}")
+		r.Idle = time.Minute
+		if err := c.Do(&call, r); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		if b, err := call.Next(0); string(b) != "a" || err != nil {
+			t.Fatalf("got %q, %v", b, err)
+		}
+		for n := 1; n <= 2; n++ {
+			by := began.Add(time.Duration(n) * 15 * time.Second)
+			if b, err := call.NextBy(0, by); b != nil || err != upstream.ErrNotYet || !time.Now().Equal(by) {
+				t.Fatalf("got %q, %v after %v; want nothing yet after %v", b, err, time.Since(began), by.Sub(began))
+			}
+		}
+		if b, err := call.NextBy(0, began.Add(45*time.Second)); string(b) != "b" || err != nil || !call.LastByte().Equal(began.Add(40*time.Second)) {
+			t.Fatalf("got %q, %v, the last byte after %v; want it after 40 s", b, err, call.LastByte().Sub(began))
+		}
+		for {
+			by := time.Now().Add(15 * time.Second)
+			_, err := call.NextBy(0, by)
+			if err == upstream.ErrNotYet {
+				continue
+			}
+			if err != upstream.ErrIdleTimeout || time.Since(began) != 100*time.Second {
+				t.Errorf("got %v after %v, want the limit a minute behind the last byte", err, time.Since(began))
+			}
+			break
+		}
+	})
+}

@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from typing import Literal
 
 from pydantic import BaseModel, Field
 
@@ -23,6 +24,13 @@ class City(BaseModel):
     name: str = Field(min_length=1)
     population: int = Field(ge=0)
     climate: str = Field(pattern="^(mild|harsh)$")
+
+
+class Town(BaseModel):
+    """A City for clients that leave patterns and bounds out of a schema."""
+
+    name: str
+    climate: Literal["mild", "harsh"]
 
 
 class Weather:

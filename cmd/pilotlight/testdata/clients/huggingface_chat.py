@@ -3,7 +3,7 @@
 import functools
 import json
 
-from common import BASE_URL, HELLO, KEY, KEYS, SIMULATED, Weather, expect, model, run
+from common import BASE_URL, HELLO, KEY, KEYS, SIMULATED, City, Weather, expect, model, run
 from huggingface_hub import InferenceClient
 from huggingface_hub.errors import HfHubHTTPError
 
@@ -52,6 +52,8 @@ def tools():
 
 
 def structured():
+    schema = {"type": "json_schema", "json_schema": {"name": "city", "schema": City.model_json_schema(), "strict": True}}
+    City.model_validate_json(ask(model("whole"), response_format=schema).choices[0].message.content)
     answer = ask(model("whole"), response_format={"type": "json_object"})
     assert json.loads(answer.choices[0].message.content), answer
 

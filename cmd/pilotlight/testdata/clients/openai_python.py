@@ -95,6 +95,9 @@ def typed_errors():
     expect(openai.InternalServerError, lambda: ask("never-hot", extra_headers=only_hot), status_code=503, code="not_hot")
     unknown = {"frobnicate": 1}
     expect(openai.BadRequestError, lambda: ask(cold, extra_body=unknown), code="invalid_request", param="frobnicate")
+    mistyped = {"max_tokens": "ten"}  # as the engine says, and not in its words
+    e = expect(openai.BadRequestError, lambda: ask(cold, extra_body=mistyped), code="invalid_request", param="max_tokens")
+    assert "loc" not in e.message, e
     long = [{"role": "user", "content": "word " * 9000}]
     expect(openai.BadRequestError, lambda: ask(cold, messages=long), code="context_length_exceeded", param="messages")
 

@@ -7,6 +7,7 @@ api {
   keepalive        = "comment"
   stream_heartbeat = "15s"
   body_budget      = "1GiB"
+  event_limit      = "32MiB"
   max_connections  = 0
 }
 admin {
@@ -67,7 +68,7 @@ model "meta-llama/Meta-Llama-3-8B-Instruct" {
   timeouts {
     start      = "30m"
     first_byte = "10m"
-    idle       = "60s"
+    idle       = "5m"
     total      = "30m"
   }
   engine "trtllm" {

@@ -1,0 +1,6 @@
+//go:build linux
+
+package slot
+
+// ReadAs reads a file with another user's rights.
+var ReadAs = readAs
