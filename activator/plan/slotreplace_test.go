@@ -23,17 +23,6 @@ func (g *stage) comes(add fleet.Act) {
 	g.speaks(add.Slot)
 }
 
-// ends has a slot be gone that was given back.
-func (g *stage) ends(id string) {
-	for k := range g.slots {
-		if g.slots[k].ID == id {
-			g.slots = append(g.slots[:k:k], g.slots[k+1:]...)
-			break
-		}
-	}
-	g.lists()
-}
-
 // TestSlot_WithAnotherConfigTakesNoLaunch: who comes gets a new slot, who is served there goes on, and the old one is given back when the last has left.
 func TestSlot_WithAnotherConfigTakesNoLaunch(t *testing.T) {
 	g := newStage(t, []fleet.Pool{h100}, stageModel("m", "h100", 4, 1), stageModel("n", "h100", 4, 1))
