@@ -290,3 +290,35 @@ func BenchmarkCharge(b *testing.B) {
 		r.Settle()
 	}
 }
+
+// TestTake_WhatIsRefusedIsInNobodysWay: there is room for what is taken here, however many others ask for more than there is at the same time.
+func TestTake_WhatIsRefusedIsInNobodysWay(t *testing.T) {
+	a := account.New(account.Config{Memory: 16 * mib})
+	requests, _ := hold(a, "full", mib)
+	defer settle(requests)
+	var stop atomic.Bool
+	var others sync.WaitGroup
+	for i := range 8 {
+		others.Go(func() {
+			r := admit(a, fmt.Sprint("other", i))
+			defer r.Settle()
+			for !stop.Load() {
+				if err := r.Take(account.Request, 15*mib); err == nil {
+					t.Error("got 15 MiB, want them refused")
+					return
+				}
+			}
+		})
+	}
+	r := admit(a, "mine")
+	for range 20_000 {
+		if err := r.Take(account.Request, 1024); err != nil {
+			t.Errorf("got %v, want 1 KiB: there is room for it", err)
+			break
+		}
+		r.Give(account.Request, 1024)
+	}
+	r.Settle()
+	stop.Store(true)
+	others.Wait()
+}

@@ -29,30 +29,42 @@ type memory struct {
 	awake atomic.Bool   // freed is not nil
 }
 
-// take takes n bytes for a request that then has sum.
+// take takes n bytes for a request that then has sum. What does not fit is not taken for a moment either: it would be in the way of what does, and nobody
+// would be woken when it is given back.
 func (m *memory) take(o *Org, n, sum int64) error {
-	held, used := m.add(o, n)
-	err := m.fits(used, held, sum)
-	if err != nil {
-		m.add(o, -n)
+	for {
+		held, used, holders := o.held.Load(), m.used.Load(), m.holders.Load()
+		if held == 0 {
+			holders++
+		}
+		if err := m.fits(used+n, held+n, sum, holders); err != nil {
+			return err
+		}
+		if m.used.CompareAndSwap(used, used+n) {
+			m.hold(o, n)
+			return nil
+		}
 	}
-	return err
 }
 
-func (m *memory) add(o *Org, n int64) (held, used int64) {
-	held = o.held.Add(n)
+func (m *memory) add(o *Org, n int64) {
+	m.used.Add(n)
+	m.hold(o, n)
+}
+
+func (m *memory) hold(o *Org, n int64) {
+	held := o.held.Add(n)
 	switch {
 	case n > 0 && held == n:
 		m.holders.Add(1)
 	case n < 0 && held == 0:
 		m.holders.Add(-1)
 	}
-	return held, m.used.Add(n)
 }
 
-// fits says whether used bytes may be in use, held of them by one organisation, sum by one request.
-func (m *memory) fits(used, held, sum int64) error {
-	plenty, share, most := m.size/2, m.share(), m.size
+// fits says whether used bytes may be in use, held of them by one organisation, sum by one request, while so many organisations hold something.
+func (m *memory) fits(used, held, sum, holders int64) error {
+	plenty, share, most := m.size/2, m.share(holders), m.size
 	if sum > large {
 		plenty, share, most = plenty/4*3, share/4*3, most/8*7
 	}
@@ -68,7 +80,7 @@ func (m *memory) fits(used, held, sum int64) error {
 }
 
 // share is what each organisation may hold once memory is short. One part is kept for the organisation that is to come.
-func (m *memory) share() int64 { return m.size / (m.holders.Load() + 1) }
+func (m *memory) share(holders int64) int64 { return m.size / (holders + 1) }
 
 func (m *memory) give(o *Org, n int64) {
 	m.add(o, -n)

@@ -47,7 +47,7 @@ func (o *Org) drop(c *Charge) {
 // taken for an organisation that is above its share itself.
 func (a *Accounts) reclaim(n int64, from *Org) {
 	m := &a.memory
-	share := m.share()
+	share := m.share(m.holders.Load())
 	if from.held.Load() > share {
 		return
 	}
