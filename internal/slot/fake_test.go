@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -34,6 +35,13 @@ const (
 	supervisorVariable = "SLOT_TEST_SUPERVISOR" // its directory
 	wordsVariable      = "SLOT_TEST_WORDS"      // what its engine does
 )
+
+// The signal for the parent's death belongs to a thread, the main one: an engine that clears it has to run there.
+func init() {
+	if os.Getenv(fakeVariable) != "" {
+		runtime.LockOSThread()
+	}
+}
 
 func TestMain(m *testing.M) {
 	switch {
