@@ -19,7 +19,7 @@
 // only its supervisor has told, is gone when a list of slots that was asked for since does not have it. Until a slot is listed, and has itself given a
 // complete list of what is there, it takes no launches.
 //
-// Slots are known once they were listed, and each that runs has given its list, is lost, or was silent for 10 s; nothing that this life has added is waited
+// Slots are known once they were listed, and each that runs has given its list, or was lost or silent for 10 s; nothing that this life has added is waited
 // for. A slot's condition is the worst of its node's, its own, and that it cannot be reached.
 //
 // A source that cannot be reached keeps its last word: nothing that it listed is taken for gone meanwhile. An instance that is missed where
