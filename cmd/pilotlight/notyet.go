@@ -20,13 +20,3 @@ func (notYetCmd) Run(env *Env) error {
 func notAvailable(what string) error {
 	return fmt.Errorf("%s is not available in this version", what)
 }
-
-// laterFlag is a flag of that kind: given, it is an error instead of being silently ignored.
-type laterFlag string
-
-func (f laterFlag) refuse(name string) error {
-	if f == "" {
-		return nil
-	}
-	return notAvailable("the flag " + name)
-}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,51 +21,36 @@ type orgCmd struct {
 	Import  orgImportCmd  `cmd:"" passthrough:"" help:"Add many from a file (not available yet)."`
 }
 
-// orgLimits are flags that a later version brings.
-type orgLimits struct {
-	BudgetUSD   laterFlag `name:"budget-usd" placeholder:"N" help:"Budget of a UTC month (not available yet)."`
-	Concurrency laterFlag `placeholder:"N" help:"Requests at once (not available yet)."`
-}
-
-func (l orgLimits) refuse() error {
-	if err := l.BudgetUSD.refuse("--budget-usd"); err != nil {
-		return err
-	}
-	return l.Concurrency.refuse("--concurrency")
-}
-
 type orgCreateCmd struct {
 	Name   string   `arg:"" help:"Its name."`
 	Models []string `placeholder:"A,B" help:"Models that its tokens may use; all if not given."`
-	orgLimits
+	limitFlags
 	serverFlags
 	jsonFlag
 }
 
 // Run adds the organisation and prints it.
 func (c orgCreateCmd) Run(env *Env) error {
-	if err := c.refuse(); err != nil {
-		return err
-	}
 	return c.printOrg(env, c.jsonFlag, func(ctx context.Context, client *admin.Client) (*admin.Org, error) {
-		return client.CreateOrg(ctx, admin.NewOrg{Name: c.Name, Models: c.Models})
+		return client.CreateOrg(ctx, admin.NewOrg{Name: c.Name, Models: c.Models, LimitsChange: c.change()})
 	})
 }
 
 type orgUpdateCmd struct {
 	Name   string  `arg:"" help:"Its name."`
 	Models *string `placeholder:"A,B" help:"Models that its tokens may use; --models= for all."`
-	orgLimits
+	limitFlags
+	raiseFlags
 	serverFlags
 	jsonFlag
 }
 
 // Run changes the organisation and prints it.
 func (c orgUpdateCmd) Run(env *Env) error {
-	if err := c.refuse(); err != nil {
+	change := admin.OrgChange{LimitsChange: c.change()}
+	if err := c.raise(&change.LimitsChange); err != nil {
 		return err
 	}
-	var change admin.OrgChange
 	if c.Models != nil {
 		models := splitList(*c.Models)
 		change.Models = &models
@@ -126,9 +112,24 @@ type orgShowCmd struct {
 
 // Run shows one organisation.
 func (c orgShowCmd) Run(env *Env) error {
-	return c.printOrg(env, c.jsonFlag, func(ctx context.Context, client *admin.Client) (*admin.Org, error) {
-		return client.Org(ctx, c.Name)
-	})
+	client, err := c.client(env)
+	if err != nil {
+		return err
+	}
+	org, err := client.Org(env.ctx, c.Name)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return writeJSON(env.Stdout, org)
+	}
+	t := newTable("FIELD", "VALUE")
+	t.row("name", org.Name)
+	t.row("state", org.State)
+	t.row("models", listOr(org.Models, "all"))
+	limitRows(t, org.Limits)
+	t.row("created_at", shortTime(&org.CreatedAt))
+	return t.write(env.Stdout)
 }
 
 type orgImportCmd struct {
@@ -161,9 +162,9 @@ func (f serverFlags) printOrg(env *Env, j jsonFlag, ask func(context.Context, *a
 }
 
 func orgTable(orgs ...admin.Org) *table {
-	t := newTable("NAME", "STATE", "MODELS", "CREATED")
+	t := newTable(slices.Concat([]string{"NAME", "STATE", "MODELS"}, limitColumns, []string{"CREATED"})...)
 	for _, o := range orgs {
-		t.row(o.Name, o.State, listOr(o.Models, "all"), shortTime(&o.CreatedAt))
+		t.row(slices.Concat([]any{o.Name, o.State, listOr(o.Models, "all")}, limitCells(o.Limits), []any{shortTime(&o.CreatedAt)})...)
 	}
 	return t
 }

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"slices"
 
 	"github.com/pilotlight-io/pilotlight/internal/admin"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
@@ -10,6 +12,7 @@ import (
 // tokenCmd holds the commands about tokens.
 type tokenCmd struct {
 	Create tokenCreateCmd `cmd:"" help:"Make a token; its secret is shown this once."`
+	Update tokenUpdateCmd `cmd:"" help:"Change a token's limits."`
 	List   tokenListCmd   `cmd:"" help:"List tokens."`
 	Revoke tokenRevokeCmd `cmd:"" help:"Make a token stop working for good."`
 }
@@ -21,26 +24,20 @@ type tokenCreateCmd struct {
 	Models      []string       `placeholder:"A,B" help:"Models that it may use; all of the organisation's if not given."`
 	Expires     string         `placeholder:"90d" help:"When it stops working: a time span from now, or a moment in RFC 3339; never if not given."`
 	Keepalive   string         `placeholder:"MODE" help:"What a waiting stream gets: off, comment or chunk; the config's default if not given."`
-	RPM         laterFlag      `name:"rpm" placeholder:"N" help:"Requests a minute (not available yet)."`
-	Concurrency laterFlag      `placeholder:"N" help:"Requests at once (not available yet)."`
+	limitFlags
 	serverFlags
 	jsonFlag
 }
 
 // Run makes the token and prints nothing but its secret, so that a script can take it as it is.
 func (c tokenCreateCmd) Run(env *Env) error {
-	if err := c.RPM.refuse("--rpm"); err != nil {
-		return err
-	}
-	if err := c.Concurrency.refuse("--concurrency"); err != nil {
-		return err
-	}
 	client, err := c.client(env)
 	if err != nil {
 		return err
 	}
 	issued, err := client.CreateToken(env.ctx, admin.NewToken{
 		Org: c.Org, Name: c.Name, Scopes: c.Scopes, Models: c.Models, Keepalive: c.Keepalive, Expires: c.Expires,
+		LimitsChange: c.change(),
 	})
 	if err != nil {
 		return err
@@ -51,6 +48,25 @@ func (c tokenCreateCmd) Run(env *Env) error {
 	env.say("token %s of org %s; its secret is shown this once:", issued.ID, issued.Org)
 	_, err = fmt.Fprintln(env.Stdout, issued.Secret)
 	return err
+}
+
+type tokenUpdateCmd struct {
+	ID string `arg:"" help:"Its id, as token list shows it."`
+	limitFlags
+	raiseFlags
+	serverFlags
+	jsonFlag
+}
+
+// Run changes the token and prints it.
+func (c tokenUpdateCmd) Run(env *Env) error {
+	change := admin.TokenChange{LimitsChange: c.change()}
+	if err := c.raise(&change.LimitsChange); err != nil {
+		return err
+	}
+	return c.printToken(env, c.jsonFlag, func(ctx context.Context, client *admin.Client) (*admin.Token, error) {
+		return client.UpdateToken(ctx, c.ID, change)
+	})
 }
 
 type tokenListCmd struct {
@@ -83,25 +99,32 @@ type tokenRevokeCmd struct {
 
 // Run revokes the token and prints it.
 func (c tokenRevokeCmd) Run(env *Env) error {
-	client, err := c.client(env)
+	return c.printToken(env, c.jsonFlag, func(ctx context.Context, client *admin.Client) (*admin.Token, error) {
+		return client.RevokeToken(ctx, c.ID)
+	})
+}
+
+// printToken prints the token that ask gives.
+func (f serverFlags) printToken(env *Env, j jsonFlag, ask func(context.Context, *admin.Client) (*admin.Token, error)) error {
+	client, err := f.client(env)
 	if err != nil {
 		return err
 	}
-	token, err := client.RevokeToken(env.ctx, c.ID)
+	token, err := ask(env.ctx, client)
 	if err != nil {
 		return err
 	}
-	if c.JSON {
+	if j.JSON {
 		return writeJSON(env.Stdout, token)
 	}
 	return tokenTable(*token).write(env.Stdout)
 }
 
 func tokenTable(tokens ...admin.Token) *table {
-	t := newTable("ID", "ORG", "NAME", "SCOPES", "MODELS", "CREATED", "EXPIRES", "REVOKED")
+	t := newTable(slices.Concat([]string{"ID", "ORG", "NAME", "SCOPES", "MODELS"}, limitColumns, []string{"CREATED", "LAST USED", "EXPIRES", "REVOKED"})...)
 	for _, k := range tokens {
-		t.row(k.ID, k.Org, k.Name, listOr(k.Scopes, ""), listOr(k.Models, "all"),
-			shortTime(&k.CreatedAt), shortTime(k.ExpiresAt), shortTime(k.RevokedAt))
+		t.row(slices.Concat([]any{k.ID, k.Org, k.Name, listOr(k.Scopes, ""), listOr(k.Models, "all")}, limitCells(k.Limits),
+			[]any{shortTime(&k.CreatedAt), shortTime(k.LastUsedAt), shortTime(k.ExpiresAt), shortTime(k.RevokedAt)})...)
 	}
 	return t
 }

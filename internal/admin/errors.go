@@ -67,6 +67,8 @@ func (s *Server) answer(err error) *openai.Error {
 		return openai.NewError(openai.CodeNotFound, err.Error())
 	case errors.Is(err, tenant.ErrExists):
 		return edge.Invalid("name", "%s", err)
+	case errors.Is(err, tenant.ErrRevoked):
+		return edge.Invalid("id", "%s; it stays so", err)
 	case errors.As(err, &jumped):
 		return edge.Invalid("confirm", "%s", jumped)
 	case errors.As(err, &damaged):

@@ -74,15 +74,12 @@ func readSettings(body []byte) (map[string]string, error) {
 }
 
 func addSettings(settings map[string]string, prefix string, object []byte) error {
-	if _, err := fieldNames(object); err != nil {
+	members, err := edge.Members(object)
+	if err != nil {
 		return err
 	}
-	var values map[string]json.RawMessage
-	if err := json.Unmarshal(object, &values); err != nil {
-		return openai.NewError(openai.CodeInvalidRequest, "the body is not valid JSON: "+err.Error())
-	}
-	for key, value := range values {
-		key = prefix + key
+	for _, m := range members {
+		key, value := prefix+m.Name, m.Value
 		switch {
 		case value[0] == '{' && prefix == "":
 			if err := addSettings(settings, key+".", value); err != nil {

@@ -44,6 +44,7 @@ var routes = []route{
 	{http.MethodPatch, "/api/orgs/{name}", (*Server).updateOrg, false, nil},
 	{http.MethodGet, "/api/tokens", (*Server).listTokens, false, []string{"org"}},
 	{http.MethodPost, "/api/tokens", (*Server).createToken, false, nil},
+	{http.MethodPatch, "/api/tokens/{id}", (*Server).updateToken, false, nil},
 	{http.MethodDelete, "/api/tokens/{id}", (*Server).revokeToken, false, nil},
 	{http.MethodGet, "/api/models", (*Server).listModels, false, nil},
 	{http.MethodGet, "/api/models/{id}/explain", (*Server).explain, false, nil},

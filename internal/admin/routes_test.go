@@ -12,7 +12,7 @@ import (
 // Every route is asked without the admin token and with others, among them an organisation's with every scope.
 func TestRoutes_OpenOnlyToTheAdminToken(t *testing.T) {
 	w := newWorld(t)
-	_, err := w.tenants.CreateOrg(t.Context(), "acme", nil)
+	_, err := w.tenants.CreateOrg(t.Context(), tenant.NewOrg{Name: "acme"})
 	check(t, err)
 	theirs, _, err := w.tenants.CreateToken(t.Context(), tenant.NewToken{Org: "acme", Scopes: tenant.Scopes()})
 	check(t, err)

@@ -24,7 +24,8 @@ func (s *Server) listOrgs(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	return c.JSON(orgList{each(orgs, orgView)})
+	now := time.Now()
+	return c.JSON(orgList{each(orgs, func(o tenant.Org) Org { return orgView(o, now) })})
 }
 
 func (s *Server) createOrg(c *fiber.Ctx) error {
@@ -32,14 +33,18 @@ func (s *Server) createOrg(c *fiber.Ctx) error {
 	if err := read(c, &n); err != nil {
 		return err
 	}
+	limits, err := n.LimitsChange.tenant()
+	if err != nil {
+		return err
+	}
 	ctx, cancel := s.asking()
 	defer cancel()
-	org, err := s.c.Tenants.CreateOrg(ctx, n.Name, n.Models)
+	org, err := s.c.Tenants.CreateOrg(ctx, tenant.NewOrg{Name: n.Name, Models: n.Models, Limits: limits})
 	if err != nil {
 		return err
 	}
 	s.c.Log.Info("org created", "org", org.Name)
-	return c.Status(fiber.StatusCreated).JSON(orgView(*org))
+	return c.Status(fiber.StatusCreated).JSON(orgView(*org, time.Now()))
 }
 
 func (s *Server) showOrg(c *fiber.Ctx) error {
@@ -53,7 +58,7 @@ func (s *Server) showOrg(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	return c.JSON(orgView(*org))
+	return c.JSON(orgView(*org, time.Now()))
 }
 
 func (s *Server) updateOrg(c *fiber.Ctx) error {
@@ -65,43 +70,21 @@ func (s *Server) updateOrg(c *fiber.Ctx) error {
 	if err := read(c, &change); err != nil {
 		return err
 	}
+	limits, err := change.LimitsChange.tenant()
+	if err != nil {
+		return err
+	}
 	ctx, cancel := s.asking()
 	defer cancel()
-	org, err := s.changeOrg(ctx, name, change)
+	org, err := s.c.Tenants.UpdateOrg(ctx, name, tenant.OrgChange{State: change.State, Cut: change.Now, Models: change.Models, Limits: limits})
 	if err != nil {
 		return err
 	}
 	s.c.Log.Info("org changed", "org", name, "state", org.State)
-	return c.JSON(orgView(*org))
-}
-
-// changeOrg checks everything before it changes anything.
-func (s *Server) changeOrg(ctx context.Context, name string, change OrgChange) (org *tenant.Org, err error) {
-	state := change.State
-	if state != nil && *state != tenant.Active && *state != tenant.Suspended {
-		return nil, edge.Invalid("state", "%q is no state; write active or suspended", *state)
+	if raise := org.Limits.Budget.Raise; limits.Raise != nil && raise.Why != "" {
+		s.c.Log.Info("budget raised", "org", name, "usd", raise.Limit, "until", raise.Until, "reason", raise.Why)
 	}
-	if change.Now && (state == nil || *state != tenant.Suspended) {
-		return nil, edge.Invalid("now", "it goes with state suspended, and cuts what is running")
-	}
-	if org, err = s.c.Tenants.Org(ctx, name); err != nil {
-		return nil, err
-	}
-	if change.Models != nil {
-		if org, err = s.c.Tenants.UpdateOrg(ctx, name, tenant.OrgChange{Models: change.Models}); err != nil {
-			return nil, err
-		}
-	}
-	switch {
-	case change.Now:
-		return s.c.Tenants.CutOrg(ctx, name)
-	case state == nil || *state == org.State:
-		return org, nil
-	case *state == tenant.Suspended:
-		return s.c.Tenants.SuspendOrg(ctx, name)
-	default:
-		return s.c.Tenants.ResumeOrg(ctx, name)
-	}
+	return c.JSON(orgView(*org, time.Now()))
 }
 
 func (s *Server) listTokens(c *fiber.Ctx) error {
@@ -117,7 +100,8 @@ func (s *Server) listTokens(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	return c.JSON(tokenList{each(tokens, tokenView)})
+	now := time.Now()
+	return c.JSON(tokenList{each(tokens, func(t tenant.Token) Token { return tokenView(t, now) })})
 }
 
 func (s *Server) createToken(c *fiber.Ctx) error {
@@ -132,16 +116,20 @@ func (s *Server) createToken(c *fiber.Ctx) error {
 	if n.Org == "" {
 		return edge.Invalid("org", "missing; name the organisation that pays")
 	}
+	limits, err := n.LimitsChange.tenant()
+	if err != nil {
+		return err
+	}
 	ctx, cancel := s.asking()
 	defer cancel()
 	secret, token, err := s.c.Tenants.CreateToken(ctx, tenant.NewToken{
-		Org: n.Org, Name: n.Name, Scopes: n.Scopes, Models: n.Models, Keepalive: n.Keepalive, ExpiresAt: expires,
+		Org: n.Org, Name: n.Name, Scopes: n.Scopes, Models: n.Models, Keepalive: n.Keepalive, Limits: limits, ExpiresAt: expires,
 	})
 	if err != nil {
 		return err
 	}
 	s.c.Log.Info("token created", "org", token.Org, "token", token.ID)
-	return c.Status(fiber.StatusCreated).JSON(IssuedToken{Secret: secret, Token: tokenView(*token)})
+	return c.Status(fiber.StatusCreated).JSON(IssuedToken{Secret: secret, Token: tokenView(*token, time.Now())})
 }
 
 // expiry reads a span from now, or a moment. "" = never.
@@ -162,6 +150,29 @@ func expiry(s string, now time.Time) (time.Time, error) {
 	return now.Add(d).UTC(), nil
 }
 
+func (s *Server) updateToken(c *fiber.Ctx) error {
+	id, err := param(c)
+	if err != nil {
+		return err
+	}
+	var change TokenChange
+	if err := read(c, &change); err != nil {
+		return err
+	}
+	limits, err := change.LimitsChange.tenant()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := s.asking()
+	defer cancel()
+	token, err := s.c.Tenants.UpdateToken(ctx, id, tenant.TokenChange{Limits: limits})
+	if err != nil {
+		return err
+	}
+	s.c.Log.Info("token changed", "org", token.Org, "token", token.ID)
+	return c.JSON(tokenView(*token, time.Now()))
+}
+
 func (s *Server) revokeToken(c *fiber.Ctx) error {
 	id, err := param(c)
 	if err != nil {
@@ -174,5 +185,5 @@ func (s *Server) revokeToken(c *fiber.Ctx) error {
 		return err
 	}
 	s.c.Log.Info("token revoked", "org", token.Org, "token", token.ID)
-	return c.JSON(tokenView(*token))
+	return c.JSON(tokenView(*token, time.Now()))
 }

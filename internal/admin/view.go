@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
-	"github.com/pilotlight-io/pilotlight/internal/tenant"
 )
 
 // The lists as they are on the wire: an object each, so that it can grow.
@@ -43,26 +42,6 @@ func each[T, V any](all []T, view func(T) V) []V {
 }
 
 func same[T any](all []T) []T { return each(all, func(one T) T { return one }) }
-
-func orgView(o tenant.Org) Org {
-	return Org{Name: o.Name, State: o.State, Models: same(o.Models), CreatedAt: Time{o.CreatedAt}}
-}
-
-func tokenView(t tenant.Token) Token {
-	view := Token{
-		ID: t.ID, Org: t.Org, Name: t.Name, Scopes: same(t.Scopes), Models: same(t.Models), CreatedAt: Time{t.CreatedAt},
-	}
-	if t.Keepalive != "" {
-		view.Keepalive = &t.Keepalive
-	}
-	if t.ExpiresAt != nil {
-		view.ExpiresAt = at(*t.ExpiresAt)
-	}
-	if t.RevokedAt != nil {
-		view.RevokedAt = at(*t.RevokedAt)
-	}
-	return view
-}
 
 func modelView(s fleet.ModelStatus) Model {
 	m := s.Model

@@ -5,7 +5,6 @@ import (
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
-	"github.com/pilotlight-io/pilotlight/internal/tenant"
 )
 
 // Time is a moment as the contract writes it: RFC 3339, UTC, with microseconds.
@@ -24,60 +23,6 @@ func at(t time.Time) *Time {
 		return nil
 	}
 	return &Time{t}
-}
-
-// Org is an organisation: who pays. BudgetUSD and Concurrency are not available yet, and always nil.
-type Org struct {
-	Name        string          `json:"name"`
-	State       tenant.OrgState `json:"state"`
-	Models      []string        `json:"models"` // that its tokens may use; empty = all
-	BudgetUSD   *string         `json:"budget_usd"`
-	Concurrency *int            `json:"concurrency"`
-	CreatedAt   Time            `json:"created_at"`
-}
-
-// NewOrg is the body of POST /api/orgs.
-type NewOrg struct {
-	Name   string   `json:"name"`
-	Models []string `json:"models,omitempty"`
-}
-
-// OrgChange is the body of PATCH /api/orgs/{name}. Nil fields stay as they are.
-type OrgChange struct {
-	State  *tenant.OrgState `json:"state,omitempty"`
-	Now    bool             `json:"now,omitempty"` // with state suspended: cuts what engines work on, too
-	Models *[]string        `json:"models,omitempty"`
-}
-
-// Token is what is kept of a token; its secret is not. RPM and Concurrency are not available yet, and always nil.
-type Token struct {
-	ID          string         `json:"id"`
-	Org         string         `json:"org"`
-	Name        string         `json:"name"`
-	Scopes      []tenant.Scope `json:"scopes"`
-	Models      []string       `json:"models"`    // empty = all of the org's
-	Keepalive   *string        `json:"keepalive"` // nil = the config's default
-	RPM         *int           `json:"rpm"`
-	Concurrency *int           `json:"concurrency"`
-	CreatedAt   Time           `json:"created_at"`
-	ExpiresAt   *Time          `json:"expires_at"`
-	RevokedAt   *Time          `json:"revoked_at"`
-}
-
-// IssuedToken is a token just created, with the secret that is shown this once.
-type IssuedToken struct {
-	Secret string `json:"token"`
-	Token
-}
-
-// NewToken is the body of POST /api/tokens. Expires is a time span from now ("90d") or a moment in RFC 3339.
-type NewToken struct {
-	Org       string         `json:"org"`
-	Name      string         `json:"name,omitempty"`
-	Scopes    []tenant.Scope `json:"scopes,omitempty"`
-	Models    []string       `json:"models,omitempty"`
-	Keepalive string         `json:"keepalive,omitempty"`
-	Expires   string         `json:"expires,omitempty"`
 }
 
 // Range bounds a count, both ends included.

@@ -12,6 +12,9 @@ type NanoUSD int64
 // ParseUSD reads a decimal amount of US dollars such as "8.25", exactly. More than nine decimals, a sign, an exponent or
 // an amount above 9 billion dollars is an error.
 func ParseUSD(s string) (NanoUSD, error) {
+	if len(s) > mostDigits { // before arithmetic on it
+		return 0, fmt.Errorf("an amount of US dollars has at most %d characters, such as \"8.25\"", mostDigits)
+	}
 	digits := strings.IndexFunc(s, func(r rune) bool { return (r < '0' || r > '9') && r != '.' }) < 0
 	r, ok := new(big.Rat).SetString(s)
 	if !ok || !digits {
@@ -26,6 +29,8 @@ func ParseUSD(s string) (NanoUSD, error) {
 	}
 	return NanoUSD(r.Num().Int64()), nil
 }
+
+const mostDigits = 64
 
 // String gives the amount in US dollars as a decimal with at least two decimals and no needless zeros, such as "8.25" or "0.002291667".
 func (n NanoUSD) String() string {

@@ -13,6 +13,9 @@ type Grant struct {
 	TokenID   string
 	Keepalive string // off, comment or chunk; empty = the config's default
 
+	OrgLimits   Limits // of all the organisation's tokens together
+	TokenLimits Limits
+
 	scopes    []Scope
 	orgModels []string
 	models    []string
@@ -72,7 +75,7 @@ func (s *snapshot) with(version int64, orgs []Org, tokens []hashed) *snapshot {
 
 func grant(h hashed, org *Org) *granted {
 	return &granted{token: h, org: org, Grant: Grant{
-		Org: h.Org, TokenID: h.ID, Keepalive: h.Keepalive,
+		Org: h.Org, TokenID: h.ID, Keepalive: h.Keepalive, OrgLimits: org.Limits, TokenLimits: h.Limits,
 		scopes: h.Scopes, orgModels: org.Models, models: h.Models, sum: h.sha256,
 	}}
 }

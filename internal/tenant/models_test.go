@@ -17,7 +17,7 @@ func TestConfigure_ListsMayNameWhatWasAddedAndKeepWhatIsGone(t *testing.T) {
 		t.Errorf("got %v, %v, want the lists as they were", grant, err)
 	}
 	createOrg(t, tenants, "new", "c")
-	_, err = tenants.CreateOrg(t.Context(), "late", []string{"b"})
+	_, err = tenants.CreateOrg(t.Context(), tenant.NewOrg{Name: "late", Models: []string{"b"}})
 	var invalid *tenant.InvalidError
 	if !errors.As(err, &invalid) || invalid.Field != "models" {
 		t.Errorf("a model that is gone: got %v, want an error at models", err)

@@ -21,81 +21,89 @@ const (
 
 // Org is an organisation: who pays.
 type Org struct {
-	Name      string     `json:"name"`
-	Models    []string   `json:"models"` // that its tokens may use; empty = all
-	State     OrgState   `json:"state"`
-	CreatedAt time.Time  `json:"created_at"` // UTC
-	CutAt     *time.Time `json:"-"`          // UTC: requests that came before are cut, running ones too; nil = none
+	Name      string
+	Models    []string // that its tokens may use; empty = all
+	Limits    Limits   // of all its tokens together
+	State     OrgState
+	CreatedAt time.Time  // UTC
+	CutAt     *time.Time // UTC: requests that came before are cut, running ones too; nil = none
+}
+
+// NewOrg says what an organisation to be created is like.
+type NewOrg struct {
+	Name   string
+	Models []string // that its tokens may use; empty = all
+	Limits LimitsChange
 }
 
 // OrgChange says what UpdateOrg changes; nil fields stay.
 type OrgChange struct {
 	Models *[]string
+	State  *OrgState
+	Cut    bool // with Suspended: cuts what engines work on, too. What was cut stays so when the organisation is resumed
+	Limits LimitsChange
 }
 
 var orgName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
-// CreateOrg adds an active organisation. models may be empty: all. The error is ErrExists or an *InvalidError where one of
-// these is the cause.
-func (t *Tenants) CreateOrg(ctx context.Context, name string, models []string) (*Org, error) {
-	if !orgName.MatchString(name) {
-		return nil, &InvalidError{"name", fmt.Sprintf("%q is not an organisation's name; use 1 to 64 letters, digits, dots, dashes and underscores, the first a letter or digit", name)}
+// CreateOrg adds an active organisation. The error is ErrExists or an *InvalidError where one of these is the cause.
+func (t *Tenants) CreateOrg(ctx context.Context, n NewOrg) (*Org, error) {
+	if !orgName.MatchString(n.Name) {
+		return nil, &InvalidError{"name", fmt.Sprintf("%q is not an organisation's name; use 1 to 64 letters, digits, dots, dashes and underscores, the first a letter or digit", n.Name)}
 	}
-	models, err := t.models(models)
-	if err != nil {
+	org := &Org{Name: n.Name, State: Active, CreatedAt: now()}
+	if err := t.apply(OrgChange{Models: &n.Models, Limits: n.Limits}, org); err != nil {
 		return nil, err
 	}
-	return t.writeOrg(ctx, name, func(existing *Org) (*Org, error) {
+	return t.writeOrg(ctx, n.Name, func(existing *Org) (*Org, error) {
 		if existing != nil {
-			return nil, fmt.Errorf("organisation %s: %w", name, ErrExists)
+			return nil, fmt.Errorf("organisation %s: %w", n.Name, ErrExists)
 		}
-		return &Org{Name: name, Models: models, State: Active, CreatedAt: now()}, nil
+		return org, nil
 	})
 }
 
-// EnsureOrg gives the organisation as it is, or creates it with all models.
+// EnsureOrg gives the organisation as it is, or creates it with all models and no limits.
 func (t *Tenants) EnsureOrg(ctx context.Context, name string) (*Org, error) {
-	org, err := t.CreateOrg(ctx, name, nil)
+	org, err := t.CreateOrg(ctx, NewOrg{Name: name})
 	if errors.Is(err, ErrExists) {
 		return t.Org(ctx, name)
 	}
 	return org, err
 }
 
-// UpdateOrg changes an organisation, and the rights of its tokens at once.
+// UpdateOrg changes an organisation, and what its tokens may at once: all of the change or nothing. A suspended organisation's tokens stop working: what
+// it has waiting ends, what engines work on goes on. The error is ErrNotFound or an *InvalidError where one of these is the cause.
 func (t *Tenants) UpdateOrg(ctx context.Context, name string, c OrgChange) (*Org, error) {
-	return t.changeOrg(ctx, name, func(o *Org) error {
-		if c.Models == nil {
-			return nil
+	return t.writeOrg(ctx, name, func(o *Org) (*Org, error) {
+		if o == nil {
+			return nil, fmt.Errorf("organisation %s: %w", name, ErrNotFound)
 		}
-		models, err := t.models(*c.Models)
-		o.Models = models
-		return err
+		return o, t.apply(c, o)
 	})
 }
 
-// SuspendOrg makes an organisation's tokens stop working at once: what it has waiting ends, what engines work on goes on.
+// SuspendOrg makes an organisation's tokens stop working at once.
 func (t *Tenants) SuspendOrg(ctx context.Context, name string) (*Org, error) {
-	return t.changeOrg(ctx, name, func(o *Org) error { o.State = Suspended; return nil })
+	state := Suspended
+	return t.UpdateOrg(ctx, name, OrgChange{State: &state})
 }
 
-// CutOrg is SuspendOrg, and cuts what engines work on. What was cut stays so when the organisation is resumed.
+// CutOrg is SuspendOrg, and cuts what engines work on.
 func (t *Tenants) CutOrg(ctx context.Context, name string) (*Org, error) {
-	return t.changeOrg(ctx, name, func(o *Org) error {
-		at := now()
-		o.State, o.CutAt = Suspended, &at
-		return nil
-	})
+	state := Suspended
+	return t.UpdateOrg(ctx, name, OrgChange{State: &state, Cut: true})
 }
 
 // ResumeOrg undoes SuspendOrg.
 func (t *Tenants) ResumeOrg(ctx context.Context, name string) (*Org, error) {
-	return t.changeOrg(ctx, name, func(o *Org) error { o.State = Active; return nil })
+	state := Active
+	return t.UpdateOrg(ctx, name, OrgChange{State: &state})
 }
 
 // Org gives one organisation, or ErrNotFound.
 func (t *Tenants) Org(ctx context.Context, name string) (*Org, error) {
-	o, err := scanOrg(t.store.DB().QueryRowContext(ctx, selectOrg+" WHERE name = ?", name))
+	o, err := scanOrg(t.store.DB().QueryRowContext(ctx, selectOrg+" WHERE name = $1", name))
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, fmt.Errorf("organisation %s: %w", name, ErrNotFound)
 	}
@@ -107,32 +115,55 @@ func (t *Tenants) Orgs(ctx context.Context) ([]Org, error) {
 	return collect(ctx, t.store.DB(), scanOrg, selectOrg+" ORDER BY name")
 }
 
-func (t *Tenants) changeOrg(ctx context.Context, name string, change func(*Org) error) (*Org, error) {
-	return t.writeOrg(ctx, name, func(o *Org) (*Org, error) {
-		if o == nil {
-			return nil, fmt.Errorf("organisation %s: %w", name, ErrNotFound)
+// apply makes a change of an organisation, or says what is wrong with it.
+func (t *Tenants) apply(c OrgChange, o *Org) (err error) {
+	at := now()
+	if c.Models != nil {
+		if o.Models, err = t.models(*c.Models); err != nil {
+			return err
 		}
-		return o, change(o)
-	})
+	}
+	if o.Limits, err = o.Limits.after(c.Limits, at); err != nil {
+		return err
+	}
+	if c.State != nil && *c.State != Active && *c.State != Suspended {
+		return &InvalidError{"state", fmt.Sprintf("%q is no state; write active or suspended", *c.State)}
+	}
+	if c.Cut && (c.State == nil || *c.State != Suspended) {
+		return &InvalidError{"now", "it goes with state suspended, and cuts what is running"}
+	}
+	set(&o.State, c.State)
+	if c.Cut {
+		o.CutAt = &at
+	}
+	return nil
 }
 
 // writeOrg replaces an organisation by what change makes of it; change gets nil for one that does not exist.
 func (t *Tenants) writeOrg(ctx context.Context, name string, change func(*Org) (*Org, error)) (*Org, error) {
 	var org *Org
 	err := t.write(ctx, func(tx *sql.Tx, version int64) error {
-		existing, err := scanOrg(tx.QueryRowContext(ctx, selectOrg+" WHERE name = ?", name))
+		existing, err := scanOrg(tx.QueryRowContext(ctx, selectOrg+" WHERE name = $1", name))
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
 		if org, err = change(existing); err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `INSERT INTO orgs (name, models, state, created_at, cut_at, version) VALUES (?, ?, ?, ?, ?, ?)
-			ON CONFLICT (name) DO UPDATE SET models = excluded.models, state = excluded.state, cut_at = excluded.cut_at, version = excluded.version`,
-			org.Name, list(org.Models), string(org.State), org.CreatedAt.UnixMicro(), micros(org.CutAt), version)
-		return err
+		return putOrg(ctx, tx, org, version)
 	})
 	return org, err
+}
+
+func putOrg(ctx context.Context, tx *sql.Tx, o *Org, version int64) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO orgs (name, models, state, created_at, cut_at, version, `+limitColumns+`)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+		ON CONFLICT (name) DO UPDATE SET models = excluded.models, state = excluded.state, cut_at = excluded.cut_at, version = excluded.version, `+limitUpdates,
+		append([]any{o.Name, list(o.Models), string(o.State), o.CreatedAt.UnixMicro(), micros(o.CutAt), version}, o.Limits.values()...)...)
+	if err != nil {
+		return fmt.Errorf("writing organisation %s: %w", o.Name, err)
+	}
+	return nil
 }
 
 // models checks an allow-list and gives it sorted, without doubles.
@@ -148,15 +179,14 @@ func (t *Tenants) models(models []string) ([]string, error) {
 	return slices.Compact(sorted), nil
 }
 
-const selectOrg = "SELECT name, models, state, created_at, cut_at FROM orgs"
+const selectOrg = "SELECT name, models, state, created_at, cut_at, " + limitColumns + " FROM orgs"
 
 func scanOrg(row scanner) (*Org, error) {
 	var o Org
-	var created int64
-	var cut sql.NullInt64
-	if err := row.Scan(&o.Name, (*jsonList[string])(&o.Models), &o.State, &created, &cut); err != nil {
+	var created, cut moment
+	if err := row.Scan(append([]any{&o.Name, (*jsonList[string])(&o.Models), &o.State, &created, &cut}, o.Limits.into()...)...); err != nil {
 		return nil, err
 	}
-	o.CreatedAt, o.CutAt = time.UnixMicro(created).UTC(), instant(cut)
+	o.CreatedAt, o.CutAt = time.Time(created), given(time.Time(cut))
 	return &o, nil
 }

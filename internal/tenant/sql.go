@@ -37,11 +37,11 @@ func collect[T any](ctx context.Context, db queryer, scan func(scanner) (*T, err
 type jsonList[T any] []T
 
 func (l *jsonList[T]) Scan(column any) error {
-	text, ok := column.(string)
-	if !ok {
-		return fmt.Errorf("a list is stored as %T, want text", column)
+	var text sql.NullString
+	if err := text.Scan(column); err != nil {
+		return err
 	}
-	return json.Unmarshal([]byte(text), (*[]T)(l))
+	return json.Unmarshal([]byte(text.String), (*[]T)(l))
 }
 
 // list makes such a column's value; empty is "[]", never "null".
@@ -56,16 +56,29 @@ func list[T ~string](items []T) string {
 // now is the present as it is stored: UTC microseconds.
 func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 
-// instant reads a column of microseconds that may be null.
-func instant(us sql.NullInt64) *time.Time {
-	if !us.Valid {
+// moment scans a column of microseconds that may be null, which is the zero time.
+type moment time.Time
+
+func (m *moment) Scan(column any) error {
+	var us sql.NullInt64
+	if err := us.Scan(column); err != nil {
+		return err
+	}
+	if *m = (moment{}); us.Valid {
+		*m = moment(time.UnixMicro(us.Int64).UTC())
+	}
+	return nil
+}
+
+// given is nil for the zero time.
+func given(at time.Time) *time.Time {
+	if at.IsZero() {
 		return nil
 	}
-	at := time.UnixMicro(us.Int64).UTC()
 	return &at
 }
 
-// micros makes such a column's value.
+// micros makes the value of a column of microseconds.
 func micros(at *time.Time) sql.NullInt64 {
 	if at == nil {
 		return sql.NullInt64{}

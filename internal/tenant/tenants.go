@@ -109,10 +109,30 @@ func (t *Tenants) Review(g *Grant, since time.Time) (*Grant, error) {
 // Changes counts what Follow tells of. As long as it is what it was before a token was authenticated, Review would find the same.
 func (t *Tenants) Changes() uint64 { return t.changes.Load() }
 
+// Limits gives what limits the organisation and the token of a grant now, whatever else has become of them: also of a token that was revoked. It is as cheap
+// as Authenticate. Who keeps something running under limits (a budget's meter) asks again whenever Follow tells of a change, which comes within a second
+// of a change by any server; what changes with time alone it knows ahead (Budget.At, Period.Window).
+func (t *Tenants) Limits(g *Grant) (org, token Limits) {
+	s := t.snapshot.Load()
+	if now := s.tokens[g.sum]; now != nil {
+		return now.OrgLimits, now.TokenLimits
+	}
+	return g.OrgLimits, g.TokenLimits
+}
+
+// OrgLimits gives what limits an organisation now; ok is false where there is none of that name. It is as cheap as Authenticate.
+func (t *Tenants) OrgLimits(org string) (l Limits, ok bool) {
+	o := t.snapshot.Load().orgs[org]
+	if o == nil {
+		return Limits{}, false
+	}
+	return o.Limits, true
+}
+
 // Cut reports whether the organisation's requests that came at a moment are cut, even where an engine works on them.
 func (t *Tenants) Cut(g *Grant, since time.Time) bool { return t.snapshot.Load().cut(g.Org, since) }
 
-// Follow calls changed at once, and whenever what tokens allow may have changed, until ctx is done. Calls that come while changed runs are one. Run must
+// Follow calls changed at once, and whenever what tokens allow, limits included, may have changed, until ctx is done. Calls that come while changed runs are one. Run must
 // run for it to hear of other servers' changes, and of tokens that expire.
 func (t *Tenants) Follow(ctx context.Context, changed func()) {
 	for {
@@ -167,11 +187,11 @@ func (t *Tenants) refresh(ctx context.Context) error {
 	if version < old.version { // an older copy of the file was put in place
 		old = &snapshot{version: unread}
 	}
-	tokens, err := collect(ctx, db, scanHashed, selectToken+" WHERE version > ?", old.version)
+	tokens, err := collect(ctx, db, scanHashed, selectToken+" WHERE version > $1", old.version)
 	if err != nil {
 		return err
 	}
-	orgs, err := collect(ctx, db, scanOrg, selectOrg+" WHERE version > ?", old.version)
+	orgs, err := collect(ctx, db, scanOrg, selectOrg+" WHERE version > $1", old.version)
 	if err != nil {
 		return err
 	}

@@ -264,7 +264,10 @@ func TestInvalidChanges_NameTheField(t *testing.T) {
 		_, _, err := tenants.CreateToken(ctx, n)
 		return err
 	}
-	org := func(name string, models ...string) error { _, err := tenants.CreateOrg(ctx, name, models); return err }
+	org := func(name string, models ...string) error {
+		_, err := tenants.CreateOrg(ctx, tenant.NewOrg{Name: name, Models: models})
+		return err
+	}
 	_, revoke := tenants.RevokeToken(ctx, "tok_none")
 	_, suspend := tenants.SuspendOrg(ctx, "none")
 	_, show := tenants.Org(ctx, "none")

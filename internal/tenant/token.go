@@ -30,25 +30,33 @@ func Scopes() []Scope {
 
 // Token is what is kept of a token. Its secret is not: only the secret's SHA-256 is stored.
 type Token struct {
-	ID        string     `json:"id"`
-	Org       string     `json:"org"`
-	Name      string     `json:"name"`
-	Scopes    []Scope    `json:"scopes"`
-	Models    []string   `json:"models"`     // empty = all that the org may use
-	Keepalive string     `json:"keepalive"`  // off, comment or chunk; empty = the config's default
-	CreatedAt time.Time  `json:"created_at"` // UTC, as all its times
-	ExpiresAt *time.Time `json:"expires_at"` // nil = never
-	RevokedAt *time.Time `json:"revoked_at"` // nil = not revoked
+	ID         string
+	Org        string
+	Name       string
+	Scopes     []Scope
+	Models     []string // empty = all that the org may use
+	Keepalive  string   // off, comment or chunk; empty = the config's default
+	Limits     Limits
+	CreatedAt  time.Time  // UTC, as all its times
+	ExpiresAt  *time.Time // nil = never
+	RevokedAt  *time.Time // nil = not revoked
+	LastUsedAt *time.Time // to the minute; nil = never
 }
 
 // NewToken says what a token to be created is like.
 type NewToken struct {
 	Org       string
-	Name      string    // for people; may be empty, need not be unique
-	Scopes    []Scope   // empty = inference and models:read
-	Models    []string  // empty = all that the org may use
-	Keepalive string    // off, comment or chunk; empty = the config's default
+	Name      string   // for people; may be empty, need not be unique
+	Scopes    []Scope  // empty = inference and models:read
+	Models    []string // empty = all that the org may use
+	Keepalive string   // off, comment or chunk; empty = the config's default
+	Limits    LimitsChange
 	ExpiresAt time.Time // zero = never
+}
+
+// TokenChange says what UpdateToken changes.
+type TokenChange struct {
+	Limits LimitsChange
 }
 
 // CreateToken adds a token and gives its secret, which can never be had again. The error is ErrNotFound for an unknown
@@ -74,26 +82,52 @@ func (t *Tenants) ImportToken(ctx context.Context, secret string, n NewToken) (*
 
 // Tokens gives the tokens of an organisation ("" = of all), oldest first, revoked and expired ones included.
 func (t *Tenants) Tokens(ctx context.Context, org string) ([]Token, error) {
-	return collect(ctx, t.store.DB(), scanToken, selectToken+" WHERE ? IN ('', org) ORDER BY created_at, id", org)
+	return collect(ctx, t.store.DB(), scanToken, selectToken+" WHERE $1 = '' OR org = $1 ORDER BY created_at, id", org)
+}
+
+// UpdateToken changes a token at once. The error is ErrNotFound, ErrRevoked or an *InvalidError where one of these is the cause.
+func (t *Tenants) UpdateToken(ctx context.Context, id string, c TokenChange) (*Token, error) {
+	return t.changeToken(ctx, id, func(token *Token) (changed bool, err error) {
+		if token.RevokedAt != nil {
+			return false, fmt.Errorf("token %s: %w", id, ErrRevoked)
+		}
+		token.Limits, err = token.Limits.after(c.Limits, now())
+		return true, err
+	})
 }
 
 // RevokeToken makes a token stop working for good, at once. Revoking it again changes nothing.
 func (t *Tenants) RevokeToken(ctx context.Context, id string) (*Token, error) {
-	var token *Token
-	err := t.write(ctx, func(tx *sql.Tx, version int64) (err error) {
-		token, err = tokenByID(ctx, tx.QueryRowContext(ctx, selectToken+" WHERE id = ?", id), id)
-		if err != nil || token.RevokedAt != nil {
-			return err
+	return t.changeToken(ctx, id, func(token *Token) (changed bool, err error) {
+		if token.RevokedAt != nil {
+			return false, nil
 		}
 		at := now()
 		token.RevokedAt = &at
-		_, err = tx.ExecContext(ctx, "UPDATE tokens SET revoked_at = ?, version = ? WHERE id = ?", micros(&at), version, id)
-		return err
+		return true, nil
+	})
+}
+
+func (t *Tenants) changeToken(ctx context.Context, id string, change func(*Token) (changed bool, err error)) (*Token, error) {
+	var h *hashed
+	err := t.write(ctx, func(tx *sql.Tx, version int64) (err error) {
+		h, err = scanHashed(tx.QueryRowContext(ctx, selectToken+" WHERE id = $1", id))
+		if errors.Is(err, sql.ErrNoRows) {
+			return fmt.Errorf("token %s: %w", id, ErrNotFound)
+		}
+		if err != nil {
+			return err
+		}
+		changed, err := change(&h.Token)
+		if err != nil || !changed {
+			return err
+		}
+		return putToken(ctx, tx, h, version)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return token, nil
+	return &h.Token, nil
 }
 
 // addToken adds the token, or finds the one that has the secret.
@@ -104,7 +138,7 @@ func (t *Tenants) addToken(ctx context.Context, secret string, n NewToken) (*Tok
 	}
 	hash := sha256.Sum256([]byte(secret))
 	err = t.write(ctx, func(tx *sql.Tx, version int64) error {
-		existing, err := scanToken(tx.QueryRowContext(ctx, selectToken+" WHERE sha256 = ?", hash[:]))
+		existing, err := scanToken(tx.QueryRowContext(ctx, selectToken+" WHERE sha256 = $1", hash[:]))
 		if err == nil {
 			token = existing
 			return usable(existing, n.Org)
@@ -115,11 +149,7 @@ func (t *Tenants) addToken(ctx context.Context, secret string, n NewToken) (*Tok
 		if err := checkModels(ctx, tx, token); err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `INSERT INTO tokens
-			(id, sha256, org, name, scopes, models, keepalive, created_at, expires_at, version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			token.ID, hash[:], token.Org, token.Name, list(token.Scopes), list(token.Models), token.Keepalive,
-			token.CreatedAt.UnixMicro(), micros(token.ExpiresAt), version)
-		return err
+		return putToken(ctx, tx, &hashed{Token: *token, sha256: hash}, version)
 	})
 	if err != nil {
 		return nil, err
@@ -145,11 +175,14 @@ func (t *Tenants) token(n NewToken) (*Token, error) {
 			return nil, &InvalidError{"scopes", fmt.Sprintf("there is no scope %q; use some of %v", s, Scopes())}
 		}
 	}
-	if len(n.Name) > maxName || strings.ContainsFunc(n.Name, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+	if !forPeople(n.Name, maxName) {
 		return nil, &InvalidError{"name", "use at most 128 characters, none of them a control character"}
 	}
 	if !slices.Contains([]string{"", "off", "comment", "chunk"}, n.Keepalive) {
 		return nil, &InvalidError{"keepalive", fmt.Sprintf("there is no mode %q; use off, comment or chunk", n.Keepalive)}
+	}
+	if token.Limits, err = token.Limits.after(n.Limits, token.CreatedAt); err != nil {
+		return nil, err
 	}
 	if !n.ExpiresAt.IsZero() {
 		at := n.ExpiresAt.UTC().Truncate(time.Microsecond)
@@ -162,6 +195,11 @@ func (t *Tenants) token(n NewToken) (*Token, error) {
 }
 
 const maxName = 128
+
+// forPeople reports whether a text is one line of so many bytes at most.
+func forPeople(s string, most int) bool {
+	return len(s) <= most && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
+}
 
 // usable says whether an imported secret's token may serve the organisation.
 func usable(token *Token, org string) error {
@@ -176,7 +214,7 @@ func usable(token *Token, org string) error {
 
 // checkModels refuses models that the organisation may not use: such an entry would never have an effect.
 func checkModels(ctx context.Context, tx *sql.Tx, token *Token) error {
-	org, err := scanOrg(tx.QueryRowContext(ctx, selectOrg+" WHERE name = ?", token.Org))
+	org, err := scanOrg(tx.QueryRowContext(ctx, selectOrg+" WHERE name = $1", token.Org))
 	if errors.Is(err, sql.ErrNoRows) {
 		return fmt.Errorf("organisation %s: %w", token.Org, ErrNotFound)
 	}
@@ -191,15 +229,22 @@ func checkModels(ctx context.Context, tx *sql.Tx, token *Token) error {
 	return nil
 }
 
-func tokenByID(ctx context.Context, row *sql.Row, id string) (*Token, error) {
-	token, err := scanToken(row)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, fmt.Errorf("token %s: %w", id, ErrNotFound)
+func putToken(ctx context.Context, tx *sql.Tx, h *hashed, version int64) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO tokens
+		(id, sha256, org, name, scopes, models, keepalive, created_at, expires_at, revoked_at, version, `+limitColumns+`)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+		ON CONFLICT (id) DO UPDATE SET revoked_at = excluded.revoked_at, version = excluded.version, `+limitUpdates,
+		append([]any{
+			h.ID, h.sha256[:], h.Org, h.Name, list(h.Scopes), list(h.Models), h.Keepalive,
+			h.CreatedAt.UnixMicro(), micros(h.ExpiresAt), micros(h.RevokedAt), version,
+		}, h.Limits.values()...)...)
+	if err != nil {
+		return fmt.Errorf("writing token %s: %w", h.ID, err)
 	}
-	return token, err
+	return nil
 }
 
-const selectToken = `SELECT id, org, name, scopes, models, keepalive, created_at, expires_at, revoked_at, sha256 FROM tokens`
+const selectToken = `SELECT id, org, name, scopes, models, keepalive, created_at, expires_at, revoked_at, last_used_at, sha256, ` + limitColumns + ` FROM tokens`
 
 func scanToken(row scanner) (*Token, error) {
 	h, err := scanHashed(row)
@@ -217,15 +262,16 @@ type hashed struct {
 
 func scanHashed(row scanner) (*hashed, error) {
 	var h hashed
-	var created int64
-	var expires, revoked sql.NullInt64
+	var created, expires, revoked, used moment
 	var sum []byte
-	err := row.Scan(&h.ID, &h.Org, &h.Name, (*jsonList[Scope])(&h.Scopes), (*jsonList[string])(&h.Models), &h.Keepalive,
-		&created, &expires, &revoked, &sum)
+	err := row.Scan(append([]any{
+		&h.ID, &h.Org, &h.Name, (*jsonList[Scope])(&h.Scopes), (*jsonList[string])(&h.Models), &h.Keepalive,
+		&created, &expires, &revoked, &used, &sum,
+	}, h.Limits.into()...)...)
 	if err != nil {
 		return nil, err
 	}
-	h.CreatedAt, h.ExpiresAt, h.RevokedAt = time.UnixMicro(created).UTC(), instant(expires), instant(revoked)
+	h.CreatedAt, h.ExpiresAt, h.RevokedAt, h.LastUsedAt = time.Time(created), given(time.Time(expires)), given(time.Time(revoked)), given(time.Time(used))
 	if copy(h.sha256[:], sum) != sha256.Size {
 		return nil, fmt.Errorf("the hash of token %s has %d bytes, want %d", h.ID, len(sum), sha256.Size)
 	}

@@ -36,7 +36,7 @@ func newTenants(t testing.TB, models ...string) *tenant.Tenants {
 
 func createOrg(t testing.TB, tenants *tenant.Tenants, name string, models ...string) {
 	t.Helper()
-	if _, err := tenants.CreateOrg(context.Background(), name, models); err != nil {
+	if _, err := tenants.CreateOrg(context.Background(), tenant.NewOrg{Name: name, Models: models}); err != nil {
 		t.Fatal(err)
 	}
 }
