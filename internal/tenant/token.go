@@ -82,7 +82,11 @@ func (t *Tenants) ImportToken(ctx context.Context, secret string, n NewToken) (*
 
 // Tokens gives the tokens of an organisation ("" = of all), oldest first, revoked and expired ones included.
 func (t *Tenants) Tokens(ctx context.Context, org string) ([]Token, error) {
-	return collect(ctx, t.store.DB(), scanToken, selectToken+" WHERE $1 = '' OR org = $1 ORDER BY created_at, id", org)
+	found, err := collect(ctx, t.store.DB(), scanHashed, selectToken+" WHERE $1 = '' OR org = $1 ORDER BY created_at, id", org)
+	if err != nil {
+		return nil, err
+	}
+	return t.tellAll(found), nil
 }
 
 // UpdateToken changes a token at once. The error is ErrNotFound, ErrRevoked or an *InvalidError where one of these is the cause.
@@ -127,7 +131,7 @@ func (t *Tenants) changeToken(ctx context.Context, id string, change func(*Token
 	if err != nil {
 		return nil, err
 	}
-	return &h.Token, nil
+	return t.tell(h), nil
 }
 
 // addToken adds the token, or finds the one that has the secret.
