@@ -107,7 +107,7 @@ func TestLastUsed_OfManyTokens(t *testing.T) {
 		tenants := open(t, path)
 		createOrg(t, tenants, "acme")
 		var secrets []string
-		for i := range 600 { // more than two batches
+		for i := range 300 { // more than one batch
 			secret, _ := createToken(t, tenants, tenant.NewToken{Org: "acme", Name: fmt.Sprint(i)})
 			secrets = append(secrets, secret)
 		}
