@@ -62,6 +62,8 @@ type Ledger struct {
 	unsynced   chan struct{} // holds one when there are records to fsync; async only
 	unsorted   chan struct{} // holds one when there are blocks to sort
 	settled    atomic.Int64  // the sorter has nothing to do before this number
+	sorted     run           // the sorter's: the last run that it made
+	unpacked   []byte        // the sorter's, too: what it was made of
 
 	moving       sync.Mutex // one mover at a time, across its I/O; guards moved and mover
 	moved        place
@@ -153,6 +155,7 @@ func newLedger(c Config) (*Ledger, error) {
 	l := &Ledger{
 		store: c.Store, log: c.Log, durability: c.Durability, retention: c.Retention,
 		wal: &wal{dir: c.Dir, tail: tail{limit: tailMemory}}, readers: newGate(queriesAtOnce, queriesOfOrg),
+		sorted: run{parts: map[string]*part{}},
 		written: make(chan struct{}, 1), unsynced: make(chan struct{}, 1), unsorted: make(chan struct{}, 1), pruning: make(chan struct{}, 1),
 	}
 	l.meters = newMeters(l, c.Models)

@@ -35,7 +35,8 @@ type numbered struct {
 
 // sink takes what readPieces reads.
 type sink struct {
-	after   int64                               // records up to this number are passed over
+	unpacked *[]byte // memory to use for what is unpacked, and to give back; nil = new memory
+	after    int64                               // records up to this number are passed over
 	id      string                              // records with another ID are passed over; "" = none is
 	record  func(n numbered, r *rawFields) bool // false: no more; r is valid during the call
 	damaged func(e *DamagedError) error         // an error ends the reading; nil = every damage does
@@ -50,6 +51,11 @@ func readPieces(ctx context.Context, db querier, to sink, query string, args ...
 	}
 	defer rows.Close()
 	var all []numbered
+	var unpacked []byte
+	if to.unpacked != nil {
+		unpacked = (*to.unpacked)[:0]
+		defer func() { *to.unpacked = unpacked }()
+	}
 	seq := int64(-1)
 	for rows.Next() {
 		var d Damage
@@ -62,10 +68,10 @@ func readPieces(ctx context.Context, db querier, to sink, query string, args ...
 			if more, err := to.take(all); !more || err != nil {
 				return err
 			}
-			all, seq = all[:0], d.Block
+			all, unpacked, seq = all[:0], unpacked[:0], d.Block
 		}
 		before := len(all)
-		if all, err = unpackPiece(all, d.Block, d.Records, places, data); err != nil {
+		if all, unpacked, err = unpackPiece(all, unpacked, d.Block, d.Records, places, data); err != nil {
 			all = all[:before]
 			d.From, d.To = time.UnixMicro(from).UTC(), time.UnixMicro(until).UTC()
 			if err := to.spoilt(&DamagedError{d, err}); err != nil {
@@ -105,12 +111,19 @@ func (to *sink) take(all []numbered) (more bool, err error) {
 	return true, nil
 }
 
-// unpackPiece appends the records of a piece: of a block, whose places are nil, or of a part. Each is whole, or the error is there.
-func unpackPiece(all []numbered, seq, records int64, places, packed []byte) ([]numbered, error) {
-	data, err := unpack(packed)
+// unpackPiece appends the records of a piece: of a block, whose places are nil, or of a part. Each is whole, or the error is there. Their bytes
+// are appended to unpacked.
+func unpackPiece(all []numbered, unpacked []byte, seq, records int64, places, packed []byte) ([]numbered, []byte, error) {
+	data, unpacked, err := unpack(unpacked, packed)
 	if err != nil {
-		return all, fmt.Errorf("%w: %w", errDamaged, err)
+		return all, unpacked, fmt.Errorf("%w: %w", errDamaged, err)
 	}
+	all, err = appendRecords(all, data, seq, records, places)
+	return all, unpacked, err
+}
+
+// appendRecords appends the records that lie one behind the other in data.
+func appendRecords(all []numbered, data []byte, seq, records int64, places []byte) ([]numbered, error) {
 	of, number, ok := places != nil, seq, true
 	if of {
 		if places, ok = openPlaces(places); !ok {
@@ -139,13 +152,19 @@ func unpackPiece(all []numbered, seq, records int64, places, packed []byte) ([]n
 // maxBlock bounds what a damaged block can make us allocate. A block lies in one segment.
 const maxBlock = 64 << 20
 
-func unpack(packed []byte) ([]byte, error) {
+// unpack appends what was packed to memory, or to new memory where there is not room enough in it.
+func unpack(memory, packed []byte) (data, after []byte, err error) {
 	n, err := s2.DecodedLen(packed)
 	if err != nil {
-		return nil, err
+		return nil, memory, err
 	}
 	if n > maxBlock {
-		return nil, fmt.Errorf("%d bytes are more than %d", n, maxBlock)
+		return nil, memory, fmt.Errorf("%d bytes are more than %d", n, maxBlock)
 	}
-	return s2.Decode(make([]byte, n), packed)
+	if n > cap(memory)-len(memory) {
+		memory = make([]byte, 0, max(n, 2*cap(memory)))
+	}
+	end := len(memory) + n
+	data, err = s2.Decode(memory[len(memory):end:end], packed)
+	return data, memory[:end], err
 }

@@ -12,11 +12,16 @@ import (
 	"github.com/klauspost/compress/s2"
 )
 
+// spareMemory is how many bytes of parts are kept from one run to the next, to be used again.
+const spareMemory = 4 << 20
+
 // run is what neighbouring blocks and runs become: their records, sorted by organisation.
 type run struct {
 	seq, records int64
 	first, last  int64 // dispatch, in microseconds
 	parts        map[string]*part
+	spare        []*part // of earlier runs, whose memory is used again
+	packed       []byte  // as is this, of what goes into the store
 }
 
 // part is one organisation's records of a run, in the order of arrival.
@@ -28,14 +33,41 @@ type part struct {
 	data        []byte
 }
 
+// begin empties the run for the records from one shelf to another.
+func (r *run) begin(from, to *shelf) {
+	memory := 0
+	for _, p := range r.spare {
+		memory += cap(p.data)
+	}
+	for _, p := range r.parts {
+		if memory += cap(p.data); memory <= spareMemory {
+			r.spare = append(r.spare, p)
+		}
+	}
+	clear(r.parts)
+	r.seq, r.records, r.first, r.last = from.seq, to.seq+to.records-from.seq, from.first, from.last
+}
+
+// part gives an organisation's part, whose next record was dispatched at that moment.
+func (r *run) part(org []byte, at int64) *part {
+	p := r.parts[string(org)]
+	if p != nil {
+		return p
+	}
+	if last := len(r.spare) - 1; last >= 0 {
+		p, r.spare = r.spare[last], r.spare[:last]
+	} else {
+		p = new(part)
+	}
+	*p = part{next: r.seq, first: at, last: at, places: p.places[:0], data: p.data[:0]}
+	r.parts[string(org)] = p
+	return p
+}
+
 // add takes the next record.
 func (r *run) add(n numbered, f *rawFields) {
 	at := f.numbers[fieldDispatched]
-	p := r.parts[string(f.texts[fieldOrg])]
-	if p == nil {
-		p = &part{next: r.seq, first: at, last: at}
-		r.parts[string(f.texts[fieldOrg])] = p
-	}
+	p := r.part(f.texts[fieldOrg], at)
 	p.places = binary.AppendUvarint(p.places, uint64(n.number-p.next))
 	p.next = n.number + 1
 	p.data = append(p.data, n.frame...)
@@ -69,11 +101,10 @@ func (r *run) insert(ctx context.Context, tx *sql.Tx) error {
 		return fmt.Errorf("inserting usage records: %w", err)
 	}
 	defer insert.Close()
-	var packed []byte
 	for _, org := range slices.Sorted(maps.Keys(r.parts)) {
 		p := r.parts[org]
-		packed = s2.Encode(packed[:cap(packed)], p.data)
-		if _, err := insert.ExecContext(ctx, org, r.seq, p.records, p.first, p.last, sealPlaces(p.places), packed); err != nil {
+		r.packed = s2.Encode(r.packed[:cap(r.packed)], p.data)
+		if _, err := insert.ExecContext(ctx, org, r.seq, p.records, p.first, p.last, sealPlaces(p.places), r.packed); err != nil {
 			return fmt.Errorf("inserting %d usage records of %s: %w", p.records, org, err)
 		}
 	}

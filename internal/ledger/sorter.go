@@ -125,7 +125,7 @@ func (l *Ledger) sort(ctx context.Context, all bool) (more bool, err error) {
 			settled = shelves[done].seq
 		}
 		if more = to > 0 || len(shelves) == sortLook; to > 0 {
-			return sortInto(ctx, tx, shelves[from:to])
+			return l.sortInto(ctx, tx, shelves[from:to])
 		}
 		return nil
 	})
@@ -160,13 +160,13 @@ func (l *Ledger) shelves(ctx context.Context, tx *sql.Tx, from int64) (all []she
 }
 
 // sortInto replaces neighbouring blocks and runs by one run.
-func sortInto(ctx context.Context, tx *sql.Tx, shelves []shelf) error {
-	begin, last := shelves[0], shelves[len(shelves)-1]
-	r := &run{seq: begin.seq, records: last.seq + last.records - begin.seq, first: begin.first, last: begin.last, parts: map[string]*part{}}
+func (l *Ledger) sortInto(ctx context.Context, tx *sql.Tx, shelves []shelf) error {
+	r := &l.sorted
+	r.begin(&shelves[0], &shelves[len(shelves)-1])
 	for _, s := range shelves {
 		r.first, r.last = min(r.first, s.first), max(r.last, s.last)
 		orgs := map[string]bool{}
-		to := sink{record: func(n numbered, f *rawFields) bool {
+		to := sink{unpacked: &l.unpacked, record: func(n numbered, f *rawFields) bool {
 			r.add(n, f)
 			orgs[string(f.texts[fieldOrg])] = true
 			return true
