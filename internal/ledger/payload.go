@@ -8,14 +8,15 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
-// fields are a record's in the order in which they are written; the places of texts and of numbers are their tags in the log, so that new ones
+// fields are a record's, in the order in which they are written; the places of texts and of numbers are their tags in the log, so that new ones
 // come last, and none is used again. Those of bytes are read without a copy: the mover looks at
 // millions of records and keeps none.
 type fields[T string | []byte] struct {
-	texts   [textCount]T
-	numbers [numberCount]int64
-	untold  bool // the numbers of tokens are not known
-	again   bool // the log may hold the record twice
+	texts    [textCount]T
+	numbers  [numberCount]int64
+	previous Hash // the zero value = none
+	untold   bool // the numbers of tokens are not known
+	again    bool // the log may hold the record twice
 }
 
 // Places of the texts.
@@ -29,7 +30,13 @@ const (
 	fieldInstance
 	fieldStart
 	fieldStatus
+	fieldCorrects // the first that version 1 does not have
+	fieldReason
+	fieldChain
 	textCount
+
+	fieldPrevious = textCount // in the log a text of 32 bytes
+	nextText      = fieldPrevious + 1
 )
 
 // Places of the numbers: times and durations are in microseconds.
@@ -46,6 +53,7 @@ const (
 	fieldCompletion
 	fieldPrice
 	fieldCost
+	fieldWake // the first that version 1 does not have
 	numberCount
 )
 
@@ -60,13 +68,16 @@ func (r *Record) fields() fields[string] {
 	return fields[string]{
 		texts: [textCount]string{
 			r.ID, request, string(r.Kind), r.Org, r.TokenID, r.Model, r.Instance, string(r.Start), string(r.Status),
+			r.Corrects, r.Reason, r.Chain,
 		},
 		numbers: [numberCount]int64{
 			int64(r.GPUs), r.ReceivedAt.UnixMicro(), r.DispatchedAt.UnixMicro(),
 			r.Queue.Microseconds(), r.Activate.Microseconds(), r.TTFT.Microseconds(), r.Upstream.Microseconds(), r.Billed.Microseconds(),
 			r.PromptTokens, r.CompletionTokens, int64(r.Price), int64(r.Cost),
+			r.Wake.Microseconds(),
 		},
-		untold: r.TokensUnknown,
+		previous: r.Previous,
+		untold:   r.TokensUnknown,
 	}
 }
 
@@ -83,6 +94,7 @@ func (f *fields[T]) record() Record {
 		Upstream: duration(fieldUpstream), Billed: duration(fieldBilled),
 		PromptTokens: number(fieldPrompt), CompletionTokens: number(fieldCompletion), TokensUnknown: f.untold,
 		Price: fleet.NanoUSD(number(fieldPrice)), Cost: fleet.NanoUSD(number(fieldCost)), Status: Outcome(text(fieldStatus)),
+		Corrects: text(fieldCorrects), Reason: text(fieldReason), Wake: duration(fieldWake), Chain: text(fieldChain), Previous: f.previous,
 	}
 	if r.RequestID == "" {
 		r.RequestID = r.ID
@@ -104,6 +116,10 @@ func appendPayload(b []byte, r *Record, again bool) []byte {
 		b = append(b, textTag(place))
 		b = binary.AppendUvarint(b, uint64(len(s)))
 		b = append(b, s...)
+	}
+	if f.previous != (Hash{}) {
+		b = append(b, textTag(fieldPrevious), byte(len(f.previous)))
+		b = append(b, f.previous[:]...)
 	}
 	for place, n := range f.numbers {
 		if tokens := place == fieldPrompt || place == fieldCompletion; tokens && f.untold || !tokens && n == 0 {
@@ -144,10 +160,10 @@ func (f *fields[T]) read(payload []byte) error {
 
 // readInOrder reads the fields of version 1: all, one after the other.
 func (f *fields[T]) readInOrder(in *reader) {
-	for i := range f.texts {
+	for i := range f.texts[:fieldCorrects] {
 		f.texts[i] = T(in.text())
 	}
-	for i := range f.numbers {
+	for i := range f.numbers[:fieldWake] {
 		f.numbers[i] = in.number()
 	}
 }
@@ -161,6 +177,10 @@ func (f *fields[T]) readTagged(in *reader) {
 		switch {
 		case is && place < textCount:
 			f.texts[place] = T(in.text())
+		case is && place == fieldPrevious:
+			hash := in.text()
+			in.failed = in.failed || len(hash) != len(f.previous)
+			copy(f.previous[:], hash)
 		case is:
 			in.text()
 		case place < numberCount:

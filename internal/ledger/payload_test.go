@@ -28,6 +28,10 @@ func TestPayload_IsReadAsItWasWritten(t *testing.T) {
 				*v = time.Duration(random.Int64N(1e9)) * time.Microsecond
 			case *bool:
 				*v = true
+			case *Hash:
+				for i := range v {
+					v[i] = byte(random.IntN(256))
+				}
 			default:
 				if field.Kind() == reflect.String {
 					field.SetString(strings.Repeat("é", random.IntN(100)))
@@ -60,7 +64,7 @@ func TestPayload_FieldsOfALaterVersionArePassedOver(t *testing.T) {
 	r := Record{ID: "id", Org: "acme", PromptTokens: 5, CompletionTokens: 6}
 	r.complete()
 	payload := appendPayload(nil, &r, false)
-	payload = append(payload, textTag(textCount), 3, 'n', 'e', 'w', numberTag(numberCount+20), 0x81, 0x01, 0xff, 0x7f, 0)
+	payload = append(payload, textTag(nextText), 3, 'n', 'e', 'w', numberTag(numberCount+20), 0x81, 0x01, 0xff, 0x7f, 0)
 	var f rawFields
 	if err := f.read(payload); err != nil {
 		t.Fatal(err)

@@ -17,8 +17,8 @@ const (
 	KindCorrection Kind = "correction"
 )
 
-// Record is one usage record: one dispatched request. Its JSON is an object of /api/usage/records: durations as whole
-// microseconds (queue_us), times as RFC 3339 in UTC with microseconds.
+// Record is one usage record: one dispatched request, or a correction of one. Its JSON is an object of /api/usage/records: durations as whole
+// microseconds (queue_us), times as RFC 3339 in UTC with microseconds, its hash where it is in a chain.
 type Record struct {
 	ID               string // of our own making; Append fills it where it is empty
 	RequestID        string // the caller's word, which may repeat; Append makes it the ID where it is empty
@@ -42,6 +42,11 @@ type Record struct {
 	Price            fleet.NanoUSD // per GPU-hour
 	Cost             fleet.NanoUSD // of a usage record, Append sets it: Cost(Billed, GPUs, Price)
 	Status           Outcome
+	Corrects         string        // of a correction: the ID of the record that it corrects
+	Reason           string        // of a correction: why, in words
+	Wake             time.Duration // between the dispatch and the moment from which the engine had proven itself; not billed
+	Chain            string        // ID of the chain that the record is in: of one server and, in it, of one organisation. Append sets it
+	Previous         Hash          // of the organisation's record before it in the chain; Append sets it
 }
 
 // complete brings a record into the form in which it is kept.
@@ -58,7 +63,7 @@ func (r *Record) complete() {
 	for _, at := range []*time.Time{&r.ReceivedAt, &r.DispatchedAt} {
 		*at = at.UTC().Truncate(time.Microsecond)
 	}
-	for _, d := range []*time.Duration{&r.Queue, &r.Activate, &r.TTFT, &r.Upstream, &r.Billed} {
+	for _, d := range []*time.Duration{&r.Queue, &r.Activate, &r.TTFT, &r.Upstream, &r.Billed, &r.Wake} {
 		*d = d.Truncate(time.Microsecond)
 	}
 	if r.TokensUnknown {
@@ -118,6 +123,14 @@ type recordJSON struct {
 	Price            fleet.NanoUSD `json:"price_nano_usd_per_gpu_hour"`
 	Cost             fleet.NanoUSD `json:"cost_nano_usd"`
 	Status           Outcome       `json:"status"`
+
+	// What came later is left out where it is empty: see Hash.
+	Corrects string `json:"corrects,omitempty"`
+	Reason   string `json:"reason,omitempty"`
+	Wake     micros `json:"wake_us,omitempty"`
+	Chain    string `json:"chain,omitempty"`
+	Previous Hash   `json:"previous,omitzero"`
+	Hash     Hash   `json:"hash,omitzero"` // of a record in a chain
 }
 
 // MarshalJSON gives the object of the API.
@@ -126,15 +139,20 @@ func (r Record) MarshalJSON() ([]byte, error) {
 	if r.TokensUnknown {
 		prompt, completion = nil, nil
 	}
+	var hash Hash
+	if r.Chain != "" {
+		hash = HashOf(&r)
+	}
 	return json.Marshal(recordJSON{
 		r.ID, r.RequestID, r.Kind, r.Org, r.TokenID, r.Model, r.Instance, r.GPUs, r.Start,
 		instant(r.ReceivedAt), instant(r.DispatchedAt),
 		micros(r.Queue), micros(r.Activate), micros(r.TTFT), micros(r.Upstream), micros(r.Billed),
 		prompt, completion, r.Price, r.Cost, r.Status,
+		r.Corrects, r.Reason, micros(r.Wake), r.Chain, r.Previous, hash,
 	})
 }
 
-// UnmarshalJSON reads the object of the API.
+// UnmarshalJSON reads the object of the API. Its hash is not looked at: HashOfJSON is for whoever does not trust it.
 func (r *Record) UnmarshalJSON(text []byte) error {
 	var j recordJSON
 	if err := json.Unmarshal(text, &j); err != nil {
@@ -152,6 +170,7 @@ func (r *Record) UnmarshalJSON(text []byte) error {
 		time.Time(j.ReceivedAt), time.Time(j.DispatchedAt),
 		time.Duration(j.Queue), time.Duration(j.Activate), time.Duration(j.TTFT), time.Duration(j.Upstream), time.Duration(j.Billed),
 		number(j.PromptTokens), number(j.CompletionTokens), unknown, j.Price, j.Cost, j.Status,
+		j.Corrects, j.Reason, time.Duration(j.Wake), j.Chain, j.Previous,
 	}
 	return nil
 }

@@ -1,8 +1,10 @@
 package ledger_test
 
 import (
+	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -35,11 +37,15 @@ func unzip(t *testing.T, path string) []byte {
 
 // testdata/version4.* is what Pilotlight wrote before there were runs and months: a database of 120 records in 63 blocks, a segment of its log
 // with three more that were not moved, and all 123 as its API showed them.
-func TestOpen_TakesOverWhatVersion4Wrote(t *testing.T) {
+func TestOpen_TakesOverWhatVersion4Wrote(t *testing.T) { takesOver(t, "version4") }
+
+// testdata/version7.* is the like from before there were chains: with runs, months, tagged fields and unknown tokens.
+func TestOpen_TakesOverWhatVersion7Wrote(t *testing.T) { takesOver(t, "version7") }
+
+func takesOver(t *testing.T, version string) {
 	dir := t.TempDir()
-	for name, data := range map[string][]byte{
-		"p.db": unzip(t, "testdata/version4.db.gz"), "ledger/0000000000000001.wal": unzip(t, "testdata/version4.wal.gz"),
-	} {
+	segment := unzip(t, "testdata/"+version+".wal.gz")
+	for name, data := range map[string][]byte{"p.db": unzip(t, "testdata/"+version+".db.gz"), "ledger/0000000000000001.wal": segment} {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			t.Fatal(err)
@@ -48,8 +54,10 @@ func TestOpen_TakesOverWhatVersion4Wrote(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	shown := unzip(t, "testdata/"+version+".json.gz")
 	var want []ledger.Record
-	if err := json.Unmarshal(unzip(t, "testdata/version4.json.gz"), &want); err != nil {
+	var compact bytes.Buffer
+	if err := errors.Join(json.Unmarshal(shown, &want), json.Compact(&compact, shown)); err != nil {
 		t.Fatal(err)
 	}
 	c := ledger.Config{Dir: filepath.Join(dir, "ledger"), Store: openStore(t, filepath.Join(dir, "p.db"))}
@@ -58,6 +66,9 @@ func TestOpen_TakesOverWhatVersion4Wrote(t *testing.T) {
 		t.Helper()
 		if diff := gocmp.Diff(want, all(t, l)); diff != "" {
 			t.Fatalf("%s: (-want +got):\n%s", when, diff)
+		}
+		if text, err := json.Marshal(all(t, l)); err != nil || string(text) != compact.String() {
+			t.Fatalf("%s: got %s, %v, want it as it was shown: %s", when, text, err, compact.String())
 		}
 		for i, r := range want {
 			if r.Kind != ledger.KindUsage {
@@ -84,7 +95,7 @@ func TestOpen_TakesOverWhatVersion4Wrote(t *testing.T) {
 	check("as Run sorts it")
 	sorted(t, l)
 	check("sorted")
-	replay(t, c.Store, unzip(t, "testdata/version4.wal.gz"), true) // put back from a backup
+	replay(t, c.Store, segment, true) // put back from a backup
 	check("with the log once more")
 	if err := l.PruneBefore(t.Context(), slices.MaxFunc(want, func(a, b ledger.Record) int { return a.DispatchedAt.Compare(b.DispatchedAt) }).DispatchedAt.Add(24*time.Hour)); err != nil {
 		t.Fatal(err)
