@@ -38,7 +38,7 @@ type endpoint struct {
 	client  *http.Client
 	log     *slog.Logger
 	meters  meters
-	wake    chan struct{} // holds one when there is something new to do at once
+	wake    chan struct{} // holds one when there was a Resume: then nothing is waited for
 
 	changing sync.Mutex // one change of the state at a time, across its I/O
 
@@ -49,7 +49,7 @@ type endpoint struct {
 	failures int  // in a row
 	reason   string
 	since    time.Time // it has been failing or held
-	drained  string    // the ledger's end when there was nothing left to send; of this goroutine alone
+	drained  string    // the ledger's end when there was nothing left to send; a Resume forgets it
 }
 
 // run sends until ctx is done.
@@ -78,7 +78,7 @@ func (e *endpoint) step(ctx context.Context) time.Duration {
 	if at.held != "" {
 		return pollEvery
 	}
-	messages, err := e.next(ctx, at)
+	messages, err := e.next(ctx, at, resumes)
 	if held := Held(""); errors.As(err, &held) {
 		e.hold(ctx, resumes, held)
 		return pollEvery
@@ -125,7 +125,7 @@ func (e *endpoint) send(ctx context.Context, resumes int, m message) (wait time.
 }
 
 // next gives the messages that come next; none = there is nothing new. The error is a Held where an operator has to say how to go on.
-func (e *endpoint) next(ctx context.Context, at state) ([]message, error) {
+func (e *endpoint) next(ctx context.Context, at state, resumes int) ([]message, error) {
 	if e.w.Format == CloudEvents {
 		pending, err := e.store.PendingNotices(ctx, e.w.Name, batchSize)
 		if err != nil {
@@ -140,7 +140,7 @@ func (e *endpoint) next(ctx context.Context, at state) ([]message, error) {
 		return nil, nil
 	}
 	end, err := e.records.End(ctx)
-	if err != nil || end == e.drained {
+	if err != nil || e.isDrained(end) {
 		return nil, err
 	}
 	limit := batchSize
@@ -155,7 +155,7 @@ func (e *endpoint) next(ctx context.Context, at state) ([]message, error) {
 	case err != nil:
 		return nil, err
 	case len(page.Records) == 0:
-		e.drained = end
+		e.drain(resumes, end)
 		return nil, nil
 	}
 	if e.w.Format == Stripe && e.tooOld(page.Records, at) {
@@ -210,7 +210,7 @@ func (e *endpoint) resume(ctx context.Context, cursor *string) error {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.state, e.unkept, e.failures, e.reason = s, false, 0, ""
+	e.state, e.unkept, e.failures, e.reason, e.drained = s, false, 0, "", ""
 	e.resumes++
 	signal(e.wake)
 	return nil
@@ -220,6 +220,20 @@ func (e *endpoint) now() (s state, resumes int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.state, e.resumes
+}
+
+func (e *endpoint) isDrained(end string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.drained != "" && e.drained == end
+}
+
+func (e *endpoint) drain(resumes int, end string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.resumes == resumes {
+		e.drained = end
+	}
 }
 
 func (e *endpoint) isUnkept() bool {

@@ -186,15 +186,7 @@ func (s *Sender) Notify(ctx context.Context, n Notice) (first bool, err error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, noticeTimeout)
 	defer cancel()
-	if first, err = s.store.AddNotice(ctx, store.Notice{ID: n.ID, Event: n.Event, Org: n.Org, At: n.At, Data: string(data)}, to); err != nil {
-		return false, err
-	}
-	for _, e := range s.endpoints {
-		if first && e.w.wants(n.Event) {
-			signal(e.wake)
-		}
-	}
-	return first, nil
+	return s.store.AddNotice(ctx, store.Notice{ID: n.ID, Event: n.Event, Org: n.Org, At: n.At, Data: string(data)}, to)
 }
 
 // List says how each webhook is, in the config's order.
