@@ -31,6 +31,7 @@ type cli struct {
 	Pool     poolCmd     `cmd:"" help:"Pools: GPUs that models share."`
 	Orphans  orphansCmd  `cmd:"" help:"What runs and is in nobody's care."`
 	Usage    usageCmd    `cmd:"" help:"Usage and cost of a month, in UTC."`
+	Webhook  webhookCmd  `cmd:"" help:"Webhooks: endpoints that are sent usage and notices."`
 	Store    storeCmd    `cmd:"" help:"The store of usage records."`
 	Config   configCmd   `cmd:"" help:"Config files."`
 	Job      jobCmd      `cmd:"" help:"Nomad jobs."`

@@ -61,6 +61,8 @@ var routes = []route{
 	{http.MethodPost, configPath, (*Server).configure, false, []string{"dry_run"}},
 	{http.MethodGet, "/api/usage", (*Server).usage, false, []string{"org", "from", "to", "by", "limit", "cursor"}},
 	{http.MethodGet, "/api/usage/records", (*Server).records, false, []string{"org", "cursor", "limit"}},
+	{http.MethodGet, "/api/webhooks", (*Server).listWebhooks, false, nil},
+	{http.MethodPost, "/api/webhooks/{name}/resume", (*Server).resumeWebhook, false, nil},
 	{http.MethodPost, "/api/store/prune", (*Server).prune, false, nil},
 	{http.MethodGet, "/api/events", (*Server).events, false, []string{"after"}},
 }

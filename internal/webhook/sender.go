@@ -218,7 +218,12 @@ func (s *Sender) Resume(ctx context.Context, name, from string) (Status, error) 
 		}
 		cursor = &end
 	default:
-		if _, err := e.records.Records(ctx, "", from, 1); err != nil {
+		_, err := e.records.Records(ctx, "", from, 1)
+		var invalid *ledger.InvalidError
+		if errors.As(err, &invalid) {
+			err = &ledger.InvalidError{Field: "from", Message: "there is no such record; write start, now, or the ID of a record that is kept"}
+		}
+		if err != nil {
 			return Status{}, err
 		}
 		cursor = &from
