@@ -82,13 +82,21 @@ func (r *Router) preflight(ctx *fasthttp.RequestCtx) (*tenant.Grant, *failure) {
 	if f := mayUse(g, nil); f != nil {
 		return nil, f
 	}
-	if e := ctx.Request.Header.PeekCanonical(headerEncoding); len(e) > 0 && string(e) != "identity" {
-		return nil, failf(codeUnsupportedEncoding, "Send the request body without a Content-Encoding.")
+	if f := checkEncoding(ctx); f != nil {
+		return nil, f
 	}
 	if n := ctx.Request.Header.ContentLength(); int64(n) > int64(r.c.BodyLimit) {
 		return nil, refusalFailure(edge.TooLarge(n, int(r.c.BodyLimit)))
 	}
 	return g, nil
+}
+
+// checkEncoding refuses a body that is compressed.
+func checkEncoding(ctx *fasthttp.RequestCtx) *failure {
+	if e := ctx.Request.Header.PeekCanonical(headerEncoding); len(e) > 0 && string(e) != "identity" {
+		return failf(codeUnsupportedEncoding, "Send the request body without a Content-Encoding.")
+	}
+	return nil
 }
 
 func (r *Router) authenticate(ctx *fasthttp.RequestCtx) (*tenant.Grant, *failure) {
