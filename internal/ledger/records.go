@@ -44,8 +44,9 @@ func (l *Ledger) Records(ctx context.Context, org, cursor string, limit int) (pa
 // any that has the record.
 func (l *Ledger) End(ctx context.Context) (cursor string, err error) {
 	var number int64
-	err = l.store.Read(ctx, func(tx *sql.Tx) error {
-		return tx.QueryRowContext(ctx, lastNumber).Scan(&number)
+	err = l.store.Read(ctx, func(tx *sql.Tx) (err error) {
+		number, err = lastNumber(ctx, tx)
+		return err
 	})
 	if err != nil {
 		return "", fmt.Errorf("looking for the newest usage record: %w", err)
@@ -55,11 +56,6 @@ func (l *Ledger) End(ctx context.Context) (cursor string, err error) {
 	}
 	return joinCursor("", number), nil
 }
-
-// lastNumber is the number of the newest record.
-const lastNumber = `SELECT COALESCE(MAX(n), 0) FROM (
-	SELECT n FROM (SELECT seq + records - 1 AS n FROM usage_blocks ORDER BY seq DESC LIMIT 1) b UNION ALL
-	SELECT n FROM (SELECT seq + records - 1 AS n FROM usage_runs ORDER BY seq DESC LIMIT 1) r) newest`
 
 // Lists go on in the piece that holds a number; which that is, the greatest seq up to it says.
 const (

@@ -13,6 +13,7 @@ import (
 )
 
 const (
+	untilWoken  = time.Hour   // a held webhook waits for a Resume, whose note wakes it
 	pollEvery   = time.Second // for new records and notices, where there were none
 	batchSize   = 250         // events of a message: about 160 KB, less than receivers commonly take
 	meterSize   = 100         // records that are read at once, where each is a message
@@ -76,12 +77,12 @@ func (e *endpoint) step(ctx context.Context) time.Duration {
 		}
 	}
 	if at.held != "" {
-		return pollEvery
+		return untilWoken
 	}
 	messages, err := e.next(ctx, at, resumes)
 	if held := Held(""); errors.As(err, &held) {
 		e.hold(ctx, resumes, held)
-		return pollEvery
+		return untilWoken
 	}
 	if err != nil {
 		return e.failUnless(ctx, err)
@@ -103,7 +104,7 @@ func (e *endpoint) send(ctx context.Context, resumes int, m message) (wait time.
 		err := e.deliver(ctx, m)
 		if errors.Is(err, errGone) {
 			e.hold(ctx, resumes, HeldGone)
-			return pollEvery, false
+			return untilWoken, false
 		}
 		if err != nil {
 			return e.failUnless(ctx, err), false
