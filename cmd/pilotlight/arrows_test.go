@@ -24,7 +24,7 @@ var arrows = map[string][]string{
 	"autoscaler":         {"internal/fleet"},
 	"benchmarks":         {"internal/openai", "internal/cluster"},
 	"internal/account":   {},
-	"internal/admin":     {"internal/fleet", "internal/tenant", "internal/tenant/wire", "internal/ledger", "internal/openai", "internal/edge"},
+	"internal/admin":     {"internal/fleet", "internal/tenant", "internal/tenant/wire", "internal/ledger", "internal/invoice", "internal/openai", "internal/edge"},
 	// For tests: it holds answers against the OpenAPI document.
 	"internal/admin/spec":   {},
 	"internal/cluster":      {},
@@ -35,6 +35,7 @@ var arrows = map[string][]string{
 	"internal/edge":         {"internal/account", "internal/openai", "internal/socket"},
 	"internal/engine":       {"internal/socket", "internal/fleet"},
 	"internal/fleet":        {},
+	"internal/invoice":      {"internal/ledger", "internal/fleet"},
 	"internal/ledger":       {"internal/store", "internal/fleet"},
 	// For tests: it applies patches to the tree and runs its tests against them.
 	"internal/mutants":     {},
