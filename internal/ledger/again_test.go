@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/store"
+	"github.com/pilotlight-io/pilotlight/internal/store/storetest"
 )
 
 // failSync appends a record whose frame is written and whose fsync fails.
@@ -70,7 +70,7 @@ func TestAppend_TheSameRecordAgainAfterAnErrorCountsOnce(t *testing.T) {
 			}
 			wantOnce(t, l)
 
-			s, err := store.Open(context.Background(), filepath.Join(crashed, "other.db"))
+			s, err := storetest.TryOpen(t, filepath.Join(crashed, "other.db"))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -18,7 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
-	"github.com/pilotlight-io/pilotlight/internal/store"
+	"github.com/pilotlight-io/pilotlight/internal/store/storetest"
 )
 
 // The test binary started with these variables is a child that keeps a ledger; see TestMain.
@@ -30,7 +30,7 @@ const (
 // child runs a ledger in dir. Mode full tries a full disk; any other appends until it is killed, in that durability, and
 // prints the ID of each record once its Append has returned, in one write.
 func child(dir, mode string) {
-	s, err := store.Open(context.Background(), filepath.Join(dir, "p.db"))
+	s, err := storetest.OpenInChild(filepath.Join(dir, "p.db"))
 	check(err)
 	durability := ledger.Async
 	if mode == string(ledger.Sync) {
@@ -70,7 +70,7 @@ func childCommand(t *testing.T, dir, mode string) *exec.Cmd {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), childDir+"="+dir, childMode+"="+mode)
+	cmd.Env = append(append(os.Environ(), childDir+"="+dir, childMode+"="+mode), storetest.ChildEnv(t, filepath.Join(dir, "p.db"))...)
 	cmd.Stderr = os.Stderr
 	return cmd
 }

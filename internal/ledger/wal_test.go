@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/pilotlight-io/pilotlight/internal/store"
+	"github.com/pilotlight-io/pilotlight/internal/store/storetest"
 )
 
 // Whether bytes were fsynced, and what follows when that fails, shows only from inside.
@@ -17,7 +17,7 @@ import (
 func open(t *testing.T, durability Durability) *Ledger {
 	t.Helper()
 	dir := t.TempDir()
-	s, err := store.Open(context.Background(), filepath.Join(dir, "p.db"))
+	s, err := storetest.TryOpen(t, filepath.Join(dir, "p.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
