@@ -23,7 +23,7 @@ var arrows = map[string][]string{
 	"activator/roster":   {"internal/fleet"},
 	"autoscaler":         {"internal/fleet"},
 	"benchmarks":         {"internal/openai", "internal/cluster"},
-	"internal/account":   {},
+	"internal/account":   {"internal/fleet"},
 	"internal/admin":     {"internal/fleet", "internal/tenant", "internal/tenant/wire", "internal/ledger", "internal/invoice", "internal/openai", "internal/edge"},
 	// For tests: it holds answers against the OpenAPI document.
 	"internal/admin/spec":   {},
