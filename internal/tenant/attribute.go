@@ -20,8 +20,11 @@ func (t *Token) attributes(at time.Time) []attribute {
 		expires = t.ExpiresAt.Format(time.RFC3339Nano)
 	}
 	return append([]attribute{
-		{"name", strconv.Quote(t.Name)}, {"scopes", quotedList(t.Scopes)}, {"models", quotedList(t.Models)},
-		{"keepalive", strconv.Quote(t.Keepalive)}, {"expires", strconv.Quote(expires)},
+		{"name", strconv.Quote(t.Name)},
+		{"scopes", quotedList(t.Scopes)},
+		{"models", quotedList(t.Models)},
+		{"keepalive", strconv.Quote(t.Keepalive)},
+		{"expires", strconv.Quote(expires)},
 	}, t.Limits.attributes(at)...)
 }
 
@@ -31,8 +34,12 @@ func (l *Limits) attributes(at time.Time) []attribute {
 		raise = fmt.Sprintf("{budget_usd = %q, until = %q, why = %q}", r.Limit, r.Until.Format(time.RFC3339Nano), r.Why)
 	}
 	return []attribute{
-		{"rpm", strconv.Itoa(l.RPM)}, {"concurrency", strconv.Itoa(l.Concurrency)}, {"budget_usd", strconv.Quote(l.Budget.Limit.String())},
-		{"budget_period", strconv.Quote(string(l.Budget.Period))}, {"budget_soft", strconv.FormatBool(l.Budget.Soft)}, {"budget_raise", raise},
+		{"rpm", strconv.Itoa(l.RPM)},
+		{"concurrency", strconv.Itoa(l.Concurrency)},
+		{"budget_usd", strconv.Quote(l.Budget.Limit.String())},
+		{"budget_period", strconv.Quote(string(l.Budget.Period))},
+		{"budget_soft", strconv.FormatBool(l.Budget.Soft)},
+		{"budget_raise", raise},
 	}
 }
 
