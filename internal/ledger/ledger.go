@@ -42,6 +42,7 @@ type Config struct {
 	Retention  time.Duration // records dispatched longer ago are deleted; 0 = DefaultRetention
 	Models     []string      // whose metrics are there from the start; of any other, from its first record
 	Log        *slog.Logger  // nil = discard
+	Disk       Disk          // nil = this machine's
 }
 
 // Ledger keeps usage records. It is safe for concurrent use.
@@ -95,28 +96,6 @@ func (l *Ledger) Run(ctx context.Context) error {
 	return l.settle()
 }
 
-// Append writes one record to the log, with a write(2) done when it returns; with Sync, it is fsynced too. It fills
-// r's ID, kind and cost where they are empty, and cuts its times to microseconds. After an error the caller must take the
-// record as not kept; it may append the same record again, whose ID keeps it from being counted twice.
-func (l *Ledger) Append(r *Record) error {
-	r.complete()
-	b, err := l.wal.append(r)
-	if err != nil {
-		return fmt.Errorf("appending usage record %s: %w", r.ID, err)
-	}
-	l.meters.count(r)
-	signal(l.written)
-	if l.durability != Sync {
-		signal(l.unsynced)
-		return nil
-	}
-	if err := l.wal.sync(b); err != nil {
-		l.wal.doubt(r.ID)
-		return fmt.Errorf("syncing usage record %s: %w", r.ID, err)
-	}
-	return nil
-}
-
 // Close moves what is left into the store and closes the log; call it after Run has returned. Append fails afterwards.
 // What cannot be moved stays in the log for the next Open.
 func (l *Ledger) Close() error {
@@ -128,7 +107,7 @@ func (l *Ledger) Close() error {
 	l.moving.Lock()
 	defer l.moving.Unlock()
 	if to, _ := l.wal.extent(); err == nil && l.moved == to {
-		err = os.Remove(l.wal.path(to.segment))
+		err = l.removeAll()
 	}
 	return errors.Join(err, l.lock.Close())
 }
@@ -152,10 +131,14 @@ func newLedger(c Config) (*Ledger, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
+	if c.Disk == nil {
+		c.Disk = Machine{}
+	}
 	l := &Ledger{
 		store: c.Store, log: c.Log, durability: c.Durability, retention: c.Retention,
-		wal: &wal{dir: c.Dir, tail: tail{limit: tailMemory}}, readers: newGate(queriesAtOnce, queriesOfOrg),
-		sorted: run{parts: map[string]*part{}},
+		wal:     &wal{dir: c.Dir, disk: c.Disk, certain: c.Durability == Sync, cuts: map[string]int64{}, tail: tail{limit: tailMemory}},
+		readers: newGate(queriesAtOnce, queriesOfOrg),
+		sorted:  run{parts: map[string]*part{}},
 		written: make(chan struct{}, 1), unsynced: make(chan struct{}, 1), unsorted: make(chan struct{}, 1), pruning: make(chan struct{}, 1),
 	}
 	l.meters = newMeters(l, c.Models)
@@ -185,7 +168,13 @@ func (l *Ledger) replay(ctx context.Context) error {
 	l.wal.first = math.MaxUint64 // all that is there is of former lives
 	l.moving.Lock()
 	defer l.moving.Unlock()
+	if err := l.findCuts(numbers); err != nil {
+		return err
+	}
 	if err := l.moveTo(ctx, end); err != nil {
+		return err
+	}
+	if err := l.openChain(ctx); err != nil {
 		return err
 	}
 	next := uint64(1)
