@@ -50,6 +50,15 @@ func (x *exchange) admit(ctx *fasthttp.RequestCtx) (f *failure) {
 		return f
 	}
 	x.wants.Store(in.model)
+	return x.reserve()
+}
+
+// reserve takes room for the request's record, before any engine works for it: what could not be recorded is not begun.
+func (x *exchange) reserve() *failure {
+	var err error
+	if x.room, err = x.r.c.Ledger.Reserve(); err != nil {
+		return failf(codeOverloaded, "The server has no room to record what this request would use.").because(err)
+	}
 	return nil
 }
 
@@ -82,13 +91,21 @@ func (r *Router) preflight(ctx *fasthttp.RequestCtx) (*tenant.Grant, *failure) {
 	if f := mayUse(g, nil); f != nil {
 		return nil, f
 	}
-	if e := ctx.Request.Header.PeekCanonical(headerEncoding); len(e) > 0 && string(e) != "identity" {
-		return nil, failf(codeUnsupportedEncoding, "Send the request body without a Content-Encoding.")
+	if f := checkEncoding(ctx); f != nil {
+		return nil, f
 	}
 	if n := ctx.Request.Header.ContentLength(); int64(n) > int64(r.c.BodyLimit) {
 		return nil, refusalFailure(edge.TooLarge(n, int(r.c.BodyLimit)))
 	}
 	return g, nil
+}
+
+// checkEncoding refuses a body that is compressed.
+func checkEncoding(ctx *fasthttp.RequestCtx) *failure {
+	if e := ctx.Request.Header.PeekCanonical(headerEncoding); len(e) > 0 && string(e) != "identity" {
+		return failf(codeUnsupportedEncoding, "Send the request body without a Content-Encoding.")
+	}
+	return nil
 }
 
 func (r *Router) authenticate(ctx *fasthttp.RequestCtx) (*tenant.Grant, *failure) {

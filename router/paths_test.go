@@ -27,6 +27,7 @@ func TestPaths_NearlyRightOnesAreToldTheRightOne(t *testing.T) {
 			{"GET", "/v1/v1/models", "GET /v1/models"},
 			{"GET", "/v1/v1/models/a/b", "GET /v1/models/a/b"},
 			{"GET", "/usage", "GET /v1/usage"},
+			{"GET", "/organization/tokens", "GET /v1/organization/tokens"},
 			{"GET", "/v1/healthz", "GET /healthz"},
 			{"POST", "/api/integrations/dgx/chat/completions", "POST /v1/chat/completions"},
 			{"POST", "/api/integrations/dgx/v1/v1/chat/completions", "POST /api/integrations/dgx/v1/chat/completions"},

@@ -57,11 +57,18 @@ func (r *Router) mount(app *fiber.App, prefix string) {
 	r.get(app, prefix+"/models/*", r.showModel)
 	r.get(app, prefix+"/usage", r.usage, usageParameters...)
 	r.get(app, prefix+"/usage/*", r.receipt)
+	r.mountTokens(app, prefix)
 }
 
 // get mounts a handler that may fail for GET and HEAD, with the parameters that its query may have.
 func (r *Router) get(app *fiber.App, path string, h func(*fasthttp.RequestCtx, *fiber.Ctx) *failure, parameters ...string) {
-	app.Get(path, r.checked(parameters, func(c *fiber.Ctx) error {
+	app.Get(path, r.checked(parameters, r.answering(h)))
+	app.Options(path, options(http.MethodGet, http.MethodHead))
+}
+
+// answering answers with what a handler has written, or why it has failed.
+func (r *Router) answering(h func(*fasthttp.RequestCtx, *fiber.Ctx) *failure) fiber.Handler {
+	return func(c *fiber.Ctx) error {
 		ctx := c.Context()
 		if f := h(ctx, c); f != nil {
 			r.refuse(ctx, f, r.unknown)
@@ -69,8 +76,7 @@ func (r *Router) get(app *fiber.App, path string, h func(*fasthttp.RequestCtx, *
 		}
 		r.unknown.answered(ctx.Response.StatusCode())
 		return nil
-	}))
-	app.Options(path, options(http.MethodGet, http.MethodHead))
+	}
 }
 
 // checked lets a request through whose query has none but these parameters.

@@ -22,6 +22,10 @@ var needed = map[string][]tenant.Scope{
 	"GET /models/*":          {tenant.ScopeModelsRead, tenant.ScopeInference},
 	"GET /usage":             {tenant.ScopeUsageRead},
 	"GET /usage/*":           nil, // only its own token's
+
+	"GET /organization/tokens":      {tenant.ScopeTokensManage},
+	"POST /organization/tokens":     {tenant.ScopeTokensManage},
+	"DELETE /organization/tokens/*": {tenant.ScopeTokensManage},
 }
 
 // openRoutes need no token at all.
@@ -54,7 +58,8 @@ func TestRoutes_OpenOnlyToTokensWithTheirRights(t *testing.T) {
 		for _, s := range tenant.Scopes() {
 			scoped[s], _ = w.newToken("acme", tenant.NewToken{Scopes: []tenant.Scope{s}})
 		}
-		asked := 0
+		foreign, _ := w.newToken("other", all)
+		asked, opened := 0, []func(){}
 		for _, route := range w.router.Routes() {
 			method, path, _ := strings.Cut(route, " ")
 			if method == "OPTIONS" || slices.Contains(openRoutes, strings.Replace(route, "HEAD ", "GET ", 1)) {
@@ -90,14 +95,36 @@ func TestRoutes_OpenOnlyToTokensWithTheirRights(t *testing.T) {
 			for s, secret := range scoped {
 				if len(scopes) > 0 && !slices.Contains(scopes, s) {
 					refused("of scope "+string(s)+" alone", secret, 403, "permission_denied")
+					continue
 				}
+				opened = append(opened, func() {
+					c.secret = secret
+					if a := w.do(c); a.StatusCode == 401 || a.StatusCode == 403 {
+						t.Errorf("%s with a token of scope %s: got %d %s, want it opened", route, s, a.StatusCode, a.text)
+					}
+				})
+			}
+			if owned := strings.NewReplacer("/usage/*", "/usage/theirs", "/tokens/*", "/tokens/"+w.token).Replace(path); owned != path {
+				opened = append(opened, func() {
+					c.path = owned
+					refused("another organisation's", foreign, 404, "not_found")
+				})
 			}
 		}
-		if least := 2 * 13 * len(bad); asked < least {
+		if least := 2 * 16 * len(bad); asked < least {
 			t.Errorf("asked %d times, want %d or more: the routes are not all there", asked, least)
 		}
 		if n := len(w.records(0)); n > 0 {
 			t.Errorf("got %d requests dispatched", n)
+		}
+		if a := w.do(call{body: chat(chatModel), header: map[string]string{"X-Request-Id": "theirs"}}); a.StatusCode != 200 {
+			t.Fatalf("got %d %s", a.StatusCode, a.text)
+		}
+		for _, open := range opened {
+			open()
+		}
+		if _, err := w.tenants.Authenticate(w.secret); err != nil {
+			t.Errorf("another organisation has revoked a token: %v", err)
 		}
 	})
 }

@@ -35,7 +35,7 @@ func TestLimits_OfAnOrg(t *testing.T) {
 		RPM: ptr(0), BudgetRaise: &admin.NewRaise{BudgetUSD: "500.000000001", Until: until.Format(time.DateOnly), Why: "launch"},
 	}})
 	check(t, err)
-	end := until.Truncate(24 * time.Hour).AddDate(0, 0, 1)
+	end := until.Truncate(24*time.Hour).AddDate(0, 0, 1)
 	want.RPM, want.BudgetRaise = nil, &admin.Raise{BudgetUSD: "500.000000001", Until: admin.Time{Time: end}, Why: "launch"}
 	if diff := cmp.Diff(want, raised.Limits); diff != "" {
 		t.Errorf("raised (-want +got):\n%s", diff)

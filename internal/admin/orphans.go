@@ -66,6 +66,6 @@ func orphanError(err error) error {
 
 func orphanView(o fleet.Orphan) Orphan {
 	return Orphan{
-		ID: o.ID, Kind: o.Kind, Why: o.Why, Cluster: o.Cluster, Model: o.Model, Pool: o.Pool, Node: o.Node, GPUs: o.GPUs, Since: Time{o.Since},
+		ID: o.ID, Kind: o.Kind, Why: o.Why, Cluster: o.Cluster, Model: o.Model, Pool: o.Pool, Node: o.Node, GPUs: o.GPUs, Since: Time{Time: o.Since},
 	}
 }

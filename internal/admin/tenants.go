@@ -7,8 +7,8 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/pilotlight-io/pilotlight/internal/edge"
-	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
+	"github.com/pilotlight-io/pilotlight/internal/tenant/wire"
 )
 
 // asking bounds what one request asks of the store. Fiber's own context of a request is no lifetime: it ends only with
@@ -33,7 +33,7 @@ func (s *Server) createOrg(c *fiber.Ctx) error {
 	if err := read(c, &n); err != nil {
 		return err
 	}
-	limits, err := n.LimitsChange.tenant()
+	limits, err := n.LimitsChange.Read()
 	if err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ func (s *Server) updateOrg(c *fiber.Ctx) error {
 	if err := read(c, &change); err != nil {
 		return err
 	}
-	limits, err := change.LimitsChange.tenant()
+	limits, err := change.LimitsChange.Read()
 	if err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func (s *Server) listTokens(c *fiber.Ctx) error {
 		return err
 	}
 	now := time.Now()
-	return c.JSON(tokenList{each(tokens, func(t tenant.Token) Token { return tokenView(t, now) })})
+	return c.JSON(tokenList{each(tokens, func(t tenant.Token) Token { return wire.TokenOf(t, now) })})
 }
 
 func (s *Server) createToken(c *fiber.Ctx) error {
@@ -109,14 +109,14 @@ func (s *Server) createToken(c *fiber.Ctx) error {
 	if err := read(c, &n); err != nil {
 		return err
 	}
-	expires, err := expiry(n.Expires, time.Now())
-	if err != nil {
-		return err
-	}
 	if n.Org == "" {
 		return edge.Invalid("org", "missing; name the organisation that pays")
 	}
-	limits, err := n.LimitsChange.tenant()
+	expires, err := wire.ParseExpiry(n.Expires, time.Now())
+	if err != nil {
+		return err
+	}
+	limits, err := n.LimitsChange.Read()
 	if err != nil {
 		return err
 	}
@@ -129,25 +129,7 @@ func (s *Server) createToken(c *fiber.Ctx) error {
 		return err
 	}
 	s.c.Log.Info("token created", "org", token.Org, "token", token.ID)
-	return c.Status(fiber.StatusCreated).JSON(IssuedToken{Secret: secret, Token: tokenView(*token, time.Now())})
-}
-
-// expiry reads a span from now, or a moment. "" = never.
-func expiry(s string, now time.Time) (time.Time, error) {
-	if s == "" {
-		return time.Time{}, nil
-	}
-	if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
-		if !t.After(now) {
-			return time.Time{}, edge.Invalid("expires", "%s has passed already", s)
-		}
-		return t.UTC(), nil
-	}
-	d, err := fleet.ParseDuration(s)
-	if err != nil || d <= 0 {
-		return time.Time{}, edge.Invalid("expires", "%q is neither a time span such as 90d nor a moment in RFC 3339", s)
-	}
-	return now.Add(d).UTC(), nil
+	return c.Status(fiber.StatusCreated).JSON(IssuedToken{Secret: secret, Token: wire.TokenOf(*token, time.Now())})
 }
 
 func (s *Server) updateToken(c *fiber.Ctx) error {
@@ -159,7 +141,7 @@ func (s *Server) updateToken(c *fiber.Ctx) error {
 	if err := read(c, &change); err != nil {
 		return err
 	}
-	limits, err := change.LimitsChange.tenant()
+	limits, err := change.LimitsChange.Read()
 	if err != nil {
 		return err
 	}
@@ -170,7 +152,7 @@ func (s *Server) updateToken(c *fiber.Ctx) error {
 		return err
 	}
 	s.c.Log.Info("token changed", "org", token.Org, "token", token.ID)
-	return c.JSON(tokenView(*token, time.Now()))
+	return c.JSON(wire.TokenOf(*token, time.Now()))
 }
 
 func (s *Server) revokeToken(c *fiber.Ctx) error {
@@ -185,5 +167,5 @@ func (s *Server) revokeToken(c *fiber.Ctx) error {
 		return err
 	}
 	s.c.Log.Info("token revoked", "org", token.Org, "token", token.ID)
-	return c.JSON(tokenView(*token, time.Now()))
+	return c.JSON(wire.TokenOf(*token, time.Now()))
 }

@@ -61,7 +61,7 @@ func (s *Server) prune(c *fiber.Ctx) error {
 		return err
 	}
 	s.c.Log.Info("usage records are pruned", "before", before)
-	return c.Status(fiber.StatusAccepted).JSON(Pruning{Time{before}})
+	return c.Status(fiber.StatusAccepted).JSON(Pruning{Time{Time: before}})
 }
 
 // cursor gives nil at the end, which JSON shows as null.

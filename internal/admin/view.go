@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/tenant"
+	"github.com/pilotlight-io/pilotlight/internal/tenant/wire"
 )
 
 // The lists as they are on the wire: an object each, so that it can grow.
@@ -42,6 +44,10 @@ func each[T, V any](all []T, view func(T) V) []V {
 }
 
 func same[T any](all []T) []T { return each(all, func(one T) T { return one }) }
+
+func orgView(o tenant.Org, now time.Time) Org {
+	return Org{Name: o.Name, State: o.State, Models: same(o.Models), Limits: wire.LimitsOf(o.Limits, now), CreatedAt: Time{Time: o.CreatedAt}}
+}
 
 func modelView(s fleet.ModelStatus) Model {
 	m := s.Model
@@ -142,9 +148,9 @@ func reasonOr(reason string) string {
 
 func activationView(a fleet.Activation) Activation {
 	return Activation{
-		ID: a.ID, Model: a.Model, Instance: a.Instance, From: a.From, Reason: a.Reason, BeganAt: Time{a.Began},
+		ID: a.ID, Model: a.Model, Instance: a.Instance, From: a.From, Reason: a.Reason, BeganAt: Time{Time: a.Began},
 		EndedAt: at(a.Ended), Failure: a.Failure, GPUUS: microseconds(a.GPUSeconds), WaitedUS: a.Waited.Microseconds(),
-		Phases: each(a.Phases, func(p fleet.PhaseTime) PhaseTime { return PhaseTime{p.Phase, Time{p.At}} }),
+		Phases: each(a.Phases, func(p fleet.PhaseTime) PhaseTime { return PhaseTime{p.Phase, Time{Time: p.At}} }),
 	}
 }
 

@@ -7,22 +7,12 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
 )
 
-// Time is a moment as the contract writes it: RFC 3339, UTC, with microseconds.
-type Time struct{ time.Time }
-
-const timeLayout = "2006-01-02T15:04:05.000000Z"
-
-// MarshalJSON writes the moment.
-func (t Time) MarshalJSON() ([]byte, error) {
-	return t.UTC().AppendFormat(nil, `"`+timeLayout+`"`), nil
-}
-
 // at gives nil for the zero time, which JSON shows as null.
 func at(t time.Time) *Time {
 	if t.IsZero() {
 		return nil
 	}
-	return &Time{t}
+	return &Time{Time: t}
 }
 
 // Range bounds a count, both ends included.

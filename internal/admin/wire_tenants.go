@@ -1,6 +1,19 @@
 package admin
 
-import "github.com/pilotlight-io/pilotlight/internal/tenant"
+import (
+	"github.com/pilotlight-io/pilotlight/internal/tenant"
+	"github.com/pilotlight-io/pilotlight/internal/tenant/wire"
+)
+
+// What both APIs have in common.
+type (
+	Time         = wire.Time
+	Token        = wire.Token
+	Limits       = wire.Limits
+	LimitsChange = wire.LimitsChange
+	Raise        = wire.Raise
+	NewRaise     = wire.NewRaise
+)
 
 // Org is an organisation: who pays.
 type Org struct {
@@ -26,21 +39,6 @@ type OrgChange struct {
 	LimitsChange
 }
 
-// Token is what is kept of a token; its secret is not.
-type Token struct {
-	ID         string         `json:"id"`
-	Org        string         `json:"org"`
-	Name       string         `json:"name"`
-	Scopes     []tenant.Scope `json:"scopes"`
-	Models     []string       `json:"models"`    // empty = all of the org's
-	Keepalive  *string        `json:"keepalive"` // nil = the config's default
-	Limits                    // inside the organisation's
-	CreatedAt  Time           `json:"created_at"`
-	ExpiresAt  *Time          `json:"expires_at"`
-	RevokedAt  *Time          `json:"revoked_at"`
-	LastUsedAt *Time          `json:"last_used_at"` // to the minute; nil = never
-}
-
 // IssuedToken is a token just created, with the secret that is shown this once.
 type IssuedToken struct {
 	Secret string `json:"token"`
@@ -61,38 +59,4 @@ type NewToken struct {
 // TokenChange is the body of PATCH /api/tokens/{id}. Nil fields stay as they are.
 type TokenChange struct {
 	LimitsChange
-}
-
-// Limits are those of an organisation or a token. Nil = none.
-type Limits struct {
-	RPM          *int          `json:"rpm"`         // requests a minute
-	Concurrency  *int          `json:"concurrency"` // requests at once
-	BudgetUSD    *string       `json:"budget_usd"`  // of one period, a decimal
-	BudgetPeriod tenant.Period `json:"budget_period"`
-	BudgetSoft   bool          `json:"budget_soft"`  // going over it is told, and refuses nobody
-	BudgetRaise  *Raise        `json:"budget_raise"` // while it stands
-}
-
-// Raise is the limit that stands in a budget's place for a while.
-type Raise struct {
-	BudgetUSD string `json:"budget_usd"`
-	Until     Time   `json:"until"`
-	Why       string `json:"why"`
-}
-
-// LimitsChange says what of Limits changes. Nil fields stay as they are; 0, an empty text and null take a limit away.
-type LimitsChange struct {
-	RPM          *int           `json:"rpm,omitempty"`
-	Concurrency  *int           `json:"concurrency,omitempty"`
-	BudgetUSD    *string        `json:"budget_usd,omitempty"`
-	BudgetPeriod *tenant.Period `json:"budget_period,omitempty"` // empty = monthly
-	BudgetSoft   *bool          `json:"budget_soft,omitempty"`
-	BudgetRaise  *NewRaise      `json:"budget_raise,omitempty"` // its zero value ends the one that stands
-}
-
-// NewRaise is a raise as it is asked for.
-type NewRaise struct {
-	BudgetUSD string `json:"budget_usd"`
-	Until     string `json:"until"` // a day, YYYY-MM-DD, to whose end in UTC it lasts, or a moment in RFC 3339
-	Why       string `json:"why"`
 }

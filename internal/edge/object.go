@@ -46,7 +46,7 @@ func Members(body []byte) ([]Member, error) {
 		}
 		m := Member{Name: key.(string)} // an object's keys are strings, or Token has failed
 		if seen[m.Name] {
-			return nil, Invalid(m.Name, "comes twice; leave one of them")
+			return nil, Invalid(clip(m.Name), "comes twice; leave one of them")
 		}
 		seen[m.Name] = true
 		if err := d.Decode(&m.Value); err != nil {
@@ -87,7 +87,7 @@ func decode(prefix string, body []byte, into reflect.Value) error {
 	for _, m := range members {
 		f, ok := known[m.Name]
 		if !ok {
-			return Invalid(prefix+m.Name, "unknown; possible are %s", strings.Join(names, ", "))
+			return Invalid(prefix+clip(m.Name), "unknown; possible are %s", strings.Join(names, ", "))
 		}
 		if err := decodeField(prefix+m.Name, m.Value, into.FieldByIndex(f.Index)); err != nil {
 			return err

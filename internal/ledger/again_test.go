@@ -8,21 +8,14 @@ import (
 	"time"
 )
 
-// mayBeThere makes the frame of a record as former Pilotlights wrote it after an Append that had failed: the log may hold it twice.
-func mayBeThere(r *Record) []byte {
-	frame := appendFrame(nil, r)
-	frame[frameHeadLen+1] = 1
-	return sealFrame(frame, 0)
-}
-
 // Of a log in which a record may lie twice, it counts once, wherever its first copy is.
 func TestOpen_ARecordThatMayBeThereTwiceCountsOnce(t *testing.T) {
 	r := &Record{Org: "acme", Model: "m", DispatchedAt: time.Now()}
 	r.complete()
 	for name, frames := range map[string][][]byte{
-		"once":             {mayBeThere(r)},
-		"twice":            {appendFrame(nil, r), mayBeThere(r)},
-		"twice, and again": {mayBeThere(r), mayBeThere(r)},
+		"once":             {appendFrame(nil, r, true)},
+		"twice":            {appendFrame(nil, r, false), appendFrame(nil, r, true)},
+		"twice, and again": {appendFrame(nil, r, true), appendFrame(nil, r, true)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := open(t, Async)

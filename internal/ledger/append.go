@@ -46,8 +46,15 @@ type Room struct {
 // Reserve takes a place for a record. The error is ErrNoRoom where the disk is full. It is meant for each request, before anybody works for it:
 // it waits for nothing, but once in thousands for a segment to be allocated.
 func (l *Ledger) Reserve() (Room, error) {
-	if err := l.wal.claim(recordRoom); err != nil {
+	err := l.wal.claim(recordRoom)
+	if err != nil && !l.crowded.Swap(true) && !errors.Is(err, ErrClosed) {
+		l.log.Error("requests are refused: the ledger has no room to record them", "error", err)
+	}
+	if err != nil {
 		return Room{}, err
+	}
+	if l.crowded.Load() && l.crowded.Swap(false) {
+		l.log.Info("the ledger has room to record requests again")
 	}
 	return Room{l}, nil
 }

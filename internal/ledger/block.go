@@ -116,12 +116,11 @@ const insertBlock = `INSERT INTO usage_blocks (seq, records, segment, start_at, 
 // insert puts the block into the store, behind all others. Its records are much alike: compressed they take a quarter of the
 // room, and less time than the store would need for the rest.
 func (b *block) insert(ctx context.Context, tx *sql.Tx, segment string) error {
-	var seq int64
-	err := tx.QueryRowContext(ctx, `SELECT MAX(COALESCE((SELECT seq + records FROM usage_blocks ORDER BY seq DESC LIMIT 1), 1),
-		COALESCE((SELECT seq + records FROM usage_runs ORDER BY seq DESC LIMIT 1), 1))`).Scan(&seq)
+	last, err := lastNumber(ctx, tx)
 	if err != nil {
-		return fmt.Errorf("numbering usage records: %w", err)
+		return err
 	}
+	seq := last + 1
 	b.packed = s2.Encode(b.packed[:cap(b.packed)], b.data)
 	if _, err := tx.ExecContext(ctx, insertBlock, seq, b.records, segment, b.start, b.end, b.first, b.last, b.packed); err != nil {
 		return fmt.Errorf("inserting %d usage records: %w", b.records, err)

@@ -59,7 +59,7 @@ func (e *ClockError) Error() string {
 }
 
 // Prune has the records that are older than the retention deleted, now instead of within the hour, and gives the time before which they were
-// dispatched. It does not wait for that. The error is a *ClockError where the clock is not believed; confirm believes it.
+// dispatched: what is on no invoice yet stays. It does not wait for that. The error is a *ClockError where the clock is not believed; confirm believes it.
 func (l *Ledger) Prune(ctx context.Context, confirm bool) (before time.Time, err error) {
 	now, ahead := l.clock.now()
 	if ahead > 0 {
@@ -74,7 +74,7 @@ func (l *Ledger) Prune(ctx context.Context, confirm bool) (before time.Time, err
 		return time.Time{}, err
 	}
 	signal(l.pruning)
-	return time.UnixMicro(floorDay(now.Add(-l.retention).UnixMicro()) * dayMicros).UTC(), nil
+	return time.UnixMicro(floorDay(l.keptFrom(now.Add(-l.retention).UnixMicro())) * dayMicros).UTC(), nil
 }
 
 // keepClock believes a time, in this life and the next.

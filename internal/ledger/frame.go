@@ -12,12 +12,12 @@ import (
 //
 //	header  "PLLEDGR" version(1) ID of the segment(26) CRC-32C of all before(4)
 //	frame   marker(4) length(4) CRC-32C of length and payload(4) payload(length)     little endian
-//	payload version(1) 0(1), then the record's fields that are not empty, each with its tag: texts as length and bytes, numbers as varints
+//	payload version(1) again(1), then the record's fields that are not empty, each with its tag: texts as length and bytes, numbers as varints
 //	        3(1) place of the cut, as a varint, ID of the segment that is cut there: the first frames may be of this kind
 //
 // Behind the last frame are zeros, for a segment has its room from the beginning. The marker is no UTF-8, so that no text in a record can hold
 // one: after damage, the next whole frame can be found. Payloads of version 1 had no tags, and all fields in their order; they stay readable, in
-// blocks and runs too. Former Pilotlights wrote 1 in place of 0 where the log might hold the record already.
+// blocks and runs too. again is 1 where another log, or with former Pilotlights the same, may hold the record already; else 0.
 const (
 	headerLen    = 38
 	frameHeadLen = 12
@@ -69,9 +69,9 @@ func readHeader(data []byte) (id string, length int, err error) {
 }
 
 // appendFrame appends a record's frame to b.
-func appendFrame(b []byte, r *Record) []byte {
+func appendFrame(b []byte, r *Record, again bool) []byte {
 	start := len(b)
-	return sealFrame(appendPayload(beginFrame(b), r), start)
+	return sealFrame(appendPayload(beginFrame(b), r, again), start)
 }
 
 // beginFrame appends the head of a frame, whose payload is to be appended.

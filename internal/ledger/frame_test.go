@@ -45,7 +45,7 @@ func TestFrames_ComeBackWhateverLiesBetweenThem(t *testing.T) {
 		for range rapid.IntRange(0, 5).Draw(t, "records") {
 			data = append(data, junk.Draw(t, "junk")...)
 			r := drawRecord(t)
-			data = appendFrame(data, &r)
+			data = appendFrame(data, &r, rapid.Bool().Draw(t, "again"))
 			want = append(want, r)
 		}
 		got, _ := readAll(data)
@@ -58,7 +58,7 @@ func TestFrames_ComeBackWhateverLiesBetweenThem(t *testing.T) {
 func FuzzReadFrames(f *testing.F) {
 	r := Record{ID: "id", Org: "acme", Model: "m"}
 	r.complete()
-	frame := appendFrame(nil, &r)
+	frame := appendFrame(nil, &r, false)
 	f.Add(frame)
 	f.Add(frame[:len(frame)-1])
 	f.Add(append(bytes.Clone(frame[:9]), frame...))
@@ -67,7 +67,7 @@ func FuzzReadFrames(f *testing.F) {
 		records, damaged := readAll(data)
 		var again []byte
 		for i := range records {
-			again = appendFrame(again, &records[i])
+			again = appendFrame(again, &records[i], false)
 		}
 		if !damaged && len(again) > len(data) {
 			t.Errorf("%d bytes gave records of %d bytes", len(data), len(again))

@@ -57,7 +57,10 @@ type Ledger struct {
 	readers    *gate
 	damages    damages
 	clock      clock
-	held       atomic.Bool   // retention does not believe the clock
+	held       atomic.Bool // retention does not believe the clock
+	crowded    atomic.Bool // the last request to reserve room was refused
+	openMonths atomic.Pointer[openMonths]
+	correcting sync.Mutex    // one correction at a time, across its I/O
 	pruning    chan struct{} // holds one when retention is to run at once
 	written    chan struct{} // holds one when there are records to move
 	unsynced   chan struct{} // holds one when there are records to fsync; async only
@@ -152,7 +155,7 @@ func (l *Ledger) open(ctx context.Context) (err error) {
 	if l.lock, err = lockFile(filepath.Join(l.wal.dir, "lock")); err != nil {
 		return err
 	}
-	if err := errors.Join(l.replay(ctx), l.recallClock(ctx)); err != nil {
+	if err := errors.Join(l.replay(ctx), l.recallClock(ctx), l.learnOpen(ctx)); err != nil {
 		l.lock.Close()
 		return err
 	}

@@ -101,6 +101,9 @@ func (l *Ledger) pruneDays(ctx context.Context, before int64) error {
 
 // pruneDay is pruneDays of the oldest day. It gives false when there is none.
 func pruneDay(ctx context.Context, tx *sql.Tx, before int64) (more bool, err error) {
+	if before, err = beforeOpen(ctx, tx, before); err != nil {
+		return false, err
+	}
 	summed, err := summedDay(ctx, tx)
 	if err != nil {
 		return false, err

@@ -16,7 +16,7 @@ type fields[T string | []byte] struct {
 	numbers  [numberCount]int64
 	previous Hash // the zero value = none
 	untold   bool // the numbers of tokens are not known
-	again    bool // the log may hold the record twice: former Pilotlights were not sure
+	again    bool // the record may be there already
 }
 
 // Places of the texts.
@@ -104,8 +104,11 @@ func (f *fields[T]) record() Record {
 
 // appendPayload appends a record's payload, of the newest version. Its ID is the first field (see hasID), and a text is the last: a frame does not
 // end with a zero, as what was allocated behind it begins with.
-func appendPayload(b []byte, r *Record) []byte {
+func appendPayload(b []byte, r *Record, again bool) []byte {
 	b = append(b, recordVersion, 0)
+	if again {
+		b[len(b)-1] = 1
+	}
 	f := r.fields()
 	b = appendText(b, fieldID, f.texts[fieldID])
 	for place, n := range f.numbers {

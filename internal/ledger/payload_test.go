@@ -44,10 +44,7 @@ func TestPayload_IsReadAsItWasWritten(t *testing.T) {
 		again := random.IntN(2) == 0
 		var f rawFields
 		f.texts[fieldOrg] = []byte("of the record before")
-		payload := appendPayload(nil, &r)
-		if again {
-			payload[1] = 1
-		}
+		payload := appendPayload(nil, &r, again)
 		if err := f.read(payload); err != nil {
 			t.Fatal(err)
 		}
@@ -66,7 +63,7 @@ func TestPayload_IsReadAsItWasWritten(t *testing.T) {
 func TestPayload_FieldsOfALaterVersionArePassedOver(t *testing.T) {
 	r := Record{ID: "id", Org: "acme", PromptTokens: 5, CompletionTokens: 6}
 	r.complete()
-	payload := appendPayload(nil, &r)
+	payload := appendPayload(nil, &r, false)
 	payload = append(payload, textTag(nextText), 3, 'n', 'e', 'w', numberTag(numberCount+20), 0x81, 0x01, 0xff, 0x7f, 0)
 	var f rawFields
 	if err := f.read(payload); err != nil {

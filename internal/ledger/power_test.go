@@ -159,7 +159,6 @@ func liveUntilPowerCut(t *testing.T, dir string, s *store.Store, disk *forgetful
 	cancel()
 	next := disk.cutPower()
 	running.Wait()
-	l.wal.close()
-	l.lock.Close()
+	l.Crash()
 	return next
 }

@@ -40,9 +40,9 @@ func (s *segment) room() int64 {
 	return max(0, segmentSize-recordRoom-s.end)
 }
 
-// cut says that of a segment nothing behind a byte counts: its records were taken back, because their write or, with Sync, their fsync failed
+// cutoff says that of a segment nothing behind a byte counts: its records were taken back, because their write or, with Sync, their fsync failed
 // and their answers were withheld. The next segment begins with it, so that the next start knows it too.
-type cut struct {
+type cutoff struct {
 	segment string // ID
 	end     int64
 	told    uint64 // number of the last segment that says so; 0 = none
@@ -52,7 +52,7 @@ type cut struct {
 const cutVersion = 3
 
 // appendCut appends a cut's frame.
-func appendCut(b []byte, c cut) []byte {
+func appendCut(b []byte, c cutoff) []byte {
 	start := len(b)
 	b = append(beginFrame(b), cutVersion)
 	b = binary.AppendVarint(b, c.end)
@@ -60,9 +60,9 @@ func appendCut(b []byte, c cut) []byte {
 }
 
 // readCut reads a payload that may be a cut.
-func readCut(payload []byte) (c cut, is bool) {
+func readCut(payload []byte) (c cutoff, is bool) {
 	if len(payload) == 0 || payload[0] != cutVersion {
-		return cut{}, false
+		return cutoff{}, false
 	}
 	in := reader{data: payload[1:]}
 	c.end = in.number()
@@ -165,7 +165,7 @@ func (w *wal) active() *segment { return w.open[len(w.open)-1] }
 func (w *wal) cutAt(s *segment, end int64) {
 	w.fill(s)
 	s.end, s.synced = end, min(s.synced, end)
-	c := cut{segment: s.id, end: end}
+	c := cutoff{segment: s.id, end: end}
 	w.cuts[c.segment] = c.end
 	w.untold = append(w.untold, c)
 }

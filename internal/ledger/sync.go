@@ -89,7 +89,7 @@ func (w *wal) settle(b *batch, segments []*segment, ends []int64) {
 	if w.certain {
 		w.appended += b.records
 		w.chain.keep(b.steps)
-		w.untold = slices.DeleteFunc(w.untold, func(c cut) bool {
+		w.untold = slices.DeleteFunc(w.untold, func(c cutoff) bool {
 			return len(segments) > 0 && c.told != 0 && c.told <= segments[len(segments)-1].number
 		})
 	}

@@ -45,7 +45,7 @@ type wal struct {
 	tail     tail   // what is in the log and not yet in the store
 	chain    chain
 	cuts     map[string]int64 // segment's ID -> where what counts of it ends, of former lives too
-	untold   []cut            // that the log does not say for certain
+	untold   []cutoff         // that the log does not say for certain
 
 	syncing sync.Mutex // one fsync at a time; those who wait for it find their batch done by it
 }
@@ -85,7 +85,7 @@ func (w *wal) join(r *Record) (g *group, first bool, err error) {
 	defer w.mu.Unlock()
 	w.chain.add(r, l)
 	before := len(w.frames)
-	w.frames = appendFrame(w.frames, r)
+	w.frames = appendFrame(w.frames, r, r.Kind == KindCorrection)
 	size := len(w.frames) - before
 	var more int64
 	if size > recordRoom {

@@ -20,6 +20,7 @@ type Grant struct {
 	orgModels []string
 	models    []string
 	sum       [sha256.Size]byte // of the token's secret
+	used      *use
 }
 
 // Has reports whether the token has the scope.
@@ -60,23 +61,27 @@ func (s *snapshot) with(version int64, orgs []Org, tokens []hashed) *snapshot {
 		next.orgs[o.Name] = &o
 	}
 	for _, h := range tokens {
-		next.tokens[h.sha256] = grant(h, next.orgs[h.Org])
+		used := &use{}
+		if former := next.tokens[h.sha256]; former != nil {
+			used = former.used
+		}
+		next.tokens[h.sha256] = grant(h, next.orgs[h.Org], used)
 	}
 	if len(orgs) == 0 {
 		return next
 	}
 	for sum, g := range next.tokens {
 		if org := next.orgs[g.Org]; org != g.org {
-			next.tokens[sum] = grant(g.token, org)
+			next.tokens[sum] = grant(g.token, org, g.used)
 		}
 	}
 	return next
 }
 
-func grant(h hashed, org *Org) *granted {
+func grant(h hashed, org *Org, used *use) *granted {
 	return &granted{token: h, org: org, Grant: Grant{
 		Org: h.Org, TokenID: h.ID, Keepalive: h.Keepalive, OrgLimits: org.Limits, TokenLimits: h.Limits,
-		scopes: h.Scopes, orgModels: org.Models, models: h.Models, sum: h.sha256,
+		scopes: h.Scopes, orgModels: org.Models, models: h.Models, sum: h.sha256, used: used,
 	}}
 }
 

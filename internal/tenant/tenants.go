@@ -58,8 +58,12 @@ func New(ctx context.Context, s *store.Store, c Config) (*Tenants, error) {
 // a model that is gone: it may come back, and until then nobody can ask for it.
 func (t *Tenants) Configure(models []string) { t.known.Store(&models) }
 
-// Run follows what other servers change in the same store, and tells whoever follows of tokens that expire, until ctx is done; then it returns nil.
+// Run follows what other servers change in the same store, tells whoever follows of tokens that expire, and writes when tokens were last used, until ctx is
+// done; then it writes what is left of that, and returns nil.
 func (t *Tenants) Run(ctx context.Context) error {
+	var keeping sync.WaitGroup
+	keeping.Go(func() { t.keepUses(ctx) }) // beside, so that no batch of writes delays a look
+	defer keeping.Wait()
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
 	failing := false
@@ -93,7 +97,13 @@ func (t *Tenants) Authenticate(secret string) (*Grant, error) {
 	}
 	var in [secretLen]byte // a copy on the stack: converting the string could allocate
 	copy(in[:], secret)
-	return t.snapshot.Load().grant(sha256.Sum256(in[:]), time.Now())
+	at := time.Now()
+	g, err := t.snapshot.Load().grant(sha256.Sum256(in[:]), at)
+	if err != nil {
+		return nil, err
+	}
+	g.used.mark(at)
+	return g, nil
 }
 
 // Review finds what the token of a grant allows now, or why it allows nothing any more, for a request that came at a moment: one that was cut

@@ -212,11 +212,11 @@ func TestNew_KnowsWhatAFormerLifeWrote(t *testing.T) {
 	at := time.Now().Add(time.Hour)
 	secret, token := createToken(t, first, tenant.NewToken{Org: "acme", Name: "n", Models: []string{"a"}, ExpiresAt: at})
 	second := open(t, path)
-	wantAuth(t, second, secret, nil)
 	got, err := second.Tokens(t.Context(), "acme")
 	if diff := cmp.Diff([]tenant.Token{*token}, got); diff != "" || err != nil {
 		t.Errorf("(-created +read):\n%s%v", diff, err)
 	}
+	wantAuth(t, second, secret, nil)
 	org, err := second.Org(t.Context(), "acme")
 	if err != nil || !cmp.Equal(org.Models, []string{"a", "b"}) || org.State != tenant.Active {
 		t.Errorf("got %+v, %v, want models a and b, active", org, err)

@@ -63,7 +63,7 @@ type TokenChange struct {
 // organisation, or an *InvalidError.
 func (t *Tenants) CreateToken(ctx context.Context, n NewToken) (secret string, token *Token, err error) {
 	secret = NewSecret()
-	token, err = t.addToken(ctx, secret, n)
+	token, err = t.addToken(ctx, secret, n, nil)
 	if err != nil {
 		return "", nil, err
 	}
@@ -77,17 +77,21 @@ func (t *Tenants) ImportToken(ctx context.Context, secret string, n NewToken) (*
 	if !CheckSecret(secret) {
 		return nil, &InvalidError{"token", "it is not a Pilotlight token: its form or its checksum is wrong"}
 	}
-	return t.addToken(ctx, secret, n)
+	return t.addToken(ctx, secret, n, nil)
 }
 
 // Tokens gives the tokens of an organisation ("" = of all), oldest first, revoked and expired ones included.
 func (t *Tenants) Tokens(ctx context.Context, org string) ([]Token, error) {
-	return collect(ctx, t.store.DB(), scanToken, selectToken+" WHERE $1 = '' OR org = $1 ORDER BY created_at, id", org)
+	found, err := collect(ctx, t.store.DB(), scanHashed, selectToken+" WHERE $1 = '' OR org = $1 ORDER BY created_at, id", org)
+	if err != nil {
+		return nil, err
+	}
+	return t.tellAll(found), nil
 }
 
 // UpdateToken changes a token at once. The error is ErrNotFound, ErrRevoked or an *InvalidError where one of these is the cause.
 func (t *Tenants) UpdateToken(ctx context.Context, id string, c TokenChange) (*Token, error) {
-	return t.changeToken(ctx, id, func(token *Token) (changed bool, err error) {
+	return t.changeToken(ctx, "", id, func(token *Token) (changed bool, err error) {
 		if token.RevokedAt != nil {
 			return false, fmt.Errorf("token %s: %w", id, ErrRevoked)
 		}
@@ -98,7 +102,12 @@ func (t *Tenants) UpdateToken(ctx context.Context, id string, c TokenChange) (*T
 
 // RevokeToken makes a token stop working for good, at once. Revoking it again changes nothing.
 func (t *Tenants) RevokeToken(ctx context.Context, id string) (*Token, error) {
-	return t.changeToken(ctx, id, func(token *Token) (changed bool, err error) {
+	return t.RevokeTokenOf(ctx, "", id)
+}
+
+// RevokeTokenOf is RevokeToken for the tokens of one organisation ("" = of any): another's is not found.
+func (t *Tenants) RevokeTokenOf(ctx context.Context, org, id string) (*Token, error) {
+	return t.changeToken(ctx, org, id, func(token *Token) (changed bool, err error) {
 		if token.RevokedAt != nil {
 			return false, nil
 		}
@@ -108,11 +117,12 @@ func (t *Tenants) RevokeToken(ctx context.Context, id string) (*Token, error) {
 	})
 }
 
-func (t *Tenants) changeToken(ctx context.Context, id string, change func(*Token) (changed bool, err error)) (*Token, error) {
+// changeToken changes a token of an organisation, "" = of any.
+func (t *Tenants) changeToken(ctx context.Context, org, id string, change func(*Token) (changed bool, err error)) (*Token, error) {
 	var h *hashed
 	err := t.write(ctx, func(tx *sql.Tx, version int64) (err error) {
 		h, err = scanHashed(tx.QueryRowContext(ctx, selectToken+" WHERE id = $1", id))
-		if errors.Is(err, sql.ErrNoRows) {
+		if errors.Is(err, sql.ErrNoRows) || err == nil && org != "" && h.Org != org {
 			return fmt.Errorf("token %s: %w", id, ErrNotFound)
 		}
 		if err != nil {
@@ -127,11 +137,11 @@ func (t *Tenants) changeToken(ctx context.Context, id string, change func(*Token
 	if err != nil {
 		return nil, err
 	}
-	return &h.Token, nil
+	return t.tell(h), nil
 }
 
-// addToken adds the token, or finds the one that has the secret.
-func (t *Tenants) addToken(ctx context.Context, secret string, n NewToken) (*Token, error) {
+// addToken adds the token, or finds the one that has the secret. allow says what else must hold of it, and may narrow it; nil = nothing.
+func (t *Tenants) addToken(ctx context.Context, secret string, n NewToken, allow func(*sql.Tx, *Token) error) (*Token, error) {
 	token, err := t.token(n)
 	if err != nil {
 		return nil, err
@@ -145,6 +155,11 @@ func (t *Tenants) addToken(ctx context.Context, secret string, n NewToken) (*Tok
 		}
 		if !errors.Is(err, sql.ErrNoRows) {
 			return fmt.Errorf("looking for the token: %w", err)
+		}
+		if allow != nil {
+			if err := allow(tx, token); err != nil {
+				return err
+			}
 		}
 		if err := checkModels(ctx, tx, token); err != nil {
 			return err

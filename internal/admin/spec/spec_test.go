@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	org   = `{"name":"a","state":"active","models":[],"budget_usd":null,"concurrency":null,"created_at":"2026-03-01T12:00:00.000000Z"}`
+	org   = `{"name":"a","state":"active","models":[],"rpm":null,"concurrency":null,"budget_usd":null,"budget_period":"monthly","budget_soft":false,"budget_raise":null,"created_at":"2026-03-01T12:00:00.000000Z"}`
 	event = `{"id":"x-1","at":"2026-03-01T12:00:00.000000Z","model":"m","instance":"i","from":"","to":"starting","reason":"","gpu_us":0,"waited_us":0}`
 	fault = `{"error":{"message":"m","type":"invalid_request_error","param":null,"code":"not_found"}}`
 )
@@ -68,8 +68,9 @@ func TestOperations_AreThoseOfATag(t *testing.T) {
 	for _, o := range s.Operations("public") {
 		public = append(public, o.String())
 	}
-	want := "GET /health, GET /healthz, GET /openapi.json, GET /readyz, GET /v1/models, GET /v1/models/{id}, GET /v1/usage, GET /v1/usage/{request_id}, " +
-		"POST /v1/chat/completions, POST /v1/completions, POST /v1/embeddings, POST /v1/messages, POST /v1/responses"
+	want := "DELETE /v1/organization/tokens/{id}, GET /health, GET /healthz, GET /openapi.json, GET /readyz, GET /v1/models, GET /v1/models/{id}, " +
+		"GET /v1/organization/tokens, GET /v1/usage, GET /v1/usage/{request_id}, POST /v1/chat/completions, POST /v1/completions, POST /v1/embeddings, " +
+		"POST /v1/messages, POST /v1/organization/tokens, POST /v1/responses"
 	if got := strings.Join(public, ", "); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
