@@ -41,6 +41,7 @@ type Config struct {
 	Durability Durability    // empty = Async
 	Retention  time.Duration // records dispatched longer ago are deleted; 0 = DefaultRetention
 	Models     []string      // whose metrics are there from the start; of any other, from its first record
+	Corrected  func(*Record) // told of each correction when it is in the log; nil = nobody is
 	Log        *slog.Logger  // nil = discard
 	Disk       Disk          // nil = this machine's
 }
@@ -48,6 +49,7 @@ type Config struct {
 // Ledger keeps usage records. It is safe for concurrent use.
 type Ledger struct {
 	store      *store.Store
+	corrected  func(*Record)
 	log        *slog.Logger
 	durability Durability
 	retention  time.Duration
@@ -137,8 +139,11 @@ func newLedger(c Config) (*Ledger, error) {
 	if c.Disk == nil {
 		c.Disk = Machine{}
 	}
+	if c.Corrected == nil {
+		c.Corrected = func(*Record) {}
+	}
 	l := &Ledger{
-		store: c.Store, log: c.Log, durability: c.Durability, retention: c.Retention,
+		store: c.Store, corrected: c.Corrected, log: c.Log, durability: c.Durability, retention: c.Retention,
 		wal:     &wal{dir: c.Dir, disk: c.Disk, certain: c.Durability == Sync, cuts: map[string]int64{}, tail: tail{limit: tailMemory}},
 		readers: newGate(queriesAtOnce, queriesOfOrg),
 		sorted:  run{parts: map[string]*part{}},

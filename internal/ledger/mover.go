@@ -108,6 +108,7 @@ func (l *Ledger) moveSegment(ctx context.Context, number uint64, to place) error
 		return err
 	})
 	if err == nil {
+		l.keepFrom(m.days)
 		l.moved = place{number, m.from + int64(len(m.data))}
 		l.wal.forget(l.moved)
 	}
