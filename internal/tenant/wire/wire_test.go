@@ -57,12 +57,13 @@ func TestParseExpiry(t *testing.T) {
 	now := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
 	for text, want := range map[string]time.Time{
 		"": {}, "90d": now.AddDate(0, 0, 90), "2026-11-29T13:00:01+01:00": now.Add(time.Second),
+		"2026-11-29": now.Add(12 * time.Hour),
 	} {
 		if got, err := wire.ParseExpiry(text, now); err != nil || !got.Equal(want) {
 			t.Errorf("%q: got %v, %v, want %v", text, got, err, want)
 		}
 	}
-	for _, text := range []string{"soon", "-1d", "0s", "2026-11-29T12:00:00Z", "2026-12-31"} {
+	for _, text := range []string{"soon", "-1d", "0s", "2026-11-29T12:00:00Z", "2026-11-28", "9000000000000d"} {
 		var invalid *tenant.InvalidError
 		if got, err := wire.ParseExpiry(text, now); !errors.As(err, &invalid) || invalid.Field != "expires" {
 			t.Errorf("%q: got %v, %v, want it refused", text, got, err)
