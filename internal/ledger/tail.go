@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
+	"math"
 	"slices"
 )
 
@@ -81,11 +81,38 @@ func (t *tail) forget(to place) {
 	t.stretches = slices.Delete(t.stretches, 0, len(t.stretches))
 }
 
-// unmoved gives what is in the log and not yet in the store.
+// cut drops what lies behind a place.
+func (t *tail) cut(from place) {
+	for i := range t.stretches {
+		s := &t.stretches[i]
+		if s.segment < from.segment || s.segment == from.segment && s.end <= from.end {
+			continue
+		}
+		if s.segment == from.segment && s.start < from.end {
+			if s.frames != nil {
+				t.memory -= s.end - from.end
+				s.frames = s.frames[:from.end-s.start]
+			}
+			s.end = from.end
+			continue
+		}
+		for _, gone := range t.stretches[i:] {
+			t.memory -= int64(len(gone.frames))
+		}
+		t.stretches = slices.Delete(t.stretches, i, len(t.stretches))
+		return
+	}
+}
+
+// unmoved gives what is in the log for certain and not yet in the store.
 func (w *wal) unmoved() []stretch {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return slices.Clone(w.tail.stretches)
+	certain := tail{stretches: slices.Clone(w.tail.stretches)}
+	if w.certain {
+		certain.cut(w.sure())
+	}
+	return certain.stretches
 }
 
 // forget drops what lies before a place from the tail: it is in the store.
@@ -102,7 +129,7 @@ func (w *wal) load(stretches []stretch) error {
 		if s.frames != nil {
 			continue
 		}
-		f, err := os.Open(w.path(s.segment))
+		f, err := w.disk.Open(w.path(s.segment))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -120,10 +147,13 @@ func (w *wal) load(stretches []stretch) error {
 
 // eachUnmoved calls f with the records of stretches that the store does not have, oldest first, until f returns false.
 func eachUnmoved(ctx context.Context, tx *sql.Tx, stretches []stretch, f func(r *rawFields) bool) error {
+	var have coverage
+	var err error
 	for i, s := range stretches {
-		have, err := covered(ctx, tx, s.id, s.extent)
-		if err != nil {
-			return err
+		if i == 0 || s.id != stretches[i-1].id { // once a segment: a log that waits for its store has thousands of stretches
+			if have, err = covered(ctx, tx, s.id, extent{s.start, math.MaxInt64}); err != nil {
+				return err
+			}
 		}
 		more := true
 		eachFrame(s.frames, func(at int, r *rawFields) bool {

@@ -65,7 +65,9 @@ func (s *Store) Read(ctx context.Context, f func(*sql.Tx) error) error {
 // Write runs f in one transaction that holds the write lock from its start, so that what f reads cannot change before it
 // writes. It commits when f returns nil. f must use only the transaction: a second Write would wait for it. An error says that nothing was written,
 // but for one case: a connection that breaks while it commits leaves open whether it did. What must not be written twice is known by its ID.
-func (s *Store) Write(ctx context.Context, f func(*sql.Tx) error) error { return s.write(ctx, s.writer, f) }
+func (s *Store) Write(ctx context.Context, f func(*sql.Tx) error) error {
+	return s.write(ctx, s.writer, f)
+}
 
 func (s *Store) write(ctx context.Context, db *sql.DB, f func(*sql.Tx) error) error {
 	tx, err := s.begin(ctx, db)
