@@ -75,7 +75,9 @@ func replacesSlots(t *testing.T, site *poolSite) {
 		t.Errorf("jobs %v run, want one slot in the place of %v", now, before)
 	}
 	var job struct {
-		TaskGroups []struct{ Tasks []struct{ Resources struct{ MemoryMB int } } }
+		TaskGroups []struct {
+			Tasks []struct{ Resources struct{ MemoryMB int } }
+		}
 	}
 	getJSON(t, site.cluster.Nomad.Addr+"/v1/job/"+now[0], &job)
 	if got := job.TaskGroups[0].Tasks[0].Resources.MemoryMB; got < 512 {
