@@ -23,9 +23,9 @@ var arrows = map[string][]string{
 	"activator/roster":   {"internal/fleet"},
 	"autoscaler":         {"internal/fleet"},
 	"benchmarks":         {"internal/openai", "internal/cluster"},
-	"internal/account":   {},
+	"internal/account":   {"internal/fleet"},
 	"internal/console":   {"internal/fleet", "internal/tenant", "internal/ledger", "internal/edge"},
-	"internal/admin":     {"internal/fleet", "internal/tenant", "internal/tenant/wire", "internal/ledger", "internal/openai", "internal/edge"},
+	"internal/admin":     {"internal/fleet", "internal/tenant", "internal/tenant/wire", "internal/ledger", "internal/invoice", "internal/webhook", "internal/openai", "internal/edge"},
 	// For tests: it holds answers against the OpenAPI document.
 	"internal/admin/spec":   {},
 	"internal/cluster":      {},
@@ -36,6 +36,7 @@ var arrows = map[string][]string{
 	"internal/edge":         {"internal/account", "internal/openai", "internal/socket"},
 	"internal/engine":       {"internal/socket", "internal/fleet"},
 	"internal/fleet":        {},
+	"internal/invoice":      {"internal/ledger", "internal/fleet"},
 	"internal/ledger":       {"internal/store", "internal/fleet"},
 	// For tests: it applies patches to the tree and runs its tests against them.
 	"internal/mutants":     {},
@@ -55,6 +56,7 @@ var arrows = map[string][]string{
 	"internal/trace":       {"internal/fleet"},
 	"internal/trtsim":      {"internal/sample", "internal/fleet", "internal/openai", "internal/engine"},
 	"internal/upstream":    {"internal/socket"},
+	"internal/webhook":     {"internal/ledger", "internal/store"},
 	"nomad-jobs":           {},
 	"router": {
 		"activator", "internal/tenant", "internal/tenant/wire", "internal/ledger", "internal/dialect", "internal/openai", "internal/upstream", "internal/edge", "internal/account",

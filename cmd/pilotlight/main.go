@@ -31,13 +31,15 @@ type cli struct {
 	Pool     poolCmd     `cmd:"" help:"Pools: GPUs that models share."`
 	Orphans  orphansCmd  `cmd:"" help:"What runs and is in nobody's care."`
 	Usage    usageCmd    `cmd:"" help:"Usage and cost of a month, in UTC."`
+	Invoice  invoiceCmd  `cmd:"" help:"Invoices of months, and whether they are true."`
+	Correct  correctCmd  `cmd:"" help:"Take something off what a usage record costs."`
+	Webhook  webhookCmd  `cmd:"" help:"Webhooks: endpoints that are sent usage and notices."`
 	Store    storeCmd    `cmd:"" help:"The store of usage records."`
 	Config   configCmd   `cmd:"" help:"Config files."`
 	Job      jobCmd      `cmd:"" help:"Nomad jobs."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 	Slot     slotCmd     `cmd:"" help:"Supervise the engines of a pool's Nomad allocation."`
 	Simulate simulateCmd `cmd:"" help:"Run policies over a trace in virtual time; no server needed."`
-	Invoice  notYetCmd   `cmd:"" passthrough:"" help:"Invoices of past months (not available yet)."`
 	Bench    notYetCmd   `cmd:"" passthrough:"" help:"Benchmarks (not available yet)."`
 }
 

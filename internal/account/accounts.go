@@ -3,13 +3,20 @@ package account
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/VictoriaMetrics/metrics"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
 // Config is what New needs.
 type Config struct {
 	Memory int64 // bytes of all bodies held at once; at least 1
+
+	// Cost gives what a request costs that is paid for so long, at a price of one GPU for one hour: exact, rounded to a nano-dollar in either direction by
+	// half of one at most, never less for a longer time. nil = requests cost nothing, and there are no budgets.
+	Cost func(billed time.Duration, gpus int, price fleet.NanoUSD) fleet.NanoUSD
 }
 
 // Accounts are those of all organisations. They are safe for concurrent use.
@@ -18,11 +25,17 @@ type Accounts struct {
 	orgs    sync.Map // name -> *Org
 	tokens  sync.Map // ID -> *Token
 	metrics *metrics.Set
+
+	meters  sync.Map // name of an organisation -> *meter
+	cost    func(time.Duration, int, fleet.NanoUSD) fleet.NanoUSD
+	made    time.Time // what the meters' moments are counted from
+	timer   func(fire func()) *time.Timer
+	notices notices
 }
 
 // New makes accounts that nobody uses yet.
 func New(c Config) *Accounts {
-	a := &Accounts{}
+	a := &Accounts{cost: c.Cost, made: time.Now(), timer: idleTimer, notices: notices{some: make(chan struct{}, 1)}}
 	a.memory.size = c.Memory
 	a.metrics = a.newMetrics()
 	return a

@@ -48,6 +48,7 @@ type Charge struct {
 	held   [kinds]int64
 	sum    atomic.Int64 // of held
 
+	run   run  // on its organisation's meter
 	known bool // it was listed once
 
 	// Guarded by the organisation's mu.
@@ -78,6 +79,7 @@ func (c *Charge) Settle() {
 	if c.token == nil {
 		return
 	}
+	c.closeRun()
 	c.Free(Request)
 	c.Free(Answer)
 	c.unlist()

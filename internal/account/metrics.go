@@ -1,6 +1,8 @@
 package account
 
 import (
+	"fmt"
+
 	"github.com/VictoriaMetrics/metrics"
 )
 
@@ -24,4 +26,21 @@ func (m *memory) refused(err error) {
 		return
 	}
 	m.full.Inc()
+}
+
+// gauge shows what is left of an organisation's budget as long as it has one. m.mu is held.
+func (a *Accounts) gauge(m *meter, on bool) {
+	if on == m.gauging {
+		return
+	}
+	m.gauging = on
+	name := fmt.Sprintf("pilotlight_budget_left_usd{org=%q}", m.name)
+	if !on {
+		a.metrics.UnregisterMetric(name)
+		return
+	}
+	a.metrics.NewGauge(name, func() float64 {
+		b, _ := a.Balance(m.name, "")
+		return float64(b.Left()) / 1e9
+	})
 }

@@ -126,6 +126,17 @@ func (c *Client) StopOrphan(ctx context.Context, id, cluster string) (*Orphan, e
 	return one(ask[Orphan](ctx, c, http.MethodDelete, "/api/orphans/"+url.PathEscape(id)+search("cluster", cluster), nil))
 }
 
+// Webhooks lists the webhooks of the server's config.
+func (c *Client) Webhooks(ctx context.Context) ([]Webhook, error) {
+	list, err := ask[webhookList](ctx, c, http.MethodGet, "/api/webhooks", nil)
+	return list.Webhooks, err
+}
+
+// ResumeWebhook has a webhook send again. from: start, now, or a record's ID; "" = where it stopped.
+func (c *Client) ResumeWebhook(ctx context.Context, name, from string) (*Webhook, error) {
+	return one(ask[Webhook](ctx, c, http.MethodPost, "/api/webhooks/"+url.PathEscape(name)+"/resume", resumeOrder{from}))
+}
+
 // Usage gives one page of usage.
 func (c *Client) Usage(ctx context.Context, q UsageQuery) (*Usage, error) {
 	parameters := search("org", q.Org, "from", q.From, "to", q.To, "by", string(q.By), "limit", page(q.Limit), "cursor", q.Cursor)
@@ -136,6 +147,36 @@ func (c *Client) Usage(ctx context.Context, q UsageQuery) (*Usage, error) {
 func (c *Client) Records(ctx context.Context, org, cursor string, limit int) (*Records, error) {
 	parameters := search("org", org, "cursor", cursor, "limit", page(limit))
 	return one(ask[Records](ctx, c, http.MethodGet, "/api/usage/records"+parameters, nil))
+}
+
+// Invoices gives one page of closed invoices, the newest first, and the months that are not closed. Empty texts select all; limit 0 = the server's default.
+func (c *Client) Invoices(ctx context.Context, org, month, cursor string, limit int) (*InvoiceList, error) {
+	parameters := search("org", org, "month", month, "cursor", cursor, "limit", page(limit))
+	return one(ask[InvoiceList](ctx, c, http.MethodGet, "/api/invoices"+parameters, nil))
+}
+
+// Invoice gives an organisation's invoice of a month; of one that is not closed, what it would be now.
+func (c *Client) Invoice(ctx context.Context, org, month string) (*Invoice, error) {
+	return one(ask[Invoice](ctx, c, http.MethodGet, invoicePath(org, month), nil))
+}
+
+// Receipts gives one page of the records that a closed invoice is made of. limit 0 = the server's default.
+func (c *Client) Receipts(ctx context.Context, org, month, cursor string, limit int) (*Records, error) {
+	return one(ask[Records](ctx, c, http.MethodGet, invoicePath(org, month)+"/receipts"+search("cursor", cursor, "limit", page(limit)), nil))
+}
+
+func invoicePath(org, month string) string {
+	return "/api/invoices/" + url.PathEscape(org) + "/" + url.PathEscape(month)
+}
+
+// CloseMonth makes the invoices of a month.
+func (c *Client) CloseMonth(ctx context.Context, closing Closing) (*ClosedMonth, error) {
+	return one(ask[ClosedMonth](ctx, c, http.MethodPost, "/api/invoices", closing))
+}
+
+// Correct takes something off what a usage record costs, and gives the record that does.
+func (c *Client) Correct(ctx context.Context, correction Correction) (*Record, error) {
+	return one(ask[Record](ctx, c, http.MethodPost, "/api/corrections", correction))
 }
 
 // Prune has the usage records deleted that are older than the server's retention. confirm says that its clock is right, where it is not believed.

@@ -63,7 +63,7 @@ func (s *Server) answer(err error) *openai.Error {
 		return edge.Invalid(badTenant.Field, "%s", badTenant.Message)
 	case errors.As(err, &badQuery):
 		return edge.Invalid(badQuery.Field, "%s", badQuery.Message)
-	case errors.Is(err, tenant.ErrNotFound), errors.Is(err, ledger.ErrNotFound):
+	case errors.Is(err, tenant.ErrNotFound), errors.Is(err, ledger.ErrNotFound), errors.Is(err, ledger.ErrNoInvoice):
 		return openai.NewError(openai.CodeNotFound, err.Error())
 	case errors.Is(err, tenant.ErrExists):
 		return edge.Invalid("name", "%s", err)

@@ -193,6 +193,7 @@ func TestUsage_IsTheSumOfItsRecords(t *testing.T) {
 	}
 	records := all(t, l)
 	kept := start.AddDate(0, 0, -1)
+	l.CloseAll(t)
 	for round := range 500 {
 		if round == 300 || round == 400 { // what is left when the first day, and then the first month is deleted
 			kept = start.AddDate(0, 0, round/100-2)

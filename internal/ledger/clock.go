@@ -59,7 +59,7 @@ func (e *ClockError) Error() string {
 }
 
 // Prune has the records that are older than the retention deleted, now instead of within the hour, and gives the time before which they were
-// dispatched. It does not wait for that. The error is a *ClockError where the clock is not believed; confirm believes it.
+// dispatched: what is on no invoice yet stays. It does not wait for that. The error is a *ClockError where the clock is not believed; confirm believes it.
 func (l *Ledger) Prune(ctx context.Context, confirm bool) (before time.Time, err error) {
 	now, ahead := l.clock.now()
 	if ahead > 0 {
@@ -74,7 +74,7 @@ func (l *Ledger) Prune(ctx context.Context, confirm bool) (before time.Time, err
 		return time.Time{}, err
 	}
 	signal(l.pruning)
-	return time.UnixMicro(floorDay(now.Add(-l.retention).UnixMicro()) * dayMicros).UTC(), nil
+	return time.UnixMicro(floorDay(l.keptFrom(now.Add(-l.retention).UnixMicro())) * dayMicros).UTC(), nil
 }
 
 // keepClock believes a time, in this life and the next.
@@ -98,7 +98,7 @@ func (l *Ledger) recallClock(ctx context.Context) error {
 	}
 	var newest sql.NullInt64
 	err = l.store.DB().QueryRowContext(ctx, `SELECT MAX(dispatched_to) FROM (SELECT MAX(dispatched_to) AS dispatched_to FROM usage_runs
-		UNION ALL SELECT MAX(dispatched_to) FROM usage_blocks)`).Scan(&newest)
+		UNION ALL SELECT MAX(dispatched_to) FROM usage_blocks) AS both`).Scan(&newest)
 	if err != nil {
 		return fmt.Errorf("looking for the newest usage record: %w", err)
 	}

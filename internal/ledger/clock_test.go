@@ -12,8 +12,14 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
 )
 
-// jumped gives a ledger with a record of each of 30 days, opened again by a clock that is so much later. Its retention is 60 days.
+// jumped gives a ledger with a record of each of 30 days, which are on invoices, opened again by a clock that is so much later. Its retention is
+// 60 days.
 func jumped(t *testing.T, by time.Duration) (*ledger.Ledger, *logged) {
+	t.Helper()
+	return jumpedWith(t, by, func(l *ledger.Ledger) { l.CloseAll(t) })
+}
+
+func jumpedWith(t *testing.T, by time.Duration, last func(*ledger.Ledger)) (*ledger.Ledger, *logged) {
 	t.Helper()
 	dir := t.TempDir()
 	log := new(logged)
@@ -27,6 +33,7 @@ func jumped(t *testing.T, by time.Duration) (*ledger.Ledger, *logged) {
 	stop := run(t, l)
 	time.Sleep(time.Second)
 	stop()
+	last(l)
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -35,9 +42,13 @@ func jumped(t *testing.T, by time.Duration) (*ledger.Ledger, *logged) {
 }
 
 func held(l *ledger.Ledger) bool {
+	return strings.Contains(metricsOf(l), "pilotlight_ledger_retention_held 1\n")
+}
+
+func metricsOf(l *ledger.Ledger) string {
 	var out bytes.Buffer
 	l.Metrics().WritePrometheus(&out)
-	return strings.Contains(out.String(), "pilotlight_ledger_retention_held 1\n")
+	return out.String()
 }
 
 func TestRetention_DeletesNothingByAClockThatJumped(t *testing.T) {

@@ -51,3 +51,35 @@ func Exec(t testing.TB, s *store.Store, query string, args ...any) {
 		t.Fatal(err)
 	}
 }
+
+// CloseNow closes a month whatever the clock says.
+func (l *Ledger) CloseNow(ctx context.Context, month string) (*Closed, error) {
+	number, err := parseMonth(month)
+	if err != nil {
+		return nil, err
+	}
+	return l.closeMonth(ctx, number, "test")
+}
+
+// CloseAll has everything that is in the store on an invoice of long ago, so that retention may delete it.
+func (l *Ledger) CloseAll(t testing.TB) {
+	t.Helper()
+	err := l.flush(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	last, err := lastNumber(context.Background(), l.store.DB())
+	if err != nil {
+		t.Fatal(err)
+	}
+	Exec(t, l.store, "INSERT INTO closings (month, up_to, closed_at, closed_by) VALUES ($1, $2, 0, 'test')", monthOf(floorDay(time.Now().UnixMicro()))+12, last)
+	if err := l.learnOpen(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Crash ends the ledger as a kill does: nothing is moved any more.
+func (l *Ledger) Crash() {
+	l.wal.close()
+	l.lock.Close()
+}

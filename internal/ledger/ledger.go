@@ -56,7 +56,9 @@ type Ledger struct {
 	readers    *gate
 	damages    damages
 	clock      clock
-	held       atomic.Bool   // retention does not believe the clock
+	held       atomic.Bool // retention does not believe the clock
+	openMonths atomic.Pointer[openMonths]
+	correcting sync.Mutex    // one correction at a time, across its I/O
 	pruning    chan struct{} // holds one when retention is to run at once
 	written    chan struct{} // holds one when there are records to move
 	unsynced   chan struct{} // holds one when there are records to fsync; async only
@@ -155,7 +157,7 @@ func newLedger(c Config) (*Ledger, error) {
 	l := &Ledger{
 		store: c.Store, log: c.Log, durability: c.Durability, retention: c.Retention,
 		wal: &wal{dir: c.Dir, tail: tail{limit: tailMemory}}, readers: newGate(queriesAtOnce, queriesOfOrg),
-		sorted: run{parts: map[string]*part{}},
+		sorted:  run{parts: map[string]*part{}},
 		written: make(chan struct{}, 1), unsynced: make(chan struct{}, 1), unsorted: make(chan struct{}, 1), pruning: make(chan struct{}, 1),
 	}
 	l.meters = newMeters(l, c.Models)
@@ -169,7 +171,7 @@ func (l *Ledger) open(ctx context.Context) (err error) {
 	if l.lock, err = lockFile(filepath.Join(l.wal.dir, "lock")); err != nil {
 		return err
 	}
-	if err := errors.Join(l.replay(ctx), l.recallClock(ctx)); err != nil {
+	if err := errors.Join(l.replay(ctx), l.recallClock(ctx), l.learnOpen(ctx)); err != nil {
 		l.lock.Close()
 		return err
 	}

@@ -250,6 +250,7 @@ func TestRetention_DeletesOldRecordsWhileRunning(t *testing.T) {
 		if got := len(all(t, l)); got != 2501 {
 			t.Errorf("before their time: got %d records, want 2501", got)
 		}
+		l.CloseAll(t)
 		time.Sleep(2 * time.Hour)
 		if got := requests(all(t, l)); !cmp.Equal(got, []string{"req-9999"}) {
 			t.Errorf("after a day: got %d records, want the young one", len(got))

@@ -25,6 +25,13 @@ func newMeters(l *Ledger, models []string) *meters {
 		}
 		return 0
 	})
+	m.set.NewGauge("pilotlight_ledger_months_to_close", func() float64 { return float64(l.openMonths.Load().overdue) })
+	m.set.NewGauge("pilotlight_ledger_retention_waits", func() float64 {
+		if l.openMonths.Load().overlong {
+			return 1
+		}
+		return 0
+	})
 	m.know(models)
 	return m
 }

@@ -19,6 +19,12 @@ const (
 func (l *Ledger) retentionLoop(ctx context.Context) {
 	for {
 		now := l.retentionTime(ctx)
+		if err := l.finishCorrections(ctx); err != nil && ctx.Err() == nil {
+			l.log.Error("a correction is noted, but not made yet; trying again in an hour", "error", err)
+		}
+		if err := l.learnOpen(ctx); err != nil && ctx.Err() == nil {
+			l.log.Error("cannot find out which months are not closed; trying again in an hour", "error", err)
+		}
 		if err := l.sumMonths(ctx, floorDay(time.Now().UnixMicro())); err != nil && ctx.Err() == nil {
 			l.log.Error("queries of months take longer; trying again in an hour", "error", err)
 		}
@@ -56,17 +62,21 @@ func (l *Ledger) retentionTime(ctx context.Context) time.Time {
 // hasBefore reports whether there are sums of days before that of a moment, which go first. Where that cannot be read, there may be.
 func (l *Ledger) hasBefore(ctx context.Context, moment time.Time) bool {
 	var day sql.NullInt64
-	err := l.store.DB().QueryRowContext(ctx, "SELECT MIN(day) FROM usage_days").Scan(&day)
-	return err != nil || day.Valid && day.Int64 < floorDay(moment.UnixMicro())
+	if err := l.store.DB().QueryRowContext(ctx, "SELECT MIN(day) FROM usage_days").Scan(&day); err != nil {
+		return true
+	}
+	before, err := beforeOpen(ctx, l.store.DB(), floorDay(moment.UnixMicro()))
+	return err != nil || day.Valid && day.Int64 < before
 }
 
 // oldest is the first dispatch, in microseconds, whose record is kept. Older ones are in no list.
 func (l *Ledger) oldest() int64 {
 	now, _ := l.clock.now()
-	return now.Add(-l.retention).UnixMicro()
+	return l.keptFrom(now.Add(-l.retention).UnixMicro())
 }
 
-// prune deletes the sums of the days before a day, then the blocks and runs whose records are all of these days. Never does it delete what
+// prune deletes the sums of the days before a day, then the blocks and runs whose records are all of these days, but nothing that is on no
+// invoice yet. Never does it delete what
 // says that a stretch of the log is there of a day whose sums it keeps: were the segment moved again, that day would count it twice.
 func (l *Ledger) prune(ctx context.Context, day int64) error {
 	if err := l.pruneDays(ctx, day); err != nil {
@@ -75,7 +85,7 @@ func (l *Ledger) prune(ctx context.Context, day int64) error {
 	for {
 		more := false
 		err := l.store.Write(ctx, func(tx *sql.Tx) (err error) {
-			more, err = l.pruneSome(context.WithoutCancel(ctx), tx, day*dayMicros)
+			more, err = l.pruneSome(context.WithoutCancel(ctx), tx, day)
 			return err
 		})
 		if err != nil {
@@ -87,10 +97,14 @@ func (l *Ledger) prune(ctx context.Context, day int64) error {
 	}
 }
 
-// pruneSome deletes some blocks and runs whose records were dispatched before a moment, and in the end what is known of their segments. It
+// pruneSome deletes some blocks and runs whose records were dispatched before a day, and in the end what is known of their segments. It
 // gives false when there are no more.
-func (l *Ledger) pruneSome(ctx context.Context, tx *sql.Tx, before int64) (more bool, err error) {
-	const oldest = "SELECT seq, records FROM %s WHERE dispatched_to < ? ORDER BY dispatched_to LIMIT 1"
+func (l *Ledger) pruneSome(ctx context.Context, tx *sql.Tx, day int64) (more bool, err error) {
+	if day, err = beforeOpen(ctx, tx, day); err != nil {
+		return false, err
+	}
+	before := day * dayMicros
+	const oldest = "SELECT seq, records FROM %s WHERE dispatched_to < $1 ORDER BY dispatched_to LIMIT 1"
 	for n := int64(0); n < retentionBatch; {
 		s := shelf{run: true}
 		err := tx.QueryRowContext(ctx, fmt.Sprintf(oldest, "usage_runs"), before).Scan(&s.seq, &s.records)
@@ -99,8 +113,7 @@ func (l *Ledger) pruneSome(ctx context.Context, tx *sql.Tx, before int64) (more 
 			err = tx.QueryRowContext(ctx, fmt.Sprintf(oldest, "usage_blocks"), before).Scan(&s.seq, &s.records)
 		}
 		if errors.Is(err, sql.ErrNoRows) {
-			_, err := tx.ExecContext(ctx, "DELETE FROM usage_extents WHERE dispatched_to < ?", before)
-			return false, err
+			return false, execAll(ctx, tx, before, "DELETE FROM usage_extents WHERE dispatched_to < $1", "DELETE FROM corrections WHERE dispatched_at < $1")
 		}
 		if err != nil {
 			return false, err
@@ -129,18 +142,18 @@ func (l *Ledger) pruneShelf(ctx context.Context, tx *sql.Tx, s *shelf) error {
 		return err
 	}
 	for _, key := range b.keys() {
-		if _, err := tx.ExecContext(ctx, "DELETE FROM usage_keys WHERE key = ? AND seq >= ? AND seq < ?", key, s.seq, s.seq+s.records); err != nil {
+		if _, err := tx.ExecContext(ctx, "DELETE FROM usage_keys WHERE key = $1 AND seq >= $2 AND seq < $3", key, s.seq, s.seq+s.records); err != nil {
 			return err
 		}
 	}
 	if unreadable != nil {
 		l.log.Error("deleting old usage records that cannot be read", "error", unreadable)
-		if _, err := tx.ExecContext(ctx, "DELETE FROM usage_keys WHERE seq >= ? AND seq < ?", s.seq, s.seq+s.records); err != nil { // reads the whole table
+		if _, err := tx.ExecContext(ctx, "DELETE FROM usage_keys WHERE seq >= $1 AND seq < $2", s.seq, s.seq+s.records); err != nil { // reads the whole table
 			return err
 		}
 	}
 	if s.run {
-		return execAll(ctx, tx, s.seq, "DELETE FROM usage_parts WHERE seq = ?", "DELETE FROM usage_runs WHERE seq = ?")
+		return execAll(ctx, tx, s.seq, "DELETE FROM usage_parts WHERE seq = $1", "DELETE FROM usage_runs WHERE seq = $1")
 	}
-	return execAll(ctx, tx, s.seq, "DELETE FROM usage_blocks WHERE seq = ?")
+	return execAll(ctx, tx, s.seq, "DELETE FROM usage_blocks WHERE seq = $1")
 }

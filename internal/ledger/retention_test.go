@@ -22,6 +22,7 @@ func TestPrune_DeletesABlockThatCannotBeReadWithItsKeys(t *testing.T) {
 		}
 		return n
 	}
+	l.CloseAll(t)
 	today := floorDay(time.Now().UnixMicro())
 	if err := l.prune(t.Context(), today-1); err != nil || rows("usage_blocks") != 2 || rows("usage_keys") != 6 || rows("usage_days") != 2 {
 		t.Fatalf("before their day is over: %v, or rows are gone", err)

@@ -77,6 +77,7 @@ func TestSort_ChangesNoAnswer(t *testing.T) {
 	if err != nil || blocks != 0 || runs == 0 || runs > 12 {
 		t.Errorf("got %d blocks, %d runs, %v; want a run for each day or so", blocks, runs, err)
 	}
+	l.CloseAll(t)
 	if err := l.PruneBefore(t.Context(), noon.AddDate(1, 0, 0)); err != nil {
 		t.Fatal(err)
 	}

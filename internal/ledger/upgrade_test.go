@@ -97,6 +97,7 @@ func takesOver(t *testing.T, version string) {
 	check("sorted")
 	replay(t, c.Store, segment, true) // put back from a backup
 	check("with the log once more")
+	l.CloseAll(t)
 	if err := l.PruneBefore(t.Context(), slices.MaxFunc(want, func(a, b ledger.Record) int { return a.DispatchedAt.Compare(b.DispatchedAt) }).DispatchedAt.Add(24*time.Hour)); err != nil {
 		t.Fatal(err)
 	}

@@ -98,7 +98,7 @@ func (w *wal) join(r *Record) (g *group, first bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	before := len(w.frames)
-	w.frames = appendFrame(w.frames, r, r.ID <= w.doubtful)
+	w.frames = appendFrame(w.frames, r, r.ID <= w.doubtful || r.Kind == KindCorrection)
 	if size := len(w.frames) - before; size > maxPayload+frameHeadLen {
 		w.frames = w.frames[:before]
 		return nil, false, &InvalidError{"record", fmt.Sprintf("it has %d bytes, more than %d", size, maxPayload)}

@@ -1,0 +1,360 @@
+package account
+
+import (
+	"sync"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+// Rate is what a request costs while it is paid for.
+type Rate struct {
+	GPUs  int
+	Price fleet.NanoUSD // of one GPU for one hour
+}
+
+// Spender is a request that can be ended because a budget is used up.
+type Spender interface {
+	// OutOfBudget ends the request, which is billed until a moment that is past. It is called once at most, from another goroutine, and must neither
+	// block nor use the accounts.
+	OutOfBudget(why *BudgetError, until time.Time)
+}
+
+// late is how long after the instant at which a budget is used up its requests are ended. They are billed to that instant all the same. It lets
+// requests that have ended just before say so first: what they leave is the others'.
+const late = 2 * time.Millisecond
+
+// meter is what the requests of one organisation have spent and are spending: see the package's doc.
+type meter struct {
+	all  *Accounts
+	name string // of the organisation
+
+	mu      sync.Mutex // guards all below, and the runs on the meter
+	org     spending
+	tokens  map[string]*spending // by ID
+	first   *run                 // of those that run, linked by next
+	round   uint64               // counts what is done under mu, for periods' memory of their end
+	timer   *time.Timer          // nil until there is a budget
+	armed   int64                // when the timer fires; never = it does not
+	gauging bool                 // the metric of what is left is there
+}
+
+// run is a request on its meter.
+//
+//	(none) ── join ── joined ── bill ── billed ── (none)
+//	                     └── cut ── cut ──┘
+//
+// Whatever its state, unbill gives back what it has spent.
+type run struct {
+	meter   *meter // nil = it is on none
+	spender Spender
+	rate    Rate
+	unit    uint64        // nano-dollars an hour
+	least   fleet.NanoUSD // what its first microsecond costs, and 1 at least: owed from when it joins
+	token   *spending
+	state   runState
+
+	day    int64 // UTC, of its dispatch
+	paying bool
+	from   int64      // is paid for from then on, if it is paying
+	in     [2]*period // of its organisation's budget and of its token's; nil = there is none
+
+	limited bool          // by a budget
+	remains fleet.NanoUSD // of it, when the run joined or was billed
+
+	until int64         // is paid for until then, once cut or billed
+	cost  fleet.NanoUSD // that it has been counted with, once cut or billed
+
+	prev, next *run // in meter, while joined
+}
+
+type runState uint8
+
+const (
+	runNone runState = iota
+	runJoined
+	runCut
+	runBilled
+)
+
+const (
+	ofOrg = iota
+	ofToken
+)
+
+// meterOf gives the meter of an organisation.
+func (a *Accounts) meterOf(org string) *meter {
+	if m, ok := a.meters.Load(org); ok {
+		return m.(*meter)
+	}
+	m, _ := a.meters.LoadOrStore(org, &meter{all: a, name: org, tokens: map[string]*spending{}, armed: never})
+	return m.(*meter)
+}
+
+// lock begins something at a moment, of which all that is worked out on the way stays true until unlock.
+func (m *meter) lock() {
+	m.mu.Lock()
+	m.round++
+}
+
+// spendingOf gives what a token has spent.
+func (m *meter) spendingOf(token string) *spending {
+	s := m.tokens[token]
+	if s == nil {
+		s = &spending{token: token}
+		m.tokens[token] = s
+	}
+	return s
+}
+
+// admits says whether budgets have at least so much left for one request more, or which has not.
+func (m *meter) admits(token *spending, least fleet.NanoUSD, now time.Time) *BudgetError {
+	at, day := m.all.since(now), dayOf(now)
+	for _, s := range [...]*spending{&m.org, token} {
+		if p := s.periodOf(day); p != nil && !s.budget.Soft && !m.holds(p, at, least, s.budget.limitAt(at)) {
+			m.tell(p, at, true)
+			return p.exceeded(m.name, at)
+		}
+	}
+	return nil
+}
+
+// join puts a request on the meter, which waits for its dispatch.
+func (m *meter) join(r *run, token string, now time.Time) error {
+	m.lock()
+	defer m.mu.Unlock()
+	r.token = m.spendingOf(token)
+	if e := m.admits(r.token, r.least, now); e != nil {
+		return e
+	}
+	r.meter, r.state, r.day = m, runJoined, dayOf(now)
+	r.prev, r.next = nil, m.first
+	if m.first != nil {
+		m.first.prev = r
+	}
+	m.first = r
+	at := m.all.since(now)
+	m.enter(r, at)
+	r.left(r.in, at)
+	return nil
+}
+
+// enter puts a run that is listed into the periods of its day, and sees to it that the timer fires in time for it.
+func (m *meter) enter(r *run, now int64) {
+	for k, s := range [...]*spending{&m.org, r.token} {
+		p := s.periodOf(r.day)
+		if r.in[k] = p; p == nil {
+			continue
+		}
+		p.add(r)
+		m.arm(m.due(p, now), now)
+	}
+}
+
+// leave undoes enter.
+func (r *run) leave() {
+	for _, p := range r.in {
+		if p != nil {
+			p.remove(r)
+		}
+	}
+	r.in = [2]*period{}
+}
+
+// unlist undoes join.
+func (m *meter) unlist(r *run) {
+	r.leave()
+	if r.prev != nil {
+		r.prev.next = r.next
+	} else {
+		m.first = r.next
+	}
+	if r.next != nil {
+		r.next.prev = r.prev
+	}
+	r.prev, r.next = nil, nil
+}
+
+// pay says when the run was dispatched, and from when on it is paid for where that is known.
+func (m *meter) pay(r *run, dispatched, from, now time.Time) {
+	m.lock()
+	defer m.mu.Unlock()
+	if r.state == runJoined {
+		m.payFrom(r, dispatched, from, now)
+	}
+}
+
+func (m *meter) payFrom(r *run, dispatched, from, now time.Time) {
+	day, paying, at := dayOf(dispatched), !from.IsZero(), int64(0)
+	if paying {
+		at = m.all.since(from)
+	}
+	if r.day == day && r.paying == paying && r.from == at {
+		return
+	}
+	r.leave()
+	r.day, r.paying, r.from = day, paying, at
+	m.enter(r, m.all.since(now))
+}
+
+// bill takes a run off the meter that was paid for until a moment, and gives the moment until which it is billed: that one, or the one at which a budget
+// was used up before.
+func (m *meter) bill(r *run, dispatched, from, until time.Time) time.Time {
+	m.lock()
+	defer m.mu.Unlock()
+	end := m.all.since(until)
+	if r.state == runCut {
+		if end >= r.until {
+			end = r.until
+			until = m.all.moment(end)
+		}
+		cost := m.all.costOf(r, end)
+		m.count(r, cost-r.cost)
+		r.state, r.until, r.cost = runBilled, end, cost
+		return until
+	}
+	m.payFrom(r, dispatched, from, until)
+	for _, p := range [...]*period{r.in[ofToken], r.in[ofOrg]} {
+		if p == nil || p.of.budget.Soft {
+			continue
+		}
+		if used, over := m.usedUp(p, end); over {
+			end = used
+			until = m.all.moment(end)
+		}
+	}
+	in := r.in
+	m.unlist(r)
+	r.state, r.until, r.cost = runBilled, end, m.all.costOf(r, end)
+	m.count(r, r.cost)
+	for _, p := range in {
+		if p != nil {
+			m.tell(p, end, false)
+		}
+	}
+	r.left(in, end)
+	return until
+}
+
+// unbill gives back all that a run has spent.
+func (m *meter) unbill(r *run) {
+	m.lock()
+	defer m.mu.Unlock()
+	if r.state == runJoined {
+		m.unlist(r)
+	} else {
+		m.count(r, -r.cost)
+	}
+	*r = run{}
+}
+
+// cut bills a run to a moment at which a budget was used up, and ends it.
+func (m *meter) cut(r *run, until int64, why *BudgetError) {
+	m.unlist(r)
+	r.state, r.until, r.cost = runCut, until, m.all.costOf(r, until)
+	m.count(r, r.cost)
+	if r.spender != nil {
+		r.spender.OutOfBudget(why, m.all.moment(until))
+	}
+}
+
+// expire ends the requests of all budgets that are used up before a moment.
+func (m *meter) expire(at int64) {
+	m.each(func(s *spending) {
+		for _, p := range s.periods {
+			if s.budget.Soft {
+				continue
+			}
+			until, over := m.usedUp(p, at)
+			if !over {
+				continue
+			}
+			why := p.exceeded(m.name, until)
+			var next *run
+			for r := m.first; r != nil; r = next {
+				next = r.next
+				if r.in[ofOrg] == p || r.in[ofToken] == p {
+					m.cut(r, until, why)
+				}
+			}
+			m.tell(p, at, true)
+		}
+	})
+}
+
+// each calls f with what the organisation and each of its tokens has spent that have a budget.
+func (m *meter) each(f func(*spending)) {
+	if m.org.budget.Limit > 0 {
+		f(&m.org)
+	}
+	for _, s := range m.tokens {
+		if s.budget.Limit > 0 {
+			f(s)
+		}
+	}
+}
+
+// count adds to what has been spent on the day of a run.
+func (m *meter) count(r *run, cost fleet.NanoUSD) {
+	m.org.add(r.day, cost)
+	r.token.add(r.day, cost)
+}
+
+// fire is called by the timer: soon after a budget is used up, or a part of it of which is told, and sooner.
+func (m *meter) fire() { m.look(time.Now()) }
+
+// look does what is due.
+func (m *meter) look(now time.Time) {
+	m.lock()
+	defer m.mu.Unlock()
+	at := m.all.since(now)
+	m.armed = never
+	m.each(func(s *spending) { s.budget.clock(m.all, now) })
+	m.expire(at - int64(late))
+	m.each(func(s *spending) {
+		for _, p := range s.periods {
+			m.tell(p, at, false)
+			m.arm(m.due(p, at), at)
+		}
+	})
+}
+
+// idleTimer makes a timer that is not set.
+func idleTimer(fire func()) *time.Timer {
+	t := time.AfterFunc(time.Hour, fire)
+	t.Stop()
+	return t
+}
+
+// arm has the timer fire at a moment, or sooner. One that fires for nothing costs little.
+func (m *meter) arm(due, now int64) {
+	if m.timer == nil || due >= m.armed {
+		return
+	}
+	m.armed = max(due, now)
+	m.timer.Reset(time.Duration(m.armed - now))
+}
+
+// due is when a period is to be looked at next, if nothing happens until then.
+func (m *meter) due(p *period, now int64) int64 {
+	if p.runs == 0 {
+		return never
+	}
+	b := &p.of.budget
+	due := later(p.lasts(p.nextLevel(now)), 1)
+	if !b.Soft {
+		end := max(p.lasts(b.limitAt(now)), p.floor)
+		if end-now < int64(late) { // then the bound is not near enough
+			if used, over := m.usedUp(p, now+int64(time.Minute)); over {
+				end = used
+			} else {
+				end = now + int64(time.Minute)
+			}
+		}
+		due = min(due, later(end, int64(late)+1))
+	}
+	if now < b.end { // a raise's: looked at now and then, because the clock may be set
+		due = min(due, later(b.end, int64(late)+1), now+int64(time.Minute))
+	}
+	return max(due, now+int64(late)/2)
+}

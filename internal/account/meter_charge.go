@@ -1,0 +1,82 @@
+package account
+
+import (
+	"math/bits"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+// A request spends in this order: MaySpend when it is admitted, Spend when it has got its engine, Dispatched when its head is written there, Bill once it
+// has ended. Unspend undoes all of it at any time. What costs nothing is not on a meter, and is not refused either.
+
+// MaySpend gives a *BudgetError where nothing is left of a budget that a request would be paid from.
+func (c *Charge) MaySpend(r Rate) error {
+	if c.token == nil || c.all.costless(r) {
+		return nil
+	}
+	m := c.all.meterOf(c.token.Org.Name)
+	m.lock()
+	defer m.mu.Unlock()
+	if e := m.admits(m.spendingOf(c.token.ID), 1, time.Now()); e != nil {
+		return e
+	}
+	return nil
+}
+
+// Spend puts the request on its organisation's meter. The error is a *BudgetError where too little is left of a budget for its first microsecond. Until
+// Bill or Unspend returns, spender may be told that a budget is used up; nil = it is only billed so.
+func (c *Charge) Spend(r Rate, spender Spender) error {
+	if c.token == nil || c.all.costless(r) {
+		return nil
+	}
+	c.run = run{spender: spender, rate: r, unit: r.unit(), least: max(c.all.cost(time.Microsecond, r.GPUs, r.Price), 1)}
+	err := c.all.meterOf(c.token.Org.Name).join(&c.run, c.token.ID, time.Now())
+	return err
+}
+
+// Dispatched says when the request was sent to an engine, which decides the period that pays, and from when on it is paid for: zero = not yet. What is
+// said last counts.
+func (c *Charge) Dispatched(at, paid time.Time) {
+	if c.run.meter != nil {
+		c.run.meter.pay(&c.run, at, paid, time.Now())
+	}
+}
+
+// Bill takes the request off the meter. It is paid for from one time to another, or to the one it gives: the instant before at which a budget was used up.
+func (c *Charge) Bill(dispatched, from, until time.Time) time.Time {
+	if c.run.meter == nil || c.run.state == runBilled {
+		return until
+	}
+	return c.run.meter.bill(&c.run, dispatched, from, until)
+}
+
+// Unspend takes the request off the meter, if it is on it, and gives back what it has spent: nobody pays for it.
+func (c *Charge) Unspend() {
+	if c.run.meter != nil {
+		c.run.meter.unbill(&c.run)
+	}
+}
+
+// Left is what was left of its budgets when the request joined its meter, or was billed; ok is false where there is none.
+func (c *Charge) Left() (left fleet.NanoUSD, ok bool) { return c.run.remains, c.run.limited }
+
+// closeRun ends a run as Settle does: what was billed stays so.
+func (c *Charge) closeRun() {
+	if c.run.state == runBilled {
+		c.run = run{}
+		return
+	}
+	c.Unspend()
+}
+
+func (a *Accounts) costless(r Rate) bool { return a.cost == nil || r.GPUs <= 0 || r.Price <= 0 }
+
+// unit is what an hour costs. What no uint64 holds is the most.
+func (r Rate) unit() uint64 {
+	over, unit := bits.Mul64(uint64(r.GPUs), uint64(r.Price))
+	if over > 0 {
+		return 1<<64 - 1
+	}
+	return unit
+}
