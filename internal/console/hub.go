@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
-	"maps"
 	"math"
 	"slices"
 	"sync"
@@ -295,11 +294,4 @@ func (f *follower) next() (changes []change, version uint64, open bool) {
 		}
 	}
 	return changes, h.version, true
-}
-
-// watched lists the topics that are published, for tests.
-func (h *Hub) watched() []string {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return slices.Sorted(maps.Keys(h.topics))
 }

@@ -82,7 +82,8 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"list":  func(all ...string) []string { return all },
 	"int64": func(n int) int64 { return int64(n) },
 	"str":   func(v any) string { return fmt.Sprint(v) },
-	"last":  func(s string) string { return s[strings.LastIndexByte(s, '/')+1:] },
+	"last":  lastOf, "before": func(s string) string { return s[:len(s)-len(lastOf(s))] },
+	"plus":  func(a, b time.Duration) time.Duration { return a + b },
 	"hours": func(us int64) string { return strconv.FormatFloat(float64(us)/3.6e9, 'f', 3, 64) },
 	"dict": func(pairs ...any) map[string]any {
 		m := map[string]any{}
