@@ -48,6 +48,7 @@ func (x *exchange) crashed(p any) {
 	x.attempt.leaveQueue()
 	x.settleFailure(failf(codeOverloaded, "The server failed at this request."))
 	x.intake.charge.Settle()
+	x.room.Release()
 	x.stage, x.response.ready, x.response.last = stageFailed, nil, errCut
 }
 
@@ -72,7 +73,7 @@ func (x *exchange) settle(e ending) error {
 		return nil
 	}
 	x.fill(sent, e, at)
-	return x.r.c.Ledger.Append(&x.record)
+	return x.room.Append(&x.record)
 }
 
 // sent is what the record tells of: the last attempt that was sent to an engine.
