@@ -141,7 +141,13 @@ func (r *Router) expect(ctx *fasthttp.RequestCtx) int {
 	if !r.takesBody(ctx) {
 		return fasthttp.StatusContinue
 	}
-	_, f := r.preflight(ctx)
+	g, f := r.preflight(ctx)
+	if f == nil {
+		f = r.mayEnter(ctx, g)
+	}
+	if f == nil {
+		f = r.checkHead(ctx)
+	}
 	if f == nil {
 		return fasthttp.StatusContinue
 	}
