@@ -71,7 +71,7 @@ func (r *Router) beside(api fasthttp.RequestHandler) fasthttp.RequestHandler {
 			return
 		}
 		var charge account.Charge
-		r.c.Accounts.Admit(&charge, "", "console", nil)
+		r.c.Accounts.Open(&charge, account.Console)
 		defer charge.Settle()
 		edge.Upload{Limit: consoleBody, Charge: &charge}.Whole(r.c.Console, r.deny)(ctx)
 	}

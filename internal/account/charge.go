@@ -79,6 +79,17 @@ func (a *Accounts) Admit(c *Charge, claim *Claim, holder Holder) error {
 	return nil
 }
 
+// Accounts of requests that are no organisation's. No organisation can have such a name.
+const (
+	Operator = "(operator)" // all of the admin API's
+	Console  = "(console)"  // all of the console's at the public listener
+)
+
+// Open opens the charge of a request that is no organisation's: only what it holds of memory is counted, and nothing is reclaimed.
+func (a *Accounts) Open(c *Charge, account string) {
+	_ = a.Admit(c, &Claim{Org: account, Token: account}, nil) // there are no limits that could be in its way
+}
+
 // MayAdmit gives the error that Admit would give at this moment. It takes nothing.
 func (a *Accounts) MayAdmit(claim *Claim) (Standing, error) {
 	return a.token(claim.Org, claim.Token).enter(claim, false)
