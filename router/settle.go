@@ -27,7 +27,7 @@ func (x *exchange) receipt() openai.Receipt {
 	r := &x.record
 	return openai.Receipt{
 		Start: string(r.Start), Queue: r.Queue, Activate: r.Activate, TTFT: r.TTFT,
-		Upstream: r.Upstream, Billed: r.Billed, CostUSD: r.Cost.String(),
+		Wake: r.Wake, Upstream: r.Upstream, Billed: r.Billed, CostUSD: r.Cost.String(),
 	}
 }
 
@@ -48,6 +48,7 @@ func (x *exchange) crashed(p any) {
 	x.attempt.leaveQueue()
 	x.settleFailure(failf(codeOverloaded, "The server failed at this request."))
 	x.intake.charge.Settle()
+	x.room.Release()
 	x.stage, x.response.ready, x.response.last = stageFailed, nil, errCut
 }
 
@@ -65,13 +66,14 @@ func (x *exchange) settle(e ending) error {
 		lease.Release(verdictOn(e))
 	}
 	x.attempt.lastAt = x.line.call.LastByte()
+	x.attempt.seePaidFrom()
 	x.observe(at)
 	sent := x.sent()
 	if sent.dispatched.IsZero() {
 		return nil
 	}
 	x.fill(sent, e, at)
-	return x.r.c.Ledger.Append(&x.record)
+	return x.room.Append(&x.record)
 }
 
 // sent is what the record tells of: the last attempt that was sent to an engine.
@@ -123,7 +125,8 @@ func (x *exchange) fill(sent *tried, e ending, at time.Time) {
 	if !sent.lost {
 		r.Upstream = max(at.Sub(r.DispatchedAt), 0)
 	}
-	r.Status, r.Billed = whoPays(sent, e, at)
+	b := whoPays(sent, e, at)
+	r.Status, r.Billed, r.Wake = b.status, b.billed, b.wake
 	r.TokensUnknown = r.TokensUnknown || e != endWhole // an engine says it last
 }
 

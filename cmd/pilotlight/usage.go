@@ -86,7 +86,7 @@ func usageTable(by ledger.By, rows []ledger.UsageRow) *table {
 	var sum ledger.UsageRow
 	for _, r := range rows {
 		usageLine(t, by, r)
-		sum.Add(r)
+		sum.Add(&r)
 	}
 	if len(rows) > 1 {
 		sum.Org = "total"

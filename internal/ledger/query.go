@@ -41,8 +41,8 @@ type UsageRow struct {
 	Cost             fleet.NanoUSD `json:"cost_nano_usd"`
 }
 
-// Add adds the numbers of another row. They stop at the ends of an int64, as those of the ledger do.
-func (r *UsageRow) Add(other UsageRow) {
+// Add adds another row's sums to r's. They stop at the ends of an int64, as all sums do.
+func (r *UsageRow) Add(other *UsageRow) {
 	r.Requests = plus(r.Requests, other.Requests)
 	r.PromptTokens = plus(r.PromptTokens, other.PromptTokens)
 	r.CompletionTokens = plus(r.CompletionTokens, other.CompletionTokens)

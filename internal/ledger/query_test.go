@@ -263,7 +263,7 @@ func TestMonth_IsUTCAndHalfOpen(t *testing.T) {
 // Sums of what an engine may claim do not wrap around.
 func TestUsageRow_AddStopsAtTheEnds(t *testing.T) {
 	sum := ledger.UsageRow{PromptTokens: math.MaxInt64 - 1, Cost: math.MinInt64 + 1}
-	sum.Add(ledger.UsageRow{PromptTokens: 5, Cost: -5, Requests: 1})
+	sum.Add(&ledger.UsageRow{PromptTokens: 5, Cost: -5, Requests: 1})
 	if sum.PromptTokens != math.MaxInt64 || sum.Cost != math.MinInt64 || sum.Requests != 1 {
 		t.Errorf("got %+v", sum)
 	}
