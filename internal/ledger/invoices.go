@@ -108,7 +108,7 @@ func (v *view) invoice(ctx context.Context, org string, month int64) (*Invoice, 
 // draftOpen drafts what an organisation's invoice of a month would be if that and the months before were closed now.
 func (v *view) draftOpen(ctx context.Context, org string, last cut, month int64) (drafts, error) {
 	s := openSpan(last, month)
-	open, err := v.draft(ctx, org, s)
+	open, err := v.draft(ctx, org, s, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -185,6 +185,12 @@ func (v *view) receipts(ctx context.Context, org string, month, after int64, lim
 		}
 		page.Records, after = append(page.Records, r.record()), n.number
 		return true
+	}, damaged: func(e *DamagedError) error {
+		v.tellDamage(e)
+		if e.Block <= last {
+			page.Damaged = append(page.Damaged, e.Damage)
+		}
+		return nil
 	}}, listOrg, after, org, orgKey(org))
 	return page, err
 }
