@@ -57,7 +57,9 @@ func (p *postgres) place() string {
 
 func (p *postgres) open(ctx context.Context) (c connections, err error) {
 	c.upgrade = p.pool(1, nil, 0)
-	if err := p.check(ctx, c.upgrade); err != nil {
+	checking, cancel := context.WithTimeout(ctx, silentAtMost)
+	defer cancel()
+	if err := p.check(checking, c.upgrade); err != nil {
 		return c, errors.Join(err, c.upgrade.Close())
 	}
 	c.writer = p.pool(1, limits, silentAtMost)
