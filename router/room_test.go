@@ -58,7 +58,7 @@ func TestAdmission_NeedsRoomForTheRecord(t *testing.T) {
 		}
 		synctest.Wait()
 		var others []ledger.Room // that other requests hold
-		for range 2000 { // more than a segment has room for
+		for range 2000 {         // more than a segment has room for
 			room, err := w.ledger.Reserve()
 			if err == nil {
 				others = append(others, room)
