@@ -111,7 +111,7 @@ func keyOf(texts ...string) int64 {
 }
 
 const insertBlock = `INSERT INTO usage_blocks (seq, records, segment, start_at, end_at, dispatched_from, dispatched_to, data)
-	VALUES (?, ?, ?, ?, ?, ?, ?, ?)`
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
 
 // insert puts the block into the store, behind all others. Its records are much alike: compressed they take a quarter of the
 // room, and less time than the store would need for the rest.
@@ -128,8 +128,9 @@ func (b *block) insert(ctx context.Context, tx *sql.Tx, segment string) error {
 	return insertKeys(ctx, tx, seq, b.keys())
 }
 
-// keysPerInsert is how many keys one statement inserts: binding and stepping through a statement costs more than a row.
-const keysPerInsert = 100
+// keysPerInsert is how many keys one statement inserts: binding and stepping through a statement costs more than a row, but SQLite's driver
+// looks for each numbered value among all of them.
+const keysPerInsert = 25
 
 func insertKeys(ctx context.Context, tx *sql.Tx, seq int64, keys []int64) error {
 	var insert *sql.Stmt
@@ -141,8 +142,7 @@ func insertKeys(ctx context.Context, tx *sql.Tx, seq int64, keys []int64) error 
 		}
 		if insert == nil || len(some) < keysPerInsert {
 			var err error
-			text := "INSERT INTO usage_keys (key, seq) VALUES " + strings.Repeat(", (?, ?)", len(some))[2:]
-			if insert, err = tx.PrepareContext(ctx, text); err != nil {
+			if insert, err = tx.PrepareContext(ctx, insertKeysText(len(some))); err != nil {
 				return fmt.Errorf("preparing an insert: %w", err)
 			}
 			defer insert.Close()
@@ -152,4 +152,15 @@ func insertKeys(ctx context.Context, tx *sql.Tx, seq int64, keys []int64) error 
 		}
 	}
 	return nil
+}
+
+func insertKeysText(n int) string {
+	text := []byte("INSERT INTO usage_keys (key, seq) VALUES ")
+	for i := range n {
+		if i > 0 {
+			text = append(text, ", "...)
+		}
+		text = fmt.Appendf(text, "($%d, $%d)", 2*i+1, 2*i+2)
+	}
+	return string(text)
 }

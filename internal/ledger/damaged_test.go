@@ -42,7 +42,7 @@ func withDamage(t *testing.T, sort bool) (*ledger.Ledger, ledger.Config, *logged
 		t.Fatal(err)
 	}
 	data[len(data)/2] ^= 1
-	ledger.Exec(t, c.Store, "UPDATE "+table+" SET data = ? WHERE seq = 2", data)
+	ledger.Exec(t, c.Store, "UPDATE "+table+" SET data = $1 WHERE seq = 2", data)
 	return l, c, log
 }
 
@@ -139,11 +139,11 @@ func TestRecords_EveryDamagedByteIsSeen(t *testing.T) {
 		for at := range data {
 			bad := bytes.Clone(data)
 			bad[at] ^= 1
-			ledger.Exec(t, c.Store, "UPDATE "+table+" SET "+column+" = ? WHERE "+column+" = ?", bad, data)
+			ledger.Exec(t, c.Store, "UPDATE "+table+" SET "+column+" = $1 WHERE "+column+" = $2", bad, data)
 			if page, err := l.Records(t.Context(), "", "", 0); err != nil || len(page.Damaged) != 1 {
 				t.Fatalf("%s of %s: byte %d damaged: got %+v, %v, want it named", column, table, at, page, err)
 			}
-			ledger.Exec(t, c.Store, "UPDATE "+table+" SET "+column+" = ? WHERE "+column+" = ?", data, bad)
+			ledger.Exec(t, c.Store, "UPDATE "+table+" SET "+column+" = $1 WHERE "+column+" = $2", data, bad)
 		}
 	}
 	spoil("usage_blocks", "data")

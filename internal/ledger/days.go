@@ -100,8 +100,8 @@ func addTo(table, key string) string {
 
 var (
 	sumsOf      = strings.Join(sumColumns, ", ")
-	upsertDay   = "INSERT INTO usage_days (day, org, token_id, model, " + sumsOf + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)" + addTo("usage_days", "day")
-	upsertMonth = "INSERT INTO usage_months (month, org, token_id, model, " + sumsOf + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)" + addTo("usage_months", "month")
+	upsertDay   = "INSERT INTO usage_days (day, org, token_id, model, " + sumsOf + ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)" + addTo("usage_days", "day")
+	upsertMonth = "INSERT INTO usage_months (month, org, token_id, model, " + sumsOf + ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)" + addTo("usage_months", "month")
 )
 
 // store adds the sums to those of the store.

@@ -49,7 +49,7 @@ func lookUp(ctx context.Context, tx *sql.Tx, org string, key int64, id string, i
 	for before := int64(math.MaxInt64); found == nil; {
 		// A key says in which block its record has come; that may be a part of a run now.
 		var seq sql.NullInt64
-		if err := tx.QueryRowContext(ctx, "SELECT MAX(seq) FROM usage_keys WHERE key = ? AND seq < ?", key, before).Scan(&seq); err != nil {
+		if err := tx.QueryRowContext(ctx, "SELECT MAX(seq) FROM usage_keys WHERE key = $1 AND seq < $2", key, before).Scan(&seq); err != nil {
 			return nil, err
 		}
 		if !seq.Valid {
@@ -68,15 +68,15 @@ func lookUp(ctx context.Context, tx *sql.Tx, org string, key int64, id string, i
 // readHolder reads the block, or of the run the parts of an organisation ("" = all), that holds a number, and gives where it begins.
 func readHolder(ctx context.Context, tx *sql.Tx, org string, number int64, to sink) (seq int64, err error) {
 	var run, records int64
-	err = tx.QueryRowContext(ctx, "SELECT seq, records FROM usage_runs WHERE seq <= ? ORDER BY seq DESC LIMIT 1", number).Scan(&run, &records)
+	err = tx.QueryRowContext(ctx, "SELECT seq, records FROM usage_runs WHERE seq <= $1 ORDER BY seq DESC LIMIT 1", number).Scan(&run, &records)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return 0, err
 	}
 	if err != nil || number >= run+records {
-		return number, readPieces(ctx, tx, to, blockColumns+"WHERE b.seq = ?", number)
+		return number, readPieces(ctx, tx, to, blockColumns+"WHERE b.seq = $1", number)
 	}
 	if org == "" {
-		return run, readPieces(ctx, tx, to, partColumns+"WHERE p.seq = ?", run)
+		return run, readPieces(ctx, tx, to, partColumns+"WHERE p.seq = $1", run)
 	}
-	return run, readPieces(ctx, tx, to, partColumns+"WHERE p.seq = ? AND p.org = ?", run, org)
+	return run, readPieces(ctx, tx, to, partColumns+"WHERE p.seq = $1 AND p.org = $2", run, org)
 }

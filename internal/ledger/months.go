@@ -3,9 +3,11 @@ package ledger
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -32,12 +34,12 @@ func summedDay(ctx context.Context, db querier) (day int64, err error) {
 }
 
 var (
-	addDayToMonth = "INSERT INTO usage_months (month, org, token_id, model, " + sumsOf + ") SELECT ?, org, token_id, model, " + sumsOf +
-		" FROM usage_days WHERE day = ?" + addTo("usage_months", "month")
+	addDayToMonth = "INSERT INTO usage_months (month, org, token_id, model, " + sumsOf + ") SELECT CAST($1 AS BIGINT), org, token_id, model, " + sumsOf +
+		" FROM usage_days WHERE day = $2" + addTo("usage_months", "month")
 
 	takeDayFromMonth = "UPDATE usage_months AS m SET " + eachSum("{c} = m.{c} - d.{c}", ", ") +
-		" FROM usage_days d WHERE d.day = ?2 AND m.month = ?1 AND m.org = d.org AND m.token_id = d.token_id AND m.model = d.model"
-	dropEmpty = "DELETE FROM usage_months WHERE month = ? AND " + eachSum("{c} = 0", " AND ")
+		" FROM usage_days d WHERE d.day = $2 AND m.month = $1 AND m.org = d.org AND m.token_id = d.token_id AND m.model = d.model"
+	dropEmpty = "DELETE FROM usage_months WHERE month = $1 AND " + eachSum("{c} = 0", " AND ")
 )
 
 func eachSum(text, between string) string {
@@ -68,7 +70,7 @@ func (l *Ledger) sumMonth(ctx context.Context, before int64) (more bool, err err
 			return err
 		}
 		var day, newest sql.NullInt64
-		err = tx.QueryRowContext(ctx, "SELECT MIN(day), (SELECT MAX(day) FROM usage_days) FROM usage_days WHERE day >= ?", summed).Scan(&day, &newest)
+		err = tx.QueryRowContext(ctx, "SELECT MIN(day), (SELECT MAX(day) FROM usage_days) FROM usage_days WHERE day >= $1", summed).Scan(&day, &newest)
 		if err != nil || !day.Valid || day.Int64 >= min(before, newest.Int64) { // the newest day goes on
 			return err
 		}
@@ -76,7 +78,7 @@ func (l *Ledger) sumMonth(ctx context.Context, before int64) (more bool, err err
 		if _, err := tx.ExecContext(ctx, addDayToMonth, monthOf(day.Int64), day.Int64); err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, "UPDATE usage_summed SET day = ?", day.Int64+1)
+		_, err = tx.ExecContext(ctx, "UPDATE usage_summed SET day = $1", day.Int64+1)
 		return err
 	})
 	return more, err
@@ -113,7 +115,7 @@ func pruneDay(ctx context.Context, tx *sql.Tx, before int64) (more bool, err err
 		return false, err
 	}
 	if !day.Valid || day.Int64 >= before {
-		_, err := tx.ExecContext(ctx, "DELETE FROM usage_months WHERE month < ?", monthOf(before))
+		_, err := tx.ExecContext(ctx, "DELETE FROM usage_months WHERE month < $1", monthOf(before))
 		return false, err
 	}
 	month := monthOf(day.Int64)
@@ -125,7 +127,7 @@ func pruneDay(ctx context.Context, tx *sql.Tx, before int64) (more bool, err err
 			return false, err
 		}
 	}
-	_, err = tx.ExecContext(ctx, "DELETE FROM usage_days WHERE day = ?", day.Int64)
+	_, err = tx.ExecContext(ctx, "DELETE FROM usage_days WHERE day = $1", day.Int64)
 	return true, err
 }
 
@@ -176,21 +178,20 @@ func (v *view) sumBy(ctx context.Context, sum string, sources []source, limit in
 	columns := groups[found.q.By]
 	keys := strings.Join(columns, ", ")
 	var selects, totals []string
-	var args []any
+	var args arguments
 	for _, s := range sources {
-		text, more := s.query(found, columns)
-		selects, args = append(selects, text), append(args, more...)
+		selects = append(selects, s.query(found, columns, &args))
 	}
 	for _, c := range sumColumns {
 		totals = append(totals, fmt.Sprintf(sum, c))
 	}
 	rows, err := v.tx.QueryContext(ctx, "SELECT "+keys+", "+strings.Join(totals, ", ")+" FROM ("+strings.Join(selects, " UNION ALL ")+
-		") GROUP BY "+keys+" ORDER BY "+keys+" LIMIT ?", append(args, limit)...)
+		") AS selected GROUP BY "+keys+" ORDER BY "+keys+" LIMIT "+args.add(limit), args...)
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
-	parts := make([]int64, len(sumColumns)*strings.Count(sum, "SUM"))
+	parts := make([]total, len(sumColumns)*strings.Count(sum, "SUM"))
 	for rows.Next() {
 		var k dayKey
 		into := k.pointers(columns)
@@ -206,38 +207,70 @@ func (v *view) sumBy(ctx context.Context, sum string, sources []source, limit in
 }
 
 // sumsFrom makes sums of their columns, each whole, or in two parts of which the first counts 2^31.
-func sumsFrom(parts []int64) *sums {
-	if len(parts) > len(sumColumns) {
-		whole := make([]int64, len(sumColumns))
-		for i := range whole {
-			whole[i] = plus(times(parts[2*i], 1<<31), parts[2*i+1])
+func sumsFrom(parts []total) *sums {
+	var whole [6]int64
+	for i := range whole {
+		if len(parts) > len(whole) {
+			whole[i] = plus(times(int64(parts[2*i]), 1<<31), int64(parts[2*i+1]))
+		} else {
+			whole[i] = int64(parts[i])
 		}
-		parts = whole
 	}
-	return &sums{parts[0], parts[1], parts[2], parts[3], parts[4], parts[5]}
+	return &sums{whole[0], whole[1], whole[2], whole[3], whole[4], whole[5]}
+}
+
+// total scans a SUM. SQLite's is an integer, or an error; Postgres's has any number of digits, and stops here at the ends of an int64.
+type total int64
+
+func (t *total) Scan(column any) error {
+	var text sql.NullString
+	if err := text.Scan(column); err != nil {
+		return err
+	}
+	n, err := strconv.ParseInt(text.String, 10, 64)
+	if errors.Is(err, strconv.ErrRange) {
+		err = nil
+	}
+	*t = total(n)
+	return err
+}
+
+// arguments are the values of a query that is put together from parts, and give each the name by which the query has it.
+type arguments []any
+
+func (a *arguments) add(value any) (name string) {
+	*a = append(*a, value)
+	return "$" + strconv.Itoa(len(*a))
+}
+
+func (a *arguments) addAll(values []any) (names string) {
+	all := make([]string, len(values))
+	for i, v := range values {
+		all[i] = a.add(v)
+	}
+	return strings.Join(all, ", ")
 }
 
 // query selects the rows of a source that a query asks for.
-func (s source) query(found *groupSums, columns []string) (text string, args []any) {
-	text = "SELECT " + strings.Join(columns, ", ") + ", " + sumsOf + " FROM "
+func (s source) query(found *groupSums, columns []string, args *arguments) string {
+	text := "SELECT " + strings.Join(columns, ", ") + ", " + sumsOf + " FROM "
+	start, end := args.add(s.start), args.add(s.end)
 	if q := found.q; q.Org == "" {
-		text, args = text+s.table+" WHERE {p} >= ? AND {p} < ?", []any{s.start, s.end}
+		text += s.table + " WHERE {p} >= {start} AND {p} < {end}"
 	} else {
 		// The tables' keys begin with the period, because that is where rows are added. An organisation's are found by looking into each period
-		// that there is: a few hundred at most, however many others there are.
-		text += `(WITH RECURSIVE present(p) AS (SELECT MIN({p}) FROM {t} WHERE {p} >= ? AND {p} < ?
-			UNION ALL SELECT (SELECT MIN({p}) FROM {t} WHERE {p} > present.p AND {p} < ?) FROM present WHERE present.p IS NOT NULL)
-			SELECT {t}.* FROM present CROSS JOIN {t} ON {t}.{p} = present.p AND {t}.org = ?) WHERE 1`
-		args = []any{s.start, s.end, s.end, q.Org}
+		// that there is: a few hundred at most, however many others there are. SQLite keeps to the order of a CROSS JOIN.
+		text += `(WITH RECURSIVE present(p) AS (SELECT MIN({p}) FROM {t} WHERE {p} >= {start} AND {p} < {end}
+			UNION ALL SELECT (SELECT MIN({p}) FROM {t} WHERE {p} > present.p AND {p} < {end}) FROM present WHERE present.p IS NOT NULL)
+			SELECT {t}.* FROM present CROSS JOIN {t} WHERE {t}.{p} = present.p AND {t}.org = ` + args.add(q.Org) + ") AS of_org WHERE 1 = 1"
 	}
 	for column, value := range map[string]string{"token_id": found.q.TokenID, "model": found.q.Model} {
 		if value != "" {
-			text, args = text+" AND "+column+" = ?", append(args, value)
+			text += " AND " + column + " = " + args.add(value)
 		}
 	}
 	if found.after != nil {
-		text += " AND (" + strings.Join(columns, ", ") + ") > (?" + strings.Repeat(", ?", len(columns)-1) + ")"
-		args = append(args, found.after.values(columns)...)
+		text += " AND (" + strings.Join(columns, ", ") + ") > (" + args.addAll(found.after.values(columns)) + ")"
 	}
-	return strings.NewReplacer("{p}", s.period, "{t}", s.table).Replace(text), args
+	return strings.NewReplacer("{p}", s.period, "{t}", s.table, "{start}", start, "{end}", end).Replace(text)
 }

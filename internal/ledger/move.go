@@ -34,7 +34,7 @@ type coverage []extent
 
 // covered reads what the store has of a part of a segment.
 func covered(ctx context.Context, tx *sql.Tx, segment string, part extent) (have coverage, err error) {
-	const in = " WHERE segment = ?1 AND end_at > ?2 AND start_at < ?3"
+	const in = " WHERE segment = $1 AND end_at > $2 AND start_at < $3"
 	rows, err := tx.QueryContext(ctx, "SELECT start_at, end_at FROM usage_blocks"+in+
 		" UNION ALL SELECT start_at, end_at FROM usage_extents"+in+" ORDER BY end_at", segment, part.start, part.end)
 	if err != nil {

@@ -40,12 +40,12 @@ func (l *Ledger) Records(ctx context.Context, org, cursor string, limit int) (pa
 
 // Lists go on in the piece that holds a number; which that is, the greatest seq up to it says.
 const (
-	fromPart  = "p.seq >= (SELECT COALESCE(MAX(seq), 0) FROM usage_runs WHERE seq <= ?1)"
-	fromBlock = "b.seq >= (SELECT COALESCE(MAX(seq), 0) FROM usage_blocks WHERE seq <= ?1)"
+	fromPart  = "p.seq >= (SELECT COALESCE(MAX(seq), 0) FROM usage_runs WHERE seq <= $1)"
+	fromBlock = "b.seq >= (SELECT COALESCE(MAX(seq), 0) FROM usage_blocks WHERE seq <= $1)"
 
 	listAll = partColumns + "WHERE " + fromPart + " UNION ALL " + blockColumns + "WHERE " + fromBlock + " ORDER BY 1"
-	listOrg = partColumns + "WHERE p.org = ?2 AND " + fromPart + " UNION ALL " +
-		blockColumns + "JOIN usage_keys k ON k.seq = b.seq WHERE k.key = ?3 AND " + fromBlock + " ORDER BY 1"
+	listOrg = partColumns + "WHERE p.org = $2 AND " + fromPart + " UNION ALL " +
+		blockColumns + "JOIN usage_keys k ON k.seq = b.seq WHERE k.key = $3 AND " + fromBlock + " ORDER BY 1"
 )
 
 func (v *view) list(ctx context.Context, org, cursor string, limit int) (page Page, err error) {

@@ -104,7 +104,7 @@ func (l *Ledger) pruneSome(ctx context.Context, tx *sql.Tx, day int64) (more boo
 		return false, err
 	}
 	before := day * dayMicros
-	const oldest = "SELECT seq, records FROM %s WHERE dispatched_to < ? ORDER BY dispatched_to LIMIT 1"
+	const oldest = "SELECT seq, records FROM %s WHERE dispatched_to < $1 ORDER BY dispatched_to LIMIT 1"
 	for n := int64(0); n < retentionBatch; {
 		s := shelf{run: true}
 		err := tx.QueryRowContext(ctx, fmt.Sprintf(oldest, "usage_runs"), before).Scan(&s.seq, &s.records)
@@ -142,18 +142,18 @@ func (l *Ledger) pruneShelf(ctx context.Context, tx *sql.Tx, s *shelf) error {
 		return err
 	}
 	for _, key := range b.keys() {
-		if _, err := tx.ExecContext(ctx, "DELETE FROM usage_keys WHERE key = ? AND seq >= ? AND seq < ?", key, s.seq, s.seq+s.records); err != nil {
+		if _, err := tx.ExecContext(ctx, "DELETE FROM usage_keys WHERE key = $1 AND seq >= $2 AND seq < $3", key, s.seq, s.seq+s.records); err != nil {
 			return err
 		}
 	}
 	if unreadable != nil {
 		l.log.Error("deleting old usage records that cannot be read", "error", unreadable)
-		if _, err := tx.ExecContext(ctx, "DELETE FROM usage_keys WHERE seq >= ? AND seq < ?", s.seq, s.seq+s.records); err != nil { // reads the whole table
+		if _, err := tx.ExecContext(ctx, "DELETE FROM usage_keys WHERE seq >= $1 AND seq < $2", s.seq, s.seq+s.records); err != nil { // reads the whole table
 			return err
 		}
 	}
 	if s.run {
-		return execAll(ctx, tx, s.seq, "DELETE FROM usage_parts WHERE seq = ?", "DELETE FROM usage_runs WHERE seq = ?")
+		return execAll(ctx, tx, s.seq, "DELETE FROM usage_parts WHERE seq = $1", "DELETE FROM usage_runs WHERE seq = $1")
 	}
-	return execAll(ctx, tx, s.seq, "DELETE FROM usage_blocks WHERE seq = ?")
+	return execAll(ctx, tx, s.seq, "DELETE FROM usage_blocks WHERE seq = $1")
 }

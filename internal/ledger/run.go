@@ -90,13 +90,13 @@ func openPlaces(sealed []byte) (places []byte, ok bool) {
 
 // insert puts the run into the store.
 func (r *run) insert(ctx context.Context, tx *sql.Tx) error {
-	_, err := tx.ExecContext(ctx, "INSERT INTO usage_runs (seq, records, dispatched_from, dispatched_to) VALUES (?, ?, ?, ?)",
+	_, err := tx.ExecContext(ctx, "INSERT INTO usage_runs (seq, records, dispatched_from, dispatched_to) VALUES ($1, $2, $3, $4)",
 		r.seq, r.records, r.first, r.last)
 	if err != nil {
 		return fmt.Errorf("inserting a run of usage records: %w", err)
 	}
 	insert, err := tx.PrepareContext(ctx, `INSERT INTO usage_parts (org, seq, records, dispatched_from, dispatched_to, places, data)
-		VALUES (?, ?, ?, ?, ?, ?, ?)`)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)`)
 	if err != nil {
 		return fmt.Errorf("inserting usage records: %w", err)
 	}

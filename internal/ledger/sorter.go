@@ -35,9 +35,9 @@ func (s *shelf) size() int { return (bits.Len64(uint64(s.records)) - 1) / 3 }
 // pieces is the query of its pieces.
 func (s *shelf) pieces() string {
 	if s.run {
-		return partColumns + "WHERE p.seq = ?"
+		return partColumns + "WHERE p.seq = $1"
 	}
-	return blockColumns + "WHERE b.seq = ?"
+	return blockColumns + "WHERE b.seq = $1"
 }
 
 // plan says which neighbours are to become one run: those of shelves[from:to]; none where to is 0. settled is how many shelves at the beginning
@@ -142,7 +142,7 @@ func (l *Ledger) sort(ctx context.Context, all bool) (more bool, err error) {
 // shelves lists blocks and runs from a number on, in order.
 func (l *Ledger) shelves(ctx context.Context, tx *sql.Tx, from int64) (all []shelf, err error) {
 	const columns = "SELECT seq, records, dispatched_from, dispatched_to, "
-	rows, err := tx.QueryContext(ctx, columns+"1 FROM usage_runs WHERE seq >= ?1 UNION ALL "+columns+"0 FROM usage_blocks WHERE seq >= ?1 ORDER BY seq LIMIT ?2",
+	rows, err := tx.QueryContext(ctx, columns+"1 FROM usage_runs WHERE seq >= $1 UNION ALL "+columns+"0 FROM usage_blocks WHERE seq >= $1 ORDER BY seq LIMIT $2",
 		from, sortLook)
 	if err != nil {
 		return nil, err
@@ -184,22 +184,23 @@ func (l *Ledger) sortInto(ctx context.Context, tx *sql.Tx, shelves []shelf) erro
 // remove deletes a shelf whose records are kept elsewhere. The keys by which single records are found go on leading to their numbers.
 func (s *shelf) remove(ctx context.Context, tx *sql.Tx, orgs map[string]bool) error {
 	if s.run {
-		return execAll(ctx, tx, s.seq, "DELETE FROM usage_parts WHERE seq = ?", "DELETE FROM usage_runs WHERE seq = ?")
+		return execAll(ctx, tx, s.seq, "DELETE FROM usage_parts WHERE seq = $1", "DELETE FROM usage_runs WHERE seq = $1")
 	}
 	for org := range orgs {
-		if _, err := tx.ExecContext(ctx, "DELETE FROM usage_keys WHERE key = ? AND seq = ?", orgKey(org), s.seq); err != nil {
+		if _, err := tx.ExecContext(ctx, "DELETE FROM usage_keys WHERE key = $1 AND seq = $2", orgKey(org), s.seq); err != nil {
 			return err
 		}
 	}
-	return execAll(ctx, tx, s.seq, keepExtent, addExtent, "DELETE FROM usage_blocks WHERE seq = ?")
+	return execAll(ctx, tx, s.seq, keepExtent, addExtent, "DELETE FROM usage_blocks WHERE seq = $1")
 }
 
 // What a block says of the log is kept: as the end of a stretch that ends where the block begins, or as one of its own.
 const (
-	keepExtent = `UPDATE usage_extents SET end_at = b.end_at, dispatched_to = MAX(usage_extents.dispatched_to, b.dispatched_to)
-		FROM usage_blocks b WHERE b.seq = ? AND usage_extents.segment = b.segment AND usage_extents.end_at = b.start_at`
+	keepExtent = `UPDATE usage_extents SET end_at = b.end_at, dispatched_to = CASE WHEN usage_extents.dispatched_to > b.dispatched_to
+		THEN usage_extents.dispatched_to ELSE b.dispatched_to END
+		FROM usage_blocks b WHERE b.seq = $1 AND usage_extents.segment = b.segment AND usage_extents.end_at = b.start_at`
 	addExtent = `INSERT INTO usage_extents (segment, start_at, end_at, dispatched_to)
-		SELECT segment, start_at, end_at, dispatched_to FROM usage_blocks b WHERE b.seq = ?
+		SELECT segment, start_at, end_at, dispatched_to FROM usage_blocks b WHERE b.seq = $1
 		AND NOT EXISTS (SELECT 1 FROM usage_extents e WHERE e.segment = b.segment AND e.end_at = b.end_at)`
 )
 

@@ -121,12 +121,12 @@ func (v *view) sumRecords(ctx context.Context, e extent, found *groupSums) error
 
 // No block or run is longer than runSpan, so that those that begin before the end of a period end soon after it.
 const (
-	sumPeriod = "dispatched_to >= ?1 AND dispatched_to - ?3 < ?2 AND dispatched_from < ?2"
+	sumPeriod = "dispatched_to >= $1 AND dispatched_to - $3 < $2 AND dispatched_from < $2"
 
 	sumAll = partColumns + "WHERE p.seq IN (SELECT seq FROM usage_runs WHERE " + sumPeriod + ") UNION ALL " +
 		blockColumns + "WHERE " + sumPeriod
-	sumOrg = partColumns + "WHERE p.org = ?4 AND " + sumPeriod + " UNION ALL " +
-		blockColumns + "JOIN usage_keys k ON k.seq = b.seq WHERE k.key = ?5 AND " + sumPeriod
+	sumOrg = partColumns + "WHERE p.org = $4 AND " + sumPeriod + " UNION ALL " +
+		blockColumns + "JOIN usage_keys k ON k.seq = b.seq WHERE k.key = $5 AND " + sumPeriod
 )
 
 func (q *Query) selects(f *rawFields) bool {

@@ -95,7 +95,7 @@ func sorted(t testing.TB, l *ledger.Ledger) {
 // inStore counts the records of a store.
 func inStore(t testing.TB, s *store.Store) (records int) {
 	t.Helper()
-	err := s.DB().QueryRow("SELECT COALESCE(SUM(records), 0) FROM (SELECT records FROM usage_blocks UNION ALL SELECT records FROM usage_runs)").Scan(&records)
+	err := s.DB().QueryRow("SELECT COALESCE(SUM(records), 0) FROM (SELECT records FROM usage_blocks UNION ALL SELECT records FROM usage_runs) AS both").Scan(&records)
 	if err != nil {
 		t.Fatal(err)
 	}

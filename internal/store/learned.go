@@ -36,7 +36,7 @@ func (s *Store) SaveLearned(ctx context.Context, l fleet.Learned) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.writer.ExecContext(ctx, `INSERT INTO learned (model, from_tier, durations) VALUES (?, ?, ?)
+	_, err = s.writer.ExecContext(ctx, `INSERT INTO learned (model, from_tier, durations) VALUES ($1, $2, $3)
 		ON CONFLICT (model, from_tier) DO UPDATE SET durations = excluded.durations`, l.Model, string(l.From), string(durations))
 	if err != nil {
 		return fmt.Errorf("saving learned values of %s: %w", l.Model, explain(err))

@@ -8,7 +8,7 @@ import (
 
 // Settings gives the settings of one scope, such as "pool/h100", by name. None is an empty map.
 func (s *Store) Settings(ctx context.Context, scope string) (map[string]string, error) {
-	rows, err := s.readers.QueryContext(ctx, "SELECT name, value FROM settings WHERE scope = ?", scope)
+	rows, err := s.readers.QueryContext(ctx, "SELECT name, value FROM settings WHERE scope = $1", scope)
 	if err != nil {
 		return nil, fmt.Errorf("reading settings of %s: %w", scope, explain(err))
 	}
@@ -26,7 +26,7 @@ func (s *Store) Settings(ctx context.Context, scope string) (map[string]string, 
 
 // SettingScopes gives the scopes that begin with prefix and have settings, in order.
 func (s *Store) SettingScopes(ctx context.Context, prefix string) ([]string, error) {
-	rows, err := s.readers.QueryContext(ctx, "SELECT DISTINCT scope FROM settings WHERE substr(scope, 1, length(?1)) = ?1 ORDER BY scope", prefix)
+	rows, err := s.readers.QueryContext(ctx, "SELECT DISTINCT scope FROM settings WHERE substr(scope, 1, length($1)) = $1 ORDER BY scope", prefix)
 	if err != nil {
 		return nil, fmt.Errorf("reading the scopes of settings: %w", explain(err))
 	}
@@ -60,9 +60,9 @@ func (s *Store) SaveSettings(ctx context.Context, scope string, settings map[str
 }
 
 func saveSetting(ctx context.Context, tx *sql.Tx, scope, name, value string) error {
-	query, args := "DELETE FROM settings WHERE scope = ? AND name = ?", []any{scope, name}
+	query, args := "DELETE FROM settings WHERE scope = $1 AND name = $2", []any{scope, name}
 	if value != "" {
-		query = `INSERT INTO settings (scope, name, value) VALUES (?, ?, ?)
+		query = `INSERT INTO settings (scope, name, value) VALUES ($1, $2, $3)
 			ON CONFLICT (scope, name) DO UPDATE SET value = excluded.value`
 		args = append(args, value)
 	}

@@ -32,7 +32,7 @@ func (s *Store) NextTerm(ctx context.Context, now time.Time, seen uint64) (uint6
 			return fmt.Errorf("%d, which was seen, is no term of a server", seen)
 		}
 		term = max(uint64(last), seen) + 1
-		_, err = tx.ExecContext(ctx, "INSERT INTO terms (one, term) VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET term = excluded.term", int64(term))
+		_, err = tx.ExecContext(ctx, "INSERT INTO terms (one, term) VALUES (1, $1) ON CONFLICT (one) DO UPDATE SET term = excluded.term", int64(term))
 		return explain(err)
 	})
 	if err != nil {
