@@ -112,7 +112,7 @@ func (a *Activator) Acquire(ask Ask) (*Lease, *Waiter, error) {
 	a.leasing.Lock()
 	now := a.now()
 	if a.dispatcher.Acquire(now, &ask, &l.Lease) {
-		l.signs = &a.breakers.of(&l.Lease).signs
+		a.breakers.lend(l)
 		a.finishLeasing(now)
 		a.metrics.queued(l.Model.ID, 0)
 		return l, nil, nil
@@ -134,6 +134,9 @@ func (a *Activator) Acquire(ask Ask) (*Lease, *Waiter, error) {
 
 // release ends a lease.
 func (a *Activator) release(l *Lease, o Outcome) {
+	if l.proof != nil {
+		l.proof.untold(l)
+	}
 	a.leasing.Lock()
 	now := a.now()
 	if !l.Released() {

@@ -56,6 +56,7 @@ type breaker struct {
 	state          dispatch.BreakerState
 	opened         int // times in a row
 	signs          signs
+	proof          *proof // nil = its engine had proven itself before it got a lease
 
 	suspected bool             // since the last probe began
 	probing   bool             // a probe is under way
@@ -69,6 +70,9 @@ func (bs *breakers) of(l *dispatch.Lease) *breaker {
 	b := bs.byInstance[l.Instance]
 	if b == nil {
 		b = &breaker{instance: l.Instance, addr: l.Addr, model: l.Model, answered: never}
+		if l.Unproven {
+			b.proof = &proof{}
+		}
 		b.two = gobreaker.NewTwoStepCircuitBreaker(gobreaker.Settings{
 			Name: l.Instance, MaxRequests: 1, Timeout: staysOpen,
 			ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= tripsAfter },
@@ -76,6 +80,22 @@ func (bs *breakers) of(l *dispatch.Lease) *breaker {
 		bs.byInstance[l.Instance] = b
 	}
 	return b
+}
+
+// lend gives a granted lease what it shares with the others on its engine.
+func (bs *breakers) lend(l *Lease) {
+	b := bs.of(&l.Lease)
+	l.signs, l.proof = &b.signs, b.proof
+}
+
+// proofsOf gives the proofs of instances that have one.
+func (bs *breakers) proofsOf(instances []string) (proofs []*proof) {
+	for _, id := range instances {
+		if b := bs.byInstance[id]; b != nil && b.proof != nil {
+			proofs = append(proofs, b.proof)
+		}
+	}
+	return proofs
 }
 
 // forget drops the breaker of an instance that is gone, or begins anew.

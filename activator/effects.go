@@ -2,6 +2,7 @@ package activator
 
 import (
 	"log/slog"
+	"time"
 
 	"github.com/pilotlight-io/pilotlight/activator/dispatch"
 	"github.com/pilotlight-io/pilotlight/activator/plan"
@@ -12,16 +13,20 @@ import (
 // leasingEffects is what a step of the dispatcher has to tell the world.
 type leasingEffects struct {
 	answered []*dispatch.Waiter
+	proofs   []*proof
 	breakers []breakerChange
 }
 
 // takeLeasingEffects takes what is to be told. A granted lease learns whose it is here, under the lock, before anyone can see it.
 func (a *Activator) takeLeasingEffects() leasingEffects {
-	e := leasingEffects{answered: a.dispatcher.TakeAnswered(), breakers: take(&a.breakers.changes)}
+	e := leasingEffects{
+		answered: a.dispatcher.TakeAnswered(), proofs: a.breakers.proofsOf(a.dispatcher.TakeProven()), breakers: take(&a.breakers.changes),
+	}
 	for _, w := range e.answered {
 		if l, _ := w.Answer(); l != nil {
 			lease := &w.Value.(*Waiter).lease
-			lease.owner, lease.signs = a, &a.breakers.of(l).signs
+			lease.owner = a
+			a.breakers.lend(lease)
 		}
 	}
 	return e
@@ -35,6 +40,9 @@ func (a *Activator) performLeasing(e leasingEffects) {
 		if l != nil {
 			a.metrics.queued(l.Model.ID, l.Queued+l.Activating)
 		}
+	}
+	for _, p := range e.proofs {
+		p.give(time.Now())
 	}
 	for _, b := range e.breakers {
 		a.log.Warn("breaker changed", "instance", b.instance, "state", b.state.String())

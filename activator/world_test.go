@@ -27,6 +27,7 @@ type world struct {
 	stopTime  time.Duration
 	parkTime  time.Duration
 	wakeTime  time.Duration
+	proofTime time.Duration // from ready until an engine that was resumed has made a token; 0 = it has by then
 	gpus      int
 	noParking bool // the engines offer none
 	slotTime  time.Duration
@@ -60,6 +61,8 @@ type engine struct {
 	act    uint64
 	parked bool // when it was told to stop
 	gone   bool
+
+	unproven bool
 }
 
 func model(id string, gpus int, change ...func(*fleet.Model)) *fleet.Model {
@@ -316,7 +319,20 @@ func (w *world) become(e *engine, from, to fleet.State) {
 	if to == fleet.Ready {
 		e.phase = fleet.PhaseReady
 	}
+	if e.unproven = from == fleet.Resuming && to == fleet.Ready && w.proofTime > 0; e.unproven {
+		time.AfterFunc(w.proofTime, func() { w.generate(e) })
+	}
 	w.tell(e, failure)
+}
+
+// generate has the engine make a token, if it is ready.
+func (w *world) generate(e *engine) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if e.unproven && e.State == fleet.Ready && !e.gone {
+		e.unproven = false
+		w.tell(e, "")
+	}
 }
 
 func (w *world) exit(e *engine, failure string) {
@@ -336,7 +352,7 @@ func (w *world) tell(e *engine, failure string) {
 }
 
 func (w *world) sight(e *engine) fleet.Sighting {
-	return fleet.Sighting{Instance: e.Instance, Phase: e.phase, Act: e.act, Running: -1, Gone: e.gone, Parks: !w.noParking}
+	return fleet.Sighting{Instance: e.Instance, Phase: e.phase, Act: e.act, Running: -1, Gone: e.gone, Parks: !w.noParking, Unproven: e.unproven}
 }
 
 func (w *world) slots() []fleet.Slot {

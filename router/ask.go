@@ -125,7 +125,7 @@ func (a *attempt) sort() error {
 			if !isObject(e.Data) {
 				return errNotEvents
 			}
-			if err := a.firstByte(); err != nil {
+			if err := a.firstToken(); err != nil {
 				return err
 			}
 			a.out = a.in.appendChunk(a.out, &e)
@@ -182,6 +182,18 @@ func (a *attempt) firstByte() error {
 	return nil
 }
 
+// firstToken is firstByte for an event of a stream, each of which shows that the engine works.
+func (a *attempt) firstToken() error {
+	if !a.firstAt.IsZero() {
+		return nil
+	}
+	if err := a.firstByte(); err != nil {
+		return err
+	}
+	a.lease.Prove()
+	return nil
+}
+
 // readWhole collects the answer's body, or borrows it where it came in one piece.
 func (a *attempt) readWhole() error {
 	a.whole.restart()
@@ -222,6 +234,7 @@ func (a *attempt) readWhole() error {
 	if head := bytes.TrimSpace(a.whole.bytes()[:64]); len(head) == 0 || head[0] != '{' {
 		return errNotAnswered
 	}
+	a.lease.Prove()
 	a.raw = true
 	return nil
 }
@@ -230,6 +243,7 @@ func (a *attempt) readWhole() error {
 func (a *attempt) checkWhole() error {
 	answer, whole := openai.ReadAnswer(a.whole.bytes(), a.in.asked().list)
 	if whole && answer.Possible(a.model.ContextLength) {
+		a.lease.Prove()
 		if a.said = answer.Usage; a.in.native() != nil {
 			a.said = a.in.native().Usage(a.whole.bytes())
 		}

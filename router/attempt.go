@@ -38,6 +38,7 @@ type tried struct {
 	gpus       int
 	price      fleet.NanoUSD // of one GPU for one hour
 	dispatched time.Time     // zero = nothing was sent
+	paidFrom   time.Time     // its dispatch, or the moment from which its engine had proven itself; zero = it has not. Known at the attempt's end
 	answered   bool          // with a 2xx
 	firstAt    time.Time     // when the first byte of the answer's body came; zero = none has
 	lastAt     time.Time     // when its last byte came, of an attempt that has ended
@@ -68,6 +69,19 @@ func (a *attempt) granted(l *activator.Lease) {
 	a.waiter, a.lease = nil, l
 	a.model = a.r.current(a.in.model, l.Model)
 	a.instance, a.gpus = l.Instance, l.GPUs
+}
+
+// seePaidFrom notes from when on the attempt is paid for, as far as that is known by now.
+func (a *attempt) seePaidFrom() {
+	if a.lease == nil || a.dispatched.IsZero() {
+		return
+	}
+	if at, proven := a.lease.ProvenAt(); proven {
+		a.paidFrom = a.dispatched
+		if at.After(a.dispatched) {
+			a.paidFrom = at
+		}
+	}
 }
 
 // leaveQueue gives up the attempt's place in the queue, where it has one.

@@ -169,12 +169,18 @@ func (e *engines) close() {
 	e.wg.Wait()
 }
 
+// parkTime and wakeTime are what a park and a resume take.
+const parkTime, wakeTime = 2 * time.Second, 3 * time.Second
+
 // host is a fake machine: back end and observer. An instance is ready load after its launch.
 type host struct {
 	ctx     context.Context
 	engines *engines
 	load    time.Duration
 	wg      sync.WaitGroup
+
+	parks bool          // its engines can be parked
+	proof time.Duration // from ready until the supervisor has seen a token of an engine that was resumed; 0 = it has by then
 
 	mu       sync.Mutex
 	gpus     int
@@ -249,19 +255,42 @@ func (h *host) carryOut(a fleet.Act) {
 			s.Instance = fleet.Instance{ID: a.Instance, Model: a.Model, Slot: a.Slot, GPU: a.GPU, GPUs: a.GPUs, State: fleet.Starting}
 			s.Phase, s.Act, s.Running = fleet.PhaseLoading, a.Seq, -1
 		})
-		select {
-		case <-h.ctx.Done():
+		if !h.pass(h.load) {
 			return
-		case <-time.After(h.load):
 		}
 		if fail != "" {
 			h.set(a.Instance, func(s *fleet.Sighting) { s.State, s.Failure, s.Gone = fleet.Failed, fail, true })
 			return
 		}
 		addr := h.engines.start(a.Instance)
-		h.set(a.Instance, func(s *fleet.Sighting) { s.State, s.Phase, s.Addr = fleet.Ready, fleet.PhaseReady, addr })
+		h.set(a.Instance, func(s *fleet.Sighting) {
+			s.State, s.Phase, s.Addr, s.Parks = fleet.Ready, fleet.PhaseReady, addr, h.parks
+		})
+	case fleet.ActPark:
+		h.set(a.Instance, func(s *fleet.Sighting) { s.State, s.Act, s.Unproven = fleet.Parking, a.Seq, false })
+		if h.pass(parkTime) {
+			h.set(a.Instance, func(s *fleet.Sighting) { s.State = fleet.Asleep })
+		}
+	case fleet.ActResume:
+		h.set(a.Instance, func(s *fleet.Sighting) { s.State, s.Act = fleet.Resuming, a.Seq })
+		if h.pass(wakeTime) {
+			h.set(a.Instance, func(s *fleet.Sighting) { s.State, s.Unproven = fleet.Ready, h.proof > 0 })
+		}
+		if h.pass(h.proof) {
+			h.set(a.Instance, func(s *fleet.Sighting) { s.Unproven = false })
+		}
 	case fleet.ActStop:
 		h.set(a.Instance, func(s *fleet.Sighting) { s.ID, s.Act, s.Gone = a.Instance, a.Seq, true })
+	}
+}
+
+// pass waits, and is false where the host ends meanwhile.
+func (h *host) pass(d time.Duration) bool {
+	select {
+	case <-h.ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
 	}
 }
 

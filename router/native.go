@@ -29,7 +29,7 @@ func (a *attempt) sortNative(d dialect.Dialect) error {
 		case dialect.EventFailed:
 			return a.refused(http.StatusOK, e.Data)
 		}
-		if err := a.firstByte(); err != nil {
+		if err := a.firstToken(); err != nil {
 			return err
 		}
 		if event.Kind == dialect.EventEnd {

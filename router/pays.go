@@ -23,17 +23,31 @@ const (
 	endTooLarge                // our limit of an event's size struck
 )
 
-// whoPays says, of the last attempt of a request that was sent to an engine, what its record calls the end, and the time that its caller
-// pays for, if the request ended for this reason at this moment. It is all there is to know about who pays.
-func whoPays(a *tried, e ending, at time.Time) (ledger.Outcome, time.Duration) {
-	o := outcomeOf(a, e)
+// bill is what a record says of who pays.
+type bill struct {
+	status ledger.Outcome
+	billed time.Duration // what the caller pays for
+	wake   time.Duration // from the dispatch until the engine had proven itself, or the end: the tail of its resume is nobody's
+}
+
+// whoPays gives the bill of the last attempt of a request that was sent to an engine, if the request ended for this reason at this moment. It is all
+// there is to know about who pays.
+func whoPays(a *tried, e ending, at time.Time) bill {
+	b := bill{status: outcomeOf(a, e)}
 	switch {
-	case o == ledger.Complete:
+	case a.lost || a.dispatched.IsZero():
+		return b
+	case b.status == ledger.Complete:
 		at = a.endedAt
 	case e == endIdle:
 		at = a.lastAt // silence costs nothing
 	}
-	return o, ledger.Billed(o, a.dispatched, at)
+	b.billed = ledger.Billed(b.status, a.paidFrom, at)
+	if !a.paidFrom.IsZero() && a.paidFrom.Before(at) {
+		at = a.paidFrom
+	}
+	b.wake = max(at.Sub(a.dispatched), 0)
+	return b
 }
 
 func outcomeOf(a *tried, e ending) ledger.Outcome {

@@ -27,7 +27,7 @@ func (x *exchange) receipt() openai.Receipt {
 	r := &x.record
 	return openai.Receipt{
 		Start: string(r.Start), Queue: r.Queue, Activate: r.Activate, TTFT: r.TTFT,
-		Upstream: r.Upstream, Billed: r.Billed, CostUSD: r.Cost.String(),
+		Wake: r.Wake, Upstream: r.Upstream, Billed: r.Billed, CostUSD: r.Cost.String(),
 	}
 }
 
@@ -65,6 +65,7 @@ func (x *exchange) settle(e ending) error {
 		lease.Release(verdictOn(e))
 	}
 	x.attempt.lastAt = x.line.call.LastByte()
+	x.attempt.seePaidFrom()
 	x.observe(at)
 	sent := x.sent()
 	if sent.dispatched.IsZero() {
@@ -123,7 +124,8 @@ func (x *exchange) fill(sent *tried, e ending, at time.Time) {
 	if !sent.lost {
 		r.Upstream = max(at.Sub(r.DispatchedAt), 0)
 	}
-	r.Status, r.Billed = whoPays(sent, e, at)
+	b := whoPays(sent, e, at)
+	r.Status, r.Billed, r.Wake = b.status, b.billed, b.wake
 	r.TokensUnknown = r.TokensUnknown || e != endWhole // an engine says it last
 }
 

@@ -89,6 +89,8 @@ type setup struct {
 	load   time.Duration // of an engine
 	gpus   int           // of the host; 0 = 8
 	ended  bool          // the router is told to end before it serves
+	parks  bool          // engines are parked after a minute
+	proof  time.Duration // of the host
 }
 
 func newWorld(t testing.TB, s setup) *world {
@@ -109,6 +111,14 @@ func newWorld(t testing.TB, s setup) *world {
 	}
 	w.engines = &engines{tb: t, net: w.net, handler: answerChat}
 	w.host = newHost(ctx, s.gpus, s.load, w.engines)
+	w.host.parks, w.host.proof = s.parks, s.proof
+	policy, pool := activator.Policy(autoscaler.NewFixed(autoscaler.FixedConfig{})), fleet.Pool{Name: fleet.LocalPool, GPUsPerSlot: s.gpus, Slots: fleet.Range{Min: 1, Max: 1}}
+	if s.parks {
+		policy, pool.MaxParkedPerGPU, pool.ParkedGPUMemory = keeper{policy}, 4, 4<<30
+		for _, m := range models {
+			m.IdleAfter = time.Minute
+		}
+	}
 	st, err := store.Open(ctx, t.TempDir()+"/test.db")
 	w.must(err)
 	w.tenants, err = tenant.New(ctx, st, tenant.Config{})
@@ -121,8 +131,8 @@ func newWorld(t testing.TB, s setup) *world {
 	w.must(err)
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	w.act, err = activator.New(activator.Config{
-		Backend: w.host, Observers: []activator.Observer{w.host}, Policy: autoscaler.NewFixed(autoscaler.FixedConfig{}),
-		Models: models, Probe: w.probe, Pools: []fleet.Pool{{Name: fleet.LocalPool, GPUsPerSlot: s.gpus, Slots: fleet.Range{Min: 1, Max: 1}}}, Log: log, Seed: 1,
+		Backend: w.host, Observers: []activator.Observer{w.host}, Policy: policy,
+		Models: models, Probe: w.probe, Pools: []fleet.Pool{pool}, Log: log, Seed: 1,
 	})
 	w.must(err)
 	rc := router.Config{
@@ -173,6 +183,15 @@ func newWorld(t testing.TB, s setup) *world {
 		}
 	})
 	return w
+}
+
+// keeper is a policy that wishes everything parked.
+type keeper struct{ activator.Policy }
+
+func (k keeper) Decide(now time.Time, v *fleet.ModelView) fleet.Desired {
+	d := k.Policy.Decide(now, v)
+	d.Parked, d.ParkedValue = 8, 1
+	return d
 }
 
 // probe sends a request of the server's own to an engine, whose handler can tell it by its one message, "probe".

@@ -59,7 +59,7 @@ func (d *Dispatcher) grant(now time.Duration, i *instance, since time.Duration, 
 	d.markChanged(q)
 	d.markHeld(i)
 	l.Instance, l.Addr, l.Model, l.GPUs, l.Start = i.id, i.addr, q.model, i.gpus, fleet.Hot
-	l.on, l.at, l.released = i, now, false
+	l.on, l.at, l.released, l.Unproven = i, now, false, i.unproven
 	l.Queued, l.Activating = now-since, 0
 	if since < i.readyAt {
 		l.Start = i.from

@@ -51,6 +51,7 @@ type Dispatcher struct {
 
 	timers   timers
 	answered []*Waiter
+	proven   []string // instances whose engines have made a token since they were resumed, as tables have said of late
 }
 
 // New makes a dispatcher that holds nothing.
@@ -241,6 +242,14 @@ func (d *Dispatcher) TakeAnswered() []*Waiter {
 	answered := d.answered
 	d.answered = nil
 	return answered
+}
+
+// TakeProven gives the instances of which tables have said since the last call that they have made a token, and before that they had not. The slice
+// belongs to the caller.
+func (d *Dispatcher) TakeProven() []string {
+	proven := d.proven
+	d.proven = nil
+	return proven
 }
 
 // Outlook says what can be told to one who waits for the model.

@@ -30,6 +30,7 @@ type instance struct {
 	slots     int // 0 = revoked
 	leases    int
 	spare     bool
+	unproven  bool // its engine has made no token since it was resumed
 	breaker   BreakerState
 	from      fleet.Tier
 	began     time.Duration // its activation

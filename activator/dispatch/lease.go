@@ -16,6 +16,7 @@ type Lease struct {
 	Start      fleet.Tier    // hot, or the tier from which the instance was activated while this request waited
 	Queued     time.Duration // its wait, less Activating
 	Activating time.Duration // the part of its wait in which the instance that serves it was being activated
+	Unproven   bool          // its engine had made no token since it was resumed, as far as was known at the grant
 
 	on       *instance
 	at       time.Duration

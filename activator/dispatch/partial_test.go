@@ -58,6 +58,37 @@ func TestTable_PartialNeedsTheOneBefore(t *testing.T) {
 	}
 }
 
+func TestTable_SaysWhoHasProvenItself(t *testing.T) {
+	w := newWorld(t, model("a"))
+	unproven := func(instance string, slots int) protocol.Share {
+		s := share(instance, "a", slots)
+		s.Unproven = true
+		return s
+	}
+	proven := func(want ...string) {
+		t.Helper()
+		if diff := cmp.Diff(want, w.d.TakeProven()); diff != "" {
+			t.Errorf("proven (-want +got):\n%s", diff)
+		}
+	}
+	w.tell(unproven("i", 1), unproven("j", 1), share("k", "a", 1))
+	for range 3 {
+		c := w.ask(dispatch.Ask{Model: "a"})
+		if instance, _ := c.state(); c.lease.Unproven != (instance != "k") {
+			t.Errorf("a lease on %s says unproven %v", instance, c.lease.Unproven)
+		}
+	}
+	w.send(true, partial(unproven("i", 2)))
+	proven()
+	w.send(true, partial(share("i", "a", 2), share("j", "a", 0))) // the second is revoked, and still serves
+	proven("i", "j")
+	w.send(true, partial(share("i", "a", 2), share("j", "a", 0)))
+	proven()
+	if c := w.ask(dispatch.Ask{Model: "a"}); c.lease.Unproven {
+		t.Error("a lease on one that has proven itself says that it has not")
+	}
+}
+
 func TestReport_PartialListsWhatChanged(t *testing.T) {
 	w := newWorld(t, model("a"), model("b"), model("c"))
 	w.tell(share("a1", "a", 2), share("b1", "b", 2), share("c1", "c", 2))

@@ -67,9 +67,12 @@ func (d *Dispatcher) takeShares(now time.Duration, t *protocol.Table) {
 
 func (d *Dispatcher) takeShare(now time.Duration, s *protocol.Share) {
 	q, i := d.byModel[s.Model], d.byID[s.Instance]
+	if i != nil && i.unproven && !s.Unproven {
+		d.proven = append(d.proven, i.id)
+	}
 	switch {
 	case i != nil && s.Slots <= 0:
-		i.table = d.tables
+		i.table, i.unproven = d.tables, s.Unproven
 		d.revoke(i)
 		return
 	case q == nil || s.Slots <= 0:
@@ -87,7 +90,7 @@ func (d *Dispatcher) takeShare(now time.Duration, s *protocol.Share) {
 		d.affect(q)
 		d.markHeld(i)
 	}
-	i.addr, i.gpus, i.spare, i.from = s.Addr, s.GPUs, s.Spare, s.From
+	i.addr, i.gpus, i.spare, i.from, i.unproven = s.Addr, s.GPUs, s.Spare, s.From, s.Unproven
 	if i.gpus == 0 {
 		i.gpus = q.model.GPUs
 	}

@@ -49,6 +49,7 @@ type instance struct {
 	readyAt      time.Duration
 	leavingAt    time.Duration // draining, parking, stopping: since when
 	served       bool          // it was ready once
+	unproven     bool          // its engine has made no token since it was resumed, as its supervisor says
 	failedWakes  int           // resumes that failed in a row
 	outdated     bool          // the config has changed since it was launched: another is to take its place
 	drainsOthers bool          // launched, and not placed: busy ones may be drained for it

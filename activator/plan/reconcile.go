@@ -151,13 +151,17 @@ func (c *reconciler) seeInstance(now time.Duration, seen *roster.Instance) {
 		i.Addr = seen.Addr
 		c.retell(i)
 	}
+	if unproven := seen.Seen != nil && seen.Seen.Unproven; i.unproven != unproven {
+		i.unproven = unproven
+		c.retell(i)
+	}
 	c.reconcile(now, i)
 }
 
-// retell has the dispatchers told of the instance again.
+// retell has the dispatchers told of the instance again that may serve requests on it, those of a share that was taken back included.
 func (c *reconciler) retell(i *instance) {
 	for n, d := range c.peers {
-		if i.holds[n].slots() > 0 {
+		if i.holds[n].bound() > 0 {
 			c.tellShare(d, i)
 		}
 	}

@@ -224,7 +224,7 @@ func (p *sharing) tableFor(now time.Duration, n int) *protocol.Table {
 		if slots := i.slotsFor(n); slots > 0 || t.Partial {
 			t.Shares = append(t.Shares, protocol.Share{
 				Instance: i.ID, Model: i.Model, Addr: i.Addr, Slots: slots, GPUs: i.GPUs, Spare: i.spare, From: i.from,
-				Took: i.readyAt - i.began, ReadyFor: now - i.readyAt,
+				Took: i.readyAt - i.began, ReadyFor: now - i.readyAt, Unproven: i.unproven,
 			})
 		}
 	}

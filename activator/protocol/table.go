@@ -35,6 +35,7 @@ type Share struct {
 	From     fleet.Tier    // the tier it was activated from
 	Took     time.Duration // from the reservation of its GPUs until ready
 	ReadyFor time.Duration
+	Unproven bool // its engine has made no token since it was resumed
 }
 
 // Outlook is what can be told to those who wait for one model.

@@ -33,6 +33,9 @@ type Sighting struct {
 	Short   bool   // the failure is a want of GPU memory: others hold more than planned
 	Parks   bool   // the engine was asked, and can be parked
 
+	// Unproven says of one that is ready that its engine has made no token since it was resumed. Until then nobody pays for its time.
+	Unproven bool
+
 	// Unplaced says that the back end has accepted the launch and found no node for it; it is cleared by the sighting that says
 	// where the instance was placed.
 	Unplaced Unplaced

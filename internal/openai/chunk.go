@@ -20,6 +20,7 @@ type Receipt struct {
 	Queue    time.Duration
 	Activate time.Duration
 	TTFT     time.Duration // dispatch to first token
+	Wake     time.Duration // dispatch to the moment from which the engine had proven itself; left out where it is less than a microsecond
 	Upstream time.Duration // dispatch to the engine's end
 	Billed   time.Duration
 	CostUSD  string // a decimal
@@ -69,6 +70,9 @@ func AppendReceipt(dst []byte, r *Receipt) []byte {
 	dst = strconv.AppendInt(append(dst, `,"queue_us":`...), r.Queue.Microseconds(), 10)
 	dst = strconv.AppendInt(append(dst, `,"activate_us":`...), r.Activate.Microseconds(), 10)
 	dst = strconv.AppendInt(append(dst, `,"ttft_us":`...), r.TTFT.Microseconds(), 10)
+	if us := r.Wake.Microseconds(); us > 0 {
+		dst = strconv.AppendInt(append(dst, `,"wake_us":`...), us, 10)
+	}
 	dst = strconv.AppendInt(append(dst, `,"upstream_us":`...), r.Upstream.Microseconds(), 10)
 	dst = strconv.AppendInt(append(dst, `,"billed_us":`...), r.Billed.Microseconds(), 10)
 	dst = AppendString(append(dst, `,"cost_usd":`...), r.CostUSD)

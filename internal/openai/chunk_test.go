@@ -18,6 +18,15 @@ var receipt = openai.Receipt{
 
 const receiptJSON = `{"start":"cold","queue_us":1500,"activate_us":90000000,"ttft_us":12345,"upstream_us":2000000,"billed_us":2000000,"cost_usd":"0.018333333"}`
 
+func TestReceiptSaysWhatTheWakeTook(t *testing.T) {
+	r := receipt
+	r.Wake = 297*time.Millisecond + 999
+	want := strings.Replace(receiptJSON, `,"upstream_us"`, `,"wake_us":297000,"upstream_us"`, 1)
+	if got := string(openai.AppendReceipt(nil, &r)); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 // payload gives the JSON of the one event in raw, decoded.
 func payload(t *testing.T, raw []byte) map[string]any {
 	t.Helper()

@@ -55,6 +55,7 @@ func (i *instance) sighting() fleet.Sighting {
 	}
 	return fleet.Sighting{
 		Instance: i.Instance, Phase: i.phase, Act: i.last.seq, Running: -1, Health: health, Failure: i.failure, Cause: i.cause, Short: i.short, Parks: i.parks,
+		Unproven: i.State == fleet.Ready && !i.generates,
 	}
 }
 

@@ -390,7 +390,12 @@ func TestResume_HealthPassesOnceATokenIsThere(t *testing.T) {
 		t.Errorf("parked, its health is %s", i.Health)
 	}
 	w.resume("i1")
-	i, _ := w.until("i1", func(i fleet.Sighting) bool { return i.Health == fleet.Passing })
+	i, _ := w.until("i1", func(i fleet.Sighting) bool {
+		if ready(i) && i.Unproven == (i.Health == fleet.Passing) {
+			t.Errorf("ready, and %s, it says unproven %v", i.Health, i.Unproven)
+		}
+		return i.Health == fleet.Passing
+	})
 	if !ready(i) {
 		t.Errorf("got %s and passing, want it ready", i.State)
 	}
@@ -401,6 +406,9 @@ func TestResume_HealthPassesOnceATokenIsThere(t *testing.T) {
 	w.until("i1", func(i fleet.Sighting) bool {
 		if i.Health == fleet.Passing {
 			t.Errorf("it generates nothing, and passes: %+v", i)
+		}
+		if ready(i) && !i.Unproven {
+			t.Errorf("it generates nothing, and is proven: %+v", i)
 		}
 		return i.Gone
 	})
