@@ -36,8 +36,8 @@ const (
 	retryHopeless              // with x-should-retry: false
 )
 
-// The error map. rate_limit_exceeded, concurrency_limit_exceeded and budget_exceeded belong to limits of tokens and
-// organisations; nothing raises them before those limits exist.
+// The error map. rate_limit_exceeded and concurrency_limit_exceeded belong to limits of tokens and organisations; nothing raises them before those limits
+// exist.
 var (
 	codeInvalidRequest      = row(openai.CodeInvalidRequest, retrySilent)
 	codeContextLength       = row(openai.CodeContextLength, retrySilent)
