@@ -84,6 +84,28 @@ ledger {
   retention = "400d"
 }
 
+# An endpoint that is sent usage, one event for each usage record, and notices of budgets; as many blocks as there are
+# endpoints. A webhook begins with what is used after it was first configured, and goes on where it stopped. Its cursor is kept
+# under its name. A change of webhooks needs a restart.
+#| webhook "billing" {
+#|   # Where events are posted. Redirects are not followed.
+#|   url = "https://billing.example.com/usage"
+#| 
+#|   # The environment variable that holds the secret, never the secret itself. cloudevents: the key of the signatures, 24
+#|   # bytes or more, best whsec_ and base64. openmeter, stripe: the API key, which is sent as a bearer token.
+#|   secret_env = "BILLING_WEBHOOK_SECRET"
+#| 
+#|   # "usage": each usage record and correction. "budget.threshold": a budget is used to 50, 80 or 100 %.
+#|   events = ["usage"]
+#| 
+#|   # "cloudevents": batches of CloudEvents 1.0, signed as Standard Webhooks has it. "openmeter": batches of CloudEvents for
+#|   # OpenMeter. "stripe": Stripe's meter events, one a request.
+#|   format = "cloudevents"
+#| 
+#|   # Which customer of Stripe or OpenMeter an organisation is. Stripe is sent no other organisation's usage. Not with cloudevents.
+#|   customers = { acme = "cus_123" }
+#| }
+
 # Who decides how many instances stay hot.
 autoscaler {
   # "adaptive": weighs GPU time against waiting, per model, from its own arrivals. "fixed": an instance goes after

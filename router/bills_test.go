@@ -3,6 +3,7 @@ package router_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -212,16 +213,14 @@ var bills = []struct {
 		w.do(call{body: chat(chatModel)})
 	}, &charge{Status: ledger.Complete, Start: fleet.Parked, Activate: wakeTime, Wake: 4 * time.Second, Upstream: 4 * time.Second}},
 	{"resume, and another's token comes first", asleep(hours), func(w *world) {
-		w.turns(says(time.Second, token("a"), 100*time.Millisecond, die), says(4*time.Second, body))
-		w.two(call{body: chat(chatModel, stream)}, call{body: chat(chatModel)})
+		w.together(says(time.Second, token("a"), 100*time.Millisecond, die), says(4*time.Second, body))
 		w.records(3)
 	}, &charge{
 		Status: ledger.Complete, Start: fleet.Parked, Activate: wakeTime, Wake: time.Second,
 		Upstream: 4 * time.Second, Billed: 3 * time.Second, Cost: 6_875_000,
 	}},
 	{"resume, and a refusal shows nothing", asleep(5 * time.Second), func(w *world) {
-		w.turns(says(time.Second, fails(400)), says(6*time.Second, body))
-		w.two(call{body: chat(chatModel)}, call{body: chat(chatModel)})
+		w.together(says(time.Second, fails(400)), says(6*time.Second, body))
 		w.records(3)
 	}, &charge{
 		Status: ledger.Complete, Start: fleet.Parked, Activate: wakeTime, Wake: 5 * time.Second,
@@ -263,14 +262,19 @@ var bills = []struct {
 
 func two(m *fleet.Model) { m.Instances.Min = min(2, m.Instances.Max) }
 
-// two sends two requests at once, of which the first reaches an engine first, and waits for both.
-func (w *world) two(first, second call) {
-	answered := make(chan answer, 2)
-	go func() { answered <- w.do(first) }()
-	synctest.Wait()
-	go func() { answered <- w.do(second) }()
-	<-answered
-	<-answered
+// together sends two requests at once, a stream and one that is none, to what serves each, and waits for both.
+func (w *world) together(streamed, whole http.HandlerFunc) {
+	w.engines.swap(func(rw http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if contains(body, `"stream":true`) {
+			streamed(rw, r)
+			return
+		}
+		whole(rw, r)
+	})
+	first, second := w.ask(chat(chatModel, stream)), w.ask(chat(chatModel))
+	<-first
+	<-second
 }
 
 // TestBills has each way in which a request may end go through the real router, activator and ledger, in virtual time: the record is exact to the

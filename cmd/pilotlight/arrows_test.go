@@ -24,7 +24,7 @@ var arrows = map[string][]string{
 	"autoscaler":         {"internal/fleet"},
 	"benchmarks":         {"internal/openai", "internal/cluster"},
 	"internal/account":   {"internal/fleet"},
-	"internal/admin":     {"internal/fleet", "internal/tenant", "internal/tenant/wire", "internal/ledger", "internal/invoice", "internal/openai", "internal/edge"},
+	"internal/admin":     {"internal/fleet", "internal/tenant", "internal/tenant/wire", "internal/ledger", "internal/invoice", "internal/webhook", "internal/openai", "internal/edge"},
 	// For tests: it holds answers against the OpenAPI document.
 	"internal/admin/spec":   {},
 	"internal/cluster":      {},
@@ -55,6 +55,7 @@ var arrows = map[string][]string{
 	"internal/trace":       {"internal/fleet"},
 	"internal/trtsim":      {"internal/sample", "internal/fleet", "internal/openai", "internal/engine"},
 	"internal/upstream":    {"internal/socket"},
+	"internal/webhook":     {"internal/ledger", "internal/store"},
 	"nomad-jobs":           {},
 	"router": {
 		"activator", "internal/tenant", "internal/tenant/wire", "internal/ledger", "internal/dialect", "internal/openai", "internal/upstream", "internal/edge", "internal/account",

@@ -24,6 +24,7 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/openai"
 	"github.com/pilotlight-io/pilotlight/internal/store"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
+	"github.com/pilotlight-io/pilotlight/internal/webhook"
 	"github.com/pilotlight-io/pilotlight/router"
 )
 
@@ -48,6 +49,7 @@ type server struct {
 	store     *store.Store
 	tenants   *tenant.Tenants
 	ledger    *ledger.Ledger
+	webhooks  *webhook.Sender
 	backEnd   backEnd
 	silence   silence
 	learned   *learningPolicy // nil = the policy keeps nothing over a restart
@@ -63,7 +65,7 @@ type server struct {
 // openServer opens the store, replays the ledger into it and builds the parts. Nothing runs yet, and nothing is answered.
 func openServer(ctx context.Context, c serverConfig) (*server, error) {
 	s := &server{c: c}
-	for _, open := range []func(context.Context) error{s.openStore, s.openTenants, s.openLedger, s.openTuning, s.openFleet, s.openConfigurer, s.openAPIs} {
+	for _, open := range []func(context.Context) error{s.openStore, s.openTenants, s.openLedger, s.openWebhooks, s.openTuning, s.openFleet, s.openConfigurer, s.openAPIs} {
 		if err := open(ctx); err != nil {
 			return nil, errors.Join(err, s.close())
 		}
@@ -157,9 +159,9 @@ func (s *server) openAPIs(context.Context) (err error) {
 		return err
 	}
 	s.admin, err = admin.New(admin.Config{
-		Fleet: s.activator, Tuner: s.tuning, Config: s.configurer, Tenants: s.tenants, Ledger: s.ledger, Token: s.c.AdminToken,
+		Fleet: s.activator, Tuner: s.tuning, Config: s.configurer, Tenants: s.tenants, Ledger: s.ledger, Webhooks: s.webhooks, Token: s.c.AdminToken,
 		MaxConnections: room.Admin,
-		Metrics:        []*metrics.Set{s.router.Metrics(), accounts.Metrics(), s.activator.Metrics(), s.ledger.Metrics(), s.c.Lead.metrics},
+		Metrics:        []*metrics.Set{s.router.Metrics(), accounts.Metrics(), s.activator.Metrics(), s.ledger.Metrics(), s.webhooks.Metrics(), s.c.Lead.metrics},
 		Orphans:        s.backEnd.orphans, JobName: s.backEnd.jobName, Ready: s.readiness, Degraded: s.degraded, Errors: fleetAnswer, Log: s.log("admin"),
 	})
 	return err
@@ -227,6 +229,7 @@ func (s *server) run(ctx context.Context, hurry <-chan struct{}) error {
 		stages = append(stages, stage{name: "the back end", run: s.backEnd.run})
 	}
 	return runStages(ctx, hurry, append(stages,
+		stage{name: "the webhooks", run: s.webhooks.Run},
 		stage{name: "the tenants", run: s.tenants.Run},
 		stage{name: "the ledger", run: s.ledger.Run},
 	))

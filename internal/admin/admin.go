@@ -54,13 +54,14 @@ type Tuner interface {
 
 // Config is what New needs.
 type Config struct {
-	Fleet   Fleet
-	Tuner   Tuner
-	Config  Configurer
-	Orphans Orphans // nil = the back end has none
-	Tenants *tenant.Tenants
-	Ledger  *ledger.Ledger
-	Token   string // the admin token; at least MinToken characters
+	Fleet    Fleet
+	Tuner    Tuner
+	Config   Configurer
+	Orphans  Orphans // nil = the back end has none
+	Tenants  *tenant.Tenants
+	Ledger   *ledger.Ledger
+	Webhooks Webhooks // nil = there are none
+	Token    string   // the admin token; at least MinToken characters
 	// MaxConnections bounds the connections of operators; 0 = 256.
 	MaxConnections int
 	Metrics        []*metrics.Set                      // shown at /metrics before the process's own; may be empty

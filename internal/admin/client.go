@@ -126,6 +126,17 @@ func (c *Client) StopOrphan(ctx context.Context, id, cluster string) (*Orphan, e
 	return one(ask[Orphan](ctx, c, http.MethodDelete, "/api/orphans/"+url.PathEscape(id)+search("cluster", cluster), nil))
 }
 
+// Webhooks lists the webhooks of the server's config.
+func (c *Client) Webhooks(ctx context.Context) ([]Webhook, error) {
+	list, err := ask[webhookList](ctx, c, http.MethodGet, "/api/webhooks", nil)
+	return list.Webhooks, err
+}
+
+// ResumeWebhook has a webhook send again. from: start, now, or a record's ID; "" = where it stopped.
+func (c *Client) ResumeWebhook(ctx context.Context, name, from string) (*Webhook, error) {
+	return one(ask[Webhook](ctx, c, http.MethodPost, "/api/webhooks/"+url.PathEscape(name)+"/resume", resumeOrder{from}))
+}
+
 // Usage gives one page of usage.
 func (c *Client) Usage(ctx context.Context, q UsageQuery) (*Usage, error) {
 	parameters := search("org", q.Org, "from", q.From, "to", q.To, "by", string(q.By), "limit", page(q.Limit), "cursor", q.Cursor)

@@ -66,6 +66,8 @@ var routes = []route{
 	{http.MethodGet, "/api/invoices/{org}/{month}", (*Server).showInvoice, false, []string{"format"}},
 	{http.MethodGet, "/api/invoices/{org}/{month}/receipts", (*Server).receipts, false, []string{"limit", "cursor"}},
 	{http.MethodPost, "/api/corrections", (*Server).correct, false, nil},
+	{http.MethodGet, "/api/webhooks", (*Server).listWebhooks, false, nil},
+	{http.MethodPost, "/api/webhooks/{name}/resume", (*Server).resumeWebhook, false, nil},
 	{http.MethodPost, "/api/store/prune", (*Server).prune, false, nil},
 	{http.MethodGet, "/api/events", (*Server).events, false, []string{"after"}},
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
+	"github.com/pilotlight-io/pilotlight/internal/webhook"
 )
 
 // at gives nil for the zero time, which JSON shows as null.
@@ -206,6 +207,27 @@ type Pruning struct {
 
 // Record is one usage record: one dispatched request. Its JSON is the ledger's.
 type Record = ledger.Record
+
+// Webhook is an endpoint of the operator's that is sent events, and how it is.
+type Webhook struct {
+	Name     string         `json:"name"`
+	URL      string         `json:"url"` // without query
+	Format   webhook.Format `json:"format"`
+	Events   []string       `json:"events"`
+	State    webhook.State  `json:"state"`
+	Reason   string         `json:"reason"`   // of the last failure; where it is held: gone, cursor_lost or too_old; empty = it sends
+	Since    *Time          `json:"since"`    // it has been failing or held, in this life of the server; nil = it sends
+	Failures int            `json:"failures"` // in a row
+}
+
+type webhookList struct {
+	Webhooks []Webhook `json:"webhooks"`
+}
+
+// resumeOrder has a webhook send again.
+type resumeOrder struct {
+	From string `json:"from,omitempty"` // start, now, or a record's ID; empty = where it stopped
+}
 
 // Event is one transition of an instance.
 type Event struct {

@@ -22,6 +22,7 @@ type Config struct {
 	Price      fleet.NanoUSD // per GPU-hour
 	Store      Store
 	Ledger     Ledger
+	Webhooks   []Webhook // in the order of the file
 	Autoscaler Autoscaler
 	Backend    Backend
 	Pools      []fleet.Pool   // in the order of the file; on the local back end the implicit pool "local", and nothing else

@@ -72,6 +72,7 @@ func TestDiff_SeesEveryField(t *testing.T) {
 	whole := func() *Config {
 		c := Options{BaseDir: "/base"}.Default()
 		c.Models = []*fleet.Model{Options{}.model("acme/a")}
+		c.Webhooks = []Webhook{{Name: "a"}}
 		return c
 	}
 	paths := leaves(reflect.ValueOf(whole()).Elem(), "")

@@ -12,6 +12,7 @@ type fileHCL struct {
 	Price      *priceHCL      `hcl:"price,block"`
 	Store      *storeHCL      `hcl:"store,block"`
 	Ledger     *ledgerHCL     `hcl:"ledger,block"`
+	Webhooks   []*webhookHCL  `hcl:"webhook,block"`
 	Autoscaler *autoscalerHCL `hcl:"autoscaler,block"`
 	Backends   []*backendHCL  `hcl:"backend,block"`
 	Pools      []*poolHCL     `hcl:"pool,block"`

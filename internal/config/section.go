@@ -30,6 +30,7 @@ func (r *reader) config(f *fileHCL, c *Config) {
 		r.choice(f.Ledger.Durability, &c.Ledger.Durability, DurabilityAsync, DurabilitySync)
 		r.span(f.Ledger.Retention, &c.Ledger.Retention, 24*time.Hour)
 	}
+	c.Webhooks = r.webhooks(f.Webhooks)
 	if f.Autoscaler != nil {
 		r.choice(f.Autoscaler.Policy, &c.Autoscaler.Policy, PolicyAdaptive, PolicyFixed, PolicyKPA, PolicyHybrid)
 		r.weight(f.Autoscaler.LatencyWeight, &c.Autoscaler.LatencyWeight)

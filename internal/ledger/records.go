@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"strconv"
 	"strings"
@@ -17,6 +18,7 @@ const (
 type Page struct {
 	Records []Record
 	Next    string   // the cursor of the next page; "" = this is the last
+	Last    string   // the cursor behind the last of Records; "" = there are none
 	Damaged []Damage // blocks that cannot be read, whose records would be in this page
 }
 
@@ -36,6 +38,23 @@ func (l *Ledger) Records(ctx context.Context, org, cursor string, limit int) (pa
 		return Page{}, fmt.Errorf("listing usage records: %w", err)
 	}
 	return page, nil
+}
+
+// End gives the cursor behind all that Records lists now; "" = there was never a record. It reads no record. It holds for this store: a record's ID holds for
+// any that has the record.
+func (l *Ledger) End(ctx context.Context) (cursor string, err error) {
+	var number int64
+	err = l.store.Read(ctx, func(tx *sql.Tx) (err error) {
+		number, err = lastNumber(ctx, tx)
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("looking for the newest usage record: %w", err)
+	}
+	if number == 0 {
+		return "", nil
+	}
+	return joinCursor("", number), nil
 }
 
 // Lists go on in the piece that holds a number; which that is, the greatest seq up to it says.
@@ -70,7 +89,7 @@ func (v *view) listFrom(ctx context.Context, org, id string, number int64, limit
 		query, args = listOrg, []any{number, org, orgKey(org)}
 	}
 	page.Records, known = []Record{}, id == ""
-	after, last := number, number
+	after := number
 	if !known {
 		after--
 	}
@@ -85,10 +104,11 @@ func (v *view) listFrom(ctx context.Context, org, id string, number int64, limit
 				return true
 			}
 			if len(page.Records) == limit {
-				page.Next = joinCursor(page.Records[limit-1].ID, last)
+				page.Next = page.Last
 				return false
 			}
-			page.Records, last = append(page.Records, r.record()), n.number
+			page.Records = append(page.Records, r.record())
+			page.Last = joinCursor(page.Records[len(page.Records)-1].ID, n.number)
 			return true
 		},
 		damaged: func(e *DamagedError) error {

@@ -1,0 +1,403 @@
+package webhook_test
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/ledger"
+	"github.com/pilotlight-io/pilotlight/internal/webhook"
+)
+
+// inWorld runs a test in virtual time.
+func inWorld(t *testing.T, test func(t *testing.T, w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer w.end()
+		test(t, w)
+	})
+}
+
+// settle lets virtual time pass.
+func settle(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+func TestUsage_EachRecordOnceInOrderFromTheStartOfTheWebhook(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.use(3) // before there was a webhook
+		w.start()
+		first := w.use(2)
+		settle(2 * time.Second)
+		got := w.receiver.take()
+		w.wantIDs(ids(t, got), first)
+		e := got[0].events(t)[0]
+		if e.SpecVersion != "1.0" || e.Source != "/pilotlight/test" || e.Type != "io.pilotlight.usage" || e.Subject != "acme" ||
+			e.DataContentType != "application/json" || got[0].header.Get("Content-Type") != "application/cloudevents-batch+json; charset=utf-8" {
+			t.Errorf("got %+v", e)
+		}
+		if _, err := time.Parse(time.RFC3339, e.Time); err != nil {
+			t.Error(err)
+		}
+		page, err := w.ledger.Records(t.Context(), "", "", 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := json.Marshal(page.Records[3])
+		if err != nil || !bytes.Equal(e.Data, want) {
+			t.Errorf("got the data %s, want the record %s", e.Data, want)
+		}
+		second := w.use(600) // of several batches
+		settle(2 * time.Second)
+		w.wantIDs(ids(t, w.receiver.take()), second)
+		w.wantState(webhook.StateSending, "")
+	})
+}
+
+// TestSignature_IsThatOfStandardWebhooks computes it as a receiver does.
+func TestSignature_IsThatOfStandardWebhooks(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.start()
+		w.use(1)
+		settle(2 * time.Second)
+		q := w.receiver.take()[0]
+		key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		stamp := q.header.Get("webhook-timestamp")
+		mac := hmac.New(sha256.New, key)
+		mac.Write([]byte(q.header.Get("webhook-id") + "." + stamp + "." + string(q.body)))
+		if want := "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil)); q.header.Get("webhook-signature") != want {
+			t.Errorf("got the signature %q, want %q", q.header.Get("webhook-signature"), want)
+		}
+		if at, err := strconv.ParseInt(stamp, 10, 64); err != nil || at != q.at.Unix() {
+			t.Errorf("got the timestamp %q at %d", stamp, q.at.Unix())
+		}
+		if text := q.header.Get("Authorization"); text != "" {
+			t.Errorf("a signed request carries %q", text)
+		}
+	})
+}
+
+// TestFailures_AreTriedAgainWithTheSameIDs goes through what an endpoint does wrong.
+func TestFailures_AreTriedAgainWithTheSameIDs(t *testing.T) {
+	closes := func(w http.ResponseWriter, _ *http.Request) {
+		c, _, err := w.(http.Hijacker).Hijack()
+		if err == nil {
+			c.Close()
+		}
+	}
+	hangs := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+	for name, answer := range map[string]func(http.ResponseWriter, *http.Request){
+		"500":      status(500),
+		"404":      status(404),
+		"redirect": status(302, "Location", "http://elsewhere.test/"),
+		"closes":   closes,
+		"hangs":    hangs,
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				w.start()
+				w.receiver.answers(answer)
+				want := w.use(2)
+				settle(5 * time.Minute)
+				failed := w.receiver.take()
+				if len(failed) < 3 {
+					t.Fatalf("%d attempts in 5 minutes", len(failed))
+				}
+				for _, q := range failed {
+					w.wantIDs(ids(t, []request{q}), want)
+					if q.header.Get("webhook-id") != failed[0].header.Get("webhook-id") || q.path != "/usage" {
+						t.Errorf("the same events have another ID, or went to %s", q.path)
+					}
+				}
+				if s := w.sender.List()[0]; s.State != webhook.StateFailing || s.Reason == "" || strings.Contains(s.Reason+s.URL, "hidden") {
+					t.Errorf("got %+v", s)
+				}
+				w.receiver.answers(nil)
+				later := w.use(1)
+				settle(6 * time.Minute)
+				all := w.receiver.take()
+				w.wantIDs(ids(t, all), append(want, later...))
+				w.wantState(webhook.StateSending, "")
+			})
+		})
+	}
+}
+
+// TestBackoff_GrowsToFiveMinutesAndObeysRetryAfter looks at the times of attempts.
+func TestBackoff_GrowsToFiveMinutesAndObeysRetryAfter(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.start()
+		w.receiver.answers(status(500))
+		w.use(1)
+		settle(2 * time.Hour)
+		times := w.receiver.take()
+		for i := 1; i < len(times); i++ {
+			want := min(time.Second<<min(i-1, 10), 5*time.Minute)
+			if got := times[i].at.Sub(times[i-1].at); got < want/2 || got > want {
+				t.Errorf("attempt %d came after %s, want %s to %s", i+1, got, want/2, want)
+			}
+		}
+		if len(times) < 24 || len(times) > 60 {
+			t.Errorf("%d attempts in two hours", len(times))
+		}
+		w.receiver.answers(status(429, "Retry-After", "1800"))
+		settle(6 * time.Minute)
+		refused := w.receiver.take()
+		w.receiver.answers(nil)
+		settle(40 * time.Minute)
+		taken := w.receiver.take()
+		if got := taken[0].at.Sub(refused[0].at); len(refused) != 1 || got < 30*time.Minute || got > 31*time.Minute {
+			t.Errorf("after Retry-After: 1800 the next attempt came after %s", got)
+		}
+	})
+}
+
+// TestGone_IsHeldUntilItIsResumed also over a restart.
+func TestGone_IsHeldUntilItIsResumed(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.start()
+		w.receiver.answers(status(http.StatusGone))
+		want := w.use(1)
+		settle(time.Hour)
+		if got := w.receiver.take(); len(got) != 1 {
+			t.Fatalf("%d attempts, want one", len(got))
+		}
+		w.wantState(webhook.StateHeld, "gone")
+		w.receiver.answers(nil)
+		w.stop()
+		w.start()
+		want = append(want, w.use(1)...)
+		settle(time.Hour)
+		w.wantState(webhook.StateHeld, "gone")
+		if got := w.receiver.take(); len(got) != 0 {
+			t.Fatalf("%d attempts while it is held", len(got))
+		}
+		if _, err := w.sender.Resume(t.Context(), "billing", ""); err != nil {
+			t.Fatal(err)
+		}
+		settle(2 * time.Second)
+		w.wantIDs(ids(t, w.receiver.take()), want)
+		w.wantState(webhook.StateSending, "")
+	})
+}
+
+// TestRestart_GoesOnWhereItStopped ends the sender with events unsent, unanswered and taken.
+func TestRestart_GoesOnWhereItStopped(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.start()
+		w.use(2)
+		settle(2 * time.Second)
+		w.receiver.take()
+		w.receiver.answers(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+		unanswered := w.use(3)
+		settle(10 * time.Second)
+		w.stop() // in the middle of a request
+		w.wantIDs(ids(t, w.receiver.take()), unanswered)
+		missed := w.use(2) // while there is no sender
+		w.receiver.answers(nil)
+		w.start()
+		settle(2 * time.Second)
+		w.wantIDs(ids(t, w.receiver.take()), append(unanswered, missed...))
+		w.stop()
+		w.start()
+		settle(time.Minute)
+		if again := ids(t, w.receiver.take()); len(again) != 0 {
+			t.Errorf("after a restart %v came again", again)
+		}
+	})
+}
+
+// TestResume_FromAnyRecord moves a webhook back and forth.
+func TestResume_FromAnyRecord(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		all := w.use(3)
+		w.start()
+		resume := func(from string, want []string) {
+			t.Helper()
+			if _, err := w.sender.Resume(t.Context(), "billing", from); err != nil {
+				t.Fatal(err)
+			}
+			settle(2 * time.Second)
+			w.wantIDs(ids(t, w.receiver.take()), want)
+		}
+		resume(webhook.FromStart, all)
+		resume("", nil)
+		resume(all[0], all[1:])
+		w.receiver.answers(status(500))
+		w.use(2)
+		settle(time.Minute)
+		w.receiver.take()
+		w.receiver.answers(nil)
+		resume(webhook.FromNow, nil)
+		resume("", nil)
+		if _, err := w.sender.Resume(t.Context(), "billing", "no-such-record"); err == nil {
+			t.Error("an unknown record was accepted")
+		}
+		if _, err := w.sender.Resume(t.Context(), "nobody", ""); err == nil {
+			t.Error("an unknown webhook was accepted")
+		}
+	})
+}
+
+// TestStripe_OneEventARequestOfCustomersOnly has the shape that Stripe's API takes.
+func TestStripe_OneEventARequestOfCustomersOnly(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.hook = webhook.Webhook{
+			Name: "stripe", URL: "https://receiver.test/v1/billing/meter_events", Secret: "sk_test_1", Format: webhook.Stripe,
+			Events: []string{webhook.EventUsage}, Customers: map[string]string{"acme": "cus_1"},
+		}
+		w.hook.URL = "http://receiver.test/v1/billing/meter_events"
+		w.start()
+		want := w.use(2)
+		other := &ledger.Record{Org: "zoo", Model: "m", GPUs: 1, DispatchedAt: time.Now(), Billed: time.Second, Price: 1e9, Status: ledger.Complete}
+		if err := w.ledger.Append(other); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, w.use(1)...)
+		settle(2 * time.Second)
+		got := w.receiver.take()
+		if len(got) != 3 {
+			t.Fatalf("got %d requests, want 3", len(got))
+		}
+		for i, q := range got {
+			f := q.form(t)
+			if f.Get("identifier") != want[i] || q.header.Get("Idempotency-Key") != want[i] || f.Get("payload[value]") != "4583333" ||
+				f.Get("payload[stripe_customer_id]") != "cus_1" || f.Get("event_name") != "pilotlight_usage" ||
+				q.header.Get("Authorization") != "Bearer sk_test_1" || f.Get("timestamp") == "" || q.header.Get("webhook-signature") != "" {
+				t.Errorf("request %d: %v, %v", i, f, q.header)
+			}
+		}
+		settle(time.Minute)
+		if got := w.receiver.take(); len(got) != 0 {
+			t.Errorf("%d requests came again", len(got))
+		}
+	})
+}
+
+// TestStripe_NothingOlderThanItsMemoryUnasked: after a long outage it stops and waits, also over a restart.
+func TestStripe_NothingOlderThanItsMemoryUnasked(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.hook.Format, w.hook.Events, w.hook.Customers = webhook.Stripe, []string{webhook.EventUsage}, map[string]string{"acme": "cus_1"}
+		w.start()
+		w.receiver.answers(status(500))
+		want := w.use(1)
+		settle(23 * time.Hour)
+		w.receiver.answers(nil)
+		settle(10 * time.Minute)
+		taken := w.receiver.take()
+		if last := taken[len(taken)-1].form(t); last.Get("identifier") != want[0] {
+			t.Fatalf("after 23 hours it was not sent: %v", last)
+		}
+		w.wantState(webhook.StateSending, "")
+		w.receiver.answers(status(500))
+		want = w.use(2)
+		settle(25 * time.Hour)
+		w.receiver.take()
+		w.receiver.answers(nil)
+		settle(time.Hour)
+		if got := w.receiver.take(); len(got) != 0 {
+			t.Fatalf("after 25 hours %d came again unasked", len(got))
+		}
+		w.wantState(webhook.StateHeld, "too_old")
+		w.stop()
+		w.start()
+		w.wantState(webhook.StateHeld, "too_old")
+		if _, err := w.sender.Resume(t.Context(), "billing", ""); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, w.use(1)...)
+		settle(5 * time.Second)
+		var got []string
+		for _, q := range w.receiver.take() {
+			got = append(got, q.form(t).Get("identifier"))
+		}
+		w.wantIDs(got, want)
+	})
+}
+
+func TestOpenMeter_TakesNumbersAndCustomers(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.hook.Format, w.hook.Events, w.hook.Secret = webhook.OpenMeter, []string{webhook.EventUsage}, "om_key"
+		w.hook.Customers = map[string]string{"acme": "customer-1"}
+		w.start()
+		want := w.use(1)
+		settle(2 * time.Second)
+		q := w.receiver.take()[0]
+		e := q.events(t)[0]
+		var data map[string]any
+		if err := json.Unmarshal(e.Data, &data); err != nil {
+			t.Fatal(err)
+		}
+		if e.ID != want[0] || e.Subject != "customer-1" || e.Type != "io.pilotlight.usage" || q.header.Get("Authorization") != "Bearer om_key" ||
+			data["gpu_us"] != 2e6 || data["billed_us"] != 1e6 || data["cost_nano_usd"] != 4583333. || data["model"] != "m" {
+			t.Errorf("got %+v with %s", e, e.Data)
+		}
+	})
+}
+
+// TestNotify_IsToldOnceAlsoAfterARestart: a notice is in the store before anything is sent.
+func TestNotify_IsToldOnceAlsoAfterARestart(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.open()
+		n := webhook.Notice{ID: "budget/acme/2026-11/80", Event: webhook.EventBudgetThreshold, Org: "acme", Data: map[string]int{"percent": 80}}
+		if first, err := w.sender.Notify(t.Context(), n); err != nil || !first {
+			t.Fatalf("first %v, error %v", first, err)
+		}
+		w.start() // another sender, over the same store
+		settle(2 * time.Second)
+		got := w.receiver.take()
+		w.wantIDs(ids(t, got), []string{n.ID})
+		if e := got[0].events(t)[0]; e.Type != "io.pilotlight.budget.threshold" || e.Subject != "acme" || string(e.Data) != `{"percent":80}` {
+			t.Errorf("got %+v", e)
+		}
+		if first, err := w.sender.Notify(t.Context(), n); err != nil || first {
+			t.Errorf("told again: first %v, error %v", first, err)
+		}
+		settle(time.Minute)
+		if again := w.receiver.take(); len(again) != 0 {
+			t.Errorf("%d requests came again", len(again))
+		}
+		if _, err := w.sender.Notify(t.Context(), webhook.Notice{ID: "x", Event: "no.such", Org: "acme"}); err == nil {
+			t.Error("an unknown event was accepted")
+		}
+	})
+}
+
+// TestNew_RefusesWhatCannotWork names what is wrong.
+func TestNew_RefusesWhatCannotWork(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		good := w.hook
+		for what, change := range map[string]func(h *webhook.Webhook){
+			"URL":       func(h *webhook.Webhook) { h.URL = "file:///etc/passwd" },
+			"secret":    func(h *webhook.Webhook) { h.Secret = "short" },
+			"whsec_":    func(h *webhook.Webhook) { h.Secret = "whsec_?" },
+			"events":    func(h *webhook.Webhook) { h.Events = nil },
+			"usages":    func(h *webhook.Webhook) { h.Events = []string{"usages"} },
+			"format":    func(h *webhook.Webhook) { h.Format = "xml" },
+			"customers": func(h *webhook.Webhook) { h.Format, h.Events = webhook.Stripe, []string{webhook.EventUsage} },
+			"budget":    func(h *webhook.Webhook) { h.Format = webhook.OpenMeter },
+		} {
+			h := good
+			h.Events = slices.Clone(good.Events)
+			change(&h)
+			_, err := webhook.New(t.Context(), webhook.Config{Webhooks: []webhook.Webhook{h}, Records: w.ledger, Store: w.store})
+			if err == nil || !strings.Contains(err.Error(), what) {
+				t.Errorf("%s: got %v", what, err)
+			}
+		}
+	})
+}
