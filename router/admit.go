@@ -50,6 +50,15 @@ func (x *exchange) admit(ctx *fasthttp.RequestCtx) (f *failure) {
 		return f
 	}
 	x.wants.Store(in.model)
+	return x.reserve()
+}
+
+// reserve takes room for the request's record, before any engine works for it: what could not be recorded is not begun.
+func (x *exchange) reserve() *failure {
+	var err error
+	if x.room, err = x.r.c.Ledger.Reserve(); err != nil {
+		return failf(codeOverloaded, "The server has no room to record what this request would use.").because(err)
+	}
 	return nil
 }
 

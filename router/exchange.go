@@ -37,6 +37,7 @@ type exchange struct {
 	settled bool
 	former  tried // the attempt before this one; it was lost
 	record  ledger.Record
+	room    ledger.Room // for the record, from the admission on
 
 	asked    chan error // the end of ask, where it runs behind keep-alives; nil until it first does
 	underway bool       // ask runs there
@@ -99,6 +100,7 @@ func (x *exchange) retire() {
 		x.intake.conn.Disarm()
 	}
 	x.intake.charge.Settle() // nobody calls Leave any more
+	x.room.Release()
 	x.line.call.Close()
 	x.line.call.Reset()
 	x.line.debt.end()

@@ -48,6 +48,7 @@ func (x *exchange) crashed(p any) {
 	x.attempt.leaveQueue()
 	x.settleFailure(failf(codeOverloaded, "The server failed at this request."))
 	x.intake.charge.Settle()
+	x.room.Release()
 	x.stage, x.response.ready, x.response.last = stageFailed, nil, errCut
 }
 
@@ -73,7 +74,7 @@ func (x *exchange) settle(e ending) error {
 		return nil
 	}
 	x.fill(sent, e, at)
-	err := x.r.c.Ledger.Append(&x.record)
+	err := x.room.Append(&x.record)
 	if err != nil {
 		x.intake.charge.Unspend()
 	}

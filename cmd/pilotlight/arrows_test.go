@@ -24,7 +24,7 @@ var arrows = map[string][]string{
 	"autoscaler":         {"internal/fleet"},
 	"benchmarks":         {"internal/openai", "internal/cluster"},
 	"internal/account":   {"internal/fleet"},
-	"internal/admin":     {"internal/fleet", "internal/tenant", "internal/tenant/wire", "internal/ledger", "internal/invoice", "internal/webhook", "internal/openai", "internal/edge"},
+	"internal/admin":     {"internal/fleet", "internal/tenant", "internal/tenant/wire", "internal/provision", "internal/ledger", "internal/invoice", "internal/webhook", "internal/openai", "internal/edge"},
 	// For tests: it holds answers against the OpenAPI document.
 	"internal/admin/spec":   {},
 	"internal/cluster":      {},
@@ -43,6 +43,7 @@ var arrows = map[string][]string{
 	"internal/nomad":       {"nomad-jobs", "internal/slot", "internal/engine", "internal/secret", "internal/fleet"},
 	"internal/openai":      {},
 	"internal/probe":       {"internal/engine", "internal/fleet"},
+	"internal/provision":   {"internal/tenant", "internal/fleet"},
 	"internal/sample":      {},
 	"internal/secret":      {},
 	"internal/simulate":    {"activator", "activator/dispatch", "activator/plan", "activator/protocol", "autoscaler", "internal/trace", "internal/fleet"},

@@ -33,7 +33,7 @@ func (c configApplyCmd) Run(env *Env) error {
 	file := admin.ConfigFile{Name: c.File, Content: string(content)}
 	ahead, err := client.Configure(env.ctx, file, true)
 	if err != nil {
-		return listRefused(env, err)
+		return listRefused(env, "config", err)
 	}
 	fixed := fixedOf(ahead.Changes)
 	if c.DryRun || len(fixed) > 0 {
@@ -53,7 +53,7 @@ func (c configApplyCmd) Run(env *Env) error {
 func (c configApplyCmd) apply(ctx context.Context, env *Env, client *admin.Client, file admin.ConfigFile, ahead *admin.Configured) error {
 	done, err := client.Configure(ctx, file, false)
 	if err != nil {
-		return listRefused(env, err)
+		return listRefused(env, "config", err)
 	}
 	if c.JSON {
 		err = writeJSON(env.Stdout, done)
@@ -62,14 +62,18 @@ func (c configApplyCmd) apply(ctx context.Context, env *Env, client *admin.Clien
 		err = c.print(env, done)
 	}
 	warn(env, done)
-	switch n := len(done.Changes); n {
+	sayApplied(env, len(done.Changes))
+	return err
+}
+
+func sayApplied(env *Env, changes int) {
+	switch changes {
 	case 0:
 	case 1:
 		env.say("1 change applied")
 	default:
-		env.say("%d changes applied", n)
+		env.say("%d changes applied", changes)
 	}
-	return err
 }
 
 func warn(env *Env, c *admin.Configured) {
@@ -113,8 +117,8 @@ func fixedError(names []string) error {
 	return fmt.Errorf("%s need a restart; nothing was changed", strings.Join(names, ", "))
 }
 
-// listRefused prints the mistakes of a file that the server has refused as listMistakes does.
-func listRefused(env *Env, err error) error {
+// listRefused prints the mistakes of a file that the server has refused as listMistakes does. what is the kind of file.
+func listRefused(env *Env, what string, err error) error {
 	var refused *openai.Error
 	if !errors.As(err, &refused) || refused.Param == nil || *refused.Param != "content" {
 		return err
@@ -124,7 +128,7 @@ func listRefused(env *Env, err error) error {
 		env.say("%s", m)
 	}
 	if len(mistakes) == 1 {
-		return errors.New("1 mistake in the config; nothing was changed")
+		return fmt.Errorf("1 mistake in the %s; nothing was changed", what)
 	}
-	return fmt.Errorf("%d mistakes in the config; nothing was changed", len(mistakes))
+	return fmt.Errorf("%d mistakes in the %s; nothing was changed", len(mistakes), what)
 }

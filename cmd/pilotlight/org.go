@@ -18,7 +18,7 @@ type orgCmd struct {
 	Resume  orgResumeCmd  `cmd:"" help:"Undo suspend."`
 	List    orgListCmd    `cmd:"" help:"List organisations."`
 	Show    orgShowCmd    `cmd:"" help:"Show one organisation."`
-	Import  orgImportCmd  `cmd:"" passthrough:"" help:"Add many from a file (not available yet)."`
+	Import  orgImportCmd  `cmd:"" help:"Make organisations, their limits and tokens what a file says."`
 }
 
 type orgCreateCmd struct {
@@ -131,13 +131,6 @@ func (c orgShowCmd) Run(env *Env) error {
 	t.row("created_at", shortTime(&org.CreatedAt))
 	return t.write(env.Stdout)
 }
-
-type orgImportCmd struct {
-	Args []string `arg:"" optional:"" help:"Ignored."`
-}
-
-// Run says that a later version brings it.
-func (orgImportCmd) Run(*Env) error { return notAvailable("the command org import") }
 
 func (f serverFlags) setState(env *Env, j jsonFlag, name string, state tenant.OrgState, now bool) error {
 	return f.printOrg(env, j, func(ctx context.Context, client *admin.Client) (*admin.Org, error) {

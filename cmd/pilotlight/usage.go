@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/admin"
-	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
 )
 
@@ -81,12 +80,7 @@ func (c usageCmd) table(rows []ledger.UsageRow) *table {
 	}
 	for _, r := range rows {
 		add(r)
-		sum.Requests += r.Requests
-		sum.PromptTokens += r.PromptTokens
-		sum.CompletionTokens += r.CompletionTokens
-		sum.BilledUS += r.BilledUS
-		sum.GPUUS += r.GPUUS
-		sum.Cost += fleet.NanoUSD(r.Cost)
+		sum.Add(&r)
 	}
 	if len(rows) > 1 {
 		sum.Org = "total"

@@ -90,7 +90,7 @@ type Server struct {
 
 const (
 	bodyLimit   = 1 << 20
-	configLimit = 16 << 20 // of a config file, which may name thousands of models
+	configLimit = 16 << 20 // of a config file, which may name thousands of models, or an import of as many organisations
 	headTimeout = 15 * time.Second
 	askTimeout  = 30 * time.Second // of what a request asks of the store
 	lastWords   = 5 * time.Second  // that requests have to finish once Serve is to end

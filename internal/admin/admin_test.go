@@ -183,6 +183,12 @@ func TestBadBodies(t *testing.T) {
 		{"POST", "/api/config", `{"name": "a\nb", "content": "x"}`, "name", "control character"},
 		{"POST", "/api/config", `{"name": "p.hcl", "content": "x", "path": "/"}`, "path", "unknown"},
 		{"POST", "/api/config?dry_run=yes", `{"name": "p.hcl", "content": "x"}`, "dry_run", "neither true nor false"},
+		{"POST", "/api/import", `{"name": "o.hcl"}`, "content", "missing"},
+		{"POST", "/api/import", `{"content": "x"}`, "name", "missing"},
+		{"POST", "/api/import", `{"name": "a\nb", "content": "x"}`, "name", "control character"},
+		{"POST", "/api/import?dry_run=1", `{"name": "o.hcl", "content": "x"}`, "dry_run", "neither true nor false"},
+		{"POST", "/api/import", `{"name": "o.hcl", "content": "org \"a\" {}", "hashes": [{"org": "a", "name": "t", "sha256": "x"}]}`, "hashes", "64 hexadecimal"},
+		{"POST", "/api/import", `{"name": "o.hcl", "content": "org \"a\" { rpm = -1 }"}`, "content", "o.hcl:1: rpm: -1"},
 		{"POST", "/api/config?dry=true", `{"name": "p.hcl", "content": "x"}`, "dry", "possible are dry_run"},
 	} {
 		status, body, _ := w.ask(tt.method, tt.path, tt.body)

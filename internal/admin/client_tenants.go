@@ -47,3 +47,13 @@ func (c *Client) UpdateToken(ctx context.Context, id string, change TokenChange)
 func (c *Client) RevokeToken(ctx context.Context, id string) (*Token, error) {
 	return one(ask[Token](ctx, c, http.MethodDelete, "/api/tokens/"+url.PathEscape(id), nil))
 }
+
+// Import makes organisations and tokens what a file says, all of it or nothing; dry = only say what would change. Mistakes in the file are an
+// *openai.Error whose Param is "content", one a line.
+func (c *Client) Import(ctx context.Context, file ImportFile, dry bool) (*Imported, error) {
+	asked := ""
+	if dry {
+		asked = "true"
+	}
+	return one(ask[Imported](ctx, c, http.MethodPost, importPath+search("dry_run", asked), file))
+}

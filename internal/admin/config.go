@@ -2,12 +2,8 @@ package admin
 
 import (
 	"context"
-	"strings"
-	"unicode"
 
 	"github.com/gofiber/fiber/v2"
-
-	"github.com/pilotlight-io/pilotlight/internal/edge"
 )
 
 const configPath = "/api/config"
@@ -46,22 +42,16 @@ type ConfigChange struct {
 
 // configure takes a config file, or says what it would change.
 func (s *Server) configure(c *fiber.Ctx) error {
-	parameters := query(c)
-	dry := parameters["dry_run"] == "true"
-	if asked := parameters["dry_run"]; asked != "" && asked != "true" && asked != "false" {
-		return edge.Invalid("dry_run", "%q is neither true nor false", asked)
+	dry, err := dryRun(c)
+	if err != nil {
+		return err
 	}
 	var file ConfigFile
 	if err := read(c, &file); err != nil {
 		return err
 	}
-	switch {
-	case file.Name == "":
-		return edge.Invalid("name", "missing; it is what mistakes in the file are reported under")
-	case strings.ContainsFunc(file.Name, unicode.IsControl):
-		return edge.Invalid("name", "has a control character, which no line that begins with it could hold")
-	case file.Content == "":
-		return edge.Invalid("content", "missing; it is the whole file")
+	if err := checkFile(file.Name, file.Content); err != nil {
+		return err
 	}
 	ctx, cancel := s.asking()
 	defer cancel()

@@ -26,7 +26,7 @@ func (s *Server) guard(c *fiber.Ctx) error {
 		return c.Next()
 	}
 	limit := bodyLimit
-	if c.Path() == configPath {
+	if c.Path() == configPath || c.Path() == importPath {
 		limit = configLimit
 	}
 	var body edge.Body

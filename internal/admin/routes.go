@@ -46,6 +46,7 @@ var routes = []route{
 	{http.MethodPost, "/api/tokens", (*Server).createToken, false, nil},
 	{http.MethodPatch, "/api/tokens/{id}", (*Server).updateToken, false, nil},
 	{http.MethodDelete, "/api/tokens/{id}", (*Server).revokeToken, false, nil},
+	{http.MethodPost, importPath, (*Server).importTenants, false, []string{"dry_run"}},
 	{http.MethodGet, "/api/models", (*Server).listModels, false, nil},
 	{http.MethodGet, "/api/models/{id}/explain", (*Server).explain, false, nil},
 	{http.MethodPost, "/api/models/{id}/start", (*Server).startModel, false, nil},

@@ -185,7 +185,7 @@ func (v *verifier) weighCorrections() {
 		}
 	}
 	if unknown > 0 {
-		v.note("%d corrected records are not among the receipts: they are on an earlier invoice", unknown)
+		v.note("corrections of records that are not among the receipts, but on an earlier invoice: %d", unknown)
 	}
 }
 
@@ -214,7 +214,7 @@ func (v *verifier) follow() {
 		c.by[r.hash], c.next[r.record.Previous] = i, i
 	}
 	if unchained > 0 {
-		v.note("%d records are in no chain: a version without chains has written them; nothing shows whether all of them are here", unchained)
+		v.note("records in no chain, which a version without chains has written: %d; nothing shows whether all of them are here", unchained)
 	}
 	for _, id := range slices.Sorted(maps.Keys(v.chains)) {
 		v.followOne(id, v.chains[id])

@@ -177,7 +177,9 @@ func (c *Correction) note(ctx context.Context, tx *sql.Tx, of *Record) (*Record,
 func (l *Ledger) appendCorrection(ctx context.Context, made *Record) error {
 	_, err := l.find(ctx, made.ID)
 	if errors.Is(err, ErrNotFound) {
-		err = l.Append(made)
+		if err = l.Append(made); err == nil {
+			l.corrected(made)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("appending a correction: %w", err)

@@ -7,15 +7,11 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
 	"github.com/pilotlight-io/pilotlight/internal/store"
@@ -27,21 +23,12 @@ const (
 	childMode = "PILOTLIGHT_TEST_LEDGER_MODE"
 )
 
-// child runs a ledger in dir. Mode full tries a full disk; any other appends until it is killed, in that durability, and
-// prints the ID of each record once its Append has returned, in one write.
+// child runs a ledger in dir, appends until it is killed, and prints the ID of each record once its Append has returned, in one write.
 func child(dir, mode string) {
 	s, err := store.Open(context.Background(), filepath.Join(dir, "p.db"))
 	check(err)
-	durability := ledger.Async
-	if mode == string(ledger.Sync) {
-		durability = ledger.Sync
-	}
-	l, err := ledger.Open(context.Background(), ledger.Config{Dir: filepath.Join(dir, "ledger"), Store: s, Durability: durability})
+	l, err := ledger.Open(context.Background(), ledger.Config{Dir: filepath.Join(dir, "ledger"), Store: s, Durability: ledger.Durability(mode)})
 	check(err)
-	if mode == "full" {
-		fillDisk(l)
-		return
-	}
 	var running sync.WaitGroup
 	running.Go(func() { check(l.Run(context.Background())) })
 	for range 4 {
@@ -141,46 +128,5 @@ func wholeLines(in *bufio.Reader) (lines []string) {
 			return lines
 		}
 		lines = append(lines, strings.TrimSuffix(line, "\n"))
-	}
-}
-
-// fillDisk limits the size of files, which fails writes half-way as a full disk does, and prints what could be appended.
-func fillDisk(l *ledger.Ledger) {
-	signal.Ignore(syscall.SIGXFSZ)
-	var before syscall.Rlimit
-	check(syscall.Getrlimit(syscall.RLIMIT_FSIZE, &before))
-	limit := func(bytes uint64) {
-		check(syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: bytes, Max: before.Max}))
-	}
-	limit(1000)
-	for n := range 20 {
-		r := record(n)
-		r.RequestID += strings.Repeat("x", n) // so that the cut falls elsewhere each time
-		if err := l.Append(r); err == nil {
-			fmt.Println(r.ID)
-		} else if n == 10 {
-			limit(before.Cur) // there is room again
-		}
-	}
-	check(l.Close())
-}
-
-func TestAppend_FailsOnAFullDiskAndGoesOnWhenThereIsRoom(t *testing.T) {
-	dir := t.TempDir()
-	out, err := childCommand(t, dir, "full").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	kept := strings.Fields(string(out))
-	if len(kept) < 10 || len(kept) > 17 {
-		t.Errorf("%d of 20 records were kept, want those before the limit and after it", len(kept))
-	}
-	l := openLedger(t, ledger.Config{Dir: filepath.Join(dir, "ledger"), Store: openStore(t, filepath.Join(dir, "p.db"))})
-	var found []string
-	for _, r := range all(t, l) {
-		found = append(found, r.ID)
-	}
-	if diff := cmp.Diff(kept, found); diff != "" {
-		t.Errorf("(-acknowledged +found):\n%s", diff)
 	}
 }

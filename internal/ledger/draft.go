@@ -28,7 +28,9 @@ type draft struct {
 // chainPart is what an invoice has of one chain.
 type chainPart struct {
 	first, last, records int64
-	follows              Hash    // what the first says that it follows
+	follows              Hash  // what the first says that it follows
+	end                  int64 // number of the last record that shows that nothing is missing, and its hash: see reach
+	endHash              Hash
 	newest               []byte  // payload of the record with the last number
 	unmoved              *Record // that record where it is not in the store yet
 }
@@ -141,7 +143,7 @@ func (d *draft) insert(ctx context.Context, tx *sql.Tx, i *Invoice, month int64)
 	for _, s := range i.Chains {
 		part := d.chains[s.Chain]
 		_, err := tx.ExecContext(ctx, `INSERT INTO invoice_chains (org, chain, month, first_number, last_number, last_hash)
-			VALUES ($1, $2, $3, $4, $5, $6)`, i.Org, s.Chain, month, part.first, part.last, s.Last.String())
+			VALUES ($1, $2, $3, $4, $5, $6)`, i.Org, s.Chain, month, part.first, part.end, part.endHash.String())
 		if err != nil {
 			return err
 		}
@@ -155,18 +157,17 @@ func (d *draft) invoice(ctx context.Context, db querier, org, month string) (*In
 	i.Lines, i.Total = d.tally.Lines(month)
 	i.TotalUSD, i.Payable = i.Total.String(), Payable(i.Total)
 	for _, chain := range slices.Sorted(maps.Keys(d.chains)) {
-		s := ChainSpan{Chain: chain, Records: d.chains[chain].records}
+		s, number := ChainSpan{Chain: chain, Records: d.chains[chain].records}, int64(0)
 		if chain != "" {
-			after, number, err := lastOnInvoice(ctx, db, org, chain)
-			if err != nil {
+			var err error
+			if s.After, number, err = lastOnInvoice(ctx, db, org, chain); err != nil {
 				return nil, err
 			}
-			s.After = after
-			d.chains[chain].reachBack(after, number)
 			if s.Last, err = d.chains[chain].lastHash(); err != nil {
 				return nil, fmt.Errorf("reading the last usage record of a chain: %w", err)
 			}
 		}
+		d.chains[chain].reach(s.After, number, s.Last)
 		i.Chains = append(i.Chains, s)
 	}
 	return i, nil
@@ -184,11 +185,16 @@ func (p *chainPart) lastHash() (Hash, error) {
 	return HashOf(&newest), nil
 }
 
-// reachBack has the part begin where the chain's last record on an earlier invoice ends, so that receipts show that nothing is missing in between:
-// there may be records of later months.
-func (p *chainPart) reachBack(after Hash, number int64) {
+// reach has the part begin where the chain's last record on an earlier invoice ends, so that receipts show that nothing is missing in between:
+// there may be records of later months. Where that record lies behind some of the part, because records came out of the order of their months, it
+// belongs to it too: it says which of the others are on an earlier invoice.
+func (p *chainPart) reach(after Hash, number int64, last Hash) {
 	if p.follows != after {
 		p.first = min(p.first, number+1)
+	}
+	p.end, p.endHash = p.last, last
+	if number > p.last {
+		p.end, p.endHash = number, after
 	}
 }
 

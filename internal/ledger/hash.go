@@ -120,77 +120,80 @@ func appendValue(b []byte, v any) ([]byte, error) {
 // appendCanonical appends a record's canonical text: what appendValue makes of its JSON, without the JSON. Append does this for each record, so it
 // takes no memory of its own.
 func appendCanonical(b []byte, r *Record) []byte {
-	o := object{b: append(b, '{')}
-	o.number("activate_us", r.Activate.Microseconds())
-	o.number("billed_us", r.Billed.Microseconds())
-	o.textIfAny("chain", r.Chain)
-	o.tokens("completion_tokens", r.CompletionTokens, r.TokensUnknown)
-	o.textIfAny("corrects", r.Corrects)
-	o.number("cost_nano_usd", int64(r.Cost))
-	o.instant("dispatched_at", r.DispatchedAt)
-	o.number("gpus", int64(r.GPUs))
-	o.text("id", r.ID)
-	o.text("instance", r.Instance)
-	o.text("kind", string(r.Kind))
-	o.text("model", r.Model)
-	o.text("org", r.Org)
-	o.number("price_nano_usd_per_gpu_hour", int64(r.Price))
-	o.tokens("prompt_tokens", r.PromptTokens, r.TokensUnknown)
-	o.number("queue_us", r.Queue.Microseconds())
-	o.textIfAny("reason", r.Reason)
-	o.instant("received_at", r.ReceivedAt)
-	o.text("request_id", r.RequestID)
-	o.text("start", string(r.Start))
-	o.text("status", string(r.Status))
-	o.text("token_id", r.TokenID)
-	o.number("ttft_us", r.TTFT.Microseconds())
-	o.number("upstream_us", r.Upstream.Microseconds())
+	b = appendNumber(b, `{"activate_us":`, r.Activate.Microseconds())
+	b = appendNumber(b, `,"billed_us":`, r.Billed.Microseconds())
+	b = appendIfAny(b, `,"chain":`, r.Chain)
+	b = appendTokens(b, `,"completion_tokens":`, r.CompletionTokens, r.TokensUnknown)
+	b = appendIfAny(b, `,"corrects":`, r.Corrects)
+	b = appendNumber(b, `,"cost_nano_usd":`, int64(r.Cost))
+	b = appendInstant(b, `,"dispatched_at":"`, r.DispatchedAt)
+	b = appendNumber(b, `","gpus":`, int64(r.GPUs))
+	b = appendString(append(b, `,"id":`...), r.ID)
+	b = appendString(append(b, `,"instance":`...), r.Instance)
+	b = appendString(append(b, `,"kind":`...), string(r.Kind))
+	b = appendString(append(b, `,"model":`...), r.Model)
+	b = appendString(append(b, `,"org":`...), r.Org)
+	b = appendNumber(b, `,"price_nano_usd_per_gpu_hour":`, int64(r.Price))
+	b = appendTokens(b, `,"prompt_tokens":`, r.PromptTokens, r.TokensUnknown)
+	b = appendNumber(b, `,"queue_us":`, r.Queue.Microseconds())
+	b = appendIfAny(b, `,"reason":`, r.Reason)
+	b = appendInstant(b, `,"received_at":"`, r.ReceivedAt)
+	b = appendString(append(b, `","request_id":`...), r.RequestID)
+	b = appendString(append(b, `,"start":`...), string(r.Start))
+	b = appendString(append(b, `,"status":`...), string(r.Status))
+	b = appendString(append(b, `,"token_id":`...), r.TokenID)
+	b = appendNumber(b, `,"ttft_us":`, r.TTFT.Microseconds())
+	b = appendNumber(b, `,"upstream_us":`, r.Upstream.Microseconds())
 	if r.Wake != 0 {
-		o.number("wake_us", r.Wake.Microseconds())
+		b = appendNumber(b, `,"wake_us":`, r.Wake.Microseconds())
 	}
-	return append(o.b, '}')
+	return append(b, '}')
 }
 
-// object is a JSON object that is being written, its keys in order.
-type object struct {
-	b []byte
-}
-
-func (o *object) key(name string) {
-	if o.b[len(o.b)-1] != '{' {
-		o.b = append(o.b, ',')
+func appendIfAny(b []byte, key, s string) []byte {
+	if s == "" {
+		return b
 	}
-	o.b = append(append(append(o.b, '"'), name...), '"', ':')
+	return appendString(append(b, key...), s)
 }
 
-func (o *object) text(key, s string) {
-	o.key(key)
-	o.b = appendString(o.b, s)
+func appendNumber(b []byte, key string, n int64) []byte {
+	return strconv.AppendInt(append(b, key...), n, 10)
 }
 
-func (o *object) textIfAny(key, s string) {
-	if s != "" {
-		o.text(key, s)
-	}
-}
-
-func (o *object) number(key string, n int64) {
-	o.key(key)
-	o.b = strconv.AppendInt(o.b, n, 10)
-}
-
-func (o *object) tokens(key string, n int64, unknown bool) {
+func appendTokens(b []byte, key string, n int64, unknown bool) []byte {
 	if unknown {
-		o.key(key)
-		o.b = append(o.b, "null"...)
-		return
+		return append(append(b, key...), "null"...)
 	}
-	o.number(key, n)
+	return appendNumber(b, key, n)
 }
 
-func (o *object) instant(key string, at time.Time) {
-	o.key(key)
-	o.b = append(at.UTC().AppendFormat(append(o.b, '"'), instantLayout), '"')
+// appendInstant is AppendFormat with instantLayout, for which it would take most of the time of a record.
+func appendInstant(b []byte, key string, at time.Time) []byte {
+	at = at.UTC()
+	b = append(b, key...)
+	year, month, day := at.Date()
+	if year < 0 || year > 9999 {
+		return at.AppendFormat(b, instantLayout)
+	}
+	hour, minute, second := at.Clock()
+	b = appendDigits(b, 4, year)
+	b = appendDigits(append(b, '-'), 2, int(month))
+	b = appendDigits(append(b, '-'), 2, day)
+	b = appendDigits(append(b, 'T'), 2, hour)
+	b = appendDigits(append(b, ':'), 2, minute)
+	b = appendDigits(append(b, ':'), 2, second)
+	b = appendDigits(append(b, '.'), 6, at.Nanosecond()/1000)
+	return append(b, 'Z')
+}
+
+// appendDigits appends so many digits of a number.
+func appendDigits(b []byte, digits, n int) []byte {
+	b = append(b, "000000"[:digits]...)
+	for i := len(b) - 1; n > 0; i, n = i-1, n/10 {
+		b[i] = byte('0' + n%10)
+	}
+	return b
 }
 
 // appendString appends a JSON string in the form of RFC 8785. Bytes that are no UTF-8 become U+FFFD, as in our JSON.

@@ -20,15 +20,11 @@ func hashed(t *testing.T) []ledger.Record {
 	odd := record(1)
 	odd.Org, odd.RequestID, odd.Instance = "ünï & <co>", "a\"b\\c", "\b\f\n\r\t\x00\x1f\x7f\u2028\U0001f525\xff"
 	early := record(2)
-	early.ReceivedAt, early.TokensUnknown, early.Wake = time.Time{}, true, 1500*time.Microsecond
+	early.ReceivedAt, early.DispatchedAt, early.TokensUnknown, early.Wake = time.Time{}, time.Date(9999, 12, 31, 23, 59, 59, 999_999_999, time.UTC), true, 1500*time.Microsecond
 	correction := record(3)
 	correction.Kind, correction.Corrects, correction.Reason, correction.Cost = ledger.KindCorrection, "abc", "billed twice: \"sorry\"", -(1 << 62)
 	records := []*ledger.Record{record(0), odd, early, correction, {}}
-	for _, r := range records {
-		r.Chain = "of the test"
-	}
 	appendAll(t, l, records...)
-	records[1].Previous, records[2].Previous = ledger.HashOf(records[0]), ledger.HashOf(records[1])
 	var all []ledger.Record
 	for _, r := range records {
 		all = append(all, *r)

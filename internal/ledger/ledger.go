@@ -41,12 +41,15 @@ type Config struct {
 	Durability Durability    // empty = Async
 	Retention  time.Duration // records dispatched longer ago are deleted; 0 = DefaultRetention
 	Models     []string      // whose metrics are there from the start; of any other, from its first record
+	Corrected  func(*Record) // told of each correction when it is in the log; nil = nobody is
 	Log        *slog.Logger  // nil = discard
+	Disk       Disk          // nil = this machine's
 }
 
 // Ledger keeps usage records. It is safe for concurrent use.
 type Ledger struct {
 	store      *store.Store
+	corrected  func(*Record)
 	log        *slog.Logger
 	durability Durability
 	retention  time.Duration
@@ -57,6 +60,7 @@ type Ledger struct {
 	damages    damages
 	clock      clock
 	held       atomic.Bool // retention does not believe the clock
+	crowded    atomic.Bool // the last request to reserve room was refused
 	openMonths atomic.Pointer[openMonths]
 	correcting sync.Mutex    // one correction at a time, across its I/O
 	pruning    chan struct{} // holds one when retention is to run at once
@@ -97,28 +101,6 @@ func (l *Ledger) Run(ctx context.Context) error {
 	return l.settle()
 }
 
-// Append writes one record to the log, with a write(2) done when it returns; with Sync, it is fsynced too. It fills
-// r's ID, kind and cost where they are empty, and cuts its times to microseconds. After an error the caller must take the
-// record as not kept; it may append the same record again, whose ID keeps it from being counted twice.
-func (l *Ledger) Append(r *Record) error {
-	r.complete()
-	b, err := l.wal.append(r)
-	if err != nil {
-		return fmt.Errorf("appending usage record %s: %w", r.ID, err)
-	}
-	l.meters.count(r)
-	signal(l.written)
-	if l.durability != Sync {
-		signal(l.unsynced)
-		return nil
-	}
-	if err := l.wal.sync(b); err != nil {
-		l.wal.doubt(r.ID)
-		return fmt.Errorf("syncing usage record %s: %w", r.ID, err)
-	}
-	return nil
-}
-
 // Close moves what is left into the store and closes the log; call it after Run has returned. Append fails afterwards.
 // What cannot be moved stays in the log for the next Open.
 func (l *Ledger) Close() error {
@@ -130,7 +112,7 @@ func (l *Ledger) Close() error {
 	l.moving.Lock()
 	defer l.moving.Unlock()
 	if to, _ := l.wal.extent(); err == nil && l.moved == to {
-		err = os.Remove(l.wal.path(to.segment))
+		err = l.removeAll()
 	}
 	return errors.Join(err, l.lock.Close())
 }
@@ -154,9 +136,16 @@ func newLedger(c Config) (*Ledger, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
+	if c.Disk == nil {
+		c.Disk = Machine{}
+	}
+	if c.Corrected == nil {
+		c.Corrected = func(*Record) {}
+	}
 	l := &Ledger{
-		store: c.Store, log: c.Log, durability: c.Durability, retention: c.Retention,
-		wal: &wal{dir: c.Dir, tail: tail{limit: tailMemory}}, readers: newGate(queriesAtOnce, queriesOfOrg),
+		store: c.Store, corrected: c.Corrected, log: c.Log, durability: c.Durability, retention: c.Retention,
+		wal:     &wal{dir: c.Dir, disk: c.Disk, certain: c.Durability == Sync, cuts: map[string]int64{}, tail: tail{limit: tailMemory}},
+		readers: newGate(queriesAtOnce, queriesOfOrg),
 		sorted:  run{parts: map[string]*part{}},
 		written: make(chan struct{}, 1), unsynced: make(chan struct{}, 1), unsorted: make(chan struct{}, 1), pruning: make(chan struct{}, 1),
 	}
@@ -187,7 +176,13 @@ func (l *Ledger) replay(ctx context.Context) error {
 	l.wal.first = math.MaxUint64 // all that is there is of former lives
 	l.moving.Lock()
 	defer l.moving.Unlock()
+	if err := l.findCuts(numbers); err != nil {
+		return err
+	}
 	if err := l.moveTo(ctx, end); err != nil {
+		return err
+	}
+	if err := l.openChain(ctx); err != nil {
 		return err
 	}
 	next := uint64(1)

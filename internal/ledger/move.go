@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 )
 
 // move is one transaction of the mover: it brings what is left of a segment into the store.
@@ -24,6 +23,7 @@ type move struct {
 	covered coverage
 	block   block
 	days    days
+	ends    ends
 }
 
 // extent is a stretch of a segment: its bytes from start on and before end.
@@ -59,14 +59,14 @@ func (c *coverage) covers(at int64) bool {
 	return len(*c) > 0 && (*c)[0].start <= at
 }
 
-// read reads a segment's header, and the segment from a byte (0 = the first frame) to a limit.
-func (m *move) read(path string, from, limit int64) error {
-	f, err := os.Open(path)
+// read reads a segment's header, and the segment from a byte (0 = the first frame) to a limit, or to where it was cut.
+func (m *move) read(w *wal, number uint64, from, limit int64) error {
+	f, err := w.disk.Open(w.path(number))
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	info, err := f.Stat()
+	size, err := f.Size()
 	if err != nil {
 		return err
 	}
@@ -86,12 +86,15 @@ func (m *move) read(path string, from, limit int64) error {
 	if m.from = from; from == 0 {
 		m.from = int64(begin)
 	}
-	size := int(max(0, min(info.Size(), limit)-m.from))
-	if cap(m.data) < size {
-		m.data = make([]byte, size, max(size, segmentSize))
+	if cut, is := w.cutOf(m.segment); is {
+		limit = min(limit, cut)
 	}
-	m.data = m.data[:size]
-	_, err = io.ReadFull(io.NewSectionReader(f, m.from, int64(size)), m.data)
+	rest := int(max(0, min(size, limit)-m.from))
+	if cap(m.data) < rest {
+		m.data = make([]byte, rest, max(rest, segmentSize))
+	}
+	m.data = m.data[:rest]
+	_, err = io.ReadFull(io.NewSectionReader(f, m.from, int64(rest)), m.data)
 	return err
 }
 
@@ -105,7 +108,7 @@ func (m *move) move(ctx context.Context, tx *sql.Tx) error {
 		if damaged {
 			m.spoilt(fmt.Errorf("%w from byte %d on", errDamaged, m.from+int64(off)))
 		}
-		if !ok && !damaged && off < len(m.data) {
+		if !ok && !damaged && !zeros(m.data[off:]) {
 			m.spoilt(errCutShort)
 		}
 		if !ok {
@@ -119,7 +122,10 @@ func (m *move) move(ctx context.Context, tx *sql.Tx) error {
 	if err := m.finish(ctx, tx); err != nil {
 		return err
 	}
-	return m.days.store(ctx, tx)
+	if err := m.days.store(ctx, tx); err != nil {
+		return err
+	}
+	return m.ends.store(ctx, tx)
 }
 
 func (m *move) spoilt(err error) { m.damage = errors.Join(m.damage, err) }
@@ -128,10 +134,11 @@ func (m *move) spoilt(err error) { m.damage = errors.Join(m.damage, err) }
 // the order in which it grows, it has none.
 func (m *move) begin(ctx context.Context, tx *sql.Tx) (err error) {
 	if m.days == nil {
-		m.block, m.days = newBlock(), days{}
+		m.block, m.days, m.ends = newBlock(), days{}, ends{}
 	}
 	m.block.reset()
 	clear(m.days)
+	clear(m.ends)
 	m.covered, err = covered(ctx, tx, m.segment, extent{m.from, m.from + int64(len(m.data))})
 	return err
 }
@@ -139,7 +146,7 @@ func (m *move) begin(ctx context.Context, tx *sql.Tx) (err error) {
 // frame moves one frame, whose bytes are from start to end of the data.
 func (m *move) frame(ctx context.Context, tx *sql.Tx, start, end int, payload []byte) error {
 	at := m.from + int64(start)
-	if m.covered.covers(at) {
+	if _, is := readCut(payload); is || m.covered.covers(at) {
 		return nil
 	}
 	var f rawFields
@@ -166,6 +173,7 @@ func (m *move) frame(ctx context.Context, tx *sql.Tx, start, end int, payload []
 	}
 	m.block.add(at, m.data[start:end], &f)
 	m.days.add(&f)
+	m.ends.add(&f, payload)
 	return nil
 }
 

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
-	"os"
 )
 
 // end is a place after everything that can be in the log.
@@ -27,12 +26,14 @@ func (l *Ledger) flush(ctx context.Context) error {
 	return nil
 }
 
-// moveTo moves what lies between l.moved and a place, and removes the segments before that place: those are complete.
+// moveTo moves what lies between l.moved and a place, and removes the segments before that place: those are complete. They go in their order,
+// because a segment that is left needs the next ones, which may say that it was cut.
 func (l *Ledger) moveTo(ctx context.Context, to place) error {
 	numbers, err := l.wal.numbers()
 	if err != nil {
 		return fmt.Errorf("listing the ledger's segments: %w", err)
 	}
+	left := false
 	for _, n := range numbers {
 		if n < l.moved.segment || n > to.segment { // moved, but could not be removed; or begun since
 			continue
@@ -40,11 +41,47 @@ func (l *Ledger) moveTo(ctx context.Context, to place) error {
 		if err := l.moveSegment(ctx, n, to); err != nil {
 			return fmt.Errorf("moving usage records of %s: %w", l.wal.path(n), err)
 		}
-		if n == to.segment {
+		if n == to.segment || left {
 			continue
 		}
-		if err := os.Remove(l.wal.path(n)); err != nil {
+		if err := l.wal.disk.Remove(l.wal.path(n)); err != nil {
+			left = true
 			l.log.Error("cannot remove a segment of the ledger whose records are in the store", "error", err)
+		}
+	}
+	return nil
+}
+
+// removeAll removes all segments, whose records are in the store.
+func (l *Ledger) removeAll() error {
+	numbers, err := l.wal.numbers()
+	if err != nil {
+		return err
+	}
+	for _, n := range numbers {
+		if err := l.wal.disk.Remove(l.wal.path(n)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// findCuts reads the cuts that the segments of former lives say.
+func (l *Ledger) findCuts(numbers []uint64) error {
+	for _, n := range numbers {
+		if err := l.mover.read(l.wal, n, 0, math.MaxInt64); err != nil {
+			return fmt.Errorf("reading %s: %w", l.wal.path(n), err)
+		}
+		for off := 0; ; {
+			payload, _, end, ok, _ := nextFrame(l.mover.data, off)
+			c, is := readCut(payload)
+			if !ok || !is {
+				break
+			}
+			if before, known := l.wal.cuts[c.segment]; known { // it was cut twice
+				c.end = min(c.end, before)
+			}
+			l.wal.cuts[c.segment], off = c.end, end
 		}
 	}
 	return nil
@@ -60,7 +97,7 @@ func (l *Ledger) moveSegment(ctx context.Context, number uint64, to place) error
 		limit = to.end
 	}
 	m := &l.mover
-	if err := m.read(l.wal.path(number), from, limit); err != nil {
+	if err := m.read(l.wal, number, from, limit); err != nil {
 		return err
 	}
 	err := l.store.Write(ctx, func(tx *sql.Tx) error {
@@ -71,6 +108,7 @@ func (l *Ledger) moveSegment(ctx context.Context, number uint64, to place) error
 		return err
 	})
 	if err == nil {
+		l.keepFrom(m.days)
 		l.moved = place{number, m.from + int64(len(m.data))}
 		l.wal.forget(l.moved)
 	}
@@ -87,7 +125,7 @@ func (l *Ledger) report(number uint64, damage error) {
 		return
 	}
 	aside := path + ".corrupt"
-	err := os.Link(path, aside)
+	err := l.wal.disk.Link(path, aside)
 	if errors.Is(err, fs.ErrExist) {
 		err = nil
 	}

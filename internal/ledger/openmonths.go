@@ -52,8 +52,27 @@ func (l *Ledger) keptFrom(moment int64) int64 {
 	return moment
 }
 
+// keepFrom notes days of records that have just come, and so are on no invoice.
+func (l *Ledger) keepFrom(came days) {
+	for k := range came {
+		for {
+			known := l.openMonths.Load()
+			if known == nil || known.from <= k.day*dayMicros {
+				break
+			}
+			o := *known
+			o.from = k.day * dayMicros
+			if l.openMonths.CompareAndSwap(known, &o) {
+				break
+			}
+		}
+	}
+}
+
 // learnOpen finds out what is not closed. Where that cannot be read, what is known stays.
 func (l *Ledger) learnOpen(ctx context.Context) error {
+	l.moving.Lock() // what comes meanwhile is noted behind this
+	defer l.moving.Unlock()
 	now, _ := l.clock.now()
 	var o openMonths
 	err := l.store.Read(ctx, func(tx *sql.Tx) error {

@@ -16,7 +16,7 @@ type fields[T string | []byte] struct {
 	numbers  [numberCount]int64
 	previous Hash // the zero value = none
 	untold   bool // the numbers of tokens are not known
-	again    bool // the log may hold the record twice
+	again    bool // the record may be there already
 }
 
 // Places of the texts.
@@ -102,25 +102,15 @@ func (f *fields[T]) record() Record {
 	return r
 }
 
-// appendPayload appends a record's payload, of the newest version.
+// appendPayload appends a record's payload, of the newest version. Its ID is the first field (see hasID), and a text is the last: a frame does not
+// end with a zero, as what was allocated behind it begins with.
 func appendPayload(b []byte, r *Record, again bool) []byte {
 	b = append(b, recordVersion, 0)
 	if again {
 		b[len(b)-1] = 1
 	}
 	f := r.fields()
-	for place, s := range f.texts {
-		if s == "" {
-			continue
-		}
-		b = append(b, textTag(place))
-		b = binary.AppendUvarint(b, uint64(len(s)))
-		b = append(b, s...)
-	}
-	if f.previous != (Hash{}) {
-		b = append(b, textTag(fieldPrevious), byte(len(f.previous)))
-		b = append(b, f.previous[:]...)
-	}
+	b = appendText(b, fieldID, f.texts[fieldID])
 	for place, n := range f.numbers {
 		if tokens := place == fieldPrompt || place == fieldCompletion; tokens && f.untold || !tokens && n == 0 {
 			continue
@@ -128,7 +118,23 @@ func appendPayload(b []byte, r *Record, again bool) []byte {
 		b = append(b, numberTag(place))
 		b = binary.AppendVarint(b, n)
 	}
+	if f.previous != (Hash{}) {
+		b = append(b, textTag(fieldPrevious), byte(len(f.previous)))
+		b = append(b, f.previous[:]...)
+	}
+	for place, s := range f.texts[fieldID+1:] {
+		b = appendText(b, fieldID+1+place, s)
+	}
 	return b
+}
+
+func appendText(b []byte, place int, s string) []byte {
+	if s == "" {
+		return b
+	}
+	b = append(b, textTag(place))
+	b = binary.AppendUvarint(b, uint64(len(s)))
+	return append(b, s...)
 }
 
 // A tag is a varint: the field's place, and in its last bit what follows, so that who does not know the field can pass over it. The places of today

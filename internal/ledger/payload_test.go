@@ -72,7 +72,7 @@ func TestPayload_FieldsOfALaterVersionArePassedOver(t *testing.T) {
 	if got := f.record(); got.Org != "acme" || got.PromptTokens != 5 || got.CompletionTokens != 6 || got.TokensUnknown {
 		t.Errorf("got %+v", got)
 	}
-	payload[0] = recordVersion + 1
+	payload[0] = recordVersion + 2
 	if err := f.read(payload); err == nil {
 		t.Error("a record of a newer version was read")
 	}

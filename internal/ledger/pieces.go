@@ -35,11 +35,11 @@ type numbered struct {
 
 // sink takes what readPieces reads.
 type sink struct {
-	unpacked *[]byte // memory to use for what is unpacked, and to give back; nil = new memory
+	unpacked *[]byte                             // memory to use for what is unpacked, and to give back; nil = new memory
 	after    int64                               // records up to this number are passed over
-	id      string                              // records with another ID are passed over; "" = none is
-	record  func(n numbered, r *rawFields) bool // false: no more; r is valid during the call
-	damaged func(e *DamagedError) error         // an error ends the reading; nil = every damage does
+	id       string                              // records with another ID are passed over; "" = none is
+	record   func(n numbered, r *rawFields) bool // false: no more; r is valid during the call
+	damaged  func(e *DamagedError) error         // an error ends the reading; nil = every damage does
 }
 
 // readPieces reads the pieces that a query of partColumns, blockColumns or both selects, one seq after the other, those of the same

@@ -53,6 +53,16 @@ type UsageRow struct {
 	Cost             fleet.NanoUSD `json:"cost_nano_usd"`
 }
 
+// Add adds another row's sums to r's. They stop at the ends of an int64, as all sums do.
+func (r *UsageRow) Add(other *UsageRow) {
+	r.Requests = plus(r.Requests, other.Requests)
+	r.PromptTokens = plus(r.PromptTokens, other.PromptTokens)
+	r.CompletionTokens = plus(r.CompletionTokens, other.CompletionTokens)
+	r.BilledUS = plus(r.BilledUS, other.BilledUS)
+	r.GPUUS = plus(r.GPUUS, other.GPUUS)
+	r.Cost = fleet.NanoUSD(plus(int64(r.Cost), int64(other.Cost)))
+}
+
 // groups are the columns of each grouping, in the order of its rows.
 var groups = map[By][]string{
 	ByModel: {"org", "model"},

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"slices"
 )
 
@@ -81,11 +80,38 @@ func (t *tail) forget(to place) {
 	t.stretches = slices.Delete(t.stretches, 0, len(t.stretches))
 }
 
-// unmoved gives what is in the log and not yet in the store.
+// cut drops what lies behind a place.
+func (t *tail) cut(from place) {
+	for i := range t.stretches {
+		s := &t.stretches[i]
+		if s.segment < from.segment || s.segment == from.segment && s.end <= from.end {
+			continue
+		}
+		if s.segment == from.segment && s.start < from.end {
+			if s.frames != nil {
+				t.memory -= s.end - from.end
+				s.frames = s.frames[:from.end-s.start]
+			}
+			s.end = from.end
+			continue
+		}
+		for _, gone := range t.stretches[i:] {
+			t.memory -= int64(len(gone.frames))
+		}
+		t.stretches = slices.Delete(t.stretches, i, len(t.stretches))
+		return
+	}
+}
+
+// unmoved gives what is in the log for certain and not yet in the store.
 func (w *wal) unmoved() []stretch {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return slices.Clone(w.tail.stretches)
+	certain := tail{stretches: slices.Clone(w.tail.stretches)}
+	if w.certain {
+		certain.cut(w.sure())
+	}
+	return certain.stretches
 }
 
 // forget drops what lies before a place from the tail: it is in the store.
@@ -102,7 +128,7 @@ func (w *wal) load(stretches []stretch) error {
 		if s.frames != nil {
 			continue
 		}
-		f, err := os.Open(w.path(s.segment))
+		f, err := w.disk.Open(w.path(s.segment))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

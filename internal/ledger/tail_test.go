@@ -125,7 +125,7 @@ func TestTail_AboveItsMemoryIsReadFromTheLog(t *testing.T) {
 	if err := l.Append(&Record{Org: "acme", Model: "m", DispatchedAt: time.Now()}); err != nil {
 		t.Fatal(err)
 	}
-	if left := l.wal.unmoved(); len(left) != 1 || int64(len(left[0].frames)) != l.wal.tail.memory || len(left[0].frames) > 100 {
+	if left := l.wal.unmoved(); len(left) != 1 || int64(len(left[0].frames)) != l.wal.tail.memory || len(left[0].frames) > 200 {
 		t.Errorf("after the move: got %+v, want the last record", left)
 	}
 	want(n + 1)

@@ -1,69 +1,51 @@
 package ledger
 
 import (
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"runtime"
-	"slices"
-	"strconv"
-	"strings"
 	"sync"
+	"sync/atomic"
 )
-
-// segmentSize is where a segment is full. It bounds what a restart moves again: some four thousand records.
-const segmentSize = 1 << 20
-
-// place is a byte in the log: in a segment, after so many bytes.
-type place struct {
-	segment uint64
-	end     int64
-}
-
-// segment is one file that this process has written.
-type segment struct {
-	number uint64
-	id     string
-	file   *os.File
-	end    int64 // whole frames end here; what a failed write left behind it is overwritten
-	synced int64 // fsynced up to here
-}
-
-// batch is what one fsync makes durable: the records appended since the one before. It is guarded by wal.syncing.
-type batch struct {
-	done bool
-	err  error
-}
 
 // group is what one write(2) brings into the log: the records of requests that end at about the same time. The first to come
 // writes for all. What follows is guarded by wal.mu until written is done.
 type group struct {
 	records uint64
-	last    string // the greatest of their IDs
+	claimed int64 // room for records that need more than a claim's
 	batch   *batch
 	err     error
 	written sync.WaitGroup
 }
 
-// wal is the write-ahead log: append writes, sync makes durable, remove forgets. The mover reads the files by itself.
+// wal is the write-ahead log: append writes, sync makes durable. The mover reads the files by itself.
+//
+// What is in the log for certain, so that queries and the mover take it for true, is what was written, or with Sync what was fsynced. What fails
+// before is taken back, and nobody ever sees or pays it: the log is cut there.
 type wal struct {
-	dir   string
-	first uint64 // segment of this life
+	dir     string
+	disk    Disk
+	certain bool   // with Sync: a record is kept once it is fsynced, else once it is written
+	first   uint64 // segment of this life
+
+	room    atomic.Int64 // what records may take of the segments that are allocated, in bytes
+	claimed atomic.Int64 // so many of them are claimed for requests in flight
 
 	// mu guards what follows. It is held across one write(2), against the rule of no lock across I/O: the write gives the
 	// records their order, and a second file handle would not make the disk faster.
 	mu       sync.Mutex
 	open     []*segment // the last is the active one; those before wait for their fsync
-	full     bool       // the active segment takes no more
+	spares   []*segment // allocated, and to be used in this order
+	next     uint64     // number of the next segment to be allocated
 	newFiles bool       // the directory is to be fsynced
 	batch    *batch     // of the next fsync
-	appended uint64     // records in this life
-	doubtful string     // the last ID of which an Append failed that may have left the record in the log; "" = none
+	appended uint64     // records in this life that are in the log for certain
 	closed   bool
 	group    *group // of the next write; nil = nobody is about to write
 	frames   []byte // its frames, in memory that tail goes on from
 	tail     tail   // what is in the log and not yet in the store
+	chain    chain
+	cuts     map[string]int64 // segment's ID -> where what counts of it ends, of former lives too
+	untold   []cutoff         // that the log does not say for certain
 
 	syncing sync.Mutex // one fsync at a time; those who wait for it find their batch done by it
 }
@@ -72,13 +54,13 @@ type wal struct {
 func (w *wal) start(number uint64) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.first, w.batch = number, new(batch)
-	return w.create(number)
+	w.first, w.next, w.batch = number, number, new(batch)
+	return w.rotate()
 }
 
 // append writes one record and gives the batch whose fsync will make it durable. A write costs more than what is written, so
 // whoever would write lets the goroutines that are ready to run go first: of a busy server some bring records of their own, on
-// an idle one there are none.
+// an idle one there are none. After an error the record was taken back.
 func (w *wal) append(r *Record) (*batch, error) {
 	g, first, err := w.join(r)
 	switch {
@@ -93,15 +75,26 @@ func (w *wal) append(r *Record) (*batch, error) {
 	return g.batch, g.err
 }
 
-// join adds a record to the group of the next write.
+// join adds a record to the group of the next write, and to its organisation's chain.
 func (w *wal) join(r *Record) (g *group, first bool, err error) {
+	l := links.Get().(*link)
+	defer links.Put(l)
+	r.Chain = w.chain.id
+	l.begin(r)
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.chain.add(r, l)
 	before := len(w.frames)
-	w.frames = appendFrame(w.frames, r, r.ID <= w.doubtful || r.Kind == KindCorrection)
-	if size := len(w.frames) - before; size > maxPayload+frameHeadLen {
+	w.frames = appendFrame(w.frames, r, r.Kind == KindCorrection)
+	size := len(w.frames) - before
+	var more int64
+	if size > recordRoom {
+		more, err = w.claimMore(size)
+	}
+	if err != nil {
 		w.frames = w.frames[:before]
-		return nil, false, &InvalidError{"record", fmt.Sprintf("it has %d bytes, more than %d", size, maxPayload)}
+		w.chain.back(len(w.chain.steps) - 1)
+		return nil, false, err
 	}
 	if first = w.group == nil; first {
 		w.group = new(group)
@@ -109,8 +102,22 @@ func (w *wal) join(r *Record) (g *group, first bool, err error) {
 	}
 	g = w.group
 	g.records++
-	g.last = max(g.last, r.ID)
+	g.claimed += more
 	return g, first, nil
+}
+
+// claimMore claims room for a record that needs more than others, and for what it may leave unused at a segment's end. w.mu is held.
+func (w *wal) claimMore(size int) (claimed int64, err error) {
+	if size > maxPayload+frameHeadLen {
+		return 0, &InvalidError{"record", fmt.Sprintf("it has %d bytes, more than %d", size, maxPayload)}
+	}
+	claimed = 2 * int64(size)
+	w.claimed.Add(claimed)
+	if err := w.grow(); err != nil {
+		w.claimed.Add(-claimed)
+		return 0, err
+	}
+	return claimed, nil
 }
 
 // write writes the group's frames, and tells those who wait for it.
@@ -118,105 +125,89 @@ func (w *wal) write(g *group) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	defer g.written.Done()
+	w.claimed.Add(-g.claimed)
+	if g.err != nil { // it was to come behind what has been taken back
+		return
+	}
 	frames := w.frames
 	w.group, w.frames = nil, frames[:0]
 	if w.closed {
 		g.err = ErrClosed
+		w.chain.back(w.chain.written)
 		return
 	}
-	s := w.active()
-	if w.full || s.end > headerLen && s.end+int64(len(frames)) > segmentSize {
-		if g.err = w.create(s.number + 1); g.err != nil {
-			return
-		}
-		s = w.active()
-	}
-	if _, err := s.file.WriteAt(frames, s.end); err != nil {
-		// A part may be there (disk full). The next write goes over it even if this cut fails too.
-		w.doubtful = max(w.doubtful, g.last)
-		g.err = errors.Join(err, s.file.Truncate(s.end))
+	if g.err = w.put(frames); g.err != nil {
 		return
 	}
-	w.frames = w.tail.add(s, frames)
-	s.end += int64(len(frames))
-	w.appended += g.records
 	g.batch = w.batch
-}
-
-// pending gives the batch of the next fsync.
-func (w *wal) pending() *batch {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.batch
-}
-
-// doubt notes that a record may be in the log although its Append fails. All records up to its ID are then written as such
-// that may be there twice: some more than need be, but one ID is remembered, however many fail.
-func (w *wal) doubt(id string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.doubtful = max(w.doubtful, id)
-}
-
-// sync makes a batch durable, or waits for whoever is at it.
-func (w *wal) sync(b *batch) error {
-	w.syncing.Lock()
-	defer w.syncing.Unlock()
-	if b.done {
-		return b.err
+	g.batch.records += g.records
+	w.chain.written = len(w.chain.steps)
+	if !w.certain {
+		w.chain.keep(w.chain.written)
+		w.appended += g.records
 	}
-	segments, ends, newFiles := w.take()
-	for _, s := range segments {
-		b.err = errors.Join(b.err, s.file.Sync())
-	}
-	if newFiles {
-		b.err = errors.Join(b.err, syncDir(w.dir))
-	}
-	b.done = true
-	w.settle(segments, ends, b.err)
-	return b.err
 }
 
-// take begins a new batch and says what the old one has to fsync.
-func (w *wal) take() (segments []*segment, ends []int64, newFiles bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.batch = new(batch)
+// put writes frames, into each segment as many as it has room for. Of what it cannot write whole nothing stays.
+func (w *wal) put(frames []byte) error {
+	from := place{w.active().number, w.active().end}
+	for len(frames) > 0 {
+		s := w.active()
+		n := 0
+		if !s.full {
+			n = fitting(frames, segmentSize-int(s.end))
+		}
+		var err error
+		if n == 0 {
+			err = w.rotate()
+		} else if _, err = s.file.WriteAt(frames[:n], s.end); err == nil {
+			w.frames = w.tail.add(s, frames[:n])
+			w.advance(s, n)
+			frames = frames[n:]
+		}
+		if err != nil {
+			w.takeBack(from)
+			w.chain.back(w.chain.written)
+			return err
+		}
+	}
+	return nil
+}
+
+// takeBack cuts the log at a place, of which it may have more than is known, and begins a segment that says so. Where that cannot be, the next
+// that can be begun says it.
+func (w *wal) takeBack(from place) {
 	for _, s := range w.open {
-		if s.end > s.synced {
-			segments, ends = append(segments, s), append(ends, s.end)
+		switch {
+		case s.number == from.segment:
+			w.cutAt(s, from.end)
+		case s.number > from.segment:
+			w.cutAt(s, s.begin)
 		}
 	}
-	if len(segments) > 0 { // a new segment without records may be lost
-		newFiles, w.newFiles = w.newFiles, false
+	w.tail.cut(from)
+	if err := w.rotate(); err == nil {
+		w.grow() // what the cut has left unused; without it, Reserve refuses
 	}
-	return segments, ends, newFiles
 }
 
-// settle notes what was fsynced and closes what is complete. After a failed fsync, Linux takes the lost pages for clean and
-// the next fsync of the same file would succeed: so nothing more goes into it. The mover still reads it from memory.
-func (w *wal) settle(segments []*segment, ends []int64, err error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for i, s := range segments {
-		s.synced = ends[i]
-		w.full = w.full || err != nil && s == w.active()
-	}
-	w.newFiles = w.newFiles || err != nil
-	w.open = slices.DeleteFunc(w.open, func(s *segment) bool {
-		done := s != w.active() && s.synced == s.end
-		if done {
-			s.file.Close()
-		}
-		return done
-	})
-}
-
-// extent says where the log ends, and how many records this life has appended.
+// extent says up to where the log is certain, and how many records of this life that are.
 func (w *wal) extent() (place, uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return place{w.active().number, w.active().end}, w.appended
+	return w.sure(), w.appended
+}
+
+// sure says up to where the log is certain. w.mu is held.
+func (w *wal) sure() place {
+	if w.certain {
+		for _, s := range w.open {
+			if s.synced < s.end {
+				return place{s.number, s.synced}
+			}
+		}
+	}
+	return place{w.active().number, w.active().end}
 }
 
 // close closes the files. Nothing can be appended any more.
@@ -224,8 +215,10 @@ func (w *wal) close() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.closed = true
-	for _, s := range w.open {
-		s.file.Close()
+	for _, all := range [][]*segment{w.open, w.spares} {
+		for _, s := range all {
+			s.file.Close()
+		}
 	}
 }
 
@@ -233,52 +226,4 @@ func (w *wal) isClosed() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.closed
-}
-
-func (w *wal) active() *segment { return w.open[len(w.open)-1] }
-
-// create begins a segment and makes it the active one.
-func (w *wal) create(number uint64) error {
-	f, err := os.OpenFile(w.path(number), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return fmt.Errorf("beginning a segment: %w", err)
-	}
-	id := NewID()
-	if _, err := f.Write(segmentHeader(id)); err != nil {
-		return errors.Join(fmt.Errorf("beginning a segment: %w", err), f.Close(), os.Remove(f.Name()))
-	}
-	w.open = append(w.open, &segment{number: number, id: id, file: f, end: headerLen, synced: headerLen})
-	w.full, w.newFiles = false, true
-	return nil
-}
-
-const segmentSuffix = ".wal"
-
-func (w *wal) path(number uint64) string {
-	return filepath.Join(w.dir, fmt.Sprintf("%016x%s", number, segmentSuffix))
-}
-
-// numbers lists the segments in the directory, in order.
-func (w *wal) numbers() ([]uint64, error) {
-	entries, err := os.ReadDir(w.dir)
-	if err != nil {
-		return nil, err
-	}
-	var all []uint64
-	for _, e := range entries {
-		digits, ok := strings.CutSuffix(e.Name(), segmentSuffix)
-		if number, err := strconv.ParseUint(digits, 16, 64); ok && err == nil && len(digits) == 16 {
-			all = append(all, number)
-		}
-	}
-	slices.Sort(all)
-	return all, nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

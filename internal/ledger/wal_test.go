@@ -16,13 +16,18 @@ import (
 
 func open(t *testing.T, durability Durability) *Ledger {
 	t.Helper()
+	return openOn(t, durability, Machine{})
+}
+
+func openOn(t *testing.T, durability Durability, disk Disk) *Ledger {
+	t.Helper()
 	dir := t.TempDir()
 	s, err := store.Open(context.Background(), filepath.Join(dir, "p.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	l, err := Open(context.Background(), Config{Dir: dir, Store: s, Durability: durability})
+	l, err := Open(context.Background(), Config{Dir: dir, Store: s, Durability: durability, Disk: disk})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,71 +85,6 @@ func TestSyncWait_KeepsThePromiseOnSlowDisksToo(t *testing.T) {
 		if wait < 10*time.Millisecond || wait > 45*time.Millisecond {
 			t.Errorf("fsyncs of %s: waits %s, want 10 to 45 ms", slow, wait)
 		}
-	}
-}
-
-func TestAppend_AfterAFailedSyncGoesToAnotherSegment(t *testing.T) {
-	l := open(t, Sync)
-	l.wal.active().file.Close() // fsync fails now; so does the write
-	first := l.wal.active().number
-	b := l.wal.pending()
-	l.wal.active().end++ // as if a record had been written before
-	if err := l.wal.sync(b); err == nil {
-		t.Fatal("the fsync of a closed file succeeded")
-	}
-	l.wal.open[0].end--
-	if err := l.wal.sync(b); err == nil {
-		t.Error("another record of the same batch was told that it is durable")
-	}
-	r := &Record{Model: "m", DispatchedAt: time.Now()}
-	if err := l.Append(r); err != nil {
-		t.Fatal(err)
-	}
-	if got := l.wal.active().number; got != first+1 {
-		t.Errorf("appended to segment %d, want %d", got, first+1)
-	}
-	if err := l.flush(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if page, err := l.Records(t.Context(), "", "", 0); err != nil || len(page.Records) != 1 || page.Records[0].ID != r.ID {
-		t.Errorf("got %+v, %v, want the record", page, err)
-	}
-}
-
-func TestWrite_ThatFailsFailsAllWhoShareIt(t *testing.T) {
-	l := open(t, Async)
-	records := []*Record{{Model: "m", DispatchedAt: time.Now()}, {Model: "m", DispatchedAt: time.Now()}}
-	var group *group
-	for i, r := range records {
-		r.complete()
-		g, first, err := l.wal.join(r)
-		if err != nil || first != (i == 0) {
-			t.Fatalf("record %d: got first %t, %v", i, first, err)
-		}
-		group = g
-	}
-	l.wal.active().file.Close()
-	l.wal.write(group)
-	group.written.Wait() // would hang if nobody told them
-	if group.err == nil || l.wal.doubtful != records[1].ID {
-		t.Errorf("got %v, doubtful %q; want an error, and both records doubtful", group.err, l.wal.doubtful)
-	}
-	l.wal.mu.Lock()
-	if err := l.wal.create(l.wal.active().number + 1); err != nil { // a file that can be written to
-		t.Fatal(err)
-	}
-	l.wal.mu.Unlock()
-	for _, r := range records {
-		if err := l.Append(r); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := l.flush(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	page, err := l.Records(t.Context(), "", "", 0)
-	if err != nil || len(page.Records) != 2 {
-		t.Errorf("got %d records, %v; want each once", len(page.Records), err)
 	}
 }
 

@@ -5,8 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"regexp"
-	"slices"
 	"time"
 )
 
@@ -44,12 +42,10 @@ type OrgChange struct {
 	Limits LimitsChange
 }
 
-var orgName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
-
 // CreateOrg adds an active organisation. The error is ErrExists or an *InvalidError where one of these is the cause.
 func (t *Tenants) CreateOrg(ctx context.Context, n NewOrg) (*Org, error) {
-	if !orgName.MatchString(n.Name) {
-		return nil, &InvalidError{"name", fmt.Sprintf("%q is not an organisation's name; use 1 to 64 letters, digits, dots, dashes and underscores, the first a letter or digit", n.Name)}
+	if err := checkOrgName(n.Name); err != nil {
+		return nil, err
 	}
 	org := &Org{Name: n.Name, State: Active, CreatedAt: now()}
 	if err := t.apply(OrgChange{Models: &n.Models, Limits: n.Limits}, org); err != nil {
@@ -126,8 +122,10 @@ func (t *Tenants) apply(c OrgChange, o *Org) (err error) {
 	if o.Limits, err = o.Limits.after(c.Limits, at); err != nil {
 		return err
 	}
-	if c.State != nil && *c.State != Active && *c.State != Suspended {
-		return &InvalidError{"state", fmt.Sprintf("%q is no state; write active or suspended", *c.State)}
+	if c.State != nil {
+		if err := checkState(*c.State); err != nil {
+			return err
+		}
 	}
 	if c.Cut && (c.State == nil || *c.State != Suspended) {
 		return &InvalidError{"now", "it goes with state suspended, and cuts what is running"}
@@ -164,19 +162,6 @@ func putOrg(ctx context.Context, tx *sql.Tx, o *Org, version int64) error {
 		return fmt.Errorf("writing organisation %s: %w", o.Name, err)
 	}
 	return nil
-}
-
-// models checks an allow-list and gives it sorted, without doubles.
-func (t *Tenants) models(models []string) ([]string, error) {
-	known := *t.known.Load()
-	for _, m := range models {
-		if m == "" || known != nil && !slices.Contains(known, m) {
-			return nil, &InvalidError{"models", fmt.Sprintf("there is no model %q; `pilotlight model list` names them", m)}
-		}
-	}
-	sorted := append([]string{}, models...)
-	slices.Sort(sorted)
-	return slices.Compact(sorted), nil
 }
 
 const selectOrg = "SELECT name, models, state, created_at, cut_at, " + limitColumns + " FROM orgs"

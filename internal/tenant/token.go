@@ -7,7 +7,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 )
@@ -161,7 +160,14 @@ func (t *Tenants) addToken(ctx context.Context, secret string, n NewToken, allow
 				return err
 			}
 		}
-		if err := checkModels(ctx, tx, token); err != nil {
+		org, err := scanOrg(tx.QueryRowContext(ctx, selectOrg+" WHERE name = $1", token.Org))
+		if errors.Is(err, sql.ErrNoRows) {
+			return fmt.Errorf("organisation %s: %w", token.Org, ErrNotFound)
+		}
+		if err != nil {
+			return err
+		}
+		if err := checkModels(org, token.Models); err != nil {
 			return err
 		}
 		return putToken(ctx, tx, &hashed{Token: *token, sha256: hash}, version)
@@ -178,23 +184,14 @@ func (t *Tenants) token(n NewToken) (*Token, error) {
 	if err != nil {
 		return nil, err
 	}
-	token := &Token{
-		ID: "tok_" + strings.ToLower(rand.Text()), Org: n.Org, Name: n.Name,
-		Scopes: n.Scopes, Models: models, Keepalive: n.Keepalive, CreatedAt: now(),
-	}
+	token := &Token{ID: newTokenID(), Org: n.Org, Name: n.Name, Scopes: n.Scopes, Models: models, Keepalive: n.Keepalive, CreatedAt: now()}
 	if len(n.Scopes) == 0 {
-		token.Scopes = []Scope{ScopeInference, ScopeModelsRead}
+		token.Scopes = defaultScopes()
 	}
-	for _, s := range token.Scopes {
-		if !slices.Contains(Scopes(), s) {
-			return nil, &InvalidError{"scopes", fmt.Sprintf("there is no scope %q; use some of %v", s, Scopes())}
+	for _, err := range []error{checkScopes(token.Scopes), checkName(n.Name), checkKeepalive(n.Keepalive)} {
+		if err != nil {
+			return nil, err
 		}
-	}
-	if !forPeople(n.Name, maxName) {
-		return nil, &InvalidError{"name", "use at most 128 characters, none of them a control character"}
-	}
-	if !slices.Contains([]string{"", "off", "comment", "chunk"}, n.Keepalive) {
-		return nil, &InvalidError{"keepalive", fmt.Sprintf("there is no mode %q; use off, comment or chunk", n.Keepalive)}
 	}
 	if token.Limits, err = token.Limits.after(n.Limits, token.CreatedAt); err != nil {
 		return nil, err
@@ -209,12 +206,7 @@ func (t *Tenants) token(n NewToken) (*Token, error) {
 	return token, nil
 }
 
-const maxName = 128
-
-// forPeople reports whether a text is one line of so many bytes at most.
-func forPeople(s string, most int) bool {
-	return len(s) <= most && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
-}
+func newTokenID() string { return "tok_" + strings.ToLower(rand.Text()) }
 
 // usable says whether an imported secret's token may serve the organisation.
 func usable(token *Token, org string) error {
@@ -227,28 +219,12 @@ func usable(token *Token, org string) error {
 	return nil
 }
 
-// checkModels refuses models that the organisation may not use: such an entry would never have an effect.
-func checkModels(ctx context.Context, tx *sql.Tx, token *Token) error {
-	org, err := scanOrg(tx.QueryRowContext(ctx, selectOrg+" WHERE name = $1", token.Org))
-	if errors.Is(err, sql.ErrNoRows) {
-		return fmt.Errorf("organisation %s: %w", token.Org, ErrNotFound)
-	}
-	if err != nil {
-		return err
-	}
-	for _, m := range token.Models {
-		if !allows(org.Models, m) {
-			return &InvalidError{"models", fmt.Sprintf("organisation %s may not use %q; allow it there first", org.Name, m)}
-		}
-	}
-	return nil
-}
-
 func putToken(ctx context.Context, tx *sql.Tx, h *hashed, version int64) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO tokens
 		(id, sha256, org, name, scopes, models, keepalive, created_at, expires_at, revoked_at, version, `+limitColumns+`)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
-		ON CONFLICT (id) DO UPDATE SET revoked_at = excluded.revoked_at, version = excluded.version, `+limitUpdates,
+		ON CONFLICT (id) DO UPDATE SET name = excluded.name, scopes = excluded.scopes, models = excluded.models, keepalive = excluded.keepalive,
+			expires_at = excluded.expires_at, revoked_at = excluded.revoked_at, version = excluded.version, `+limitUpdates,
 		append([]any{
 			h.ID, h.sha256[:], h.Org, h.Name, list(h.Scopes), list(h.Models), h.Keepalive,
 			h.CreatedAt.UnixMicro(), micros(h.ExpiresAt), micros(h.RevokedAt), version,
