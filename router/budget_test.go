@@ -83,9 +83,7 @@ func TestBills_Budget(t *testing.T) { testBills(t, budgetBills) }
 
 func TestBudget_IsUsedUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, setup{router: func(c *router.Config) {
-			c.Models = append(c.Models, freeModel())
-		}})
+		w := newWorld(t, setup{})
 		w.heat(chatModel)
 		w.budget("acme", worth(3*time.Second))
 		w.engines.swap(slowly(100, time.Second))
@@ -119,13 +117,6 @@ func TestBudget_IsUsedUp(t *testing.T) {
 			t.Errorf("got %d %s, %s left, want an answer once the budget is larger, and a second's worth left", a.StatusCode, a.text, a.Header.Get("X-Pilotlight-Budget-Left-Usd"))
 		}
 	})
-}
-
-// freeModel costs nothing.
-func freeModel() *fleet.Model {
-	m := testModels()[0]
-	m.ID, m.GPUs = "acme/free", 0
-	return m
 }
 
 func TestBudget_OfAToken(t *testing.T) {

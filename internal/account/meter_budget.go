@@ -124,7 +124,9 @@ func (m *meter) replace(s *spending, next limits, at int64) {
 			}
 		}
 	}
+	s.periodOf(dayOf(m.all.moment(at)))
 	for _, p := range s.periods {
+		m.tell(p, at, false)
 		m.arm(m.due(p, at), at)
 	}
 }
