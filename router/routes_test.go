@@ -2,11 +2,14 @@ package router_test
 
 import (
 	"context"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
 )
@@ -125,6 +128,30 @@ func TestRoutes_OpenOnlyToTokensWithTheirRights(t *testing.T) {
 		}
 		if _, err := w.tenants.Authenticate(w.secret); err != nil {
 			t.Errorf("another organisation has revoked a token: %v", err)
+		}
+	})
+}
+
+// Every route is in the OpenAPI document, and no other.
+func TestRoutes_AreThoseOfTheDocument(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, setup{})
+		var served, documented []string
+		for _, route := range w.router.Routes() {
+			method, path, _ := strings.Cut(route, " ")
+			if method == "HEAD" || method == "OPTIONS" || strings.HasPrefix(path, "/api/integrations/") {
+				continue
+			}
+			served = append(served, route)
+		}
+		named := regexp.MustCompile(`\{\w+\}$`)
+		for _, o := range w.document().Operations("public") {
+			documented = append(documented, named.ReplaceAllString(o.String(), "*"))
+		}
+		slices.Sort(served)
+		slices.Sort(documented)
+		if diff := cmp.Diff(documented, served); diff != "" {
+			t.Errorf("(-in the document +served):\n%s", diff)
 		}
 	})
 }

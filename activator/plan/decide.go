@@ -76,8 +76,8 @@ func (d *decider) placeMissing(now time.Duration, changed []*model) {
 			d.claims.place(now, m, d.freed)
 		}
 	}
-	d.claims.makeRoomForSlots(now, nil)
 	d.rank(needy)
+	d.claims.makeRoomForSlots(now, nil)
 }
 
 // rank notes who waits for room, in the order in which they are served.

@@ -66,14 +66,12 @@ func (h *history) silentTooLong(slot string) bool {
 
 // checkRoomForSlot holds that a dedicated instance gives way for a slot only where the back end cannot place one that somebody waits for.
 func (h *history) checkRoomForSlot(n *fleet.Notice, what string) {
-	id, wanted, _ := strings.Cut(what, ", which ")
-	m := h.planner.modelOf[strings.TrimSuffix(wanted, " waits for")]
+	id, _, _ := strings.Cut(what, ",")
 	s := h.planner.slotOf[id]
 	if i := h.planner.instanceOf[n.Instance]; i != nil && (i.inSlot() || i.m.waiting > 0) {
 		h.fail("%s of %s was moved for slot %s", n.Instance, n.Model, id)
 	}
-	inVain := (s == nil || s.room == nil || h.planner.claims.waitsFor(h.now, s) == nil) && (m == nil || m.waiting == 0) // room elsewhere may be found in the same step
-	if s == nil || !h.told.slots[id].Pending || inVain {
+	if s == nil || s.room == nil || !h.told.slots[id].Pending || h.planner.claims.waitsFor(h.now, s) == nil {
 		h.fail("%s was moved for slot %s, which nobody waits for, or which is there", n.Instance, id)
 	}
 }

@@ -45,7 +45,7 @@ func (c *claims) waitsFor(now time.Duration, s *slot) *model {
 		consider(i.m)
 	}
 	for _, m := range c.short {
-		if m.pool == s.pool {
+		if m.pool == s.pool && m.short > 0 { // it may have found room in this round
 			consider(m)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pilotlight-io/pilotlight/activator/dispatch"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
@@ -209,4 +210,32 @@ func TestSlotRoom_WhoHasWaitedLongestIsFirst(t *testing.T) {
 			t.Errorf("slot first %v: got its GPUs kept for it: %v", slotFirst, kept)
 		}
 	}
+}
+
+// TestSlotRoom_WhoFindsRoomElsewhereInTheSameStep needs no slot any more: nobody gives way for one.
+func TestSlotRoom_WhoFindsRoomElsewhereInTheSameStep(t *testing.T) {
+	g := newStage(t, []fleet.Pool{h100}, stageModel("m", "h100", 8, 1), stageModel("p", "h100", 8, 1), stageModel("d", "", 8, 1))
+	g.nodes = []fleet.Node{{ID: "node-s", GPUs: 8, Used: 8}, {ID: "y", GPUs: 8}}
+	g.withSlots("s")
+	g.onNode("d", "y")
+	w := g.asks("p")
+	g.starts(g.takes(fleet.ActLaunch, nil), fleet.Ready)
+	busy := []*dispatch.Lease{g.wantServed(g.asks("d")), g.wantServed(w)}
+	g.asks("m")
+	g.pass(11 * time.Second)
+	add := g.takes(fleet.ActAddSlot, nil)
+	g.slots = append(g.slots, fleet.Slot{
+		ID: add.Slot, Pool: add.Pool, GPUs: 8, Pending: true, Unplaced: fleet.UnplacedExhausted, Supervisor: "slot/" + add.Slot,
+	})
+	g.lists()
+	g.acts = nil
+	for _, l := range busy {
+		g.d.Release(g.now, l)
+	}
+	g.step()
+	if stop := g.takes(fleet.ActStop, nil); stop.Model != "p" {
+		t.Errorf("got %s stopped, want p, whose GPUs m gets", stop.Model)
+	}
+	g.pass(5 * time.Second)
+	g.wantNo(fleet.ActStop)
 }

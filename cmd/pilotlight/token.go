@@ -22,7 +22,7 @@ type tokenCreateCmd struct {
 	Name      string         `placeholder:"NAME" help:"For people, to tell tokens apart."`
 	Scopes    []tenant.Scope `placeholder:"A,B" help:"Rights: inference, models:read, usage:read, tokens:manage; the first two if not given."`
 	Models    []string       `placeholder:"A,B" help:"Models that it may use; all of the organisation's if not given."`
-	Expires   string         `placeholder:"90d" help:"When it stops working: a time span from now, or a moment in RFC 3339; never if not given."`
+	Expires   string         `placeholder:"90d" help:"When it stops working: a time span from now, a day (its end, in UTC), or a moment in RFC 3339; never if not given."`
 	Keepalive string         `placeholder:"MODE" help:"What a waiting stream gets: off, comment or chunk; the config's default if not given."`
 	limitFlags
 	serverFlags

@@ -45,7 +45,7 @@ type IssuedToken struct {
 	Token
 }
 
-// NewToken is the body of POST /api/tokens. Expires is a time span from now ("90d") or a moment in RFC 3339.
+// NewToken is the body of POST /api/tokens. Expires is what wire.ParseExpiry takes.
 type NewToken struct {
 	Org       string         `json:"org"`
 	Name      string         `json:"name,omitempty"`

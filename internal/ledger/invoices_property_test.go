@@ -101,13 +101,18 @@ func receipts(t *testing.T, l *ledger.Ledger, i *ledger.Invoice, limit int) (all
 		}
 	}
 	for _, r := range all {
-		text, err := json.Marshal(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		lines = append(append(lines, text...), '\n')
+		lines = append(lines, jsonLine(t, r)...)
 	}
 	return all, lines
+}
+
+func jsonLine(t *testing.T, r ledger.Record) []byte {
+	t.Helper()
+	text, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(text, '\n')
 }
 
 // Whatever comes when, is corrected, closed, sorted and killed: each record is on one invoice, each invoice is what its receipts add up to, and
@@ -149,30 +154,39 @@ func TestInvoices_HaveEachRecordOnce(t *testing.T) {
 
 func (h *history) check() {
 	h.t.Helper()
-	var billed, all fleet.NanoUSD
+	everything := map[string][]byte{} // of each organisation, as who keeps all receipts has it
+	for _, r := range all(h.t, h.ledger) {
+		everything[r.Org] = append(everything[r.Org], jsonLine(h.t, r)...)
+	}
+	var total, want fleet.NanoUSD
+	var records int64
 	for n := range h.invoices {
 		i := &h.invoices[n]
 		if *i.Number != int64(n+1) {
 			h.t.Errorf("invoice %d has the number %d", n+1, *i.Number)
 		}
-		all += i.Total
-		_, lines := receipts(h.t, h.ledger, i, 1+h.random.IntN(9))
-		report, err := invoice.Verify(bytes.NewReader(lines), i)
-		if err != nil {
-			h.t.Fatal(err)
-		}
-		if text := report.Text("receipts"); text != "" {
-			h.t.Errorf("the invoice of %s for %s:\n%s", i.Org, i.Month, text)
-		}
+		total += i.Total
 		for _, s := range i.Chains {
-			billed += fleet.NanoUSD(s.Records) // counted
+			records += s.Records
+			if s.Chain == "" {
+				h.t.Errorf("records of %s are in no chain", i.Org)
+			}
+		}
+		_, lines := receipts(h.t, h.ledger, i, 1+h.random.IntN(9))
+		for of, lines := range map[string][]byte{"its receipts": lines, "all receipts": everything[i.Org]} {
+			report, err := invoice.Verify(bytes.NewReader(lines), i)
+			if err != nil {
+				h.t.Fatal(err)
+			}
+			if text := report.Text(of); text != "" {
+				h.t.Errorf("the invoice of %s for %s:\n%s", i.Org, i.Month, text)
+			}
 		}
 	}
-	var want fleet.NanoUSD
 	for _, r := range h.appended {
 		want += r.Cost
 	}
-	if all != want || int(billed) != len(h.appended) {
-		h.t.Errorf("got %d records for %d nano-USD on %d invoices, want %d for %d", billed, all, len(h.invoices), len(h.appended), want)
+	if total != want || records != int64(len(h.appended)) {
+		h.t.Errorf("got %d records for %d nano-USD on %d invoices, want %d for %d", records, total, len(h.invoices), len(h.appended), want)
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
 )
@@ -33,17 +32,18 @@ func (m Mistakes) Error() string { return strings.Join(m, "\n") }
 
 // Import has a file imported, or says what it would change: see Tenants.Import. What is wrong with the file is Mistakes.
 func Import(ctx context.Context, tenants *tenant.Tenants, file Source, hashes Hashes, dry bool) (*tenant.Imported, error) {
-	r := &reader{file: file.Name, now: time.Now(), lines: map[place]int{}}
+	r := &reader{file: file.Name, lines: map[place]int{}}
 	orgs := r.read(file.Content)
-	done, err := tenants.Import(ctx, orgs, hashes, dry || len(r.mistakes) > 0)
+	broken := len(r.mistakes) > 0
+	done, err := tenants.Import(ctx, orgs, hashes, dry || broken)
 	var problems *tenant.ImportError
-	if err != nil && !errors.As(err, &problems) {
-		return nil, err
-	}
-	if problems != nil {
+	switch {
+	case errors.As(err, &problems):
 		for _, p := range problems.Problems {
 			r.problem(p)
 		}
+	case err != nil:
+		return nil, err
 	}
 	if len(r.mistakes) > 0 {
 		return nil, r.sorted()
@@ -62,7 +62,6 @@ type mistake struct {
 // reader turns one file into what is to be imported, and gathers what is wrong with it.
 type reader struct {
 	file     string
-	now      time.Time
 	lines    map[place]int
 	mistakes []mistake
 }

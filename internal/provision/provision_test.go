@@ -157,7 +157,12 @@ org "types" {
     secret  = "pl_x"               # "secret" is not expected here
   }
   token "ci" {}                    # token "ci" comes twice, the first time in line 31
+  token "both" {
+    rpm    = "5"                   # rpm is string
+    scopes = ["root"]              # there is no scope "root"
+  }
   pool "x" {}                      # "pool" are not expected here
+  budget_period = "hourly"         # budget_period: there is no period "hourly"
 }
 org "acme" {}                      # org "acme" comes twice, the first time in line 2
 org "bad name" {}                  # is not an organisation's name

@@ -39,7 +39,7 @@ func schema(attributes string, blocks ...string) *hcl.BodySchema {
 	return s
 }
 
-// read gives the organisations that can be understood wholly. A file whose syntax is broken is reported for that alone: what follows would be guesswork.
+// read gives the organisations, without what of them is wrong. A file whose syntax is broken is reported for that alone: what follows would be guesswork.
 func (r *reader) read(src []byte) []tenant.OrgImport {
 	if !utf8.Valid(src) {
 		r.wrong(1, "the file is not UTF-8 text; save it as UTF-8")
@@ -58,12 +58,8 @@ func (r *reader) read(src []byte) []tenant.OrgImport {
 	content := r.content(file.Body, fileSchema)
 	var orgs []tenant.OrgImport
 	for _, block := range content.Blocks {
-		if !r.first(block, place{org: block.Labels[0]}) {
-			continue
-		}
-		before := len(r.mistakes)
-		if org := r.org(block); len(r.mistakes) == before {
-			orgs = append(orgs, org)
+		if r.first(block, place{org: block.Labels[0]}) {
+			orgs = append(orgs, r.org(block))
 		}
 	}
 	return orgs
@@ -121,8 +117,9 @@ func (r *reader) token(org string, block *hcl.Block) tenant.TokenImport {
 	token.Keepalive = v.text("keepalive", `"off", "comment" or "chunk"`)
 	if expires := v.text("expires", `a day such as "2026-12-31" or a moment in RFC 3339`); expires != nil {
 		at, err := parseEnd(*expires)
-		v.refuse("expires", err)
-		token.ExpiresAt = &at
+		if v.refuse("expires", err); err == nil {
+			token.ExpiresAt = &at
+		}
 	}
 	token.Limits = v.limits(content.Blocks)
 	return token

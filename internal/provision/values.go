@@ -127,7 +127,10 @@ func (v *values) money(name string) *fleet.NanoUSD {
 
 // limits reads what the blocks of organisations and tokens have in common.
 func (v *values) limits(blocks hcl.Blocks) tenant.LimitsChange {
-	c := tenant.LimitsChange{RPM: v.count("rpm"), Concurrency: v.count("concurrency"), Budget: v.money("budget_usd"), Soft: v.flag("budget_soft")}
+	c := tenant.LimitsChange{RPM: v.count("rpm"), Concurrency: v.count("concurrency"), Soft: v.flag("budget_soft")}
+	before := len(v.r.mistakes)
+	c.Budget = v.money("budget_usd")
+	known := len(v.r.mistakes) == before
 	if period := v.text("budget_period", `"monthly", "weekly" or "daily"`); period != nil {
 		p := tenant.Period(*period)
 		c.Period = &p
@@ -142,11 +145,15 @@ func (v *values) limits(blocks hcl.Blocks) tenant.LimitsChange {
 		}
 		c.Raise = v.r.raise(block)
 	}
+	if !known { // and so not whether there is one to be soft or raised
+		c.Soft, c.Raise = nil, nil
+	}
 	return c
 }
 
-// raise reads a block, in which nothing may be missing.
+// raise reads a block, in which nothing may be missing; nil where something is wrong.
 func (r *reader) raise(block *hcl.Block) *tenant.Raise {
+	before := len(r.mistakes)
 	v := &values{r: r, attributes: r.content(block.Body, raiseSchema).Attributes}
 	for _, name := range []string{"budget_usd", "until", "why"} {
 		if v.attributes[name] == nil {
@@ -164,6 +171,9 @@ func (r *reader) raise(block *hcl.Block) *tenant.Raise {
 	}
 	if why := v.text("why", "a reason in quotes"); why != nil {
 		raise.Why = *why
+	}
+	if len(r.mistakes) > before {
+		return nil
 	}
 	return &raise
 }

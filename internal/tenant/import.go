@@ -80,14 +80,14 @@ func (e *ImportError) Error() string {
 
 var errUnchanged = errors.New("there is nothing to change")
 
-// Import makes organisations and tokens what they are to be, in one transaction: all of it or nothing. What it does not name stays as it is, organisations
+// Import makes organisations and tokens what they are to be, in one transaction: all of it or nothing. Names come once each. What it does not name stays as it is, organisations
 // and tokens included, and a second time it changes nothing. hashes are for new tokens without a hash of their own. dry = only say what would change; then
 // new tokens need no hash yet. The error is an *ImportError with everything that is wrong, where something is.
 func (t *Tenants) Import(ctx context.Context, orgs []OrgImport, hashes map[TokenName][sha256.Size]byte, dry bool) (*Imported, error) {
 	var i *importer
 	plan := func(tx *sql.Tx) error {
-		i = &importer{t: t, ctx: ctx, tx: tx, at: now(), hashes: hashes, taken: map[[sha256.Size]byte]bool{}, meant: map[string]bool{}}
-		return i.plan(orgs, dry)
+		i = &importer{t: t, tx: tx, at: now(), hashes: hashes, taken: map[[sha256.Size]byte]bool{}, meant: map[string]bool{}}
+		return i.plan(ctx, orgs, dry)
 	}
 	if dry {
 		if err := t.store.Read(ctx, plan); err != nil {
@@ -102,7 +102,7 @@ func (t *Tenants) Import(ctx context.Context, orgs []OrgImport, hashes map[Token
 		if len(i.found.Changes) == 0 {
 			return errUnchanged
 		}
-		return i.put(version)
+		return i.put(ctx, version)
 	})
 	if err != nil && !errors.Is(err, errUnchanged) {
 		return nil, err
@@ -113,7 +113,6 @@ func (t *Tenants) Import(ctx context.Context, orgs []OrgImport, hashes map[Token
 // importer plans an import, then writes it.
 type importer struct {
 	t      *Tenants
-	ctx    context.Context // of the one transaction
 	tx     *sql.Tx
 	at     time.Time
 	hashes map[TokenName][sha256.Size]byte
@@ -126,14 +125,14 @@ type importer struct {
 	tokens   []*hashed
 }
 
-func (i *importer) plan(orgs []OrgImport, dry bool) error {
+func (i *importer) plan(ctx context.Context, orgs []OrgImport, dry bool) error {
 	for _, want := range orgs {
-		org, err := i.org(want)
+		org, err := i.org(ctx, want)
 		if err != nil {
 			return err
 		}
 		for _, token := range want.Tokens {
-			if err := i.token(org, token); err != nil {
+			if err := i.token(ctx, org, token); err != nil {
 				return err
 			}
 		}
@@ -149,14 +148,14 @@ func (i *importer) plan(orgs []OrgImport, dry bool) error {
 	return nil
 }
 
-func (i *importer) put(version int64) error {
+func (i *importer) put(ctx context.Context, version int64) error {
 	for _, o := range i.orgs {
-		if err := putOrg(i.ctx, i.tx, o, version); err != nil {
+		if err := putOrg(ctx, i.tx, o, version); err != nil {
 			return err
 		}
 	}
 	for _, h := range i.tokens {
-		if err := putToken(i.ctx, i.tx, h, version); err != nil {
+		if err := putToken(ctx, i.tx, h, version); err != nil {
 			return err
 		}
 	}
@@ -177,8 +176,8 @@ func (i *importer) wrong(org, token string, err error) {
 }
 
 // org plans one organisation, and gives what it is to be.
-func (i *importer) org(want OrgImport) (*Org, error) {
-	org, err := scanOrg(i.tx.QueryRowContext(i.ctx, selectOrg+" WHERE name = $1", want.Name))
+func (i *importer) org(ctx context.Context, want OrgImport) (*Org, error) {
+	org, err := scanOrg(i.tx.QueryRowContext(ctx, selectOrg+" WHERE name = $1", want.Name))
 	fresh := errors.Is(err, sql.ErrNoRows)
 	if err != nil && !fresh {
 		return nil, err

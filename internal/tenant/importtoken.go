@@ -1,6 +1,7 @@
 package tenant
 
 import (
+	"context"
 	"crypto/sha256"
 	"database/sql"
 	"errors"
@@ -10,8 +11,8 @@ import (
 )
 
 // token plans one token of an organisation.
-func (i *importer) token(org *Org, want TokenImport) error {
-	h, err := i.find(org.Name, want)
+func (i *importer) token(ctx context.Context, org *Org, want TokenImport) error {
+	h, err := i.find(ctx, org.Name, want)
 	var invalid *InvalidError
 	if errors.As(err, &invalid) {
 		i.wrong(org.Name, want.Name, err)
@@ -41,11 +42,11 @@ func (i *importer) token(org *Org, want TokenImport) error {
 }
 
 // find gives the token that is meant; nil = there is none yet.
-func (i *importer) find(org string, want TokenImport) (*hashed, error) {
+func (i *importer) find(ctx context.Context, org string, want TokenImport) (*hashed, error) {
 	if want.Hash != nil {
-		return i.findHash(org, *want.Hash)
+		return i.findHash(ctx, org, *want.Hash)
 	}
-	live, err := collect(i.ctx, i.tx, scanHashed, selectToken+" WHERE org = $1 AND name = $2 AND revoked_at IS NULL ORDER BY created_at, id", org, want.Name)
+	live, err := collect(ctx, i.tx, scanHashed, selectToken+" WHERE org = $1 AND name = $2 AND revoked_at IS NULL ORDER BY created_at, id", org, want.Name)
 	switch {
 	case err != nil:
 		return nil, err
@@ -55,7 +56,7 @@ func (i *importer) find(org string, want TokenImport) (*hashed, error) {
 		return &live[0], nil
 	}
 	if hash, given := i.hashes[TokenName{org, want.Name}]; given {
-		other, err := i.findHash(org, hash)
+		other, err := i.findHash(ctx, org, hash)
 		if err == nil && other != nil {
 			err = &InvalidError{"sha256", "another token has it already; make another secret"}
 		}
@@ -65,12 +66,12 @@ func (i *importer) find(org string, want TokenImport) (*hashed, error) {
 }
 
 // findHash gives the token whose secret has the hash, which may still work for the organisation.
-func (i *importer) findHash(org string, hash [sha256.Size]byte) (*hashed, error) {
+func (i *importer) findHash(ctx context.Context, org string, hash [sha256.Size]byte) (*hashed, error) {
 	if i.taken[hash] {
 		return nil, &InvalidError{"sha256", "another token of this import has it; each has a secret of its own"}
 	}
 	i.taken[hash] = true
-	h, err := scanHashed(i.tx.QueryRowContext(i.ctx, selectToken+" WHERE sha256 = $1", hash[:]))
+	h, err := scanHashed(i.tx.QueryRowContext(ctx, selectToken+" WHERE sha256 = $1", hash[:]))
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil, nil

@@ -22,8 +22,8 @@ type use struct {
 
 // mark notes that the token is used at a moment. Of all who use it, one a minute writes.
 func (u *use) mark(at time.Time) {
-	if minute := at.Unix() / int64(useGrain/time.Second); u.minute.Load() < minute {
-		u.minute.Store(minute)
+	minute := at.Unix() / int64(useGrain/time.Second)
+	for known := u.minute.Load(); known < minute && !u.minute.CompareAndSwap(known, minute); known = u.minute.Load() {
 	}
 }
 

@@ -30,20 +30,20 @@ func when(t *time.Time) *Time {
 	return &Time{*t}
 }
 
-// ParseExpiry reads when a token ends: a time span from now, such as "90d", or a moment in RFC 3339. "" = never, the zero time.
+// ParseExpiry reads when a token ends: a time span from now, such as "90d", or what tenant.ParseUntil takes. "" = never, the zero time.
 func ParseExpiry(s string, now time.Time) (time.Time, error) {
 	if s == "" {
 		return time.Time{}, nil
 	}
-	if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
-		if !t.After(now) {
-			return time.Time{}, &tenant.InvalidError{Field: "expires", Message: s + " has passed already"}
-		}
-		return t.UTC(), nil
+	if d, err := fleet.ParseDuration(s); err == nil && d > 0 {
+		return now.Add(d).UTC(), nil
 	}
-	d, err := fleet.ParseDuration(s)
-	if err != nil || d <= 0 {
-		return time.Time{}, &tenant.InvalidError{Field: "expires", Message: fmt.Sprintf("%q is neither a time span such as 90d nor a moment in RFC 3339", s)}
+	at, err := tenant.ParseUntil(s)
+	switch {
+	case err != nil:
+		return time.Time{}, &tenant.InvalidError{Field: "expires", Message: fmt.Sprintf("%q is no time span such as 90d, no day such as 2026-12-31 and no moment in RFC 3339", s)}
+	case !at.After(now):
+		return time.Time{}, &tenant.InvalidError{Field: "expires", Message: s + " has passed already"}
 	}
-	return now.Add(d).UTC(), nil
+	return at, nil
 }
