@@ -123,4 +123,3 @@ func (r *Router) budget(org, token string) *budgetView {
 	}
 	return v
 }
-
