@@ -32,6 +32,10 @@ race:
 mutants:
     MUTANTS=all go test -v -count=1 -timeout 60m -run TestMutants ./internal/mutants
 
+# kill the whole server at 500 random points under load, and keep the outcome
+crash points="500":
+    PILOTLIGHT_CRASH_POINTS={{ points }} PILOTLIGHT_CRASH_RESULT="$PWD/benchmarks/results/crash.json" go test -v -count=1 -timeout 60m -run TestCrash_ ./cmd/pilotlight
+
 # one fuzz target for a while: just fuzz ./internal/openai FuzzInspect
 fuzz package target time="60s":
     go test -run '^$' -fuzz '^{{ target }}$' -fuzztime {{ time }} {{ package }}

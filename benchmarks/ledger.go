@@ -9,22 +9,26 @@ import (
 	"time"
 )
 
-// ledgerCmd has the Go benchmark of the ledger's reads run, which fills a store and asks it while records arrive, and puts its figures into a
-// table. It measures nothing itself.
+// ledgerCmd has the Go benchmarks of the ledger run and puts their figures into a table: of its reads, which fills a store and asks it while records
+// arrive, and of what it takes in steadily. It measures nothing itself.
 type ledgerCmd struct {
 	Records int `default:"10000000" help:"In the store before the first query, of 100 organisations and 60 days."`
 	Rate    int `default:"5000" help:"Records that arrive each second meanwhile."`
 	Rounds  int `default:"1000" help:"Of all queries, in random order."`
+	Steady  int `default:"20000" help:"Records that arrive each second, for twenty seconds, without the log growing."`
 }
 
 const ledgerNote = "one process, the ledger without HTTP, a reader at a time; ms is the clock's, with whatever else the machine does meanwhile, " +
 	"cpu-ms what the reader's thread has used, which is what a query takes on a machine that has a CPU for it"
 
 // ledgerGoals are what is promised of some queries at p99.
-var ledgerGoals = map[string]string{"month": "at most 20", "page": "at most 20", "receipt": "at most 20"}
+var ledgerGoals = map[string]string{"month": "at most 20", "page": "at most 20", "receipt": "at most 20", "in-log-second-half": "at most 500"}
 
 // ledgerFigure is one figure of the benchmark: "0.123 month/p99-cpu-ms".
 var ledgerFigure = regexp.MustCompile(`([0-9.]+) ([a-z-]+)/(p[0-9]+)-((?:cpu-)?ms)`)
+
+// steadyFigure is one of the benchmark of what is taken in: "9999 records/s".
+var steadyFigure = regexp.MustCompile(`([0-9.]+) (records/s|cpu-ns/record)`)
 
 func (c *ledgerCmd) Run(ctx context.Context, o *options) error {
 	out, err := goBenchmark(ctx, "internal/ledger", "Reads", fmt.Sprintf("%dx", c.Rounds),
@@ -36,6 +40,27 @@ func (c *ledgerCmd) Run(ctx context.Context, o *options) error {
 		Scenario: fmt.Sprintf("reads of %d usage records while %d a second arrive", c.Records, c.Rate),
 		Date:     time.Now().UTC().Format(time.DateOnly), Note: ledgerNote,
 	}
+	if err := r.addLedger(out, c.Rounds); err != nil {
+		return err
+	}
+	if out, err = goBenchmark(ctx, "internal/ledger", "Sustained", "1x", fmt.Sprint("PILOTLIGHT_BENCH_RATE=", c.Steady)); err != nil {
+		return err
+	}
+	if err := r.addLedger(out, 1); err != nil {
+		return err
+	}
+	for _, figure := range steadyFigure.FindAllSubmatch(out, -1) {
+		value, err := strconv.ParseFloat(string(figure[1]), 64)
+		if err != nil {
+			return fmt.Errorf("reading the figure %s: %w", bytes.TrimSpace(figure[0]), err)
+		}
+		r.Findings = append(r.Findings, finding{Name: "taken in steadily", Unit: string(figure[2]), Median: value, Min: value, Max: value, N: 1})
+	}
+	return r.write(o)
+}
+
+// addLedger adds the figures of a benchmark's output, of so many rounds.
+func (r *report) addLedger(out []byte, rounds int) error {
 	for _, figure := range ledgerFigure.FindAllSubmatch(out, -1) {
 		value, err := strconv.ParseFloat(string(figure[1]), 64)
 		if err != nil {
@@ -46,8 +71,8 @@ func (c *ledgerCmd) Run(ctx context.Context, o *options) error {
 			goal = ledgerGoals[string(figure[2])]
 		}
 		r.Findings = append(r.Findings, finding{
-			Name: string(figure[2]) + " " + string(figure[3]), Unit: string(figure[4]), Median: value, Min: value, Max: value, N: c.Rounds, Goal: goal,
+			Name: string(figure[2]) + " " + string(figure[3]), Unit: string(figure[4]), Median: value, Min: value, Max: value, N: rounds, Goal: goal,
 		})
 	}
-	return r.write(o)
+	return nil
 }

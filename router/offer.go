@@ -31,3 +31,6 @@ func (r *Router) current(was *model, leased *fleet.Model) *model {
 	}
 	return was
 }
+
+// Price gives what a GPU costs for an hour, of requests that come now.
+func (r *Router) Price() fleet.NanoUSD { return r.offer.Load().price }

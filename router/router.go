@@ -11,6 +11,7 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
 
 	"github.com/pilotlight-io/pilotlight/activator"
 	"github.com/pilotlight-io/pilotlight/internal/account"
@@ -29,18 +30,19 @@ type Config struct {
 	Models    []*fleet.Model
 	Price     fleet.NanoUSD // of one GPU for one hour; both are as of the start, see Configure
 
-	PathAliases     []string          // prefixes that stand for /v1 too, such as "/api/integrations/dgx/v1"
-	CORSOrigins     []string          // origins whose pages may read answers in a browser, such as "https://chat.example.com", or "*"; empty = none
-	BodyLimit       fleet.Bytes       // of one request; 0 = 32 MiB
-	Accounts        *account.Accounts // of all organisations; nil = its own, with memory for 32 bodies of BodyLimit
-	MaxConnections  int               // of callers at once; 0 = no limit
-	Keepalive       string            // off, comment or chunk, for tokens that name none; empty = comment
-	StreamHeartbeat time.Duration     // silence after which a stream gets a keep-alive; 0 = 15 s
-	EventLimit      fleet.Bytes       // of one event of a stream; 0 = 32 MiB
-	DrainTimeout    time.Duration     // how long live requests may go on after Serve's ctx is done; 0 = 30 s
-	OpenAPI         []byte            // served at /openapi.json; nil = 404
-	Ready           func() error      // why /readyz must not say 200 yet, for anybody to read; nil = ready while Serve runs
-	Degraded        func() []string   // what is lacking of a server that is ready, for anybody to read; nil = nothing ever is
+	PathAliases     []string                // prefixes that stand for /v1 too, such as "/api/integrations/dgx/v1"
+	CORSOrigins     []string                // origins whose pages may read answers in a browser, such as "https://chat.example.com", or "*"; empty = none
+	BodyLimit       fleet.Bytes             // of one request; 0 = 32 MiB
+	Accounts        *account.Accounts       // of all organisations; nil = its own, with memory for 32 bodies of BodyLimit
+	MaxConnections  int                     // of callers at once; 0 = no limit
+	Keepalive       string                  // off, comment or chunk, for tokens that name none; empty = comment
+	StreamHeartbeat time.Duration           // silence after which a stream gets a keep-alive; 0 = 15 s
+	EventLimit      fleet.Bytes             // of one event of a stream; 0 = 32 MiB
+	DrainTimeout    time.Duration           // how long live requests may go on after Serve's ctx is done; 0 = 30 s
+	OpenAPI         []byte                  // served at /openapi.json; nil = 404
+	Ready           func() error            // why /readyz must not say 200 yet, for anybody to read; nil = ready while Serve runs
+	Console         fasthttp.RequestHandler // of /console, with bodies of up to consoleBody; nil = 404
+	Degraded        func() []string         // what is lacking of a server that is ready, for anybody to read; nil = nothing ever is
 
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error) // to engines; nil = TCP
 	Log  *slog.Logger                                                      // nil = discard

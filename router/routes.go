@@ -10,6 +10,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 
+	"github.com/pilotlight-io/pilotlight/internal/account"
 	"github.com/pilotlight-io/pilotlight/internal/edge"
 )
 
@@ -41,11 +42,39 @@ func (r *Router) routes() *fiber.App {
 	}
 	s := app.Server()
 	s.CloseOnShutdown = true
-	s.Handler = edge.Guard{Methods: fiber.DefaultMethods, Prepare: r.prepare, Refuse: r.deny, Log: r.c.Log}.Handler(app.Handler())
+	s.Handler = edge.Guard{Methods: fiber.DefaultMethods, Prepare: r.prepare, Refuse: r.deny, Log: r.c.Log}.Handler(r.beside(app.Handler()))
 	r.conns.Attach(s)
 	s.ExpectHandler = r.expect
 	s.ErrorHandler = r.broken
 	return app
+}
+
+// consolePath is where the console is, and consoleBody how large a body it takes. All its visitors share one account.
+const (
+	consolePath = "/console"
+	consoleBody = 256 << 10
+)
+
+// beside has the console answer below its path.
+func (r *Router) beside(api fasthttp.RequestHandler) fasthttp.RequestHandler {
+	if r.c.Console == nil {
+		return api
+	}
+	return func(ctx *fasthttp.RequestCtx) {
+		path := string(ctx.Path())
+		if path == consolePath {
+			ctx.Redirect(consolePath+"/", http.StatusSeeOther)
+			return
+		}
+		if !strings.HasPrefix(path, consolePath+"/") {
+			api(ctx)
+			return
+		}
+		var charge account.Charge
+		r.c.Accounts.Admit(&charge, "", "console", nil)
+		defer charge.Settle()
+		edge.Upload{Limit: consoleBody, Charge: &charge}.Whole(r.c.Console, r.deny)(ctx)
+	}
 }
 
 func (r *Router) mount(app *fiber.App, prefix string) {

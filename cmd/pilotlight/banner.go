@@ -13,8 +13,9 @@ const greeted = "meta-llama/Meta-Llama-3.1-8B-Instruct"
 
 // banner is what dev says on stdout once it can be called: all that is needed for a first request.
 type banner struct {
-	API       string   `json:"api"`   // base URL for OpenAI clients
-	Admin     string   `json:"admin"` // base URL of the admin API
+	API       string   `json:"api"`     // base URL for OpenAI clients
+	Admin     string   `json:"admin"`   // base URL of the admin API
+	Console   string   `json:"console"` // signs the browser in that opens it first
 	Token     string   `json:"token"`
 	DataDir   string   `json:"data_dir"`
 	Models    []string `json:"models"`
@@ -25,9 +26,10 @@ type banner struct {
 
 func newBanner(s *server, secret string, dir string, speed float64) banner {
 	b := banner{
-		API:   "http://" + callable(s.c.API) + "/v1",
-		Admin: "http://" + callable(s.c.Admin),
-		Token: secret, DataDir: dir, SimSpeed: speed,
+		API:     "http://" + callable(s.c.API) + "/v1",
+		Admin:   "http://" + callable(s.c.Admin),
+		Console: "http://" + callable(s.c.Admin) + s.console.SignInLink(secret),
+		Token:   secret, DataDir: dir, SimSpeed: speed,
 	}
 	for _, m := range s.c.Config.Models {
 		b.Models = append(b.Models, m.ID)
@@ -60,6 +62,7 @@ func (b banner) print(env *Env, asJSON bool) error {
 	var text strings.Builder
 	fmt.Fprintf(&text, "API     %s\n", b.API)
 	fmt.Fprintf(&text, "admin   %s\n", b.Admin)
+	fmt.Fprintf(&text, "console %s\n", b.Console)
 	fmt.Fprintf(&text, "token   %s\n", b.Token)
 	fmt.Fprintf(&text, "data    %s\n", b.DataDir)
 	fmt.Fprintf(&text, "models  %s\n", strings.Join(b.Models, "\n        "))

@@ -4,10 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -142,64 +140,4 @@ func (s *devServer) records(t *testing.T) (all []admin.Record) {
 		return ""
 	})
 	return all
-}
-
-// TestBill_WholeAnswersHaveOneRecordThoughTheServerIsKilled kills the server at random moments of steady traffic.
-func TestBill_WholeAnswersHaveOneRecordThoughTheServerIsKilled(t *testing.T) {
-	rounds := 6
-	if testing.Short() {
-		rounds = 1
-	}
-	dir, whole := t.TempDir(), map[string]bool{}
-	for round := range rounds {
-		s, err := launchDev(dir, "--sim-speed", "200")
-		if err != nil {
-			t.Fatal(err)
-		}
-		var mu sync.Mutex // guards whole
-		var callers sync.WaitGroup
-		for caller := range 8 {
-			callers.Go(func() {
-				for i := 0; ; i++ {
-					id := fmt.Sprintf("round-%d-caller-%d-%d", round, caller, i)
-					a, err := s.chat(t.Context(), "meta-llama/Meta-Llama-3-8B-Instruct", caller%2 == 0, "X-Request-Id", id)
-					if err != nil {
-						return // the server was killed
-					}
-					if a.whole() {
-						mu.Lock()
-						whole[id] = true
-						mu.Unlock()
-					}
-				}
-			})
-		}
-		eventually(t, 20*time.Second, func() string {
-			mu.Lock()
-			defer mu.Unlock()
-			if len(whole) < 10*(round+1) {
-				return fmt.Sprintf("only %d answers", len(whole))
-			}
-			return ""
-		})
-		time.Sleep(rand.N(500 * time.Millisecond)) // any moment will do, and the kill comes at a random one
-		s.kill()
-		callers.Wait()
-	}
-	s := startDev(t, dir)
-	count := map[string]int{}
-	for _, r := range s.records(t) {
-		count[r.RequestID]++
-	}
-	for id := range whole {
-		if count[id] != 1 {
-			t.Errorf("request %s: got %d records of an answer that its caller has whole, want 1", id, count[id])
-		}
-	}
-	for id, n := range count {
-		if n > 1 {
-			t.Errorf("request %s: got %d records, want at most 1", id, n)
-		}
-	}
-	t.Logf("%d whole answers, %d records", len(whole), len(count))
 }

@@ -22,6 +22,7 @@ func TestNomadPool(t *testing.T) {
 	t.Run("eight models share two slots", func(t *testing.T) { eightModelsShareTwoSlots(t, site) })
 	t.Run("kills are survived", func(t *testing.T) { survivesKills(t, site) })
 	t.Run("places fail", func(t *testing.T) { placesFail(t, site) })
+	t.Run("slots are replaced", func(t *testing.T) { replacesSlots(t, site) })
 }
 
 // eightModelsShareTwoSlots has models of 30 GPUs share 16.

@@ -17,6 +17,7 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/account"
 	"github.com/pilotlight-io/pilotlight/internal/admin"
 	"github.com/pilotlight-io/pilotlight/internal/config"
+	"github.com/pilotlight-io/pilotlight/internal/console"
 	"github.com/pilotlight-io/pilotlight/internal/edge"
 	"github.com/pilotlight-io/pilotlight/internal/engine"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
@@ -58,6 +59,7 @@ type server struct {
 	activator *activator.Activator
 	router    *router.Router
 	admin     *admin.Server
+	console   *console.Console
 	draining  atomic.Bool
 
 	configurer *configurer
@@ -66,7 +68,7 @@ type server struct {
 // openServer opens the store, replays the ledger into it and builds the parts. Nothing runs yet, and nothing is answered.
 func openServer(ctx context.Context, c serverConfig) (*server, error) {
 	s := &server{c: c}
-	for _, open := range []func(context.Context) error{s.openStore, s.openTenants, s.openLedger, s.openAccounts, s.openWebhooks, s.openTuning, s.openFleet, s.openConfigurer, s.openAPIs} {
+	for _, open := range []func(context.Context) error{s.openStore, s.openTenants, s.openLedger, s.openAccounts, s.openWebhooks, s.openTuning, s.openFleet, s.openConfigurer, s.openConsole, s.openAPIs} {
 		if err := open(ctx); err != nil {
 			return nil, errors.Join(err, s.close())
 		}
@@ -153,7 +155,7 @@ func (s *server) openAPIs(context.Context) (err error) {
 		Activator: s.activator, Tenants: s.tenants, Ledger: s.ledger, Models: cfg.Models, Price: cfg.Price,
 		PathAliases: cfg.API.PathAliases, CORSOrigins: cfg.API.CORSOrigins, BodyLimit: cfg.API.BodyLimit, Keepalive: cfg.API.Keepalive,
 		StreamHeartbeat: cfg.API.StreamHeartbeat, EventLimit: cfg.API.EventLimit, Accounts: s.accounts, MaxConnections: room.Public,
-		OpenAPI: admin.OpenAPI, Ready: s.unready, Degraded: s.degraded, Log: s.log("router"),
+		OpenAPI: admin.OpenAPI, Ready: s.unready, Degraded: s.degraded, Console: s.console.Caller(), Log: s.log("router"),
 	})
 	if err != nil {
 		return err
@@ -162,7 +164,7 @@ func (s *server) openAPIs(context.Context) (err error) {
 		Fleet: s.activator, Tuner: s.tuning, Config: s.configurer, Tenants: s.tenants, Ledger: s.ledger, Webhooks: s.webhooks, Token: s.c.AdminToken,
 		MaxConnections: room.Admin,
 		Metrics:        []*metrics.Set{s.router.Metrics(), s.accounts.Metrics(), s.activator.Metrics(), s.ledger.Metrics(), s.webhooks.Metrics(), s.c.Lead.metrics},
-		Orphans:        s.backEnd.orphans, JobName: s.backEnd.jobName, Ready: s.readiness, Degraded: s.degraded, Errors: fleetAnswer, Log: s.log("admin"),
+		Orphans:        s.backEnd.orphans, JobName: s.backEnd.jobName, Ready: s.readiness, Degraded: s.degraded, Console: s.console.Operator(), Errors: fleetAnswer, Log: s.log("admin"),
 	})
 	return err
 }
@@ -219,6 +221,7 @@ func (s *server) run(ctx context.Context, hurry <-chan struct{}) error {
 			before: s.drain,
 		},
 		{name: "the admin API", run: func(ctx context.Context) error { return s.admin.Serve(ctx, s.c.Admin) }},
+		{name: "the console", run: s.console.Run},
 		{name: "the activator", run: s.activator.Run},
 		{name: "the lead", run: func(ctx context.Context) error { return s.c.Lead.run(ctx, s.activator, s.backEnd.Backend) }}, // after the last act
 	}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pilotlight-io/pilotlight/internal/edge"
@@ -68,6 +69,7 @@ type Config struct {
 	JobName        func(model, instance string) string // the back end's job of a dedicated instance; nil = the back end has none
 	Ready          func() error                        // why /readyz must not say 200 yet; nil = always ready
 	Degraded       func() []string                     // what is lacking of a server that is ready, for anybody to read; nil = nothing ever is
+	Console        fasthttp.RequestHandler             // answers what is not the API's; it signs its visitors in by itself. nil = there is none
 	Errors         func(error) *openai.Error           // how an error of Fleet, Tuner or Config is answered; nil, or a nil answer = internal_error
 	Heartbeat      time.Duration                       // between comments on a silent event stream; 0 = 15 s
 	Log            *slog.Logger                        // nil = discard

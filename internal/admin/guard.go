@@ -40,16 +40,11 @@ func (s *Server) guard(c *fiber.Ctx) error {
 }
 
 // admit checks what the head of a request tells: the right Host, and the admin token unless the route is open. Whoever fails has no body read.
-//
-// A web page can make its visitor's browser ask a loopback listener, under a name of the page's own that resolves to
-// 127.0.0.1 (DNS rebinding). It has no token, but so that nothing, not even what is open, ever depends on that alone, a
-// loopback listener knows only loopback names.
 func (s *Server) admit(ctx *fasthttp.RequestCtx) error {
-	header := &ctx.Request.Header
-	if s.loopback && !loopbackHost(string(header.Host())) {
-		return openai.NewError(openai.CodePermissionDenied, "this listener answers only to localhost, 127.0.0.1 and [::1]; for other names set admin.addr to an address of the network")
+	if err := s.named(ctx); err != nil {
+		return err
 	}
-	path := string(ctx.Path())
+	header, path := &ctx.Request.Header, string(ctx.Path())
 	if slices.ContainsFunc(routes, func(r route) bool { return r.open && r.path == path }) {
 		return nil
 	}
@@ -62,9 +57,24 @@ func (s *Server) admit(ctx *fasthttp.RequestCtx) error {
 	return nil
 }
 
+// named refuses a request to a name that is not the listener's.
+//
+// A web page can make its visitor's browser ask a loopback listener, under a name of the page's own that resolves to
+// 127.0.0.1 (DNS rebinding). It has no token, but so that nothing, not even what is open, ever depends on that alone, a
+// loopback listener knows only loopback names.
+func (s *Server) named(ctx *fasthttp.RequestCtx) error {
+	if s.loopback && !loopbackHost(string(ctx.Request.Header.Host())) {
+		return openai.NewError(openai.CodePermissionDenied, "this listener answers only to localhost, 127.0.0.1 and [::1]; for other names set admin.addr to an address of the network")
+	}
+	return nil
+}
+
 // expect answers a request that asks before it sends its body.
 func (s *Server) expect(ctx *fasthttp.RequestCtx) int {
 	err := s.admit(ctx)
+	if s.c.Console != nil && !strings.HasPrefix(string(ctx.Path()), "/api/") {
+		err = s.named(ctx)
+	}
 	if err == nil {
 		return fasthttp.StatusContinue
 	}

@@ -74,7 +74,7 @@ var routes = []route{
 }
 
 // later are paths that a later version has; until then they say so instead of seeming mistyped.
-var later = []string{"/api/audit", "/console"}
+var later = []string{"/api/audit"}
 
 // newApp makes the app, with these of the routes.
 func (s *Server) newApp(routes []route) *fiber.App {
@@ -86,7 +86,7 @@ func (s *Server) newApp(routes []route) *fiber.App {
 	})
 	server := app.Server()
 	server.CloseOnShutdown = true
-	server.Handler = edge.Guard{Methods: fiber.DefaultMethods, Refuse: s.refuse, Log: s.c.Log}.Handler(app.Handler())
+	server.Handler = edge.Guard{Methods: fiber.DefaultMethods, Refuse: s.refuse, Log: s.c.Log}.Handler(s.beside(app.Handler()))
 	server.ExpectHandler = s.expect
 	server.ErrorHandler = func(ctx *fasthttp.RequestCtx, err error) { s.refuse(ctx, edge.Broken(err)) }
 	s.conns.Attach(server)
@@ -103,6 +103,26 @@ func (s *Server) newApp(routes []route) *fiber.App {
 	}
 	app.Use(s.unknown)
 	return app
+}
+
+// beside has the console answer what is not the API's.
+func (s *Server) beside(api fasthttp.RequestHandler) fasthttp.RequestHandler {
+	if s.c.Console == nil {
+		return api
+	}
+	console := edge.Upload{Limit: bodyLimit}.Whole(s.c.Console, s.refuse)
+	return func(ctx *fasthttp.RequestCtx) {
+		path := string(ctx.Path())
+		if strings.HasPrefix(path, "/api/") || slices.ContainsFunc(routes, func(r route) bool { return r.path == path }) {
+			api(ctx)
+			return
+		}
+		if err := s.named(ctx); err != nil {
+			s.refuse(ctx, &edge.Refusal{Answer: s.answer(err)})
+			return
+		}
+		console(ctx)
+	}
 }
 
 // pattern is a path of the document in fiber's words.

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+
+	"github.com/pilotlight-io/pilotlight/internal/console"
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+// consoleScope is where the store keeps the key that seals what browsers keep, so that a restart signs nobody out.
+const consoleScope = "console"
+
+func (s *server) openConsole(ctx context.Context) error {
+	key, err := s.consoleKey(ctx)
+	if err != nil {
+		return err
+	}
+	base := "http://" + callable(s.c.API)
+	s.console, err = console.New(console.Config{
+		Fleet: s.activator, Tenants: s.tenants, Ledger: s.ledger, Key: key, API: base + "/v1", AdminToken: s.c.AdminToken,
+		Price: func() fleet.NanoUSD { return s.router.Price() },
+		Chat: func(ctx context.Context, secret string, body []byte) (*console.Answer, error) {
+			return chat(ctx, base, secret, body)
+		},
+		Tune: s.tuning.Tune,
+		Tuned: func(pool string) map[string]string {
+			tuned := map[string]string{}
+			for _, t := range s.tuning.Tuned(pool) {
+				tuned[t.Key] = t.Value
+			}
+			return tuned
+		},
+		Version: readVersion().Version, Now: s.c.Now, Log: s.log("console"),
+	})
+	return err
+}
+
+// consoleKey gives the key of the store, which is made where there is none.
+func (s *server) consoleKey(ctx context.Context) (key [32]byte, err error) {
+	kept, err := s.store.Settings(ctx, consoleScope)
+	if err != nil {
+		return key, err
+	}
+	if b, err := hex.DecodeString(kept["key"]); err == nil && len(b) == len(key) {
+		return [32]byte(b), nil
+	}
+	_, _ = rand.Read(key[:]) // it never fails
+	return key, s.store.SaveSetting(ctx, consoleScope, "key", hex.EncodeToString(key[:]))
+}
+
+// chats asks the public API on the console's behalf. An answer may take as long as it wants.
+var chats = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 8}}
+
+func chat(ctx context.Context, base, secret string, body []byte) (*console.Answer, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/v1/chat/completions", bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("asking the public API: %w", err)
+	}
+	r.Header.Set("Authorization", "Bearer "+secret)
+	r.Header.Set("Content-Type", "application/json")
+	answer, err := chats.Do(r)
+	if err != nil {
+		return nil, fmt.Errorf("asking the public API: %w", err)
+	}
+	return &console.Answer{Status: answer.StatusCode, ContentType: answer.Header.Get("Content-Type"), Body: answer.Body}, nil
+}

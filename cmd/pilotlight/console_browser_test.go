@@ -1,0 +1,227 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+)
+
+// browser is a headless Chromium with one page. What it complains of fails the test.
+type browser struct {
+	t   *testing.T
+	ctx context.Context
+
+	mu       sync.Mutex // guards troubles
+	troubles []string
+}
+
+type step = chromedp.Action[chromedp.Void]
+
+func startBrowser(t *testing.T) *browser {
+	t.Helper()
+	program, err := exec.LookPath("chromium")
+	if err != nil {
+		required(t, "chromium is missing; on Debian: apt-get install chromium")
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.UserDataDir(t.TempDir()))
+	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
+	t.Cleanup(func() {
+		_ = chromedp.Cancel(ctx) // waits for the browser's end
+		cancel()
+	})
+	b := &browser{t: t, ctx: ctx}
+	b.do(chromedp.EmulateViewport(1280, 900))
+	var reading sync.WaitGroup
+	console := chromedp.Console(ctx)
+	reading.Go(func() {
+		for m, err := range console {
+			if err != nil {
+				return
+			}
+			if m.IsException() || m.Type == "error" || m.Type == "warning" {
+				b.mu.Lock()
+				b.troubles = append(b.troubles, m.String())
+				b.mu.Unlock()
+			}
+		}
+	})
+	t.Cleanup(func() {
+		cancel()
+		reading.Wait()
+	})
+	return b
+}
+
+// quiet fails the test for what the browser has complained of so far.
+func (b *browser) quiet() {
+	b.t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, trouble := range b.troubles {
+		b.t.Error("in the browser: " + trouble)
+	}
+	b.troubles = nil
+}
+
+// do does one step after the other, each within a minute.
+func (b *browser) do(steps ...step) {
+	b.t.Helper()
+	for _, s := range steps {
+		_ = get(b, s)
+	}
+}
+
+// get is do for one step that gives something.
+func get[T any](b *browser, a chromedp.Action[T]) T {
+	b.t.Helper()
+	value, err := chromedp.Run(b.ctx, func(ctx context.Context, t *chromedp.Target) (T, error) {
+		ctx, cancel := context.WithTimeout(ctx, time.Minute)
+		defer cancel()
+		return a(ctx, t)
+	})
+	if err != nil {
+		where, _ := chromedp.Run(b.ctx, chromedp.Location())
+		text, _ := chromedp.Run(b.ctx, chromedp.Evaluate[string]("document.body.innerText"))
+		b.t.Fatalf("%v; at %s, which says:\n%s", err, where, text)
+	}
+	return value
+}
+
+// until waits until a JavaScript expression holds.
+func (b *browser) until(expression string) {
+	b.t.Helper()
+	b.do(chromedp.Poll[chromedp.Void](expression, chromedp.WithPollingInterval(20*time.Millisecond)))
+}
+
+// shoot takes pictures of the page where somebody wants to look at them.
+func (b *browser) shoot(name string) {
+	b.t.Helper()
+	dir := os.Getenv("PILOTLIGHT_SCREENSHOTS")
+	if dir == "" {
+		return
+	}
+	for _, width := range []int64{1280, 390} {
+		for _, scheme := range []string{"light", "dark"} {
+			b.do(chromedp.EmulateViewport(width, 900))
+			_, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+				Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+			})
+			if err != nil {
+				b.t.Fatal(err)
+			}
+			b.do(chromedp.Sleep(200 * time.Millisecond)) // for the new layout; only pictures depend on it
+			picture := get(b, chromedp.FullScreenshot(100))
+			if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%s-%d-%s.png", name, width, scheme)), picture, 0o600); err != nil {
+				b.t.Fatal(err)
+			}
+		}
+	}
+	b.do(chromedp.EmulateViewport(1280, 900))
+}
+
+const smallModel = "meta-llama/Meta-Llama-3.1-8B-Instruct"
+
+// TestConsole is a newcomer's path, and an operator's: each page is driven as people drive it.
+func TestConsole(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it needs a browser")
+	}
+	s := startDev(t, t.TempDir(), "--sim-speed", "10")
+	b := startBrowser(t)
+
+	// One command, one link, two clicks: a streamed answer, from cold.
+	b.do(chromedp.Navigate(s.Console), chromedp.WaitVisible("#models table"))
+	b.shoot("models-cold")
+	b.do(chromedp.Click(`//a[contains(., "Meta-Llama-3.1-8B-Instruct")]`), chromedp.WaitVisible("#send"))
+	b.shoot("model-cold")
+	b.do(chromedp.Evaluate[chromedp.Void](`window.shift = 0; new PerformanceObserver((l) => { for (const e of l.getEntries()) if (!e.hadRecentInput) window.shift += e.value }).observe({type: "layout-shift", buffered: false});
+		window.phases = []; setInterval(() => { const e = document.querySelector(".activation-now b"); if (e && !window.phases.includes(e.textContent)) window.phases.push(e.textContent) }, 10)`))
+	b.do(chromedp.Click("#send"))
+	b.until(`document.querySelector(".activation-now b") !== null`)
+	b.shoot("model-starting")
+	b.until(`document.querySelector(".said.assistant")?.textContent.length > 20`)
+	b.until(`document.querySelector("[data-figure=cost]").textContent.startsWith("$")`)
+	b.until(`document.querySelector("#now .state.hot") !== null`)
+	if shift := get(b, chromedp.Evaluate[float64]("window.shift")); shift > 0.02 {
+		t.Errorf("the layout has shifted by %v while the answer was streamed", shift)
+	}
+	if phases := get(b, chromedp.Evaluate[[]string]("window.phases")); len(phases) < 2 {
+		t.Errorf("saw the phases %q, want some of an activation", phases)
+	}
+	b.shoot("model-hot")
+
+	// A snippet is a program.
+	b.do(chromedp.Click(`//label[text()="curl"]`))
+	snippet := get(b, chromedp.Text(`.tab[data-tab="2"] pre`))
+	command := exec.CommandContext(t.Context(), "sh", "-c", strings.Replace(snippet, "curl", "curl -sS", 1))
+	command.Env = append(os.Environ(), "PILOTLIGHT_TOKEN="+s.Token)
+	if out, err := command.CombinedOutput(); err != nil || !strings.HasSuffix(string(out), "data: [DONE]\n\n") {
+		t.Errorf("the snippet of the page gave %v and %q", err, out)
+	}
+
+	// A token is made, shown once, and works.
+	b.do(chromedp.Navigate(s.Admin+"/tokens"), chromedp.Click("summary"), chromedp.SetValue("#name", "from the console"), chromedp.SetValue("#rpm", "100"))
+	b.shoot("tokens-form")
+	b.do(chromedp.Click(`//button[text()="Create token"]`), chromedp.WaitVisible("#secret"))
+	b.shoot("tokens-secret")
+	made := strings.TrimSpace(get(b, chromedp.Text("#secret")))
+	ours := s.Token
+	s.Token = made
+	s.mustChat(t, smallModel, true)
+	s.Token = ours
+	b.do(chromedp.Navigate(s.Admin+"/tokens"), chromedp.WaitVisible("tbody tr"))
+	if strings.Contains(get(b, chromedp.Text("body")), made) {
+		t.Error("the token's secret is shown again")
+	}
+	b.shoot("tokens")
+
+	// What was used, as sums, as requests and as one receipt.
+	b.do(chromedp.Navigate(s.Admin+"/usage"), chromedp.WaitVisible("figure.chart"))
+	b.shoot("usage")
+	b.do(chromedp.Navigate(s.Admin+"/requests"), chromedp.WaitVisible("tbody tr"))
+	b.shoot("requests")
+	b.do(chromedp.Click(`//a[text()="receipt"]`), chromedp.WaitVisible(".line"))
+	b.shoot("request")
+
+	// What operators see, and change.
+	b.do(chromedp.Navigate(s.Admin+"/fleet"), chromedp.WaitVisible(".gpu"))
+	b.shoot("fleet")
+	b.do(chromedp.Navigate(s.Admin+"/activations"), chromedp.WaitVisible(".activation"))
+	b.shoot("activations")
+	b.do(chromedp.Navigate(s.Admin+"/pools"), chromedp.WaitVisible("#slot_idle"))
+	b.shoot("pools")
+	b.do(chromedp.SetValue("#max_parked_per_gpu", "2"), chromedp.Click(`//button[text()="Change"]`), chromedp.WaitVisible(`button[name=confirm]`))
+	b.shoot("pools-confirm")
+	b.do(chromedp.Click(`button[name=confirm]`), chromedp.WaitVisible(".notice.good"))
+	pools, err := s.admin(t).Pools(t.Context())
+	if err != nil || len(pools) == 0 || pools[0].MaxParkedPerGPU != 2 {
+		t.Errorf("got pools %+v and %v, want what was tuned", pools, err)
+	}
+	b.do(chromedp.Navigate(s.Admin+"/kit"), chromedp.WaitVisible(".tiles"))
+	b.shoot("kit")
+
+	// A caller sees what is the caller's.
+	b.do(chromedp.Click(`//button[text()="Sign out"]`), chromedp.WaitVisible("#token"))
+	b.shoot("signin")
+	public := strings.TrimSuffix(s.API, "/v1")
+	b.do(chromedp.Navigate(public+"/console"), chromedp.WaitVisible("#token"), chromedp.SendKeys("#token", made), chromedp.Submit("#token"), chromedp.WaitVisible("#models table"))
+	b.shoot("caller-models")
+	if strings.Contains(get(b, chromedp.Text("nav")), "Fleet") {
+		t.Error("a caller is offered the operators' pages")
+	}
+	b.quiet()
+	b.do(chromedp.Navigate(public+"/console/usage"), chromedp.WaitVisible(".problem"))
+	b.shoot("no-rights")
+	b.do(chromedp.Navigate(public+"/console/fleet"), chromedp.WaitVisible(".problem"))
+}

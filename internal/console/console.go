@@ -1,0 +1,159 @@
+package console
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/ledger"
+	"github.com/pilotlight-io/pilotlight/internal/tenant"
+)
+
+// Fleet is what the console asks of the activator.
+type Fleet interface {
+	Snapshot() *fleet.Snapshot
+	Explain(model string) (fleet.Explanation, error)
+	Hold(model string, d time.Duration) error
+	StopModel(model string) error
+	Follow(ctx context.Context, after uint64, f func(fleet.Notice) error) error
+}
+
+// Answer is the public API's answer to a chat: a stream of events, or an error.
+type Answer struct {
+	Status      int
+	ContentType string
+	Body        io.ReadCloser // closing it ends the request
+}
+
+// Config is what New needs. Fleet, Tenants, Ledger, Key and Chat are required.
+type Config struct {
+	Fleet   Fleet
+	Tenants *tenant.Tenants
+	Ledger  *ledger.Ledger
+	Key     [32]byte                                                               // seals what browsers keep; who has it can sign in as anybody
+	Price   func() fleet.NanoUSD                                                   // of a GPU-hour, now
+	API     string                                                                 // base URL of the public API, as callers are told it
+	Chat    func(ctx context.Context, secret string, body []byte) (*Answer, error) // sends a chat to the public API
+	Tune    func(ctx context.Context, pool string, changes map[string]string) error
+	Tuned   func(pool string) map[string]string // what of a pool beats the config
+	// AdminToken signs operators in.
+	AdminToken string
+	Version    string
+	Now        func() time.Time // nil = time.Now
+	Log        *slog.Logger     // nil = discard
+}
+
+// Console serves the pages. It is safe for concurrent use.
+type Console struct {
+	c      Config
+	digest [sha256.Size]byte // of the admin token
+	seal   sealer
+	hub    *Hub
+	codes  codes
+}
+
+// New checks the config. It starts nothing.
+func New(c Config) (*Console, error) {
+	if c.Fleet == nil || c.Tenants == nil || c.Ledger == nil || c.Chat == nil || c.Price == nil || c.Tune == nil || c.Tuned == nil || c.Key == ([32]byte{}) {
+		return nil, errors.New("console: all of the config but Version, Now and Log is required")
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	seal, err := newSealer(c.Key)
+	if err != nil {
+		return nil, err
+	}
+	console := &Console{c: c, digest: sha256.Sum256([]byte(c.AdminToken)), seal: seal}
+	console.hub = newHub(c.Fleet, c.Log)
+	return console, nil
+}
+
+// Run looks at the fleet for the pages that are open, until ctx is done; it then ends their live parts and returns nil.
+func (c *Console) Run(ctx context.Context) error { return c.hub.run(ctx) }
+
+// side is one of the two places that the console is at.
+type side struct {
+	*Console
+	base     string // before every path; "" or "/console"
+	operator bool   // operators may sign in here
+}
+
+// Operator gives the handler of the admin listener, at "/". Bodies have to be read by then.
+func (c *Console) Operator() fasthttp.RequestHandler { return (&side{c, "", true}).handler() }
+
+// Caller gives the handler of the public listener, at CallerBase. Bodies have to be read by then.
+func (c *Console) Caller() fasthttp.RequestHandler { return (&side{c, CallerBase, false}).handler() }
+
+// CallerBase is where the console is on the public listener.
+const CallerBase = "/console"
+
+// BodyLimit bounds what a form or a chat sends, in bytes.
+const BodyLimit = 256 << 10
+
+func (s *side) handler() fasthttp.RequestHandler {
+	app := fiber.New(fiber.Config{
+		CaseSensitive: true, Immutable: true, DisableStartupMessage: true, BodyLimit: BodyLimit, ErrorHandler: s.failed,
+	})
+	app.Use(s.secure)
+	at := app.Group(s.base)
+	at.Get("/assets/:hash/:name", asset)
+	at.Get("/signin", s.showSignIn)
+	at.Post("/signin", s.signIn)
+	at.Post("/signout", s.signOut)
+	for _, p := range pages {
+		if p.operator && !s.operator {
+			continue
+		}
+		handle := s.visited(p)
+		if p.post {
+			at.Post(p.path, handle)
+		} else {
+			at.Get(p.path, handle)
+		}
+	}
+	app.Use(func(*fiber.Ctx) error { return errNoPage })
+	return app.Handler()
+}
+
+// page is one route that needs a visitor who is signed in.
+type page struct {
+	path     string
+	post     bool
+	operator bool         // for operators only
+	scope    tenant.Scope // that a caller's token needs; "" = any token
+	handle   func(*visit) error
+}
+
+var pages = []page{
+	{path: "/", handle: (*visit).models},
+	{path: "/models", handle: (*visit).models},
+	{path: "/model/*", handle: (*visit).model},
+	{path: "/chat", post: true, scope: tenant.ScopeInference, handle: (*visit).chat},
+	{path: "/payer", post: true, operator: true, handle: (*visit).setPayer},
+	{path: "/hold/*", post: true, operator: true, handle: (*visit).hold},
+	{path: "/stop/*", post: true, operator: true, handle: (*visit).stop},
+	{path: "/tokens", scope: tenant.ScopeTokensManage, handle: (*visit).tokens},
+	{path: "/tokens", post: true, scope: tenant.ScopeTokensManage, handle: (*visit).createToken},
+	{path: "/tokens/:id/revoke", post: true, scope: tenant.ScopeTokensManage, handle: (*visit).revokeToken},
+	{path: "/usage", scope: tenant.ScopeUsageRead, handle: (*visit).usage},
+	{path: "/usage.csv", scope: tenant.ScopeUsageRead, handle: (*visit).usageCSV},
+	{path: "/requests", scope: tenant.ScopeUsageRead, handle: (*visit).requests},
+	{path: "/request/:id", scope: tenant.ScopeUsageRead, handle: (*visit).request},
+	{path: "/fleet", operator: true, handle: (*visit).fleet},
+	{path: "/activations", operator: true, handle: (*visit).activations},
+	{path: "/pools", operator: true, handle: (*visit).pools},
+	{path: "/pools/:name", post: true, operator: true, handle: (*visit).tunePool},
+	{path: "/kit", operator: true, handle: (*visit).kit},
+	{path: "/live", handle: (*visit).live},
+}

@@ -1,0 +1,348 @@
+package console
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html/template"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/pilotlight-io/pilotlight/internal/edge"
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/ledger"
+	"github.com/pilotlight-io/pilotlight/internal/tenant"
+)
+
+// liveParts are the parts of a topic as a page begins with them, and what it needs to follow them.
+type liveParts struct {
+	URL   string
+	Parts []template.HTML
+}
+
+func (v *visit) liveParts(topic string) (liveParts, error) {
+	n, err := v.topicOf(topic)
+	if err != nil {
+		return liveParts{}, err
+	}
+	parts, version := v.hub.page(n, v.sees)
+	l := liveParts{URL: fmt.Sprintf("%s/live?topic=%s&since=%d", v.base, url.QueryEscape(topic), version)}
+	for _, p := range parts {
+		l.Parts = append(l.Parts, template.HTML(p)) // drawn by our own templates
+	}
+	return l, nil
+}
+
+// typical is what a request to a model took and cost of late, on average.
+type typical struct {
+	Requests int64
+	Took     time.Duration
+	Cost     fleet.NanoUSD
+}
+
+// typicalSpan is how far back typical looks.
+const typicalSpan = 30 * 24 * time.Hour
+
+// typicals measures what requests took and cost, by model, from the records that the visitor may see.
+func (v *visit) typicals(ctx context.Context) (map[string]typical, error) {
+	now := v.c.Now().UTC()
+	today := now.Truncate(24 * time.Hour)
+	rows, _, err := v.c.Ledger.Usage(ctx, ledger.Query{Org: v.org(), From: today.Add(-typicalSpan), To: today.Add(24 * time.Hour), Limit: ledger.MaxUsageLimit})
+	if err != nil {
+		return nil, err
+	}
+	sums := map[string]ledger.UsageRow{}
+	for _, r := range rows {
+		s := sums[r.Model]
+		s.Requests += r.Requests
+		s.BilledUS += r.BilledUS
+		s.Cost += r.Cost
+		sums[r.Model] = s
+	}
+	all := map[string]typical{}
+	for m, s := range sums {
+		if s.Requests > 0 {
+			all[m] = typical{s.Requests, time.Duration(s.BilledUS/s.Requests) * time.Microsecond, s.Cost / fleet.NanoUSD(s.Requests)}
+		}
+	}
+	return all, nil
+}
+
+// modelRow is one line of the list of models.
+type modelRow struct {
+	ID, Pool  string
+	GPUs      int
+	Context   int
+	PerSecond fleet.NanoUSD
+	Endpoints []fleet.Endpoint
+	Typical   typical
+	State     template.HTML
+	state     string
+}
+
+// perSecond is what a second of a model costs, rounded to a billionth of a dollar.
+func (c *Console) perSecond(gpus int) fleet.NanoUSD {
+	return ledger.Cost(time.Second, gpus, c.c.Price())
+}
+
+const askTimeout = 10 * time.Second
+
+func (v *visit) asking() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), askTimeout)
+}
+
+func (v *visit) models() error {
+	live, err := v.liveParts("models")
+	if err != nil {
+		return err
+	}
+	ctx, cancel := v.asking()
+	defer cancel()
+	var measured map[string]typical
+	if v.may(tenant.ScopeUsageRead) {
+		if measured, err = v.typicals(ctx); err != nil {
+			return err
+		}
+	}
+	words, state := strings.Fields(strings.ToLower(v.Query("q"))), v.Query("state")
+	now := v.hub.look(fresh)
+	var rows []modelRow
+	shown := 0
+	for i := range now.Models {
+		m := &now.Models[i]
+		if !v.sees(m.Model.ID) {
+			continue
+		}
+		row := modelRow{
+			ID: m.Model.ID, Pool: m.Model.Pool, GPUs: m.Model.GPUs, Context: m.Model.ContextLength, PerSecond: v.perSecond(m.Model.GPUs),
+			Endpoints: m.Model.Endpoints, Typical: measured[m.Model.ID], state: m.State,
+		}
+		if shown < len(live.Parts) {
+			row.State = live.Parts[shown]
+		}
+		shown++
+		if has := strings.ToLower(m.Model.ID); (state == "" || state == m.State) && !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(has, w) }) {
+			rows = append(rows, row)
+		}
+	}
+	sorting := v.sorting("name")
+	sortBy(rows, sorting.now, map[string]func(a, b *modelRow) int{
+		"name": func(a, b *modelRow) int {
+			return strings.Compare(strings.ToLower(lastOf(a.ID)), strings.ToLower(lastOf(b.ID)))
+		},
+		"gpus":  func(a, b *modelRow) int { return a.GPUs - b.GPUs },
+		"state": func(a, b *modelRow) int { return strings.Compare(a.state, b.state) },
+		"took":  func(a, b *modelRow) int { return int(min(max(a.Typical.Took-b.Typical.Took, -1), 1)) },
+		"cost":  func(a, b *modelRow) int { return int(min(max(a.Typical.Cost-b.Typical.Cost, -1), 1)) },
+		"used":  func(a, b *modelRow) int { return int(min(max(a.Typical.Requests-b.Typical.Requests, -1), 1)) },
+	})
+	return v.show(http.StatusOK, "models", "Models", map[string]any{
+		"Rows": rows, "Of": shown, "Live": live, "Q": v.Query("q"), "State": state, "States": []string{"hot", "parked", "starting", "cold"},
+		"Sort": sorting, "Measured": measured != nil,
+	})
+}
+
+// sortBy sorts rows by a column; "-" before its name is the other way round. A column that is not known leaves them as they are.
+func sortBy[T any](rows []T, column string, by map[string]func(a, b *T) int) {
+	name, down := strings.CutPrefix(column, "-")
+	compare := by[name]
+	if compare == nil {
+		return
+	}
+	slices.SortStableFunc(rows, func(a, b T) int {
+		if down {
+			a, b = b, a
+		}
+		return compare(&a, &b)
+	})
+}
+
+// sorting makes the links of a table's heads.
+type sorting struct {
+	path  string
+	query url.Values
+	now   string
+}
+
+func (v *visit) sorting(usual string) sorting {
+	q, _ := url.ParseQuery(string(v.Context().URI().QueryString()))
+	now := q.Get("sort")
+	if now == "" {
+		now = usual
+	}
+	return sorting{v.Path(), q, now}
+}
+
+// Link goes to the table sorted by a column, or the other way round where it is sorted by it.
+func (s sorting) Link(column string) string {
+	q := url.Values{}
+	for k, all := range s.query {
+		q[k] = all
+	}
+	q.Set("sort", column)
+	if s.now == column {
+		q.Set("sort", "-"+column)
+	}
+	return s.path + "?" + q.Encode()
+}
+
+// Aria says how the table is sorted by a column.
+func (s sorting) Aria(column string) string {
+	switch s.now {
+	case column:
+		return "ascending"
+	case "-" + column:
+		return "descending"
+	}
+	return "none"
+}
+
+// modelNamed finds the model that the path names.
+func (v *visit) modelNamed() (*fleet.ModelStatus, error) {
+	id, err := url.PathUnescape(v.Params("*"))
+	if err != nil {
+		return nil, errNoPage
+	}
+	m := modelIn(v.hub.look(fresh), id)
+	if m == nil || !v.sees(id) {
+		return nil, &problem{http.StatusNotFound, "There is no such model", "No model of this name is here, or your token may not use it."}
+	}
+	return m, nil
+}
+
+func (v *visit) model() error {
+	m, err := v.modelNamed()
+	if err != nil {
+		return err
+	}
+	live, err := v.liveParts("model:" + m.Model.ID)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := v.asking()
+	defer cancel()
+	view := map[string]any{
+		"Model": m.Model, "PerSecond": v.perSecond(m.Model.GPUs), "Live": live, "Snippets": snippets(v.c.API, m.Model),
+		"Chats": slices.Contains(m.Model.Endpoints, fleet.EndpointChat), "Payer": v.grant, "MayChat": v.grant != nil && v.grant.Has(tenant.ScopeInference) && v.grant.Allows(m.Model.ID),
+		"Prompt": v.Query("prompt"),
+	}
+	if v.may(tenant.ScopeUsageRead) {
+		all, err := v.typicals(ctx)
+		if err != nil {
+			return err
+		}
+		view["Typical"] = all[m.Model.ID]
+	}
+	if v.isOperator() {
+		e, err := v.c.Fleet.Explain(m.Model.ID)
+		if err != nil {
+			return err
+		}
+		view["Explain"] = e
+		now := v.hub.look(fresh)
+		var instances []fleet.InstanceStatus
+		for _, i := range now.Instances {
+			if i.Model == m.Model.ID {
+				instances = append(instances, i)
+			}
+		}
+		view["Instances"] = instances
+	}
+	return v.show(http.StatusOK, "model", m.Model.ID, view)
+}
+
+// hold starts a model and keeps it hot for a while.
+func (v *visit) hold() error {
+	m, err := v.modelNamed()
+	if err != nil {
+		return err
+	}
+	span := m.Model.IdleAfter
+	if text := v.FormValue("for"); text != "" {
+		if span, err = fleet.ParseDuration(text); err != nil {
+			return &problem{http.StatusBadRequest, "How long?", err.Error()}
+		}
+	}
+	if err := v.c.Fleet.Hold(m.Model.ID, span); err != nil {
+		return &problem{http.StatusConflict, "It cannot be started", err.Error()}
+	}
+	return v.Redirect(v.base+modelPath(m.Model.ID), http.StatusSeeOther)
+}
+
+func (v *visit) stop() error {
+	m, err := v.modelNamed()
+	if err != nil {
+		return err
+	}
+	if err := v.c.Fleet.StopModel(m.Model.ID); err != nil {
+		return &problem{http.StatusConflict, "It cannot be stopped", err.Error()}
+	}
+	return v.Redirect(v.base+modelPath(m.Model.ID), http.StatusSeeOther)
+}
+
+func modelPath(id string) string { return "/model/" + (&url.URL{Path: id}).EscapedPath() }
+
+// chat hands a chat of the playground to the public API, with the token of the visitor, and its answer back as it comes.
+func (v *visit) chat() error {
+	if v.grant == nil {
+		return v.chatRefused(http.StatusForbidden, "No token pays for this chat. Give one first.")
+	}
+	body := v.Body()
+	if !json.Valid(body) {
+		return v.chatRefused(http.StatusBadRequest, "The chat is no JSON.")
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	call := &chat{conn: edge.Of(v.Context()), cancel: cancel}
+	if call.conn != nil {
+		call.conn.Arm(call)
+	}
+	answer, err := v.c.Chat(ctx, v.session.Secret, bytes.Clone(body))
+	if err != nil {
+		_ = call.Close()
+		v.c.Log.Warn("the public API could not be asked", "reason", err)
+		return v.chatRefused(http.StatusBadGateway, "The public API cannot be reached.")
+	}
+	call.body = answer.Body
+	v.Set(fiber.HeaderContentType, answer.ContentType)
+	v.Set("X-Accel-Buffering", "no")
+	v.Status(answer.Status)
+	v.Context().SetBodyStream(call, -1)
+	return nil
+}
+
+func (v *visit) chatRefused(status int, why string) error {
+	return v.Status(status).JSON(map[string]any{"error": map[string]any{"message": why}})
+}
+
+// chat is the answer to one chat on its way to the browser.
+type chat struct {
+	conn   *edge.Conn
+	cancel context.CancelCauseFunc
+	body   io.ReadCloser
+}
+
+var errChatLeft = errors.New("the visitor has left the chat")
+
+// Leave ends the chat of a visitor who has left.
+func (c *chat) Leave(error) { c.cancel(errChatLeft) }
+
+func (c *chat) Read(b []byte) (int, error) { return c.body.Read(b) }
+
+func (c *chat) Close() error {
+	if c.conn != nil {
+		c.conn.Disarm()
+	}
+	c.cancel(errChatLeft)
+	if c.body == nil {
+		return nil
+	}
+	return c.body.Close()
+}

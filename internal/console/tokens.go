@@ -1,0 +1,194 @@
+package console
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/tenant"
+)
+
+// tokenRow is one token in the list.
+type tokenRow struct {
+	tenant.Token
+	State string // active, expired or revoked
+}
+
+func stateOfToken(t *tenant.Token, now time.Time) string {
+	switch {
+	case t.RevokedAt != nil:
+		return "revoked"
+	case t.ExpiresAt != nil && !now.Before(*t.ExpiresAt):
+		return "expired"
+	}
+	return "active"
+}
+
+// tokenForm is what a visitor has filled in, so that a mistake costs nobody the rest.
+type tokenForm struct {
+	Org, Name, Expires, RPM, Concurrency, Budget string
+	Scopes, Models                               []string
+	Wrong, WrongField                            string
+}
+
+// tokensView is the page's.
+type tokensView struct {
+	Rows                  []tokenRow
+	Orgs                  []string // that a token may be made for
+	Org                   string   // whose are shown; "" = all
+	Scopes                []tenant.Scope
+	Models                []string
+	Form                  tokenForm
+	Secret, SecretOf, API string // of the token that was made just now
+	All                   bool   // revoked and expired ones too
+}
+
+func (v *visit) tokens() error {
+	return v.showTokens(http.StatusOK, tokensView{Org: v.Query("org"), All: v.Query("all") != "", Form: tokenForm{Scopes: []string{"inference", "models:read"}}})
+}
+
+func (v *visit) showTokens(status int, view tokensView) error {
+	ctx, cancel := v.asking()
+	defer cancel()
+	if !v.isOperator() {
+		view.Org = v.org()
+		view.Orgs = []string{v.org()}
+	} else {
+		orgs, err := v.c.Tenants.Orgs(ctx)
+		if err != nil {
+			return err
+		}
+		for _, o := range orgs {
+			view.Orgs = append(view.Orgs, o.Name)
+		}
+	}
+	all, err := v.c.Tenants.Tokens(ctx, view.Org)
+	if err != nil {
+		return err
+	}
+	now := v.c.Now()
+	for _, t := range slices.Backward(all) {
+		row := tokenRow{t, stateOfToken(&t, now)}
+		if row.State == "active" || view.All {
+			view.Rows = append(view.Rows, row)
+		}
+	}
+	for _, m := range v.hub.look(fresh).Models {
+		if v.sees(m.Model.ID) {
+			view.Models = append(view.Models, m.Model.ID)
+		}
+	}
+	view.Scopes, view.API = v.scopes(), v.c.API
+	return v.show(status, "tokens", "Tokens", view)
+}
+
+// scopes are those that the visitor may give: an operator all, a caller those of the token that is used.
+func (v *visit) scopes() []tenant.Scope {
+	return slices.DeleteFunc(tenant.Scopes(), func(s tenant.Scope) bool { return !v.may(s) })
+}
+
+func (v *visit) createToken() error {
+	form := v.tokenForm()
+	n, wrong := v.newToken(&form)
+	if wrong == nil {
+		ctx, cancel := v.asking()
+		defer cancel()
+		secret, t, err := v.c.Tenants.CreateToken(ctx, n)
+		if err == nil {
+			v.c.Log.Info("a token was made in the console", "token", t.ID, "org", t.Org, "operator", v.isOperator())
+			return v.showTokens(http.StatusOK, tokensView{Secret: secret, SecretOf: t.Name, Form: tokenForm{Scopes: []string{"inference", "models:read"}}})
+		}
+		invalid, ok := err.(*tenant.InvalidError)
+		if !ok {
+			return err
+		}
+		wrong = invalid
+	}
+	form.Wrong, form.WrongField = wrong.Message, wrong.Field
+	return v.showTokens(http.StatusBadRequest, tokensView{Form: form})
+}
+
+func (v *visit) tokenForm() tokenForm {
+	args := v.Context().PostArgs()
+	all := func(name string) (values []string) {
+		for _, b := range args.PeekMulti(name) {
+			if len(b) > 0 {
+				values = append(values, string(b))
+			}
+		}
+		return values
+	}
+	one := func(name string) string { return strings.TrimSpace(string(args.Peek(name))) }
+	return tokenForm{
+		Org: one("org"), Name: one("name"), Expires: one("expires"), RPM: one("rpm"), Concurrency: one("concurrency"), Budget: one("budget_usd"),
+		Scopes: all("scopes"), Models: all("models"),
+	}
+}
+
+// newToken reads a form. Who is no operator makes tokens of the own organisation, with no more rights than the own token has.
+func (v *visit) newToken(f *tokenForm) (tenant.NewToken, *tenant.InvalidError) {
+	n := tenant.NewToken{Org: f.Org, Name: f.Name, Models: f.Models}
+	if !v.isOperator() {
+		n.Org = v.org()
+	}
+	if n.Org == "" {
+		return n, &tenant.InvalidError{Field: "org", Message: "choose the organisation that the token acts for"}
+	}
+	for _, s := range f.Scopes {
+		if !v.may(tenant.Scope(s)) {
+			return n, &tenant.InvalidError{Field: "scopes", Message: "your own token has no " + s}
+		}
+		n.Scopes = append(n.Scopes, tenant.Scope(s))
+	}
+	if len(n.Scopes) == 0 {
+		return n, &tenant.InvalidError{Field: "scopes", Message: "a token without any scope may do nothing; choose one"}
+	}
+	if f.Expires != "" {
+		span, err := fleet.ParseDuration(f.Expires)
+		if err != nil || span <= 0 {
+			return n, &tenant.InvalidError{Field: "expires", Message: "write how long it is to work, such as 90d or 12h, or nothing"}
+		}
+		n.ExpiresAt = v.c.Now().Add(span)
+	}
+	for _, limit := range []struct {
+		field, text string
+		into        **int
+	}{{"rpm", f.RPM, &n.Limits.RPM}, {"concurrency", f.Concurrency, &n.Limits.Concurrency}} {
+		if limit.text == "" {
+			continue
+		}
+		count, ok := atoi(limit.text)
+		if !ok {
+			return n, &tenant.InvalidError{Field: limit.field, Message: "write a whole number, or nothing"}
+		}
+		*limit.into = &count
+	}
+	if f.Budget != "" {
+		usd, err := fleet.ParseUSD(f.Budget)
+		if err != nil {
+			return n, &tenant.InvalidError{Field: "budget_usd", Message: err.Error()}
+		}
+		n.Limits.Budget = &usd
+	}
+	return n, nil
+}
+
+func (v *visit) revokeToken() error {
+	ctx, cancel := v.asking()
+	defer cancel()
+	id := v.Params("id")
+	all, err := v.c.Tenants.Tokens(ctx, v.org())
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(all, func(t tenant.Token) bool { return t.ID == id }) {
+		return errNoPage // another organisation's is not there
+	}
+	if _, err := v.c.Tenants.RevokeToken(ctx, id); err != nil {
+		return err
+	}
+	v.c.Log.Info("a token was revoked in the console", "token", id, "operator", v.isOperator())
+	return v.Redirect(v.base+"/tokens", http.StatusSeeOther)
+}

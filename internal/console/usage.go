@@ -1,0 +1,167 @@
+package console
+
+import (
+	"bytes"
+	"cmp"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/ledger"
+	"github.com/pilotlight-io/pilotlight/internal/tenant"
+)
+
+// monthsShown is how many months a visitor may choose from.
+const monthsShown = 13
+
+// usageView is the page's.
+type usageView struct {
+	Month  string
+	Months []string
+	By     string
+	Org    string // "" = all
+	Orgs   []string
+	Rows   []ledger.UsageRow
+	Sum    ledger.UsageRow
+	Chart  chart
+	Sort   sorting
+	Days   int // of the month that have passed
+	// Forecast is what the month will cost if it goes on as it has; 0 = too early to say.
+	Forecast fleet.NanoUSD
+	Budget   fleet.NanoUSD // 0 = none
+	Left     fleet.NanoUSD
+	Spent    int // of the budget, in per cent
+	Current  bool
+}
+
+func (v *visit) usageQuery() (q ledger.Query, view usageView, err error) {
+	now := v.c.Now().UTC()
+	this := now.Format("2006-01")
+	view = usageView{Month: v.Query("month", this), By: v.Query("by", "model"), Org: v.org()}
+	if v.isOperator() {
+		view.Org = v.Query("org")
+	}
+	if !slices.Contains([]string{"model", "token", "day"}, view.By) {
+		view.By = "model"
+	}
+	for i := range monthsShown {
+		view.Months = append(view.Months, time.Date(now.Year(), now.Month()-time.Month(i), 1, 0, 0, 0, 0, time.UTC).Format("2006-01"))
+	}
+	view.Current = view.Month == this
+	q = ledger.Query{Org: view.Org, By: ledger.By(view.By), Limit: ledger.MaxUsageLimit}
+	q.From, q.To, err = ledger.Month(view.Month)
+	return q, view, err
+}
+
+func (v *visit) usage() error {
+	q, view, err := v.usageQuery()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := v.asking()
+	defer cancel()
+	if v.isOperator() {
+		orgs, err := v.c.Tenants.Orgs(ctx)
+		if err != nil {
+			return err
+		}
+		for _, o := range orgs {
+			view.Orgs = append(view.Orgs, o.Name)
+		}
+	}
+	if view.Rows, _, err = v.c.Ledger.Usage(ctx, q); err != nil {
+		return err
+	}
+	for _, r := range view.Rows {
+		view.Sum.Requests += r.Requests
+		view.Sum.PromptTokens += r.PromptTokens
+		view.Sum.CompletionTokens += r.CompletionTokens
+		view.Sum.BilledUS += r.BilledUS
+		view.Sum.GPUUS += r.GPUUS
+		view.Sum.Cost += r.Cost
+	}
+	daily := view.Rows
+	if view.By != "day" {
+		q.By = ledger.ByDay
+		if daily, _, err = v.c.Ledger.Usage(ctx, q); err != nil {
+			return err
+		}
+	}
+	view.Chart = dailyChart(daily, q.From, q.To)
+	view.Sort = v.sorting("-cost")
+	sortUsage(view.Rows, view.Sort.now)
+	v.budgetOf(&view, q.From, q.To)
+	return v.show(http.StatusOK, "usage", "Usage", view)
+}
+
+// budgetOf fills in what the organisation may spend, and what the month will cost if it goes on as it has.
+func (v *visit) budgetOf(view *usageView, from, to time.Time) {
+	if !view.Current {
+		return
+	}
+	now := v.c.Now().UTC()
+	if passed := now.Sub(from); passed > 24*time.Hour {
+		view.Forecast = fleet.NanoUSD(float64(view.Sum.Cost) / passed.Hours() * to.Sub(from).Hours()) // an estimate, which nobody pays
+	}
+	if view.Org == "" {
+		return
+	}
+	if l, ok := v.c.Tenants.OrgLimits(view.Org); ok && (l.Budget.Period == "" || l.Budget.Period == tenant.Monthly) {
+		view.Budget = l.Budget.At(now)
+		view.Left = max(view.Budget-view.Sum.Cost, 0)
+		if view.Budget > 0 {
+			view.Spent = int(min(view.Sum.Cost/max(view.Budget/100, 1), 100))
+		}
+	}
+}
+
+func sortUsage(rows []ledger.UsageRow, column string) {
+	sortBy(rows, column, map[string]func(a, b *ledger.UsageRow) int{
+		"org":      func(a, b *ledger.UsageRow) int { return strings.Compare(a.Org, b.Org) },
+		"model":    func(a, b *ledger.UsageRow) int { return strings.Compare(a.Model, b.Model) },
+		"key":      func(a, b *ledger.UsageRow) int { return strings.Compare(a.Day+a.TokenID, b.Day+b.TokenID) },
+		"requests": func(a, b *ledger.UsageRow) int { return cmp.Compare(a.Requests, b.Requests) },
+		"prompt":   func(a, b *ledger.UsageRow) int { return cmp.Compare(a.PromptTokens, b.PromptTokens) },
+		"answer":   func(a, b *ledger.UsageRow) int { return cmp.Compare(a.CompletionTokens, b.CompletionTokens) },
+		"gpu":      func(a, b *ledger.UsageRow) int { return cmp.Compare(a.GPUUS, b.GPUUS) },
+		"cost":     func(a, b *ledger.UsageRow) int { return cmp.Compare(a.Cost, b.Cost) },
+	})
+}
+
+func (v *visit) usageCSV() error {
+	q, view, err := v.usageQuery()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := v.asking()
+	defer cancel()
+	var b bytes.Buffer
+	var rows []ledger.UsageRow
+	for {
+		page, next, err := v.c.Ledger.Usage(ctx, q)
+		if err != nil {
+			return err
+		}
+		if rows = append(rows, page...); next == "" {
+			break
+		}
+		q.Cursor = next
+	}
+	name := "usage-" + view.Month
+	if v.Query("format") == "focus" {
+		err = ledger.WriteFOCUS(&b, rows, q.From, q.To)
+		name += "-focus"
+	} else {
+		err = ledger.WriteCSV(&b, q.By, rows)
+	}
+	if err != nil {
+		return err
+	}
+	v.Set(fiber.HeaderContentType, "text/csv; charset=utf-8")
+	v.Set(fiber.HeaderContentDisposition, `attachment; filename="`+name+`.csv"`)
+	return v.Send(b.Bytes())
+}
