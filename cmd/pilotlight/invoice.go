@@ -121,6 +121,7 @@ type invoiceCloseCmd struct {
 	Month   string `arg:"" help:"The month, YYYY-MM, in UTC. It has been over for an hour, and those before it are closed."`
 	By      string `placeholder:"NAME" help:"Who closes it; $$USER if not given."`
 	Confirm bool   `help:"The server's clock is right, though it is more than a day beyond what is known of the time."`
+	Without bool   `name:"without-damaged" help:"Close it though some records cannot be read: nobody pays for those."`
 	serverFlags
 	jsonFlag
 }
@@ -131,7 +132,7 @@ func (c invoiceCloseCmd) Run(env *Env) error {
 	if err != nil {
 		return err
 	}
-	closed, err := client.CloseMonth(env.ctx, admin.Closing{Month: c.Month, By: cmp.Or(c.By, env.Getenv("USER")), Confirm: c.Confirm})
+	closed, err := client.CloseMonth(env.ctx, admin.Closing{Month: c.Month, By: cmp.Or(c.By, env.Getenv("USER")), Confirm: c.Confirm, WithoutDamaged: c.Without})
 	if err != nil {
 		return err
 	}

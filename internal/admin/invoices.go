@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"net/url"
 	"time"
 
@@ -83,7 +84,7 @@ func (s *Server) receipts(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	return c.JSON(Records{Records: same(page.Records), NextCursor: cursor(page.Next)})
+	return c.JSON(Records{Records: same(page.Records), NextCursor: cursor(page.Next), Damaged: page.Damaged})
 }
 
 // invoiceOf gives whose and which invoice a path names.
@@ -101,11 +102,16 @@ func (s *Server) closeMonth(c *fiber.Ctx) error {
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, closeTimeout)
 	defer cancel()
-	closed, err := s.c.Ledger.CloseMonth(ctx, ledger.Closing{Month: order.Month, By: cmp.Or(order.By, whoever), Confirm: order.Confirm})
+	closed, err := s.c.Ledger.CloseMonth(ctx, ledger.Closing{
+		Month: order.Month, By: cmp.Or(order.By, whoever), Confirm: order.Confirm, WithoutDamaged: order.WithoutDamaged,
+	})
+	if damaged := (*ledger.DamagedError)(nil); errors.As(err, &damaged) {
+		return edge.Invalid("without_damaged", "%s; put a backup back, or close the month without these records: nobody pays for them then", damaged)
+	}
 	if err != nil {
 		return err
 	}
-	return c.JSON(ClosedMonth{Month: closed.Month, ClosedAt: Time{Time: closed.At}, ClosedBy: closed.By, Already: closed.Already, Invoices: same(closed.Invoices)})
+	return c.JSON(ClosedMonth{Month: closed.Month, ClosedAt: Time{Time: closed.At}, ClosedBy: closed.By, Already: closed.Already, Invoices: same(closed.Invoices), Damaged: closed.Damaged})
 }
 
 func (s *Server) correct(c *fiber.Ctx) error {

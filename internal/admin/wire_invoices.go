@@ -17,6 +17,8 @@ type Closing struct {
 	Month   string `json:"month"`             // YYYY-MM, UTC
 	By      string `json:"by,omitempty"`      // who closes it; empty = admin
 	Confirm bool   `json:"confirm,omitempty"` // the server's clock is right, though it is further ahead than the ledger believes
+
+	WithoutDamaged bool `json:"without_damaged,omitempty"` // close it though some records cannot be read: nobody pays for those
 }
 
 // ClosedMonth is a month that is closed, with its invoices.
@@ -26,6 +28,8 @@ type ClosedMonth struct {
 	ClosedBy string    `json:"closed_by"`
 	Already  bool      `json:"already"` // it was closed before
 	Invoices []Invoice `json:"invoices"`
+
+	Damaged []ledger.Damage `json:"damaged,omitempty"` // what could not be read, and is on no invoice
 }
 
 // Correction is the body of POST /api/corrections.

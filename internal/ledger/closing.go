@@ -20,6 +20,9 @@ type Closing struct {
 	Month   string // YYYY-MM, UTC
 	By      string // who closes it, for the invoices
 	Confirm bool   // the clock is right, though it is further ahead than retention believes
+
+	// WithoutDamaged closes it though some records cannot be read: nobody pays for those, ever.
+	WithoutDamaged bool
 }
 
 // Closed is a month that is closed.
@@ -29,6 +32,7 @@ type Closed struct {
 	By       string
 	Already  bool // it was closed before
 	Invoices []Invoice
+	Damaged  []Damage // what could not be read when it was closed, and is on no invoice; only of a month that is closed now
 }
 
 // cut is where a closing separates what is on its invoices and earlier ones from what is not: records of its month and before, up to a number.
@@ -49,7 +53,7 @@ func (c cut) open() int64 {
 
 // CloseMonth closes a month: it makes one invoice for each organisation that has records which are on none yet, all at once. A month is closed
 // when it has been over for an hour, after those before it, and once: closed again, it is given as it is. Mistakes are *InvalidErrors;
-// a block that cannot be read is a *DamagedError, and nothing is closed.
+// a block that cannot be read is a *DamagedError, and nothing is closed, unless the closing is to do without.
 func (l *Ledger) CloseMonth(ctx context.Context, c Closing) (*Closed, error) {
 	month, err := parseMonth(c.Month)
 	if err != nil {
@@ -61,7 +65,7 @@ func (l *Ledger) CloseMonth(ctx context.Context, c Closing) (*Closed, error) {
 	if err := l.hasEnded(ctx, month, c.Confirm); err != nil {
 		return nil, err
 	}
-	closed, err := l.closeMonth(ctx, month, c.By)
+	closed, err := l.closeMonth(ctx, month, &c)
 	if err != nil {
 		return nil, fmt.Errorf("closing %s: %w", c.Month, err)
 	}
@@ -70,6 +74,9 @@ func (l *Ledger) CloseMonth(ctx context.Context, c Closing) (*Closed, error) {
 	}
 	if !closed.Already {
 		l.log.Info("a month is closed", "month", c.Month, "by", c.By, "invoices", len(closed.Invoices))
+	}
+	for _, d := range closed.Damaged {
+		l.log.Error("usage records that cannot be read are on no invoice: nobody pays for them", "month", c.Month, "block", d.Block, "org", d.Org, "records", d.Records)
 	}
 	return closed, nil
 }
@@ -97,16 +104,21 @@ func (l *Ledger) hasEnded(ctx context.Context, month int64, confirm bool) error 
 
 // closeMonth computes a month's invoices from what is in the store, and keeps them in one transaction where nobody else has closed a month
 // meanwhile. A crash leaves all of it or nothing.
-func (l *Ledger) closeMonth(ctx context.Context, month int64, by string) (*Closed, error) {
+func (l *Ledger) closeMonth(ctx context.Context, month int64, c *Closing) (*Closed, error) {
 	if err := l.flush(ctx); err != nil {
 		return nil, err
 	}
 	for {
 		var (
-			closed *Closed
-			drafts drafts
-			s      = span{to: cut{month: month}}
+			closed  *Closed
+			drafts  drafts
+			damages []Damage
+			skip    func(*DamagedError) error
+			s       = span{to: cut{month: month}}
 		)
+		if c.WithoutDamaged {
+			skip = func(e *DamagedError) error { damages = append(damages, e.Damage); return nil }
+		}
 		err := l.read(ctx, "", func(v *view) (err error) {
 			if closed, err = v.closed(ctx, month); closed != nil || err != nil {
 				return err
@@ -120,13 +132,13 @@ func (l *Ledger) closeMonth(ctx context.Context, month int64, by string) (*Close
 			if s.to.upTo, err = lastNumber(ctx, v.tx); err != nil {
 				return err
 			}
-			drafts, err = v.draft(ctx, "", s)
+			drafts, err = v.draft(ctx, "", s, skip)
 			return err
 		})
 		if closed != nil || err != nil {
 			return closed, err
 		}
-		closed = &Closed{Month: monthName(month), At: time.Now().UTC().Truncate(time.Microsecond), By: by}
+		closed = &Closed{Month: monthName(month), At: time.Now().UTC().Truncate(time.Microsecond), By: c.By, Damaged: damages}
 		err = l.store.Write(ctx, func(tx *sql.Tx) error {
 			return drafts.keep(context.WithoutCancel(ctx), tx, s.before, s.to, closed)
 		})

@@ -48,8 +48,8 @@ const (
 		blockColumns + "JOIN usage_keys k ON k.seq = b.seq WHERE k.key = $5 AND " + draftBlocks
 )
 
-// draft adds up a span of an organisation's records ("" = of everybody's).
-func (v *view) draft(ctx context.Context, org string, s span) (drafts, error) {
+// draft adds up a span of an organisation's records ("" = of everybody's). damaged is told of what cannot be read; nil = that is an error.
+func (v *view) draft(ctx context.Context, org string, s span, damaged func(*DamagedError) error) (drafts, error) {
 	all := drafts{}
 	query, args := draftAll, []any{firstDay(s.to.month+1) * dayMicros, s.before.open(), s.before.upTo}
 	if org != "" {
@@ -60,7 +60,7 @@ func (v *view) draft(ctx context.Context, org string, s span) (drafts, error) {
 			all.add(n, r)
 		}
 		return true
-	}}, query, args...)
+	}, damaged: damaged}, query, args...)
 	return all, err
 }
 

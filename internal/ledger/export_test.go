@@ -58,7 +58,7 @@ func (l *Ledger) CloseNow(ctx context.Context, month string) (*Closed, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l.closeMonth(ctx, number, "test")
+	return l.closeMonth(ctx, number, &Closing{By: "test"})
 }
 
 // CloseAll has everything that is in the store on an invoice of long ago, so that retention may delete it.

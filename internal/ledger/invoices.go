@@ -111,7 +111,7 @@ func (v *view) draftOpen(ctx context.Context, org string, last cut, month int64)
 	if monthBefore := (cut{month - 1, math.MaxInt64}); monthBefore.month > last.month {
 		s.before = monthBefore
 	}
-	open, err := v.draft(ctx, org, s)
+	open, err := v.draft(ctx, org, s, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -188,6 +188,12 @@ func (v *view) receipts(ctx context.Context, org string, month, after int64, lim
 		}
 		page.Records, after = append(page.Records, r.record()), n.number
 		return true
+	}, damaged: func(e *DamagedError) error {
+		v.tellDamage(e)
+		if e.Block <= last {
+			page.Damaged = append(page.Damaged, e.Damage)
+		}
+		return nil
 	}}, listOrg, after, org, orgKey(org))
 	return page, err
 }

@@ -252,6 +252,29 @@ func TestPayable_IsRoundedToCentsHalfToEven(t *testing.T) {
 	}
 }
 
+// What cannot be read can be on no invoice: an operator decides whether that is to hold the month up.
+func TestCloseMonth_WithoutWhatCannotBeRead(t *testing.T) {
+	l, c := newLedger(t)
+	for n := range 2 {
+		appendAll(t, l, dated(n, noon))
+		move(t, l)
+	}
+	ledger.Exec(t, c.Store, "UPDATE usage_blocks SET data = 'x' WHERE seq = 1")
+	month := noon.Format("2006-01")
+	var damaged *ledger.DamagedError
+	if got, err := l.CloseMonth(t.Context(), ledger.Closing{Month: month, By: "ops"}); !errors.As(err, &damaged) || damaged.Block != 1 {
+		t.Fatalf("got %+v, %v, want the block named", got, err)
+	}
+	closed, err := l.CloseMonth(t.Context(), ledger.Closing{Month: month, By: "ops", WithoutDamaged: true})
+	if err != nil || len(closed.Invoices) != 1 || closed.Invoices[0].Lines[0].Records != 1 || len(closed.Damaged) != 1 || closed.Damaged[0].Block != 1 {
+		t.Errorf("got %+v, %v, want an invoice of the other record", closed, err)
+	}
+	page, err := l.Receipts(t.Context(), "acme", month, "", 0)
+	if err != nil || len(page.Records) != 1 || page.Records[0].RequestID != "req-1" {
+		t.Errorf("got %+v, %v, want the other record", page, err)
+	}
+}
+
 // What is on no invoice yet outlives the retention, and an operator is told; what is on one does not.
 func TestRetention_KeepsWhatAnOpenInvoiceNeeds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
