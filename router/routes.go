@@ -71,7 +71,7 @@ func (r *Router) beside(api fasthttp.RequestHandler) fasthttp.RequestHandler {
 			return
 		}
 		var charge account.Charge
-		r.c.Accounts.Admit(&charge, "", "console", nil)
+		r.c.Accounts.Open(&charge, account.Console)
 		defer charge.Settle()
 		edge.Upload{Limit: consoleBody, Charge: &charge}.Whole(r.c.Console, r.deny)(ctx)
 	}
@@ -86,6 +86,9 @@ func (r *Router) mount(app *fiber.App, prefix string) {
 	r.get(app, prefix+"/models/*", r.showModel)
 	r.get(app, prefix+"/usage", r.usage, usageParameters...)
 	r.get(app, prefix+"/usage/*", r.receipt)
+	r.get(app, prefix+"/invoices", r.invoices, "cursor", "limit", "month")
+	r.get(app, prefix+"/invoices/*/receipts", r.receipts, "cursor", "limit")
+	r.get(app, prefix+"/invoices/*", r.invoice)
 	r.mountTokens(app, prefix)
 }
 
@@ -170,7 +173,13 @@ func (r *Router) expect(ctx *fasthttp.RequestCtx) int {
 	if !r.takesBody(ctx) {
 		return fasthttp.StatusContinue
 	}
-	_, f := r.preflight(ctx)
+	g, f := r.preflight(ctx)
+	if f == nil {
+		f = r.mayEnter(ctx, g)
+	}
+	if f == nil {
+		f = r.checkHead(ctx)
+	}
 	if f == nil {
 		return fasthttp.StatusContinue
 	}
