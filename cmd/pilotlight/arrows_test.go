@@ -24,8 +24,8 @@ var arrows = map[string][]string{
 	"autoscaler":         {"internal/fleet"},
 	"benchmarks":         {"internal/openai", "internal/cluster"},
 	"internal/account":   {"internal/fleet"},
-	"internal/console":   {"internal/fleet", "internal/tenant", "internal/ledger", "internal/edge"},
-	"internal/admin":     {"internal/fleet", "internal/tenant", "internal/tenant/wire", "internal/provision", "internal/ledger", "internal/invoice", "internal/webhook", "internal/openai", "internal/edge"},
+	"internal/console":   {"internal/fleet", "internal/tenant", "internal/ledger", "internal/export", "internal/edge"},
+	"internal/admin":     {"internal/fleet", "internal/tenant", "internal/tenant/wire", "internal/provision", "internal/ledger", "internal/invoice", "internal/webhook", "internal/openai", "internal/edge", "internal/export"},
 	// For tests: it holds answers against the OpenAPI document.
 	"internal/admin/spec":   {},
 	"internal/cluster":      {},
@@ -35,6 +35,7 @@ var arrows = map[string][]string{
 	"internal/dialect":      {"internal/openai"},
 	"internal/edge":         {"internal/account", "internal/openai", "internal/socket"},
 	"internal/engine":       {"internal/socket", "internal/fleet"},
+	"internal/export":       {"internal/ledger", "internal/fleet"},
 	"internal/fleet":        {},
 	"internal/invoice":      {"internal/ledger", "internal/fleet"},
 	"internal/ledger":       {"internal/store", "internal/fleet"},
