@@ -15,7 +15,7 @@ import (
 // TestRights holds every page against every kind of visitor.
 func TestRights(t *testing.T) {
 	w := newWorld(t)
-	record := w.used("acme", "m/one")
+	record, month := w.used("acme", "m/one"), w.now.Format("2006-01")
 	visitors := []struct {
 		name   string
 		signIn func() *browser
@@ -40,6 +40,8 @@ func TestRights(t *testing.T) {
 		{"/usage.csv", [5]int{in, ok, no, ok, no}},
 		{"/requests", [5]int{in, ok, no, ok, no}},
 		{"/request/" + record.ID, [5]int{in, ok, no, ok, no}},
+		{"/invoices", [5]int{in, ok, no, ok, no}},
+		{"/invoice/acme/" + month, [5]int{in, ok, no, ok, no}},
 		{"/fleet", [5]int{in, ok, no, no, no}},
 		{"/activations", [5]int{in, ok, no, no, no}},
 		{"/pools", [5]int{in, ok, no, no, no}},
@@ -103,10 +105,13 @@ func TestOrganisations_SeeNothingOfEachOther(t *testing.T) {
 			t.Errorf("%s: got %d, and what is another's:\n%s", path, got.status, got.body)
 		}
 	}
-	for path, what := range map[string]string{"/request/" + theirs.ID: "a receipt", "/model/m/two": "a model that it may not use", "/live?topic=model:m/two": "its state"} {
+	for path, what := range map[string]string{"/request/" + theirs.ID: "a receipt", "/model/m/two": "a model that it may not use", "/live?topic=model:m/two": "its state", "/invoice/zoo/" + w.now.Format("2006-01"): "an invoice"} {
 		if got := b.get(path); got.status != http.StatusNotFound {
 			t.Errorf("%s of another: got %d, want it not there", what, got.status)
 		}
+	}
+	if got := b.get("/usage"); !strings.Contains(got.body, "40 per cent") {
+		t.Error("the own budget is not shown")
 	}
 	if got := b.do(http.MethodPost, "/tokens/"+token.ID+"/revoke", nil); got.status != http.StatusNotFound {
 		t.Errorf("revoking another's token: got %d, want it not there", got.status)
