@@ -107,10 +107,12 @@ func TestLastUsed_OfManyTokens(t *testing.T) {
 		tenants := open(t, path)
 		createOrg(t, tenants, "acme")
 		var secrets []string
-		for i := range 300 { // more than one batch
-			secret, _ := createToken(t, tenants, tenant.NewToken{Org: "acme", Name: fmt.Sprint(i)})
-			secrets = append(secrets, secret)
+		org := tenant.OrgImport{Name: "acme"} // in one transaction
+		for i := range 300 {                  // more than one batch
+			secrets = append(secrets, tenant.NewSecret())
+			org.Tokens = append(org.Tokens, tenant.TokenImport{Name: fmt.Sprint(i), Hash: hashOf(secrets[i])})
 		}
+		imports(t, tenants, false, nil, org)
 		stop := running(t, tenants)
 		used := time.Now()
 		for _, s := range secrets {
