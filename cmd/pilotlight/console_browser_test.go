@@ -239,6 +239,10 @@ func TestConsole(t *testing.T) {
 	// What operators see, and change.
 	b.do(chromedp.Navigate(s.Admin+"/fleet"), chromedp.WaitVisible(".gpu"))
 	b.look("fleet")
+	b.do(chromedp.Navigate(s.Admin+"/queue"), chromedp.WaitVisible("#queue"))
+	b.look("queue")
+	b.do(chromedp.Navigate(s.Admin+"/invoices"), chromedp.WaitVisible("main h1"))
+	b.look("invoices")
 	b.do(chromedp.Navigate(s.Admin+"/activations"), chromedp.WaitVisible(".activation"))
 	b.look("activations")
 	b.do(chromedp.Navigate(s.Admin+"/pools"), chromedp.WaitVisible("#slot_idle"))

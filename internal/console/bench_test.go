@@ -37,8 +37,11 @@ func (f *largeFleet) Snapshot() *fleet.Snapshot {
 	s := f.now
 	return &s
 }
-func (f *largeFleet) Explain(string) (fleet.Explanation, error) { return fleet.Explanation{}, nil }
+func (f *largeFleet) Explain(string) (fleet.Explanation, error)  { return fleet.Explanation{}, nil }
 func (f *largeFleet) Hold(string, time.Duration) error           { return nil }
+func (f *largeFleet) Waiting(string, int) ([]fleet.Waiting, int) { return nil, 0 }
+func (f *largeFleet) ServeFirst(string, string, string) bool     { return false }
+func (f *largeFleet) EndWaiting(string, string, string) int      { return 0 }
 func (f *largeFleet) StopModel(string) error                     { return nil }
 func (f *largeFleet) Follow(ctx context.Context, _ uint64, _ func(fleet.Notice) error) error {
 	<-ctx.Done()

@@ -22,6 +22,9 @@ type Fleet interface {
 	Explain(model string) (fleet.Explanation, error)
 	Hold(model string, d time.Duration) error
 	StopModel(model string) error
+	Waiting(model string, limit int) (list []fleet.Waiting, all int)
+	ServeFirst(model, org, request string) bool
+	EndWaiting(model, org, request string) (ended int)
 	Follow(ctx context.Context, after uint64, f func(fleet.Notice) error) error
 }
 
@@ -54,7 +57,7 @@ type Config struct {
 	Chat    func(ctx context.Context, secret string, body []byte) (*Answer, error) // sends a chat to the public API
 	Tune    func(ctx context.Context, pool string, changes map[string]string) error
 	Tuned   func(pool string) map[string]string // what of a pool beats the config
-	Budget  func(org string) (Budget, bool)   // of an organisation, in its present period; false = it has none
+	Budget  func(org string) (Budget, bool)     // of an organisation, in its present period; false = it has none
 	// AdminToken signs operators in.
 	AdminToken string
 	Version    string
@@ -164,6 +167,8 @@ var pages = []page{
 	{path: "/request/:id", scope: tenant.ScopeUsageRead, handle: (*visit).request},
 	{path: "/invoices", scope: tenant.ScopeUsageRead, handle: (*visit).invoices},
 	{path: "/invoice/:org/:month", scope: tenant.ScopeUsageRead, handle: (*visit).invoice},
+	{path: "/queue", operator: true, handle: (*visit).queue},
+	{path: "/queue", post: true, operator: true, handle: (*visit).changeQueue},
 	{path: "/fleet", operator: true, handle: (*visit).fleet},
 	{path: "/activations", operator: true, handle: (*visit).activations},
 	{path: "/pools", operator: true, handle: (*visit).pools},

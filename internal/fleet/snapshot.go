@@ -129,6 +129,16 @@ type Notice struct {
 	Waited time.Duration
 }
 
+// Waiting is one request that waits for its model.
+type Waiting struct {
+	Model, Org string
+	Request    string // its name
+	Retry      bool   // an engine has failed it; it goes before all others
+	Place      int    // in its model's queue, from 1
+	Since      time.Time
+	Until      time.Time // it gives up then; zero = never
+}
+
 // Explanation is what the autoscaler would do now, and why.
 type Explanation struct {
 	View    ModelView
