@@ -46,6 +46,9 @@ func (x *exchange) admit(ctx *fasthttp.RequestCtx) (f *failure) {
 		return f
 	}
 	in.conn.Hold(x)
+	if f = in.enter(ctx); f != nil {
+		return f
+	}
 	if f = in.read(ctx); f != nil {
 		return f
 	}
@@ -64,6 +67,9 @@ func (x *exchange) reserve() *failure {
 
 // read reads what a caller that may ask wants.
 func (in *intake) read(ctx *fasthttp.RequestCtx) (f *failure) {
+	if f = in.r.checkHead(ctx); f != nil {
+		return f
+	}
 	if f = in.endpoint.check(ctx); f != nil {
 		return f
 	}
@@ -82,22 +88,24 @@ func (in *intake) read(ctx *fasthttp.RequestCtx) (f *failure) {
 	return in.permit()
 }
 
-// preflight checks what the head of a request tells.
+// preflight checks the token of a request.
 func (r *Router) preflight(ctx *fasthttp.RequestCtx) (*tenant.Grant, *failure) {
 	g, f := r.authenticate(ctx)
 	if f != nil {
 		return nil, f
 	}
-	if f := mayUse(g, nil); f != nil {
-		return nil, f
-	}
+	return g, mayUse(g, nil)
+}
+
+// checkHead checks what the head of a request tells of its body.
+func (r *Router) checkHead(ctx *fasthttp.RequestCtx) *failure {
 	if f := checkEncoding(ctx); f != nil {
-		return nil, f
+		return f
 	}
 	if n := ctx.Request.Header.ContentLength(); int64(n) > int64(r.c.BodyLimit) {
-		return nil, refusalFailure(edge.TooLarge(n, int(r.c.BodyLimit)))
+		return refusalFailure(edge.TooLarge(n, int(r.c.BodyLimit)))
 	}
-	return g, nil
+	return nil
 }
 
 // checkEncoding refuses a body that is compressed.
@@ -120,9 +128,7 @@ func (r *Router) authenticate(ctx *fasthttp.RequestCtx) (*tenant.Grant, *failure
 	return g, nil
 }
 
-// readBody opens the request's account and reads its body.
 func (in *intake) readBody(ctx *fasthttp.RequestCtx) *failure {
-	in.r.c.Accounts.Admit(&in.charge, in.grant.Org, in.grant.TokenID, in.holder)
 	up := edge.Upload{Limit: int(in.r.c.BodyLimit), Charge: &in.charge, Stop: in.gone}
 	if refusal := up.Read(ctx, &in.body); refusal != nil {
 		return refusalFailure(refusal)

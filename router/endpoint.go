@@ -25,6 +25,7 @@ type endpoint struct {
 	query      []string        // the parameters that its query may have
 	dialect    dialect.Dialect // that its callers speak; nil = the wire format of chat completions
 	apiKey     bool            // the token may come as x-api-key
+	limits     *limitHeaders   // in which its SDKs look for limits, beside OpenAI's; nil = nowhere else
 	requestID  string          // a header in which its SDKs look for the request's ID; "" = ours
 	pings      bool            // keep-alives are events that its SDKs pass over, in every mode but off
 	since      string          // the first version, a date, that the header anthropic-version may name; "" = it is not looked at
@@ -38,7 +39,7 @@ var endpoints = []*endpoint{
 	{
 		name: fleet.EndpointMessages, path: "/messages", enginePath: "/v1/messages", prompt: "messages", list: "content", dialect: dialect.Messages,
 		query:  []string{"beta"}, // Anthropic's SDKs say beta=true of their beta calls
-		apiKey: true, requestID: "Request-Id", pings: true, since: "2023-01-01",
+		apiKey: true, limits: anthropicLimits, requestID: "Request-Id", pings: true, since: "2023-01-01",
 	},
 }
 

@@ -36,8 +36,7 @@ const (
 	retryHopeless              // with x-should-retry: false
 )
 
-// The error map. rate_limit_exceeded, concurrency_limit_exceeded and budget_exceeded belong to limits of tokens and
-// organisations; nothing raises them before those limits exist.
+// The error map.
 var (
 	codeInvalidRequest      = row(openai.CodeInvalidRequest, retrySilent)
 	codeContextLength       = row(openai.CodeContextLength, retrySilent)

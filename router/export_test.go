@@ -57,3 +57,6 @@ func (r *Router) Routes() (all []string) {
 func (r *Router) Current(was, leased *fleet.Model) *fleet.Model {
 	return r.current(newModel(was, 0, r.metrics), leased).Model
 }
+
+// Reset gives a header's value.
+func Reset(d time.Duration) string { return string(appendReset(nil, d)) }

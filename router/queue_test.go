@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/pilotlight-io/pilotlight/activator"
 )
 
 // TestQueue_AnOperatorEndsAWait: who waits is told so, and that a retry cannot help.
@@ -14,11 +16,11 @@ func TestQueue_AnOperatorEndsAWait(t *testing.T) {
 			w := newWorld(t, setup{load: time.Hour})
 			answered := w.ask(chat(chatModel, mode))
 			time.Sleep(time.Minute)
-			list, all := w.activator.Waiting(chatModel, 10)
+			list, all := activator.QueueOf(w.act).Waiting(chatModel, 10)
 			if all != 1 || len(list) != 1 || list[0].Org != "acme" || list[0].Request == "" || time.Since(list[0].Since) != time.Minute {
 				t.Fatalf("got %+v of %d, want the one that has waited for a minute", list, all)
 			}
-			if ended := w.activator.EndWaiting(chatModel, "acme", list[0].Request); ended != 1 {
+			if ended := activator.QueueOf(w.act).EndWaiting(chatModel, "acme", list[0].Request); ended != 1 {
 				t.Fatalf("ended %d, want 1", ended)
 			}
 			a := <-answered

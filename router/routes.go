@@ -71,7 +71,7 @@ func (r *Router) beside(api fasthttp.RequestHandler) fasthttp.RequestHandler {
 			return
 		}
 		var charge account.Charge
-		r.c.Accounts.Admit(&charge, "", "console", nil)
+		r.c.Accounts.Open(&charge, account.Console)
 		defer charge.Settle()
 		edge.Upload{Limit: consoleBody, Charge: &charge}.Whole(r.c.Console, r.deny)(ctx)
 	}
@@ -170,7 +170,13 @@ func (r *Router) expect(ctx *fasthttp.RequestCtx) int {
 	if !r.takesBody(ctx) {
 		return fasthttp.StatusContinue
 	}
-	_, f := r.preflight(ctx)
+	g, f := r.preflight(ctx)
+	if f == nil {
+		f = r.mayEnter(ctx, g)
+	}
+	if f == nil {
+		f = r.checkHead(ctx)
+	}
 	if f == nil {
 		return fasthttp.StatusContinue
 	}

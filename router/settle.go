@@ -58,6 +58,7 @@ func (x *exchange) settle(e ending) error {
 		return nil
 	}
 	x.settled = true
+	defer x.intake.charge.Leave()
 	at := x.endedAt(e)
 	if lease := x.attempt.lease; lease != nil {
 		if e != endWhole {

@@ -14,10 +14,16 @@ type Waiting struct {
 	Since, Deadline     time.Duration // Deadline 0 = none
 }
 
-// Waiting lists who waits, model by model in the order in which they would be served; "" = of every model. At most limit of them are
+// Waiters are those of a dispatcher, for operators.
+type Waiters struct{ of *Dispatcher }
+
+// WaitersOf gives those of a dispatcher.
+func WaitersOf(d *Dispatcher) Waiters { return Waiters{d} }
+
+// List lists who waits, model by model in the order in which they would be served; "" = of every model. At most limit of them are
 // listed; all says how many there are.
-func (d *Dispatcher) Waiting(model string, limit int) (list []Waiting, all int) {
-	for _, q := range d.queues {
+func (w Waiters) List(model string, limit int) (list []Waiting, all int) {
+	for _, q := range w.of.queues {
 		if model != "" && q.model.ID != model {
 			continue
 		}
@@ -34,35 +40,35 @@ func (d *Dispatcher) Waiting(model string, limit int) (list []Waiting, all int) 
 	return list, all
 }
 
-// ServeFirst puts those of an organisation next, who else are served in turn with the others; and of them the request of that name, if it is not "".
+// First puts those of an organisation next, who else are served in turn with the others; and of them the request of that name, if it is not "".
 // It is false where nobody of that name waits.
-func (d *Dispatcher) ServeFirst(model, org, request string) bool {
-	q := d.byModel[model]
+func (w Waiters) First(model, org, request string) bool {
+	q := w.of.byModel[model]
 	if q == nil || q.lines[org] == nil {
 		return false
 	}
 	l := q.lines[org]
 	if request != "" {
-		w := l.find(request)
-		if w == nil {
+		found := l.find(request)
+		if found == nil {
 			return false
 		}
-		l.remove(w)
-		l.pushFirst(w)
+		l.remove(found)
+		l.pushFirst(found)
 	}
 	q.turn = l
 	return true
 }
 
-// Refuse ends the wait of a request with ErrEnded, or of all of an organisation for a model: request "" = all. It gives how many.
-func (d *Dispatcher) Refuse(now time.Duration, model, org, request string) (ended int) {
-	q := d.byModel[model]
+// End ends the wait of a request with ErrEnded, or of all of an organisation for a model: request "" = all. It gives how many.
+func (w Waiters) End(now time.Duration, model, org, request string) (ended int) {
+	q := w.of.byModel[model]
 	if q == nil {
 		return 0
 	}
-	q.forEach(func(w *Waiter) {
-		if w.ask.Org == org && (request == "" || w.ask.Request == request) {
-			d.refuse(now, w, ErrEnded)
+	q.forEach(func(one *Waiter) {
+		if one.ask.Org == org && (request == "" || one.ask.Request == request) {
+			w.of.refuse(now, one, ErrEnded)
 			ended++
 		}
 	})

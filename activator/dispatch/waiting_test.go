@@ -29,29 +29,29 @@ func TestWaiting_IsTheOrderOfService(t *testing.T) {
 			})
 		}
 		for range rapid.IntRange(0, 4).Draw(r, "words") {
-			list, _ := w.d.Waiting("", 100)
+			list, _ := dispatch.WaitersOf(w.d).List("", 100)
 			if len(list) == 0 {
 				break
 			}
 			of := rapid.SampledFrom(list).Draw(r, "of")
 			switch rapid.IntRange(0, 2).Draw(r, "word") {
 			case 0:
-				if w.d.ServeFirst("a", of.Org, of.Request) == of.Retry {
+				if dispatch.WaitersOf(w.d).First("a", of.Org, of.Request) == of.Retry {
 					r.Fatalf("putting %+v first: got %v", of, of.Retry)
 				}
-				if list, _ := w.d.Waiting("a", 100); !of.Retry && firstOfLines(list).Request != of.Request {
+				if list, _ := dispatch.WaitersOf(w.d).List("a", 100); !of.Retry && firstOfLines(list).Request != of.Request {
 					r.Fatalf("%+v was put first, and the order is %v", of, requestsOf(list))
 				}
 			case 1:
-				w.d.ServeFirst("a", of.Org, "")
+				dispatch.WaitersOf(w.d).First("a", of.Org, "")
 			case 2:
-				if got := w.d.Refuse(w.now, "a", of.Org, of.Request); got != 1 {
+				if got := dispatch.WaitersOf(w.d).End(w.now, "a", of.Org, of.Request); got != 1 {
 					r.Fatalf("ending %+v ended %d", of, got)
 				}
 				w.wantErr(byName[of.Request], dispatch.ErrEnded)
 			}
 		}
-		list, all := w.d.Waiting("a", 100)
+		list, all := dispatch.WaitersOf(w.d).List("a", 100)
 		want := requestsOf(list)
 		if all != len(want) {
 			r.Fatalf("got %d of %d", len(want), all)
@@ -96,16 +96,16 @@ func TestWaiting_IsBounded(t *testing.T) {
 		w.ask(dispatch.Ask{Model: "a", Org: "x", Request: fmt.Sprint(n)})
 		w.ask(dispatch.Ask{Model: "b", Org: "y", Request: fmt.Sprint(n)})
 	}
-	if list, all := w.d.Waiting("", 3); len(list) != 3 || all != 20 {
+	if list, all := dispatch.WaitersOf(w.d).List("", 3); len(list) != 3 || all != 20 {
 		t.Errorf("got %d of %d, want 3 of 20", len(list), all)
 	}
-	if list, all := w.d.Waiting("b", 100); len(list) != 10 || all != 10 || list[0].Model != "b" {
+	if list, all := dispatch.WaitersOf(w.d).List("b", 100); len(list) != 10 || all != 10 || list[0].Model != "b" {
 		t.Errorf("got %d of %d of one model, want its 10", len(list), all)
 	}
-	if got := w.d.Refuse(w.now, "b", "y", ""); got != 10 {
+	if got := dispatch.WaitersOf(w.d).End(w.now, "b", "y", ""); got != 10 {
 		t.Errorf("ended %d, want all 10 of the organisation", got)
 	}
-	if w.d.ServeFirst("b", "y", "") || w.d.ServeFirst("none", "y", "") || w.d.Refuse(w.now, "none", "y", "") != 0 {
+	if dispatch.WaitersOf(w.d).First("b", "y", "") || dispatch.WaitersOf(w.d).First("none", "y", "") || dispatch.WaitersOf(w.d).End(w.now, "none", "y", "") != 0 {
 		t.Error("nobody is there to be put first or ended")
 	}
 }

@@ -49,6 +49,7 @@ type server struct {
 	c         serverConfig
 	store     *store.Store
 	tenants   *tenant.Tenants
+	accounts  *account.Accounts // nil until what was spent before is read
 	ledger    *ledger.Ledger
 	webhooks  *webhook.Sender
 	backEnd   backEnd
@@ -150,24 +151,32 @@ func (s *server) openAPIs(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	accounts := account.New(account.Config{Memory: int64(cfg.API.BodyBudget)})
+	s.accounts = account.New(account.Config{Memory: int64(cfg.API.BodyBudget)})
 	s.router, err = router.New(router.Config{
 		Activator: s.activator, Tenants: s.tenants, Ledger: s.ledger, Models: cfg.Models, Price: cfg.Price,
 		PathAliases: cfg.API.PathAliases, CORSOrigins: cfg.API.CORSOrigins, BodyLimit: cfg.API.BodyLimit, Keepalive: cfg.API.Keepalive,
-		StreamHeartbeat: cfg.API.StreamHeartbeat, EventLimit: cfg.API.EventLimit, Accounts: accounts, MaxConnections: room.Public,
+		StreamHeartbeat: cfg.API.StreamHeartbeat, EventLimit: cfg.API.EventLimit, Accounts: s.accounts, MaxConnections: room.Public,
 		OpenAPI: admin.OpenAPI, Ready: s.unready, Degraded: s.degraded, Console: s.console.Caller(), Log: s.log("router"),
 	})
 	if err != nil {
 		return err
 	}
 	s.admin, err = admin.New(admin.Config{
-		Fleet: s.activator, Tuner: s.tuning, Config: s.configurer, Tenants: s.tenants, Ledger: s.ledger, Webhooks: s.webhooks, Token: s.c.AdminToken,
+		Fleet: s.fleet(), Tuner: s.tuning, Config: s.configurer, Tenants: s.tenants, Ledger: s.ledger, Webhooks: s.webhooks, Token: s.c.AdminToken,
 		MaxConnections: room.Admin,
-		Metrics:        []*metrics.Set{s.router.Metrics(), accounts.Metrics(), s.activator.Metrics(), s.ledger.Metrics(), s.webhooks.Metrics(), s.c.Lead.metrics},
+		Metrics:        []*metrics.Set{s.router.Metrics(), s.accounts.Metrics(), s.activator.Metrics(), s.ledger.Metrics(), s.webhooks.Metrics(), s.c.Lead.metrics},
 		Orphans:        s.backEnd.orphans, JobName: s.backEnd.jobName, Ready: s.readiness, Degraded: s.degraded, Console: s.console.Operator(), Errors: fleetAnswer, Log: s.log("admin"),
 	})
 	return err
 }
+
+// operated is what operators see of the activator, and do to it.
+type operated struct {
+	*activator.Activator
+	activator.Queue
+}
+
+func (s *server) fleet() operated { return operated{s.activator, activator.QueueOf(s.activator)} }
 
 // connectionsIn says how many connections each listener may have, where the process may have so many descriptors; 0 of them = as many as it asks for.
 // Callers get as many as were configured; 0 = as many as there is room for.

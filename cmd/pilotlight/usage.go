@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/admin"
@@ -10,10 +12,11 @@ import (
 
 // usageCmd prints what organisations have used in a month, and what it costs.
 type usageCmd struct {
-	Org    string    `placeholder:"NAME" help:"Only this organisation's."`
-	Month  string    `placeholder:"YYYY-MM" help:"The month, in UTC; this month if not given."`
-	By     ledger.By `enum:"model,token,day" default:"model" help:"One line for each model, or also for each token or day: model, token, day."`
-	Format string    `enum:"table,json,csv,focus" default:"table" help:"table, json, csv, or focus (FinOps FOCUS, as CSV)."`
+	Org          string   `placeholder:"NAME" help:"Only this organisation's."`
+	Month        string   `placeholder:"YYYY-MM" help:"The month, in UTC; this month if not given."`
+	By           []string `enum:"model,token,day,hour" default:"model" help:"One line for each model, or also for each token, day or hour; one or two of model, token, day, hour, with a comma between."`
+	Format       string   `enum:"table,json,jsonl,csv,focus" default:"table" help:"table, json, jsonl, csv, or focus (FinOps FOCUS, as CSV: the month's bills)."`
+	FOCUSVersion string   `name:"focus-version" enum:",1.4,1.2" default:"" placeholder:"1.4" help:"Of --format focus: 1.4, or 1.2 for tools that lag."`
 	serverFlags
 	jsonFlag
 }
@@ -31,25 +34,30 @@ func (c usageCmd) Run(env *Env) error {
 	if err != nil {
 		return err
 	}
-	rows, err := c.rows(env, client, from, to)
+	q := admin.UsageQuery{Org: c.Org, From: from.Format(time.RFC3339), To: to.Format(time.RFC3339), By: ledger.By(strings.Join(c.By, ","))}
+	switch {
+	case c.JSON && c.Format != "table" && c.Format != "json":
+		return errors.New("--json and another --format are given; leave one of them")
+	case c.FOCUSVersion != "" && c.Format != "focus":
+		return errors.New("--focus-version belongs to --format focus; leave it out")
+	case c.Format == "jsonl", c.Format == "csv":
+		return client.ExportUsage(env.ctx, env.Stdout, q, c.Format, "")
+	case c.Format == "focus":
+		return client.ExportUsage(env.ctx, env.Stdout, q, c.Format, c.FOCUSVersion)
+	}
+	rows, err := usageRows(env, client, q)
 	if err != nil {
 		return err
 	}
-	switch {
-	case c.JSON || c.Format == "json":
+	if c.JSON || c.Format == "json" {
 		return writeJSON(env.Stdout, rows)
-	case c.Format == "csv":
-		return ledger.WriteCSV(env.Stdout, c.By, rows)
-	case c.Format == "focus":
-		return ledger.WriteFOCUS(env.Stdout, rows, from, to)
 	}
-	return c.table(rows).write(env.Stdout)
+	return usageTable(q.By, rows).write(env.Stdout)
 }
 
-// rows fetches all pages.
-func (c usageCmd) rows(env *Env, client *admin.Client, from, to time.Time) ([]ledger.UsageRow, error) {
+// usageRows fetches all pages.
+func usageRows(env *Env, client *admin.Client, q admin.UsageQuery) ([]ledger.UsageRow, error) {
 	rows := []ledger.UsageRow{} // JSON shows an empty array, never null
-	q := admin.UsageQuery{Org: c.Org, From: from.Format(time.RFC3339), To: to.Format(time.RFC3339), By: c.By}
 	for {
 		page, err := client.Usage(env.ctx, q)
 		if err != nil {
@@ -63,31 +71,43 @@ func (c usageCmd) rows(env *Env, client *admin.Client, from, to time.Time) ([]le
 	}
 }
 
-// table has one line a row and, under more than one, their sum.
-func (c usageCmd) table(rows []ledger.UsageRow) *table {
-	header, key := []string{"ORG", "MODEL"}, func(ledger.UsageRow) []any { return nil }
-	switch c.By {
-	case ledger.ByToken:
-		header, key = append(header, "TOKEN"), func(r ledger.UsageRow) []any { return []any{r.TokenID} }
-	case ledger.ByDay:
-		header, key = append(header, "DAY"), func(r ledger.UsageRow) []any { return []any{r.Day} }
+// usageTable has one line a row and, under more than one, their sum.
+func usageTable(by ledger.By, rows []ledger.UsageRow) *table {
+	header := []string{"ORG", "MODEL"}
+	for _, column := range []struct {
+		title string
+		there bool
+	}{{"TOKEN", by.HasToken()}, {"DAY", by.HasDay()}, {"HOUR", by.HasHour()}} {
+		if column.there {
+			header = append(header, column.title)
+		}
 	}
 	t := newTable(append(header, ">REQUESTS", ">PROMPT", ">COMPLETION", ">BILLED S", ">GPU S", ">COST USD")...)
 	var sum ledger.UsageRow
-	add := func(r ledger.UsageRow) {
-		t.row(append(append([]any{r.Org, r.Model}, key(r)...),
-			r.Requests, r.PromptTokens, r.CompletionTokens, seconds(r.BilledUS), seconds(r.GPUUS), r.Cost)...)
-	}
 	for _, r := range rows {
-		add(r)
+		usageLine(t, by, r)
 		sum.Add(&r)
 	}
 	if len(rows) > 1 {
 		sum.Org = "total"
-		add(sum)
+		usageLine(t, by, sum)
 	}
 	return t
 }
 
-// seconds writes microseconds as seconds, exactly.
+func usageLine(t *table, by ledger.By, r ledger.UsageRow) {
+	cells := []any{r.Org, r.Model}
+	if by.HasToken() {
+		cells = append(cells, r.TokenID)
+	}
+	if by.HasDay() {
+		cells = append(cells, r.Day)
+	}
+	if by.HasHour() {
+		cells = append(cells, r.Hour)
+	}
+	t.row(append(cells, r.Requests, r.PromptTokens, r.CompletionTokens, seconds(r.BilledUS), seconds(r.GPUUS), r.Cost)...)
+}
+
+// seconds writes microseconds as seconds, exactly. None are below zero: a correction takes money off, not time.
 func seconds(us int64) string { return fmt.Sprintf("%d.%06d", us/1e6, us%1e6) }

@@ -14,7 +14,7 @@ func TestUsage_TheSumOfItsRowsStopsAtTheMost(t *testing.T) {
 		{Org: "b", Model: "m", Requests: 1, PromptTokens: 1, BilledUS: 5, Cost: 1},
 	}
 	var out strings.Builder
-	if err := (usageCmd{By: ledger.ByModel}).table(rows).write(&out); err != nil {
+	if err := usageTable(ledger.ByModel, rows).write(&out); err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(out.String(), "\n")

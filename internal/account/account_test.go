@@ -30,7 +30,7 @@ func (r *request) Reclaim() { r.ended.Store(true) }
 
 func admit(a *account.Accounts, org string) *request {
 	r := &request{}
-	a.Admit(&r.Charge, org, org+"-token", r)
+	_ = a.Admit(&r.Charge, &account.Claim{Org: org, Token: org + "-token"}, r)
 	return r
 }
 
@@ -196,7 +196,7 @@ func TestReclaim_NotOfWhatRuns(t *testing.T) {
 func TestCounts(t *testing.T) {
 	a := account.New(account.Config{Memory: mib})
 	one, two := admit(a, "acme"), &request{}
-	a.Admit(&two.Charge, "acme", "other", two)
+	_ = a.Admit(&two.Charge, &account.Claim{Org: "acme", Token: "other"}, two)
 	two.Join()
 	two.Run()
 	one.Join()
@@ -229,7 +229,7 @@ func TestAccounts_Concurrent(t *testing.T) {
 			random := rand.New(rand.NewPCG(1, uint64(i)))
 			for range 2000 {
 				r := &concurrent{ended: make(chan struct{}, 1)}
-				a.Admit(&r.Charge, fmt.Sprint(i%3), fmt.Sprint(i), r)
+				_ = a.Admit(&r.Charge, &account.Claim{Org: fmt.Sprint(i % 3), Token: fmt.Sprint(i)}, r)
 				for range random.IntN(8) {
 					if r.Await(account.Request, int64(random.IntN(4*mib)+1), time.Millisecond, r.ended) != nil {
 						break
@@ -266,7 +266,7 @@ func TestCharge_AllocatesNothing(t *testing.T) {
 	r := admit(a, "acme")
 	r.Settle()
 	if allocs := testing.AllocsPerRun(100, func() {
-		a.Admit(&r.Charge, "acme", "acme-token", r)
+		_ = a.Admit(&r.Charge, &account.Claim{Org: "acme", Token: "acme-token"}, r)
 		_ = r.Take(account.Request, 64<<10)
 		r.Join()
 		r.Run()
@@ -283,7 +283,7 @@ func BenchmarkCharge(b *testing.B) {
 	r := admit(a, "acme")
 	r.Settle()
 	for b.Loop() {
-		a.Admit(&r.Charge, "acme", "acme-token", r)
+		_ = a.Admit(&r.Charge, &account.Claim{Org: "acme", Token: "acme-token"}, r)
 		_ = r.Take(account.Request, 1<<10)
 		r.Join()
 		r.Run()

@@ -45,8 +45,12 @@ func New(c Config) *Accounts {
 type Org struct {
 	Name string
 
+	all      *Accounts
 	held     atomic.Int64         // bytes of memory
 	requests [stages]atomic.Int64 // by the stage that they are in
+
+	gates sync.Mutex // makes the taking of its own limits and a token's one step, and guards their rates
+	gate  gate
 
 	mu    sync.Mutex // guards the list
 	first *Charge    // of those that may be reclaimed, linked by next
@@ -57,7 +61,7 @@ type Token struct {
 	ID  string
 	Org *Org
 
-	requests atomic.Int64
+	gate gate
 }
 
 // Usage is what an organisation has in use at one moment.
@@ -80,13 +84,13 @@ func (a *Accounts) Usage(org string) Usage {
 	}
 }
 
-// Requests gives how many requests a token has open.
+// Requests gives how many requests a token has at once, as its limit counts them.
 func (a *Accounts) Requests(token string) int64 {
 	t, ok := a.tokens.Load(token)
 	if !ok {
 		return 0
 	}
-	return t.(*Token).requests.Load()
+	return t.(*Token).gate.open.Load()
 }
 
 // token gives the account of a token, which always belongs to the same organisation.
@@ -94,7 +98,7 @@ func (a *Accounts) token(org, id string) *Token {
 	if t, ok := a.tokens.Load(id); ok {
 		return t.(*Token)
 	}
-	o, _ := a.orgs.LoadOrStore(org, &Org{Name: org})
+	o, _ := a.orgs.LoadOrStore(org, &Org{Name: org, all: a})
 	t, _ := a.tokens.LoadOrStore(id, &Token{ID: id, Org: o.(*Org)})
 	return t.(*Token)
 }

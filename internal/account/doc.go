@@ -4,6 +4,10 @@
 // A request has one Charge. It is opened by Admit, moved on by Join and Run, and closed by Settle, once, whatever became of the
 // request: that gives back all that it still holds.
 //
+// Limits promise that a request takes its part of its token's and its organisation's both, or nothing of either; that it is refused only where one of them
+// is exceeded at that moment; and that who is refused for the rate learns exactly when it would not be. A limit is its claim's, what was taken of it
+// the account's: a limit that changes holds at once.
+//
 // The memory promises, in this order:
 //
 //   - Never more is held than there is. What is charged are bytes that have come, not those that were announced.

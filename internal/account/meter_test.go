@@ -60,7 +60,7 @@ func (s *spender) OutOfBudget(_ *account.BudgetError, until time.Time) {
 // begin spends from now on, or gives why not.
 func begin(a *account.Accounts, org, token string, gpus int) (*spender, error) {
 	s := &spender{gpus: gpus, ended: make(chan struct{})}
-	a.Admit(&s.Charge, org, token, s)
+	_ = a.Admit(&s.Charge, &account.Claim{Org: org, Token: token}, s)
 	if err := s.Spend(account.Rate{GPUs: gpus, Price: price}, s); err != nil {
 		s.Settle()
 		return nil, err
@@ -198,7 +198,7 @@ func TestSpend_WaitingCostsNothing(t *testing.T) {
 		a := metered()
 		a.SetBudget("acme", "", monthly(worth(time.Second)))
 		s := &spender{gpus: 1, ended: make(chan struct{})}
-		a.Admit(&s.Charge, "acme", "t", s)
+		_ = a.Admit(&s.Charge, &account.Claim{Org: "acme", Token: "t"}, s)
 		if err := s.MaySpend(account.Rate{GPUs: 1, Price: price}); err != nil {
 			t.Fatal(err)
 		}
@@ -412,7 +412,7 @@ func TestSpend_AllocatesNothing(t *testing.T) {
 	a.SetBudget("acme", "", monthly(1<<60))
 	s := &spender{ended: make(chan struct{})}
 	once := func() {
-		a.Admit(&s.Charge, "acme", "t", s)
+		_ = a.Admit(&s.Charge, &account.Claim{Org: "acme", Token: "t"}, s)
 		_ = s.MaySpend(account.Rate{GPUs: 1, Price: price})
 		_ = s.Spend(account.Rate{GPUs: 1, Price: price}, s)
 		now := time.Now()
@@ -440,7 +440,7 @@ func BenchmarkSpend(b *testing.B) {
 			s := &spender{ended: make(chan struct{})}
 			b.ReportAllocs()
 			for b.Loop() {
-				a.Admit(&s.Charge, "acme", "t", s)
+				_ = a.Admit(&s.Charge, &account.Claim{Org: "acme", Token: "t"}, s)
 				_ = s.MaySpend(account.Rate{GPUs: 1, Price: price})
 				_ = s.Spend(account.Rate{GPUs: 1, Price: price}, s)
 				now := time.Now()

@@ -172,7 +172,7 @@ func TestBadBodies(t *testing.T) {
 		{"GET", "/api/usage?from=yesterday", ``, "from", "no moment"},
 		{"GET", "/api/usage?from=2026-03-02&to=2026-03-01", ``, "to", "after from"},
 		{"GET", "/api/usage?from=2026-03-01&to=2026-03-01", ``, "to", "after from"},
-		{"GET", "/api/usage?by=hour", ``, "by", "model, token, day"},
+		{"GET", "/api/usage?by=year", ``, "by", "model, token, day"},
 		{"GET", "/api/usage?org=a&org=b", ``, "org", "twice"},
 		{"GET", "/api/usage/records?limit=0", ``, "limit", "1 to 1000"},
 		{"GET", "/api/usage/records?limit=1001", ``, "limit", "1 to 1000"},

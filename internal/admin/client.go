@@ -157,6 +157,30 @@ func (c *Client) Usage(ctx context.Context, q UsageQuery) (*Usage, error) {
 	return one(ask[Usage](ctx, c, http.MethodGet, "/api/usage"+parameters, nil))
 }
 
+// ExportUsage copies usage in another format to w, all pages of it: jsonl, csv or focus. version is that of FOCUS; "" = the newest. q's Limit and Cursor are
+// left out.
+func (c *Client) ExportUsage(ctx context.Context, w io.Writer, q UsageQuery, format, version string) error {
+	return c.copy(ctx, w, "/api/usage"+search("org", q.Org, "from", q.From, "to", q.To, "by", string(q.By), "format", format, "focus_version", version))
+}
+
+// ExportRecords copies usage records to w, one JSON object a line. org "" = of all; cursor "" = from the first that is kept.
+func (c *Client) ExportRecords(ctx context.Context, w io.Writer, org, cursor string) error {
+	return c.copy(ctx, w, "/api/usage/records"+search("org", org, "cursor", cursor, "format", "jsonl"))
+}
+
+// copy copies an answer to w.
+func (c *Client) copy(ctx context.Context, w io.Writer, path string) error {
+	response, err := c.do(ctx, http.MethodGet, path, nil)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if _, err := io.Copy(w, response.Body); err != nil {
+		return fmt.Errorf("reading the answer: %w", err)
+	}
+	return nil
+}
+
 // Records gives one page of usage records. org "" = of all; limit 0 = the server's default.
 func (c *Client) Records(ctx context.Context, org, cursor string, limit int) (*Records, error) {
 	parameters := search("org", org, "cursor", cursor, "limit", page(limit))

@@ -266,8 +266,15 @@ func TestUsageAndRecords(t *testing.T) {
 	if !cmp.Equal(seen, []string{"r0", "r1", "r2"}) {
 		t.Errorf("records came as %v, want all, oldest first", seen)
 	}
+	_, err = w.tenants.CreateOrg(ctx, tenant.NewOrg{Name: "other"})
+	check(t, err)
 	if page, err := w.client.Records(ctx, "other", "", 0); err != nil || len(page.Records) != 0 {
 		t.Errorf("another org sees %+v, %v", page, err)
+	}
+	for _, path := range []string{"/api/usage?org=nope", "/api/usage/records?org=nope", "/api/usage?org=nope&format=csv", "/api/usage/records?org=nope&format=jsonl"} {
+		if status, body, _ := w.ask("GET", path, ""); status != 400 || paramOf(body) != "org" || !strings.Contains(body, "no organisation") {
+			t.Errorf("%s: got %d %s", path, status, body)
+		}
 	}
 }
 

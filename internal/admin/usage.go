@@ -2,33 +2,53 @@ package admin
 
 import (
 	"bytes"
-	"slices"
+	"context"
+	"errors"
 
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/pilotlight-io/pilotlight/internal/edge"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
+	"github.com/pilotlight-io/pilotlight/internal/tenant"
 )
 
 func (s *Server) usage(c *fiber.Ctx) (err error) {
 	values := query(c)
 	q := ledger.Query{Org: values["org"], By: ledger.By(values["by"]), Cursor: values["cursor"]}
-	if known := []ledger.By{"", ledger.ByModel, ledger.ByToken, ledger.ByDay}; !slices.Contains(known, q.By) {
-		return edge.Invalid("by", "%q is unknown; possible are model, token, day", q.By)
-	}
 	if q.From, q.To, err = edge.Period(values); err != nil {
 		return err
 	}
 	if q.Limit, err = edge.PageSize(values, most); err != nil {
 		return err
 	}
+	if format := values["format"]; format != "" && format != formatJSON {
+		return s.exportUsage(c, q, format)
+	}
+	if _, given := values["focus_version"]; given {
+		return edge.Invalid("focus_version", "it goes with format=focus; leave it out")
+	}
 	ctx, cancel := s.asking()
 	defer cancel()
 	rows, next, err := s.c.Ledger.Usage(ctx, q)
+	if err == nil && len(rows) == 0 {
+		err = s.knownOrg(ctx, q.Org)
+	}
 	if err != nil {
 		return err
 	}
 	return c.JSON(Usage{Usage: same(rows), NextCursor: cursor(next)})
+}
+
+// knownOrg refuses the name of an organisation that does not exist: nothing at all would look as if it had used nothing.
+func (s *Server) knownOrg(ctx context.Context, name string) error {
+	if name == "" {
+		return nil
+	}
+	_, err := s.c.Tenants.Org(ctx, name)
+	if errors.Is(err, tenant.ErrNotFound) {
+		return edge.Invalid("org", "there is no organisation %q", name)
+	}
+	return err
 }
 
 func (s *Server) records(c *fiber.Ctx) error {
@@ -37,9 +57,15 @@ func (s *Server) records(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
+	if format := values["format"]; format != "" && format != formatJSON {
+		return s.exportRecords(c, values["org"], values["cursor"], format)
+	}
 	ctx, cancel := s.asking()
 	defer cancel()
 	page, err := s.c.Ledger.Records(ctx, values["org"], values["cursor"], n)
+	if err == nil && len(page.Records) == 0 && len(page.Damaged) == 0 {
+		err = s.knownOrg(ctx, values["org"])
+	}
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package console
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"net/http"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/pilotlight-io/pilotlight/internal/export"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
 )
@@ -73,13 +75,8 @@ func (v *visit) usage() error {
 	if view.Rows, _, err = v.c.Ledger.Usage(ctx, q); err != nil {
 		return err
 	}
-	for _, r := range view.Rows {
-		view.Sum.Requests += r.Requests
-		view.Sum.PromptTokens += r.PromptTokens
-		view.Sum.CompletionTokens += r.CompletionTokens
-		view.Sum.BilledUS += r.BilledUS
-		view.Sum.GPUUS += r.GPUUS
-		view.Sum.Cost += r.Cost
+	for i := range view.Rows {
+		view.Sum.Add(&view.Rows[i])
 	}
 	daily := view.Rows
 	if view.By != "day" {
@@ -133,23 +130,12 @@ func (v *visit) usageCSV() error {
 	ctx, cancel := v.asking()
 	defer cancel()
 	var b bytes.Buffer
-	var rows []ledger.UsageRow
-	for {
-		page, next, err := v.c.Ledger.Usage(ctx, q)
-		if err != nil {
-			return err
-		}
-		if rows = append(rows, page...); next == "" {
-			break
-		}
-		q.Cursor = next
-	}
 	name := "usage-" + view.Month
 	if v.Query("format") == "focus" {
-		err = ledger.WriteFOCUS(&b, rows, q.From, q.To)
 		name += "-focus"
+		err = v.writeFOCUS(ctx, &b, q, view.Month)
 	} else {
-		err = ledger.WriteCSV(&b, q.By, rows)
+		err = v.writeCSV(ctx, &b, q)
 	}
 	if err != nil {
 		return err
@@ -157,4 +143,28 @@ func (v *visit) usageCSV() error {
 	v.Set(fiber.HeaderContentType, "text/csv; charset=utf-8")
 	v.Set(fiber.HeaderContentDisposition, `attachment; filename="`+name+`.csv"`)
 	return v.Send(b.Bytes())
+}
+
+// writeCSV writes all pages of a query.
+func (v *visit) writeCSV(ctx context.Context, b *bytes.Buffer, q ledger.Query) error {
+	write, err := export.CSV(b, q.By)
+	for err == nil {
+		var rows []ledger.UsageRow
+		if rows, q.Cursor, err = v.c.Ledger.Usage(ctx, q); err == nil {
+			err = write(rows)
+		}
+		if q.Cursor == "" {
+			break
+		}
+	}
+	return err
+}
+
+// writeFOCUS writes the bills of a month.
+func (v *visit) writeFOCUS(ctx context.Context, b *bytes.Buffer, q ledger.Query, month string) error {
+	bills, err := v.c.Ledger.Bills(ctx, q.Org, month, q.By)
+	if err != nil {
+		return err
+	}
+	return export.FOCUS(b, export.FOCUS14, bills)
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -202,12 +203,19 @@ func TestUsage_IsTheSumOfItsRecords(t *testing.T) {
 			}
 			records = slices.DeleteFunc(records, func(r ledger.Record) bool { return r.DispatchedAt.Before(kept) })
 		}
-		q := ledger.Query{By: []ledger.By{ledger.ByModel, ledger.ByToken, ledger.ByDay}[random.IntN(3)], Limit: 1 + random.IntN(5)}
+		groupings := []ledger.By{ledger.ByModel, ledger.ByToken, ledger.ByDay, "day,token", "token,model", "hour", "token,hour", "hour,day"}
+		q := ledger.Query{By: groupings[random.IntN(len(groupings))], Limit: 1 + random.IntN(5)}
 		if random.IntN(4) > 0 {
 			q.From = instant()
 		}
 		if random.IntN(4) > 0 {
 			q.To = instant()
+		}
+		if q.By.HasHour() {
+			q.From, q.To = kept, kept.AddDate(0, 0, 31)
+			if random.IntN(2) == 0 {
+				q.From = q.From.Add(time.Duration(random.Int64N(int64(72 * time.Hour))))
+			}
 		}
 		if cut := func(at time.Time) bool { return !at.IsZero() && at.Before(kept) }; cut(q.From) || cut(q.To) {
 			continue // a part of a deleted day, of which a block of the next may still have some
@@ -244,11 +252,14 @@ func summed(records []ledger.Record, q ledger.Query) (rows []ledger.UsageRow) {
 			continue
 		}
 		row := ledger.UsageRow{Org: r.Org, Model: r.Model}
-		if q.By == ledger.ByToken {
+		if strings.Contains(string(q.By), "token") {
 			row.TokenID = r.TokenID
 		}
-		if q.By == ledger.ByDay {
+		if strings.Contains(string(q.By), "day") {
 			row.Day = r.DispatchedAt.Format(time.DateOnly)
+		}
+		if strings.Contains(string(q.By), "hour") {
+			row.Hour = r.DispatchedAt.Truncate(time.Hour).Format(time.RFC3339)
 		}
 		i := slices.IndexFunc(rows, func(o ledger.UsageRow) bool { return compareRows(o, row) == 0 })
 		if i < 0 {
@@ -268,5 +279,5 @@ func summed(records []ledger.Record, q ledger.Query) (rows []ledger.UsageRow) {
 }
 
 func compareRows(a, b ledger.UsageRow) int {
-	return cmp.Or(cmp.Compare(a.Day, b.Day), cmp.Compare(a.Org, b.Org), cmp.Compare(a.TokenID, b.TokenID), cmp.Compare(a.Model, b.Model))
+	return cmp.Or(cmp.Compare(a.Day, b.Day), cmp.Compare(a.Hour, b.Hour), cmp.Compare(a.Org, b.Org), cmp.Compare(a.TokenID, b.TokenID), cmp.Compare(a.Model, b.Model))
 }

@@ -98,7 +98,7 @@ func (l *Ledger) recallClock(ctx context.Context) error {
 	}
 	var newest sql.NullInt64
 	err = l.store.DB().QueryRowContext(ctx, `SELECT MAX(dispatched_to) FROM (SELECT MAX(dispatched_to) AS dispatched_to FROM usage_runs
-		UNION ALL SELECT MAX(dispatched_to) FROM usage_blocks) AS both`).Scan(&newest)
+		UNION ALL SELECT MAX(dispatched_to) FROM usage_blocks) AS newest`).Scan(&newest)
 	if err != nil {
 		return fmt.Errorf("looking for the newest usage record: %w", err)
 	}

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
-	"github.com/pilotlight-io/pilotlight/internal/store"
+	"github.com/pilotlight-io/pilotlight/internal/store/storetest"
 )
 
 // The test binary started with these variables is a child that keeps a ledger; see TestMain.
@@ -25,7 +25,7 @@ const (
 
 // child runs a ledger in dir, appends until it is killed, and prints the ID of each record once its Append has returned, in one write.
 func child(dir, mode string) {
-	s, err := store.Open(context.Background(), filepath.Join(dir, "p.db"))
+	s, err := storetest.OpenInChild(filepath.Join(dir, "p.db"))
 	check(err)
 	l, err := ledger.Open(context.Background(), ledger.Config{Dir: filepath.Join(dir, "ledger"), Store: s, Durability: ledger.Durability(mode)})
 	check(err)
@@ -57,7 +57,7 @@ func childCommand(t *testing.T, dir, mode string) *exec.Cmd {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), childDir+"="+dir, childMode+"="+mode)
+	cmd.Env = append(append(os.Environ(), childDir+"="+dir, childMode+"="+mode), storetest.ChildEnv(t, filepath.Join(dir, "p.db"))...)
 	cmd.Stderr = os.Stderr
 	return cmd
 }

@@ -27,8 +27,12 @@ func (e *DamagedError) Error() string {
 	if e.Org != "" {
 		of = "organisation " + e.Org
 	}
-	return fmt.Sprintf("block %d of the usage records is damaged (%d of %s, dispatched from %s to %s): %v",
-		e.Block, e.Records, of, e.From.Format(instantLayout), e.To.Format(instantLayout), e.cause)
+	text := fmt.Sprintf("block %d of the usage records is damaged (%d of %s, dispatched from %s to %s)",
+		e.Block, e.Records, of, e.From.Format(instantLayout), e.To.Format(instantLayout))
+	if e.cause != nil {
+		text += ": " + e.cause.Error()
+	}
+	return text
 }
 
 func (e *DamagedError) Unwrap() error { return e.cause }

@@ -14,12 +14,15 @@ import (
 const dayMicros = int64(24 * time.Hour / time.Microsecond)
 
 // floorDay is the day of a moment, in days since 1970.
-func floorDay(micros int64) int64 {
-	day := micros / dayMicros
-	if micros%dayMicros < 0 {
-		day--
+func floorDay(micros int64) int64 { return floorTo(micros, dayMicros) }
+
+// floorTo is how many whole units lie between 1970 and a moment.
+func floorTo(micros, unit int64) int64 {
+	n := micros / unit
+	if micros%unit < 0 {
+		n--
 	}
-	return day
+	return n
 }
 
 // dayKey is a row of usage_days. In the answers of Usage, what a query does not group by is zero.

@@ -107,10 +107,7 @@ func (v *view) invoice(ctx context.Context, org string, month int64) (*Invoice, 
 
 // draftOpen drafts what an organisation's invoice of a month would be if that and the months before were closed now.
 func (v *view) draftOpen(ctx context.Context, org string, last cut, month int64) (drafts, error) {
-	s := span{before: last, to: cut{month, math.MaxInt64}}
-	if monthBefore := (cut{month - 1, math.MaxInt64}); monthBefore.month > last.month {
-		s.before = monthBefore
-	}
+	s := openSpan(last, month)
 	open, err := v.draft(ctx, org, s, nil)
 	if err != nil {
 		return nil, err

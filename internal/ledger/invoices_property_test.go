@@ -13,6 +13,7 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/invoice"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
+	"github.com/pilotlight-io/pilotlight/internal/store/storetest"
 )
 
 // history is a ledger to which anything happens, and what must be on its invoices in the end.
@@ -64,9 +65,9 @@ func (h *history) correct() {
 // close closes the next month; sometimes it fails at some step first, sometimes the process dies with it.
 func (h *history) close() {
 	if table := []string{"", "", "closings", "invoices", "invoice_chains"}[h.random.IntN(5)]; table != "" {
-		ledger.Exec(h.t, h.config.Store, "CREATE TRIGGER fail AFTER INSERT ON "+table+" BEGIN SELECT RAISE(ABORT, 'of the test'); END")
+		ledger.Exec(h.t, h.config.Store, storetest.Fail(table, "1 = 1"))
 		_, err := h.ledger.CloseNow(h.t.Context(), h.month(h.next).Format("2006-01"))
-		ledger.Exec(h.t, h.config.Store, "DROP TRIGGER fail")
+		ledger.Exec(h.t, h.config.Store, storetest.Allow(table))
 		if err != nil && h.random.IntN(2) == 0 {
 			h.crash()
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
+	"github.com/pilotlight-io/pilotlight/internal/store/storetest"
 )
 
 // dated is a record that was dispatched at a moment.
@@ -95,7 +96,7 @@ func TestCloseMonth_IsAllOrNothing(t *testing.T) {
 		appendAll(t, l, r)
 	}
 	month := noon.Format("2006-01")
-	ledger.Exec(t, c.Store, "CREATE TRIGGER fail AFTER INSERT ON invoices WHEN NEW.number = 2 BEGIN SELECT RAISE(ABORT, 'of the test'); END")
+	ledger.Exec(t, c.Store, storetest.Fail("invoices", "NEW.number = 2"))
 	if got, err := l.CloseMonth(t.Context(), ledger.Closing{Month: month, By: "ops"}); err == nil {
 		t.Fatalf("got %+v, want the failure", got)
 	}
@@ -105,7 +106,7 @@ func TestCloseMonth_IsAllOrNothing(t *testing.T) {
 	if open, err := l.Invoice(t.Context(), "a", month); err != nil || open.State != ledger.InvoiceOpen || open.Number != nil {
 		t.Errorf("got %+v, %v, want an open invoice", open, err)
 	}
-	ledger.Exec(t, c.Store, "DROP TRIGGER fail")
+	ledger.Exec(t, c.Store, storetest.Allow("invoices"))
 	if got := closeMonth(t, l, month); len(got.Invoices) != 3 || *got.Invoices[2].Number != 3 || got.Invoices[2].Org != "c" {
 		t.Errorf("got %+v, want three invoices in the order of names", got)
 	}

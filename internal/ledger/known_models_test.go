@@ -7,12 +7,12 @@ import (
 	"testing"
 
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
-	"github.com/pilotlight-io/pilotlight/internal/store"
+	"github.com/pilotlight-io/pilotlight/internal/store/storetest"
 )
 
 func TestMetrics_OfKnownModelsAreThereFromTheStart(t *testing.T) {
 	ctx := t.Context()
-	st, err := store.Open(ctx, filepath.Join(t.TempDir(), "pilotlight.db"))
+	st, err := storetest.TryOpen(t, filepath.Join(t.TempDir(), "pilotlight.db"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
-	"github.com/pilotlight-io/pilotlight/internal/store"
+	"github.com/pilotlight-io/pilotlight/internal/store/storetest"
 )
 
 var noon = time.Date(2026, 3, 31, 12, 0, 0, 123456000, time.UTC)
@@ -269,7 +269,7 @@ func TestRetention_DeletesOldRecordsWhileRunning(t *testing.T) {
 func TestRun_KeepsRecordsInTheLogWhileTheStoreFails(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		broken, err := store.Open(t.Context(), filepath.Join(dir, "p.db"))
+		broken, err := storetest.TryOpen(t, filepath.Join(dir, "p.db"))
 		if err != nil {
 			t.Fatal(err)
 		}

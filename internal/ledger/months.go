@@ -138,8 +138,8 @@ type source struct {
 }
 
 // sourcesOf says where the sums of whole days are, where those before summed are in the sums of months, too.
-func sourcesOf(by By, days extent, summed int64) []source {
-	if by == ByDay {
+func sourcesOf(by grouping, days extent, summed int64) []source {
+	if by.day {
 		return []source{{"usage_days", "day", days}}
 	}
 	first, last := int64(math.MinInt64), monthOf(summed-1) // months, last not included below
@@ -175,7 +175,7 @@ func (v *view) sumBy(ctx context.Context, sum string, sources []source, limit in
 	if len(sources) == 0 {
 		return nil
 	}
-	columns := groups[found.q.By]
+	columns := found.by.columns()
 	keys := strings.Join(columns, ", ")
 	var selects, totals []string
 	var args arguments

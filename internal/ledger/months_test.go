@@ -14,7 +14,7 @@ func TestSourcesOf_CoverTheDaysOnce(t *testing.T) {
 			for end := start; end < summed+70; end += 3 {
 				for _, days := range []extent{{start, end}, {math.MinInt64, end}, {start, math.MaxInt64}, {math.MinInt64, math.MaxInt64}} {
 					count := map[int64]int{}
-					for _, s := range sourcesOf(ByModel, days, summed) {
+					for _, s := range sourcesOf(grouping{}, days, summed) {
 						for day := summed - 200; day < summed+200; day++ {
 							period := day
 							if s.period == "month" {

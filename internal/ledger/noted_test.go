@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pilotlight-io/pilotlight/internal/store"
+	"github.com/pilotlight-io/pilotlight/internal/store/storetest"
 )
 
 // A process that dies between the note of a correction and its record, or right behind the record, has made it once: the next start sees to that, and so
@@ -17,7 +17,7 @@ func TestCorrect_ThatWasOnlyNotedIsFinished(t *testing.T) {
 	for _, row := range []struct{ name, as string }{{"by the next start", "start"}, {"by who asks again", "ask"}, {"twice, by two servers", "twice"}, {"its mark was lost", "mark"}} {
 		t.Run(row.name, func(t *testing.T) {
 			dir := t.TempDir()
-			s, err := store.Open(t.Context(), filepath.Join(dir, "p.db"))
+			s, err := storetest.TryOpen(t, filepath.Join(dir, "p.db"))
 			if err != nil {
 				t.Fatal(err)
 			}

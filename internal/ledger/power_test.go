@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/store"
+	"github.com/pilotlight-io/pilotlight/internal/store/storetest"
 )
 
 // wantChains checks that the records of each organisation are one chain, and gives how many there are.
@@ -91,7 +92,7 @@ func TestSync_WhatWasAnsweredSurvivesAPowerCutAndWhatWasWithheldIsNeverBilled(t 
 	}
 	random := rand.New(rand.NewPCG(seedOf(t), 1))
 	dir := t.TempDir()
-	s, err := store.Open(t.Context(), filepath.Join(dir, "p.db"))
+	s, err := storetest.TryOpen(t, filepath.Join(dir, "p.db"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,26 +1,13 @@
 package ledger
 
 import (
-	"cmp"
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
-)
-
-// By says how usage is grouped.
-type By string
-
-// Rows are always per org and model; ByToken and ByDay split them further.
-const (
-	ByModel By = "model"
-	ByToken By = "token"
-	ByDay   By = "day"
 )
 
 // Limits of one answer of Usage, in rows.
@@ -45,6 +32,7 @@ type UsageRow struct {
 	Model            string        `json:"model"`
 	TokenID          string        `json:"token_id,omitempty"` // only ByToken
 	Day              string        `json:"day,omitempty"`      // only ByDay: YYYY-MM-DD, UTC
+	Hour             string        `json:"hour,omitempty"`     // only ByHour: its first moment, RFC 3339, UTC
 	Requests         int64         `json:"requests"`
 	PromptTokens     int64         `json:"prompt_tokens"`
 	CompletionTokens int64         `json:"completion_tokens"`
@@ -63,45 +51,39 @@ func (r *UsageRow) Add(other *UsageRow) {
 	r.Cost = fleet.NanoUSD(plus(int64(r.Cost), int64(other.Cost)))
 }
 
-// groups are the columns of each grouping, in the order of its rows.
-var groups = map[By][]string{
-	ByModel: {"org", "model"},
-	ByToken: {"org", "token_id", "model"},
-	ByDay:   {"day", "org", "model"},
-}
-
-// Usage sums records up: by org and model, by org, token and model, or by day, org and model, in that order. next is the
+// Usage sums records up by org and model, and by what else q.By says, in that order: hour or day, org, token, model. next is the
 // cursor of the next page, "" at the end. What was appended before the call is in it. A mistake is an *InvalidError.
 func (l *Ledger) Usage(ctx context.Context, q Query) (rows []UsageRow, next string, err error) {
 	rows = []UsageRow{}
-	if q.By == "" {
-		q.By = ByModel
+	by, err := q.By.grouping()
+	if err != nil {
+		return nil, "", err
 	}
-	if groups[q.By] == nil {
-		return nil, "", &InvalidError{"by", fmt.Sprintf("there is no grouping %q; use model, token or day", q.By)}
+	if by.hour && (q.From.IsZero() || q.To.IsZero() || q.To.Sub(q.From) > MaxHours) {
+		return nil, "", &InvalidError{"by", "by hour the records themselves are read; give from and to, at most 31 days apart"}
 	}
 	limit, err := clampLimit(q.Limit, DefaultUsageLimit, MaxUsageLimit)
 	if err != nil {
 		return nil, "", err
 	}
-	after, err := q.By.parseCursor(q.Cursor)
+	after, err := by.parseCursor(q.Cursor)
 	if err != nil {
 		return nil, "", err
 	}
 	var found map[dayKey]*sums
 	err = l.read(ctx, q.Org, func(v *view) (err error) {
-		found, err = v.sum(ctx, q, after, limit+1)
+		found, err = v.sum(ctx, q, by, after, limit+1)
 		return err
 	})
 	if err != nil {
 		return nil, "", fmt.Errorf("summing usage up: %w", err)
 	}
-	keys := slices.SortedFunc(maps.Keys(found), q.By.compare)
+	keys := slices.SortedFunc(maps.Keys(found), compareKeys)
 	for _, k := range keys[:min(limit, len(keys))] {
-		rows = append(rows, q.By.row(k, found[k]))
+		rows = append(rows, by.row(k, found[k]))
 	}
 	if len(keys) > limit {
-		next = q.By.cursor(rows[limit-1])
+		next = by.cursor(keys[limit-1])
 	}
 	return rows, next, nil
 }
@@ -123,68 +105,4 @@ func clampLimit(limit, usual, most int) (int, error) {
 		return usual, nil
 	}
 	return limit, nil
-}
-
-// group is the row of a query that a record or a row of usage_days belongs to.
-func (by By) group(k dayKey) dayKey {
-	if by != ByToken {
-		k.tokenID = ""
-	}
-	if by != ByDay {
-		k.day = 0
-	}
-	return k
-}
-
-// compare orders rows. SQLite compares texts by their bytes, as Go does.
-func (by By) compare(a, b dayKey) int {
-	return cmp.Or(cmp.Compare(a.day, b.day), cmp.Compare(a.org, b.org), cmp.Compare(a.tokenID, b.tokenID), cmp.Compare(a.model, b.model))
-}
-
-func (by By) row(k dayKey, s *sums) UsageRow {
-	row := s.row(k)
-	if by == ByDay {
-		row.Day = time.UnixMicro(k.day * dayMicros).UTC().Format(time.DateOnly)
-	}
-	return row
-}
-
-// cursor names a row by its group.
-func (by By) cursor(row UsageRow) string {
-	keys := []string{row.Org, row.Model}
-	switch by {
-	case ByToken:
-		keys = []string{row.Org, row.TokenID, row.Model}
-	case ByDay:
-		keys = []string{row.Day, row.Org, row.Model}
-	}
-	text, err := json.Marshal(append([]string{string(by)}, keys...))
-	if err != nil {
-		panic(fmt.Sprintf("ledger: marshalling strings: %v", err))
-	}
-	return base64.RawURLEncoding.EncodeToString(text)
-}
-
-// parseCursor gives the group that a cursor names; nil for none.
-func (by By) parseCursor(cursor string) (*dayKey, error) {
-	if cursor == "" {
-		return nil, nil
-	}
-	invalid := &InvalidError{"cursor", "it is not one of this query; use the next_cursor of the page before"}
-	text, err := base64.RawURLEncoding.DecodeString(cursor)
-	var keys []string
-	if err != nil || json.Unmarshal(text, &keys) != nil || len(keys) != 1+len(groups[by]) || keys[0] != string(by) {
-		return nil, invalid
-	}
-	switch keys = keys[1:]; by {
-	case ByToken:
-		return &dayKey{org: keys[0], tokenID: keys[1], model: keys[2]}, nil
-	case ByDay:
-		day, err := time.Parse(time.DateOnly, keys[0])
-		if err != nil {
-			return nil, invalid
-		}
-		return &dayKey{day: floorDay(day.UnixMicro()), org: keys[1], model: keys[2]}, nil
-	}
-	return &dayKey{org: keys[0], model: keys[1]}, nil
 }

@@ -1,10 +1,10 @@
 package ledger_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -42,7 +42,7 @@ func withUsage(t *testing.T) *ledger.Ledger {
 // groupsOf names each row's group, with the prompt tokens that say which records are in it.
 func groupsOf(rows []ledger.UsageRow) (all []string) {
 	for _, r := range rows {
-		all = append(all, fmt.Sprintf("%s/%s/%s%s: %d in %d", r.Org, r.Model, r.TokenID, r.Day, r.PromptTokens, r.Requests))
+		all = append(all, fmt.Sprintf("%s/%s/%s%s: %d in %d", r.Org, r.Model, r.TokenID, r.Day+r.Hour, r.PromptTokens, r.Requests))
 	}
 	return all
 }
@@ -70,6 +70,19 @@ func TestUsage_Groups(t *testing.T) {
 		"by day": {ledger.Query{By: ledger.ByDay}, []string{
 			"acme/a/2026-03-31: 1 in 1", "acme/b/2026-03-31: 4 in 1", "acme/a/2026-04-01: 2 in 1",
 			"acme/a/2026-04-02: 16 in 1", "zoo/a/2026-04-30: 8 in 1",
+		}},
+		"by day and token": {ledger.Query{By: "token,day"}, []string{
+			"acme/a/t12026-03-31: 1 in 1", "acme/b/t12026-03-31: 4 in 1", "acme/a/t22026-04-01: 2 in 1", "acme/a/t12026-04-02: 16 in 1", "zoo/a/t32026-04-30: 8 in 1",
+		}},
+		"by model and token": {
+			ledger.Query{By: "model,token", Org: "acme"},
+			[]string{"acme/a/t1: 17 in 2", "acme/b/t1: 4 in 1", "acme/a/t2: 2 in 1"},
+		},
+		"by hour": {ledger.Query{By: ledger.ByHour, From: from, To: to}, []string{
+			"acme/a/2026-04-01T00:00:00Z: 2 in 1", "acme/a/2026-04-02T12:00:00Z: 16 in 1", "zoo/a/2026-04-30T23:00:00Z: 8 in 1",
+		}},
+		"by hour and token, an edge": {ledger.Query{By: "hour,token", From: from.Add(time.Hour), To: to.Add(-24 * time.Hour)}, []string{
+			"acme/a/t12026-04-02T12:00:00Z: 16 in 1",
 		}},
 		"of April, UTC": {ledger.Query{From: from, To: to}, []string{"acme/a/: 18 in 2", "zoo/a/: 8 in 1"}},
 		"of an instant": {ledger.Query{From: from, To: from.Add(1)}, []string{"acme/a/: 2 in 1"}},
@@ -144,6 +157,11 @@ func TestQueries_RefuseMistakesByField(t *testing.T) {
 		field string
 	}{
 		"by":              {usage(ledger.Query{By: "year"}), "by"},
+		"by three":        {usage(ledger.Query{By: "model,token,day"}), "by"},
+		"by twice":        {usage(ledger.Query{By: "day,day"}), "by"},
+		"by nothing":      {usage(ledger.Query{By: "day,"}), "by"},
+		"hours of ever":   {usage(ledger.Query{By: "hour"}), "by"},
+		"too many hours":  {usage(ledger.Query{By: "hour", From: noon, To: noon.Add(ledger.MaxHours + 1)}), "by"},
 		"negative limit":  {usage(ledger.Query{Limit: -1}), "limit"},
 		"limit":           {usage(ledger.Query{Limit: 1e6}), "limit"},
 		"cursor":          {usage(ledger.Query{Cursor: "x"}), "cursor"},
@@ -242,51 +260,11 @@ func TestMonth_IsUTCAndHalfOpen(t *testing.T) {
 	}
 }
 
-func TestExports(t *testing.T) {
-	l := withUsage(t)
-	var out bytes.Buffer
-	rows, _, err := l.Usage(t.Context(), ledger.Query{By: ledger.ByDay, Org: "zoo"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := ledger.WriteCSV(&out, ledger.ByDay, rows); err != nil {
-		t.Fatal(err)
-	}
-	want := "org,model,day,requests,prompt_tokens,completion_tokens,billed_us,gpu_us,cost_nano_usd\nzoo,a,2026-04-30,1,8,100,1000000,1000000,2291667\n"
-	if out.String() != want {
-		t.Errorf("CSV: got %q, want %q", out.String(), want)
-	}
-	out.Reset()
-	if err := ledger.WriteCSV(&out, ledger.ByModel, nil); err != nil || !strings.HasPrefix(out.String(), "org,model,requests,") {
-		t.Errorf("CSV of nothing: got %q, %v, want its header", out.String(), err)
-	}
-
-	from, to, err := ledger.Month("2026-04")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for by, want := range map[ledger.By]string{
-		ledger.ByDay: "0.002291667,zoo,zoo,USD,2026-05-01T00:00:00Z,2026-04-01T00:00:00Z,Usage,,Inference on a,Usage-Based," +
-			"2026-05-01T00:00:00Z,2026-04-30T00:00:00Z,1.000000,GPU-Seconds,0.002291667,0.002291667,Pilotlight,0.002291667," +
-			"1.000000,GPU-Seconds,Pilotlight,Pilotlight,a,a,Model,AI and Machine Learning,Pilotlight,,",
-		ledger.ByToken: "0.002291667,zoo,zoo,USD,2026-05-01T00:00:00Z,2026-04-01T00:00:00Z,Usage,,Inference on a,Usage-Based," +
-			"2026-05-01T00:00:00Z,2026-04-01T00:00:00Z,1.000000,GPU-Seconds,0.002291667,0.002291667,Pilotlight,0.002291667," +
-			"1.000000,GPU-Seconds,Pilotlight,Pilotlight,a,a,Model,AI and Machine Learning,Pilotlight,t3,t3",
-	} {
-		rows, _, err := l.Usage(t.Context(), ledger.Query{By: by, Org: "zoo"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		out.Reset()
-		if err := ledger.WriteFOCUS(&out, rows, from, to); err != nil {
-			t.Fatal(err)
-		}
-		header, line, _ := strings.Cut(out.String(), "\n")
-		if line != want+"\n" || strings.Count(header, ",") != strings.Count(want, ",") {
-			t.Errorf("FOCUS by %s: got\n%s\n%s\nwant\n%s", by, header, line, want)
-		}
-	}
-	if err := ledger.WriteFOCUS(&out, rows, to, from); err == nil {
-		t.Error("FOCUS without a period: accepted")
+// Sums of what an engine may claim do not wrap around.
+func TestUsageRow_AddStopsAtTheEnds(t *testing.T) {
+	sum := ledger.UsageRow{PromptTokens: math.MaxInt64 - 1, Cost: math.MinInt64 + 1}
+	sum.Add(&ledger.UsageRow{PromptTokens: 5, Cost: -5, Requests: 1})
+	if sum.PromptTokens != math.MaxInt64 || sum.Cost != math.MinInt64 || sum.Requests != 1 {
+		t.Errorf("got %+v", sum)
 	}
 }

@@ -7,35 +7,64 @@ import (
 )
 
 // sum adds up what q selects, by q's groups after one of them (nil = from the start): at least the first limit groups, where
-// there are so many. Whole days come from usage_days; of a day that the query cuts, and of what is not yet in the store, the records
-// are read.
-func (v *view) sum(ctx context.Context, q Query, after *dayKey, limit int) (map[dayKey]*sums, error) {
-	found := &groupSums{q: q, after: after, sums: map[dayKey]*sums{}}
-	days, edges := q.cut()
-	summed, err := summedDay(ctx, v.tx)
-	if err != nil {
-		return nil, err
+// there are so many. Whole days come from usage_days; of a day that the query cuts, of hours, and of what is not yet in the store, the
+// records are read.
+func (v *view) sum(ctx context.Context, q Query, by grouping, after *dayKey, limit int) (map[dayKey]*sums, error) {
+	found := &groupSums{q: q, by: by, after: after, sums: map[dayKey]*sums{}}
+	sum := v.sumDays
+	if by.hour {
+		sum = v.sumHours
 	}
-	// A group beyond the limit here is beyond it in the answer, too: what the rest brings only goes before it.
-	if err := v.sumSums(ctx, sourcesOf(q.By, days, summed), limit, found); err != nil {
+	if err := sum(ctx, found, limit); err != nil {
 		return nil, err
-	}
-	for _, e := range edges {
-		if err := v.sumRecords(ctx, e, found); err != nil {
-			return nil, err
-		}
 	}
 	from, to := q.period()
-	err = v.eachUnmoved(ctx, func(r *rawFields) bool {
+	err := v.eachUnmoved(ctx, func(r *rawFields) bool {
 		found.add(r, extent{from, to})
 		return true
 	})
 	return found.sums, err
 }
 
+// sumDays adds up whole days and what is left around them.
+func (v *view) sumDays(ctx context.Context, found *groupSums, limit int) error {
+	days, edges := found.q.cut()
+	summed, err := summedDay(ctx, v.tx)
+	if err != nil {
+		return err
+	}
+	// A group beyond the limit here is beyond it in the answer, too: what the rest brings only goes before it.
+	if err := v.sumSums(ctx, sourcesOf(found.by, days, summed), limit, found); err != nil {
+		return err
+	}
+	for _, e := range edges {
+		if err := v.sumRecords(ctx, e, found); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sumHours adds up the records of one day after the other, until there are limit groups: those of later days come behind them.
+func (v *view) sumHours(ctx context.Context, found *groupSums, limit int) error {
+	from, to := found.q.period()
+	if found.after != nil {
+		from = max(from, found.after.day*hourMicros)
+	}
+	for from < to && len(found.sums) < limit {
+		day := extent{from, min(to, (floorDay(from)+1)*dayMicros)}
+		if err := v.sumRecords(ctx, day, found); err != nil {
+			return err
+		}
+		from = day.end
+	}
+	return nil
+}
+
 // groupSums are the sums of a query's groups, of those after one (nil = of all).
 type groupSums struct {
 	q     Query
+	by    grouping
 	after *dayKey
 	sums  map[dayKey]*sums
 }
@@ -46,8 +75,8 @@ func (g *groupSums) add(r *rawFields, period extent) {
 	if at < period.start || at >= period.end || !g.q.selects(r) {
 		return
 	}
-	k := g.q.By.group(dayKey{floorDay(at), string(r.texts[fieldOrg]), string(r.texts[fieldToken]), string(r.texts[fieldModel])})
-	if g.after != nil && g.q.By.compare(k, *g.after) <= 0 {
+	k := g.by.group(at, string(r.texts[fieldOrg]), string(r.texts[fieldToken]), string(r.texts[fieldModel]))
+	if g.after != nil && compareKeys(k, *g.after) <= 0 {
 		return
 	}
 	if g.sums[k] == nil {

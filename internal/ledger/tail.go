@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"slices"
 )
 
@@ -146,10 +147,13 @@ func (w *wal) load(stretches []stretch) error {
 
 // eachUnmoved calls f with the records of stretches that the store does not have, oldest first, until f returns false.
 func eachUnmoved(ctx context.Context, tx *sql.Tx, stretches []stretch, f func(r *rawFields) bool) error {
+	var have coverage
+	var err error
 	for i, s := range stretches {
-		have, err := covered(ctx, tx, s.id, s.extent)
-		if err != nil {
-			return err
+		if i == 0 || s.id != stretches[i-1].id { // once a segment: a log that waits for its store has thousands of stretches
+			if have, err = covered(ctx, tx, s.id, extent{s.start, math.MaxInt64}); err != nil {
+				return err
+			}
 		}
 		more := true
 		eachFrame(s.frames, func(at int, r *rawFields) bool {

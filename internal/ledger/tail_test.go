@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/store/storetest"
 )
 
 // changes counts what was written to the store since its file was opened elsewhere.
@@ -26,6 +28,7 @@ func changes(t *testing.T, l *Ledger) (blocks, version int64) {
 
 // Each query once moved what was there: a receipt after each request made a block of each, and a tenth of the requests.
 func TestQueries_WriteNothing(t *testing.T) {
+	storetest.SkipOnPostgres(t, "data_version")
 	l := open(t, Async)
 	_, before := changes(t, l)
 	const n = 500
@@ -64,6 +67,10 @@ func TestUsage_CountsOnceWhileRecordsAreMoved(t *testing.T) {
 	var running sync.WaitGroup
 	running.Go(func() {
 		for ctx.Err() == nil {
+			if l.backlog() > 1000 { // it would leave the mover behind
+				time.Sleep(time.Millisecond)
+				continue
+			}
 			begun.Add(1)
 			if err := l.Append(&Record{Org: "acme", Model: "m", DispatchedAt: time.Now()}); err != nil {
 				t.Error(err)

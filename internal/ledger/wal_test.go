@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/pilotlight-io/pilotlight/internal/store"
+	"github.com/pilotlight-io/pilotlight/internal/store/storetest"
 )
 
 // Whether bytes were fsynced, and what follows when that fails, shows only from inside.
@@ -22,7 +22,7 @@ func open(t *testing.T, durability Durability) *Ledger {
 func openOn(t *testing.T, durability Durability, disk Disk) *Ledger {
 	t.Helper()
 	dir := t.TempDir()
-	s, err := store.Open(context.Background(), filepath.Join(dir, "p.db"))
+	s, err := storetest.TryOpen(t, filepath.Join(dir, "p.db"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
 	"github.com/pilotlight-io/pilotlight/internal/store"
+	"github.com/pilotlight-io/pilotlight/internal/store/storetest"
 )
 
 func TestMain(m *testing.M) {
@@ -23,17 +24,12 @@ func TestMain(m *testing.M) {
 		child(dir, os.Getenv(childMode))
 		return
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(storetest.OnBoth(m))
 }
 
 func openStore(t testing.TB, path string) *store.Store {
 	t.Helper()
-	s, err := store.Open(context.Background(), path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	return s
+	return storetest.Open(t, path)
 }
 
 func openLedger(t testing.TB, c ledger.Config) *ledger.Ledger {
@@ -95,7 +91,7 @@ func sorted(t testing.TB, l *ledger.Ledger) {
 // inStore counts the records of a store.
 func inStore(t testing.TB, s *store.Store) (records int) {
 	t.Helper()
-	err := s.DB().QueryRow("SELECT COALESCE(SUM(records), 0) FROM (SELECT records FROM usage_blocks UNION ALL SELECT records FROM usage_runs) AS both").Scan(&records)
+	err := s.DB().QueryRow("SELECT COALESCE(SUM(records), 0) FROM (SELECT records FROM usage_blocks UNION ALL SELECT records FROM usage_runs) AS kept").Scan(&records)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,9 +27,10 @@ const nodesAlike fleet.Bytes = 250e9
 
 // roomiest gives the block with the least memory and the fewest engines; false = none has room.
 func (h *homes) roomiest(p *trace.Profile) (node, gpu int, ok bool) {
-	var best []int
+	var best [5]int
 	for n := range h.homed {
-		if h.memory[n]+p.ParkedRAM > h.cfg.HostMemory {
+		alike := int(h.memory[n] / nodesAlike)
+		if h.memory[n]+p.ParkedRAM > h.cfg.HostMemory || ok && alike > best[0] {
 			continue
 		}
 		for g := 0; g+p.GPUs <= h.cfg.GPUsPerNode; g += p.GPUs {
@@ -38,16 +39,13 @@ func (h *homes) roomiest(p *trace.Profile) (node, gpu int, ok bool) {
 			for _, k := range block {
 				sum += k
 			}
-			rank := []int{int(h.memory[n] / nodesAlike), most, sum, n, g}
-			if most < h.cfg.ParkedPerGPU && (best == nil || slices.Compare(rank, best) < 0) {
-				best = rank
+			rank := [...]int{alike, most, sum, n, g}
+			if most < h.cfg.ParkedPerGPU && (!ok || slices.Compare(rank[:], best[:]) < 0) {
+				best, ok = rank, true
 			}
 		}
 	}
-	if best == nil {
-		return 0, 0, false
-	}
-	return best[3], best[4], true
+	return best[3], best[4], ok
 }
 
 func (h *homes) enter(p *trace.Profile, node, gpu int) {

@@ -5,30 +5,43 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
-	"os"
-	"path/filepath"
-
-	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
-// Readers is how many may read at once beside Write, in all: SQLite has one writer, whose connection is its own, so that no
+// Readers is how many may read at once beside Write, in all: there is one writer, whose connection is its own, so that no
 // crowd of readers keeps it waiting. A package that may read for long keeps to fewer, so that the others find one free.
 const Readers = 6
 
-// Store is one open database file. It is safe for concurrent use.
+// Store is one open database. It is safe for concurrent use.
 type Store struct {
-	writer  *sql.DB // one connection
-	readers *sql.DB // whose connections cannot write
-	path    string
+	dialect
+	connections
 }
 
-// Open opens or creates the database file at path, readable by its owner only, and brings its tables up to date. Its
+// Open opens or creates the SQLite file at path, readable by its owner only, and brings its tables up to date. Its
 // directory must exist. The error is ErrUnwritable, ErrCorrupt, ErrForeign or ErrNewer where one of these is the cause.
-func Open(ctx context.Context, path string) (*Store, error) {
-	s := &Store{path: path}
-	if err := s.open(ctx); err != nil {
-		return nil, fmt.Errorf("opening the store %s: %w", path, err)
+func Open(ctx context.Context, path string) (*Store, error) { return open(ctx, sqliteFile(path)) }
+
+// OpenPostgres connects to the Postgres database of a URL (postgres://user:password@host:port/database?…, or key=value pairs, with what PG*
+// variables and .pgpass say), and brings its tables up to date. They are in the first schema of the search path, which is to hold nothing else. The
+// error is ErrUnreachable, ErrDenied, ErrTooOld, ErrUnwritable, ErrForeign or ErrNewer where one of these is the cause. It never holds the password.
+func OpenPostgres(ctx context.Context, url string) (*Store, error) {
+	p, err := parsePostgres(url)
+	if err != nil {
+		return nil, err
+	}
+	return open(ctx, p)
+}
+
+func open(ctx context.Context, d dialect) (*Store, error) {
+	s := &Store{dialect: d}
+	var err error
+	if s.connections, err = d.open(ctx); err == nil {
+		if err = s.migrate(ctx); err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening the store %s: %w", d.place(), explain(err))
 	}
 	return s, nil
 }
@@ -36,9 +49,12 @@ func Open(ctx context.Context, path string) (*Store, error) {
 // DB gives the database for reading, to the packages that own tables in it: tenant and ledger. A statement that writes fails.
 func (s *Store) DB() *sql.DB { return s.readers }
 
+// String names the database, without a password.
+func (s *Store) String() string { return s.place() }
+
 // Read runs f in one transaction that sees the database as it is at its first read, whatever is written meanwhile.
 func (s *Store) Read(ctx context.Context, f func(*sql.Tx) error) error {
-	tx, err := s.readers.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	tx, err := s.readers.BeginTx(ctx, s.reading)
 	if err != nil {
 		return fmt.Errorf("beginning to read: %w", explain(err))
 	}
@@ -47,9 +63,14 @@ func (s *Store) Read(ctx context.Context, f func(*sql.Tx) error) error {
 }
 
 // Write runs f in one transaction that holds the write lock from its start, so that what f reads cannot change before it
-// writes. It commits when f returns nil. f must use only the transaction: a second Write would wait for it.
+// writes. It commits when f returns nil. f must use only the transaction: a second Write would wait for it. An error says that nothing was written,
+// but for one case: a connection that breaks while it commits leaves open whether it did. What must not be written twice is known by its ID.
 func (s *Store) Write(ctx context.Context, f func(*sql.Tx) error) error {
-	tx, err := s.writer.BeginTx(ctx, nil)
+	return s.write(ctx, s.writer, f)
+}
+
+func (s *Store) write(ctx context.Context, db *sql.DB, f func(*sql.Tx) error) error {
+	tx, err := s.begin(ctx, db)
 	if err != nil {
 		return fmt.Errorf("beginning a transaction: %w", explain(err))
 	}
@@ -63,57 +84,14 @@ func (s *Store) Write(ctx context.Context, f func(*sql.Tx) error) error {
 	return nil
 }
 
-// Close closes the database. Writes that have returned are safe without it.
-func (s *Store) Close() error { return errors.Join(s.readers.Close(), s.writer.Close()) }
-
-func (s *Store) open(ctx context.Context) error {
-	abs, err := filepath.Abs(s.path)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnwritable, err)
-	}
-	if err := touch(abs); err != nil {
-		return err
-	}
-	if err := check(ctx, abs); err != nil {
-		return explain(err)
-	}
-	common := []string{"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)"}
-	if s.writer, err = pool(abs, 1, append(common, "cache_size(-65536)", "wal_autocheckpoint(4000)")); err != nil {
-		return explain(err)
-	}
-	if s.readers, err = pool(abs, Readers, append(common, "cache_size(-16384)", "query_only(1)")); err != nil {
-		return explain(errors.Join(err, s.writer.Close()))
-	}
-	if err := s.migrate(ctx); err != nil {
-		return explain(errors.Join(err, s.Close()))
+// Backup writes a copy of the whole database, as it is at one moment, to a new file, while others write. The error is ErrNoBackup where the database
+// has a tool of its own for that.
+func (s *Store) Backup(ctx context.Context, path string) error {
+	if err := s.backup(ctx, s.readers, path); err != nil {
+		return fmt.Errorf("saving the store %s: %w", s.place(), explain(err))
 	}
 	return nil
 }
 
-// pool opens connections to the file, n at most.
-func pool(path string, n int, pragmas []string) (*sql.DB, error) {
-	db, err := sql.Open("sqlite", dsn(path, pragmas...))
-	if err != nil {
-		return nil, err
-	}
-	db.SetMaxOpenConns(n)
-	db.SetMaxIdleConns(n)
-	return db, nil
-}
-
-// touch creates the file with our mode, and gets the operating system's own words where that fails: SQLite would only
-// say "unable to open database file".
-func touch(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnwritable, err)
-	}
-	return f.Close()
-}
-
-// dsn names the file and what holds for every connection to it. Transactions take the write lock at their start
-// (_txlock): one that read first and wrote later could fail with "busy" at once, whatever the timeout.
-func dsn(path string, pragmas ...string) string {
-	q := url.Values{"_txlock": {"immediate"}, "_pragma": append([]string{"busy_timeout(10000)"}, pragmas...)}
-	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
-}
+// Close closes the database. Writes that have returned are safe without it.
+func (s *Store) Close() error { return errors.Join(s.readers.Close(), s.writer.Close()) }

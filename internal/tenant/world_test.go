@@ -8,21 +8,16 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/pilotlight-io/pilotlight/internal/store"
+	"github.com/pilotlight-io/pilotlight/internal/store/storetest"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(storetest.OnBoth(m)) }
 
 // open gives the tenants of one store file; several may be open at once, as if by several servers.
 func open(t testing.TB, path string, models ...string) *tenant.Tenants {
 	t.Helper()
-	s, err := store.Open(context.Background(), path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	tenants, err := tenant.New(context.Background(), s, tenant.Config{Models: models})
+	tenants, err := tenant.New(context.Background(), storetest.Open(t, path), tenant.Config{Models: models})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,118 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	_ "modernc.org/sqlite" // the driver "sqlite"
+)
+
+// application marks our databases, so that another program's is not filled with our tables: "PiLi" in ASCII.
+const application = 0x50694c69
+
+// sqliteFile is the dialect of an SQLite file: its path.
+type sqliteFile string
+
+func (f sqliteFile) place() string { return string(f) }
+
+func (f sqliteFile) open(ctx context.Context) (c connections, err error) {
+	abs, err := filepath.Abs(string(f))
+	if err != nil {
+		return c, fmt.Errorf("%w: %w", ErrUnwritable, err)
+	}
+	if err := touch(abs); err != nil {
+		return c, err
+	}
+	if err := checkFile(ctx, abs); err != nil {
+		return c, err
+	}
+	common := []string{"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)"}
+	if c.writer, err = pool(abs, 1, append(common, "cache_size(-65536)", "wal_autocheckpoint(4000)")); err != nil {
+		return c, err
+	}
+	if c.readers, err = pool(abs, Readers, append(common, "cache_size(-16384)", "query_only(1)")); err != nil {
+		return c, errors.Join(err, c.writer.Close())
+	}
+	c.reading = &sql.TxOptions{ReadOnly: true}
+	return c, nil
+}
+
+// begin takes the write lock: see dsn.
+func (sqliteFile) begin(ctx context.Context, writer *sql.DB) (*sql.Tx, error) {
+	return writer.BeginTx(ctx, nil)
+}
+
+func (sqliteFile) migration(text string) string { return text }
+
+func (sqliteFile) version(ctx context.Context, tx *sql.Tx) (version int, err error) {
+	err = tx.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version)
+	return version, err
+}
+
+func (sqliteFile) setVersion(ctx context.Context, tx *sql.Tx, version int) error {
+	_, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d; PRAGMA application_id = %d;", version, application))
+	return err
+}
+
+// backup makes a file that is whole and compact. SQLite writes to none that is there already.
+func (sqliteFile) backup(ctx context.Context, readers *sql.DB, path string) error {
+	_, err := readers.ExecContext(ctx, "VACUUM INTO $1", path)
+	return err
+}
+
+// pool opens connections to the file, n at most.
+func pool(path string, n int, pragmas []string) (*sql.DB, error) {
+	db, err := sql.Open("sqlite", dsn(path, pragmas...))
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(n)
+	db.SetMaxIdleConns(n)
+	return db, nil
+}
+
+// touch creates the file with our mode, and gets the operating system's own words where that fails: SQLite would only
+// say "unable to open database file".
+func touch(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnwritable, err)
+	}
+	return f.Close()
+}
+
+// dsn names the file and what holds for every connection to it. Transactions take the write lock at their start
+// (_txlock): one that read first and wrote later could fail with "busy" at once, whatever the timeout.
+func dsn(path string, pragmas ...string) string {
+	q := url.Values{"_txlock": {"immediate"}, "_pragma": append([]string{"busy_timeout(10000)"}, pragmas...)}
+	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
+}
+
+// checkFile refuses a file that is not ours or too new. It has a connection of its own, because ours would already have
+// changed the file: setting the journal mode writes to its header.
+func checkFile(ctx context.Context, path string) error {
+	db, err := sql.Open("sqlite", dsn(path))
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	var id, version, tables int
+	for query, value := range map[string]*int{
+		"PRAGMA application_id":              &id,
+		"PRAGMA user_version":                &version,
+		"SELECT count(*) FROM sqlite_schema": &tables,
+	} {
+		if err := db.QueryRowContext(ctx, query).Scan(value); err != nil {
+			return err
+		}
+	}
+	if id != application && (id != 0 || version != 0 || tables != 0) {
+		return ErrForeign
+	}
+	return checkVersion(version)
+}
