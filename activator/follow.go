@@ -58,6 +58,9 @@ func (b *board) since(after uint64) ([]fleet.Notice, <-chan struct{}) {
 	return append([]fleet.Notice(nil), b.kept[first:]...), b.fresh
 }
 
+// Announce shows a notice of something else than instances to those who follow.
+func (a *Activator) Announce(n fleet.Notice) { a.notices.post([]fleet.Notice{n}) }
+
 // Follow calls f for every notice after the given ID, first those that are remembered, then new ones as they come. It blocks
 // until ctx is done (and returns its cause) or f returns an error (and returns that). MaxUint64 = only new ones.
 func (a *Activator) Follow(ctx context.Context, after uint64, f func(fleet.Notice) error) error {

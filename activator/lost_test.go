@@ -2,6 +2,7 @@ package activator_test
 
 import (
 	"context"
+	"math"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,7 +19,12 @@ func TestLost_AnEngineThatHangsIsGivenUpThoughNobodyMissesIt(t *testing.T) {
 		var lost []string
 		followed := make(chan struct{})
 		go func() {
-			_ = w.a.FollowLost(following, func(instance string) { lost = append(lost, instance) })
+			_ = w.a.Follow(following, math.MaxUint64, func(n fleet.Notice) error {
+				if n.Lost {
+					lost = append(lost, n.Instance)
+				}
+				return nil
+			})
 			close(followed)
 		}()
 		synctest.Wait()

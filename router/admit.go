@@ -188,11 +188,13 @@ func (x *exchange) answer(ctx *fasthttp.RequestCtx) *failure {
 	case due:
 		s.committed = true
 		x.keepAlive()
+		x.tellLeft(ctx)
 		x.commitStream(ctx)
 		return nil
 	case in.fields.Stream:
 		x.firstOut()
 		s.timings.writeTo(ctx, s.note)
+		x.tellLeft(ctx)
 		x.commitStream(ctx)
 		return nil
 	}
@@ -209,6 +211,7 @@ func (x *exchange) refuse(ctx *fasthttp.RequestCtx, f *failure) {
 	if s := &x.response; s.timings.instance != "" {
 		s.note = s.timings.writeTo(ctx, s.note)
 	}
+	x.tellLeft(ctx)
 	x.r.refuse(ctx, f, m)
 	x.retire()
 }

@@ -12,7 +12,7 @@ import (
 // it has failed. The handler calls it before the commit, the reader behind it.
 func (x *exchange) advance() (due bool, f *failure) {
 	for {
-		if e := x.exit.Load(); e != nil && !x.underway {
+		if e := x.exit.Load(); e != nil && !x.underway && !x.wholeDespite(e) {
 			return false, x.left(e)
 		}
 		switch x.stage {
@@ -40,12 +40,18 @@ func (x *exchange) left(e *exit) *failure {
 	if f := rightsFailure(e.cause); f != nil {
 		return f
 	}
+	if f := budgetFailure(e.cause); f != nil {
+		return f
+	}
 	return engineFailure(e.cause)
 }
 
 func (x *exchange) acquire() *failure {
 	in := &x.intake
 	if f := x.forbidden(); f != nil { // it was uploaded for long, or an engine has failed it meanwhile
+		return f
+	}
+	if f := x.maySpend(); f != nil {
 		return f
 	}
 	in.charge.Join()
@@ -105,10 +111,15 @@ func (x *exchange) granted(l *activator.Lease) *failure {
 	x.response.timings.add(l)
 	x.running.Store(true)
 	x.stage = stageAsking
-	if f := x.forbidden(); f != nil || x.attempt.model == x.intake.model {
+	if f := x.forbidden(); f != nil {
 		return f
 	}
-	return x.attempt.model.refuses(&x.intake.fields) // another config of its model may let less through, and other engines take other fields
+	if m := x.attempt.model; m != x.intake.model {
+		if f := m.refuses(&x.intake.fields); f != nil { // another config of its model may let less through, and other engines take other fields
+			return f
+		}
+	}
+	return x.spend()
 }
 
 // unadmitted is the failure of a request that got no lease. One that asked only for what is hot, and whose hot engine
@@ -171,6 +182,7 @@ func (x *exchange) retry(f *failure) {
 		x.line.call.Reset() // of its abort; one because of exit is seen by advance
 	}
 	a.lease.Release(verdictOn(f.ending()))
+	x.intake.charge.Unspend()
 	a.lost, a.died = true, engineDied(f.cause)
 	x.former = a.tried
 	a.renew(1, a.instance)

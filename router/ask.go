@@ -40,7 +40,6 @@ func (a *attempt) ask() error {
 }
 
 func (a *attempt) askEngine() error {
-	a.price = a.r.offer.Load().price
 	err := a.r.engines.Do(&a.line.call, a.request())
 	a.dispatched = a.line.call.Dispatched()
 	if err != nil {

@@ -68,7 +68,7 @@ func (a *attempt) forget() {
 func (a *attempt) granted(l *activator.Lease) {
 	a.waiter, a.lease = nil, l
 	a.model = a.r.current(a.in.model, l.Model)
-	a.instance, a.gpus = l.Instance, l.GPUs
+	a.instance, a.gpus, a.price = l.Instance, l.GPUs, a.r.offer.Load().price
 }
 
 // seePaidFrom notes from when on the attempt is paid for, as far as that is known by now.
@@ -108,6 +108,7 @@ func (a *attempt) request() *upstream.Request {
 		FirstByte:   t.FirstByte,
 		Idle:        t.Idle,
 		Total:       t.Total,
+		Sent:        a,
 	}
 	return &a.line.send
 }

@@ -88,13 +88,16 @@ func asleep(proof time.Duration) setup { return setup{parks: true, proof: proof}
 
 const hours = 100 * time.Hour // longer than any row
 
-// bills are all the ways in which a request ends, and who pays what: $8.25 for an hour of one GPU is 2,291,666 2/3 nano-dollars for a second.
-var bills = []struct {
+// bill is a way in which a request ends.
+type bill struct {
 	name  string
 	setup setup
 	do    func(*world) // from a hot model on, or, where engines are parked, from a parked one
 	want  *charge      // of the record; nil = there is none
-}{
+}
+
+// bills are all the ways in which a request ends, and who pays what: $8.25 for an hour of one GPU is 2,291,666 2/3 nano-dollars for a second.
+var bills = []bill{
 	{"complete stream", setup{}, func(w *world) {
 		w.turns(says(time.Second, token("a"), 3*time.Second, done))
 		w.do(call{body: chat(chatModel, stream)})
@@ -279,8 +282,10 @@ func (w *world) together(streamed, whole http.HandlerFunc) {
 
 // TestBills has each way in which a request may end go through the real router, activator and ledger, in virtual time: the record is exact to the
 // microsecond and the nano-dollar.
-func TestBills(t *testing.T) {
-	for _, tt := range bills {
+func TestBills(t *testing.T) { testBills(t, bills) }
+
+func testBills(t *testing.T, all []bill) {
+	for _, tt := range all {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, tt.setup)

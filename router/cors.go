@@ -8,7 +8,7 @@ import (
 
 // What pages of a listed origin may read of an answer, beside its body. X-Stainless and the like need no place: they are of requests.
 const exposedHeaders = "X-Request-Id, Server-Timing, Retry-After, X-Should-Retry, X-Pilotlight-Start, X-Pilotlight-Instance, X-Pilotlight-Billed-Ms, " +
-	"X-Pilotlight-Cost-Usd, X-Ratelimit-Limit-Requests, X-Ratelimit-Remaining-Requests, X-Ratelimit-Reset-Requests, " +
+	"X-Pilotlight-Cost-Usd, X-Pilotlight-Budget-Left-Usd, X-Ratelimit-Limit-Requests, X-Ratelimit-Remaining-Requests, X-Ratelimit-Reset-Requests, " +
 	"Request-Id, Anthropic-Ratelimit-Requests-Limit, Anthropic-Ratelimit-Requests-Remaining, Anthropic-Ratelimit-Requests-Reset"
 
 // preflightAge is for how many seconds a browser may keep the answer to a preflight: the longest that any of them does.

@@ -59,7 +59,7 @@ type line struct {
 
 // exit is the end of a request that came from another goroutine.
 type exit struct {
-	cause error // errClientGone, errDrained, errReclaimed or a *rightsError
+	cause error // errClientGone, errDrained, errReclaimed, a *rightsError or a *account.BudgetError
 	at    time.Time
 }
 
@@ -82,8 +82,11 @@ func (r *Router) begin(ctx *fasthttp.RequestCtx, e *endpoint) *exchange {
 func (x *exchange) Reclaim() { x.Leave(errReclaimed) }
 
 // Leave ends the exchange from another goroutine. The first cause stays.
-func (x *exchange) Leave(cause error) {
-	if !x.exit.CompareAndSwap(nil, &exit{cause: cause, at: time.Now()}) {
+func (x *exchange) Leave(cause error) { x.leave(cause, time.Now()) }
+
+// leave is Leave of a moment, which may be past.
+func (x *exchange) leave(cause error, at time.Time) {
+	if !x.exit.CompareAndSwap(nil, &exit{cause: cause, at: at}) {
 		return
 	}
 	x.gone <- struct{}{}

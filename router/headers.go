@@ -25,6 +25,7 @@ var (
 	headerVersion      = []byte("Anthropic-Version")
 	headerEncoding     = []byte("Content-Encoding")
 	headerCost         = []byte("X-Pilotlight-Cost-Usd")
+	headerBudgetLeft   = []byte("X-Pilotlight-Budget-Left-Usd")
 )
 
 const (

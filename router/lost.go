@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"math"
 	"sync"
 	"sync/atomic"
 
 	"github.com/pilotlight-io/pilotlight/internal/edge"
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
 // errInstanceLost ends the asking of an instance that has failed, or is gone, before its first byte.
@@ -44,9 +46,12 @@ func (l *losses) add(instance string) {
 
 // followLost takes requests away from instances that are lost until ctx is done.
 func (r *Router) followLost(ctx context.Context) {
-	_ = r.c.Activator.FollowLost(ctx, func(instance string) {
-		r.lost.add(instance) // first: a request that does not find it here yet is found below
-		r.conns.Each(func(c *edge.Conn) { c.Tell(func(d edge.Departure) { d.(*exchange).lose(instance) }) })
+	_ = r.c.Activator.Follow(ctx, math.MaxUint64, func(n fleet.Notice) error {
+		if n.Lost {
+			r.lost.add(n.Instance) // first: a request that does not find it here yet is found below
+			r.conns.Each(func(c *edge.Conn) { c.Tell(func(d edge.Departure) { d.(*exchange).lose(n.Instance) }) })
+		}
+		return nil
 	})
 }
 

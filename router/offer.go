@@ -11,7 +11,7 @@ type offer struct {
 }
 
 // Configure replaces the models and the price, for every request that comes from now on. One under way goes on: it has the model that it asked
-// for until an instance is found for it, then that which the instance is of, and the price of the moment at which it is sent there.
+// for until an instance is found for it, then that which the instance is of, and the price of the moment at which it has got it.
 func (r *Router) Configure(models []*fleet.Model, price fleet.NanoUSD) {
 	o := &offer{models: make(map[string]*model, len(models)), listed: make([]*model, len(models)), price: price}
 	for i, m := range models {

@@ -6,7 +6,7 @@ import (
 )
 
 // readPaths are what can be read below a prefix; those that end in a slash go on with an ID.
-var readPaths = []string{"/models", "/models/", "/usage", "/usage/", tokensPath}
+var readPaths = []string{"/models", "/models/", "/usage", "/usage/", "/invoices", "/invoices/", tokensPath}
 
 // notFound answers a path that leads nowhere, and names the right one where it is nearly that: a base URL with /v1 twice
 // or not at all, a slash too many, another spelling, another product's prefix.

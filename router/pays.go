@@ -26,7 +26,8 @@ const (
 // bill is what a record says of who pays.
 type bill struct {
 	status ledger.Outcome
-	billed time.Duration // what the caller pays for
+	until  time.Time     // the caller pays from the attempt's paidFrom until then
+	billed time.Duration // which is so long
 	wake   time.Duration // from the dispatch until the engine had proven itself, or the end: the tail of its resume is nobody's
 }
 
@@ -42,7 +43,7 @@ func whoPays(a *tried, e ending, at time.Time) bill {
 	case e == endIdle:
 		at = a.lastAt // silence costs nothing
 	}
-	b.billed = ledger.Billed(b.status, a.paidFrom, at)
+	b.until, b.billed = at, ledger.Billed(b.status, a.paidFrom, at)
 	if !a.paidFrom.IsZero() && a.paidFrom.Before(at) {
 		at = a.paidFrom
 	}

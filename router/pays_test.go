@@ -62,7 +62,8 @@ func TestWhoPays(t *testing.T) {
 		{"the first attempt of a retried request, in the tail of a resume: nothing", woken(lost, unproven), endCaller, after(30), ledger.EngineError, 0, 0},
 		{"our own crash: nothing", begun, endServer, after(2), ledger.EngineError, 0, 0},
 	} {
-		if got, want := whoPays(&tt.of, tt.e, tt.at), (bill{tt.status, tt.billed, tt.wake}); got != want {
+		got, want := whoPays(&tt.of, tt.e, tt.at), bill{status: tt.status, billed: tt.billed, wake: tt.wake}
+		if want.until = got.until; got != want {
 			t.Errorf("%s: got %+v, want %+v", tt.name, got, want)
 		}
 	}

@@ -95,7 +95,7 @@ func (r *Router) reader(ctx *fasthttp.RequestCtx, scopes ...tenant.Scope) (*tena
 	return g, nil
 }
 
-// usage answers the usage of the token's organisation.
+// usage answers the usage of the token's organisation, and what is left of the budgets that the token's requests are paid from.
 func (r *Router) usage(ctx *fasthttp.RequestCtx, _ *fiber.Ctx) *failure {
 	g, f := r.reader(ctx, tenant.ScopeUsageRead)
 	if f != nil {
@@ -124,9 +124,11 @@ func (r *Router) usage(ctx *fasthttp.RequestCtx, _ *fiber.Ctx) *failure {
 		rows = []ledger.UsageRow{}
 	}
 	page := struct {
-		Usage []ledger.UsageRow `json:"usage"`
-		Next  *string           `json:"next_cursor"`
-	}{Usage: rows}
+		Usage       []ledger.UsageRow `json:"usage"`
+		Next        *string           `json:"next_cursor"`
+		Budget      *budgetView       `json:"budget,omitempty"`
+		TokenBudget *budgetView       `json:"token_budget,omitempty"`
+	}{Usage: rows, Budget: r.budget(g.Org, ""), TokenBudget: r.budget(g.Org, g.TokenID)}
 	if next != "" {
 		page.Next = &next
 	}

@@ -38,6 +38,7 @@ func (x *exchange) commitWhole(ctx *fasthttp.RequestCtx) *failure {
 		s.ready = whole.bytes()[:whole.n-1]
 		s.hold, s.held = whole.bytes()[whole.n-1], true
 		s.note = s.timings.writeTo(ctx, s.note)
+		x.tellLeft(ctx)
 		h.SetContentType("application/json")
 		ctx.SetBodyStream(x, int(x.line.call.ContentLength()))
 		return nil
@@ -58,6 +59,7 @@ func (x *exchange) commitWhole(ctx *fasthttp.RequestCtx) *failure {
 	h.SetCanonical(headerBilled, s.note)
 	s.note = appendUSD(s.note[:0], x.record.Cost)
 	h.SetCanonical(headerCost, s.note)
+	x.tellLeft(ctx)
 	h.SetContentType("application/json")
 	if len(body) <= inlineLimit {
 		ctx.Response.AppendBody(body)

@@ -13,9 +13,10 @@ type rightsError struct{ failure failure }
 
 func (e *rightsError) Error() string { return e.failure.message }
 
-// followRights ends what nobody may have any more, until ctx is done.
+// followRights ends what nobody may have any more, and has budgets changed, until ctx is done.
 func (r *Router) followRights(ctx context.Context) {
 	r.c.Tenants.Follow(ctx, func() {
+		r.applyBudgets()
 		r.conns.Each(func(c *edge.Conn) { c.Visit(func(d edge.Departure) { d.(*exchange).review() }) })
 	})
 }

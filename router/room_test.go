@@ -3,6 +3,7 @@ package router_test
 import (
 	"errors"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -11,23 +12,36 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
 )
 
-// crowded is a disk that can get full.
-type crowded struct {
+// weak is a disk that can get full, and can fail.
+type weak struct {
 	ledger.Machine
-	full atomic.Bool
+	full, failing atomic.Bool
 }
 
-func (d *crowded) Create(path string, size int64) (ledger.File, error) {
+func (d *weak) Create(path string, size int64) (ledger.File, error) {
 	if d.full.Load() {
 		return nil, syscall.ENOSPC
 	}
-	return d.Machine.Create(path, size)
+	f, err := d.Machine.Create(path, size)
+	return weakFile{f, d}, err
+}
+
+type weakFile struct {
+	ledger.File
+	disk *weak
+}
+
+func (f weakFile) WriteAt(b []byte, at int64) (int, error) {
+	if f.disk.failing.Load() {
+		return 0, syscall.EIO
+	}
+	return f.File.WriteAt(b, at)
 }
 
 // On a full disk no engine works for what could not be recorded; those who were admitted are recorded, all of them.
 func TestAdmission_NeedsRoomForTheRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		disk := &crowded{}
+		disk := &weak{}
 		w := newWorld(t, setup{ledger: func(c *ledger.Config) { c.Disk = disk }})
 		w.heat(chatModel)
 		disk.full.Store(true)
@@ -44,15 +58,13 @@ func TestAdmission_NeedsRoomForTheRecord(t *testing.T) {
 		}
 		synctest.Wait()
 		var others []ledger.Room // that other requests hold
-		for {
+		for range 2000 {         // more than a segment has room for
 			room, err := w.ledger.Reserve()
-			if err != nil {
-				if !errors.Is(err, ledger.ErrNoRoom) {
-					t.Fatal(err)
-				}
-				break
+			if err == nil {
+				others = append(others, room)
+			} else if !errors.Is(err, ledger.ErrNoRoom) {
+				t.Fatal(err)
 			}
-			others = append(others, room)
 		}
 		a := w.do(call{body: chat(chatModel)})
 		w.wantCode(a, 503, "overloaded")
@@ -75,5 +87,27 @@ func TestAdmission_NeedsRoomForTheRecord(t *testing.T) {
 			t.Errorf("once others have ended: got %+v, want 200", a)
 		}
 		w.records(4)
+	})
+}
+
+// An answer whose record cannot be written is not whole: its end is withheld, whatever of it is out, and nobody pays for it.
+func TestAnswer_WithoutItsRecordIsNotWhole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := &weak{}
+		w := newWorld(t, setup{ledger: func(c *ledger.Config) { c.Disk = disk }})
+		w.heat(chatModel)
+		disk.failing.Store(true)
+		w.wantCode(w.do(call{body: chat(chatModel)}), 503, "overloaded")
+		disk.failing.Store(false)
+		if a := w.do(call{body: chat(chatModel, stream)}); a.err != nil || !strings.HasSuffix(a.text, "data: [DONE]\n\n") {
+			t.Fatalf("got %q, %v, want a whole stream", a.text, a.err)
+		}
+		disk.failing.Store(true)
+		a := w.do(call{body: chat(chatModel, stream)})
+		if strings.Contains(a.text, "[DONE]") || !strings.Contains(a.text, `"code":"overloaded"`) {
+			t.Errorf("got %q, %v, want an error event and no [DONE]", a.text, a.err)
+		}
+		disk.failing.Store(false)
+		w.records(2) // of the two that were answered
 	})
 }

@@ -82,6 +82,7 @@ func New(c Config) (*Router, error) {
 	r.unknown = r.metrics.forModel("")
 	r.idle.New = func() any { return newExchange(r) }
 	r.Configure(c.Models, c.Price)
+	r.applyBudgets()
 	r.app = r.routes()
 	return r, nil
 }
@@ -91,7 +92,7 @@ func (c Config) withDefaults() Config {
 		c.BodyLimit = 32 << 20
 	}
 	if c.Accounts == nil {
-		c.Accounts = account.New(account.Config{Memory: 32 * int64(c.BodyLimit)})
+		c.Accounts = account.New(account.Config{Memory: 32 * int64(c.BodyLimit), Cost: ledger.Cost})
 	}
 	if c.Keepalive == "" {
 		c.Keepalive = keepComment

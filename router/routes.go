@@ -86,6 +86,9 @@ func (r *Router) mount(app *fiber.App, prefix string) {
 	r.get(app, prefix+"/models/*", r.showModel)
 	r.get(app, prefix+"/usage", r.usage, usageParameters...)
 	r.get(app, prefix+"/usage/*", r.receipt)
+	r.get(app, prefix+"/invoices", r.invoices, "cursor", "limit", "month")
+	r.get(app, prefix+"/invoices/*/receipts", r.receipts, "cursor", "limit")
+	r.get(app, prefix+"/invoices/*", r.invoice)
 	r.mountTokens(app, prefix)
 }
 

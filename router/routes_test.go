@@ -16,15 +16,18 @@ import (
 
 // needed are the scopes of which each route needs one, by its path below a prefix. nil = any token will do.
 var needed = map[string][]tenant.Scope{
-	"POST /chat/completions": {tenant.ScopeInference},
-	"POST /completions":      {tenant.ScopeInference},
-	"POST /embeddings":       {tenant.ScopeInference},
-	"POST /responses":        {tenant.ScopeInference},
-	"POST /messages":         {tenant.ScopeInference},
-	"GET /models":            {tenant.ScopeModelsRead, tenant.ScopeInference},
-	"GET /models/*":          {tenant.ScopeModelsRead, tenant.ScopeInference},
-	"GET /usage":             {tenant.ScopeUsageRead},
-	"GET /usage/*":           nil, // only its own token's
+	"POST /chat/completions":   {tenant.ScopeInference},
+	"POST /completions":        {tenant.ScopeInference},
+	"POST /embeddings":         {tenant.ScopeInference},
+	"POST /responses":          {tenant.ScopeInference},
+	"POST /messages":           {tenant.ScopeInference},
+	"GET /models":              {tenant.ScopeModelsRead, tenant.ScopeInference},
+	"GET /models/*":            {tenant.ScopeModelsRead, tenant.ScopeInference},
+	"GET /usage":               {tenant.ScopeUsageRead},
+	"GET /usage/*":             nil, // only its own token's
+	"GET /invoices":            {tenant.ScopeUsageRead},
+	"GET /invoices/*":          {tenant.ScopeUsageRead},
+	"GET /invoices/*/receipts": {tenant.ScopeUsageRead},
 
 	"GET /organization/tokens":      {tenant.ScopeTokensManage},
 	"POST /organization/tokens":     {tenant.ScopeTokensManage},
@@ -144,7 +147,7 @@ func TestRoutes_AreThoseOfTheDocument(t *testing.T) {
 			}
 			served = append(served, route)
 		}
-		named := regexp.MustCompile(`\{\w+\}$`)
+		named := regexp.MustCompile(`\{\w+\}`)
 		for _, o := range w.document().Operations("public") {
 			documented = append(documented, named.ReplaceAllString(o.String(), "*"))
 		}

@@ -71,10 +71,15 @@ func (x *exchange) settle(e ending) error {
 	x.observe(at)
 	sent := x.sent()
 	if sent.dispatched.IsZero() {
+		x.intake.charge.Unspend()
 		return nil
 	}
 	x.fill(sent, e, at)
-	return x.room.Append(&x.record)
+	err := x.room.Append(&x.record)
+	if err != nil {
+		x.intake.charge.Unspend()
+	}
+	return err
 }
 
 // sent is what the record tells of: the last attempt that was sent to an engine.
@@ -126,7 +131,7 @@ func (x *exchange) fill(sent *tried, e ending, at time.Time) {
 	if !sent.lost {
 		r.Upstream = max(at.Sub(r.DispatchedAt), 0)
 	}
-	b := whoPays(sent, e, at)
+	b := x.budgeted(sent, whoPays(sent, e, at))
 	r.Status, r.Billed, r.Wake = b.status, b.billed, b.wake
 	r.TokensUnknown = r.TokensUnknown || e != endWhole // an engine says it last
 }

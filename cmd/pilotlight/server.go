@@ -49,9 +49,9 @@ type server struct {
 	c         serverConfig
 	store     *store.Store
 	tenants   *tenant.Tenants
-	accounts  *account.Accounts // nil until what was spent before is read
 	ledger    *ledger.Ledger
 	webhooks  *webhook.Sender
+	accounts  *account.Accounts // nil until what was spent before is read
 	backEnd   backEnd
 	silence   silence
 	learned   *learningPolicy // nil = the policy keeps nothing over a restart
@@ -68,7 +68,7 @@ type server struct {
 // openServer opens the store, replays the ledger into it and builds the parts. Nothing runs yet, and nothing is answered.
 func openServer(ctx context.Context, c serverConfig) (*server, error) {
 	s := &server{c: c}
-	for _, open := range []func(context.Context) error{s.openStore, s.openTenants, s.openLedger, s.openWebhooks, s.openTuning, s.openFleet, s.openConfigurer, s.openConsole, s.openAPIs} {
+	for _, open := range []func(context.Context) error{s.openStore, s.openTenants, s.openLedger, s.openAccounts, s.openWebhooks, s.openTuning, s.openFleet, s.openConfigurer, s.openConsole, s.openAPIs} {
 		if err := open(ctx); err != nil {
 			return nil, errors.Join(err, s.close())
 		}
@@ -103,7 +103,7 @@ func (s *server) openLedger(ctx context.Context) (err error) {
 	c := s.c.Config.Ledger
 	s.ledger, err = ledger.Open(ctx, ledger.Config{
 		Dir: c.Dir, Store: s.store, Durability: ledger.Durability(c.Durability), Retention: c.Retention,
-		Models: modelIDs(s.c.Config.Models), Log: s.log("ledger"),
+		Models: modelIDs(s.c.Config.Models), Corrected: s.corrected, Log: s.log("ledger"),
 	})
 	return err
 }
@@ -151,7 +151,6 @@ func (s *server) openAPIs(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.accounts = account.New(account.Config{Memory: int64(cfg.API.BodyBudget)})
 	s.router, err = router.New(router.Config{
 		Activator: s.activator, Tenants: s.tenants, Ledger: s.ledger, Models: cfg.Models, Price: cfg.Price,
 		PathAliases: cfg.API.PathAliases, CORSOrigins: cfg.API.CORSOrigins, BodyLimit: cfg.API.BodyLimit, Keepalive: cfg.API.Keepalive,
@@ -241,6 +240,7 @@ func (s *server) run(ctx context.Context, hurry <-chan struct{}) error {
 		stages = append(stages, stage{name: "the back end", run: s.backEnd.run})
 	}
 	return runStages(ctx, hurry, append(stages,
+		stage{name: "the notices of budgets", run: s.tellBudgets},
 		stage{name: "the webhooks", run: s.webhooks.Run},
 		stage{name: "the tenants", run: s.tenants.Run},
 		stage{name: "the ledger", run: s.ledger.Run},

@@ -54,10 +54,11 @@ type run struct {
 	token   *spending
 	state   runState
 
-	day    int64 // UTC, of its dispatch
-	paying bool
-	from   int64      // is paid for from then on, if it is paying
-	in     [2]*period // of its organisation's budget and of its token's; nil = there is none
+	day          int64      // UTC, of its dispatch
+	sent, proven int64      // when it was, and from when on its engine had proven itself; never = not yet
+	paying       bool       // both are known
+	from         int64      // is paid for from then on, if it is paying
+	in           [2]*period // of its organisation's budget and of its token's; nil = there is none
 
 	limited bool          // by a budget
 	remains fleet.NanoUSD // of it, when the run joined or was billed
@@ -107,11 +108,16 @@ func (m *meter) spendingOf(token string) *spending {
 	return s
 }
 
+// periodsOf gives the periods of both budgets that a day is in.
+func (m *meter) periodsOf(token *spending, day int64) [2]*period {
+	return [2]*period{m.org.periodOf(day), token.periodOf(day)}
+}
+
 // admits says whether budgets have at least so much left for one request more, or which has not.
 func (m *meter) admits(token *spending, least fleet.NanoUSD, now time.Time) *BudgetError {
 	at, day := m.all.since(now), dayOf(now)
-	for _, s := range [...]*spending{&m.org, token} {
-		if p := s.periodOf(day); p != nil && !s.budget.Soft && !m.holds(p, at, least, s.budget.limitAt(at)) {
+	for _, p := range m.periodsOf(token, day) {
+		if p != nil && !p.of.budget.Soft && !m.holds(p, at, least, p.of.budget.limitAt(at)) {
 			m.tell(p, at, true)
 			return p.exceeded(m.name, at)
 		}
@@ -125,9 +131,10 @@ func (m *meter) join(r *run, token string, now time.Time) error {
 	defer m.mu.Unlock()
 	r.token = m.spendingOf(token)
 	if e := m.admits(r.token, r.least, now); e != nil {
+		r.left(m.periodsOf(r.token, dayOf(now)), m.all.since(now))
 		return e
 	}
-	r.meter, r.state, r.day = m, runJoined, dayOf(now)
+	r.meter, r.state, r.day, r.sent = m, runJoined, dayOf(now), never
 	r.prev, r.next = nil, m.first
 	if m.first != nil {
 		m.first.prev = r
@@ -141,13 +148,12 @@ func (m *meter) join(r *run, token string, now time.Time) error {
 
 // enter puts a run that is listed into the periods of its day, and sees to it that the timer fires in time for it.
 func (m *meter) enter(r *run, now int64) {
-	for k, s := range [...]*spending{&m.org, r.token} {
-		p := s.periodOf(r.day)
-		if r.in[k] = p; p == nil {
-			continue
+	r.in = m.periodsOf(r.token, r.day)
+	for _, p := range r.in {
+		if p != nil {
+			p.add(r)
+			m.arm(m.due(p, now), now)
 		}
-		p.add(r)
-		m.arm(m.due(p, now), now)
 	}
 }
 
@@ -175,30 +181,35 @@ func (m *meter) unlist(r *run) {
 	r.prev, r.next = nil, nil
 }
 
-// pay says when the run was dispatched, and from when on it is paid for where that is known.
-func (m *meter) pay(r *run, dispatched, from, now time.Time) {
+// pay says when a run was dispatched, or from when on its engine had proven itself: the one that is not zero.
+func (m *meter) pay(r *run, dispatched, proven, now time.Time) {
 	m.lock()
 	defer m.mu.Unlock()
-	if r.state == runJoined {
-		m.payFrom(r, dispatched, from, now)
+	if r.state != runJoined {
+		return
 	}
+	day, sent, shown := r.day, r.sent, r.proven
+	if !dispatched.IsZero() {
+		day, sent = dayOf(dispatched), m.all.since(dispatched)
+	}
+	if !proven.IsZero() {
+		shown = m.all.since(proven)
+	}
+	m.payFrom(r, day, sent, shown, now)
 }
 
-func (m *meter) payFrom(r *run, dispatched, from, now time.Time) {
-	day, paying, at := dayOf(dispatched), !from.IsZero(), int64(0)
-	if paying {
-		at = m.all.since(from)
-	}
-	if r.day == day && r.paying == paying && r.from == at {
+func (m *meter) payFrom(r *run, day, sent, proven int64, now time.Time) {
+	if r.day == day && r.sent == sent && r.proven == proven {
 		return
 	}
 	r.leave()
-	r.day, r.paying, r.from = day, paying, at
+	r.day, r.sent, r.proven = day, sent, proven
+	r.paying, r.from = sent != never && proven != never, max(sent, proven)
 	m.enter(r, m.all.since(now))
 }
 
-// bill takes a run off the meter that was paid for until a moment, and gives the moment until which it is billed: that one, or the one at which a budget
-// was used up before.
+// bill takes a run off the meter that is paid for from one moment to another, and gives that until which it is billed: the other, or the one at which a
+// budget was used up before.
 func (m *meter) bill(r *run, dispatched, from, until time.Time) time.Time {
 	m.lock()
 	defer m.mu.Unlock()
@@ -213,8 +224,12 @@ func (m *meter) bill(r *run, dispatched, from, until time.Time) time.Time {
 		r.state, r.until, r.cost = runBilled, end, cost
 		return until
 	}
-	m.payFrom(r, dispatched, from, until)
-	for _, p := range [...]*period{r.in[ofToken], r.in[ofOrg]} {
+	if from.IsZero() { // it never came so far
+		m.payFrom(r, dayOf(dispatched), never, never, until)
+	} else {
+		m.payFrom(r, dayOf(dispatched), m.all.since(from), 0, until)
+	}
+	for _, p := range r.in {
 		if p == nil || p.of.budget.Soft {
 			continue
 		}

@@ -58,7 +58,22 @@ func (l *limits) narrows(b *limits, at int64) bool {
 // SetBudget says what an organisation may spend from now on, or one of its tokens: token "" = the organisation. What has been spent in the period counts.
 // A budget that is less than that already ends what runs at this moment.
 func (a *Accounts) SetBudget(org, token string, b Budget) {
+	if b.Limit == 0 && !a.budgeted(org, token) {
+		return
+	}
 	a.meterOf(org).set(token, b, time.Now())
+}
+
+// budgeted reports whether there may be a budget.
+func (a *Accounts) budgeted(org, token string) bool {
+	v, ok := a.meters.Load(org)
+	if !ok || token == "" {
+		return ok
+	}
+	m := v.(*meter)
+	m.lock()
+	defer m.mu.Unlock()
+	return m.tokens[token] != nil
 }
 
 func (m *meter) set(token string, b Budget, now time.Time) {
@@ -109,7 +124,9 @@ func (m *meter) replace(s *spending, next limits, at int64) {
 			}
 		}
 	}
+	s.periodOf(dayOf(m.all.moment(at)))
 	for _, p := range s.periods {
+		m.tell(p, at, false)
 		m.arm(m.due(p, at), at)
 	}
 }

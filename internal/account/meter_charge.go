@@ -7,43 +7,55 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
-// A request spends in this order: MaySpend when it is admitted, Spend when it has got its engine, Dispatched when its head is written there, Bill once it
-// has ended. Unspend undoes all of it at any time. What costs nothing is not on a meter, and is not refused either.
+// A request spends in this order: MaySpend when it is admitted, Spend when it has got its engine, Dispatched when its head is written there, and Proven,
+// Bill once it has ended. Unspend undoes all of it at any time. What costs nothing is not on a meter, and is not refused either.
 
 // MaySpend gives a *BudgetError where nothing is left of a budget that a request would be paid from.
 func (c *Charge) MaySpend(r Rate) error {
 	if c.token == nil || c.all.costless(r) {
 		return nil
 	}
-	m := c.all.meterOf(c.token.Org.Name)
+	m, now := c.all.meterOf(c.token.Org.Name), time.Now()
 	m.lock()
 	defer m.mu.Unlock()
-	if e := m.admits(m.spendingOf(c.token.ID), 1, time.Now()); e != nil {
+	token := m.spendingOf(c.token.ID)
+	c.run.left(m.periodsOf(token, dayOf(now)), c.all.since(now))
+	if e := m.admits(token, 1, now); e != nil {
 		return e
 	}
 	return nil
 }
 
-// Spend puts the request on its organisation's meter. The error is a *BudgetError where too little is left of a budget for its first microsecond. Until
-// Bill or Unspend returns, spender may be told that a budget is used up; nil = it is only billed so.
-func (c *Charge) Spend(r Rate, spender Spender) error {
+// Spend puts the request on its organisation's meter; proven = its engine has proven itself before. The error is a *BudgetError where too little is left
+// of a budget for its first microsecond. Until Bill or Unspend returns, spender may be told that a budget is used up; nil = it is only billed so.
+func (c *Charge) Spend(r Rate, proven bool, spender Spender) error {
 	if c.token == nil || c.all.costless(r) {
 		return nil
 	}
-	c.run = run{spender: spender, rate: r, unit: r.unit(), least: max(c.all.cost(time.Microsecond, r.GPUs, r.Price), 1)}
-	err := c.all.meterOf(c.token.Org.Name).join(&c.run, c.token.ID, time.Now())
-	return err
+	c.run = run{spender: spender, rate: r, unit: r.unit(), least: max(c.all.cost(time.Microsecond, r.GPUs, r.Price), 1), proven: never}
+	if proven {
+		c.run.proven = 0
+	}
+	return c.all.meterOf(c.token.Org.Name).join(&c.run, c.token.ID, time.Now())
 }
 
-// Dispatched says when the request was sent to an engine, which decides the period that pays, and from when on it is paid for: zero = not yet. What is
-// said last counts.
-func (c *Charge) Dispatched(at, paid time.Time) {
+// Dispatched says when the request was sent to an engine, which decides the period that pays. What is said last counts.
+func (c *Charge) Dispatched(at time.Time) {
 	if c.run.meter != nil {
-		c.run.meter.pay(&c.run, at, paid, time.Now())
+		c.run.meter.pay(&c.run, at, time.Time{}, time.Now())
 	}
 }
 
-// Bill takes the request off the meter. It is paid for from one time to another, or to the one it gives: the instant before at which a budget was used up.
+// Proven says from when on the request's engine had proven itself, where it had not before: the request is paid for from then on, and from its dispatch. It may be
+// called from another goroutine, between Spend and the end of the request, which is Bill or Unspend.
+func (c *Charge) Proven(at time.Time) {
+	if c.run.meter != nil {
+		c.run.meter.pay(&c.run, time.Time{}, at, time.Now())
+	}
+}
+
+// Bill takes the request off the meter. It is paid for from one time (zero = it never came so far) to another, or to the one that Bill gives: the
+// instant before at which a budget was used up.
 func (c *Charge) Bill(dispatched, from, until time.Time) time.Time {
 	if c.run.meter == nil || c.run.state == runBilled {
 		return until
@@ -58,7 +70,7 @@ func (c *Charge) Unspend() {
 	}
 }
 
-// Left is what was left of its budgets when the request joined its meter, or was billed; ok is false where there is none.
+// Left is what was left of its budgets when the request was admitted, joined its meter, or was billed, whichever came last; ok is false where it has none.
 func (c *Charge) Left() (left fleet.NanoUSD, ok bool) { return c.run.remains, c.run.limited }
 
 // closeRun ends a run as Settle does: what was billed stays so.

@@ -98,7 +98,7 @@ func (l *linear) request(client int, random *rand.Rand, admitted *atomic.Int64) 
 	id := int(l.ids.Add(1))
 	rate := rates[random.IntN(3)]
 	op := meterOp{kind: "join", id: id, token: []string{"a", "b"}[random.IntN(2)], rate: rate, at: l.clock.Add(random.Int64N(1000))}
-	r := &run{rate: rate, unit: rate.unit(), least: max(ledger.Cost(time.Microsecond, rate.GPUs, rate.Price), 1)}
+	r := &run{rate: rate, unit: rate.unit(), least: max(ledger.Cost(time.Microsecond, rate.GPUs, rate.Price), 1), proven: never}
 	if l.do(client, op, func() int64 {
 		if l.meter.join(r, op.token, l.all.moment(op.at)) != nil {
 			return 0

@@ -49,12 +49,12 @@ func (n *notices) take() (all []Notice) {
 	return all
 }
 
-// Notices calls f with each notice, the oldest first, until ctx is done. One caller at a time gets each.
+// Notices calls f with each notice, the oldest first, until ctx is done and none is left. Each is one caller's.
 func (a *Accounts) Notices(ctx context.Context, f func(Notice)) {
-	for {
+	for more := true; more; {
 		select {
 		case <-ctx.Done():
-			return
+			more = false
 		case <-a.notices.some:
 		}
 		for _, n := range a.notices.take() {

@@ -80,7 +80,7 @@ func (m *metered) join() {
 	m.next++
 	rate := rapid.SampledFrom(rates).Draw(m.T, "rate")
 	token := rapid.SampledFrom([]string{"a", "b"}).Draw(m.T, "token")
-	r.run = run{spender: r, rate: rate, unit: rate.unit(), least: max(ledger.Cost(time.Microsecond, rate.GPUs, rate.Price), 1)}
+	r.run = run{spender: r, rate: rate, unit: rate.unit(), least: max(ledger.Cost(time.Microsecond, rate.GPUs, rate.Price), 1), proven: never}
 	want := m.spec.join(r.id, token, rate, m.at)
 	if err := m.meter.join(&r.run, token, m.now()); (err == nil) != want {
 		m.Fatalf("at %d: got %v, want admitted: %t\n%s", m.at, err, want, m.spec)

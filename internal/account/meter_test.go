@@ -61,12 +61,12 @@ func (s *spender) OutOfBudget(_ *account.BudgetError, until time.Time) {
 func begin(a *account.Accounts, org, token string, gpus int) (*spender, error) {
 	s := &spender{gpus: gpus, ended: make(chan struct{})}
 	_ = a.Admit(&s.Charge, &account.Claim{Org: org, Token: token}, s)
-	if err := s.Spend(account.Rate{GPUs: gpus, Price: price}, s); err != nil {
+	if err := s.Spend(account.Rate{GPUs: gpus, Price: price}, true, s); err != nil {
 		s.Settle()
 		return nil, err
 	}
 	s.from = time.Now()
-	s.Dispatched(s.from, s.from)
+	s.Dispatched(s.from)
 	return s, nil
 }
 
@@ -203,15 +203,15 @@ func TestSpend_WaitingCostsNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Hour)
-		if err := s.Spend(account.Rate{GPUs: 1, Price: price}, s); err != nil {
+		if err := s.Spend(account.Rate{GPUs: 1, Price: price}, false, s); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute) // its engine is being dialled
 		sent := time.Now()
-		s.Dispatched(sent, time.Time{})
+		s.Dispatched(sent)
 		time.Sleep(time.Minute) // its engine wakes up
 		s.from = time.Now()
-		s.Dispatched(sent, s.from)
+		s.Proven(s.from)
 		if cost, cut := s.run(time.Second); cut || cost != worth(time.Second) {
 			t.Errorf("got %s, cut: %t, want all of its second", cost, cut)
 		}
@@ -414,9 +414,9 @@ func TestSpend_AllocatesNothing(t *testing.T) {
 	once := func() {
 		_ = a.Admit(&s.Charge, &account.Claim{Org: "acme", Token: "t"}, s)
 		_ = s.MaySpend(account.Rate{GPUs: 1, Price: price})
-		_ = s.Spend(account.Rate{GPUs: 1, Price: price}, s)
+		_ = s.Spend(account.Rate{GPUs: 1, Price: price}, true, s)
 		now := time.Now()
-		s.Dispatched(now, now)
+		s.Dispatched(now)
 		s.Bill(now, now, now)
 		s.Settle()
 	}
@@ -442,9 +442,9 @@ func BenchmarkSpend(b *testing.B) {
 			for b.Loop() {
 				_ = a.Admit(&s.Charge, &account.Claim{Org: "acme", Token: "t"}, s)
 				_ = s.MaySpend(account.Rate{GPUs: 1, Price: price})
-				_ = s.Spend(account.Rate{GPUs: 1, Price: price}, s)
+				_ = s.Spend(account.Rate{GPUs: 1, Price: price}, true, s)
 				now := time.Now()
-				s.Dispatched(now, now)
+				s.Dispatched(now)
 				s.Bill(now, now, now)
 				s.Settle()
 			}

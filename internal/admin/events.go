@@ -89,7 +89,7 @@ func (s *Server) follow(conn *edge.Conn, after uint64) io.ReadCloser {
 }
 
 func (s *Server) event(n fleet.Notice) []byte {
-	e := Event{ID: s.eventID(n.ID), At: Time{Time: n.At}, Model: n.Model, Instance: n.Instance, From: n.From, To: n.To, Reason: n.Reason, GPUUS: microseconds(n.GPUSeconds), WaitedUS: n.Waited.Microseconds()}
+	e := Event{ID: s.eventID(n.ID), At: Time{Time: n.At}, Model: n.Model, Instance: n.Instance, From: n.From, To: n.To, Reason: n.Reason, GPUUS: microseconds(n.GPUSeconds), WaitedUS: n.Waited.Microseconds(), Budget: NewBudgetEvent(n.Budget)}
 	data, err := json.Marshal(e)
 	if err != nil {
 		panic(err) // plain data

@@ -240,6 +240,28 @@ type Event struct {
 	Reason   string      `json:"reason"`
 	GPUUS    int64       `json:"gpu_us"`    // GPU time of the move: expected where it begins, measured where it has ended; 0 = none, or not known
 	WaitedUS int64       `json:"waited_us"` // what requests wait for it, all together, likewise
+
+	Budget *BudgetEvent `json:"budget,omitempty"` // of an event of a budget, whose model and instance are empty
+}
+
+// BudgetEvent says that so much of a budget has been spent.
+type BudgetEvent struct {
+	Org     string `json:"org"`
+	TokenID string `json:"token_id"` // whose budget it is; empty = the organisation's
+	Percent int    `json:"percent"`  // 50, 80 or 100
+	Limit   string `json:"limit_usd"`
+	Spent   string `json:"spent_usd"`
+	Soft    bool   `json:"soft"`
+	Period  string `json:"period"`
+	Resets  Time   `json:"resets_at"`
+}
+
+// NewBudgetEvent puts a notice into words of the API.
+func NewBudgetEvent(n *fleet.BudgetNotice) *BudgetEvent {
+	if n == nil {
+		return nil
+	}
+	return &BudgetEvent{n.Org, n.TokenID, n.Percent, n.Limit.String(), n.Spent.String(), n.Soft, n.Period, Time{Time: n.Resets}}
 }
 
 // Orphan is something that runs and is in nobody's care. One of another cluster may well be in the care of another Pilotlight.

@@ -118,7 +118,8 @@ type Notice struct {
 	Instance string
 	From, To State // From is empty for a new instance; To is empty for one that is gone
 	Reason   string
-	Lost     bool // it has failed, or is gone: whoever has no answer from it yet had better ask another
+	Lost     bool          // it has failed, or is gone: whoever has no answer from it yet had better ask another
+	Budget   *BudgetNotice // nil = it is of an instance; else of none
 
 	// GPUSeconds is what the move costs in GPU time: expected, where one begins (to starting, resuming, parking, stopping), and
 	// measured, where one has ended (to ready, parked, gone). 0 = nothing, or not known.
@@ -137,6 +138,19 @@ type Waiting struct {
 	Place      int    // in its model's queue, from 1
 	Since      time.Time
 	Until      time.Time // it gives up then; zero = never
+}
+
+// BudgetNotice tells that so much of a budget has been spent.
+type BudgetNotice struct {
+	Org     string
+	TokenID string // whose budget it is; empty = the organisation's
+	Percent int    // 50, 80 or 100
+	Limit   NanoUSD
+	Spent   NanoUSD
+	Soft    bool
+	Period  string    // monthly, weekly or daily
+	Begins  time.Time // UTC: when the period has begun
+	Resets  time.Time // UTC: when the next begins
 }
 
 // Explanation is what the autoscaler would do now, and why.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -101,7 +102,7 @@ func TestSync_WhatWasAnsweredSurvivesAPowerCutAndWhatWasWithheldIsNeverBilled(t 
 	disk := newForgetful(random)
 	for n := range cuts {
 		disk.failing = []int{0, 0, 5, 30}[n%4]
-		disk = liveUntilPowerCut(t, dir, s, disk, known, time.Duration(random.Int64N(int64(30*time.Millisecond))))
+		disk = liveUntilPowerCut(t, dir, s, disk, known, 1+random.IntN(100))
 	}
 	disk.failing = 0
 	l, err := Open(t.Context(), Config{Dir: filepath.Join(dir, "ledger"), Store: s, Durability: Sync, Disk: disk})
@@ -128,8 +129,8 @@ func TestSync_WhatWasAnsweredSurvivesAPowerCutAndWhatWasWithheldIsNeverBilled(t 
 	}
 }
 
-// liveUntilPowerCut appends from four goroutines until the power is cut, and gives the disk that is there afterwards.
-func liveUntilPowerCut(t *testing.T, dir string, s *store.Store, disk *forgetful, known *outcomes, after time.Duration) *forgetful {
+// liveUntilPowerCut appends from four goroutines until the power is cut, some time after so many records, and gives the disk that is there then.
+func liveUntilPowerCut(t *testing.T, dir string, s *store.Store, disk *forgetful, known *outcomes, after int) *forgetful {
 	t.Helper()
 	l, err := Open(t.Context(), Config{Dir: filepath.Join(dir, "ledger"), Store: s, Durability: Sync, Disk: disk, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -137,6 +138,7 @@ func liveUntilPowerCut(t *testing.T, dir string, s *store.Store, disk *forgetful
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
+	var begun atomic.Int32
 	running.Go(func() {
 		for ctx.Err() == nil {
 			l.flush(context.Background()) // more often than Run does
@@ -145,6 +147,7 @@ func liveUntilPowerCut(t *testing.T, dir string, s *store.Store, disk *forgetful
 	for n := range 4 {
 		running.Go(func() {
 			for ctx.Err() == nil {
+				begun.Add(1)
 				r := &Record{ID: NewID(), Org: fmt.Sprint("org", n%3), Model: "m", DispatchedAt: time.Now(), Billed: time.Second}
 				known.set(r.ID, pending)
 				switch err := l.Append(r); {
@@ -156,7 +159,9 @@ func liveUntilPowerCut(t *testing.T, dir string, s *store.Store, disk *forgetful
 			}
 		})
 	}
-	time.Sleep(after) // any moment will do
+	for int(begun.Load()) < after {
+		time.Sleep(time.Millisecond) // any moment will do
+	}
 	cancel()
 	next := disk.cutPower()
 	running.Wait()

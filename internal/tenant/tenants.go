@@ -139,6 +139,18 @@ func (t *Tenants) OrgLimits(org string) (l Limits, ok bool) {
 	return o.Limits, true
 }
 
+// Budgets calls f with the budget of each organisation, token "", and of each token; its limit is 0 where there is none. Follow tells when they may have
+// changed.
+func (t *Tenants) Budgets(f func(org, token string, b Budget)) {
+	s := t.snapshot.Load()
+	for name, org := range s.orgs {
+		f(name, "", org.Limits.Budget)
+	}
+	for _, g := range s.tokens {
+		f(g.Org, g.TokenID, g.TokenLimits.Budget)
+	}
+}
+
 // Cut reports whether the organisation's requests that came at a moment are cut, even where an engine works on them.
 func (t *Tenants) Cut(g *Grant, since time.Time) bool { return t.snapshot.Load().cut(g.Org, since) }
 

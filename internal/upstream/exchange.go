@@ -7,6 +7,9 @@ import "time"
 func (c *Call) send(r *Request) error {
 	k, length := c.conn, r.length()
 	c.dispatched = c.now
+	if r.Sent != nil {
+		r.Sent.Sent(c.dispatched)
+	}
 	c.limit = c.deadline
 	if r.FirstByte > 0 {
 		c.limit = earlier(c.dispatched.Add(r.FirstByte), c.deadline)

@@ -17,6 +17,13 @@ type Request struct {
 	FirstByte   time.Duration // from dispatch to the first byte of the body, so also to the head; 0 = no limit
 	Idle        time.Duration // silence between two bytes of the body; 0 = no limit
 	Total       time.Duration // of the whole exchange, from Do on; 0 = no limit
+	Sent        Sent          // nil = nobody is told
+}
+
+// Sent is told when a request is sent.
+type Sent interface {
+	// Sent is called just before the first byte is written, with what Dispatched then gives: once for each connection that is tried.
+	Sent(at time.Time)
 }
 
 func (r *Request) method() string {

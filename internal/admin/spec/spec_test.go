@@ -68,7 +68,7 @@ func TestOperations_AreThoseOfATag(t *testing.T) {
 	for _, o := range s.Operations("public") {
 		public = append(public, o.String())
 	}
-	want := "DELETE /v1/organization/tokens/{id}, GET /health, GET /healthz, GET /openapi.json, GET /readyz, GET /v1/models, GET /v1/models/{id}, " +
+	want := "DELETE /v1/organization/tokens/{id}, GET /health, GET /healthz, GET /openapi.json, GET /readyz, GET /v1/invoices, GET /v1/invoices/{month}, GET /v1/invoices/{month}/receipts, GET /v1/models, GET /v1/models/{id}, " +
 		"GET /v1/organization/tokens, GET /v1/usage, GET /v1/usage/{request_id}, POST /v1/chat/completions, POST /v1/completions, POST /v1/embeddings, " +
 		"POST /v1/messages, POST /v1/organization/tokens, POST /v1/responses"
 	if got := strings.Join(public, ", "); got != want {
