@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -213,6 +214,9 @@ func (c *crashed) tear() {
 		frame := strings.LastIndex(written, "\xfePL\xff")
 		if frame < 0 {
 			continue
+		}
+		if len(written)-frame < 12 || len(written)-frame < 12+int(binary.LittleEndian.Uint32([]byte(written[frame+4:]))) {
+			return // torn already, and the start that would have taken it was killed: nobody writes behind it
 		}
 		f, err := os.OpenFile(segments[i], os.O_WRONLY, 0)
 		if err != nil {
