@@ -76,6 +76,6 @@ func (s *server) tellBudget(ctx context.Context, n account.Notice) error {
 // budgetNoticeID is the same for the same period, limit and level of the same budget.
 func budgetNoticeID(n *fleet.BudgetNotice) string {
 	return strings.Join([]string{
-		webhook.EventBudgetThreshold, n.Org, n.TokenID, n.Period, n.Begins.Format(time.DateOnly), n.Limit.String(), fmt.Sprint(n.Percent),
+		webhook.EventBudgetThreshold, n.Org, n.TokenID, n.Period, n.Begins.Format(time.DateOnly), n.Limit.String(), fmt.Sprintf("%03d", n.Percent), // of one moment, the least is sent first
 	}, "/")
 }

@@ -137,6 +137,41 @@ func TestTokens_NoMoreRightsThanOnesOwn(t *testing.T) {
 	}
 }
 
+// TestTokens_EndAndModelsAreTheMakersToo: neither is left behind by making a token, which nothing but the store can tell.
+func TestTokens_EndAndModelsAreTheMakersToo(t *testing.T) {
+	w := newWorld(t)
+	if _, err := w.tenants.EnsureOrg(t.Context(), "acme"); err != nil {
+		t.Fatal(err)
+	}
+	end := time.Now().Add(10 * 24 * time.Hour)
+	secret, maker, err := w.tenants.CreateToken(t.Context(), tenant.NewToken{
+		Org: "acme", Scopes: []tenant.Scope{tenant.ScopeInference, tenant.ScopeTokensManage}, Models: []string{"m/one"}, ExpiresAt: end,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := w.browser(w.caller)
+	b.signIn(secret)
+	for field, value := range map[string]string{"models": "m/two", "expires": "11d"} {
+		got := b.do(http.MethodPost, "/tokens", url.Values{"scopes": {"inference"}, field: {value}})
+		if got.status != http.StatusBadRequest || !strings.Contains(got.body, "<b>"+field+"</b>") {
+			t.Errorf("%s = %q: got %d, want it refused\n%s", field, value, got.status, got.body)
+		}
+	}
+	if got := b.do(http.MethodPost, "/tokens", url.Values{"scopes": {"inference"}}); got.status != http.StatusOK {
+		t.Errorf("got %d, want a token\n%s", got.status, got.body)
+	}
+	all, err := w.tenants.Tokens(t.Context(), "acme")
+	if err != nil || len(all) != 2 {
+		t.Fatalf("got %d tokens, %v, want one more", len(all), err)
+	}
+	for _, one := range all {
+		if len(one.Models) != 1 || one.ExpiresAt == nil || !one.ExpiresAt.Equal(*maker.ExpiresAt) {
+			t.Errorf("got %+v, want the maker's models and its end", one)
+		}
+	}
+}
+
 // TestSession_EndsWithItsToken: a revoked token sees nothing more, nor does a session that is old, altered, or of another admin token or key.
 func TestSession_EndsWithItsToken(t *testing.T) {
 	w := newWorld(t)

@@ -1,6 +1,8 @@
 package console
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -95,19 +97,29 @@ func (v *visit) createToken() error {
 	if wrong == nil {
 		ctx, cancel := v.asking()
 		defer cancel()
-		secret, t, err := v.c.Tenants.CreateToken(ctx, n)
+		secret, t, err := v.makeToken(ctx, n)
 		if err == nil {
 			v.c.Log.Info("a token was made in the console", "token", t.ID, "org", t.Org, "operator", v.isOperator())
 			return v.showTokens(http.StatusOK, tokensView{Secret: secret, SecretOf: t.Name, Form: tokenForm{Scopes: []string{"inference", "models:read"}}})
 		}
-		invalid, ok := err.(*tenant.InvalidError)
-		if !ok {
+		var beyond *tenant.RightError
+		if errors.As(err, &beyond) {
+			err = &tenant.InvalidError{Field: beyond.Field, Message: beyond.Message}
+		}
+		if !errors.As(err, &wrong) {
 			return err
 		}
-		wrong = invalid
 	}
 	form.Wrong, form.WrongField = wrong.Message, wrong.Field
 	return v.showTokens(http.StatusBadRequest, tokensView{Form: form})
+}
+
+// makeToken makes a token; that of a caller has no more rights than the caller's own.
+func (v *visit) makeToken(ctx context.Context, n tenant.NewToken) (secret string, t *tenant.Token, err error) {
+	if v.isOperator() {
+		return v.c.Tenants.CreateToken(ctx, n)
+	}
+	return v.c.Tenants.Delegate(ctx, v.grant, n)
 }
 
 func (v *visit) tokenForm() tokenForm {
@@ -179,14 +191,9 @@ func (v *visit) revokeToken() error {
 	ctx, cancel := v.asking()
 	defer cancel()
 	id := v.Params("id")
-	all, err := v.c.Tenants.Tokens(ctx, v.org())
-	if err != nil {
-		return err
-	}
-	if !slices.ContainsFunc(all, func(t tenant.Token) bool { return t.ID == id }) {
+	if _, err := v.c.Tenants.RevokeTokenOf(ctx, v.org(), id); errors.Is(err, tenant.ErrNotFound) {
 		return errNoPage // another organisation's is not there
-	}
-	if _, err := v.c.Tenants.RevokeToken(ctx, id); err != nil {
+	} else if err != nil {
 		return err
 	}
 	v.c.Log.Info("a token was revoked in the console", "token", id, "operator", v.isOperator())

@@ -125,6 +125,7 @@ func TestVerify_FindsWhatIsNotTrue(t *testing.T) {
 		"a correction upwards":  {change: func(all []ledger.Record, _ *ledger.Invoice) []ledger.Record { all[3].Cost = 5; return all }, want: `x:4: correction id-4 must name a record and a reason, and cost less than nothing`},
 		"a kind":                {change: func(all []ledger.Record, _ *ledger.Invoice) []ledger.Record { all[5].Kind = "gift"; return all }, want: `x:6: record id-6 is of kind "gift"`},
 		"no record":             {text: func(s string) string { return "{}x\n" + s }, want: `x:1: is no usage record`},
+		"a record without id":   {text: func(s string) string { return "{}\n" + s }, want: `x:1: is no usage record: it has no id`},
 		"the total":             {change: of(func(i *ledger.Invoice) { i.Total++ }), want: `x: the invoice's total is 73000000 nano-USD, and its records add up to 72999999`},
 		"what is payable":       {change: of(func(i *ledger.Invoice) { i.Payable = "0.08" }), want: `x: the invoice says 0.072999999 USD in all and 0.08 USD payable`},
 		"a line":                {change: of(func(i *ledger.Invoice) { i.Lines[0].Records++ }), want: `x: usage of m in 2026-01 at 8250000000 nano-USD per GPU-hour: the invoice has 4 records`},

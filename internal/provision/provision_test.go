@@ -16,12 +16,12 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/pilotlight-io/pilotlight/internal/provision"
-	"github.com/pilotlight-io/pilotlight/internal/store"
+	"github.com/pilotlight-io/pilotlight/internal/store/storetest"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
 	"github.com/pilotlight-io/pilotlight/internal/tenant/wire"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(storetest.OnBoth(m)) }
 
 const (
 	llama   = "meta-llama/Meta-Llama-3-8B-Instruct"
@@ -30,12 +30,7 @@ const (
 
 func newTenants(t testing.TB) *tenant.Tenants {
 	t.Helper()
-	s, err := store.Open(context.Background(), filepath.Join(t.TempDir(), "p.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	tenants, err := tenant.New(context.Background(), s, tenant.Config{Models: []string{llama, mistral}})
+	tenants, err := tenant.New(context.Background(), storetest.Open(t, filepath.Join(t.TempDir(), "p.db")), tenant.Config{Models: []string{llama, mistral}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -66,8 +66,7 @@ func (s *Store) PendingNotices(ctx context.Context, webhook string, limit int) (
 func (s *Store) NoticesSent(ctx context.Context, webhook string, notices []Notice) error {
 	return s.Write(ctx, func(tx *sql.Tx) error {
 		for _, n := range notices {
-			_, err := tx.ExecContext(ctx, "DELETE FROM notice_deliveries WHERE webhook = $1 AND at = $2 AND id = $3", webhook, n.At.UnixMicro(), n.ID)
-			if err != nil {
+			if _, err := tx.ExecContext(ctx, "DELETE FROM notice_deliveries WHERE webhook = $1 AND id = $2", webhook, n.ID); err != nil {
 				return fmt.Errorf("keeping that %s has the notice %s: %w", webhook, n.ID, explain(err))
 			}
 		}

@@ -122,7 +122,11 @@ func TestAuthenticate_SaysWhyNot(t *testing.T) {
 		}
 		wantAuth(t, tenants, secret, tenant.ErrRevoked)
 		time.Sleep(time.Minute)
+		changes := tenants.Changes()
 		again, err := tenants.RevokeToken(ctx, token.ID)
+		if tenants.Changes() != changes {
+			t.Error("revoking again counts as a change")
+		}
 		if diff := cmp.Diff(first, again); diff != "" || err != nil {
 			t.Errorf("revoked again (-first +again):\n%s%v", diff, err)
 		}

@@ -106,6 +106,13 @@ func (t *Tenants) RevokeToken(ctx context.Context, id string) (*Token, error) {
 
 // RevokeTokenOf is RevokeToken for the tokens of one organisation ("" = of any): another's is not found.
 func (t *Tenants) RevokeTokenOf(ctx context.Context, org, id string) (*Token, error) {
+	h, err := findToken(ctx, t.store.DB(), org, id)
+	if err != nil {
+		return nil, err
+	}
+	if h.RevokedAt != nil { // nobody has the store write, and every server look, for nothing; perhaps another server has revoked it just now
+		return t.tell(h), t.refresh(ctx)
+	}
 	return t.changeToken(ctx, org, id, func(token *Token) (changed bool, err error) {
 		if token.RevokedAt != nil {
 			return false, nil
@@ -120,11 +127,7 @@ func (t *Tenants) RevokeTokenOf(ctx context.Context, org, id string) (*Token, er
 func (t *Tenants) changeToken(ctx context.Context, org, id string, change func(*Token) (changed bool, err error)) (*Token, error) {
 	var h *hashed
 	err := t.write(ctx, func(tx *sql.Tx, version int64) (err error) {
-		h, err = scanHashed(tx.QueryRowContext(ctx, selectToken+" WHERE id = $1", id))
-		if errors.Is(err, sql.ErrNoRows) || err == nil && org != "" && h.Org != org {
-			return fmt.Errorf("token %s: %w", id, ErrNotFound)
-		}
-		if err != nil {
+		if h, err = findToken(ctx, tx, org, id); err != nil {
 			return err
 		}
 		changed, err := change(&h.Token)
@@ -137,6 +140,15 @@ func (t *Tenants) changeToken(ctx context.Context, org, id string, change func(*
 		return nil, err
 	}
 	return t.tell(h), nil
+}
+
+// findToken gives a token of an organisation, "" = of any, or ErrNotFound.
+func findToken(ctx context.Context, db rowQueryer, org, id string) (*hashed, error) {
+	h, err := scanHashed(db.QueryRowContext(ctx, selectToken+" WHERE id = $1", id))
+	if errors.Is(err, sql.ErrNoRows) || err == nil && org != "" && h.Org != org {
+		return nil, fmt.Errorf("token %s: %w", id, ErrNotFound)
+	}
+	return h, err
 }
 
 // addToken adds the token, or finds the one that has the secret. allow says what else must hold of it, and may narrow it; nil = nothing.

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
+	"database/sql"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -398,6 +400,81 @@ func TestNew_RefusesWhatCannotWork(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), what) {
 				t.Errorf("%s: got %v", what, err)
 			}
+		}
+	})
+}
+
+// TestCursorLost_IsHeld: retention has deleted the record where a webhook stopped, so that nobody knows what it has missed.
+func TestCursorLost_IsHeld(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.start()
+		w.use(1)
+		settle(2 * time.Second)
+		w.receiver.take()
+		w.stop()
+		if err := w.store.SaveSetting(t.Context(), "webhook/billing", "cursor", "no-such-record"); err != nil {
+			t.Fatal(err)
+		}
+		w.start()
+		w.use(1)
+		settle(time.Minute)
+		w.wantState(webhook.StateHeld, "cursor_lost")
+		if got := w.receiver.take(); len(got) != 0 {
+			t.Errorf("%d requests came", len(got))
+		}
+	})
+}
+
+// TestStore_ThatFailsSendsNothingTwiceInOneLife: the endpoint has what it has taken, whether or not the store can keep it.
+func TestStore_ThatFailsSendsNothingTwiceInOneLife(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.start()
+		want := w.use(1)
+		if err := w.store.Write(t.Context(), func(tx *sql.Tx) error {
+			_, err := tx.Exec("CREATE TRIGGER broken BEFORE INSERT ON settings BEGIN SELECT RAISE(ABORT, 'the disk is full'); END")
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		settle(time.Minute)
+		w.wantIDs(ids(t, w.receiver.take()), want)
+		if s := w.sender.List()[0]; s.State != webhook.StateFailing || !strings.Contains(s.Reason, "the disk is full") {
+			t.Errorf("got %+v", s)
+		}
+		if err := w.store.Write(t.Context(), func(tx *sql.Tx) error {
+			_, err := tx.Exec("DROP TRIGGER broken")
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		later := w.use(1)
+		settle(10 * time.Minute)
+		w.wantIDs(ids(t, w.receiver.take()), later)
+		w.wantState(webhook.StateSending, "")
+		w.stop()
+		w.start()
+		settle(time.Minute)
+		w.wantIDs(ids(t, w.receiver.take()), nil)
+	})
+}
+
+// TestSlowEndpoint_HoldsNobodyUp: records are appended, and notices told, while a request hangs.
+func TestSlowEndpoint_HoldsNobodyUp(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.receiver.answers(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+		w.start()
+		w.use(1)
+		settle(5 * time.Second)
+		began := time.Now()
+		w.use(100)
+		for i := range 10 {
+			n := webhook.Notice{ID: fmt.Sprint("n", i), Event: webhook.EventBudgetThreshold, Org: "acme"}
+			if _, err := w.sender.Notify(t.Context(), n); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if took := time.Since(began); took > time.Second { // virtual time: nobody has waited
+			t.Errorf("it took %s", took)
 		}
 	})
 }
