@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/admin"
+	"github.com/pilotlight-io/pilotlight/internal/config"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
 	"github.com/pilotlight-io/pilotlight/internal/store/storetest"
@@ -87,6 +88,9 @@ func TestCrash_WhateverIsKilledWhen(t *testing.T) {
 		t.Run(store, func(t *testing.T) {
 			c := &crashed{t: t, dir: t.TempDir(), random: rand.New(rand.NewPCG(seed, 5)), whole: map[string]bill{}, starting: 300 * time.Millisecond}
 			if store == "postgres" {
+				if _, err := (config.Options{BaseDir: c.dir}).Parse("crash.hcl", fmt.Appendf(nil, crashConfig, store, "async")); err != nil {
+					t.Skip(err)
+				}
 				t.Setenv("PILOTLIGHT_DATABASE_URL", newPostgres(t))
 			}
 			for _, durability := range []string{"async", "sync"} {
@@ -166,12 +170,31 @@ func (c *crashed) live(point int) {
 			}
 		})
 	}
-	time.Sleep(time.Duration(c.random.Int64N(int64(250 * time.Millisecond)))) // any moment will do
+	if !early && c.random.IntN(5) > 0 { // else the first requests may still wait for an engine
+		c.waitFor(c.random.IntN(150))
+	}
+	time.Sleep(time.Duration(c.random.Int64N(int64(30 * time.Millisecond)))) // any moment will do
 	s.kill()
 	callers.Wait()
 	if log := s.stderr.String(); strings.Contains(log, "panic") || strings.Contains(log, "usage records may be lost") {
 		c.t.Errorf("point %d: the server says\n%s", point, log)
 	}
+}
+
+// waitFor waits until so many more whole answers have come.
+func (c *crashed) waitFor(more int) {
+	had := -1
+	eventually(c.t, time.Minute, func() string {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if had < 0 {
+			had = len(c.whole)
+		}
+		if now := len(c.whole) - had; now < more {
+			return fmt.Sprintf("%d of %d answers", now, more)
+		}
+		return ""
+	})
 }
 
 // ask sends one request and keeps its bill. It gives false when the server is gone.
@@ -215,7 +238,7 @@ func (c *crashed) tear() {
 		if frame < 0 {
 			continue
 		}
-		if len(written)-frame < 12 || len(written)-frame < 12+int(binary.LittleEndian.Uint32([]byte(written[frame+4:]))) {
+		if last := written[frame:]; len(last) < 12 || len(last) != 12+int(binary.LittleEndian.Uint32([]byte(last[4:]))) {
 			return // torn already, and the start that would have taken it was killed: nobody writes behind it
 		}
 		f, err := os.OpenFile(segments[i], os.O_WRONLY, 0)
