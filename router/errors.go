@@ -184,7 +184,8 @@ func admissionFailure(err error, modelID string) *failure {
 		f.wait = refusal.RetryAfter
 		// Who takes only a hot model starts none: unless one is on its way, the same request fares no better later, and a
 		// stock client would keep its caller waiting for that.
-		f.hopeless = errors.Is(err, activator.ErrNotHot) && (refusal.Outlook.Answer == "" || refusal.Outlook.Answer == fleet.NeverFits)
+		f.hopeless = errors.Is(err, activator.ErrEnded) ||
+			errors.Is(err, activator.ErrNotHot) && (refusal.Outlook.Answer == "" || refusal.Outlook.Answer == fleet.NeverFits)
 	}
 	for _, row := range admissionCodes {
 		if errors.Is(err, row.err) {
@@ -208,6 +209,7 @@ var admissionCodes = []struct {
 	{activator.ErrNoCapacity, codeNoCapacity},
 	{activator.ErrActivationFailed, codeActivationFailed},
 	{activator.ErrActivationTimeout, codeActivationTimeout},
+	{activator.ErrEnded, codeOverloaded},
 	{activator.ErrShuttingDown, codeShuttingDown},
 }
 
@@ -221,6 +223,8 @@ func tokenFailure(err error) *failure {
 		return failf(codeInvalidAPIKey, "The token has expired.").because(err)
 	case errors.Is(err, tenant.ErrRevoked):
 		return failf(codeInvalidAPIKey, "The token was revoked.").because(err)
+	case errors.Is(err, tenant.ErrUnheard):
+		return failf(codeOverloaded, "Tokens cannot be checked at the moment. Please retry.").because(err)
 	}
 	return failf(codeInvalidAPIKey, "The token is not valid. Send it as \"Authorization: Bearer pl_…\".").because(err)
 }

@@ -38,7 +38,8 @@ type serverConfig struct {
 	AdminToken string
 	Getenv     func(string) string // tokens of the back end are read with it
 	Now        func() time.Time
-	Lead       *lead // it is ours; whoever made it yields it once the server has ended
+	Store      *store.Store // it is ours; nil = it is opened as Config says
+	Lead       *lead        // it is ours; whoever made it yields it once the server has ended
 	API, Admin net.Listener
 	Log        *slog.Logger
 }
@@ -80,9 +81,14 @@ func (s *server) log(component string) *slog.Logger { return s.c.Log.With("compo
 
 func (s *server) openStore(ctx context.Context) (err error) {
 	if err := checkStore(s.c.Config); err != nil {
+		if s.c.Store != nil {
+			err = errors.Join(err, s.c.Store.Close())
+		}
 		return err
 	}
-	s.store, err = store.Open(ctx, s.c.Config.Store.Path)
+	if s.store = s.c.Store; s.store == nil {
+		s.store, err = openStore(ctx, s.c.Config.Store, s.c.Getenv)
+	}
 	return err
 }
 
@@ -161,13 +167,21 @@ func (s *server) openAPIs(context.Context) (err error) {
 		return err
 	}
 	s.admin, err = admin.New(admin.Config{
-		Fleet: s.activator, Tuner: s.tuning, Config: s.configurer, Tenants: s.tenants, Ledger: s.ledger, Webhooks: s.webhooks, Token: s.c.AdminToken,
+		Fleet: s.fleet(), Tuner: s.tuning, Config: s.configurer, Tenants: s.tenants, Ledger: s.ledger, Webhooks: s.webhooks, Token: s.c.AdminToken,
 		MaxConnections: room.Admin,
 		Metrics:        []*metrics.Set{s.router.Metrics(), s.accounts.Metrics(), s.activator.Metrics(), s.ledger.Metrics(), s.webhooks.Metrics(), s.c.Lead.metrics},
 		Orphans:        s.backEnd.orphans, JobName: s.backEnd.jobName, Ready: s.readiness, Degraded: s.degraded, Console: s.console.Operator(), Errors: fleetAnswer, Log: s.log("admin"),
 	})
 	return err
 }
+
+// operated is what operators see of the activator, and do to it.
+type operated struct {
+	*activator.Activator
+	activator.Queue
+}
+
+func (s *server) fleet() operated { return operated{s.activator, activator.QueueOf(s.activator)} }
 
 // connectionsIn says how many connections each listener may have, where the process may have so many descriptors; 0 of them = as many as it asks for.
 // Callers get as many as were configured; 0 = as many as there is room for.
