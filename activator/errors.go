@@ -20,6 +20,7 @@ var (
 	ErrNoCapacity        = dispatch.ErrNoCapacity
 	ErrActivationFailed  = dispatch.ErrActivationFailed
 	ErrActivationTimeout = dispatch.ErrActivationTimeout
+	ErrEnded             = dispatch.ErrEnded
 	ErrShuttingDown      = dispatch.ErrShuttingDown
 )
 

@@ -58,6 +58,7 @@ func (x *exchange) acquire() *failure {
 	lease, waiter, err := x.r.c.Activator.Acquire(activator.Ask{
 		Model:    in.model.ID,
 		Org:      in.grant.Org,
+		Request:  in.request,
 		Affinity: in.wish.affinity,
 		MaxWait:  x.maxWait(),
 		OnlyHot:  in.wish.onlyHot,

@@ -184,7 +184,8 @@ func admissionFailure(err error, modelID string) *failure {
 		f.wait = refusal.RetryAfter
 		// Who takes only a hot model starts none: unless one is on its way, the same request fares no better later, and a
 		// stock client would keep its caller waiting for that.
-		f.hopeless = errors.Is(err, activator.ErrNotHot) && (refusal.Outlook.Answer == "" || refusal.Outlook.Answer == fleet.NeverFits)
+		f.hopeless = errors.Is(err, activator.ErrEnded) ||
+			errors.Is(err, activator.ErrNotHot) && (refusal.Outlook.Answer == "" || refusal.Outlook.Answer == fleet.NeverFits)
 	}
 	for _, row := range admissionCodes {
 		if errors.Is(err, row.err) {
@@ -208,6 +209,7 @@ var admissionCodes = []struct {
 	{activator.ErrNoCapacity, codeNoCapacity},
 	{activator.ErrActivationFailed, codeActivationFailed},
 	{activator.ErrActivationTimeout, codeActivationTimeout},
+	{activator.ErrEnded, codeOverloaded},
 	{activator.ErrShuttingDown, codeShuttingDown},
 }
 

@@ -16,6 +16,7 @@ var (
 	ErrNoCapacity        = errors.New("no GPUs for the model")
 	ErrActivationFailed  = errors.New("the model's engine keeps failing to start")
 	ErrActivationTimeout = errors.New("the model was not ready in time")
+	ErrEnded             = errors.New("an operator has ended the request")
 	ErrShuttingDown      = errors.New("the server is shutting down")
 )
 

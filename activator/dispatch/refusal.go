@@ -21,7 +21,7 @@ func (q *queue) refusal(now time.Duration, err error) error {
 func (q *queue) retryAfter(o *fleet.Outlook, err error) time.Duration {
 	wait := o.ETA
 	switch {
-	case err == ErrNoCapacity && o.Answer == fleet.NeverFits:
+	case err == ErrEnded, err == ErrNoCapacity && o.Answer == fleet.NeverFits:
 		return 0
 	case err == ErrShuttingDown:
 		wait = time.Second // another server, or the next life of this one

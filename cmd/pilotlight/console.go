@@ -22,7 +22,7 @@ func (s *server) openConsole(ctx context.Context) error {
 	}
 	base := "http://" + callable(s.c.API)
 	s.console, err = console.New(console.Config{
-		Fleet: s.activator, Tenants: s.tenants, Ledger: s.ledger, Key: key, API: base + "/v1", AdminToken: s.c.AdminToken,
+		Fleet: s.fleet(), Tenants: s.tenants, Ledger: s.ledger, Key: key, API: base + "/v1", AdminToken: s.c.AdminToken,
 		Price: func() fleet.NanoUSD { return s.router.Price() },
 		Chat: func(ctx context.Context, secret string, body []byte) (*console.Answer, error) {
 			return chat(ctx, base, secret, body)
@@ -35,9 +35,19 @@ func (s *server) openConsole(ctx context.Context) error {
 			}
 			return tuned
 		},
+		Budget:  s.budgetShown,
 		Version: readVersion().Version, Now: s.c.Now, Log: s.log("console"),
 	})
 	return err
+}
+
+// budgetShown is what the console shows of an organisation's budget.
+func (s *server) budgetShown(org string) (console.Budget, bool) {
+	b, ok := s.accounts.Balance(org, "")
+	if !ok {
+		return console.Budget{}, false
+	}
+	return console.Budget{Period: b.Period, Limit: b.Now, Spent: b.Spent, Left: b.Left(), Resets: b.Resets, Soft: b.Soft}, true
 }
 
 // consoleKey gives the key of the store, which is made where there is none.

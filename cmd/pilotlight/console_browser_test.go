@@ -19,6 +19,7 @@ import (
 type browser struct {
 	t   *testing.T
 	ctx context.Context
+	axe string // axe-core, which finds faults of accessibility; "" = it is not there
 
 	mu       sync.Mutex // guards troubles
 	troubles []string
@@ -41,6 +42,7 @@ func startBrowser(t *testing.T) *browser {
 		cancel()
 	})
 	b := &browser{t: t, ctx: ctx}
+	b.axe = readAxe(t)
 	b.do(chromedp.EmulateViewport(1280, 900))
 	var reading sync.WaitGroup
 	console := chromedp.Console(ctx)
@@ -61,6 +63,16 @@ func startBrowser(t *testing.T) *browser {
 		reading.Wait()
 	})
 	return b
+}
+
+// readAxe gives the script of axe-core, where the stock clients are installed.
+func readAxe(t *testing.T) string {
+	t.Helper()
+	script, err := os.ReadFile(filepath.Join(os.Getenv("PILOTLIGHT_CLIENTS"), "node/node_modules/axe-core/axe.min.js"))
+	if err != nil && os.Getenv("PILOTLIGHT_REQUIRE") == "all" {
+		t.Fatalf("axe-core is missing (%v); run cmd/pilotlight/testdata/clients/install DIR and set PILOTLIGHT_CLIENTS=DIR", err)
+	}
+	return string(script)
 }
 
 // quiet fails the test for what the browser has complained of so far.
@@ -104,7 +116,42 @@ func (b *browser) until(expression string) {
 	b.do(chromedp.Poll[chromedp.Void](expression, chromedp.WithPollingInterval(20*time.Millisecond)))
 }
 
-// shoot takes pictures of the page where somebody wants to look at them.
+// look holds a page against the rules of accessibility, in both colours, and takes pictures of it where somebody wants to see them.
+func (b *browser) look(name string) {
+	b.t.Helper()
+	for _, scheme := range []string{"dark", "light"} {
+		b.prefer(scheme)
+		b.accessible(name + ", " + scheme)
+	}
+	b.shoot(name)
+}
+
+// prefer has the browser ask for light or dark pages.
+func (b *browser) prefer(scheme string) {
+	b.t.Helper()
+	_, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}},
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// accessible fails the test for serious faults that axe-core finds in the page.
+func (b *browser) accessible(name string) {
+	b.t.Helper()
+	if b.axe == "" {
+		return
+	}
+	found := get(b, chromedp.Evaluate[[]string](b.axe+`;
+		axe.run({resultTypes: ["violations"]}).then((r) => r.violations.filter((v) => v.impact === "serious" || v.impact === "critical").flatMap((v) => v.nodes.map((n) => v.id + ": " + n.html + " " + n.failureSummary)))`,
+		chromedp.EvalAwaitPromise))
+	for _, fault := range found {
+		b.t.Errorf("%s is not accessible: %s", name, fault)
+	}
+}
+
+// shoot takes pictures of the page.
 func (b *browser) shoot(name string) {
 	b.t.Helper()
 	dir := os.Getenv("PILOTLIGHT_SCREENSHOTS")
@@ -114,12 +161,7 @@ func (b *browser) shoot(name string) {
 	for _, width := range []int64{1280, 390} {
 		for _, scheme := range []string{"light", "dark"} {
 			b.do(chromedp.EmulateViewport(width, 900))
-			_, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-				Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
-			})
-			if err != nil {
-				b.t.Fatal(err)
-			}
+			b.prefer(scheme)
 			b.do(chromedp.Sleep(200 * time.Millisecond)) // for the new layout; only pictures depend on it
 			picture := get(b, chromedp.FullScreenshot(100))
 			if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%s-%d-%s.png", name, width, scheme)), picture, 0o600); err != nil {
@@ -142,14 +184,14 @@ func TestConsole(t *testing.T) {
 
 	// One command, one link, two clicks: a streamed answer, from cold.
 	b.do(chromedp.Navigate(s.Console), chromedp.WaitVisible("#models table"))
-	b.shoot("models-cold")
+	b.look("models-cold")
 	b.do(chromedp.Click(`//a[contains(., "Meta-Llama-3.1-8B-Instruct")]`), chromedp.WaitVisible("#send"))
-	b.shoot("model-cold")
+	b.look("model-cold")
 	b.do(chromedp.Evaluate[chromedp.Void](`window.shift = 0; new PerformanceObserver((l) => { for (const e of l.getEntries()) if (!e.hadRecentInput) window.shift += e.value }).observe({type: "layout-shift", buffered: false});
 		window.phases = []; setInterval(() => { const e = document.querySelector(".activation-now b"); if (e && !window.phases.includes(e.textContent)) window.phases.push(e.textContent) }, 10)`))
 	b.do(chromedp.Click("#send"))
 	b.until(`document.querySelector(".activation-now b") !== null`)
-	b.shoot("model-starting")
+	b.look("model-starting")
 	b.until(`document.querySelector(".said.assistant")?.textContent.length > 20`)
 	b.until(`document.querySelector("[data-figure=cost]").textContent.startsWith("$")`)
 	b.until(`document.querySelector("#now .state.hot") !== null`)
@@ -159,7 +201,7 @@ func TestConsole(t *testing.T) {
 	if phases := get(b, chromedp.Evaluate[[]string]("window.phases")); len(phases) < 2 {
 		t.Errorf("saw the phases %q, want some of an activation", phases)
 	}
-	b.shoot("model-hot")
+	b.look("model-hot")
 
 	// A snippet is a program.
 	b.do(chromedp.Click(`//label[text()="curl"]`))
@@ -172,9 +214,9 @@ func TestConsole(t *testing.T) {
 
 	// A token is made, shown once, and works.
 	b.do(chromedp.Navigate(s.Admin+"/tokens"), chromedp.Click("summary"), chromedp.SetValue("#name", "from the console"), chromedp.SetValue("#rpm", "100"))
-	b.shoot("tokens-form")
+	b.look("tokens-form")
 	b.do(chromedp.Click(`//button[text()="Create token"]`), chromedp.WaitVisible("#secret"))
-	b.shoot("tokens-secret")
+	b.look("tokens-secret")
 	made := strings.TrimSpace(get(b, chromedp.Text("#secret")))
 	ours := s.Token
 	s.Token = made
@@ -184,44 +226,48 @@ func TestConsole(t *testing.T) {
 	if strings.Contains(get(b, chromedp.Text("body")), made) {
 		t.Error("the token's secret is shown again")
 	}
-	b.shoot("tokens")
+	b.look("tokens")
 
 	// What was used, as sums, as requests and as one receipt.
 	b.do(chromedp.Navigate(s.Admin+"/usage"), chromedp.WaitVisible("figure.chart"))
-	b.shoot("usage")
+	b.look("usage")
 	b.do(chromedp.Navigate(s.Admin+"/requests"), chromedp.WaitVisible("tbody tr"))
-	b.shoot("requests")
+	b.look("requests")
 	b.do(chromedp.Click(`//a[text()="receipt"]`), chromedp.WaitVisible(".line"))
-	b.shoot("request")
+	b.look("request")
 
 	// What operators see, and change.
 	b.do(chromedp.Navigate(s.Admin+"/fleet"), chromedp.WaitVisible(".gpu"))
-	b.shoot("fleet")
+	b.look("fleet")
+	b.do(chromedp.Navigate(s.Admin+"/queue"), chromedp.WaitVisible("#queue"))
+	b.look("queue")
+	b.do(chromedp.Navigate(s.Admin+"/invoices"), chromedp.WaitVisible("main h1"))
+	b.look("invoices")
 	b.do(chromedp.Navigate(s.Admin+"/activations"), chromedp.WaitVisible(".activation"))
-	b.shoot("activations")
+	b.look("activations")
 	b.do(chromedp.Navigate(s.Admin+"/pools"), chromedp.WaitVisible("#slot_idle"))
-	b.shoot("pools")
+	b.look("pools")
 	b.do(chromedp.SetValue("#max_parked_per_gpu", "2"), chromedp.Click(`//button[text()="Change"]`), chromedp.WaitVisible(`button[name=confirm]`))
-	b.shoot("pools-confirm")
+	b.look("pools-confirm")
 	b.do(chromedp.Click(`button[name=confirm]`), chromedp.WaitVisible(".notice.good"))
 	pools, err := s.admin(t).Pools(t.Context())
 	if err != nil || len(pools) == 0 || pools[0].MaxParkedPerGPU != 2 {
 		t.Errorf("got pools %+v and %v, want what was tuned", pools, err)
 	}
 	b.do(chromedp.Navigate(s.Admin+"/kit"), chromedp.WaitVisible(".tiles"))
-	b.shoot("kit")
+	b.look("kit")
 
 	// A caller sees what is the caller's.
 	b.do(chromedp.Click(`//button[text()="Sign out"]`), chromedp.WaitVisible("#token"))
-	b.shoot("signin")
+	b.look("signin")
 	public := strings.TrimSuffix(s.API, "/v1")
 	b.do(chromedp.Navigate(public+"/console"), chromedp.WaitVisible("#token"), chromedp.SendKeys("#token", made), chromedp.Submit("#token"), chromedp.WaitVisible("#models table"))
-	b.shoot("caller-models")
+	b.look("caller-models")
 	if strings.Contains(get(b, chromedp.Text("nav")), "Fleet") {
 		t.Error("a caller is offered the operators' pages")
 	}
 	b.quiet()
 	b.do(chromedp.Navigate(public+"/console/usage"), chromedp.WaitVisible(".problem"))
-	b.shoot("no-rights")
+	b.look("no-rights")
 	b.do(chromedp.Navigate(public+"/console/fleet"), chromedp.WaitVisible(".problem"))
 }

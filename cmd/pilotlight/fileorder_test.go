@@ -37,7 +37,7 @@ var rooms = map[string]room{
 	}},
 	"activator/roster": {files: []string{"doc", "roster", "place", "sight", "existence", "liveness", "instance", "slot", "source", "state", "nouns"}},
 	"activator/dispatch": {files: []string{
-		"doc", "dispatcher", "status", "table", "answer", "report", "refusal", "queue", "timers", "waiter", "lease", "instance", "hash", "ask", "errors",
+		"doc", "waiting", "dispatcher", "status", "table", "answer", "report", "refusal", "queue", "timers", "waiter", "lease", "instance", "hash", "ask", "errors",
 	}},
 }
 

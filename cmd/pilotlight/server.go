@@ -161,13 +161,21 @@ func (s *server) openAPIs(context.Context) (err error) {
 		return err
 	}
 	s.admin, err = admin.New(admin.Config{
-		Fleet: s.activator, Tuner: s.tuning, Config: s.configurer, Tenants: s.tenants, Ledger: s.ledger, Webhooks: s.webhooks, Token: s.c.AdminToken,
+		Fleet: s.fleet(), Tuner: s.tuning, Config: s.configurer, Tenants: s.tenants, Ledger: s.ledger, Webhooks: s.webhooks, Token: s.c.AdminToken,
 		MaxConnections: room.Admin,
 		Metrics:        []*metrics.Set{s.router.Metrics(), s.accounts.Metrics(), s.activator.Metrics(), s.ledger.Metrics(), s.webhooks.Metrics(), s.c.Lead.metrics},
 		Orphans:        s.backEnd.orphans, JobName: s.backEnd.jobName, Ready: s.readiness, Degraded: s.degraded, Console: s.console.Operator(), Errors: fleetAnswer, Log: s.log("admin"),
 	})
 	return err
 }
+
+// operated is what operators see of the activator, and do to it.
+type operated struct {
+	*activator.Activator
+	activator.Queue
+}
+
+func (s *server) fleet() operated { return operated{s.activator, activator.QueueOf(s.activator)} }
 
 // connectionsIn says how many connections each listener may have, where the process may have so many descriptors; 0 of them = as many as it asks for.
 // Callers get as many as were configured; 0 = as many as there is room for.

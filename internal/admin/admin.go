@@ -44,6 +44,9 @@ type Fleet interface {
 	Explain(model string) (fleet.Explanation, error)
 	Hold(model string, d time.Duration) error
 	StopModel(model string) error
+	Waiting(model string, limit int) (list []fleet.Waiting, all int)
+	ServeFirst(model, org, request string) bool
+	EndWaiting(model, org, request string) (ended int)
 	Follow(ctx context.Context, after uint64, f func(fleet.Notice) error) error
 }
 

@@ -57,6 +57,20 @@ func (c *Client) StopModel(ctx context.Context, id string) (*Model, error) {
 	return one(ask[Model](ctx, c, http.MethodPost, modelPath(id)+"/stop", nil))
 }
 
+// Queue lists who waits for a model, "" = for any.
+func (c *Client) Queue(ctx context.Context, model string) (*Queue, error) {
+	path := "/api/queue"
+	if model != "" {
+		path += "?model=" + url.QueryEscape(model)
+	}
+	return one(ask[Queue](ctx, c, http.MethodGet, path, nil))
+}
+
+// ChangeQueue puts those who wait first, or ends their wait.
+func (c *Client) ChangeQueue(ctx context.Context, change QueueChange) (*QueueChanged, error) {
+	return one(ask[QueueChanged](ctx, c, http.MethodPost, "/api/queue", change))
+}
+
 // modelPath escapes the slashes of an ID too: a model may be called a/start.
 func modelPath(id string) string { return "/api/models/" + url.PathEscape(id) }
 

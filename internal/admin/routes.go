@@ -53,6 +53,8 @@ var routes = []route{
 	{http.MethodPost, "/api/models/{id}/stop", (*Server).stopModel, false, nil},
 	{http.MethodGet, "/api/models/{id}", (*Server).showModel, false, nil},
 	{http.MethodGet, "/api/instances", (*Server).listInstances, false, nil},
+	{http.MethodGet, "/api/queue", (*Server).queue, false, []string{"model", "limit"}},
+	{http.MethodPost, "/api/queue", (*Server).changeQueue, false, nil},
 	{http.MethodGet, "/api/activations", (*Server).listActivations, false, nil},
 	{http.MethodGet, "/api/pools", (*Server).listPools, false, nil},
 	{http.MethodGet, "/api/pools/{name}", (*Server).showPool, false, nil},

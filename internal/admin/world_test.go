@@ -152,6 +152,7 @@ func (c *checked) RoundTrip(request *http.Request) (*http.Response, error) {
 // fakeFleet is the fleet of a test: two models, of which one is hot.
 type fakeFleet struct {
 	mu       sync.Mutex // guards the fields below
+	waiting  []fleet.Waiting
 	snapshot *fleet.Snapshot
 	held     map[string]time.Duration
 	tuned    map[string]string // key -> text, of the pool local
@@ -230,6 +231,38 @@ func (f *fakeFleet) StopModel(model string) error {
 	defer f.mu.Unlock()
 	f.stopped = append(f.stopped, model)
 	return f.failure
+}
+
+func (f *fakeFleet) Waiting(model string, limit int) (list []fleet.Waiting, all int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, w := range f.waiting {
+		if model == "" || w.Model == model {
+			if all++; len(list) < limit {
+				list = append(list, w)
+			}
+		}
+	}
+	return list, all
+}
+
+func (f *fakeFleet) ServeFirst(model, org, request string) bool {
+	return f.waits(model, org, request) > 0
+}
+
+func (f *fakeFleet) EndWaiting(model, org, request string) int {
+	return f.waits(model, org, request)
+}
+
+func (f *fakeFleet) waits(model, org, request string) (n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, w := range f.waiting {
+		if w.Model == model && w.Org == org && (request == "" || w.Request == request) {
+			n++
+		}
+	}
+	return n
 }
 
 func (f *fakeFleet) Tuned(string) []admin.Tuned {

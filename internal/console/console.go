@@ -22,6 +22,9 @@ type Fleet interface {
 	Explain(model string) (fleet.Explanation, error)
 	Hold(model string, d time.Duration) error
 	StopModel(model string) error
+	Waiting(model string, limit int) (list []fleet.Waiting, all int)
+	ServeFirst(model, org, request string) bool
+	EndWaiting(model, org, request string) (ended int)
 	Follow(ctx context.Context, after uint64, f func(fleet.Notice) error) error
 }
 
@@ -31,6 +34,17 @@ type Answer struct {
 	ContentType string
 	Body        io.ReadCloser // closing it ends the request
 }
+
+// Budget is what an organisation may spend in the present period.
+type Budget struct {
+	Period             string // its name, for people
+	Limit, Spent, Left fleet.NanoUSD
+	Resets             time.Time // when the next begins
+	Soft               bool      // it is only told of
+}
+
+// Part is how much of it is spent, in per cent, at most 100.
+func (b Budget) Part() int { return int(min(b.Spent/max(b.Limit/100, 1), 100)) }
 
 // Config is what New needs. Fleet, Tenants, Ledger, Key and Chat are required.
 type Config struct {
@@ -43,6 +57,7 @@ type Config struct {
 	Chat    func(ctx context.Context, secret string, body []byte) (*Answer, error) // sends a chat to the public API
 	Tune    func(ctx context.Context, pool string, changes map[string]string) error
 	Tuned   func(pool string) map[string]string // what of a pool beats the config
+	Budget  func(org string) (Budget, bool)     // of an organisation, in its present period; false = it has none
 	// AdminToken signs operators in.
 	AdminToken string
 	Version    string
@@ -61,7 +76,7 @@ type Console struct {
 
 // New checks the config. It starts nothing.
 func New(c Config) (*Console, error) {
-	if c.Fleet == nil || c.Tenants == nil || c.Ledger == nil || c.Chat == nil || c.Price == nil || c.Tune == nil || c.Tuned == nil || c.Key == ([32]byte{}) {
+	if c.Fleet == nil || c.Tenants == nil || c.Ledger == nil || c.Chat == nil || c.Price == nil || c.Tune == nil || c.Tuned == nil || c.Budget == nil || c.Key == ([32]byte{}) {
 		return nil, errors.New("console: all of the config but Version, Now and Log is required")
 	}
 	if c.Now == nil {
@@ -150,6 +165,10 @@ var pages = []page{
 	{path: "/usage.csv", scope: tenant.ScopeUsageRead, handle: (*visit).usageCSV},
 	{path: "/requests", scope: tenant.ScopeUsageRead, handle: (*visit).requests},
 	{path: "/request/:id", scope: tenant.ScopeUsageRead, handle: (*visit).request},
+	{path: "/invoices", scope: tenant.ScopeUsageRead, handle: (*visit).invoices},
+	{path: "/invoice/:org/:month", scope: tenant.ScopeUsageRead, handle: (*visit).invoice},
+	{path: "/queue", operator: true, handle: (*visit).queue},
+	{path: "/queue", post: true, operator: true, handle: (*visit).changeQueue},
 	{path: "/fleet", operator: true, handle: (*visit).fleet},
 	{path: "/activations", operator: true, handle: (*visit).activations},
 	{path: "/pools", operator: true, handle: (*visit).pools},

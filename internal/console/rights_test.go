@@ -9,13 +9,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
 )
 
 // TestRights holds every page against every kind of visitor.
 func TestRights(t *testing.T) {
 	w := newWorld(t)
-	record := w.used("acme", "m/one")
+	record, month := w.used("acme", "m/one"), w.now.Format("2006-01")
 	visitors := []struct {
 		name   string
 		signIn func() *browser
@@ -40,7 +41,10 @@ func TestRights(t *testing.T) {
 		{"/usage.csv", [5]int{in, ok, no, ok, no}},
 		{"/requests", [5]int{in, ok, no, ok, no}},
 		{"/request/" + record.ID, [5]int{in, ok, no, ok, no}},
+		{"/invoices", [5]int{in, ok, no, ok, no}},
+		{"/invoice/acme/" + month, [5]int{in, ok, no, ok, no}},
 		{"/fleet", [5]int{in, ok, no, no, no}},
+		{"/queue", [5]int{in, ok, no, no, no}},
 		{"/activations", [5]int{in, ok, no, no, no}},
 		{"/pools", [5]int{in, ok, no, no, no}},
 		{"/kit", [5]int{in, ok, no, no, no}},
@@ -75,7 +79,7 @@ func TestRights_AtTheCallersSide(t *testing.T) {
 	if got := b.signIn(secret); got.status != http.StatusSeeOther || got.location != "/console/" {
 		t.Errorf("signing in: got %d to %q", got.status, got.location)
 	}
-	for _, path := range []string{"/fleet", "/pools", "/activations", "/kit"} {
+	for _, path := range []string{"/fleet", "/queue", "/pools", "/activations", "/kit"} {
 		if got := b.get(path); got.status != http.StatusNotFound {
 			t.Errorf("%s: got %d, want it not there", path, got.status)
 		}
@@ -103,10 +107,13 @@ func TestOrganisations_SeeNothingOfEachOther(t *testing.T) {
 			t.Errorf("%s: got %d, and what is another's:\n%s", path, got.status, got.body)
 		}
 	}
-	for path, what := range map[string]string{"/request/" + theirs.ID: "a receipt", "/model/m/two": "a model that it may not use", "/live?topic=model:m/two": "its state"} {
+	for path, what := range map[string]string{"/request/" + theirs.ID: "a receipt", "/model/m/two": "a model that it may not use", "/live?topic=model:m/two": "its state", "/invoice/zoo/" + w.now.Format("2006-01"): "an invoice"} {
 		if got := b.get(path); got.status != http.StatusNotFound {
 			t.Errorf("%s of another: got %d, want it not there", what, got.status)
 		}
+	}
+	if got := b.get("/usage"); !strings.Contains(got.body, "40 per cent") {
+		t.Error("the own budget is not shown")
 	}
 	if got := b.do(http.MethodPost, "/tokens/"+token.ID+"/revoke", nil); got.status != http.StatusNotFound {
 		t.Errorf("revoking another's token: got %d, want it not there", got.status)
@@ -294,13 +301,14 @@ func TestPages_HaveNoInlineScript(t *testing.T) {
 	w.fleet.set(func(s *fleetSnapshot) {
 		s.Models[0].Outlook.Reason, s.Models[0].Desired.Reason, s.Models[0].Waiting = evil, evil, 1
 	})
+	w.fleet.waiting = []fleet.Waiting{{Model: "m/one", Org: evil, Request: evil, Place: 1, Since: w.now}}
 	w.token("acme")
 	record := w.used("acme", evil)
 	b := w.browser(w.operator)
 	b.signIn(adminToken)
 	for _, path := range []string{
 		"/", "/models?q=" + url.QueryEscape(evil), "/model/m/one", "/model/nothing", "/tokens", "/usage", "/usage?month=" + url.QueryEscape(evil),
-		"/usage?by=day", "/requests", "/request/" + record.ID, "/fleet", "/activations", "/pools", "/kit", "/nothing", "/signin?to=" + url.QueryEscape(evil),
+		"/usage?by=day", "/requests", "/request/" + record.ID, "/fleet", "/queue", "/activations", "/pools", "/kit", "/nothing", "/signin?to=" + url.QueryEscape(evil),
 	} {
 		got := b.get(path)
 		if found := inline.FindString(got.body); found != "" {
@@ -347,5 +355,25 @@ func TestChat_IsPaidByWhoAsks(t *testing.T) {
 	defer answer.Body.Close()
 	if got, want := readAll(t, answer.Body), fmt.Sprintf("data: %s {\"model\":\"m/one\"}\n\n", secret); got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestQueue_IsChangedByOperators(t *testing.T) {
+	w := newWorld(t)
+	w.fleet.waiting = []fleet.Waiting{{Model: "m/one", Org: "acme", Request: "r-1", Place: 1, Since: w.now}}
+	b := w.browser(w.operator)
+	b.signIn(adminToken)
+	if got := b.get("/queue"); !strings.Contains(got.body, "r-1") {
+		t.Errorf("got %s, want who waits", got.body)
+	}
+	for _, row := range []struct {
+		action, org string
+		want        int
+	}{
+		{"first", "acme", http.StatusSeeOther}, {"end", "acme", http.StatusSeeOther}, {"end", "zoo", http.StatusConflict}, {"", "acme", http.StatusBadRequest},
+	} {
+		if got := b.do(http.MethodPost, "/queue", url.Values{"action": {row.action}, "model": {"m/one"}, "org": {row.org}}); got.status != row.want {
+			t.Errorf("%s of %s: got %d, want %d", row.action, row.org, got.status, row.want)
+		}
 	}
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/export"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
-	"github.com/pilotlight-io/pilotlight/internal/tenant"
 )
 
 // monthsShown is how many months a visitor may choose from.
@@ -34,9 +33,7 @@ type usageView struct {
 	Days   int // of the month that have passed
 	// Forecast is what the month will cost if it goes on as it has; 0 = too early to say.
 	Forecast fleet.NanoUSD
-	Budget   fleet.NanoUSD // 0 = none
-	Left     fleet.NanoUSD
-	Spent    int // of the budget, in per cent
+	Budget   *Budget // of the organisation that is shown; nil = there is none
 	Current  bool
 }
 
@@ -107,12 +104,8 @@ func (v *visit) budgetOf(view *usageView, from, to time.Time) {
 	if view.Org == "" {
 		return
 	}
-	if l, ok := v.c.Tenants.OrgLimits(view.Org); ok && (l.Budget.Period == "" || l.Budget.Period == tenant.Monthly) {
-		view.Budget = l.Budget.At(now)
-		view.Left = max(view.Budget-view.Sum.Cost, 0)
-		if view.Budget > 0 {
-			view.Spent = int(min(view.Sum.Cost/max(view.Budget/100, 1), 100))
-		}
+	if b, ok := v.c.Budget(view.Org); ok {
+		view.Budget = &b
 	}
 }
 

@@ -27,11 +27,12 @@ const adminToken = "an-admin-token-of-a-test-0123456789"
 
 // fakeFleet is a fleet that a test sets.
 type fakeFleet struct {
-	mu     sync.Mutex // guards what follows
-	now    fleet.Snapshot
-	looks  int
-	held   []string
-	change chan struct{}
+	mu      sync.Mutex // guards what follows
+	now     fleet.Snapshot
+	looks   int
+	held    []string
+	waiting []fleet.Waiting
+	change  chan struct{}
 }
 
 func (f *fakeFleet) Snapshot() *fleet.Snapshot {
@@ -60,6 +61,21 @@ func (f *fakeFleet) Hold(model string, _ time.Duration) error {
 	defer f.mu.Unlock()
 	f.held = append(f.held, model)
 	return nil
+}
+
+func (f *fakeFleet) Waiting(string, int) ([]fleet.Waiting, int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.waiting, len(f.waiting)
+}
+
+func (f *fakeFleet) ServeFirst(_, org, _ string) bool { return org == "acme" }
+
+func (f *fakeFleet) EndWaiting(_, org, _ string) int {
+	if org == "acme" {
+		return 1
+	}
+	return 0
 }
 
 func (f *fakeFleet) StopModel(string) error { return nil }
@@ -130,6 +146,9 @@ func (w *world) open(admin string, key [32]byte) *console.Console {
 		Fleet: w.fleet, Tenants: w.tenants, Ledger: w.ledger, Key: key, AdminToken: admin, API: "http://api.test/v1",
 		Price: func() fleet.NanoUSD { return 8_250_000_000 }, Now: func() time.Time { return w.now },
 		Tune: func(context.Context, string, map[string]string) error { return nil }, Tuned: func(string) map[string]string { return nil },
+		Budget: func(org string) (console.Budget, bool) {
+			return console.Budget{Period: "monthly", Limit: 10e9, Spent: 4e9, Left: 6e9, Resets: w.now}, org == "acme"
+		},
 		Chat: func(_ context.Context, secret string, body []byte) (*console.Answer, error) {
 			return &console.Answer{Status: 200, ContentType: "text/event-stream", Body: io.NopCloser(strings.NewReader("data: " + secret + " " + string(body) + "\n\n"))}, nil
 		},

@@ -130,6 +130,16 @@ type Notice struct {
 	Waited time.Duration
 }
 
+// Waiting is one request that waits for its model.
+type Waiting struct {
+	Model, Org string
+	Request    string // its name
+	Retry      bool   // an engine has failed it; it goes before all others
+	Place      int    // in its model's queue, from 1
+	Since      time.Time
+	Until      time.Time // it gives up then; zero = never
+}
+
 // BudgetNotice tells that so much of a budget has been spent.
 type BudgetNotice struct {
 	Org     string

@@ -1,0 +1,57 @@
+package console
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+// waitersShown bounds the page.
+const waitersShown = 200
+
+// modelQueue is those who wait for one model, with what they are told.
+type modelQueue struct {
+	Model   string
+	Outlook fleet.Outlook
+	All     int
+	Waiting []fleet.Waiting
+}
+
+func (v *visit) queue() error {
+	list, all := v.c.Fleet.Waiting("", waitersShown)
+	now := v.hub.look(fresh)
+	var queues []*modelQueue
+	for _, w := range list {
+		if len(queues) == 0 || queues[len(queues)-1].Model != w.Model {
+			q := &modelQueue{Model: w.Model}
+			if m := modelIn(now, w.Model); m != nil {
+				q.Outlook, q.All = m.Outlook, m.Waiting
+				q.Outlook.ETA = q.Outlook.ETA.Round(time.Second)
+			}
+			queues = append(queues, q)
+		}
+		q := queues[len(queues)-1]
+		q.Waiting = append(q.Waiting, w)
+	}
+	return v.show(http.StatusOK, "queue", "Queue", map[string]any{"Queues": queues, "All": all, "Shown": len(list)})
+}
+
+// changeQueue puts a request or an organisation first, or ends its wait.
+func (v *visit) changeQueue() error {
+	model, org, request := v.FormValue("model"), v.FormValue("org"), v.FormValue("request")
+	found := false
+	switch v.FormValue("action") {
+	case "first":
+		found = v.c.Fleet.ServeFirst(model, org, request)
+	case "end":
+		found = v.c.Fleet.EndWaiting(model, org, request) > 0
+	default:
+		return &problem{http.StatusBadRequest, "What is to be done?", "A request can be put first, or ended."}
+	}
+	if !found {
+		return &problem{http.StatusConflict, "It waits no more", "The request has been served, or its caller has left."}
+	}
+	v.c.Log.Info("an operator has changed the queue in the console", "action", v.FormValue("action"), "model", model, "org", org, "request", request)
+	return v.Redirect(v.base+"/queue", http.StatusSeeOther)
+}
