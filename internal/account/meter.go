@@ -64,6 +64,7 @@ type run struct {
 	remains fleet.NanoUSD // of it, when the run joined or was billed
 
 	until int64         // is paid for until then, once cut or billed
+	ends  *period       // that is used up then, while expire looks for it
 	cost  fleet.NanoUSD // that it has been counted with, once cut or billed
 
 	prev, next *run // in meter, while joined
@@ -222,6 +223,7 @@ func (m *meter) bill(r *run, dispatched, from, until time.Time) time.Time {
 		cost := m.all.costOf(r, end)
 		m.count(r, cost-r.cost)
 		r.state, r.until, r.cost = runBilled, end, cost
+		r.left(m.periodsOf(r.token, r.day), end)
 		return until
 	}
 	if from.IsZero() { // it never came so far
@@ -273,28 +275,30 @@ func (m *meter) cut(r *run, until int64, why *BudgetError) {
 	}
 }
 
-// expire ends the requests of all budgets that are used up before a moment.
+// expire ends the requests whose budget, of whichever of the two sooner, is used up before a moment.
 func (m *meter) expire(at int64) {
-	m.each(func(s *spending) {
-		for _, p := range s.periods {
-			if s.budget.Soft {
+	over := false
+	for r := m.first; r != nil; r = r.next { // all ends first: who is cut changes them
+		r.until, r.ends = at, nil
+		for _, p := range r.in {
+			if p == nil || p.of.budget.Soft {
 				continue
 			}
-			until, over := m.usedUp(p, at)
-			if !over {
-				continue
+			if end := m.endOf(p, at); end < r.until {
+				r.until, r.ends, over = end, p, true
 			}
-			why := p.exceeded(m.name, until)
-			var next *run
-			for r := m.first; r != nil; r = next {
-				next = r.next
-				if r.in[ofOrg] == p || r.in[ofToken] == p {
-					m.cut(r, until, why)
-				}
-			}
-			m.tell(p, at, true)
 		}
-	})
+	}
+	if !over {
+		return
+	}
+	var next *run
+	for r := m.first; r != nil; r = next {
+		if next = r.next; r.ends != nil {
+			m.cut(r, r.until, r.ends.exceeded(m.name, r.until))
+			m.tell(r.ends, at, true)
+		}
+	}
 }
 
 // each calls f with what the organisation and each of its tokens has spent that have a budget.

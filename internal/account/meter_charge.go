@@ -75,11 +75,10 @@ func (c *Charge) Left() (left fleet.NanoUSD, ok bool) { return c.run.remains, c.
 
 // closeRun ends a run as Settle does: what was billed stays so.
 func (c *Charge) closeRun() {
-	if c.run.state == runBilled {
-		c.run = run{}
-		return
+	if c.run.state != runBilled {
+		c.Unspend()
 	}
-	c.Unspend()
+	c.run = run{}
 }
 
 func (a *Accounts) costless(r Rate) bool { return a.cost == nil || r.GPUs <= 0 || r.Price <= 0 }

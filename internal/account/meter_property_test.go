@@ -1,6 +1,7 @@
 package account
 
 import (
+	"flag"
 	"slices"
 	"testing"
 	"time"
@@ -177,6 +178,9 @@ func (m *metered) wantCut(want []int) {
 
 // TestMeter_DoesWhatItsSpecSays lets requests of two tokens join, be paid for, end in any order, and budgets change meanwhile.
 func TestMeter_DoesWhatItsSpecSays(t *testing.T) {
+	if err := flag.Set("rapid.nofailfile", "true"); err != nil { // rapid replays failures that it saved without saying so
+		t.Fatal(err)
+	}
 	rapid.Check(t, func(t *rapid.T) {
 		m := newMetered(t)
 		act := func(f func()) func(*rapid.T) {

@@ -174,22 +174,18 @@ func (s spec) unbill(id int) {
 
 // expire cuts what budgets are used up for before a moment, and gives whom.
 func (s spec) expire(at int64) (cut []int) {
-	for _, token := range append([]string{""}, slices.Sorted(maps.Keys(s.budgets))...) {
-		ends := map[int]int64{}
-		for id, r := range s.runs {
-			if !r.cut && (token == "" || token == r.token) {
-				if end := s.end(token, r.day, at); end < at {
-					ends[id] = end
-				}
-			}
+	ends := map[int]int64{}
+	for id, r := range s.runs {
+		if end := min(s.end("", r.day, at), s.end(r.token, r.day, at)); !r.cut && end < at {
+			ends[id] = end
 		}
-		for id, end := range ends {
-			r := s.runs[id]
-			r.cut, r.until, r.cost = true, end, r.costAt(end)
-			s.runs[id] = r
-			s.count(r.token, r.day, r.cost)
-			cut = append(cut, id)
-		}
+	}
+	for id, end := range ends {
+		r := s.runs[id]
+		r.cut, r.until, r.cost = true, end, r.costAt(end)
+		s.runs[id] = r
+		s.count(r.token, r.day, r.cost)
+		cut = append(cut, id)
 	}
 	slices.Sort(cut)
 	return cut

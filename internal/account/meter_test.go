@@ -407,6 +407,30 @@ func TestCount_WhatFormerLivesHaveSpentAndCorrections(t *testing.T) {
 	})
 }
 
+// TestLeft_EndsWithItsRequest: the next request on the same charge is told nothing of this one's budget.
+func TestLeft_EndsWithItsRequest(t *testing.T) {
+	a := metered()
+	a.SetBudget("acme", "", monthly(10))
+	a.Count("acme", "t", time.Now(), 10)
+	for name, ask := range map[string]func(*spender) error{
+		"before it waits":       func(s *spender) error { return s.MaySpend(account.Rate{GPUs: 1, Price: price}) },
+		"when it has an engine": func(s *spender) error { return s.Spend(account.Rate{GPUs: 1, Price: price}, true, s) },
+	} {
+		s := &spender{}
+		_ = a.Admit(&s.Charge, &account.Claim{Org: "acme", Token: "t"}, s)
+		if err := ask(s); err == nil {
+			t.Errorf("%s: got it admitted, want it refused", name)
+		}
+		if left, ok := s.Left(); !ok || left != 0 {
+			t.Errorf("%s: got %s left, known: %t, want nothing", name, left, ok)
+		}
+		s.Settle()
+		if left, ok := s.Left(); ok {
+			t.Errorf("%s: got %s left after its end, want that not known", name, left)
+		}
+	}
+}
+
 func TestSpend_AllocatesNothing(t *testing.T) {
 	a := metered()
 	a.SetBudget("acme", "", monthly(1<<60))
