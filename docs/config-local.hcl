@@ -8,8 +8,7 @@
 # money is a decimal in quotes. Relative paths are relative to this file's directory (under `pilotlight dev`: to its data
 # directory). A mistake is reported with its line and with what would be right, all mistakes at once.
 #
-# Lines that start with "#|" belong to features that are not available yet, or cannot stand beside what is shown: they are
-# here so that this file names everything.
+# Lines that start with "#|" cannot stand beside what is shown: they are here so that this file names everything.
 
 # Which Pilotlight this is: two of them never touch each other's engines. Letters, digits, - and _.
 cluster = "default"
@@ -69,7 +68,7 @@ store "sqlite" {
   path = "pilotlight.db"
 }
 #| store "postgres" {
-#|   url_env = "PILOTLIGHT_DATABASE_URL" # the environment variable that holds the URL
+#|   url_env = "PILOTLIGHT_DATABASE_URL" # the environment variable that holds the URL, such as postgres://user:password@host:5432/database
 #| }
 
 # The write-ahead log of usage records, on a local disk.

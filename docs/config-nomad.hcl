@@ -9,8 +9,7 @@
 # money is a decimal in quotes. Relative paths are relative to this file's directory. A mistake is reported with its line and
 # with what would be right, all mistakes at once. What a node needs, and which rights the tokens, is in nomad.md.
 #
-# Lines that start with "#|" belong to features that are not available yet, or cannot stand beside what is shown: they are
-# here so that this file names everything.
+# Lines that start with "#|" cannot stand beside what is shown: they are here so that this file names everything.
 
 # Which Pilotlight this is: part of the name and the meta of each of its jobs. Two of them in one namespace never touch each
 # other's engines. Letters, digits, - and _. One that is renamed leaves its jobs behind.
@@ -71,7 +70,7 @@ store "sqlite" {
   path = "pilotlight.db"
 }
 #| store "postgres" {
-#|   url_env = "PILOTLIGHT_DATABASE_URL" # the environment variable that holds the URL
+#|   url_env = "PILOTLIGHT_DATABASE_URL" # the environment variable that holds the URL, such as postgres://user:password@host:5432/database
 #| }
 
 # The write-ahead log of usage records, on a local disk. On Nomad: on a host volume too.

@@ -223,6 +223,8 @@ func tokenFailure(err error) *failure {
 		return failf(codeInvalidAPIKey, "The token has expired.").because(err)
 	case errors.Is(err, tenant.ErrRevoked):
 		return failf(codeInvalidAPIKey, "The token was revoked.").because(err)
+	case errors.Is(err, tenant.ErrUnheard):
+		return failf(codeOverloaded, "Tokens cannot be checked at the moment. Please retry.").because(err)
 	}
 	return failf(codeInvalidAPIKey, "The token is not valid. Send it as \"Authorization: Bearer pl_…\".").because(err)
 }

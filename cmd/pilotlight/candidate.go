@@ -19,6 +19,7 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/consul"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/private"
+	"github.com/pilotlight-io/pilotlight/internal/store"
 )
 
 const (
@@ -30,11 +31,12 @@ const (
 // candidate is a server that wants to lead: first it needs its store's directory or file for itself, then, on Nomad, the lock in Consul. Meanwhile its admin
 // listener, where it has an address of its own, says that it waits; the public one is not bound.
 type candidate struct {
-	cfg   *config.Config
-	file  string // of the config, for messages
-	token string // of the admin API
-	lead  *lead
-	log   *slog.Logger
+	cfg    *config.Config
+	file   string              // of the config, for messages
+	token  string              // of the admin API
+	getenv func(string) string // the store's URL is read with it
+	lead   *lead
+	log    *slog.Logger
 
 	began    time.Time
 	saidAt   time.Time
@@ -43,6 +45,7 @@ type candidate struct {
 	mu     sync.Mutex // guards reason
 	reason string     // for anybody to read
 
+	store   *store.Store     // of Postgres, once it is reached; nil = the server opens it, or has it
 	adminLn *net.TCPListener // nil = it is not bound
 	standby sync.WaitGroup
 	stop    context.CancelFunc // of the standby; nil = it does not run
@@ -58,6 +61,9 @@ func (c *candidate) await(ctx context.Context) (locked io.Closer, err error) {
 	}
 	c.lead.contend()
 	if err := c.awaitLock(ctx); err != nil {
+		return nil, errors.Join(err, locked.Close())
+	}
+	if c.store, err = c.awaitStore(ctx); err != nil {
 		return nil, errors.Join(err, locked.Close())
 	}
 	return locked, nil
@@ -81,9 +87,9 @@ func (c *candidate) awaitFile(ctx context.Context) (io.Closer, error) {
 }
 
 func (c *candidate) tryFile() (io.Closer, error) {
-	path := c.cfg.Store.Path
+	path, setting := ownPath(c.cfg)
 	if c.cfg.Backend.Kind == config.BackendLocal {
-		dir, err := openDataDir(filepath.Dir(path), "store.path in "+c.file)
+		dir, err := openDataDir(filepath.Dir(path), setting+" in "+c.file)
 		if err != nil {
 			return nil, err
 		}
@@ -98,7 +104,7 @@ func (c *candidate) tryFile() (io.Closer, error) {
 	case errors.As(err, &used):
 		return nil, fmt.Errorf("the store %s is in use by %w", path, used)
 	case err != nil:
-		return nil, fmt.Errorf("locking the store: %w; make its directory writable, or choose another with store.path in %s", err, c.file)
+		return nil, fmt.Errorf("locking the store: %w; make its directory writable, or choose another with %s in %s", err, setting, c.file)
 	}
 	return lock, nil
 }
@@ -214,6 +220,9 @@ func (c *candidate) listen() (api, adminLn net.Listener, err error) {
 // close lets go of what no server has taken over.
 func (c *candidate) close() {
 	c.lead.yield()
+	if c.store != nil {
+		_ = c.store.Close()
+	}
 	if c.adminLn != nil {
 		_ = c.adminLn.Close()
 	}

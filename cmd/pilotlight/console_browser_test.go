@@ -123,6 +123,13 @@ func (b *browser) look(name string) {
 		b.prefer(scheme)
 		b.accessible(name + ", " + scheme)
 	}
+	b.do(chromedp.EmulateViewport(360, 800))
+	b.until("innerWidth === 360")
+	if wide := get(b, chromedp.Evaluate[int64]("document.documentElement.scrollWidth")); wide > 360 {
+		b.t.Errorf("%s is %d px wide on a screen of 360", name, wide)
+	}
+	b.do(chromedp.EmulateViewport(1280, 900))
+	b.until("innerWidth === 1280")
 	b.shoot(name)
 }
 

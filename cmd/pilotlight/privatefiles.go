@@ -25,9 +25,13 @@ func checkDataDir(path string) error {
 
 // checkStore is checkDataDir for the store and the ledger of a config, wherever they are.
 func checkStore(c *config.Config) error {
-	path := c.Store.Path
+	path, _ := ownPath(c)
+	suffixes := []string{".lock"}
+	if c.Store.Kind == config.StoreSQLite {
+		suffixes = append(suffixes, "", "-wal", "-shm", "-journal")
+	}
 	var errs []error
-	for _, suffix := range []string{"", "-wal", "-shm", "-journal", ".lock"} {
+	for _, suffix := range suffixes {
 		errs = append(errs, private.Check(path+suffix))
 	}
 	if real, err := filepath.EvalSymlinks(c.Ledger.Dir); err == nil { // else it is not there yet

@@ -44,7 +44,7 @@ func (c serveCmd) Run(env *Env) error {
 	}
 	l := &leader{
 		env: env, log: log, hangups: hangups,
-		candidate: candidate{cfg: cfg, file: c.Config, token: token, lead: newLead(lock, log.With("component", "lead")), log: log.With("component", "lead")},
+		candidate: candidate{cfg: cfg, file: c.Config, token: token, getenv: env.Getenv, lead: newLead(lock, log.With("component", "lead")), log: log.With("component", "lead")},
 	}
 	ballast := newBallast(env.Getenv)
 	err = untilSignalled(env, l.ending, l.run)
@@ -107,8 +107,10 @@ func (l *leader) serve(ctx context.Context, hurry <-chan struct{}) error {
 	if err != nil {
 		return err
 	}
+	opened := l.store
+	l.store = nil
 	s, err := openServer(ctx, serverConfig{
-		Config: l.cfg, Dir: filepath.Dir(l.cfg.Store.Path), AdminToken: l.token, Getenv: l.env.Getenv, Now: l.env.Now,
+		Config: l.cfg, Dir: serverDir(l.cfg), Store: opened, AdminToken: l.token, Getenv: l.env.Getenv, Now: l.env.Now,
 		Source:  configSource{path: l.file, parse: config.Options{BaseDir: filepath.Dir(l.file)}.Parse},
 		Hangups: l.hangups, Lead: l.lead, API: api, Admin: adminLn, Log: l.log,
 	})

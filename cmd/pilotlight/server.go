@@ -38,7 +38,8 @@ type serverConfig struct {
 	AdminToken string
 	Getenv     func(string) string // tokens of the back end are read with it
 	Now        func() time.Time
-	Lead       *lead // it is ours; whoever made it yields it once the server has ended
+	Store      *store.Store // it is ours; nil = it is opened as Config says
+	Lead       *lead        // it is ours; whoever made it yields it once the server has ended
 	API, Admin net.Listener
 	Log        *slog.Logger
 }
@@ -80,9 +81,14 @@ func (s *server) log(component string) *slog.Logger { return s.c.Log.With("compo
 
 func (s *server) openStore(ctx context.Context) (err error) {
 	if err := checkStore(s.c.Config); err != nil {
+		if s.c.Store != nil {
+			err = errors.Join(err, s.c.Store.Close())
+		}
 		return err
 	}
-	s.store, err = store.Open(ctx, s.c.Config.Store.Path)
+	if s.store = s.c.Store; s.store == nil {
+		s.store, err = openStore(ctx, s.c.Config.Store, s.c.Getenv)
+	}
 	return err
 }
 

@@ -7,7 +7,10 @@ import (
 
 // storeCmd holds the commands about the store of usage records.
 type storeCmd struct {
-	Prune storePruneCmd `cmd:"" help:"Delete usage records that are older than ledger.retention now, instead of within the hour."`
+	Copy   storeCopyCmd   `cmd:"" help:"Copy a store to another that is empty, such as from SQLite to Postgres; its server must not run."`
+	Backup storeBackupCmd `cmd:"" help:"Save an SQLite store in a new file, while its server goes on."`
+	Check  storeCheckCmd  `cmd:"" help:"Recompute every sum from the usage records; exit 1 naming each difference."`
+	Prune  storePruneCmd  `cmd:"" help:"Delete usage records that are older than ledger.retention now, instead of within the hour."`
 }
 
 type storePruneCmd struct {

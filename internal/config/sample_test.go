@@ -51,7 +51,7 @@ func TestSamplesLoadAndAreTheDefault(t *testing.T) {
 	}
 }
 
-// TestSamplesListEveryField takes the "#|" marks off, so that what is not available yet is read too, and then looks for
+// TestSamplesListEveryField takes the "#|" marks off, so that what cannot stand beside the rest is read too, and then looks for
 // schema fields that nothing in the sample has filled.
 func TestSamplesListEveryField(t *testing.T) {
 	for sample, others := range map[string][]string{

@@ -7,9 +7,6 @@ import (
 // unavailable refuses what the file may say one day, and says what to use until then. Everything else about it has been
 // read and checked already.
 func (r *reader) unavailable(f *fileHCL, c *Config) {
-	if f.Store != nil && f.Store.Kind == StorePostgres {
-		r.wrong(f.Store.Range, `store "postgres" is not available yet; use store "sqlite"`)
-	}
 	for _, p := range f.Pools {
 		if c.Backend.Kind == BackendLocal && p.Name != fleet.LocalPool {
 			r.wrong(p.Range, `the local back end has one pool, "local"; name it so, or leave the block out`)

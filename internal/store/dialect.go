@@ -24,8 +24,11 @@ type dialect interface {
 	version(ctx context.Context, tx *sql.Tx) (int, error)
 	setVersion(ctx context.Context, tx *sql.Tx, version int) error
 
-	// backup writes a copy of the whole database, as it is at one moment, to a new file.
-	backup(ctx context.Context, readers *sql.DB, path string) error
+	// tables lists all tables of migrations, each after those that it refers to.
+	tables(ctx context.Context, tx *sql.Tx) ([]string, error)
+
+	// leisure lets a transaction take as long as it takes.
+	leisure(ctx context.Context, tx *sql.Tx) error
 }
 
 // connections are those of a store to its database.

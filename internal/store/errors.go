@@ -21,7 +21,7 @@ var (
 	ErrDenied      = errors.New("the database refuses this user, or its password")
 	ErrUnknown     = errors.New("there is no such database; create it, or name another")
 	ErrTooOld      = fmt.Errorf("the database is too old; use PostgreSQL %d or newer", leastPostgres/10000)
-	ErrNoBackup    = errors.New("a Postgres database is saved with its own tools, such as pg_dump")
+	ErrNotEmpty    = errors.New("it holds data already; copy to an empty database or a new file")
 )
 
 // explain adds the sentinel that an operator can act on to an error of a driver.

@@ -57,7 +57,9 @@ func (p *postgres) place() string {
 
 func (p *postgres) open(ctx context.Context) (c connections, err error) {
 	c.upgrade = p.pool(1, nil, 0)
-	if err := p.check(ctx, c.upgrade); err != nil {
+	checking, cancel := context.WithTimeout(ctx, silentAtMost)
+	defer cancel()
+	if err := p.check(checking, c.upgrade); err != nil {
 		return c, errors.Join(err, c.upgrade.Close())
 	}
 	c.writer = p.pool(1, limits, silentAtMost)
@@ -190,4 +192,13 @@ func (*postgres) setVersion(ctx context.Context, tx *sql.Tx, version int) error 
 	return err
 }
 
-func (*postgres) backup(context.Context, *sql.DB, string) error { return ErrNoBackup }
+// tables goes by the order in which they were made.
+func (*postgres) tables(ctx context.Context, tx *sql.Tx) ([]string, error) {
+	return texts(tx.QueryContext(ctx, `SELECT relname::text FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'
+		AND relname <> 'pilotlight_store' ORDER BY oid`))
+}
+
+func (*postgres) leisure(ctx context.Context, tx *sql.Tx) error {
+	_, err := tx.ExecContext(ctx, "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0")
+	return err
+}

@@ -183,9 +183,6 @@ func keepsOwnTables(t *testing.T, server *storetest.Server) {
 	if diff := cmp.Diff([]string{"pool/A", "pool/a", "pool/b"}, scopes); diff != "" || err != nil {
 		t.Errorf("%v, scopes by their bytes (-want +got):\n%s", err, diff)
 	}
-	if err := s.Backup(t.Context(), t.TempDir()+"/copy"); !errors.Is(err, store.ErrNoBackup) {
-		t.Errorf("got %v, want %v", err, store.ErrNoBackup)
-	}
 }
 
 // A server that hangs keeps connections open and says nothing; one that is gone comes back. Whoever asks gets an error in bounded time, and the next

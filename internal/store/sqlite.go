@@ -59,11 +59,12 @@ func (sqliteFile) setVersion(ctx context.Context, tx *sql.Tx, version int) error
 	return err
 }
 
-// backup makes a file that is whole and compact. SQLite writes to none that is there already.
-func (sqliteFile) backup(ctx context.Context, readers *sql.DB, path string) error {
-	_, err := readers.ExecContext(ctx, "VACUUM INTO $1", path)
-	return err
+// tables goes by the order in which they were made.
+func (sqliteFile) tables(ctx context.Context, tx *sql.Tx) ([]string, error) {
+	return texts(tx.QueryContext(ctx, "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY rowid"))
 }
+
+func (sqliteFile) leisure(context.Context, *sql.Tx) error { return nil }
 
 // pool opens connections to the file, n at most.
 func pool(path string, n int, pragmas []string) (*sql.DB, error) {

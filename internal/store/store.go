@@ -62,6 +62,16 @@ func (s *Store) Read(ctx context.Context, f func(*sql.Tx) error) error {
 	return f(tx)
 }
 
+// ReadAll is Read for who reads whole tables, however long that takes.
+func (s *Store) ReadAll(ctx context.Context, f func(*sql.Tx) error) error {
+	return s.Read(ctx, func(tx *sql.Tx) error {
+		if err := s.leisure(ctx, tx); err != nil {
+			return fmt.Errorf("beginning to read: %w", explain(err))
+		}
+		return f(tx)
+	})
+}
+
 // Write runs f in one transaction that holds the write lock from its start, so that what f reads cannot change before it
 // writes. It commits when f returns nil. f must use only the transaction: a second Write would wait for it. An error says that nothing was written,
 // but for one case: a connection that breaks while it commits leaves open whether it did. What must not be written twice is known by its ID.
@@ -80,15 +90,6 @@ func (s *Store) write(ctx context.Context, db *sql.DB, f func(*sql.Tx) error) er
 	}
 	if err := tx.Commit(); err != nil {
 		return fmt.Errorf("committing: %w", explain(err))
-	}
-	return nil
-}
-
-// Backup writes a copy of the whole database, as it is at one moment, to a new file, while others write. The error is ErrNoBackup where the database
-// has a tool of its own for that.
-func (s *Store) Backup(ctx context.Context, path string) error {
-	if err := s.backup(ctx, s.readers, path); err != nil {
-		return fmt.Errorf("saving the store %s: %w", s.place(), explain(err))
 	}
 	return nil
 }

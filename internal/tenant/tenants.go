@@ -29,6 +29,7 @@ type Tenants struct {
 	store *store.Store
 	known atomic.Pointer[[]string] // IDs that allow-lists may name; nil in it = not checked
 	log   *slog.Logger
+	heard heard
 
 	// refreshing makes one goroutine at a time read changes, so that an older snapshot never replaces a newer one. It is
 	// held across reads of the store; Authenticate does not take it.
@@ -64,6 +65,8 @@ func (t *Tenants) Run(ctx context.Context) error {
 	var keeping sync.WaitGroup
 	keeping.Go(func() { t.keepUses(ctx) }) // beside, so that no batch of writes delays a look
 	defer keeping.Wait()
+	t.heard.begin()
+	defer t.heard.end()
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
 	failing := false
@@ -90,7 +93,7 @@ func (t *Tenants) Run(ctx context.Context) error {
 }
 
 // Authenticate finds what a secret allows: ErrInvalidToken, ErrRevoked, ErrExpired or ErrOrgSuspended where it allows
-// nothing. It allocates nothing and asks nobody. The checksum is left unchecked: no token has a hash of a secret with a wrong one.
+// nothing, ErrUnheard where Run has not heard from the store for too long: five minutes, and five seconds where the token is not known. It allocates nothing and asks nobody. The checksum is left unchecked: no token has a hash of a secret with a wrong one.
 func (t *Tenants) Authenticate(secret string) (*Grant, error) {
 	if len(secret) != secretLen {
 		return nil, ErrInvalidToken
@@ -99,7 +102,7 @@ func (t *Tenants) Authenticate(secret string) (*Grant, error) {
 	copy(in[:], secret)
 	at := time.Now()
 	g, err := t.snapshot.Load().grant(sha256.Sum256(in[:]), at)
-	if err != nil {
+	if err = t.heard.judge(err, at); err != nil {
 		return nil, err
 	}
 	g.used.mark(at)
@@ -204,6 +207,7 @@ func (t *Tenants) refresh(ctx context.Context) error {
 		return fmt.Errorf("reading the version of tenants: %w", err)
 	}
 	if version == old.version {
+		t.heard.again()
 		return nil
 	}
 	if version < old.version { // an older copy of the file was put in place
@@ -218,6 +222,7 @@ func (t *Tenants) refresh(ctx context.Context) error {
 		return err
 	}
 	t.snapshot.Store(old.with(version, orgs, tokens))
+	t.heard.again()
 	t.announce()
 	return nil
 }
