@@ -87,6 +87,13 @@ func TestUsage_OfTheOrgAndReceiptsOfTheToken(t *testing.T) {
 		if err := json.Unmarshal([]byte(a.text), &page); err != nil || len(page.Usage) != 1 || page.Usage[0].Org != "acme" || page.Usage[0].Requests != 1 {
 			t.Errorf("got %s, %v; want the organisation's own usage", a.text, err)
 		}
+		for _, by := range []string{"day,token", "hour&from=2000-01-01&to=2000-01-31"} {
+			a := w.do(call{method: "GET", path: "/v1/usage?by=" + by})
+			if err := json.Unmarshal([]byte(a.text), &page); err != nil || len(page.Usage) != 1 || page.Usage[0].Org != "acme" || !strings.Contains(a.text, `"2000-01-01`) {
+				t.Errorf("by %s: got %s, %v", by, a.text, err)
+			}
+		}
+		w.wantCode(w.do(call{method: "GET", path: "/v1/usage?by=hour"}), 400, "invalid_request")
 		w.wantCode(w.do(call{method: "GET", path: "/v1/usage", secret: plain}), 403, "permission_denied")
 		w.wantCode(w.do(call{method: "GET", path: "/v1/usage?from=yesterday"}), 400, "invalid_request")
 		w.wantCode(w.do(call{method: "GET", path: "/v1/usage?by=mood"}), 400, "invalid_request")

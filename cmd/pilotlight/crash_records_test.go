@@ -8,9 +8,42 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
+
+// billOf reads what a whole answer says of its cost: in its headers, or in its last chunk but [DONE].
+func billOf(a *answer) (said bill, err error) {
+	usd := a.header.Get("X-Pilotlight-Cost-Usd")
+	if a.stream() {
+		lines := strings.Split(strings.TrimSpace(a.body), "\n")
+		var last struct {
+			Pilotlight struct {
+				Billed  int64  `json:"billed_us"`
+				CostUSD string `json:"cost_usd"`
+			}
+		}
+		for _, line := range lines {
+			if data, is := strings.CutPrefix(line, "data: {"); is {
+				if err := json.Unmarshal([]byte("{"+data), &last); err != nil {
+					return bill{}, fmt.Errorf("reading %q: %w", line, err)
+				}
+			}
+		}
+		said.Billed, usd = last.Pilotlight.Billed, last.Pilotlight.CostUSD
+	} else {
+		whole, part, _ := strings.Cut(a.header.Get("X-Pilotlight-Billed-Ms"), ".")
+		if said.Billed, err = strconv.ParseInt(whole+(part + "000")[:3], 10, 64); err != nil {
+			return bill{}, fmt.Errorf("reading X-Pilotlight-Billed-Ms: %w", err)
+		}
+	}
+	said.Cost, err = fleet.ParseUSD(usd)
+	return said, err
+}
 
 // rawRecords gives the JSON of all records, oldest first, as the admin API shows them.
 func (s *devServer) rawRecords(t *testing.T) (all []json.RawMessage) {
@@ -46,22 +79,21 @@ func (s *devServer) rawRecords(t *testing.T) (all []json.RawMessage) {
 	}
 }
 
-// keepResult writes what a run has found into the file that PILOTLIGHT_CRASH_RESULT names.
-func (c *crashed) keepResult(points int, seed uint64, records int) {
+// keepCrashes writes what runs have found into the file that PILOTLIGHT_CRASH_RESULT names.
+func keepCrashes(t *testing.T, seed uint64, outcomes []map[string]any) {
+	t.Helper()
 	path := os.Getenv("PILOTLIGHT_CRASH_RESULT")
 	if path == "" {
 		return
 	}
 	text, err := json.MarshalIndent(map[string]any{
 		"scenario": "the whole server killed at random points under load", "date": time.Now().UTC().Format(time.DateOnly),
-		"machine": fmt.Sprint(runtime.NumCPU(), " CPUs"), "go": runtime.Version(), "failed": c.t.Failed(),
-		"points": points, "seed": seed, "kills_while_starting": c.recovery, "torn_writes": c.torn,
-		"requests": c.asked, "whole_answers": len(c.whole), "records": records, "in_flight_at_kills": c.cut,
+		"machine": fmt.Sprint(runtime.NumCPU(), " CPUs"), "go": runtime.Version(), "seed": seed, "runs": outcomes,
 	}, "", "  ")
 	if err == nil {
 		err = os.WriteFile(path, append(text, '\n'), 0o644)
 	}
 	if err != nil {
-		c.t.Error(err)
+		t.Error(err)
 	}
 }

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -15,8 +17,10 @@ import (
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/admin"
+	"github.com/pilotlight-io/pilotlight/internal/config"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
+	"github.com/pilotlight-io/pilotlight/internal/store/storetest"
 )
 
 // crashClients ask at once, all the time.
@@ -24,6 +28,8 @@ const crashClients = 8
 
 // crashConfig is a server with one model, small and fast.
 const crashConfig = `
+store %q {
+}
 ledger {
   durability = %q
 }
@@ -60,30 +66,61 @@ type bill struct {
 // write. Every answer whose last byte a caller has got has one record, equal to its receipt to the microsecond and the nano-dollar; none has two; those
 // without a whole answer are at most as many as were in flight at the kills; each organisation's chain of hashes verifies.
 //
-// PILOTLIGHT_CRASH_POINTS is how many points (100), PILOTLIGHT_SEED the seed, PILOTLIGHT_CRASH_RESULT a file for the outcome.
+// PILOTLIGHT_CRASH_POINTS is how many points on each store (100), PILOTLIGHT_SEED the seed, PILOTLIGHT_CRASH_RESULT a file for the outcome.
 func TestCrash_WhateverIsKilledWhen(t *testing.T) {
-	points := 100
+	points, seed := 100, rand.Uint64()
 	if testing.Short() {
 		points = 5
 	}
-	if text := os.Getenv("PILOTLIGHT_CRASH_POINTS"); text != "" {
-		var err error
-		if points, err = strconv.Atoi(text); err != nil {
-			t.Fatal(err)
-		}
-	}
-	seed := rand.Uint64()
-	if text := os.Getenv("PILOTLIGHT_SEED"); text != "" {
-		var err error
-		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
-			t.Fatal(err)
+	for name, to := range map[string]func(string) error{
+		"PILOTLIGHT_CRASH_POINTS": func(text string) (err error) { points, err = strconv.Atoi(text); return err },
+		"PILOTLIGHT_SEED":         func(text string) (err error) { seed, err = strconv.ParseUint(text, 10, 64); return err },
+	} {
+		if text := os.Getenv(name); text != "" {
+			if err := to(text); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	t.Logf("PILOTLIGHT_SEED=%d", seed)
-	c := &crashed{t: t, dir: t.TempDir(), random: rand.New(rand.NewPCG(seed, 5)), whole: map[string]bill{}, starting: 300 * time.Millisecond}
-	for _, durability := range []string{"async", "sync"} {
-		c.configs = append(c.configs, writeConfig(t, fmt.Sprintf(crashConfig, durability)))
+	var outcomes []map[string]any
+	for _, store := range []string{"sqlite", "postgres"} {
+		t.Run(store, func(t *testing.T) {
+			c := &crashed{t: t, dir: t.TempDir(), random: rand.New(rand.NewPCG(seed, 5)), whole: map[string]bill{}, starting: 300 * time.Millisecond}
+			if store == "postgres" {
+				if _, err := (config.Options{BaseDir: c.dir}).Parse("crash.hcl", fmt.Appendf(nil, crashConfig, store, "async")); err != nil {
+					t.Skip(err)
+				}
+				t.Setenv("PILOTLIGHT_DATABASE_URL", newPostgres(t))
+			}
+			for _, durability := range []string{"async", "sync"} {
+				c.configs = append(c.configs, writeConfig(t, fmt.Sprintf(crashConfig, store, durability)))
+			}
+			outcomes = append(outcomes, c.run(store, points))
+		})
 	}
+	keepCrashes(t, seed, outcomes)
+}
+
+// newPostgres gives the URL of a new database.
+func newPostgres(t *testing.T) string {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("starts Postgres")
+	}
+	server, err := storetest.Start()
+	if errors.Is(err, storetest.ErrMissing) {
+		required(t, err.Error())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { server.Close() })
+	return server.Database(t)
+}
+
+// run kills the server at so many points and gives what has come out.
+func (c *crashed) run(store string, points int) map[string]any {
 	began := time.Now()
 	for point := range points {
 		c.live(point)
@@ -93,12 +130,15 @@ func TestCrash_WhateverIsKilledWhen(t *testing.T) {
 	}
 	took := time.Since(began)
 	records := c.check()
-	t.Logf("%d points in %v: %d requests, %d whole answers, %d records, %d answers cut; %d kills while starting, %d torn writes",
+	c.t.Logf("%d points in %v: %d requests, %d whole answers, %d records, %d answers cut; %d kills while starting, %d torn writes",
 		points, took.Round(time.Second), c.asked, len(c.whole), records, c.cut, c.recovery, c.torn)
 	if len(c.whole) < points {
-		t.Error("the test has tested too little")
+		c.t.Error("the test has tested too little")
 	}
-	c.keepResult(points, seed, records)
+	return map[string]any{
+		"store": store, "points": points, "kills_while_starting": c.recovery, "torn_writes": c.torn, "requests": c.asked,
+		"whole_answers": len(c.whole), "records": records, "in_flight_at_kills": c.cut, "failed": c.t.Failed(),
+	}
 }
 
 // live runs one life of the server and its load, and kills it at a random moment: in one of four lives already while it starts.
@@ -130,12 +170,31 @@ func (c *crashed) live(point int) {
 			}
 		})
 	}
-	time.Sleep(time.Duration(c.random.Int64N(int64(250 * time.Millisecond)))) // any moment will do
+	if !early && c.random.IntN(5) > 0 { // else the first requests may still wait for an engine
+		c.waitFor(c.random.IntN(150))
+	}
+	time.Sleep(time.Duration(c.random.Int64N(int64(30 * time.Millisecond)))) // any moment will do
 	s.kill()
 	callers.Wait()
 	if log := s.stderr.String(); strings.Contains(log, "panic") || strings.Contains(log, "usage records may be lost") {
 		c.t.Errorf("point %d: the server says\n%s", point, log)
 	}
+}
+
+// waitFor waits until so many more whole answers have come.
+func (c *crashed) waitFor(more int) {
+	had := -1
+	eventually(c.t, time.Minute, func() string {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if had < 0 {
+			had = len(c.whole)
+		}
+		if now := len(c.whole) - had; now < more {
+			return fmt.Sprintf("%d of %d answers", now, more)
+		}
+		return ""
+	})
 }
 
 // ask sends one request and keeps its bill. It gives false when the server is gone.
@@ -163,35 +222,6 @@ func (c *crashed) ask(s *devServer, id string, stream bool) bool {
 	return true
 }
 
-// billOf reads what a whole answer says of its cost: in its headers, or in its last chunk but [DONE].
-func billOf(a *answer) (said bill, err error) {
-	usd := a.header.Get("X-Pilotlight-Cost-Usd")
-	if a.stream() {
-		lines := strings.Split(strings.TrimSpace(a.body), "\n")
-		var last struct {
-			Pilotlight struct {
-				Billed  int64  `json:"billed_us"`
-				CostUSD string `json:"cost_usd"`
-			}
-		}
-		for _, line := range lines {
-			if data, is := strings.CutPrefix(line, "data: {"); is {
-				if err := json.Unmarshal([]byte("{"+data), &last); err != nil {
-					return bill{}, fmt.Errorf("reading %q: %w", line, err)
-				}
-			}
-		}
-		said.Billed, usd = last.Pilotlight.Billed, last.Pilotlight.CostUSD
-	} else {
-		whole, part, _ := strings.Cut(a.header.Get("X-Pilotlight-Billed-Ms"), ".")
-		if said.Billed, err = strconv.ParseInt(whole+(part + "000")[:3], 10, 64); err != nil {
-			return bill{}, fmt.Errorf("reading X-Pilotlight-Billed-Ms: %w", err)
-		}
-	}
-	said.Cost, err = fleet.ParseUSD(usd)
-	return said, err
-}
-
 // tear writes a part of a frame behind the last one of the log, as a machine does that stops in the middle of a write.
 func (c *crashed) tear() {
 	segments, err := filepath.Glob(filepath.Join(c.dir, "ledger", "*.wal"))
@@ -207,6 +237,9 @@ func (c *crashed) tear() {
 		frame := strings.LastIndex(written, "\xfePL\xff")
 		if frame < 0 {
 			continue
+		}
+		if last := written[frame:]; len(last) < 12 || len(last) != 12+int(binary.LittleEndian.Uint32([]byte(last[4:]))) {
+			return // torn already, and the start that would have taken it was killed: nobody writes behind it
 		}
 		f, err := os.OpenFile(segments[i], os.O_WRONLY, 0)
 		if err != nil {

@@ -10,17 +10,8 @@ import (
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/store"
+	"github.com/pilotlight-io/pilotlight/internal/store/storetest"
 )
-
-func openStore(t *testing.T, path string) *store.Store {
-	t.Helper()
-	s, err := store.Open(context.Background(), path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	return s
-}
 
 func openIn(t *testing.T, dir string, s *store.Store) *Ledger {
 	t.Helper()
@@ -43,7 +34,7 @@ func appendOf(t *testing.T, l *Ledger, orgs ...string) {
 // A server's chains go on over restarts, however it ended, with or without records in its log.
 func TestChain_GoesOnOverRestarts(t *testing.T) {
 	dir := t.TempDir()
-	s := openStore(t, filepath.Join(dir, "p.db"))
+	s := storetest.Open(t, filepath.Join(dir, "p.db"))
 	log := filepath.Join(dir, "ledger")
 	chains := map[string]bool{}
 	for life := range 6 {
@@ -78,7 +69,7 @@ func TestChain_BeginsAnewWhereItCannotGoOn(t *testing.T) {
 	for _, lost := range []string{"store", "directory", "chain's file"} {
 		t.Run(lost, func(t *testing.T) {
 			dir := t.TempDir()
-			log, s := filepath.Join(dir, "ledger"), openStore(t, filepath.Join(dir, "p.db"))
+			log, s := filepath.Join(dir, "ledger"), storetest.Open(t, filepath.Join(dir, "p.db"))
 			l := openIn(t, log, s)
 			appendOf(t, l, "acme", "acme")
 			if err := l.Close(); err != nil {
@@ -86,7 +77,7 @@ func TestChain_BeginsAnewWhereItCannotGoOn(t *testing.T) {
 			}
 			switch lost {
 			case "store":
-				s = openStore(t, filepath.Join(dir, "other.db"))
+				s = storetest.Open(t, filepath.Join(dir, "other.db"))
 			case "directory":
 				log = filepath.Join(dir, "other")
 			default:

@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/store/storetest"
 )
 
 // On a real disk that is full: those who were admitted are recorded, and when their records have been moved there is room again.
@@ -27,7 +29,7 @@ func TestReserve_OnAFullDisk(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	l := openIn(t, log, openStore(t, filepath.Join(dir, "p.db")))
+	l := openIn(t, log, storetest.Open(t, filepath.Join(dir, "p.db")))
 	t.Cleanup(func() { l.Close() })
 	var rooms []Room
 	for {

@@ -54,7 +54,7 @@ type endpoint struct {
 }
 
 // run sends until ctx is done.
-func (e *endpoint) run(ctx context.Context) error {
+func (e *endpoint) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		wait := e.step(ctx)
 		timer := time.NewTimer(wait)
@@ -65,7 +65,6 @@ func (e *endpoint) run(ctx context.Context) error {
 		}
 		timer.Stop()
 	}
-	return nil
 }
 
 // step sends what is there, and gives for how long there is nothing to do.
@@ -95,6 +94,7 @@ func (e *endpoint) step(ctx context.Context) time.Duration {
 	if len(messages) > 0 {
 		return 0
 	}
+	e.succeed(0) // what had failed was the store, and it does not any more
 	return pollEvery
 }
 
