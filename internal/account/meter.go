@@ -7,19 +7,6 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
-// Rate is what a request costs while it is paid for.
-type Rate struct {
-	GPUs  int
-	Price fleet.NanoUSD // of one GPU for one hour
-}
-
-// Spender is a request that can be ended because a budget is used up.
-type Spender interface {
-	// OutOfBudget ends the request, which is billed until a moment that is past. It is called once at most, from another goroutine, and must neither
-	// block nor use the accounts.
-	OutOfBudget(why *BudgetError, until time.Time)
-}
-
 // late is how long after the instant at which a budget is used up its requests are ended. They are billed to that instant all the same. It lets
 // requests that have ended just before say so first: what they leave is the others'.
 const late = 2 * time.Millisecond
@@ -38,46 +25,6 @@ type meter struct {
 	armed   int64                // when the timer fires; never = it does not
 	gauging bool                 // the metric of what is left is there
 }
-
-// run is a request on its meter.
-//
-//	(none) ── join ── joined ── bill ── billed ── (none)
-//	                     └── cut ── cut ──┘
-//
-// Whatever its state, unbill gives back what it has spent.
-type run struct {
-	meter   *meter // nil = it is on none
-	spender Spender
-	rate    Rate
-	unit    uint64        // nano-dollars an hour
-	least   fleet.NanoUSD // what its first microsecond costs, and 1 at least: owed from when it joins
-	token   *spending
-	state   runState
-
-	day          int64      // UTC, of its dispatch
-	sent, proven int64      // when it was, and from when on its engine had proven itself; never = not yet
-	paying       bool       // both are known
-	from         int64      // is paid for from then on, if it is paying
-	in           [2]*period // of its organisation's budget and of its token's; nil = there is none
-
-	limited bool          // by a budget
-	remains fleet.NanoUSD // of it, when the run joined or was billed
-
-	until int64         // is paid for until then, once cut or billed
-	ends  *period       // that is used up then, while expire looks for it
-	cost  fleet.NanoUSD // that it has been counted with, once cut or billed
-
-	prev, next *run // in meter, while joined
-}
-
-type runState uint8
-
-const (
-	runNone runState = iota
-	runJoined
-	runCut
-	runBilled
-)
 
 const (
 	ofOrg = iota
@@ -317,63 +264,4 @@ func (m *meter) each(f func(*spending)) {
 func (m *meter) count(r *run, cost fleet.NanoUSD) {
 	m.org.add(r.day, cost)
 	r.token.add(r.day, cost)
-}
-
-// fire is called by the timer: soon after a budget is used up, or a part of it of which is told, and sooner.
-func (m *meter) fire() { m.look(time.Now()) }
-
-// look does what is due.
-func (m *meter) look(now time.Time) {
-	m.lock()
-	defer m.mu.Unlock()
-	at := m.all.since(now)
-	m.armed = never
-	m.each(func(s *spending) { s.budget.clock(m.all, now) })
-	m.expire(at - int64(late))
-	m.each(func(s *spending) {
-		for _, p := range s.periods {
-			m.tell(p, at, false)
-			m.arm(m.due(p, at), at)
-		}
-	})
-}
-
-// idleTimer makes a timer that is not set.
-func idleTimer(fire func()) *time.Timer {
-	t := time.AfterFunc(time.Hour, fire)
-	t.Stop()
-	return t
-}
-
-// arm has the timer fire at a moment, or sooner. One that fires for nothing costs little.
-func (m *meter) arm(due, now int64) {
-	if m.timer == nil || due >= m.armed {
-		return
-	}
-	m.armed = max(due, now)
-	m.timer.Reset(time.Duration(m.armed - now))
-}
-
-// due is when a period is to be looked at next, if nothing happens until then.
-func (m *meter) due(p *period, now int64) int64 {
-	if p.runs == 0 {
-		return never
-	}
-	b := &p.of.budget
-	due := later(p.lasts(p.nextLevel(now)), 1)
-	if !b.Soft {
-		end := max(p.lasts(b.limitAt(now)), p.floor)
-		if end-now < int64(late) { // then the bound is not near enough
-			if used, over := m.usedUp(p, now+int64(time.Minute)); over {
-				end = used
-			} else {
-				end = now + int64(time.Minute)
-			}
-		}
-		due = min(due, later(end, int64(late)+1))
-	}
-	if now < b.end { // a raise's: looked at now and then, because the clock may be set
-		due = min(due, later(b.end, int64(late)+1), now+int64(time.Minute))
-	}
-	return max(due, now+int64(late)/2)
 }
