@@ -369,6 +369,24 @@ func TestAuthenticate_AllocatesNothing(t *testing.T) {
 	}
 }
 
+// TestAuthenticate_AFloodOfBadTokensCostsNoMore: a token that nobody has costs a hash and a look at memory, as one that works does: no memory is kept
+// for it, and the store is not asked, so that it needs no limit of its own.
+func TestAuthenticate_AFloodOfBadTokensCostsNoMore(t *testing.T) {
+	tenants := newTenants(t)
+	unknown := tenant.NewSecret()
+	for name, secret := range map[string]string{
+		"unknown": unknown, "mistyped": unknown[:len(unknown)-1] + "_", "short": "pl_", "long": strings.Repeat("pl_", 100_000), "empty": "",
+	} {
+		if n := testing.AllocsPerRun(1000, func() {
+			if _, err := tenants.Authenticate(secret); !errors.Is(err, tenant.ErrInvalidToken) {
+				t.Fatalf("%s: got %v, want it refused", name, err)
+			}
+		}); n != 0 {
+			t.Errorf("%s: got %v allocations, want 0", name, n)
+		}
+	}
+}
+
 func BenchmarkAuthenticate(b *testing.B) {
 	tenants := newTenants(b)
 	createOrg(b, tenants, "acme")
