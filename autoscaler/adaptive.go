@@ -20,6 +20,9 @@ const (
 // AdaptiveConfig tunes the adaptive policy.
 type AdaptiveConfig struct {
 	LatencyWeight float64 // GPU-hours that an hour of waiting is worth; 0 = 10
+	// BoundMayCost is how much of the least cost that is expected the ski-rental bound (see idle.go) may add once a model's gaps are known: 0.02 keeps it as
+	// far as it costs 2 % of that. 0 = it holds in full, whatever it costs.
+	BoundMayCost float64
 }
 
 // Adaptive is Pilotlight's own policy. It weighs GPU time against waiting, per model and from the model's own arrivals:
@@ -32,6 +35,7 @@ type AdaptiveConfig struct {
 // What it learns is bounded per model, and Save and Load carry it over a restart.
 type Adaptive struct {
 	lambda float64
+	bound  float64               // BoundMayCost
 	fleet  [contexts]histogram   // idle gaps of all models
 	models map[string]*knowledge // model ID -> what is known of it
 	began  time.Time             // the first event of this life; zero before
@@ -58,7 +62,7 @@ func NewAdaptive(cfg AdaptiveConfig) *Adaptive {
 	if cfg.LatencyWeight == 0 {
 		cfg.LatencyWeight = defaultLatencyWeight
 	}
-	return &Adaptive{lambda: cfg.LatencyWeight, models: make(map[string]*knowledge)}
+	return &Adaptive{lambda: cfg.LatencyWeight, bound: cfg.BoundMayCost, models: make(map[string]*knowledge)}
 }
 
 func (a *Adaptive) model(id string) *knowledge {

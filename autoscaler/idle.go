@@ -16,15 +16,15 @@ import (
 //	less than a park and a wake         the idle time that costs as much as these, which is the ski-rental bound
 //	its arrivals make it worth it       the time that is expected to cost least, by the gaps between its requests
 //
-// The bound protects from a wrong guess, so it holds in full while fewer than knownGaps gaps at the model's present pace were seen. From then on it holds as far
-// as it costs little: in full it raises what idling, switching and waiting cost on the traces by a tenth.
+// The bound protects from a wrong guess, and callers from a model that is parked between two of their requests. Where idle time is what is to be saved, it is
+// dear: in full it raises what idling, switching and waiting cost on the traces by 8 to 9 %. AdaptiveConfig.BoundMayCost limits that, from the moment when
+// knownGaps gaps at the model's present pace are known.
 //
 // Whoever waits for GPUs waits for none of these: the planner makes room, and HotValue tells it what is cheapest to lose.
 
 const (
 	knownGaps    = priorWeight     // from here on the model's own gaps count for more than those of all models
 	unknownLasts = 5 * time.Minute // as idle_after is if nobody says otherwise
-	boundMayCost = 0.02            // of the least that is expected, once the gaps at this pace are known
 	keptLeast    = 50 * time.Millisecond
 	forever      = time.Duration(math.MaxInt64)
 )
@@ -97,8 +97,8 @@ func (a *Adaptive) usualRule(v *fleet.ModelView, m *knowledge, t moves) rule {
 	k := expectCosts(&p, c)
 	best, least := k.cheapest()
 	bound := (c.off + c.on) / v.IdleCost
-	if m.Gaps.seenAtThisPace() >= knownGaps {
-		bound = k.longest(bound, least*(1+boundMayCost))
+	if a.bound > 0 && m.Gaps.seenAtThisPace() >= knownGaps {
+		bound = k.longest(bound, least*(1+a.bound))
 	}
 	if best > bound {
 		return rule{seconds(best), "its arrivals make it worth it", "by its arrivals longer is not worth it"}

@@ -18,8 +18,10 @@ func (l *life) hot(after time.Duration, cost float64, parks bool) fleet.Desired 
 }
 
 // gaps is an adaptive policy of an hour of age, whose model had so many gaps of one length, and whose park and wake take 2 s each.
-func gaps(n int, gap time.Duration) *life {
-	l := newLife(autoscaler.NewAdaptive(autoscaler.AdaptiveConfig{}))
+func gaps(n int, gap time.Duration) *life { return gapsOf(n, gap, autoscaler.AdaptiveConfig{}) }
+
+func gapsOf(n int, gap time.Duration, c autoscaler.AdaptiveConfig) *life {
+	l := newLife(autoscaler.NewAdaptive(c))
 	l.moves(time.Minute, 2*time.Second, 2*time.Second)
 	l.now = l.now.Add(time.Hour)
 	for range n {
@@ -65,6 +67,11 @@ func TestAdaptive_EachRuleKeepsAsLongAsItSaysAndIsNamed(t *testing.T) {
 			over: "let go after 9s without a request: by its arrivals longer is not worth it",
 		},
 		{
+			name: "known well, and its gaps are long", life: gaps(200, 5*time.Minute), cost: 1, parks: true, lasts: 4 * time.Second,
+			kept: "kept hot for 4s without a request: idle time costs less than a park and a wake",
+			over: "let go after 4s without a request: idle time would cost more than a park and a wake",
+		},
+		{
 			name: "what cannot be parked is worth a start", life: gaps(6, 2*time.Hour), cost: 1, lasts: idleAfter,
 			kept: "kept hot until idle_after, 30s: idle time costs less than a stop and a start", over: "let go after 30s without a request: its idle_after is 30s",
 		},
@@ -98,7 +105,7 @@ func TestAdaptive_WithoutAnIdleAfter(t *testing.T) {
 
 // Where the gaps are well known, keeping it for the bound may cost a little more than the least, and no more than that.
 func TestAdaptive_TheBoundCostsLittleWhereTheGapsAreWellKnown(t *testing.T) {
-	l := gaps(200, time.Hour)
+	l := gapsOf(200, time.Hour, autoscaler.AdaptiveConfig{BoundMayCost: 0.02})
 	l.moves(time.Minute, 20*time.Second, 20*time.Second)
 	// Letting go at once costs 20 + 20 GPU-seconds and, at a weight of 10, 20 s of waiting: 240 in all, of which 4.8 are 2 %.
 	d := l.hot(0, 1, true)

@@ -162,7 +162,7 @@ func (l *life) keptFor(t *testing.T) time.Duration {
 
 // learned is an adaptive policy after many gaps of one length.
 func learned(gap time.Duration, lambda float64) *life {
-	l := newLife(autoscaler.NewAdaptive(autoscaler.AdaptiveConfig{LatencyWeight: lambda}))
+	l := newLife(autoscaler.NewAdaptive(autoscaler.AdaptiveConfig{LatencyWeight: lambda, BoundMayCost: 0.02}))
 	l.moves(time.Minute, 2*time.Second, 2*time.Second)
 	for range 200 {
 		l.serve(1, time.Second)

@@ -20,6 +20,7 @@ type simulateCmd struct {
 	Seed   []uint64 `placeholder:"N" default:"7" help:"Seeds of what moves take; several give a run each."`
 	Lambda float64  `default:"10" help:"GPU-hours that an hour of waiting is worth."`
 	Idle   float64  `name:"idle-cost" default:"1" help:"What the adaptive policy counts for idle GPU time, 0 to 1."`
+	Bound  float64  `name:"bound-may-cost" default:"0.02" help:"What of the least cost that is expected the adaptive policy may spend on keeping a model hot for as long as a park and a wake take; 0 = whatever that costs, as servers do."`
 	Warmup string   `default:"24h" help:"Nothing before is scored."`
 	HTML   string   `name:"html" type:"path" placeholder:"FILE" help:"Also write a report with plots."`
 
@@ -83,7 +84,7 @@ func (c simulateCmd) Run(env *Env) error {
 // config makes the simulation's config of the flags.
 func (c simulateCmd) config() (simulate.Config, error) {
 	cfg := simulate.Default()
-	cfg.Trace, cfg.Nodes, cfg.Lambda, cfg.IdleCost, cfg.GPUsPerNode, cfg.ParkedPerGPU, cfg.Share = c.Trace, c.Nodes, c.Lambda, c.Idle, c.GPUs, c.ParkedPerGPU, c.Share
+	cfg.Trace, cfg.Nodes, cfg.Lambda, cfg.IdleCost, cfg.GPUsPerNode, cfg.ParkedPerGPU, cfg.Share, cfg.Bound = c.Trace, c.Nodes, c.Lambda, c.Idle, c.GPUs, c.ParkedPerGPU, c.Share, c.Bound
 	cfg.StartParked = !c.ColdStart
 	var err error
 	if cfg.HostMemory, err = fleet.ParseBytes(c.HostMemory); err != nil {

@@ -18,6 +18,7 @@ type Config struct {
 	Seed     uint64          // of the jitter on what moves take; 0 = no jitter
 	Lambda   float64         // GPU-hours that an hour of waiting is worth
 	IdleCost float64         // what an adaptive policy counts for idle GPU time, 0 to 1; what is scored counts all of it
+	Bound    float64         // what of the least cost that is expected an adaptive policy may spend on its ski-rental bound; 0 = whatever that costs
 	Warmup   time.Duration   // nothing is scored before
 
 	Nodes        int
@@ -34,7 +35,7 @@ type Config struct {
 // Default gives a config with the usual cluster; trace, profiles and nodes are missing.
 func Default() Config {
 	return Config{
-		Policy: "adaptive", Seed: 7, Lambda: 10, IdleCost: 1, Warmup: 24 * time.Hour, GPUsPerNode: 8, ParkedPerGPU: 6, HostMemory: 1900e9,
+		Policy: "adaptive", Seed: 7, Lambda: 10, IdleCost: 1, Bound: 0.02, Warmup: 24 * time.Hour, GPUsPerNode: 8, ParkedPerGPU: 6, HostMemory: 1900e9,
 		StartParked: true, Share: 0.5, Patience: 10 * time.Second, Residence: time.Minute,
 	}
 }
@@ -52,6 +53,8 @@ func (c *Config) check() error {
 		return fmt.Errorf("lambda %g; write a number that is not negative", c.Lambda)
 	case !(c.IdleCost >= 0 && c.IdleCost <= 1):
 		return fmt.Errorf("idle cost %g; write a number from 0 to 1", c.IdleCost)
+	case !(c.Bound >= 0 && c.Bound <= 1):
+		return fmt.Errorf("bound may cost %g; write a number from 0 to 1", c.Bound)
 	case c.Share <= 0 || c.Share > 1:
 		return fmt.Errorf("share %g; write a number above 0, at most 1", c.Share)
 	case c.Warmup < 0 || c.Patience < 0 || c.Residence < 0 || c.IdleAfter < 0:

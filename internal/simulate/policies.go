@@ -44,7 +44,7 @@ func newPolicy(cfg *Config) (activator.Policy, time.Duration, error) {
 	case name == "hybrid":
 		return autoscaler.NewHybrid(autoscaler.HybridConfig{Park: park}), cfg.IdleAfter, nil
 	case name == adaptiveName && !park:
-		return autoscaler.NewAdaptive(autoscaler.AdaptiveConfig{LatencyWeight: cfg.Lambda}), cfg.IdleAfter, nil
+		return autoscaler.NewAdaptive(autoscaler.AdaptiveConfig{LatencyWeight: cfg.Lambda, BoundMayCost: cfg.Bound}), cfg.IdleAfter, nil
 	case name == oracleName && !park:
 		o, err := newOracle(cfg)
 		return o, cfg.IdleAfter, err
