@@ -25,7 +25,7 @@ var arrows = map[string][]string{
 	"benchmarks":         {"internal/openai", "internal/cluster"},
 	"internal/account":   {"internal/fleet"},
 	"internal/console":   {"internal/fleet", "internal/tenant", "internal/ledger", "internal/invoice", "internal/export", "internal/edge"},
-	"internal/admin":     {"internal/fleet", "internal/tenant", "internal/tenant/wire", "internal/provision", "internal/ledger", "internal/invoice", "internal/webhook", "internal/openai", "internal/edge", "internal/export"},
+	"internal/admin":     {"internal/fleet", "internal/tenant", "internal/tenant/wire", "internal/provision", "internal/ledger", "internal/invoice", "internal/webhook", "internal/openai", "internal/account", "internal/edge", "internal/export"},
 	// For tests: it holds answers against the OpenAPI document.
 	"internal/admin/spec":   {},
 	"internal/cluster":      {},

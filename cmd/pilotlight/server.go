@@ -167,7 +167,7 @@ func (s *server) openAPIs(context.Context) (err error) {
 		return err
 	}
 	s.admin, err = admin.New(admin.Config{
-		Fleet: s.fleet(), Tuner: s.tuning, Config: s.configurer, Tenants: s.tenants, Ledger: s.ledger, Webhooks: s.webhooks, Token: s.c.AdminToken,
+		Fleet: s.fleet(), Tuner: s.tuning, Config: s.configurer, Tenants: s.tenants, Ledger: s.ledger, Webhooks: s.webhooks, Accounts: s.accounts, Token: s.c.AdminToken,
 		MaxConnections: room.Admin,
 		Metrics:        []*metrics.Set{s.router.Metrics(), s.accounts.Metrics(), s.activator.Metrics(), s.ledger.Metrics(), s.webhooks.Metrics(), s.c.Lead.metrics},
 		Orphans:        s.backEnd.orphans, JobName: s.backEnd.jobName, Ready: s.readiness, Degraded: s.degraded, Console: s.console.Operator(), Errors: fleetAnswer, Log: s.log("admin"),

@@ -23,6 +23,7 @@ import (
 	"github.com/valyala/fasthttp"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/pilotlight-io/pilotlight/internal/account"
 	"github.com/pilotlight-io/pilotlight/internal/edge"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
@@ -64,8 +65,9 @@ type Config struct {
 	Orphans  Orphans // nil = the back end has none
 	Tenants  *tenant.Tenants
 	Ledger   *ledger.Ledger
-	Webhooks Webhooks // nil = there are none
-	Token    string   // the admin token; at least MinToken characters
+	Webhooks Webhooks          // nil = there are none
+	Accounts *account.Accounts // that bodies are charged to, as callers' are; nil = none
+	Token    string            // the admin token; at least MinToken characters
 	// MaxConnections bounds the connections of operators; 0 = 256.
 	MaxConnections int
 	Metrics        []*metrics.Set                      // shown at /metrics before the process's own; may be empty

@@ -12,6 +12,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 
+	"github.com/pilotlight-io/pilotlight/internal/account"
 	"github.com/pilotlight-io/pilotlight/internal/edge"
 	"github.com/pilotlight-io/pilotlight/internal/openai"
 )
@@ -29,14 +30,24 @@ func (s *Server) guard(c *fiber.Ctx) error {
 	if c.Path() == configPath || c.Path() == importPath {
 		limit = configLimit
 	}
+	var charge account.Charge
+	defer s.open(&charge)()
 	var body edge.Body
-	if refusal := (edge.Upload{Limit: limit}).Read(ctx, &body); refusal != nil {
+	if refusal := (edge.Upload{Limit: limit, Charge: &charge}).Read(ctx, &body); refusal != nil {
 		return refusal
 	}
 	defer body.Free()
 	defer ctx.Request.ResetBody() // before its memory is given back
 	ctx.Request.SetBodyRaw(body.B)
 	return c.Next()
+}
+
+// open opens the charge of a request: all of the operators' share one account. It gives what closes it.
+func (s *Server) open(charge *account.Charge) (settle func()) {
+	if s.c.Accounts != nil {
+		s.c.Accounts.Open(charge, account.Operator)
+	}
+	return charge.Settle
 }
 
 // admit checks what the head of a request tells: the right Host, and the admin token unless the route is open. Whoever fails has no body read.

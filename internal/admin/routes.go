@@ -12,6 +12,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 
+	"github.com/pilotlight-io/pilotlight/internal/account"
 	"github.com/pilotlight-io/pilotlight/internal/edge"
 	"github.com/pilotlight-io/pilotlight/internal/openai"
 )
@@ -112,7 +113,6 @@ func (s *Server) beside(api fasthttp.RequestHandler) fasthttp.RequestHandler {
 	if s.c.Console == nil {
 		return api
 	}
-	console := edge.Upload{Limit: bodyLimit}.Whole(s.c.Console, s.refuse)
 	return func(ctx *fasthttp.RequestCtx) {
 		path := string(ctx.Path())
 		if strings.HasPrefix(path, "/api/") || slices.ContainsFunc(routes, func(r route) bool { return r.path == path }) {
@@ -123,7 +123,9 @@ func (s *Server) beside(api fasthttp.RequestHandler) fasthttp.RequestHandler {
 			s.refuse(ctx, &edge.Refusal{Answer: s.answer(err)})
 			return
 		}
-		console(ctx)
+		var charge account.Charge
+		defer s.open(&charge)()
+		edge.Upload{Limit: bodyLimit, Charge: &charge}.Whole(s.c.Console, s.refuse)(ctx)
 	}
 }
 
