@@ -75,7 +75,7 @@ func (c *Check) recompute(ctx context.Context, tx *sql.Tx, oldest int64) (days, 
 			c.Differences = append(c.Differences, e.Error())
 			return nil
 		},
-	}, listAll, int64(0))
+	}, partColumns+"UNION ALL "+blockColumns+"ORDER BY 1")
 	return found, err
 }
 

@@ -167,7 +167,7 @@ func (v *view) receipts(ctx context.Context, org string, month, after int64, lim
 	}
 	after = max(after, first-1)
 	page.Records = []Record{}
-	err = readPieces(ctx, v.tx, sink{after: after, record: func(n numbered, r *rawFields) bool {
+	err = v.readFrom(ctx, org, after, sink{after: after, record: func(n numbered, r *rawFields) bool {
 		if n.number > last {
 			return false
 		}
@@ -191,7 +191,7 @@ func (v *view) receipts(ctx context.Context, org string, month, after int64, lim
 			page.Damaged = append(page.Damaged, e.Damage)
 		}
 		return nil
-	}}, listOrg, after, org, orgKey(org))
+	}})
 	return page, err
 }
 

@@ -57,16 +57,6 @@ func (l *Ledger) End(ctx context.Context) (cursor string, err error) {
 	return joinCursor("", number), nil
 }
 
-// Lists go on in the piece that holds a number; which that is, the greatest seq up to it says.
-const (
-	fromPart  = "p.seq >= (SELECT COALESCE(MAX(seq), 0) FROM usage_runs WHERE seq <= $1)"
-	fromBlock = "b.seq >= (SELECT COALESCE(MAX(seq), 0) FROM usage_blocks WHERE seq <= $1)"
-
-	listAll = partColumns + "WHERE " + fromPart + " UNION ALL " + blockColumns + "WHERE " + fromBlock + " ORDER BY 1"
-	listOrg = partColumns + "WHERE p.org = $2 AND " + fromPart + " UNION ALL " +
-		blockColumns + "JOIN usage_keys k ON k.seq = b.seq WHERE k.key = $3 AND " + fromBlock + " ORDER BY 1"
-)
-
 func (v *view) list(ctx context.Context, org, cursor string, limit int) (page Page, err error) {
 	id, number := splitCursor(cursor)
 	if number > 0 {
@@ -84,16 +74,12 @@ func (v *view) list(ctx context.Context, org, cursor string, limit int) (page Pa
 // listFrom lists after a number. id is the ID that the record with that number must have, which is looked at on the way; "" = it has. known =
 // it has it.
 func (v *view) listFrom(ctx context.Context, org, id string, number int64, limit int) (page Page, known bool, err error) {
-	query, args := listAll, []any{number}
-	if org != "" {
-		query, args = listOrg, []any{number, org, orgKey(org)}
-	}
 	page.Records, known = []Record{}, id == ""
 	after := number
 	if !known {
 		after--
 	}
-	err = readPieces(ctx, v.tx, sink{
+	err = v.readFrom(ctx, org, number, sink{
 		after: after,
 		record: func(n numbered, r *rawFields) bool {
 			if !known {
@@ -118,7 +104,7 @@ func (v *view) listFrom(ctx context.Context, org, id string, number int64, limit
 			}
 			return nil
 		},
-	}, query, args...)
+	})
 	return page, known, err
 }
 
