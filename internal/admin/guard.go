@@ -23,23 +23,17 @@ func (s *Server) guard(c *fiber.Ctx) error {
 	if err := s.admit(ctx); err != nil {
 		return err
 	}
-	if ctx.IsGet() || ctx.IsHead() {
-		return c.Next()
-	}
 	limit := bodyLimit
 	if c.Path() == configPath || c.Path() == importPath {
 		limit = configLimit
 	}
 	var charge account.Charge
 	defer s.open(&charge)()
-	var body edge.Body
-	if refusal := (edge.Upload{Limit: limit, Charge: &charge}).Read(ctx, &body); refusal != nil {
-		return refusal
-	}
-	defer body.Free()
-	defer ctx.Request.ResetBody() // before its memory is given back
-	ctx.Request.SetBodyRaw(body.B)
-	return c.Next()
+	var err error
+	next := func(*fasthttp.RequestCtx) { err = c.Next() }
+	refuse := func(_ *fasthttp.RequestCtx, why *edge.Refusal) { err = why }
+	edge.Upload{Limit: limit, Charge: &charge}.Whole(next, refuse)(ctx)
+	return err
 }
 
 // open opens the charge of a request: all of the operators' share one account. It gives what closes it.

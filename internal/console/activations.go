@@ -92,7 +92,7 @@ func rowOf(a *fleet.Activation) activationRow {
 // activationsShown bounds the page.
 const activationsShown = 100
 
-func activationsSubject(string) subject {
+func activationsSubject() subject {
 	return subject{"activation-row", "activations", func(s *fleet.Snapshot) []part {
 		var parts []part
 		for i := range s.Activations[:min(len(s.Activations), activationsShown)] {

@@ -56,7 +56,7 @@ func BenchmarkHub_Look(b *testing.B) {
 	all := func(string) bool { return true }
 	h.look(0)
 	slots := h.follow(named{"fleet", fleetSubject("")}, 0, all)
-	states := h.follow(named{"models", modelsSubject(true, "")}, 0, all)
+	states := h.follow(named{"models", modelsSubject(true)}, 0, all)
 	for _, page := range []*follower{slots, states} {
 		page.next()
 	}

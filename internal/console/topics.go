@@ -23,13 +23,13 @@ func (v *visit) topicOf(name string) (named, error) {
 	kind, of, _ := strings.Cut(name, ":")
 	switch {
 	case name == "models":
-		return named{name + v.view(), modelsSubject(v.isOperator(), v.base)}, nil
+		return named{name + v.view(), modelsSubject(v.isOperator())}, nil
 	case kind == "model" && v.sees(of) && v.knows(of):
 		return named{name + v.view(), modelSubject(of, v.isOperator())}, nil
 	case name == "fleet" && v.isOperator():
 		return named{name, fleetSubject(v.base)}, nil
 	case name == "activations" && v.isOperator():
-		return named{name, activationsSubject(v.base)}, nil
+		return named{name, activationsSubject()}, nil
 	}
 	return named{}, &problem{http.StatusNotFound, "There is no such topic", "Nothing of this name can be followed."}
 }
@@ -79,7 +79,7 @@ func stateOf(m *fleet.ModelStatus, id string, operator bool) stateCell {
 }
 
 // modelsSubject is the state of each model in the list of all.
-func modelsSubject(operator bool, _ string) subject {
+func modelsSubject(operator bool) subject {
 	return subject{"state-cell", "", func(s *fleet.Snapshot) []part {
 		parts := make([]part, 0, len(s.Models))
 		for i := range s.Models {
