@@ -61,6 +61,7 @@ func (c *reconciler) seeNode(seen *roster.Node) {
 	}
 	c.remeasure = true
 	fitter := n.gpus != seen.GPUs || n.condition != seen.Condition || n.gone
+	c.unshown.nodes = true
 	n.seen, n.gpus, n.used, n.condition, n.gone, n.name = seen, seen.GPUs, seen.Used, seen.Condition, false, seen.Name
 	c.free(n)
 	if fitter {
@@ -77,7 +78,7 @@ func (c *reconciler) loseNode(now time.Duration, seen *roster.Node) {
 	if n == nil {
 		return
 	}
-	n.gone, c.remeasure = true, true
+	n.gone, c.remeasure, c.unshown.nodes = true, true, true
 	for _, i := range slices.Clone(n.common().reserved) {
 		c.life.cancel(now, i, "its machine is gone")
 	}
@@ -108,6 +109,7 @@ func (c *reconciler) dedicate() {
 		unused := len(q.models) == 0 && q.GPUsPerSlot == 0 && len(q.slots) == 0 && q.Name == fleet.LocalPool
 		if unused {
 			delete(c.poolOf, q.Name)
+			c.unshown.pools = true
 		}
 		return unused
 	})
@@ -146,6 +148,7 @@ func (c *reconciler) seeInstance(now time.Duration, seen *roster.Instance) {
 		i = c.adopt(now, seen)
 	}
 	c.markShares(i) // Running may prove something
+	c.unshown.model(i.m)
 	c.locate(now, i)
 	if seen.Addr != "" && i.Addr != seen.Addr {
 		i.Addr = seen.Addr

@@ -52,11 +52,11 @@ func (f *largeFleet) Follow(ctx context.Context, _ uint64, _ func(fleet.Notice) 
 // of the fleet and that of the models open. It gives how many bytes each page is sent.
 func BenchmarkHub_Look(b *testing.B) {
 	f := newLargeFleet()
-	h := newHub(f, slog.New(slog.DiscardHandler))
+	h := newHub(f, func() []Server { return nil }, slog.New(slog.DiscardHandler))
 	all := func(string) bool { return true }
 	h.look(0)
-	slots := h.follow(named{"fleet", fleetSubject("")}, 0, all)
-	states := h.follow(named{"models", modelsSubject(true)}, 0, all)
+	slots := h.follow(named{"fleet", fleetGroups("", finding{})}, 0, all)
+	states := h.follow(named{"models", modelsGroups(true)}, 0, all)
 	for _, page := range []*follower{slots, states} {
 		page.next()
 	}

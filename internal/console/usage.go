@@ -87,7 +87,7 @@ func (v *visit) usage() error {
 	}
 	view.Chart = dailyChart(daily, q.From, q.To)
 	view.Sort = v.sorting("-cost")
-	sortUsage(view.Rows, view.Sort.now)
+	sortUsage(view.Rows, view.Sort.Now)
 	v.budgetOf(&view, q.From, q.To)
 	return v.show(http.StatusOK, "usage", "Usage", view)
 }

@@ -25,6 +25,10 @@ document.addEventListener("submit", (event) => {
   if (question && !confirm(question)) event.preventDefault();
 });
 
+// Live parts: a page that no longer hears from the server says so.
+document.addEventListener("htmx:sse:error", () => { find("offline").hidden = false; });
+document.addEventListener("htmx:sse:after:connection", () => { find("offline").hidden = true; });
+
 // Spans that grow while something lasts.
 const spanText = (ms) => (ms < 60000 ? (ms / 1000).toFixed(1) + " s" : Math.floor(ms / 60000) + " min " + Math.floor((ms % 60000) / 1000) + " s");
 setInterval(() => {
