@@ -21,7 +21,8 @@ func fleetGroups(base string, find finding) []group {
 		{"activation-row", "starting", emptyText{Text: "Nothing starts or wakes."}, func(s *state) []part { return startingRows(s, find) }},
 		{"node-row", "nodes", emptyText{Text: "No node is known.", Columns: 7}, func(s *state) []part { return nodeRows(s, find) }},
 		{
-			"slot-card", "slots", emptyText{Title: "Nothing runs", Text: "Slots and instances are here as soon as somebody wants a model."},
+			"slot-card", "slots",
+			emptyText{Title: "Nothing runs", Text: "Slots and instances are here as soon as somebody wants a model."},
 			func(s *state) []part { return cardsOf(s, base, find) },
 		},
 		{"decision-row", "decisions", emptyText{Text: "Nothing was decided since this server began.", Columns: 4}, func(s *state) []part {

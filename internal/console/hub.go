@@ -26,10 +26,10 @@ type Hub struct {
 	looking sync.Mutex // one look at a time
 	news    decisions
 
-	mu        sync.Mutex // guards what follows
-	at        time.Time  // of the last look
-	version   uint64     // counts changes of parts
-	now       *state     // nil = nobody has looked yet
+	mu        sync.Mutex        // guards what follows
+	at        time.Time         // of the last look
+	version   uint64            // counts changes of parts
+	now       *state            // nil = nobody has looked yet
 	topics    map[string]*topic // those that somebody has asked for
 	followers map[*follower]bool
 	closed    bool

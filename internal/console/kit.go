@@ -28,9 +28,13 @@ func (v *visit) kit() error {
 	})
 	slot := slotCard{ID: "kit-slot", Base: v.base, Pool: "h100", Slot: "slot-1", Node: "node-1", State: "ready", Parked: "org/asleep", ParkedCount: 1, ParkedMemory: 40 << 30}
 	for _, c := range []gpuCell{
-		{Count: 2, Model: "org/serves", State: fleet.Ready, Leases: 3}, {First: 2, Count: 1, Model: "org/idle", State: fleet.Ready},
-		{First: 3, Count: 1, Model: "org/starts", State: fleet.Starting, Phase: fleet.PhaseLoading}, {First: 4, Count: 1, Model: "org/drains", State: fleet.Draining},
-		{First: 5, Count: 1, Model: "org/failed", State: fleet.Failed}, {First: 6, Count: 1, Reserved: "org/next"}, {First: 7, Count: 1},
+		{Count: 2, Model: "org/serves", State: fleet.Ready, Leases: 3},
+		{First: 2, Count: 1, Model: "org/idle", State: fleet.Ready},
+		{First: 3, Count: 1, Model: "org/starts", State: fleet.Starting, Phase: fleet.PhaseLoading},
+		{First: 4, Count: 1, Model: "org/drains", State: fleet.Draining},
+		{First: 5, Count: 1, Model: "org/failed", State: fleet.Failed},
+		{First: 6, Count: 1, Reserved: "org/next"},
+		{First: 7, Count: 1},
 	} {
 		slot.add(c)
 	}

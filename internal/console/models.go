@@ -31,7 +31,7 @@ func (v *visit) liveParts(topic string) (liveParts, error) {
 	if err != nil {
 		return liveParts{}, err
 	}
-	groups, version := v.hub.page(n, v.sees)
+	groups, version := v.hub.page(n, v.seesOnly())
 	l := liveParts{URL: fmt.Sprintf("%s/live?topic=%s&since=%d", v.base, url.QueryEscape(topic), version), groups: map[string][]template.HTML{}}
 	for k, parts := range groups {
 		var drawn []template.HTML
@@ -146,10 +146,10 @@ func (v *visit) models() error {
 		"gpus":    func(a, b *modelRow) int { return a.GPUs - b.GPUs },
 		"price":   func(a, b *modelRow) int { return cmp.Compare(a.PerSecond, b.PerSecond) },
 		"context": func(a, b *modelRow) int { return a.Context - b.Context },
-		"state": func(a, b *modelRow) int { return strings.Compare(a.state, b.state) },
-		"took":  func(a, b *modelRow) int { return cmp.Compare(a.Typical.Took, b.Typical.Took) },
-		"cost":  func(a, b *modelRow) int { return cmp.Compare(a.Typical.Cost, b.Typical.Cost) },
-		"used":  func(a, b *modelRow) int { return cmp.Compare(a.Typical.Requests, b.Typical.Requests) },
+		"state":   func(a, b *modelRow) int { return strings.Compare(a.state, b.state) },
+		"took":    func(a, b *modelRow) int { return cmp.Compare(a.Typical.Took, b.Typical.Took) },
+		"cost":    func(a, b *modelRow) int { return cmp.Compare(a.Typical.Cost, b.Typical.Cost) },
+		"used":    func(a, b *modelRow) int { return cmp.Compare(a.Typical.Requests, b.Typical.Requests) },
 	})
 	return v.show(http.StatusOK, "models", "Models", map[string]any{
 		"Rows": rows, "Of": shown, "Live": live, "Q": find.q, "State": state, "States": []string{"hot", "parked", "starting", "cold"},

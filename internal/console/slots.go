@@ -169,4 +169,3 @@ func slotCardOf(p *fleet.Pool, s *fleet.SlotStatus, byID map[string]*fleet.Insta
 	card.Parked, card.ParkedCount = strings.Join(parked, "\n"), len(parked)
 	return card
 }
-

@@ -37,6 +37,7 @@ type named struct {
 type topic struct {
 	groups []*kept
 	asked  time.Time // for the last time by a page
+	sent   event     // to the last page that shows everything
 }
 
 // kept is a group as it was published last.
@@ -100,7 +101,7 @@ func (h *Hub) draw(template string, shows any) []byte {
 // visible gives the parts that a visitor may see, drawn; where there are none, what is said instead.
 func (g *kept) visible(sees func(model string) bool) (all [][]byte) {
 	for _, id := range g.order {
-		if d := g.parts[id]; sees(d.model) {
+		if d := g.parts[id]; sees == nil || sees(d.model) {
 			all = append(all, d.html)
 		}
 	}

@@ -1,10 +1,9 @@
 package console
 
 import (
-	"fmt"
-	"hash/fnv"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -13,9 +12,11 @@ import (
 
 // elementID is the ID of the element that shows a thing of this name.
 func elementID(kind, name string) string {
-	h := fnv.New64a()
-	_, _ = h.Write([]byte(name))
-	return fmt.Sprintf("%s-%x", kind, h.Sum64())
+	h := uint64(14695981039346656037) // FNV-1a: it is asked for all parts at every look
+	for i := range len(name) {
+		h = (h ^ uint64(name[i])) * 1099511628211
+	}
+	return kind + "-" + strconv.FormatUint(h, 16)
 }
 
 // topicOf finds a topic that the visitor may follow.

@@ -146,7 +146,9 @@ func (w *world) open(admin string, key [32]byte) *console.Console {
 		Fleet: w.fleet, Tenants: w.tenants, Ledger: w.ledger, Key: key, AdminToken: admin, API: "http://api.test/v1",
 		Price: func() fleet.NanoUSD { return 8_250_000_000 }, Now: func() time.Time { return w.now },
 		Tune: func(context.Context, string, map[string]string) error { return nil }, Tuned: func(string) map[string]string { return nil },
-		Servers: func() []console.Server { return []console.Server{{Name: "here", Standing: "leads", Term: 7, Since: w.now}} },
+		Servers: func() []console.Server {
+			return []console.Server{{Name: "here", Standing: "leads", Term: 7, Since: w.now}}
+		},
 		Budget: func(org string) (console.Budget, bool) {
 			return console.Budget{Period: "monthly", Limit: 10e9, Spent: 4e9, Left: 6e9, Resets: w.now}, org == "acme"
 		},
