@@ -33,6 +33,7 @@ type slotCard struct {
 	Outdated       string
 	Cells          [mostGPUs]gpuCell
 	Count          int    // of Cells
+	More           int    // GPUs that are not drawn
 	Parked         string // model names, one a line
 	ParkedCount    int
 	ParkedMemory   fleet.Bytes
@@ -52,7 +53,9 @@ func (s *slotCard) add(c gpuCell) {
 	if s.Count < len(s.Cells) {
 		s.Cells[s.Count] = c
 		s.Count++
+		return
 	}
+	s.More += c.Count
 }
 
 // has reports whether the card is looked for: by its place, its state, or a model that is there.
