@@ -2,7 +2,6 @@ package main
 
 import (
 	"embed"
-	"io"
 )
 
 //go:embed completion
@@ -19,6 +18,6 @@ func (c completionCmd) Run(env *Env) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.WriteString(env.Stdout, string(script))
+	_, err = env.Stdout.Write(script)
 	return err
 }
