@@ -60,7 +60,7 @@ func (s *Server) whatIf(c *fiber.Ctx) error {
 	if err != nil {
 		return whatIfError(err)
 	}
-	return c.JSON(WhatIf{*answer, Time{answer.Began}, Time{answer.From}, Time{answer.To}})
+	return c.JSON(WhatIf{*answer, Time{Time: answer.Began}, Time{Time: answer.From}, Time{Time: answer.To}})
 }
 
 // leaver ends something when its client leaves.
