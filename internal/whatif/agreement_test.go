@@ -24,15 +24,15 @@ type machine struct {
 	stop   time.Duration
 
 	speaking sync.Mutex // held while the planner is told, so that nothing older comes behind
-	mu      sync.Mutex // guards what follows
-	tell    func(fleet.Observation)
-	engines map[string]*fleet.Sighting
-	since   map[string]time.Time // awake since
-	held    time.Duration        // GPU time
-	news    []fleet.Observation // to be told, in order
-	seq     uint64
-	starts  int
-	resumes int
+	mu       sync.Mutex // guards what follows
+	tell     func(fleet.Observation)
+	engines  map[string]*fleet.Sighting
+	since    map[string]time.Time // awake since
+	held     time.Duration        // GPU time
+	news     []fleet.Observation  // to be told, in order
+	seq      uint64
+	starts   int
+	resumes  int
 }
 
 func (m *machine) Fence(context.Context, uint64) error { return nil }
