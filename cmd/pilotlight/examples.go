@@ -31,6 +31,7 @@ var examples = map[string][]example{
 	"pool show": {{"Which engine sits on which GPUs, and the settings in force", "pilotlight pool show local"}},
 	"pool tune": {
 		{"Park more engines on each GPU, from now on", "pilotlight pool tune local max_parked_per_gpu=6"},
+		{"What the last day would have cost and waited with other settings; nothing changes", "pilotlight pool tune local max_parked_per_gpu=6 latency_weight=20 --what-if"},
 		{"Go back to what the config says", "pilotlight pool tune local max_parked_per_gpu="},
 	},
 	"server list":  {{"Which server leads, and since when", "pilotlight server list"}},

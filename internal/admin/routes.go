@@ -60,6 +60,7 @@ var routes = []route{
 	{http.MethodGet, "/api/pools", (*Server).listPools, false, nil},
 	{http.MethodGet, "/api/pools/{name}", (*Server).showPool, false, nil},
 	{http.MethodPatch, "/api/pools/{name}", (*Server).tunePool, false, nil},
+	{http.MethodPost, whatIfPath, (*Server).whatIf, false, nil},
 	{http.MethodGet, "/api/orphans", (*Server).listOrphans, false, nil},
 	{http.MethodDelete, "/api/orphans/{id}", (*Server).stopOrphan, false, []string{"cluster"}},
 	{http.MethodGet, "/api/servers", (*Server).listServers, false, nil},
