@@ -23,13 +23,12 @@ func (a *Activator) Snapshot() *fleet.Snapshot {
 	changes := a.planner.TakeChanges(a.now())
 	a.finishPlanning()
 	s := a.published.view.Apply(changes)
-	a.showBreakers(s)
+	showBreakers(s, a.trippedBreakers())
 	return s
 }
 
 // showBreakers fills in how the instances' breakers stand. What the view keeps is not changed.
-func (a *Activator) showBreakers(s *fleet.Snapshot) {
-	tripped := a.trippedBreakers()
+func showBreakers(s *fleet.Snapshot, tripped map[string]trip) {
 	s.Instances = slices.Clone(s.Instances)
 	for k := range s.Instances {
 		t := tripped[s.Instances[k].ID]

@@ -59,9 +59,8 @@ func (c *reconciler) seeNode(seen *roster.Node) {
 			}
 		}
 	}
-	c.remeasure = true
+	c.remeasure, c.unshown.nodes = true, true
 	fitter := n.gpus != seen.GPUs || n.condition != seen.Condition || n.gone
-	c.unshown.nodes = true
 	n.seen, n.gpus, n.used, n.condition, n.gone, n.name = seen, seen.GPUs, seen.Used, seen.Condition, false, seen.Name
 	c.free(n)
 	if fitter {
@@ -148,7 +147,6 @@ func (c *reconciler) seeInstance(now time.Duration, seen *roster.Instance) {
 		i = c.adopt(now, seen)
 	}
 	c.markShares(i) // Running may prove something
-	c.unshown.model(i.m)
 	c.locate(now, i)
 	if seen.Addr != "" && i.Addr != seen.Addr {
 		i.Addr = seen.Addr

@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"maps"
 	"slices"
 	"time"
 
@@ -97,13 +96,13 @@ func (v *View) applySlots(c *Changes) {
 	}
 	if c.Pools != nil {
 		v.pools = c.Pools
-		there := map[uint64]bool{}
+		there := map[uint64]fleet.SlotStatus{}
 		for _, q := range v.pools {
 			for _, number := range q.Slots {
-				there[number] = true
+				there[number] = v.slots[number]
 			}
 		}
-		maps.DeleteFunc(v.slots, func(number uint64, _ fleet.SlotStatus) bool { return !there[number] })
+		v.slots = there
 	}
 	v.poolsNow = nil
 	for _, q := range v.pools {
