@@ -33,6 +33,7 @@ type cli struct {
 	Usage    usageCmd    `cmd:"" help:"Usage and cost of a month, in UTC."`
 	Invoice  invoiceCmd  `cmd:"" help:"Invoices of months, and whether they are true."`
 	Correct  correctCmd  `cmd:"" help:"Take something off what a usage record costs."`
+	Audit    auditCmd    `cmd:"" help:"Who has changed what."`
 	Webhook  webhookCmd  `cmd:"" help:"Webhooks: endpoints that are sent usage and notices."`
 	Store    storeCmd    `cmd:"" help:"The store of usage records."`
 	Config   configCmd   `cmd:"" help:"Config files."`

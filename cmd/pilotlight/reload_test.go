@@ -17,6 +17,7 @@ import (
 
 	"github.com/pilotlight-io/pilotlight/activator"
 	"github.com/pilotlight-io/pilotlight/internal/admin"
+	"github.com/pilotlight-io/pilotlight/internal/audit"
 	"github.com/pilotlight-io/pilotlight/internal/config"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
@@ -54,7 +55,7 @@ func newReconfigured(t *testing.T, kept map[string]map[string]string) *reconfigu
 	tell := func(format string, args ...any) { r.told = append(r.told, fmt.Sprintf(format, args...)) }
 	r.configurer = &configurer{
 		source: configSource{path: path, parse: parse}, tuning: tuning, current: cfg, told: cfg.Pools, draining: func() bool { return false },
-		log: slog.New(slog.NewTextHandler(r.log, nil)),
+		audit: audit.New(tuning.store, nil), log: slog.New(slog.NewTextHandler(r.log, nil)),
 		parts: configurable{
 			planner: func(models []*fleet.Model, pools []fleet.Pool) error {
 				tell("planner %d models %d pools", len(models), len(pools))

@@ -30,7 +30,7 @@ func tuned(t *testing.T, text string, kept map[string]map[string]string) (*tunin
 	}
 	t.Cleanup(func() { db.Close() })
 	for scope, settings := range kept {
-		if err := db.SaveSettings(t.Context(), scope, settings); err != nil {
+		if err := db.SaveSettings(t.Context(), scope, settings, nil); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -79,10 +79,13 @@ func (v *visit) tunePool() error {
 			shown = append(shown, setting{Key: s.Key, Value: value, Meaning: s.Value})
 		}
 	}
+	v.act.On("pool/" + name)
 	if len(changes) == 0 {
+		v.act = nil
 		return v.Redirect(v.base+"/pools", http.StatusSeeOther)
 	}
 	if v.FormValue("confirm") == "" {
+		v.act = nil // nothing is done yet
 		return v.show(http.StatusOK, "pool-confirm", "Tune "+name, map[string]any{"Name": name, "Changes": shown})
 	}
 	ctx, cancel := v.asking()
