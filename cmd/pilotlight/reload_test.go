@@ -274,6 +274,13 @@ func TestReload_LogsWhatComesOfIt(t *testing.T) {
 	if got := r.log.String()[before:]; !strings.Contains(got, "config not applied") || !strings.Contains(got, "hcl.gone") {
 		t.Errorf("no file: got log\n%s", got)
 	}
+	page, _, err := r.configurer.audit.List(t.Context(), audit.Query{Actor: "SIGHUP", Action: "config.apply", Subject: "config"})
+	if err != nil || len(page) != 4 || page[0].Error == "" || page[2].Error == "" || page[3].Error == "" {
+		t.Fatalf("got %+v, %v, want an entry of each hangup, and why three of them failed", page, err)
+	}
+	if e := page[1]; e.Error != "" || !strings.Contains(string(e.After), `"pool b":"added"`) || e.Via != audit.Signal {
+		t.Errorf("got %+v, want what was changed", e)
+	}
 }
 
 func TestFollow_ReloadsAtEachHangup(t *testing.T) {

@@ -1,6 +1,7 @@
 package admin_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -137,8 +138,17 @@ func (w *world) wantEntry(route, request string, d doing, failed bool) {
 	}
 }
 
-// oneOrphan is a back end with one orphan.
-type oneOrphan struct{ fakeOrphans }
+// oneOrphan is a back end with one orphan, job-1.
+type oneOrphan struct{}
+
+func (oneOrphan) Orphans(context.Context) ([]fleet.Orphan, error) { return nil, nil }
+
+func (oneOrphan) StopOrphan(_ context.Context, id, _ string) (fleet.Orphan, error) {
+	if id != "job-1" {
+		return fleet.Orphan{}, fleet.ErrNoOrphan
+	}
+	return fleet.Orphan{ID: id, Kind: fleet.OrphanSlot, Why: fleet.OrphanOfCluster, Cluster: "old"}, nil
+}
 
 // TestAudit_DryRunsChangeNothing, and so have no entry.
 func TestAudit_DryRunsChangeNothing(t *testing.T) {
