@@ -314,3 +314,23 @@ func TestAppendOnly(t *testing.T) {
 		t.Errorf("looked at %d files, which cannot be all", files)
 	}
 }
+
+// TestChain_AForgedEntryBreaksTheNext: whoever changes an entry and makes its hash fit would have to do so with all that follow.
+func TestChain_AForgedEntryBreaksTheNext(t *testing.T) {
+	s, l := open(t)
+	for range 4 {
+		l.End(t.Context(), act("model.start"), "")
+	}
+	forged := list(t, l, audit.Query{})[2]
+	forged.Actor = "nobody"
+	hash := forged.HashOf()
+	check(t, s.Write(t.Context(), func(tx *sql.Tx) error {
+		_, err := tx.Exec("UPDATE audit SET actor = $1, hash = $2 WHERE id = $3", forged.Actor, hash[:], forged.ID)
+		return err
+	}))
+	got, err := audit.CheckStore(t.Context(), s)
+	check(t, err)
+	if len(got.Wrong) != 1 || !strings.Contains(got.Wrong[0], "entry 3 is not what its hash was made of") {
+		t.Errorf("got %v, want the one after it found", got.Wrong)
+	}
+}
