@@ -62,6 +62,7 @@ type Tuner interface {
 type Config struct {
 	Fleet    Fleet
 	Tuner    Tuner
+	WhatIf   Foreteller // nil = nothing is foretold
 	Config   Configurer
 	Orphans  Orphans // nil = the back end has none
 	Tenants  *tenant.Tenants

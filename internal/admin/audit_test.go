@@ -60,8 +60,9 @@ func (w *world) doings() map[string]doing {
 	}
 }
 
-// notAudited are operations of the public API: a request is a usage record, and tokens are in the router's own test.
+// notAudited are operations of the public API, where a request is a usage record and tokens are in the router's own test, and what only computes.
 var notAudited = []string{
+	"POST /api/pools/{name}/what-if",
 	"POST /v1/chat/completions", "POST /v1/completions", "POST /v1/embeddings", "POST /v1/responses", "POST /v1/messages",
 	"POST /v1/organization/tokens", "DELETE /v1/organization/tokens/{id}",
 }

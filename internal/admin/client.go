@@ -7,10 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -99,22 +97,9 @@ func (c *Client) Pool(ctx context.Context, name string) (*Pool, error) {
 
 // TunePool changes settings of a pool, all of them or none: key -> value as in the config, without quotes; an empty value resets one.
 func (c *Client) TunePool(ctx context.Context, name string, changes map[string]string) (*Pool, error) {
-	body := map[string]any{}
-	for _, key := range slices.Sorted(maps.Keys(changes)) {
-		value := changes[key]
-		block, inner, nested := strings.Cut(key, ".")
-		if !nested {
-			body[key] = value
-			continue
-		}
-		if body[block] == nil {
-			body[block] = map[string]string{}
-		}
-		of, ok := body[block].(map[string]string)
-		if !ok {
-			return nil, fmt.Errorf("%s and %s are given; leave one of them", block, key)
-		}
-		of[inner] = value
+	body, err := nested(changes)
+	if err != nil {
+		return nil, err
 	}
 	return one(ask[Pool](ctx, c, http.MethodPatch, "/api/pools/"+url.PathEscape(name), body))
 }

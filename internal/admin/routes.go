@@ -61,6 +61,7 @@ var routes = []route{
 	{http.MethodGet, "/api/pools", (*Server).listPools, false, nil, ""},
 	{http.MethodGet, "/api/pools/{name}", (*Server).showPool, false, nil, ""},
 	{http.MethodPatch, "/api/pools/{name}", (*Server).tunePool, false, nil, "pool.tune"},
+	{http.MethodPost, whatIfPath, (*Server).whatIf, false, nil, ""}, // it only computes
 	{http.MethodGet, "/api/orphans", (*Server).listOrphans, false, nil, ""},
 	{http.MethodDelete, "/api/orphans/{id}", (*Server).stopOrphan, false, []string{"cluster"}, "orphan.stop"},
 	{http.MethodPost, configPath, (*Server).configure, false, []string{"dry_run"}, "config.apply"},
