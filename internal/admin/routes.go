@@ -64,6 +64,7 @@ var routes = []route{
 	{http.MethodPost, whatIfPath, (*Server).whatIf, false, nil, ""}, // it only computes
 	{http.MethodGet, "/api/orphans", (*Server).listOrphans, false, nil, ""},
 	{http.MethodDelete, "/api/orphans/{id}", (*Server).stopOrphan, false, []string{"cluster"}, "orphan.stop"},
+	{http.MethodGet, "/api/servers", (*Server).listServers, false, nil, ""},
 	{http.MethodPost, configPath, (*Server).configure, false, []string{"dry_run"}, "config.apply"},
 	{http.MethodGet, "/api/usage", (*Server).usage, false, []string{"org", "from", "to", "by", "limit", "cursor", "format", "focus_version"}, ""},
 	{http.MethodGet, "/api/usage/records", (*Server).records, false, []string{"org", "cursor", "limit", "format"}, ""},
@@ -78,9 +79,6 @@ var routes = []route{
 	{http.MethodGet, "/api/audit", (*Server).listAudit, false, []string{"actor", "action", "subject", "from", "to", "limit", "cursor"}, ""},
 	{http.MethodGet, "/api/events", (*Server).events, false, []string{"after"}, ""},
 }
-
-// later are paths that a later version has; until then they say so instead of seeming mistyped.
-var later = []string{"/api/servers"}
 
 // newApp makes the app, with these of the routes.
 func (s *Server) newApp(routes []route) *fiber.App {
@@ -155,11 +153,6 @@ func param(c *fiber.Ctx) (string, error) {
 // unknown answers what no route has.
 func (s *Server) unknown(c *fiber.Ctx) error {
 	path := c.Path()
-	for _, l := range later {
-		if path == l || strings.HasPrefix(path, l+"/") {
-			return openai.NewError(openai.CodeNotFound, l+" is not available yet")
-		}
-	}
 	var allowed []string
 	for _, r := range routes {
 		if fiber.RoutePatternMatch(path, pattern(r.path), fiber.Config{CaseSensitive: true, StrictRouting: true}) {
