@@ -40,7 +40,7 @@ type cli struct {
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 	Slot     slotCmd     `cmd:"" help:"Supervise the engines of a pool's Nomad allocation."`
 	Simulate simulateCmd `cmd:"" help:"Run policies over a trace in virtual time; no server needed."`
-	Bench    notYetCmd   `cmd:"" passthrough:"" help:"Benchmarks (not available yet)."`
+	Bench    benchCmd    `cmd:"" help:"Measure a server from its callers' side; any that speaks the OpenAI API."`
 }
 
 // run parses args, runs the command and gives the exit status. The hidden command trtsim is handled before the parser,
@@ -60,7 +60,7 @@ func run(ctx context.Context, args []string, env *Env) int {
 		kong.Writers(env.Stdout, env.Stderr),
 		kong.Exit(func(code int) { helped, helpCode = true, code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.Vars{"default_addr": defaultAdminURL},
+		kong.Vars{"default_addr": defaultAdminURL, "default_api": defaultAPIURL},
 	)
 	if err != nil {
 		panic(err) // the tags above are wrong

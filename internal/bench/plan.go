@@ -61,17 +61,7 @@ func (c Replay) Plan(arrived *trace.Reader, profiles []trace.Profile) (Plan, err
 	if !(c.Speed > 0) {
 		return nil, fmt.Errorf("a speed of %v; write a number above 0", c.Speed)
 	}
-	names := make([]string, len(profiles))
-	for i := range profiles {
-		name, found := c.Rename[profiles[i].Model]
-		if !found {
-			name, found = c.Rename[""], c.Rename[""] != ""
-		}
-		if !found {
-			name = profiles[i].Model
-		}
-		names[i] = name
-	}
+	names := c.Names(profiles)
 	return func(r *Request) error {
 		var q trace.Request
 		for {
@@ -92,4 +82,21 @@ func (c Replay) Plan(arrived *trace.Reader, profiles []trace.Profile) (Plan, err
 		}
 		return nil
 	}, nil
+}
+
+// Names gives what each of the trace's models is asked for as, in their order.
+func (c Replay) Names(profiles []trace.Profile) []string {
+	names := make([]string, len(profiles))
+	for i := range profiles {
+		name, found := c.Rename[profiles[i].Model]
+		switch {
+		case found:
+			names[i] = name
+		case c.Rename[""] != "":
+			names[i] = c.Rename[""]
+		default:
+			names[i] = profiles[i].Model
+		}
+	}
+	return names
 }

@@ -217,3 +217,28 @@ func TestCompare_SaysWhatDiffers(t *testing.T) {
 		t.Errorf("one block: got %t, %v; want not enough", enough, err)
 	}
 }
+
+func TestWriteHTML_NeedsNothingElse(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	a, b := drawn(r, 100*ms), drawn(r, 200*ms)
+	a.Runs[0].Models = []string{"<script>alert(1)</script>"}
+	ratios, _, err := bench.Compare(a, b, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, results := range [][]*bench.Result{{a, b}, {measured(time.Second, bench.SLO{})}} {
+		var page bytes.Buffer
+		if err := bench.WriteHTML(&page, ratios, results...); err != nil {
+			t.Fatal(err)
+		}
+		text := page.String()
+		if strings.Count(text, "<svg") != 3 || strings.Contains(text, "NaN") || strings.Contains(text, "Inf") {
+			t.Errorf("got a page with %d plots, want 3, of numbers", strings.Count(text, "<svg"))
+		}
+		for _, foreign := range []string{"<script", "http://", "https://", "<link", "src="} {
+			if strings.Contains(text, foreign) {
+				t.Errorf("the page holds %q", foreign)
+			}
+		}
+	}
+}
