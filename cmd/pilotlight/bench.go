@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -38,8 +39,8 @@ type apiFlags struct {
 
 // config makes a client's config of the flags and the environment.
 func (f apiFlags) config(env *Env) (bench.ClientConfig, error) {
-	c := bench.ClientConfig{URL: first(f.URL, env.Getenv(apiVariables[0]), env.Getenv(apiVariables[1]), defaultAPIURL), Endpoint: bench.EndpointChat}
-	c.Token = first(env.Getenv(tokenVariables[0]), env.Getenv(tokenVariables[1]))
+	c := bench.ClientConfig{URL: cmp.Or(f.URL, env.Getenv(apiVariables[0]), env.Getenv(apiVariables[1]), defaultAPIURL), Endpoint: bench.EndpointChat}
+	c.Token = cmp.Or(env.Getenv(tokenVariables[0]), env.Getenv(tokenVariables[1]))
 	u, err := url.Parse(c.URL)
 	if c.Token != "" || err != nil || !isLoopback(u.Hostname()) {
 		return c, nil // what is wrong with the address says who connects to it
@@ -55,15 +56,6 @@ func (f apiFlags) config(env *Env) (bench.ClientConfig, error) {
 	return c, err
 }
 
-func first(values ...string) string {
-	for _, v := range values {
-		if v != "" {
-			return v
-		}
-	}
-	return ""
-}
-
 // benchFlags are those of all commands that send requests.
 type benchFlags struct {
 	apiFlags
@@ -74,8 +66,8 @@ type benchFlags struct {
 	Timeout  span              `default:"10m" help:"A request that takes longer has failed."`
 	Seed     uint64            `default:"7" help:"Of prompts and arrivals: one seed gives one load."`
 	SLO      string            `name:"slo" placeholder:"ttft=500ms,inter_token=50ms,e2e=10s" help:"What a good answer takes at most; one or more, for the goodput."`
-	Out      string            `type:"path" placeholder:"FILE" help:"Also write the result as JSON, for bench report."`
-	HTML     string            `name:"html" type:"path" placeholder:"FILE" help:"Also write a page with plots."`
+	Out      string            `type:"path" complete:"file" placeholder:"FILE" help:"Also write the result as JSON, for bench report."`
+	HTML     string            `name:"html" type:"path" complete:"file" placeholder:"FILE" help:"Also write a page with plots."`
 	jsonFlag
 }
 

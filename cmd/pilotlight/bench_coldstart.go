@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -13,7 +14,7 @@ import (
 
 // benchColdstartCmd measures what a start adds for those who wait for it.
 type benchColdstartCmd struct {
-	Model  string `required:"" placeholder:"ID" help:"The model that is asked."`
+	Model  string `required:"" complete:"model" placeholder:"ID" help:"The model that is asked."`
 	Runs   int    `default:"5" help:"How often it is asked while it is cold."`
 	Hot    int    `default:"3" help:"And how often after that, one by one."`
 	Idle   span   `placeholder:"5m" help:"Before each run leave the model alone for so long. If not given, it is stopped through the admin API."`
@@ -84,7 +85,7 @@ func coldLine(s *bench.Sample) string {
 	if s.Failure != "" {
 		return "failed: " + s.Failure
 	}
-	return fmt.Sprintf("%s start, answered after %s", first(s.Receipt.Start, "unknown"), spanOf(s.End.Sub(s.Intended)))
+	return fmt.Sprintf("%s start, answered after %s", cmp.Or(s.Receipt.Start, "unknown"), spanText(s.End.Sub(s.Intended)))
 }
 
 func newColdRow(run int, s *bench.Sample) coldRow {
@@ -134,7 +135,7 @@ func (c *benchColdstartCmd) print(env *Env, r *bench.Result, rows []coldRow) err
 	for i := range rows {
 		row := &rows[i]
 		ms := func(us int64) string { return threeDigits(float64(us) / 1e3) }
-		t.row(row.Run, row.Start, ms(row.TTFTUS), ms(row.QueueUS), ms(row.ActivateUS), ms(row.WakeUS), ms(row.ModelUS), ms(row.E2EUS), "ms", seconds(row.BilledUS), row.Cost, first(row.Failure, " "))
+		t.row(row.Run, row.Start, ms(row.TTFTUS), ms(row.QueueUS), ms(row.ActivateUS), ms(row.WakeUS), ms(row.ModelUS), ms(row.E2EUS), "ms", seconds(row.BilledUS), row.Cost, cmp.Or(row.Failure, " "))
 	}
 	if err := t.write(env.Stdout); err != nil {
 		return err

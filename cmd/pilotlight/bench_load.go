@@ -14,7 +14,7 @@ import (
 
 // benchLoadCmd loads one model with requests of one kind.
 type benchLoadCmd struct {
-	Model    string  `required:"" placeholder:"ID" help:"The model that is asked."`
+	Model    string  `required:"" complete:"model" placeholder:"ID" help:"The model that is asked."`
 	Rate     float64 `placeholder:"N" help:"Requests a second, each sent at its own time (an open loop)."`
 	Arrivals string  `enum:"constant,poisson,bursty" default:"poisson" help:"Of --rate: constant, poisson or bursty."`
 	CV       float64 `name:"cv" default:"3" help:"Of bursty arrivals: standard deviation of the gaps over their mean."`
@@ -84,13 +84,13 @@ func (c *benchLoadCmd) load() string {
 
 // benchReplayCmd sends the requests of a trace.
 type benchReplayCmd struct {
-	Trace   string            `required:"" type:"path" placeholder:"T.csv.gz" help:"The requests, as a gzipped CSV (t_ms,model,input_tokens,output_tokens)."`
-	Models  string            `type:"path" placeholder:"FILE" help:"The trace's models; T_models.csv beside the trace if not given."`
+	Trace   string            `required:"" type:"path" complete:"file" placeholder:"T.csv.gz" help:"The requests, as a gzipped CSV (t_ms,model,input_tokens,output_tokens)."`
+	Models  string            `type:"path" complete:"file" placeholder:"FILE" help:"The trace's models; T_models.csv beside the trace if not given."`
 	From    span              `placeholder:"24h" help:"Leave out what arrives before."`
 	For     span              `placeholder:"10m" help:"And what arrives so long after --from, in the trace's time."`
 	Speed   float64           `default:"1" help:"Divides the gaps between requests."`
 	As      map[string]string `placeholder:"TRACE=MODEL" help:"Ask this model in place of the trace's; repeatable."`
-	AsModel string            `name:"model" placeholder:"ID" help:"Ask this one in place of all that --as does not name."`
+	AsModel string            `name:"model" complete:"model" placeholder:"ID" help:"Ask this one in place of all that --as does not name."`
 	Most    int               `name:"output-tokens" placeholder:"N" help:"Tokens of an answer at most; what the trace says if not given."`
 	AtOnce  int               `name:"concurrency" placeholder:"N" help:"So many requests under way at most; what waits for it counts as latency."`
 	benchFlags

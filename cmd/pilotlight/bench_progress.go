@@ -86,7 +86,7 @@ func (p *benchProgress) show() {
 	defer p.mu.Unlock()
 	line := fmt.Sprintf("%6.1fs  %d answered, %d under way", p.env.Now().Sub(p.began).Seconds(), p.ended-p.failed, p.underWay)
 	if p.ttft.Count() > 0 {
-		line += fmt.Sprintf(", first token %s (p50) %s (p99)", spanOf(p.ttft.Quantile(0.5)), spanOf(p.ttft.Quantile(0.99)))
+		line += fmt.Sprintf(", first token %s (p50) %s (p99)", spanText(p.ttft.Quantile(0.5)), spanText(p.ttft.Quantile(0.99)))
 	}
 	if p.failed > 0 {
 		line += fmt.Sprintf(", %d failed (last: %s)", p.failed, p.last)
@@ -99,8 +99,8 @@ func (p *benchProgress) show() {
 	p.width = len(line)
 }
 
-// spanOf writes a span with three digits.
-func spanOf(d time.Duration) string {
+// spanText writes a span with three digits.
+func spanText(d time.Duration) string {
 	switch {
 	case d >= time.Second:
 		return fmt.Sprintf("%.3gs", d.Seconds())

@@ -13,11 +13,11 @@ import (
 
 // benchReportCmd shows results.
 type benchReportCmd struct {
-	Results []string `arg:"" name:"result" type:"path" help:"Files that --out has written. One is shown. Of two, the second is held against the first: ratios, each with its interval of 95 %."`
+	Results []string `arg:"" name:"result" type:"path" complete:"file" help:"Files that --out has written. One is shown. Of two, the second is held against the first: ratios, each with its interval of 95 %."`
 	Merge   bool     `help:"Put all of them together, as one result: generators of one load, or runs of one kind."`
-	Out     string   `type:"path" placeholder:"FILE" help:"With --merge: also write that result."`
+	Out     string   `type:"path" complete:"file" placeholder:"FILE" help:"With --merge: also write that result."`
 	All     bool     `help:"Of two: also the means and the 90th percentiles."`
-	HTML    string   `name:"html" type:"path" placeholder:"FILE" help:"Also write a page with plots."`
+	HTML    string   `name:"html" type:"path" complete:"file" placeholder:"FILE" help:"Also write a page with plots."`
 	jsonFlag
 }
 
