@@ -55,7 +55,8 @@ func (s *server) budgetShown(org string) (console.Budget, bool) {
 	if !ok {
 		return console.Budget{}, false
 	}
-	return console.Budget{Period: b.Period, Limit: b.Now, Spent: b.Spent, Left: b.Left(), Resets: b.Resets, Soft: b.Soft}, true
+	begins, _ := b.Window(s.c.Now())
+	return console.Budget{Period: b.Period, Limit: b.Now, Spent: b.Spent, Left: b.Left(), Begins: begins, Resets: b.Resets, Soft: b.Soft}, true
 }
 
 // consoleKey gives the key of the store, which is made where there is none.

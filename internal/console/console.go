@@ -35,17 +35,6 @@ type Answer struct {
 	Body        io.ReadCloser // closing it ends the request
 }
 
-// Budget is what an organisation may spend in the present period.
-type Budget struct {
-	Period             string // its name, for people
-	Limit, Spent, Left fleet.NanoUSD
-	Resets             time.Time // when the next begins
-	Soft               bool      // it is only told of
-}
-
-// Part is how much of it is spent, in per cent, at most 100.
-func (b Budget) Part() int { return int(min(b.Spent/max(b.Limit/100, 1), 100)) }
-
 // Config is what New needs. Fleet, Tenants, Ledger, Key and Chat are required.
 type Config struct {
 	Fleet   Fleet
@@ -56,7 +45,7 @@ type Config struct {
 	API     string                                                                 // base URL of the public API, as callers are told it
 	Chat    func(ctx context.Context, secret string, body []byte) (*Answer, error) // sends a chat to the public API
 	Pools   Pools
-	Budget  func(org string) (Budget, bool)     // of an organisation, in its present period; false = it has none
+	Budget  func(org string) (Budget, bool) // of an organisation, in its present period; false = it has none
 	// AdminToken signs operators in.
 	AdminToken string
 	Version    string

@@ -148,7 +148,7 @@ func (w *world) open(admin string, key [32]byte) *console.Console {
 		Price: func() fleet.NanoUSD { return 8_250_000_000 }, Now: func() time.Time { return w.now },
 		Pools: w.pools,
 		Budget: func(org string) (console.Budget, bool) {
-			return console.Budget{Period: "monthly", Limit: 10e9, Spent: 4e9, Left: 6e9, Resets: w.now}, org == "acme"
+			return console.Budget{Period: "monthly", Limit: 10e9, Spent: 4e9, Left: 6e9, Begins: w.now.AddDate(0, 0, -10), Resets: w.now.AddDate(0, 0, 20)}, org == "acme"
 		},
 		Chat: func(_ context.Context, secret string, body []byte) (*console.Answer, error) {
 			return &console.Answer{Status: 200, ContentType: "text/event-stream", Body: io.NopCloser(strings.NewReader("data: " + secret + " " + string(body) + "\n\n"))}, nil
