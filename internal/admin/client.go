@@ -125,6 +125,12 @@ func (c *Client) StopOrphan(ctx context.Context, id, cluster string) (*Orphan, e
 	return one(ask[Orphan](ctx, c, http.MethodDelete, "/api/orphans/"+url.PathEscape(id)+search("cluster", cluster), nil))
 }
 
+// Servers lists the servers of the cluster, as far as the one that is asked knows them.
+func (c *Client) Servers(ctx context.Context) ([]ServerInfo, error) {
+	list, err := ask[serverList](ctx, c, http.MethodGet, "/api/servers", nil)
+	return list.Servers, err
+}
+
 // Webhooks lists the webhooks of the server's config.
 func (c *Client) Webhooks(ctx context.Context) ([]Webhook, error) {
 	list, err := ask[webhookList](ctx, c, http.MethodGet, "/api/webhooks", nil)

@@ -63,6 +63,7 @@ var routes = []route{
 	{http.MethodPost, whatIfPath, (*Server).whatIf, false, nil},
 	{http.MethodGet, "/api/orphans", (*Server).listOrphans, false, nil},
 	{http.MethodDelete, "/api/orphans/{id}", (*Server).stopOrphan, false, []string{"cluster"}},
+	{http.MethodGet, "/api/servers", (*Server).listServers, false, nil},
 	{http.MethodPost, configPath, (*Server).configure, false, []string{"dry_run"}},
 	{http.MethodGet, "/api/usage", (*Server).usage, false, []string{"org", "from", "to", "by", "limit", "cursor", "format", "focus_version"}},
 	{http.MethodGet, "/api/usage/records", (*Server).records, false, []string{"org", "cursor", "limit", "format"}},
