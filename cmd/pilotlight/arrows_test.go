@@ -25,6 +25,7 @@ var arrows = map[string][]string{
 	"benchmarks":         {"internal/openai", "internal/cluster"},
 	"internal/account":   {"internal/fleet"},
 	"internal/audit":     {"internal/store"},
+	"internal/bench":     {"internal/openai", "internal/trace", "internal/plot", "internal/fleet"},
 	"internal/console":   {"internal/audit", "internal/fleet", "internal/tenant", "internal/ledger", "internal/invoice", "internal/export", "internal/edge", "internal/whatif"},
 	"internal/admin":     {"internal/audit", "internal/fleet", "internal/tenant", "internal/tenant/wire", "internal/provision", "internal/ledger", "internal/invoice", "internal/webhook", "internal/openai", "internal/account", "internal/edge", "internal/export", "internal/whatif"},
 	// For tests: it holds answers against the OpenAPI document.
@@ -45,11 +46,12 @@ var arrows = map[string][]string{
 	"internal/local":     {"internal/slot", "internal/fleet"},
 	"internal/nomad":     {"nomad-jobs", "internal/slot", "internal/engine", "internal/secret", "internal/fleet"},
 	"internal/openai":    {},
+	"internal/plot":      {},
 	"internal/probe":     {"internal/engine", "internal/fleet"},
 	"internal/provision": {"internal/tenant", "internal/fleet"},
 	"internal/sample":    {},
 	"internal/secret":    {},
-	"internal/simulate":  {"activator", "activator/dispatch", "activator/plan", "activator/protocol", "autoscaler", "internal/trace", "internal/fleet"},
+	"internal/simulate":  {"activator", "activator/dispatch", "activator/plan", "activator/protocol", "autoscaler", "internal/trace", "internal/plot", "internal/fleet"},
 	"internal/private":   {},
 	"internal/slot":      {"internal/engine", "internal/private", "internal/fleet"},
 	"internal/socket":    {},
@@ -79,10 +81,11 @@ var confined = map[string][]string{
 	"github.com/hashicorp/consul/api": {"internal/consul"},
 	"database/sql":                    {"internal/store", "internal/audit", "internal/tenant", "internal/ledger"},
 	"github.com/santhosh-tekuri":      {"internal/admin/spec", "internal/sample"},
+	"github.com/HdrHistogram":         {"internal/bench"},
 }
 
 // stdOnly are the packages that import nothing but the standard library.
-var stdOnly = []string{"internal/dialect", "internal/fleet", "internal/openai", "internal/private", "internal/secret", "internal/socket", "internal/upstream", "nomad-jobs"}
+var stdOnly = []string{"internal/dialect", "internal/fleet", "internal/openai", "internal/plot", "internal/private", "internal/secret", "internal/socket", "internal/upstream", "nomad-jobs"}
 
 func TestArrows_PackagesImportOnlyWhatTheArchitectureAllows(t *testing.T) {
 	for _, p := range listPackages(t) {

@@ -37,8 +37,8 @@ func (v *visit) audit() error {
 	view := auditView{Actor: v.Query("actor"), Action: v.Query("action"), Subject: v.Query("subject"), From: v.Query("from"), To: v.Query("to")}
 	q := audit.Query{Actor: view.Actor, Action: view.Action, Subject: view.Subject, Cursor: v.Query("cursor"), Limit: entriesShown}
 	var err error
-	if q.From, err = dayOf(view.From); err == nil {
-		q.To, err = dayOf(view.To)
+	if q.From, err = dayAsked(view.From); err == nil {
+		q.To, err = dayAsked(view.To)
 	}
 	if err != nil {
 		return &problem{http.StatusBadRequest, "That cannot be shown", "A day is written YYYY-MM-DD."}
@@ -73,7 +73,7 @@ func (v *visit) audit() error {
 	return v.show(http.StatusOK, "audit", "Audit", view)
 }
 
-func dayOf(text string) (time.Time, error) {
+func dayAsked(text string) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
