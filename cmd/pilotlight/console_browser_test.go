@@ -88,9 +88,14 @@ func TestConsole(t *testing.T) {
 	b.do(chromedp.Navigate(s.Admin+"/requests"), chromedp.Click(`//a[text()="receipt"]`), chromedp.WaitVisible(".line"))
 	receipt := get(b, chromedp.Location())
 
-	// What operators change.
-	b.do(chromedp.Navigate(s.Admin+"/pools"), chromedp.WaitVisible("#slot_idle"))
-	b.do(chromedp.SetValue("#max_parked_per_gpu", "2"), chromedp.Click(`//button[text()="Change"]`), chromedp.WaitVisible(`button[name=confirm]`))
+	// What operators change, after they have looked at what it would have done.
+	b.do(chromedp.Navigate(s.Admin+"/pools"), chromedp.WaitVisible("#local-max_parked_per_gpu"))
+	b.do(chromedp.SetValue("#local-max_parked_per_gpu", "2"), chromedp.Click(`//button[text()="What if?"]`), chromedp.WaitVisible(".said-list"))
+	if text := get(b, chromedp.Text("main")); !strings.Contains(text, "simulated") || !strings.Contains(text, "instead of") && !strings.Contains(text, "as now") {
+		t.Errorf("got %q, want what was simulated", text)
+	}
+	b.check("pools-whatif")
+	b.do(chromedp.Navigate(s.Admin+"/pools"), chromedp.SetValue("#local-max_parked_per_gpu", "2"), chromedp.Click(`//button[text()="Change"]`), chromedp.WaitVisible(`button[name=confirm]`))
 	b.check("pools-confirm")
 	b.do(chromedp.Click(`button[name=confirm]`), chromedp.WaitVisible(".notice.good"))
 	pools, err := s.admin(t).Pools(t.Context())

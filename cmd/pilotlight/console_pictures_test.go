@@ -23,13 +23,14 @@ var operatorViews = []view{
 	{"model", "{model}", "#why"},
 	{"tokens", "/tokens", "#found"},
 	{"usage", "/usage", ".tiles"},
-	{"requests", "/requests", "#found"},
+	{"requests", "/requests", "main h1"},
 	{"invoices", "/invoices", "#found"},
 	{"queue", "/queue", "#queue"},
 	{"fleet", "/fleet", "#servers tr"},
 	{"decisions", "/decisions", "#found"},
 	{"activations", "/activations", "#activations"},
 	{"pools", "/pools", "main h1"},
+	{"audit", "/audit", "main h1"},
 }
 
 // visit goes to a page and waits until it is there.

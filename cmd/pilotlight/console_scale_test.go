@@ -17,6 +17,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/valyala/fasthttp"
 
+	"github.com/pilotlight-io/pilotlight/internal/audit"
 	"github.com/pilotlight-io/pilotlight/internal/console"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
@@ -147,8 +148,8 @@ func serveConsole(t *testing.T, f fleet.Control) (link string, sent *atomic.Int6
 	}
 	c, err := console.New(console.Config{
 		Fleet: f, Tenants: tenants, Ledger: records, Key: [32]byte{1}, AdminToken: "an-admin-token-of-a-test-0123456789", API: "http://" + ln.Addr().String() + "/v1",
-		Price: func() fleet.NanoUSD { return 8_250_000_000 }, Tune: func(context.Context, string, map[string]string) error { return nil },
-		Tuned: func(string) map[string]string { return nil }, Budget: func(string) (console.Budget, bool) { return console.Budget{}, false },
+		Price: func() fleet.NanoUSD { return 8_250_000_000 }, Pools: struct{ console.Pools }{}, Audit: audit.New(s, nil),
+		Budget:  func(string) (console.Budget, bool) { return console.Budget{}, false },
 		Servers: func() []console.Server { return nil },
 		Chat:    func(context.Context, string, []byte) (*console.Answer, error) { return nil, net.ErrClosed },
 	})

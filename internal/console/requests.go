@@ -2,10 +2,11 @@ package console
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -15,57 +16,76 @@ import (
 // requestsShown is how many requests a page has.
 const requestsShown = 50
 
-// requestsSearched bounds how many records are looked through for a page of those that are looked for.
-const requestsSearched = 5000
+// requestFilter is what of the requests a visitor wants to see.
+type requestFilter struct {
+	Org, Model, Token string // "" = all
+	Day, Hour         string // "" = the latest, or the whole day
+}
 
+// Link goes to the page behind a cursor.
+func (f requestFilter) Link(cursor string) string {
+	q := url.Values{}
+	for _, p := range [][2]string{{"org", f.Org}, {"model", f.Model}, {"token", f.Token}, {"day", f.Day}, {"hour", f.Hour}, {"cursor", cursor}} {
+		if p[1] != "" {
+			q.Set(p[0], p[1])
+		}
+	}
+	return "?" + q.Encode()
+}
+
+// query selects a day, or an hour of it.
+func (f requestFilter) query() (q ledger.Query, err error) {
+	q = ledger.Query{Org: f.Org, Model: f.Model, TokenID: f.Token}
+	if q.From, q.To, err = dayOf(f.Day); err != nil || f.Hour == "" {
+		return q, err
+	}
+	hour, err := strconv.Atoi(f.Hour)
+	if err != nil || hour < 0 || hour > 23 {
+		return q, &problem{http.StatusBadRequest, "No such hour", f.Hour + " is no hour of a day; write 0 to 23."}
+	}
+	q.From = q.From.Add(time.Duration(hour) * time.Hour)
+	q.To = q.From.Add(time.Hour)
+	return q, nil
+}
+
+// requests lists the latest requests, or those of a day.
 func (v *visit) requests() error {
-	org := v.org()
+	f := requestFilter{Org: v.org(), Model: v.Query("model"), Token: v.Query("token"), Day: v.Query("day"), Hour: v.Query("hour")}
 	if v.isOperator() {
-		org = v.Query("org")
+		f.Org = v.Query("org")
+	}
+	if f.Day == "" && (f.Model != "" || f.Token != "" || f.Hour != "") {
+		f.Day = v.c.Now().UTC().Format(time.DateOnly)
 	}
 	ctx, cancel := v.asking()
 	defer cancel()
-	find := v.find()
-	rows, next, err := v.recordsFound(ctx, org, v.Query("cursor"), find)
+	var page ledger.Page
+	var err error
+	if f.Day == "" {
+		page, err = v.c.Ledger.Latest(ctx, f.Org, v.Query("cursor"), requestsShown)
+	} else if q, wrong := f.query(); wrong != nil {
+		err = wrong
+	} else {
+		page, err = v.c.Ledger.Find(ctx, q, v.Query("cursor"), requestsShown)
+	}
 	if err != nil {
 		return err
 	}
+	var models []string
+	for _, m := range v.hub.look(fresh).Models {
+		if v.sees(m.Model.ID) {
+			models = append(models, m.Model.ID)
+		}
+	}
+	if f.Model != "" && !slices.Contains(models, f.Model) {
+		models = append(models, f.Model)
+	}
 	sorting := v.sorting("-at")
-	sortRecords(rows, sorting.Now)
-	older := ""
-	if next != "" {
-		older = v.base + "/requests?" + url.Values{"cursor": {next}, "org": {org}, "q": {find.q}, "sort": {sorting.Now}}.Encode()
-	}
-	return v.show(http.StatusOK, "requests", "Requests", map[string]any{"Rows": rows, "Next": older, "Q": find.q, "Sort": sorting})
+	sortRecords(page.Records, sorting.Now)
+	return v.show(http.StatusOK, "requests", "Requests", map[string]any{"Page": page, "Filter": f, "Models": models, "Sort": sorting})
 }
 
-// recordsFound gives a page of the records that are looked for, newest first, and the cursor of the next page; "" = there is none.
-func (v *visit) recordsFound(ctx context.Context, org, cursor string, find finding) (found []ledger.Record, next string, err error) {
-	limit := requestsShown
-	if find.q != "" {
-		limit = ledger.MaxRecordsLimit
-	}
-	for searched := 0; searched < requestsSearched; searched += limit {
-		page, err := v.c.Ledger.Latest(ctx, org, cursor, limit)
-		if err != nil {
-			return nil, "", err
-		}
-		for k := range page.Records {
-			r := &page.Records[k]
-			if !find.has(r.Org, r.Model, string(r.Start), string(r.Status), r.RequestID, r.ID) {
-				continue
-			}
-			if found = append(found, *r); len(found) == requestsShown && (k+1 < len(page.Records) || page.Next != "") {
-				return found, r.ID, nil
-			}
-		}
-		if cursor = page.Next; cursor == "" {
-			break
-		}
-	}
-	return found, cursor, nil
-}
-
+// sortRecords sorts what a page has.
 func sortRecords(rows []ledger.Record, column string) {
 	sortBy(rows, column, map[string]func(a, b *ledger.Record) int{
 		"at":     func(a, b *ledger.Record) int { return a.ReceivedAt.Compare(b.ReceivedAt) },

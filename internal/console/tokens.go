@@ -118,6 +118,7 @@ func (v *visit) scopes() []tenant.Scope {
 func (v *visit) createToken() error {
 	form := v.tokenForm()
 	n, wrong := v.newToken(&form)
+	v.act.On("token of org/" + n.Org)
 	if wrong == nil {
 		ctx, cancel := v.asking()
 		defer cancel()
@@ -134,7 +135,7 @@ func (v *visit) createToken() error {
 			return err
 		}
 	}
-	form.Wrong, form.WrongField = wrong.Message, wrong.Field
+	form.Wrong, form.WrongField, v.wrong = wrong.Message, wrong.Field, wrong.Error()
 	return v.showTokens(http.StatusBadRequest, tokensView{Form: form})
 }
 
@@ -218,6 +219,7 @@ func (v *visit) revokeToken() error {
 	ctx, cancel := v.asking()
 	defer cancel()
 	id := v.Params("id")
+	v.act.On("token/" + id)
 	if _, err := v.c.Tenants.RevokeTokenOf(ctx, v.org(), id); errors.Is(err, tenant.ErrNotFound) {
 		return errNoPage // another organisation's is not there
 	} else if err != nil {

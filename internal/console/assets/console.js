@@ -29,6 +29,21 @@ document.addEventListener("submit", (event) => {
 document.addEventListener("htmx:sse:error", () => { find("offline").hidden = false; });
 document.addEventListener("htmx:sse:after:connection", () => { find("offline").hidden = true; });
 
+// A button whose page takes a while says so, and is pressed once.
+document.addEventListener("submit", (event) => {
+  const button = event.submitter;
+  if (event.defaultPrevented || !button?.dataset.busy) return;
+  button.dataset.rest = button.textContent;
+  button.textContent = button.dataset.busy;
+  setTimeout(() => { button.disabled = true; }); // not before the form is sent
+});
+addEventListener("pageshow", () => {
+  for (const button of document.querySelectorAll("button[data-rest]")) {
+    button.disabled = false;
+    button.textContent = button.dataset.rest;
+  }
+});
+
 // Spans that grow while something lasts.
 const spanText = (ms) => (ms < 60000 ? (ms / 1000).toFixed(1) + " s" : Math.floor(ms / 60000) + " min " + Math.floor((ms % 60000) / 1000) + " s");
 setInterval(() => {
