@@ -55,6 +55,7 @@ var arrows = map[string][]string{
 	"internal/store":     {"internal/fleet"},
 	// For tests: it runs a package's tests on SQLite and on Postgres.
 	"internal/store/storetest": {"internal/store"},
+	"internal/telemetry":       {"internal/fleet"},
 	"internal/tenant":          {"internal/store", "internal/fleet"},
 	"internal/tenant/wire":     {"internal/tenant", "internal/fleet"},
 	"internal/trace":           {"internal/fleet"},
@@ -64,7 +65,7 @@ var arrows = map[string][]string{
 	"nomad-jobs":               {},
 	"router": {
 		"activator", "internal/tenant", "internal/tenant/wire", "internal/ledger", "internal/dialect", "internal/openai", "internal/upstream", "internal/edge", "internal/account",
-		"internal/socket", "internal/fleet",
+		"internal/socket", "internal/telemetry", "internal/fleet",
 	},
 }
 
@@ -76,6 +77,7 @@ var confined = map[string][]string{
 	"github.com/hashicorp/nomad/api":  {"internal/nomad"},
 	"github.com/hashicorp/consul/api": {"internal/consul"},
 	"database/sql":                    {"internal/store", "internal/tenant", "internal/ledger"},
+	"go.opentelemetry.io/otel":        {"internal/telemetry"},
 	"github.com/santhosh-tekuri":      {"internal/admin/spec", "internal/sample"},
 }
 

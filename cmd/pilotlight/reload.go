@@ -36,6 +36,7 @@ type configurer struct {
 	parts    configurable
 	tuning   *tuning
 	draining func() bool
+	reopen   func() // logs, at each hangup; nil = there are none
 	log      *slog.Logger
 
 	turn    sync.Mutex     // held for one whole change; guards what follows
@@ -153,6 +154,9 @@ func (c *configurer) follow(ctx context.Context, hangups <-chan os.Signal) error
 		case <-ctx.Done():
 			return nil
 		case <-hangups:
+			if c.reopen != nil {
+				c.reopen()
+			}
 			c.reload(ctx)
 		}
 	}
@@ -161,7 +165,7 @@ func (c *configurer) follow(ctx context.Context, hangups <-chan os.Signal) error
 // openConfigurer comes last: it needs all that takes a config.
 func (s *server) openConfigurer(context.Context) error {
 	s.configurer = &configurer{
-		source: s.c.Source, tuning: s.tuning, draining: s.draining.Load, log: s.log("config"), current: s.c.Config, told: s.c.Config.Pools,
+		source: s.c.Source, tuning: s.tuning, draining: s.draining.Load, reopen: s.reopenLogs, log: s.log("config"), current: s.c.Config, told: s.c.Config.Pools,
 		parts: configurable{planner: s.activator.Configure, backEnd: s.backEnd.configure, policy: s.reweigh, others: s.reconfigureOthers},
 	}
 	return nil
