@@ -47,7 +47,7 @@ api {
   # server itself, because each request may need a connection to an engine too.
   max_connections = 0
 
-  # A file that gets a line of JSON for each request, without prompts and answers: docs/operating.md says what is in it. "-" = standard
+  # A file that gets a line of JSON for each request, without prompts and answers: docs/operator.md says what is in it. "-" = standard
   # output, "" = none. A file that was renamed is opened anew within a second, or at once by SIGHUP.
   access_log = ""
 }
@@ -111,7 +111,7 @@ ledger {
 #|   customers = { acme = "cus_123" }
 #| }
 
-# Traces by OpenTelemetry, of each request: its wait, the activation that it has waited for, the engine. docs/operating.md says what is in them;
+# Traces by OpenTelemetry, of each request: its wait, the activation that it has waited for, the engine. docs/operator.md says what is in them;
 # never prompts and answers. What is left open here is taken from the standard OTEL_* variables.
 telemetry {
   # Where the collector is, such as "http://127.0.0.1:4318". "" = as OTEL_EXPORTER_OTLP_ENDPOINT says; without it there are no traces.

@@ -215,6 +215,8 @@ func (x *exchange) refuse(ctx *fasthttp.RequestCtx, f *failure) {
 		s.note = s.timings.writeTo(ctx, s.note)
 	}
 	x.tellLeft(ctx)
+	x.intake.body.Free()
+	x.intake.charge.Settle() // reading what is left of the body holds nothing
 	x.failed = f.code
 	x.r.refuse(ctx, f, m)
 	x.written = int64(len(ctx.Response.Body()))

@@ -24,8 +24,8 @@ var arrows = map[string][]string{
 	"autoscaler":         {"internal/fleet"},
 	"benchmarks":         {"internal/openai", "internal/cluster"},
 	"internal/account":   {"internal/fleet"},
-	"internal/console":   {"internal/fleet", "internal/tenant", "internal/ledger", "internal/invoice", "internal/export", "internal/edge"},
-	"internal/admin":     {"internal/fleet", "internal/tenant", "internal/tenant/wire", "internal/provision", "internal/ledger", "internal/invoice", "internal/webhook", "internal/openai", "internal/account", "internal/edge", "internal/export"},
+	"internal/console":   {"internal/fleet", "internal/tenant", "internal/ledger", "internal/invoice", "internal/export", "internal/edge", "internal/whatif"},
+	"internal/admin":     {"internal/fleet", "internal/tenant", "internal/tenant/wire", "internal/provision", "internal/ledger", "internal/invoice", "internal/webhook", "internal/openai", "internal/account", "internal/edge", "internal/export", "internal/whatif"},
 	// For tests: it holds answers against the OpenAPI document.
 	"internal/admin/spec":   {},
 	"internal/cluster":      {},
@@ -56,13 +56,16 @@ var arrows = map[string][]string{
 	// For tests: it runs a package's tests on SQLite and on Postgres.
 	"internal/store/storetest": {"internal/store"},
 	"internal/telemetry":       {"internal/fleet"},
-	"internal/tenant":          {"internal/store", "internal/fleet"},
-	"internal/tenant/wire":     {"internal/tenant", "internal/fleet"},
-	"internal/trace":           {"internal/fleet"},
-	"internal/trtsim":          {"internal/sample", "internal/fleet", "internal/openai", "internal/engine"},
-	"internal/upstream":        {"internal/socket"},
-	"internal/webhook":         {"internal/ledger", "internal/store"},
-	"nomad-jobs":               {},
+	// For tests: it receives what is exported.
+	"internal/telemetry/collector": {},
+	"internal/tenant":              {"internal/store", "internal/fleet"},
+	"internal/tenant/wire":         {"internal/tenant", "internal/fleet"},
+	"internal/trace":               {"internal/fleet"},
+	"internal/trtsim":              {"internal/sample", "internal/fleet", "internal/openai", "internal/engine"},
+	"internal/upstream":            {"internal/socket"},
+	"internal/webhook":             {"internal/ledger", "internal/store"},
+	"internal/whatif":              {"activator", "internal/simulate", "internal/trace", "internal/ledger", "internal/fleet"},
+	"nomad-jobs":                   {},
 	"router": {
 		"activator", "internal/tenant", "internal/tenant/wire", "internal/ledger", "internal/dialect", "internal/openai", "internal/upstream", "internal/edge", "internal/account",
 		"internal/socket", "internal/telemetry", "internal/fleet",
@@ -77,7 +80,7 @@ var confined = map[string][]string{
 	"github.com/hashicorp/nomad/api":  {"internal/nomad"},
 	"github.com/hashicorp/consul/api": {"internal/consul"},
 	"database/sql":                    {"internal/store", "internal/tenant", "internal/ledger"},
-	"go.opentelemetry.io/otel":        {"internal/telemetry"},
+	"go.opentelemetry.io/otel":        {"internal/telemetry", "internal/telemetry/collector"},
 	"github.com/santhosh-tekuri":      {"internal/admin/spec", "internal/sample"},
 }
 
