@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/pilotlight-io/pilotlight/activator"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/telemetry"
 	"github.com/pilotlight-io/pilotlight/internal/telemetry/collector"
@@ -73,7 +74,7 @@ func traced(t *testing.T, s setup) (*world, *collector.Collector, func()) {
 	var w *world
 	tracer, err := telemetry.NewTracer(telemetry.TracerConfig{
 		Endpoint: endpoint, SampleRatio: 1, Getenv: os.Getenv,
-		Activation: func(instance string) (fleet.Activation, bool) { return w.act.LastActivation(instance) },
+		Activation: func(instance string) (fleet.Activation, bool) { return activator.LastActivation(w.act, instance) },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,8 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 
+	"github.com/pilotlight-io/pilotlight/activator"
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/telemetry"
 )
 
@@ -26,7 +28,8 @@ func (s *server) openTelemetry(context.Context) (err error) {
 	}
 	s.tracer, err = telemetry.NewTracer(telemetry.TracerConfig{
 		Endpoint: c.Telemetry.OTLPEndpoint, Protocol: c.Telemetry.OTLPProtocol, SampleRatio: ratio, Cluster: c.Cluster, Version: readVersion().Version,
-		Activation: s.activator.LastActivation, Getenv: s.c.Getenv, Log: s.log("traces"),
+		Activation: func(instance string) (fleet.Activation, bool) { return activator.LastActivation(s.activator, instance) },
+		Getenv:     s.c.Getenv, Log: s.log("traces"),
 	})
 	return err
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -77,12 +79,36 @@ telemetry {
 		t.Fatal(err)
 	}
 	logLines(t, log, 1)
-	scrape := string(s.get(t, "/metrics"))
+	token, err := readSecret(filepath.Join(s.DataDir, adminTokenFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	scrape := scrape(t, s.Admin, token)
 	for _, want := range []string{"pilotlight_access_log_lines_total 3", "pilotlight_access_log_dropped_total 0", `pilotlight_spans_dropped_total{reason="queue_full"} 0`} {
 		if !strings.Contains(scrape, want+"\n") {
 			t.Errorf("got no %s at /metrics", want)
 		}
 	}
+}
+
+// scrape gives the text of /metrics.
+func scrape(t *testing.T, addr, token string) string {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, addr+"/metrics", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+token)
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("got %d, %v: %s", resp.StatusCode, err, text)
+	}
+	return string(text)
 }
 
 // logLines waits for so many lines of an access log.
