@@ -24,6 +24,7 @@ var arrows = map[string][]string{
 	"autoscaler":         {"internal/fleet"},
 	"benchmarks":         {"internal/openai", "internal/cluster"},
 	"internal/account":   {"internal/fleet"},
+	"internal/bench":     {"internal/openai", "internal/trace", "internal/plot", "internal/fleet"},
 	"internal/console":   {"internal/fleet", "internal/tenant", "internal/ledger", "internal/invoice", "internal/export", "internal/edge", "internal/whatif"},
 	"internal/admin":     {"internal/fleet", "internal/tenant", "internal/tenant/wire", "internal/provision", "internal/ledger", "internal/invoice", "internal/webhook", "internal/openai", "internal/account", "internal/edge", "internal/export", "internal/whatif"},
 	// For tests: it holds answers against the OpenAPI document.
@@ -44,11 +45,12 @@ var arrows = map[string][]string{
 	"internal/local":     {"internal/slot", "internal/fleet"},
 	"internal/nomad":     {"nomad-jobs", "internal/slot", "internal/engine", "internal/secret", "internal/fleet"},
 	"internal/openai":    {},
+	"internal/plot":      {},
 	"internal/probe":     {"internal/engine", "internal/fleet"},
 	"internal/provision": {"internal/tenant", "internal/fleet"},
 	"internal/sample":    {},
 	"internal/secret":    {},
-	"internal/simulate":  {"activator", "activator/dispatch", "activator/plan", "activator/protocol", "autoscaler", "internal/trace", "internal/fleet"},
+	"internal/simulate":  {"activator", "activator/dispatch", "activator/plan", "activator/protocol", "autoscaler", "internal/trace", "internal/plot", "internal/fleet"},
 	"internal/private":   {},
 	"internal/slot":      {"internal/engine", "internal/private", "internal/fleet"},
 	"internal/socket":    {},
@@ -82,10 +84,11 @@ var confined = map[string][]string{
 	"database/sql":                    {"internal/store", "internal/tenant", "internal/ledger"},
 	"go.opentelemetry.io/otel":        {"internal/telemetry", "internal/telemetry/collector"},
 	"github.com/santhosh-tekuri":      {"internal/admin/spec", "internal/sample"},
+	"github.com/HdrHistogram":         {"internal/bench"},
 }
 
 // stdOnly are the packages that import nothing but the standard library.
-var stdOnly = []string{"internal/dialect", "internal/fleet", "internal/openai", "internal/private", "internal/secret", "internal/socket", "internal/upstream", "nomad-jobs"}
+var stdOnly = []string{"internal/dialect", "internal/fleet", "internal/openai", "internal/plot", "internal/private", "internal/secret", "internal/socket", "internal/upstream", "nomad-jobs"}
 
 func TestArrows_PackagesImportOnlyWhatTheArchitectureAllows(t *testing.T) {
 	for _, p := range listPackages(t) {

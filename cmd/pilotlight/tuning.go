@@ -138,6 +138,13 @@ func (t *tuning) Tuned(name string) []admin.Tuned {
 	return tuned
 }
 
+// Fixed says why a setting of pools cannot be changed here; "" = it can.
+func (t *tuning) Fixed(key string) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.config.Fixed(key)
+}
+
 // outweighed says which of the changes have no effect, because the pool is tuned.
 func (t *tuning) outweighed(changes config.Changes) []string {
 	said := []string{}

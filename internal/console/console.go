@@ -35,17 +35,6 @@ type Answer struct {
 	Body        io.ReadCloser // closing it ends the request
 }
 
-// Budget is what an organisation may spend in the present period.
-type Budget struct {
-	Period             string // its name, for people
-	Limit, Spent, Left fleet.NanoUSD
-	Resets             time.Time // when the next begins
-	Soft               bool      // it is only told of
-}
-
-// Part is how much of it is spent, in per cent, at most 100.
-func (b Budget) Part() int { return int(min(b.Spent/max(b.Limit/100, 1), 100)) }
-
 // Config is what New needs. Fleet, Tenants, Ledger, Key and Chat are required.
 type Config struct {
 	Fleet   Fleet
@@ -55,9 +44,8 @@ type Config struct {
 	Price   func() fleet.NanoUSD                                                   // of a GPU-hour, now
 	API     string                                                                 // base URL of the public API, as callers are told it
 	Chat    func(ctx context.Context, secret string, body []byte) (*Answer, error) // sends a chat to the public API
-	Tune    func(ctx context.Context, pool string, changes map[string]string) error
-	Tuned   func(pool string) map[string]string // what of a pool beats the config
-	Budget  func(org string) (Budget, bool)     // of an organisation, in its present period; false = it has none
+	Pools   Pools
+	Budget  func(org string) (Budget, bool) // of an organisation, in its present period; false = it has none
 	// AdminToken signs operators in.
 	AdminToken string
 	Version    string
@@ -76,7 +64,7 @@ type Console struct {
 
 // New checks the config. It starts nothing.
 func New(c Config) (*Console, error) {
-	if c.Fleet == nil || c.Tenants == nil || c.Ledger == nil || c.Chat == nil || c.Price == nil || c.Tune == nil || c.Tuned == nil || c.Budget == nil || c.Key == ([32]byte{}) {
+	if c.Fleet == nil || c.Tenants == nil || c.Ledger == nil || c.Chat == nil || c.Price == nil || c.Pools == nil || c.Budget == nil || c.Key == ([32]byte{}) {
 		return nil, errors.New("console: all of the config but Version, Now and Log is required")
 	}
 	if c.Now == nil {
@@ -173,6 +161,7 @@ var pages = []page{
 	{path: "/activations", operator: true, handle: (*visit).activations},
 	{path: "/pools", operator: true, handle: (*visit).pools},
 	{path: "/pools/:name", post: true, operator: true, handle: (*visit).tunePool},
+	{path: "/pools/:name/what-if", post: true, operator: true, handle: (*visit).whatIf},
 	{path: "/kit", operator: true, handle: (*visit).kit},
 	{path: "/live", handle: (*visit).live},
 }
