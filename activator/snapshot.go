@@ -35,3 +35,10 @@ func showBreakers(s *fleet.Snapshot, tripped map[string]trip) {
 		s.Instances[k].Breaker, s.Instances[k].BreakerWhy = t.state.String(), t.why
 	}
 }
+
+// LastActivation gives the last activation of an instance that is remembered; false = there is none. It is cheap: it looks, and decides nothing.
+func LastActivation(a *Activator, instance string) (fleet.Activation, bool) {
+	a.planning.Lock()
+	defer a.planning.Unlock()
+	return a.planner.LastActivation(a.now(), instance)
+}

@@ -23,6 +23,7 @@ func TestConsole(t *testing.T) {
 	}
 	s := startDev(t, t.TempDir(), "--sim-speed", "10")
 	b := startBrowser(t)
+	b.prefer("light")
 
 	// A newcomer's path: one command, and a click on the link that it prints, on a model and on Send. What is streamed is an answer from cold.
 	b.clicks++
