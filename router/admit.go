@@ -212,6 +212,8 @@ func (x *exchange) refuse(ctx *fasthttp.RequestCtx, f *failure) {
 		s.note = s.timings.writeTo(ctx, s.note)
 	}
 	x.tellLeft(ctx)
+	x.intake.body.Free()
+	x.intake.charge.Settle() // reading what is left of the body holds nothing
 	x.r.refuse(ctx, f, m)
 	x.retire()
 }

@@ -24,8 +24,8 @@ var arrows = map[string][]string{
 	"autoscaler":         {"internal/fleet"},
 	"benchmarks":         {"internal/openai", "internal/cluster"},
 	"internal/account":   {"internal/fleet"},
-	"internal/console":   {"internal/fleet", "internal/tenant", "internal/ledger", "internal/invoice", "internal/export", "internal/edge"},
-	"internal/admin":     {"internal/fleet", "internal/tenant", "internal/tenant/wire", "internal/provision", "internal/ledger", "internal/invoice", "internal/webhook", "internal/openai", "internal/account", "internal/edge", "internal/export"},
+	"internal/console":   {"internal/fleet", "internal/tenant", "internal/ledger", "internal/invoice", "internal/export", "internal/edge", "internal/whatif"},
+	"internal/admin":     {"internal/fleet", "internal/tenant", "internal/tenant/wire", "internal/provision", "internal/ledger", "internal/invoice", "internal/webhook", "internal/openai", "internal/account", "internal/edge", "internal/export", "internal/whatif"},
 	// For tests: it holds answers against the OpenAPI document.
 	"internal/admin/spec":   {},
 	"internal/cluster":      {},
@@ -61,6 +61,7 @@ var arrows = map[string][]string{
 	"internal/trtsim":          {"internal/sample", "internal/fleet", "internal/openai", "internal/engine"},
 	"internal/upstream":        {"internal/socket"},
 	"internal/webhook":         {"internal/ledger", "internal/store"},
+	"internal/whatif":          {"activator", "internal/simulate", "internal/trace", "internal/ledger", "internal/fleet"},
 	"nomad-jobs":               {},
 	"router": {
 		"activator", "internal/tenant", "internal/tenant/wire", "internal/ledger", "internal/dialect", "internal/openai", "internal/upstream", "internal/edge", "internal/account",

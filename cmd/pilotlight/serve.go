@@ -18,8 +18,8 @@ import (
 
 // serveCmd runs a server from a config file.
 type serveCmd struct {
-	Config   string     `required:"" placeholder:"FILE" help:"The config file, in HCL."`
-	LogLevel slog.Level `name:"log-level" default:"info" help:"Least level of log lines on stderr: debug, info, warn, error."`
+	Config   string     `required:"" placeholder:"FILE" complete:"file" help:"The config file, in HCL."`
+	LogLevel slog.Level `name:"log-level" values:"debug,info,warn,error" default:"info" help:"Least level of log lines on stderr: debug, info, warn, error."`
 }
 
 // Run waits until this server may act for its cluster, and serves until a signal.

@@ -57,19 +57,21 @@ type server struct {
 	silence   silence
 	learned   *learningPolicy // nil = the policy keeps nothing over a restart
 	tuning    *tuning
+	whatIf    *asking
 	activator *activator.Activator
 	router    *router.Router
 	admin     *admin.Server
 	console   *console.Console
 	draining  atomic.Bool
+	opened    time.Time
 
 	configurer *configurer
 }
 
 // openServer opens the store, replays the ledger into it and builds the parts. Nothing runs yet, and nothing is answered.
 func openServer(ctx context.Context, c serverConfig) (*server, error) {
-	s := &server{c: c}
-	for _, open := range []func(context.Context) error{s.openStore, s.openTenants, s.openLedger, s.openAccounts, s.openWebhooks, s.openTuning, s.openFleet, s.openConfigurer, s.openConsole, s.openAPIs} {
+	s := &server{c: c, opened: c.Now()}
+	for _, open := range []func(context.Context) error{s.openStore, s.openTenants, s.openLedger, s.openAccounts, s.openWebhooks, s.openTuning, s.openWhatIf, s.openFleet, s.openConfigurer, s.openConsole, s.openAPIs} {
 		if err := open(ctx); err != nil {
 			return nil, errors.Join(err, s.close())
 		}
@@ -167,7 +169,7 @@ func (s *server) openAPIs(context.Context) (err error) {
 		return err
 	}
 	s.admin, err = admin.New(admin.Config{
-		Fleet: s.fleet(), Tuner: s.tuning, Config: s.configurer, Tenants: s.tenants, Ledger: s.ledger, Webhooks: s.webhooks, Accounts: s.accounts, Token: s.c.AdminToken,
+		Fleet: s.fleet(), Tuner: s.tuning, WhatIf: s.whatIf, Config: s.configurer, Tenants: s.tenants, Ledger: s.ledger, Webhooks: s.webhooks, Servers: s.servers, Accounts: s.accounts, Token: s.c.AdminToken,
 		MaxConnections: room.Admin,
 		Metrics:        []*metrics.Set{s.router.Metrics(), s.accounts.Metrics(), s.activator.Metrics(), s.ledger.Metrics(), s.webhooks.Metrics(), s.c.Lead.metrics},
 		Orphans:        s.backEnd.orphans, JobName: s.backEnd.jobName, Ready: s.readiness, Degraded: s.degraded, Console: s.console.Operator(), Errors: fleetAnswer, Log: s.log("admin"),

@@ -13,8 +13,8 @@ import (
 
 // storeFlags say which store is meant.
 type storeFlags struct {
-	Config  string `placeholder:"FILE" xor:"store" help:"Config file of the server whose store is meant; without one, the store of pilotlight dev."`
-	DataDir string `name:"data-dir" placeholder:"DIR" xor:"store" help:"Data directory of pilotlight dev (default: $$XDG_DATA_HOME/pilotlight)."`
+	Config  string `placeholder:"FILE" complete:"file" xor:"store" help:"Config file of the server whose store is meant; without one, the store of pilotlight dev."`
+	DataDir string `name:"data-dir" complete:"dir" placeholder:"DIR" xor:"store" help:"Data directory of pilotlight dev (default: $$XDG_DATA_HOME/pilotlight)."`
 }
 
 // store says where the store is.
@@ -44,7 +44,7 @@ func openExisting(env *Env, c config.Store) (*store.Store, error) {
 }
 
 type storeBackupCmd struct {
-	File string `arg:"" help:"The copy; it must not be there yet."`
+	File string `arg:"" complete:"file" help:"The copy; it must not be there yet."`
 	storeFlags
 }
 
@@ -57,6 +57,7 @@ func (c storeBackupCmd) Run(env *Env) error {
 	if of.Kind == config.StorePostgres {
 		return fmt.Errorf("the store is a Postgres database; save it with Postgres's own tools, such as pg_dump \"$%s\"", of.URLEnv)
 	}
+	env.doing("saving " + of.Path)
 	if err := store.Backup(env.ctx, of.Path, c.File); err != nil {
 		return err
 	}
@@ -80,6 +81,7 @@ func (c storeCheckCmd) Run(env *Env) error {
 		return err
 	}
 	defer s.Close()
+	env.doing("recomputing sums")
 	found, err := ledger.CheckStore(env.ctx, s)
 	if err != nil {
 		return err
@@ -106,8 +108,8 @@ func (c storeCheckCmd) Run(env *Env) error {
 }
 
 type storeCopyCmd struct {
-	From string `required:"" placeholder:"FILE" help:"Config file whose store is copied. Its server must not run."`
-	To   string `required:"" placeholder:"FILE" help:"Config file whose store it is copied to: an empty one."`
+	From string `required:"" placeholder:"FILE" complete:"file" help:"Config file whose store is copied. Its server must not run."`
+	To   string `required:"" placeholder:"FILE" complete:"file" help:"Config file whose store it is copied to: an empty one."`
 	jsonFlag
 }
 
@@ -136,6 +138,7 @@ func (c storeCopyCmd) Run(env *Env) (err error) {
 		return err
 	}
 	defer target.Close()
+	env.doing("copying, then comparing")
 	done, err := store.Copy(env.ctx, source, target)
 	if err != nil {
 		return err

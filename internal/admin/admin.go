@@ -55,13 +55,15 @@ type Tuner interface {
 type Config struct {
 	Fleet    Fleet
 	Tuner    Tuner
+	WhatIf   Foreteller // nil = nothing is foretold
 	Config   Configurer
 	Orphans  Orphans // nil = the back end has none
 	Tenants  *tenant.Tenants
 	Ledger   *ledger.Ledger
-	Webhooks Webhooks          // nil = there are none
-	Accounts *account.Accounts // that bodies are charged to, as callers' are; nil = none
-	Token    string            // the admin token; at least MinToken characters
+	Webhooks Webhooks            // nil = there are none
+	Servers  func() []ServerInfo // the servers of the cluster; nil = none are known
+	Accounts *account.Accounts   // that bodies are charged to, as callers' are; nil = none
+	Token    string              // the admin token; at least MinToken characters
 	// MaxConnections bounds the connections of operators; 0 = 256.
 	MaxConnections int
 	Metrics        []*metrics.Set                      // shown at /metrics before the process's own; may be empty

@@ -134,11 +134,28 @@ func Parse(name string, src []byte) (*Config, error) { return Options{}.Parse(na
 
 // Load reads and validates the file at path. A mistake in it is a Mistakes; a file that cannot be read is another error.
 func (o Options) Load(path string) (*Config, error) {
+	src, err := read(path)
+	if err != nil {
+		return nil, err
+	}
+	return o.Parse(path, src)
+}
+
+// Check is Load, and also gives what a server of the config needs on its own machine.
+func Check(path string) (*Config, []Use, error) {
+	src, err := read(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	return Options{}.parse(path, src)
+}
+
+func read(path string) ([]byte, error) {
 	src, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading the config: %w", err)
 	}
-	return o.Parse(path, src)
+	return src, nil
 }
 
 func (o Options) withBase(name string) Options {

@@ -200,6 +200,12 @@ func (c *Config) unknownSetting(key string) string {
 	if key == "slots" {
 		return "slots has two bounds; write slots.min=... or slots.max=..."
 	}
+	switch key {
+	case "policy":
+		return "policy is of the whole server: only what-if takes it here; change it in the autoscaler block of the config"
+	case "idle_after":
+		return "idle_after is of each model: only what-if takes it here; change it in the models of the config"
+	}
 	hint := suggestion(key, known)
 	if list := "possible are " + strings.Join(known, ", "); hint != list {
 		hint += " " + list
