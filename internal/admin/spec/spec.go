@@ -217,10 +217,10 @@ func parts(response *http.Response, body []byte) (list [][]byte) {
 	return list
 }
 
-// checkError holds an error of a path that leads nowhere against its schema: Anthropic's where its clients ask.
+// checkError holds an error of a path that leads nowhere against its schema: Anthropic's at and below its path.
 func (s *Spec) checkError(request *http.Request, body []byte) error {
 	name := "Error"
-	if strings.HasSuffix(request.URL.Path, "/messages") || request.Header.Get("Anthropic-Version") != "" {
+	if strings.Contains(request.URL.Path, "/messages") {
 		name = "AnthropicError"
 	}
 	schema, found := s.model.Components.Schemas.Get(name)
