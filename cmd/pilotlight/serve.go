@@ -110,7 +110,7 @@ func (l *leader) serve(ctx context.Context, hurry <-chan struct{}) error {
 	opened := l.store
 	l.store = nil
 	s, err := openServer(ctx, serverConfig{
-		Config: l.cfg, Dir: serverDir(l.cfg), Store: opened, AdminToken: l.token, Getenv: l.env.Getenv, Now: l.env.Now,
+		Config: l.cfg, Dir: serverDir(l.cfg), Store: opened, AdminToken: l.token, Getenv: l.env.Getenv, Stdout: l.env.Stdout, Now: l.env.Now,
 		Source:  configSource{path: l.file, parse: config.Options{BaseDir: filepath.Dir(l.file)}.Parse},
 		Hangups: l.hangups, Lead: l.lead, API: api, Admin: adminLn, Log: l.log,
 	})

@@ -15,7 +15,7 @@ func (a *Answer) explain(q *Question, past *recording, moves []fleet.Learned) {
 		"Both columns are simulated, with the planner, the dispatcher and the policy of this server, over the same requests: nothing was tried on the fleet.",
 		"The requests are those that an engine has worked on. Who was refused, or left while waiting, is not among them; nobody in the simulation gives up.",
 		"A request takes an engine as long as it took then, whatever else that engine would have served.",
-		"A start, a resume or a park takes what one of the last of that model has taken" + missing(q, moves) + ".",
+		"A start, a resume or a park takes what one of the last of that model has taken" + missing(q, past, moves) + ".",
 		"A GPU-hour costs price.gpu_hour_usd of the config, the price that callers are billed at; it may not be what you pay for it.",
 	}
 	if !q.Now.Always {
@@ -31,8 +31,12 @@ func (a *Answer) explain(q *Question, past *recording, moves []fleet.Learned) {
 	}
 }
 
-// missing says of how many models moves were not measured, and what they take then.
-func missing(q *Question, moves []fleet.Learned) string {
+// missing says of how many of the models that were asked for moves were not measured, and what they take then.
+func missing(q *Question, past *recording, moves []fleet.Learned) string {
+	asked := map[uint32]bool{}
+	for i := range past.arrivals {
+		asked[past.arrivals[i].model] = true
+	}
 	measured := map[string]map[fleet.Tier]bool{}
 	for _, l := range moves {
 		if len(l.Durations) > 0 {
@@ -43,8 +47,8 @@ func missing(q *Question, moves []fleet.Learned) string {
 		}
 	}
 	count := func(from fleet.Tier) (n int) {
-		for _, m := range q.Now.Models {
-			if !measured[m.ID][from] {
+		for i, m := range q.Now.Models {
+			if asked[uint32(i)] && !measured[m.ID][from] {
 				n++
 			}
 		}
@@ -57,7 +61,7 @@ func missing(q *Question, moves []fleet.Learned) string {
 		takes time.Duration
 	}{{fleet.Cold, "starts", usual.Cold}, {fleet.Parked, "resumes", usual.Wake}, {fleet.Hot, "parks", usual.Park}} {
 		if n := count(one.from); n > 0 {
-			parts = append(parts, fmt.Sprintf("%s of %d of %d models were never measured, and take %s", one.name, n, len(q.Now.Models), fleet.FormatDuration(one.takes)))
+			parts = append(parts, fmt.Sprintf("%s of %d of %d models were never measured, and take %s", one.name, n, len(asked), fleet.FormatDuration(one.takes)))
 		}
 	}
 	if len(parts) == 0 {
