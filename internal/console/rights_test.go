@@ -44,6 +44,7 @@ func TestRights(t *testing.T) {
 		{"/invoices", [5]int{in, ok, no, ok, no}},
 		{"/invoice/acme/" + month, [5]int{in, ok, no, ok, no}},
 		{"/fleet", [5]int{in, ok, no, no, no}},
+		{"/decisions", [5]int{in, ok, no, no, no}},
 		{"/queue", [5]int{in, ok, no, no, no}},
 		{"/activations", [5]int{in, ok, no, no, no}},
 		{"/pools", [5]int{in, ok, no, no, no}},

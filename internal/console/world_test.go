@@ -33,6 +33,7 @@ type fakeFleet struct {
 	looks   int
 	held    []string
 	waiting []fleet.Waiting
+	notices []fleet.Notice // to be told
 	change  chan struct{}
 }
 
@@ -53,6 +54,14 @@ func (f *fakeFleet) set(change func(s *fleet.Snapshot)) {
 	case f.change <- struct{}{}:
 	default:
 	}
+}
+
+// tell has those who follow hear of a notice.
+func (f *fakeFleet) tell(n fleet.Notice) {
+	f.mu.Lock()
+	f.notices = append(f.notices, n)
+	f.mu.Unlock()
+	f.change <- struct{}{}
 }
 
 func (f *fakeFleet) Explain(string) (fleet.Explanation, error) { return fleet.Explanation{}, nil }
@@ -87,8 +96,14 @@ func (f *fakeFleet) Follow(ctx context.Context, _ uint64, tell func(fleet.Notice
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-f.change:
-			if err := tell(fleet.Notice{}); err != nil {
-				return err
+			f.mu.Lock()
+			notices := append(f.notices, fleet.Notice{})
+			f.notices = nil
+			f.mu.Unlock()
+			for _, n := range notices {
+				if err := tell(n); err != nil {
+					return err
+				}
 			}
 		}
 	}
@@ -97,6 +112,7 @@ func (f *fakeFleet) Follow(ctx context.Context, _ uint64, tell func(fleet.Notice
 // world is a console over real tenants and a real ledger.
 type world struct {
 	t        *testing.T
+	store    *store.Store
 	fleet    *fakeFleet
 	pools    *fakePools
 	tenants  *tenant.Tenants
@@ -124,7 +140,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	w := &world{t: t, now: time.Now().UTC(), fleet: &fakeFleet{change: make(chan struct{}, 1)}, pools: &fakePools{}}
+	w := &world{t: t, store: s, now: time.Now().UTC(), fleet: &fakeFleet{change: make(chan struct{}, 1)}, pools: &fakePools{}}
 	w.fleet.now.Models = models()
 	w.fleet.now.Pools = []fleet.PoolStatus{{
 		Pool:  fleet.Pool{Name: "h100", GPUsPerSlot: 8},
