@@ -54,7 +54,7 @@ type Config struct {
 	Servers  func() []ServerInfo // the servers of the cluster; nil = none are known
 	Accounts *account.Accounts   // that bodies are charged to, as callers' are; nil = none
 	Token    string              // the admin token; at least MinToken characters
-	// MaxConnections bounds the connections of operators; 0 = 256.
+	// MaxConnections bounds the connections of operators; 0 = 512.
 	MaxConnections int
 	Metrics        []*metrics.Set                      // shown at /metrics before the process's own; may be empty
 	JobName        func(model, instance string) string // the back end's job of a dedicated instance; nil = the back end has none
@@ -109,7 +109,7 @@ func New(c Config) (*Server, error) {
 // newServer makes a server with these of the routes.
 func newServer(c Config, routes []route) *Server {
 	if c.MaxConnections == 0 {
-		c.MaxConnections = 256
+		c.MaxConnections = 512
 	}
 	s := &Server{c: c, digest: sha256.Sum256([]byte(c.Token)), life: rand.Text()[:8], meters: metrics.NewSet(), ctx: context.Background()}
 	s.conns = edge.New(edge.Config{Listener: "admin", Max: c.MaxConnections, Metrics: s.meters, Log: c.Log})

@@ -9,8 +9,8 @@ type Room struct {
 const (
 	// keptLeast are the descriptors kept for the store, the log, the back end and its engines, and for whatever else a server opens.
 	keptLeast = 96
-	// adminMost is enough for all operators and their dashboards.
-	adminMost = 256
+	// adminMost is enough for all operators and their dashboards: an address may have three quarters of them, and each open page of the console holds one.
+	adminMost = 512
 	// roomLeast keeps a server with hardly any descriptors of use.
 	roomLeast = 8
 )

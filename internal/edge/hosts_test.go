@@ -149,7 +149,7 @@ func TestConn_NoRequestBeginsOnceItIsBeingClosed(t *testing.T) {
 
 func TestRoomIn(t *testing.T) {
 	for descriptors, want := range map[int]Room{
-		64: {Public: 8, Admin: 8}, 800: {Public: 325, Admin: 50}, 1024: {Public: 416, Admin: 64}, 65536: {Public: 28544, Admin: 256},
+		64: {Public: 8, Admin: 8}, 800: {Public: 325, Admin: 50}, 1024: {Public: 416, Admin: 64}, 65536: {Public: 28416, Admin: 512},
 	} {
 		if got := RoomIn(descriptors); got != want {
 			t.Errorf("%d: got %+v, want %+v", descriptors, got, want)
