@@ -36,13 +36,17 @@ const (
 
 func validKeepalive(s string) bool { return s == keepOff || s == keepComment || s == keepChunk }
 
-// requestID keeps the caller's word if it is 1 to 128 visible ASCII characters, else makes one; ours sort by time, as the
+// appendRequestID keeps the caller's word if it is 1 to 128 visible ASCII characters, else makes one; ours sort by time, as the
 // ledger's own do, so that the store's index of them grows at its end.
-func requestID(ctx *fasthttp.RequestCtx) string {
+func appendRequestID(b []byte, ctx *fasthttp.RequestCtx) []byte {
 	if id := ctx.Request.Header.PeekCanonical(headerRequestID); visible(id) {
-		return string(id)
+		return append(b, id...)
 	}
-	return ledger.NewID()
+	at := ctx.Time()
+	if at.IsZero() { // no request has been read
+		at = time.Now()
+	}
+	return ledger.AppendID(b, at)
 }
 
 func visible(id []byte) bool {

@@ -53,6 +53,7 @@ type Router struct {
 	c        Config
 	app      *fiber.App
 	offer    atomic.Pointer[offer]
+	asks     map[string]fasthttp.RequestHandler // path -> its endpoint; complete once New has returned
 	engines  *upstream.Client
 	conns    *edge.Connections
 	lost     losses
@@ -75,6 +76,7 @@ func New(c Config) (*Router, error) {
 	}
 	r := &Router{
 		c:       c,
+		asks:    map[string]fasthttp.RequestHandler{},
 		engines: upstream.New(upstream.Config{Dial: c.Dial}),
 		metrics: newMetrics(),
 	}
