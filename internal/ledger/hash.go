@@ -221,6 +221,14 @@ func appendString(b []byte, s string) []byte {
 
 // plain reports whether a text is ASCII of which nothing is escaped.
 func plain(s string) bool {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	for ; len(s) >= 8; s = s[8:] { // eight bytes at a time: what is below a space, a quote or a backslash borrows from its highest bit
+		v := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 | uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+		quote, slash := v^(ones*'"'), v^(ones*'\\')
+		if (v|(v-ones*' ')|(quote-ones)|(slash-ones))&highs != 0 {
+			return false
+		}
+	}
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c >= utf8.RuneSelf || c == '"' || c == '\\' {
 			return false

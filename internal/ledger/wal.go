@@ -13,6 +13,8 @@ type group struct {
 	records []*Record // guarded by wal.joining, as is claimed, until the writer comes
 	claimed int64     // room for records that need more than a claim's
 
+	few [8]*Record // memory for records
+
 	batch   *batch
 	err     error
 	written sync.WaitGroup
@@ -85,6 +87,7 @@ func (w *wal) join(r *Record, claimed int64) (g *group, first bool) {
 	defer w.joining.Unlock()
 	if first = w.group == nil; first {
 		w.group = new(group)
+		w.group.records = w.group.few[:0]
 		w.group.written.Add(1)
 	}
 	g = w.group
