@@ -1,6 +1,7 @@
 package router_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -183,6 +184,58 @@ func TestHoard_UploadsAreEndedForOthers(t *testing.T) {
 			if got := accounts.Usage(fmt.Sprint("hoarder", i)); got != (account.Usage{}) {
 				t.Errorf("got %+v, want nothing left", got)
 			}
+		}
+	})
+}
+
+// Whoever is still sending when its upload is ended is told why: what it has left to send is read before the answer.
+func TestHoard_AnEndedUploadIsToldWhy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		accounts := account.New(account.Config{Memory: 16 << 20})
+		w := newWorld(t, setup{router: func(c *router.Config) { c.Accounts = accounts; c.BodyLimit = 4 << 20 }})
+		w.heat(chatModel)
+		answers := make(chan answer, 20)
+		for i := range 4 {
+			hoarder, _ := w.newToken(fmt.Sprint("hoarder", i), noScopes)
+			for range cap(answers) / 4 {
+				go func() {
+					body := chat(chatModel, `,"user":"`+strings.Repeat("y", 900<<10)+`"`)
+					in, out := io.Pipe()
+					go func() {
+						_, _ = io.WriteString(out, body[:800<<10])
+						time.Sleep(5 * time.Second)
+						_, _ = io.WriteString(out, body[800<<10:])
+						_ = out.Close()
+					}()
+					req, err := http.NewRequest(http.MethodPost, "http://router/v1/chat/completions", in)
+					w.must(err)
+					req.ContentLength = int64(len(body))
+					req.Header.Set("Authorization", "Bearer "+hoarder)
+					resp, err := w.client.Do(req)
+					if err != nil {
+						answers <- answer{err: err}
+						return
+					}
+					text, err := io.ReadAll(resp.Body)
+					answers <- answer{Response: resp, text: string(text), err: errors.Join(err, resp.Body.Close())}
+				}()
+			}
+		}
+		time.Sleep(time.Second)
+		if a := w.do(call{body: chat(chatModel, `,"user":"`+strings.Repeat("y", 3<<20)+`"`)}); a.StatusCode != 200 {
+			t.Errorf("got %d %s, want the honest organisation served", a.StatusCode, a.text)
+		}
+		refused := 0
+		for range cap(answers) {
+			a := <-answers
+			if a.err == nil && a.StatusCode == 200 {
+				continue
+			}
+			w.wantCode(a, 503, "overloaded")
+			refused++
+		}
+		if refused == 0 {
+			t.Error("got no upload ended, want memory taken back")
 		}
 	})
 }

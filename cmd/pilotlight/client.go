@@ -22,7 +22,7 @@ const (
 // serverFlags say which running server a command talks to.
 type serverFlags struct {
 	Addr    string `placeholder:"URL" help:"Admin address of the server; else $$PILOTLIGHT_ADDR, else ${default_addr}."`
-	DataDir string `name:"data-dir" placeholder:"DIR" help:"Where a server on this machine keeps admin.token, for when $$PILOTLIGHT_ADMIN_TOKEN is not set."`
+	DataDir string `name:"data-dir" complete:"dir" placeholder:"DIR" help:"Where a server on this machine keeps admin.token, for when $$PILOTLIGHT_ADMIN_TOKEN is not set."`
 }
 
 // jsonFlag is embedded in commands that can print JSON.
@@ -40,7 +40,9 @@ func (f serverFlags) client(env *Env) (*admin.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &admin.Client{BaseURL: strings.TrimRight(base.String(), "/"), Token: token}, nil
+	env.client = &admin.Client{BaseURL: strings.TrimRight(base.String(), "/"), Token: token}
+	env.doing("waiting for " + base.Host)
+	return env.client, nil
 }
 
 func (f serverFlags) url(env *Env) (*url.URL, error) {

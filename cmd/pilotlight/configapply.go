@@ -14,7 +14,7 @@ import (
 
 // configApplyCmd has a running server take a config file.
 type configApplyCmd struct {
-	File   string `arg:"" help:"The config file, in HCL, as it is to stand in the place of the server's own."`
+	File   string `arg:"" complete:"file" help:"The config file, in HCL, as it is to stand in the place of the server's own."`
 	DryRun bool   `name:"dry-run" help:"Only print the difference."`
 	serverFlags
 	jsonFlag

@@ -22,23 +22,31 @@ func (s *server) openConsole(ctx context.Context) error {
 	}
 	base := "http://" + callable(s.c.API)
 	s.console, err = console.New(console.Config{
-		Fleet: s.fleet(), Tenants: s.tenants, Ledger: s.ledger, Key: key, API: base + "/v1", AdminToken: s.c.AdminToken,
+		Fleet: s.fleet(), Tenants: s.tenants, Ledger: s.ledger, Audit: s.audit, Key: key, API: base + "/v1", AdminToken: s.c.AdminToken,
 		Price: func() fleet.NanoUSD { return s.router.Price() },
 		Chat: func(ctx context.Context, secret string, body []byte) (*console.Answer, error) {
 			return chat(ctx, base, secret, body)
 		},
-		Tune: s.tuning.Tune,
-		Tuned: func(pool string) map[string]string {
-			tuned := map[string]string{}
-			for _, t := range s.tuning.Tuned(pool) {
-				tuned[t.Key] = t.Value
-			}
-			return tuned
-		},
+		Pools:   pools{s.tuning, s.whatIf},
 		Budget:  s.budgetShown,
 		Version: readVersion().Version, Now: s.c.Now, Log: s.log("console"),
 	})
 	return err
+}
+
+// pools is what the console asks of pools.
+type pools struct {
+	*tuning
+	*asking
+}
+
+// Values gives what a pool is tuned to.
+func (p pools) Values(name string) map[string]string {
+	tuned := map[string]string{}
+	for _, t := range p.tuning.Tuned(name) {
+		tuned[t.Key] = t.Value
+	}
+	return tuned
 }
 
 // budgetShown is what the console shows of an organisation's budget.
@@ -47,7 +55,8 @@ func (s *server) budgetShown(org string) (console.Budget, bool) {
 	if !ok {
 		return console.Budget{}, false
 	}
-	return console.Budget{Period: b.Period, Limit: b.Now, Spent: b.Spent, Left: b.Left(), Resets: b.Resets, Soft: b.Soft}, true
+	begins, _ := b.Window(s.c.Now())
+	return console.Budget{Period: b.Period, Limit: b.Now, Spent: b.Spent, Left: b.Left(), Begins: begins, Resets: b.Resets, Soft: b.Soft}, true
 }
 
 // consoleKey gives the key of the store, which is made where there is none.

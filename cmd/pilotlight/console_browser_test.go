@@ -252,9 +252,14 @@ func TestConsole(t *testing.T) {
 	b.look("invoices")
 	b.do(chromedp.Navigate(s.Admin+"/activations"), chromedp.WaitVisible(".activation"))
 	b.look("activations")
-	b.do(chromedp.Navigate(s.Admin+"/pools"), chromedp.WaitVisible("#slot_idle"))
+	b.do(chromedp.Navigate(s.Admin+"/pools"), chromedp.WaitVisible("#local-max_parked_per_gpu"))
 	b.look("pools")
-	b.do(chromedp.SetValue("#max_parked_per_gpu", "2"), chromedp.Click(`//button[text()="Change"]`), chromedp.WaitVisible(`button[name=confirm]`))
+	b.do(chromedp.SetValue("#local-max_parked_per_gpu", "2"), chromedp.Click(`//button[text()="What if?"]`), chromedp.WaitVisible(".said-list"))
+	if text := get(b, chromedp.Text("main")); !strings.Contains(text, "simulated") || !strings.Contains(text, "instead of") && !strings.Contains(text, "as now") {
+		t.Errorf("got %q, want what was simulated", text)
+	}
+	b.look("pools-whatif")
+	b.do(chromedp.Navigate(s.Admin+"/pools"), chromedp.SetValue("#local-max_parked_per_gpu", "2"), chromedp.Click(`//button[text()="Change"]`), chromedp.WaitVisible(`button[name=confirm]`))
 	b.look("pools-confirm")
 	b.do(chromedp.Click(`button[name=confirm]`), chromedp.WaitVisible(".notice.good"))
 	pools, err := s.admin(t).Pools(t.Context())

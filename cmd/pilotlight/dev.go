@@ -20,10 +20,10 @@ const devIdleAfter = 30 * time.Second
 type devCmd struct {
 	APIAddr   string     `name:"api-addr" placeholder:"HOST:PORT" help:"Address of the public API (default: 127.0.0.1:8080)."`
 	AdminAddr string     `name:"admin-addr" placeholder:"HOST:PORT" help:"Address of the admin API (default: 127.0.0.1:8081)."`
-	DataDir   string     `name:"data-dir" placeholder:"DIR" help:"Where orgs, tokens and usage are kept (default: $$XDG_DATA_HOME/pilotlight)."`
-	Config    string     `placeholder:"FILE" help:"Config file, in HCL; without models in it, the catalogue is served."`
-	GGUF      []string   `name:"gguf" placeholder:"FILE" sep:"none" help:"Also serve this model for real, on the CPU, through llama-server from $$PATH. Repeatable."`
-	LogLevel  slog.Level `name:"log-level" default:"info" help:"Least level of log lines on stderr: debug, info, warn, error."`
+	DataDir   string     `name:"data-dir" complete:"dir" placeholder:"DIR" help:"Where orgs, tokens and usage are kept (default: $$XDG_DATA_HOME/pilotlight)."`
+	Config    string     `placeholder:"FILE" complete:"file" help:"Config file, in HCL; without models in it, the catalogue is served."`
+	GGUF      []string   `name:"gguf" complete:"file" placeholder:"FILE" sep:"none" help:"Also serve this model for real, on the CPU, through llama-server from $$PATH. Repeatable."`
+	LogLevel  slog.Level `name:"log-level" values:"debug,info,warn,error" default:"info" help:"Least level of log lines on stderr: debug, info, warn, error."`
 	simFlags
 	jsonFlag
 }
@@ -131,7 +131,7 @@ func (c devCmd) open(env *Env, cfg *config.Config, dir *dataDir, hangups <-chan 
 	log := env.logger(c.LogLevel)
 	s, err := openServer(env.ctx, serverConfig{
 		Config: cfg, Source: configSource{path: c.Config, parse: func(name string, src []byte) (*config.Config, error) { return c.parse(dir, name, src) }},
-		Hangups: hangups, Dir: dir.path, AdminToken: token, Getenv: env.Getenv, Now: env.Now, API: api, Admin: adminLn, Log: log,
+		Hangups: hangups, Dir: dir.path, AdminToken: token, Getenv: env.Getenv, Stdout: env.Stdout, Now: env.Now, API: api, Admin: adminLn, Log: log,
 		Lead: newLead(nil, log.With("component", "lead")),
 	})
 	if err != nil {

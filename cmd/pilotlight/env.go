@@ -12,6 +12,9 @@ import (
 	"time"
 
 	"github.com/mattn/go-isatty"
+
+	"github.com/pilotlight-io/pilotlight/internal/admin"
+	"github.com/pilotlight-io/pilotlight/internal/openai"
 )
 
 // Env is what a command may touch of the world outside its flags.
@@ -28,8 +31,9 @@ type Env struct {
 	// Hangups delivers what asks a server to read its config anew.
 	Hangups func() (<-chan os.Signal, func())
 
-	ctx     context.Context // of the command that runs
-	command string          // as the parser names it, with its arguments
+	ctx      context.Context // of the command that runs
+	progress *progress       // what is shown while it runs; nil = nothing is
+	client   *admin.Client   // of the server that it has talked to; nil = none
 }
 
 // osEnv is the environment of the process.
@@ -59,15 +63,26 @@ type exitError struct {
 
 func (e exitError) Unwrap() error { return e.error }
 
-// fail says in one line on stderr why the command did not do what was asked, and gives the exit status.
+// fail says on stderr why the command did not do what was asked, a line each reason, and gives the exit status.
 func (e *Env) fail(command string, err error) int {
 	name := strings.TrimSpace("pilotlight " + command)
-	fmt.Fprintf(e.Stderr, "%s: %s\n", name, strings.TrimRight(err.Error(), "\n"))
+	for line := range strings.Lines(said(err)) {
+		fmt.Fprintf(e.Stderr, "%s: %s\n", name, strings.TrimRight(line, "\n"))
+	}
 	var exit exitError
 	if errors.As(err, &exit) {
 		return exit.code
 	}
 	return 1
+}
+
+// said is an error as people read it: of what a server has refused without the status and the code, which are for programs.
+func said(err error) string {
+	var refused *openai.Error
+	if errors.As(err, &refused) && refused.Status < 500 {
+		return strings.Replace(err.Error(), refused.Error(), refused.Message, 1)
+	}
+	return err.Error()
 }
 
 // say writes a line of talk to stderr.

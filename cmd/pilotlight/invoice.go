@@ -24,8 +24,8 @@ type invoiceCmd struct {
 }
 
 type invoiceListCmd struct {
-	Org   string `placeholder:"NAME" help:"Only this organisation's."`
-	Month string `placeholder:"YYYY-MM" help:"Only those of this month."`
+	Org   string `placeholder:"NAME" complete:"org" help:"Only this organisation's."`
+	Month string `placeholder:"YYYY-MM" complete:"month" help:"Only those of this month."`
 	serverFlags
 	jsonFlag
 }
@@ -66,9 +66,9 @@ func invoiceTable(all []admin.Invoice) *table {
 }
 
 type invoiceShowCmd struct {
-	Org   string `arg:"" help:"Whose it is."`
-	Month string `arg:"" help:"Its month, YYYY-MM, in UTC."`
-	HTML  string `name:"html" placeholder:"FILE" help:"Write it as one HTML page that prints well; - for standard output."`
+	Org   string `arg:"" complete:"org" help:"Whose it is."`
+	Month string `arg:"" complete:"month" help:"Its month, YYYY-MM, in UTC."`
+	HTML  string `name:"html" complete:"file" placeholder:"FILE" help:"Write it as one HTML page that prints well; - for standard output."`
 	serverFlags
 	jsonFlag
 }
@@ -118,7 +118,7 @@ func linesTable(i *admin.Invoice) *table {
 }
 
 type invoiceCloseCmd struct {
-	Month   string `arg:"" help:"The month, YYYY-MM, in UTC. It has been over for an hour, and those before it are closed."`
+	Month   string `arg:"" complete:"month" help:"The month, YYYY-MM, in UTC. It has been over for an hour, and those before it are closed."`
 	By      string `placeholder:"NAME" help:"Who closes it; $$USER if not given."`
 	Confirm bool   `help:"The server's clock is right, though it is more than a day beyond what is known of the time."`
 	Without bool   `name:"without-damaged" help:"Close it though some records cannot be read: nobody pays for those."`
@@ -150,8 +150,8 @@ func (c invoiceCloseCmd) Run(env *Env) error {
 }
 
 type invoiceReceiptsCmd struct {
-	Org   string `arg:"" help:"Whose invoice it is."`
-	Month string `arg:"" help:"Its month, YYYY-MM, in UTC."`
+	Org   string `arg:"" complete:"org" help:"Whose invoice it is."`
+	Month string `arg:"" complete:"month" help:"Its month, YYYY-MM, in UTC."`
 	serverFlags
 }
 
@@ -189,8 +189,8 @@ func eachPage(ctx context.Context, ask func(ctx context.Context, cursor string) 
 }
 
 type invoiceVerifyCmd struct {
-	Receipts string `arg:"" help:"File of records, one JSON object a line, as invoice receipts prints them; - for standard input."`
-	Invoice  string `placeholder:"FILE" help:"The invoice that they are to add up to, as invoice show --json prints it."`
+	Receipts string `arg:"" complete:"file" help:"File of records, one JSON object a line, as invoice receipts prints them; - for standard input."`
+	Invoice  string `placeholder:"FILE" complete:"file" help:"The invoice that they are to add up to, as invoice show --json prints it."`
 	jsonFlag
 }
 
@@ -209,6 +209,7 @@ func (c invoiceVerifyCmd) Run(env *Env) error {
 		defer f.Close()
 		in, name = f, c.Receipts
 	}
+	env.doing("checking receipts")
 	report, err := invoice.Verify(in, i)
 	if err != nil {
 		return err

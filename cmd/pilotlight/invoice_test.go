@@ -105,7 +105,7 @@ func TestInvoice_FromUsageToACheckedBill(t *testing.T) {
 	want("-0.008333333", "correct", ids[1], "--credit-usd", "0.008333333", "--reason", "it was slow, too")
 	want("2 +"+late+" +acme +0.028333333 +0.03 ", "invoice", "close", late)
 	want("corrections of "+early+", made after that month's invoice(?s:.*)total", "invoice", "show", "acme", late)
-	refused("no such invoice", "invoice", "show", "nobody", late)
+	refused(`there is no organisation "nobody"`, "invoice", "show", "nobody", late)
 	want(`(?s)2 +`+late+`.*1 +`+early, "invoice", "list", "--org", "acme")
 
 	for _, month := range []string{early, late} {

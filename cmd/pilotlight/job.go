@@ -19,8 +19,8 @@ type jobCmd struct {
 
 // jobRenderCmd prints a job that an operator can run by hand. It asks no server.
 type jobRenderCmd struct {
-	ID     string `arg:"" name:"model" help:"The model's id."`
-	Config string `placeholder:"FILE" help:"The config file of serve; without it, a model of the catalogue with every default."`
+	ID     string `arg:"" name:"model" complete:"model" help:"The model's id."`
+	Config string `placeholder:"FILE" complete:"file" help:"The config file of serve; without it, a model of the catalogue with every default."`
 }
 
 // Run prints the job's text.

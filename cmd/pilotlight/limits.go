@@ -14,7 +14,7 @@ type limitFlags struct {
 	RPM          *int           `name:"rpm" placeholder:"N" help:"Requests a minute; 0 for no limit."`
 	Concurrency  *int           `placeholder:"N" help:"Requests at once; 0 for no limit."`
 	BudgetUSD    *string        `name:"budget-usd" placeholder:"N" help:"What may be spent in one period, such as 100 or 99.50; 0 for no budget."`
-	BudgetPeriod *tenant.Period `name:"budget-period" placeholder:"PERIOD" help:"When the budget begins anew: monthly (the default), weekly (on Monday) or daily, in UTC."`
+	BudgetPeriod *tenant.Period `name:"budget-period" placeholder:"PERIOD" values:"monthly,weekly,daily" help:"When the budget begins anew: monthly (the default), weekly (on Monday) or daily, in UTC."`
 	BudgetSoft   *bool          `name:"budget-soft" negatable:"" help:"Going over the budget is told, and refuses nobody."`
 }
 

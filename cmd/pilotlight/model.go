@@ -24,7 +24,7 @@ type modelCmd struct {
 
 // modelFlags name one model of one server.
 type modelFlags struct {
-	ID string `arg:"" name:"model" help:"Its id."`
+	ID string `arg:"" name:"model" complete:"model" help:"Its id."`
 	serverFlags
 	jsonFlag
 }
@@ -105,7 +105,11 @@ func (c modelStartCmd) Run(env *Env) error {
 	if err != nil {
 		return err
 	}
+	if !c.Wait && m.State != string(fleet.Hot) {
+		env.say("%s is being started; --wait shows how, and returns when it is hot", c.ID)
+	}
 	if c.Wait {
+		env.doing("")
 		w := waiting{env: env, client: client, model: c.ID, began: began}
 		if m, err = w.untilHot(m); err != nil {
 			return err

@@ -23,7 +23,7 @@ type orgCmd struct {
 
 type orgCreateCmd struct {
 	Name   string   `arg:"" help:"Its name."`
-	Models []string `placeholder:"A,B" help:"Models that its tokens may use; all if not given."`
+	Models []string `placeholder:"A,B" complete:"model" help:"Models that its tokens may use; all if not given."`
 	limitFlags
 	serverFlags
 	jsonFlag
@@ -37,8 +37,8 @@ func (c orgCreateCmd) Run(env *Env) error {
 }
 
 type orgUpdateCmd struct {
-	Name   string  `arg:"" help:"Its name."`
-	Models *string `placeholder:"A,B" help:"Models that its tokens may use; --models= for all."`
+	Name   string  `arg:"" complete:"org" help:"Its name."`
+	Models *string `placeholder:"A,B" complete:"model" help:"Models that its tokens may use; --models= for all."`
 	limitFlags
 	raiseFlags
 	serverFlags
@@ -61,7 +61,7 @@ func (c orgUpdateCmd) Run(env *Env) error {
 }
 
 type orgSuspendCmd struct {
-	Name string `arg:"" help:"Its name."`
+	Name string `arg:"" complete:"org" help:"Its name."`
 	Now  bool   `help:"Cut what engines are working on, too; it is billed until then."`
 	serverFlags
 	jsonFlag
@@ -73,7 +73,7 @@ func (c orgSuspendCmd) Run(env *Env) error {
 }
 
 type orgResumeCmd struct {
-	Name string `arg:"" help:"Its name."`
+	Name string `arg:"" complete:"org" help:"Its name."`
 	serverFlags
 	jsonFlag
 }
@@ -105,7 +105,7 @@ func (c orgListCmd) Run(env *Env) error {
 }
 
 type orgShowCmd struct {
-	Name string `arg:"" help:"Its name."`
+	Name string `arg:"" complete:"org" help:"Its name."`
 	serverFlags
 	jsonFlag
 }

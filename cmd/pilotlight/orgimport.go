@@ -18,9 +18,9 @@ import (
 
 // orgImportCmd makes organisations and tokens what a file says.
 type orgImportCmd struct {
-	File    string `arg:"" help:"The file, in HCL, or in JSON if its name ends in .json."`
+	File    string `arg:"" complete:"file" help:"The file, in HCL, or in JSON if its name ends in .json."`
 	DryRun  bool   `name:"dry-run" help:"Only print the difference."`
-	Secrets string `placeholder:"FILE" help:"Make the secrets of new tokens that have no sha256, and add them to this file, which only its owner may read: a JSON object a line."`
+	Secrets string `placeholder:"FILE" complete:"file" help:"Make the secrets of new tokens that have no sha256, and add them to this file, which only its owner may read: a JSON object a line."`
 	serverFlags
 	jsonFlag
 }

@@ -44,7 +44,7 @@ func (c orphansListCmd) Run(env *Env) error {
 }
 
 type orphansStopCmd struct {
-	IDs     []string `arg:"" name:"id" help:"As orphans list shows them."`
+	IDs     []string `arg:"" name:"id" complete:"orphan" help:"As orphans list shows them."`
 	Cluster string   `placeholder:"NAME" help:"Of orphans of another cluster than the server's own: it must be theirs."`
 	serverFlags
 	jsonFlag

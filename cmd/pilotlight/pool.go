@@ -81,7 +81,7 @@ func freeGPUs(s admin.Slot) int {
 }
 
 type poolShowCmd struct {
-	Name string `arg:"" help:"Its name."`
+	Name string `arg:"" complete:"pool" help:"Its name."`
 	serverFlags
 	jsonFlag
 }
@@ -110,8 +110,9 @@ func (c poolShowCmd) Run(env *Env) error {
 }
 
 type poolTuneCmd struct {
-	Name     string   `arg:"" help:"The pool's name."`
-	Settings []string `arg:"" name:"key=value" help:"Settings as the config names them, such as max_parked_per_gpu=6 slots.min=1."`
+	Name     string   `arg:"" complete:"pool" help:"The pool's name."`
+	Settings []string `arg:"" name:"key=value" complete:"setting" help:"Settings as the config names them, such as max_parked_per_gpu=6 slots.min=1."`
+	WhatIf   bool     `name:"what-if" help:"Change nothing: simulate what the last day's requests would have cost and waited with these settings. Takes policy and idle_after, too."`
 	serverFlags
 	jsonFlag
 }
@@ -125,6 +126,9 @@ func (c poolTuneCmd) Run(env *Env) error {
 	client, err := c.client(env)
 	if err != nil {
 		return err
+	}
+	if c.WhatIf {
+		return c.foretell(env, client, changes)
 	}
 	pool, err := client.TunePool(env.ctx, c.Name, changes)
 	if err != nil {

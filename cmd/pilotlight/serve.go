@@ -18,8 +18,8 @@ import (
 
 // serveCmd runs a server from a config file.
 type serveCmd struct {
-	Config   string     `required:"" placeholder:"FILE" help:"The config file, in HCL."`
-	LogLevel slog.Level `name:"log-level" default:"info" help:"Least level of log lines on stderr: debug, info, warn, error."`
+	Config   string     `required:"" placeholder:"FILE" complete:"file" help:"The config file, in HCL."`
+	LogLevel slog.Level `name:"log-level" values:"debug,info,warn,error" default:"info" help:"Least level of log lines on stderr: debug, info, warn, error."`
 }
 
 // Run waits until this server may act for its cluster, and serves until a signal.
@@ -110,7 +110,7 @@ func (l *leader) serve(ctx context.Context, hurry <-chan struct{}) error {
 	opened := l.store
 	l.store = nil
 	s, err := openServer(ctx, serverConfig{
-		Config: l.cfg, Dir: serverDir(l.cfg), Store: opened, AdminToken: l.token, Getenv: l.env.Getenv, Now: l.env.Now,
+		Config: l.cfg, Dir: serverDir(l.cfg), Store: opened, AdminToken: l.token, Getenv: l.env.Getenv, Stdout: l.env.Stdout, Now: l.env.Now,
 		Source:  configSource{path: l.file, parse: config.Options{BaseDir: filepath.Dir(l.file)}.Parse},
 		Hangups: l.hangups, Lead: l.lead, API: api, Admin: adminLn, Log: l.log,
 	})

@@ -50,6 +50,7 @@ func (c simulateCmd) Run(env *Env) error {
 	for _, cfg.Policy = range c.Policy {
 		for _, cfg.Seed = range c.Seed {
 			began := env.Now()
+			env.doing(fmt.Sprintf("simulating %s, seed %d", cfg.Policy, cfg.Seed))
 			r, err := simulate.Run(env.ctx, cfg)
 			if err != nil {
 				return err

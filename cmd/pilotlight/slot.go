@@ -22,14 +22,14 @@ type slotCmd struct {
 	ID         string        `required:"" name:"id" placeholder:"SLOT" help:"The slot's name."`
 	GPUs       int           `required:"" name:"gpus" placeholder:"N" help:"GPUs of the slot."`
 	Addr       string        `required:"" placeholder:"IP:PORT" help:"Address of its API; engines listen on the same IP."`
-	Dir        string        `required:"" placeholder:"DIR" help:"Where the engines' logs and process files go."`
+	Dir        string        `required:"" placeholder:"DIR" complete:"dir" help:"Where the engines' logs and process files go."`
 	Pool       string        `placeholder:"POOL" help:"The pool that it belongs to."`
 	Node       string        `placeholder:"NODE" help:"The machine that it is on (default: the host's name)."`
 	Cluster    string        `default:"default" help:"The Pilotlight that it belongs to."`
 	KeyEnv     string        `name:"key-env" default:"PILOTLIGHT_SLOT_KEY" placeholder:"NAME" help:"Environment variable that holds the key of its API, where --secrets names no file with slot_key."`
-	Secrets    string        `placeholder:"FILE" help:"File of lines NAME=value that is read once and removed: slot_key is the key of its API, others are variables for the supervisor alone."`
+	Secrets    string        `placeholder:"FILE" complete:"file" help:"File of lines NAME=value that is read once and removed: slot_key is the key of its API, others are variables for the supervisor alone."`
 	EngineUser string        `name:"engine-user" placeholder:"USER" help:"Whom engines run as, a name or a number; same: as the supervisor (default: nobody where that is root, else the same)."`
-	EngineEnv  []string      `name:"engine-env" placeholder:"FILE" sep:"none" help:"File of lines NAME=value that engines have in their environment (repeatable)."`
+	EngineEnv  []string      `name:"engine-env" placeholder:"FILE" complete:"file" sep:"none" help:"File of lines NAME=value that engines have in their environment (repeatable)."`
 	PassEnv    []string      `name:"pass-env" placeholder:"NAME,…" help:"Variables of the supervisor's that engines have too, beyond those for libraries and engines."`
 	Devices    string        `env:"NVIDIA_VISIBLE_DEVICES" placeholder:"UUID,…" help:"The GPUs, as CUDA_VISIBLE_DEVICES takes them (default: $$NVIDIA_VISIBLE_DEVICES, else 0, 1, …)."`
 	FirstPort  int           `name:"first-port" default:"10000" placeholder:"N" help:"First port that engines may get; the default range is outside Nomad's."`
@@ -38,7 +38,7 @@ type slotCmd struct {
 	GPUMemory  string        `name:"gpu-memory" placeholder:"SIZE" help:"Memory of each GPU (default: that of an H100 of 80 GB)."`
 	Grace      time.Duration `default:"100s" help:"From SIGTERM to SIGKILL of an engine."`
 	Consul     string        `name:"consul-addr" env:"CONSUL_HTTP_ADDR" default:"http://127.0.0.1:8500" placeholder:"URL" help:"The machine's Consul agent, which learns which engines take requests; off: none does."`
-	LogLevel   slog.Level    `name:"log-level" default:"info" help:"Least level of log lines on stderr: debug, info, warn, error."`
+	LogLevel   slog.Level    `name:"log-level" values:"debug,info,warn,error" default:"info" help:"Least level of log lines on stderr: debug, info, warn, error."`
 }
 
 // noConsul is the address of no agent.

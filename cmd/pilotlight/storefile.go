@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/pilotlight-io/pilotlight/internal/audit"
 	"github.com/pilotlight-io/pilotlight/internal/config"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
 	"github.com/pilotlight-io/pilotlight/internal/store"
@@ -13,8 +14,8 @@ import (
 
 // storeFlags say which store is meant.
 type storeFlags struct {
-	Config  string `placeholder:"FILE" xor:"store" help:"Config file of the server whose store is meant; without one, the store of pilotlight dev."`
-	DataDir string `name:"data-dir" placeholder:"DIR" xor:"store" help:"Data directory of pilotlight dev (default: $$XDG_DATA_HOME/pilotlight)."`
+	Config  string `placeholder:"FILE" complete:"file" xor:"store" help:"Config file of the server whose store is meant; without one, the store of pilotlight dev."`
+	DataDir string `name:"data-dir" complete:"dir" placeholder:"DIR" xor:"store" help:"Data directory of pilotlight dev (default: $$XDG_DATA_HOME/pilotlight)."`
 }
 
 // store says where the store is.
@@ -44,7 +45,7 @@ func openExisting(env *Env, c config.Store) (*store.Store, error) {
 }
 
 type storeBackupCmd struct {
-	File string `arg:"" help:"The copy; it must not be there yet."`
+	File string `arg:"" complete:"file" help:"The copy; it must not be there yet."`
 	storeFlags
 }
 
@@ -57,6 +58,7 @@ func (c storeBackupCmd) Run(env *Env) error {
 	if of.Kind == config.StorePostgres {
 		return fmt.Errorf("the store is a Postgres database; save it with Postgres's own tools, such as pg_dump \"$%s\"", of.URLEnv)
 	}
+	env.doing("saving " + of.Path)
 	if err := store.Backup(env.ctx, of.Path, c.File); err != nil {
 		return err
 	}
@@ -80,17 +82,24 @@ func (c storeCheckCmd) Run(env *Env) error {
 		return err
 	}
 	defer s.Close()
+	env.doing("recomputing sums")
 	found, err := ledger.CheckStore(env.ctx, s)
 	if err != nil {
 		return err
 	}
+	kept, err := audit.CheckStore(env.ctx, s)
+	if err != nil {
+		return err
+	}
+	found.Differences = append(found.Differences, kept.Wrong...)
 	if c.JSON {
 		if err := writeJSON(env.Stdout, struct {
 			Records     int64    `json:"records"`
 			Days        int64    `json:"days"`
 			Months      int64    `json:"months"`
+			Audit       int64    `json:"audit_entries"`
 			Differences []string `json:"differences"`
-		}{found.Records, found.Days, found.Months, append([]string{}, found.Differences...)}); err != nil {
+		}{found.Records, found.Days, found.Months, kept.Entries, append([]string{}, found.Differences...)}); err != nil {
 			return err
 		}
 	} else {
@@ -98,7 +107,7 @@ func (c storeCheckCmd) Run(env *Env) error {
 			fmt.Fprintln(env.Stdout, d)
 		}
 	}
-	fmt.Fprintf(env.Stderr, "%d usage records; %d sums of days and %d of months compared\n", found.Records, found.Days, found.Months)
+	fmt.Fprintf(env.Stderr, "%d usage records; %d sums of days and %d of months compared; %d audit entries\n", found.Records, found.Days, found.Months, kept.Entries)
 	if n := len(found.Differences); n > 0 {
 		return fmt.Errorf("the store %s has %d differences", s, n)
 	}
@@ -106,8 +115,8 @@ func (c storeCheckCmd) Run(env *Env) error {
 }
 
 type storeCopyCmd struct {
-	From string `required:"" placeholder:"FILE" help:"Config file whose store is copied. Its server must not run."`
-	To   string `required:"" placeholder:"FILE" help:"Config file whose store it is copied to: an empty one."`
+	From string `required:"" placeholder:"FILE" complete:"file" help:"Config file whose store is copied. Its server must not run."`
+	To   string `required:"" placeholder:"FILE" complete:"file" help:"Config file whose store it is copied to: an empty one."`
 	jsonFlag
 }
 
@@ -136,6 +145,7 @@ func (c storeCopyCmd) Run(env *Env) (err error) {
 		return err
 	}
 	defer target.Close()
+	env.doing("copying, then comparing")
 	done, err := store.Copy(env.ctx, source, target)
 	if err != nil {
 		return err

@@ -18,12 +18,12 @@ type tokenCmd struct {
 }
 
 type tokenCreateCmd struct {
-	Org       string         `required:"" placeholder:"NAME" help:"Whose token it is."`
+	Org       string         `required:"" placeholder:"NAME" complete:"org" help:"Whose token it is."`
 	Name      string         `placeholder:"NAME" help:"For people, to tell tokens apart."`
-	Scopes    []tenant.Scope `placeholder:"A,B" help:"Rights: inference, models:read, usage:read, tokens:manage; the first two if not given."`
-	Models    []string       `placeholder:"A,B" help:"Models that it may use; all of the organisation's if not given."`
+	Scopes    []tenant.Scope `placeholder:"A,B" values:"inference,models:read,usage:read,tokens:manage" help:"Rights: inference, models:read, usage:read, tokens:manage; the first two if not given."`
+	Models    []string       `placeholder:"A,B" complete:"model" help:"Models that it may use; all of the organisation's if not given."`
 	Expires   string         `placeholder:"90d" help:"When it stops working: a time span from now, a day (its end, in UTC), or a moment in RFC 3339; never if not given."`
-	Keepalive string         `placeholder:"MODE" help:"What a waiting stream gets: off, comment or chunk; the config's default if not given."`
+	Keepalive string         `placeholder:"MODE" values:"off,comment,chunk" help:"What a waiting stream gets: off, comment or chunk; the config's default if not given."`
 	limitFlags
 	serverFlags
 	jsonFlag
@@ -51,7 +51,7 @@ func (c tokenCreateCmd) Run(env *Env) error {
 }
 
 type tokenUpdateCmd struct {
-	ID string `arg:"" help:"Its id, as token list shows it."`
+	ID string `arg:"" complete:"token" help:"Its id, as token list shows it."`
 	limitFlags
 	raiseFlags
 	serverFlags
@@ -70,7 +70,7 @@ func (c tokenUpdateCmd) Run(env *Env) error {
 }
 
 type tokenListCmd struct {
-	Org string `placeholder:"NAME" help:"Only this organisation's."`
+	Org string `placeholder:"NAME" complete:"org" help:"Only this organisation's."`
 	serverFlags
 	jsonFlag
 }
@@ -92,7 +92,7 @@ func (c tokenListCmd) Run(env *Env) error {
 }
 
 type tokenRevokeCmd struct {
-	ID string `arg:"" help:"Its id, as token list shows it."`
+	ID string `arg:"" complete:"token" help:"Its id, as token list shows it."`
 	serverFlags
 	jsonFlag
 }

@@ -12,8 +12,8 @@ import (
 
 // usageCmd prints what organisations have used in a month, and what it costs.
 type usageCmd struct {
-	Org          string   `placeholder:"NAME" help:"Only this organisation's."`
-	Month        string   `placeholder:"YYYY-MM" help:"The month, in UTC; this month if not given."`
+	Org          string   `placeholder:"NAME" complete:"org" help:"Only this organisation's."`
+	Month        string   `placeholder:"YYYY-MM" complete:"month" help:"The month, in UTC; this month if not given."`
 	By           []string `enum:"model,token,day,hour" default:"model" help:"One line for each model, or also for each token, day or hour; one or two of model, token, day, hour, with a comma between."`
 	Format       string   `enum:"table,json,jsonl,csv,focus" default:"table" help:"table, json, jsonl, csv, or focus (FinOps FOCUS, as CSV: the month's bills)."`
 	FOCUSVersion string   `name:"focus-version" enum:",1.4,1.2" default:"" placeholder:"1.4" help:"Of --format focus: 1.4, or 1.2 for tools that lag."`

@@ -4,11 +4,23 @@ import (
 	"encoding/json"
 	"fmt"
 	"runtime/debug"
+
+	"github.com/alecthomas/kong"
 )
 
 // versionCmd prints what this binary was built from.
 type versionCmd struct {
-	JSON bool `name:"json" help:"Print JSON."`
+	jsonFlag
+}
+
+// versionFlag is the same as a flag, as other programs have it.
+type versionFlag bool
+
+// BeforeReset is called by the parser, before it looks for a command.
+func (versionFlag) BeforeReset(app *kong.Kong, env *Env) error {
+	err := versionCmd{}.Run(env)
+	app.Exit(0)
+	return err
 }
 
 // version is what the build recorded about itself.

@@ -14,27 +14,29 @@ import (
 // lookEvery is how often a waiting command looks. Each look is two small answers from memory.
 const lookEvery = 100 * time.Millisecond
 
-// waiting shows on stderr how a model becomes hot.
+// waiting shows on stderr how a model becomes hot: a line a phase, which on a terminal goes on until the phase has ended.
 type waiting struct {
 	env    *Env
 	client *admin.Client
 	model  string
 	began  time.Time
-	shown  string // the last phase that has a line of its own
+	of     uint64 // the activation that is shown; 0 = none yet
+	phases int    // of it that have a line
+	line   string // the last line, without what changes in it
 	width  int    // of the line that the next one writes over; on a terminal only
 }
 
 // untilHot returns when the model is hot, or with exit status 2 when its activation has failed. m is how it stands now.
 func (w *waiting) untilHot(m *admin.Model) (*admin.Model, error) {
 	for {
-		if m.State == string(fleet.Hot) {
-			w.line("hot", "")
-			w.end()
-			return m, nil
-		}
 		failure, err := w.look(m)
 		if err != nil {
 			return nil, err
+		}
+		if m.State == string(fleet.Hot) {
+			w.show(w.env.Now().Sub(w.began), "hot", "")
+			w.end()
+			return m, nil
 		}
 		if failure != "" {
 			w.end()
@@ -49,7 +51,7 @@ func (w *waiting) untilHot(m *admin.Model) (*admin.Model, error) {
 	}
 }
 
-// look shows the phase of the model's newest activation, and says why it cannot succeed, if it cannot.
+// look shows the phases of the model's newest activation, and says why it cannot succeed, if it cannot.
 func (w *waiting) look(m *admin.Model) (failure string, err error) {
 	if m.Outlook.Answer == fleet.NeverFits {
 		return m.Outlook.Reason, nil
@@ -62,45 +64,74 @@ func (w *waiting) look(m *admin.Model) (failure string, err error) {
 		if a.Model != w.model {
 			continue
 		}
-		if a.EndedAt != nil && a.Failure != "" && a.EndedAt.After(w.began) {
+		if a.EndedAt == nil || a.EndedAt.After(w.began) {
+			w.activation(m, &a)
 			return a.Failure, nil
-		}
-		if a.EndedAt == nil && len(a.Phases) > 0 {
-			w.line(string(a.Phases[len(a.Phases)-1].Phase), eta(m))
-			return "", nil
 		}
 		break // newest first: what is left is history
 	}
-	w.line(string(m.Outlook.Answer), m.Outlook.Reason)
+	if m.State != string(fleet.Hot) {
+		w.show(w.env.Now().Sub(w.began), string(m.Outlook.Answer), m.Outlook.Reason)
+	}
 	return "", nil
 }
 
-// line shows a phase: on a terminal over the line before, with the time so far; elsewhere once.
-func (w *waiting) line(phase, more string) {
-	text := fmt.Sprintf("%6.1fs  %s", w.env.Now().Sub(w.began).Seconds(), phase)
-	if more != "" {
-		text += "  (" + more + ")"
+// activation shows every phase that the activation has entered, also one that was over before anybody looked. Times are the server's, from when it began.
+func (w *waiting) activation(m *admin.Model, a *admin.Activation) {
+	if a.ID != w.of {
+		w.of, w.phases = a.ID, 0
+		w.began = w.env.Now().Add(-time.Since(a.BeganAt.Time)) // what comes before it was no start
 	}
-	if phase == w.shown && !w.env.Progress {
-		return
-	}
-	if !w.env.Progress {
-		w.env.say("%s", text)
-	} else {
-		if phase != w.shown && w.shown != "" {
-			fmt.Fprintln(w.env.Stderr)
-			w.width = 0
+	for i, p := range a.Phases {
+		if i < w.phases-1 || p.Phase == fleet.PhaseReady { // which is said as hot
+			continue
 		}
-		fmt.Fprintf(w.env.Stderr, "\r%s%s", text, strings.Repeat(" ", max(0, w.width-len(text))))
-		w.width = len(text)
+		w.phases = i + 1
+		more, until := "", w.env.Now()
+		switch {
+		case i+1 < len(a.Phases):
+			until = a.Phases[i+1].At.Time
+		case a.EndedAt != nil:
+			until = a.EndedAt.Time
+		default:
+			more = eta(m)
+		}
+		if w.env.Progress {
+			more = strings.TrimSpace(fmt.Sprintf("%5.1fs  %s", max(until.Sub(p.At.Time), 0).Seconds(), more))
+		}
+		w.show(p.At.Sub(a.BeganAt.Time), string(p.Phase), more)
 	}
-	w.shown = phase
 }
 
+// show shows a phase and since when it is: on a terminal over its line before, elsewhere once.
+func (w *waiting) show(at time.Duration, phase, more string) {
+	begun := phase != w.line
+	w.line = phase
+	if !w.env.Progress {
+		if !begun {
+			return
+		}
+		text := fmt.Sprintf("%6.1fs  %s", at.Seconds(), phase)
+		if more != "" {
+			text += "  (" + more + ")"
+		}
+		w.env.say("%s", text)
+		return
+	}
+	if begun {
+		w.end()
+	}
+	text := strings.TrimRight(fmt.Sprintf("%6.1fs  %-9s %s", at.Seconds(), phase, more), " ")
+	fmt.Fprintf(w.env.Stderr, "\r%s%s", text, strings.Repeat(" ", max(0, w.width-len(text))))
+	w.width = len(text)
+}
+
+// end lets the next line begin below.
 func (w *waiting) end() {
 	if w.env.Progress && w.width > 0 {
 		fmt.Fprintln(w.env.Stderr)
 	}
+	w.width = 0
 }
 
 func eta(m *admin.Model) string {

@@ -55,7 +55,7 @@ func (c webhookListCmd) Run(env *Env) error {
 }
 
 type webhookResumeCmd struct {
-	Name string `arg:"" help:"As webhook list shows it."`
+	Name string `arg:"" complete:"webhook" help:"As webhook list shows it."`
 	From string `placeholder:"WHERE" help:"start: with the first record that is kept; now: what was not sent never is; or the ID of a record: after it. Else where it stopped."`
 	serverFlags
 	jsonFlag

@@ -24,6 +24,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pilotlight-io/pilotlight/internal/account"
+	"github.com/pilotlight-io/pilotlight/internal/audit"
 	"github.com/pilotlight-io/pilotlight/internal/edge"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
@@ -61,13 +62,16 @@ type Tuner interface {
 type Config struct {
 	Fleet    Fleet
 	Tuner    Tuner
+	WhatIf   Foreteller // nil = nothing is foretold
 	Config   Configurer
 	Orphans  Orphans // nil = the back end has none
 	Tenants  *tenant.Tenants
 	Ledger   *ledger.Ledger
-	Webhooks Webhooks          // nil = there are none
-	Accounts *account.Accounts // that bodies are charged to, as callers' are; nil = none
-	Token    string            // the admin token; at least MinToken characters
+	Audit    *audit.Log          // of what operators change
+	Webhooks Webhooks            // nil = there are none
+	Servers  func() []ServerInfo // the servers of the cluster; nil = none are known
+	Accounts *account.Accounts   // that bodies are charged to, as callers' are; nil = none
+	Token    string              // the admin token; at least MinToken characters
 	// MaxConnections bounds the connections of operators; 0 = 256.
 	MaxConnections int
 	Metrics        []*metrics.Set                      // shown at /metrics before the process's own; may be empty
@@ -106,8 +110,8 @@ const (
 // New checks the config. It starts nothing.
 func New(c Config) (*Server, error) {
 	switch {
-	case c.Fleet == nil || c.Tuner == nil || c.Config == nil || c.Tenants == nil || c.Ledger == nil:
-		return nil, errors.New("admin: Fleet, Tuner, Config, Tenants and Ledger are required")
+	case c.Fleet == nil || c.Tuner == nil || c.Config == nil || c.Tenants == nil || c.Ledger == nil || c.Audit == nil:
+		return nil, errors.New("admin: Fleet, Tuner, Config, Tenants, Ledger and Audit are required")
 	case len(c.Token) < MinToken:
 		return nil, fmt.Errorf("admin: the admin token has %d characters; it must have %d or more", len(c.Token), MinToken)
 	}

@@ -7,10 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -99,22 +97,9 @@ func (c *Client) Pool(ctx context.Context, name string) (*Pool, error) {
 
 // TunePool changes settings of a pool, all of them or none: key -> value as in the config, without quotes; an empty value resets one.
 func (c *Client) TunePool(ctx context.Context, name string, changes map[string]string) (*Pool, error) {
-	body := map[string]any{}
-	for _, key := range slices.Sorted(maps.Keys(changes)) {
-		value := changes[key]
-		block, inner, nested := strings.Cut(key, ".")
-		if !nested {
-			body[key] = value
-			continue
-		}
-		if body[block] == nil {
-			body[block] = map[string]string{}
-		}
-		of, ok := body[block].(map[string]string)
-		if !ok {
-			return nil, fmt.Errorf("%s and %s are given; leave one of them", block, key)
-		}
-		of[inner] = value
+	body, err := nested(changes)
+	if err != nil {
+		return nil, err
 	}
 	return one(ask[Pool](ctx, c, http.MethodPatch, "/api/pools/"+url.PathEscape(name), body))
 }
@@ -138,6 +123,12 @@ func (c *Client) Orphans(ctx context.Context) ([]Orphan, error) {
 // StopOrphan stops one, and gives what it was. cluster "" = it is of the server's own cluster.
 func (c *Client) StopOrphan(ctx context.Context, id, cluster string) (*Orphan, error) {
 	return one(ask[Orphan](ctx, c, http.MethodDelete, "/api/orphans/"+url.PathEscape(id)+search("cluster", cluster), nil))
+}
+
+// Servers lists the servers of the cluster, as far as the one that is asked knows them.
+func (c *Client) Servers(ctx context.Context) ([]ServerInfo, error) {
+	list, err := ask[serverList](ctx, c, http.MethodGet, "/api/servers", nil)
+	return list.Servers, err
 }
 
 // Webhooks lists the webhooks of the server's config.

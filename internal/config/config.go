@@ -23,6 +23,7 @@ type Config struct {
 	Store      Store
 	Ledger     Ledger
 	Webhooks   []Webhook // in the order of the file
+	Telemetry  Telemetry
 	Autoscaler Autoscaler
 	Backend    Backend
 	Pools      []fleet.Pool   // in the order of the file; on the local back end the implicit pool "local", and nothing else
@@ -40,6 +41,7 @@ type API struct {
 	BodyBudget      fleet.Bytes // of all request and answer bodies held at once; at least four times BodyLimit
 	EventLimit      fleet.Bytes // of one event of a stream
 	MaxConnections  int         // of callers at once; 0 = what the process's descriptors allow
+	AccessLog       string      // the file that gets a line for each request; AccessLogStdout = standard output, "" = there is none
 }
 
 // Admin is the admin listener.
@@ -134,11 +136,28 @@ func Parse(name string, src []byte) (*Config, error) { return Options{}.Parse(na
 
 // Load reads and validates the file at path. A mistake in it is a Mistakes; a file that cannot be read is another error.
 func (o Options) Load(path string) (*Config, error) {
+	src, err := read(path)
+	if err != nil {
+		return nil, err
+	}
+	return o.Parse(path, src)
+}
+
+// Check is Load, and also gives what a server of the config needs on its own machine.
+func Check(path string) (*Config, []Use, error) {
+	src, err := read(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	return Options{}.parse(path, src)
+}
+
+func read(path string) ([]byte, error) {
 	src, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading the config: %w", err)
 	}
-	return o.Parse(path, src)
+	return src, nil
 }
 
 func (o Options) withBase(name string) Options {

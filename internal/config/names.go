@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/agext/levenshtein"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/gohcl"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -103,7 +104,7 @@ func knownNames(schema *hcl.BodySchema) []string {
 func suggestion(word string, known []string) string {
 	best, distance := "", 3
 	for _, k := range known {
-		if d := editDistance(word, k); d < distance && d < len(k) {
+		if d := levenshtein.Distance(word, k, nil); d < distance && d < len(k) {
 			best, distance = k, d
 		}
 	}
@@ -111,28 +112,4 @@ func suggestion(word string, known []string) string {
 		return fmt.Sprintf("did you mean %q?", best)
 	}
 	return "possible are " + strings.Join(known, ", ")
-}
-
-// editDistance counts the letters to insert, delete or replace between a and b.
-func editDistance(a, b string) int {
-	if len(a) > 64 { // no word of ours is as long
-		return len(a)
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replace := diagonal
-			if a[i] != b[j] {
-				replace++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replace, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
 }

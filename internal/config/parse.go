@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -13,20 +14,27 @@ import (
 
 // Parse validates src, a file called name. Its error is a Mistakes.
 //
-// A file that is not HCL is reported for that alone: what follows a syntax error would be guesswork.
+// What is not HCL is reported and left out, and the rest is checked without it; what may be wrong only because of what was left out is not reported.
 func (o Options) Parse(name string, src []byte) (*Config, error) {
+	c, _, err := o.parse(name, src)
+	return c, err
+}
+
+func (o Options) parse(name string, src []byte) (*Config, []Use, error) {
 	r := &reader{file: name, options: o.withBase(name)}
-	file, sound := r.syntax(src)
-	if !sound {
-		return nil, r.mistakes.sorted()
+	file, left := r.syntax(src)
+	if file == nil {
+		return nil, nil, r.mistakes.sorted()
 	}
+	of := len(r.mistakes) // mistakes of the syntax
 	c := r.options.Default()
 	r.config(file, c)
 	r.unavailable(file, c)
+	r.mistakes = append(r.mistakes[:of:of], slices.DeleteFunc(r.mistakes[of:], func(m Mistake) bool { return left.excuses(m, src) })...)
 	if len(r.mistakes) > 0 {
-		return nil, r.mistakes.sorted()
+		return nil, nil, r.mistakes.sorted()
 	}
-	return c, nil
+	return c, uses(file, c), nil
 }
 
 // reader turns one file into a Config and gathers what is wrong with it.
@@ -40,35 +48,24 @@ func (r *reader) wrong(at hcl.Range, format string, args ...any) {
 	r.mistakes = append(r.mistakes, Mistake{File: r.file, Line: max(at.Start.Line, 1), Message: fmt.Sprintf(format, args...)})
 }
 
-// syntax parses src and holds its names against the schema. sound is false where the rest cannot be understood.
-func (r *reader) syntax(src []byte) (file *fileHCL, sound bool) {
+// syntax parses src and holds its names against the schema. file is nil where nothing can be understood.
+func (r *reader) syntax(src []byte) (file *fileHCL, left *damage) {
 	if !utf8.Valid(src) {
 		r.wrong(hcl.Range{}, "the file is not UTF-8 text; save it as UTF-8")
-		return nil, false
+		return nil, nil
 	}
-	parsed, problems := hclsyntax.ParseConfig(src, r.file, hcl.InitialPos)
-	if r.diagnostics(problems); !onlyRedefined(problems) {
-		return nil, false
+	parsed, left := r.understood(src)
+	if parsed == nil {
+		return nil, left
 	}
 	before := len(r.mistakes)
 	r.names(parsed.Body.(*hclsyntax.Body), file, "the file")
 	file = new(fileHCL)
 	decoded := gohcl.DecodeBody(parsed.Body, nil, file)
-	if len(r.mistakes) == before { // else the decoder says the same again, in its own words
+	if len(r.mistakes) == before && len(left.touched) == 0 { // else the decoder says the same again, in its own words, or misses what was left out
 		r.diagnostics(decoded)
 	}
-	return file, true
-}
-
-// onlyRedefined reports whether the parser has understood everything: an attribute written twice is a mistake, but the
-// rest of the file is still what it seems.
-func onlyRedefined(problems hcl.Diagnostics) bool {
-	for _, p := range problems {
-		if p.Severity == hcl.DiagError && p.Summary != "Attribute redefined" {
-			return false
-		}
-	}
-	return true
+	return file, left
 }
 
 func (r *reader) diagnostics(problems hcl.Diagnostics) {

@@ -162,6 +162,16 @@ func (c *Config) Tunable() []string {
 	return keys
 }
 
+// Fixed says why the setting cannot be tuned here, as what follows its key in a sentence; "" = it can, or is none.
+func (c *Config) Fixed(key string) string {
+	for _, s := range settings {
+		if s.key == key {
+			return s.fixed(c)
+		}
+	}
+	return ""
+}
+
 // Tune gives the pool of the file with other settings: key -> text as in the file, without quotes. Its error is a Mistunings. The pool must
 // be one of the file's.
 func (c *Config) Tune(name string, changes map[string]string) (fleet.Pool, error) {
@@ -199,6 +209,12 @@ func (c *Config) unknownSetting(key string) string {
 	known := c.Tunable()
 	if key == "slots" {
 		return "slots has two bounds; write slots.min=... or slots.max=..."
+	}
+	switch key {
+	case "policy":
+		return "policy is of the whole server: only what-if takes it here; change it in the autoscaler block of the config"
+	case "idle_after":
+		return "idle_after is of each model: only what-if takes it here; change it in the models of the config"
 	}
 	hint := suggestion(key, known)
 	if list := "possible are " + strings.Join(known, ", "); hint != list {

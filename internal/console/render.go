@@ -68,7 +68,7 @@ func asset(c *fiber.Ctx) error {
 
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"asset": func(base, name string) string { return base + "/assets/" + assets[name].hash + "/" + name },
-	"usd":   usd, "took": took, "count": count, "moment": moment, "day": func(t time.Time) string { return t.UTC().Format("2006-01-02") },
+	"usd":   usd, "about": about, "took": took, "count": count, "moment": moment, "day": func(t time.Time) string { return t.UTC().Format("2006-01-02") },
 	"stamp": func(t time.Time) string { return t.UTC().Format(time.RFC3339) }, "us": func(n int64) time.Duration { return time.Duration(n) * time.Microsecond },
 	"modelPath": modelPath, "permille": func(n int) string { return "w" + strconv.Itoa((n+5)/10) },
 	"has": func(all []string, one string) bool {
@@ -148,6 +148,15 @@ func usd(n fleet.NanoUSD) string {
 		sign, cents = "−", (-n+dollar/200)/(dollar/100)
 	}
 	return fmt.Sprintf("%s$%s.%02d", sign, count(int64(cents/100)), cents%100)
+}
+
+// about shows money that is an estimate: to the cent from a dollar on, to a hundredth of one below.
+func about(n fleet.NanoUSD) string {
+	const least = fleet.NanoUSD(1e5)
+	if n > -1e9 && n < 1e9 {
+		n = (n + least/2) / least * least
+	}
+	return usd(n)
 }
 
 // took shows a span with about three digits.

@@ -3,6 +3,8 @@ package console
 import (
 	"errors"
 	"net/http"
+	"net/url"
+	"slices"
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
@@ -11,18 +13,71 @@ import (
 // requestsShown is how many requests a page has.
 const requestsShown = 50
 
+// requestFilter is what of the requests a visitor wants to see.
+type requestFilter struct {
+	Org, Model, Token string // "" = all
+	Day, Hour         string // "" = the latest, or the whole day
+}
+
+// Link goes to the page behind a cursor.
+func (f requestFilter) Link(cursor string) string {
+	q := url.Values{}
+	for _, p := range [][2]string{{"org", f.Org}, {"model", f.Model}, {"token", f.Token}, {"day", f.Day}, {"hour", f.Hour}, {"cursor", cursor}} {
+		if p[1] != "" {
+			q.Set(p[0], p[1])
+		}
+	}
+	return "?" + q.Encode()
+}
+
+// query selects a day, or an hour of it.
+func (f requestFilter) query() (q ledger.Query, err error) {
+	q = ledger.Query{Org: f.Org, Model: f.Model, TokenID: f.Token}
+	if q.From, q.To, err = dayOf(f.Day); err != nil || f.Hour == "" {
+		return q, err
+	}
+	hour, ok := atoi(f.Hour)
+	if !ok || hour > 23 {
+		return q, &problem{http.StatusBadRequest, "No such hour", f.Hour + " is no hour of a day; write 0 to 23."}
+	}
+	q.From = q.From.Add(time.Duration(hour) * time.Hour)
+	q.To = q.From.Add(time.Hour)
+	return q, nil
+}
+
+// requests lists the latest requests, or those of a day.
 func (v *visit) requests() error {
-	org := v.org()
+	f := requestFilter{Org: v.org(), Model: v.Query("model"), Token: v.Query("token"), Day: v.Query("day"), Hour: v.Query("hour")}
 	if v.isOperator() {
-		org = v.Query("org")
+		f.Org = v.Query("org")
+	}
+	if f.Day == "" && (f.Model != "" || f.Token != "" || f.Hour != "") {
+		f.Day = v.c.Now().UTC().Format(time.DateOnly)
 	}
 	ctx, cancel := v.asking()
 	defer cancel()
-	page, err := v.c.Ledger.Latest(ctx, org, v.Query("cursor"), requestsShown)
+	var page ledger.Page
+	var err error
+	if f.Day == "" {
+		page, err = v.c.Ledger.Latest(ctx, f.Org, v.Query("cursor"), requestsShown)
+	} else if q, wrong := f.query(); wrong != nil {
+		err = wrong
+	} else {
+		page, err = v.c.Ledger.Find(ctx, q, v.Query("cursor"), requestsShown)
+	}
 	if err != nil {
 		return err
 	}
-	return v.show(http.StatusOK, "requests", "Requests", map[string]any{"Page": page, "Org": org, "First": v.Query("cursor") == ""})
+	var models []string
+	for _, m := range v.hub.look(fresh).Models {
+		if v.sees(m.Model.ID) {
+			models = append(models, m.Model.ID)
+		}
+	}
+	if f.Model != "" && !slices.Contains(models, f.Model) {
+		models = append(models, f.Model)
+	}
+	return v.show(http.StatusOK, "requests", "Requests", map[string]any{"Page": page, "Filter": f, "Models": models, "First": v.Query("cursor") == ""})
 }
 
 // spanOf is one stretch of a request's life.

@@ -16,6 +16,7 @@ import (
 	"github.com/valyala/fasthttp"
 	"github.com/valyala/fasthttp/fasthttputil"
 
+	"github.com/pilotlight-io/pilotlight/internal/audit"
 	"github.com/pilotlight-io/pilotlight/internal/console"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
@@ -97,8 +98,10 @@ func (f *fakeFleet) Follow(ctx context.Context, _ uint64, tell func(fleet.Notice
 type world struct {
 	t        *testing.T
 	fleet    *fakeFleet
+	pools    *fakePools
 	tenants  *tenant.Tenants
 	ledger   *ledger.Ledger
+	audit    *audit.Log
 	console  *console.Console
 	now      time.Time
 	operator http.RoundTripper // to the admin side
@@ -121,7 +124,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	w := &world{t: t, now: time.Now().UTC(), fleet: &fakeFleet{change: make(chan struct{}, 1)}}
+	w := &world{t: t, now: time.Now().UTC(), fleet: &fakeFleet{change: make(chan struct{}, 1)}, pools: &fakePools{}}
 	w.fleet.now.Models = models()
 	w.fleet.now.Pools = []fleet.PoolStatus{{
 		Pool:  fleet.Pool{Name: "h100", GPUsPerSlot: 8},
@@ -134,6 +137,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.ledger.Close() })
+	w.audit = audit.New(s, nil)
 	w.console = w.open(adminToken, [32]byte{1})
 	w.operator, w.caller = w.serve(w.console.Operator()), w.serve(w.console.Caller())
 	return w
@@ -143,11 +147,11 @@ func newWorld(t *testing.T) *world {
 func (w *world) open(admin string, key [32]byte) *console.Console {
 	w.t.Helper()
 	c, err := console.New(console.Config{
-		Fleet: w.fleet, Tenants: w.tenants, Ledger: w.ledger, Key: key, AdminToken: admin, API: "http://api.test/v1",
+		Fleet: w.fleet, Tenants: w.tenants, Ledger: w.ledger, Audit: w.audit, Key: key, AdminToken: admin, API: "http://api.test/v1",
 		Price: func() fleet.NanoUSD { return 8_250_000_000 }, Now: func() time.Time { return w.now },
-		Tune: func(context.Context, string, map[string]string) error { return nil }, Tuned: func(string) map[string]string { return nil },
+		Pools: w.pools,
 		Budget: func(org string) (console.Budget, bool) {
-			return console.Budget{Period: "monthly", Limit: 10e9, Spent: 4e9, Left: 6e9, Resets: w.now}, org == "acme"
+			return console.Budget{Period: "monthly", Limit: 10e9, Spent: 4e9, Left: 6e9, Begins: w.now.AddDate(0, 0, -10), Resets: w.now.AddDate(0, 0, 20)}, org == "acme"
 		},
 		Chat: func(_ context.Context, secret string, body []byte) (*console.Answer, error) {
 			return &console.Answer{Status: 200, ContentType: "text/event-stream", Body: io.NopCloser(strings.NewReader("data: " + secret + " " + string(body) + "\n\n"))}, nil

@@ -2,7 +2,6 @@ package edge
 
 import (
 	"errors"
-	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -189,21 +188,40 @@ func (c *Conn) Write(b []byte) (written int, err error) {
 	}
 }
 
-// lingerPatience and lingerLimit bound what is read from a caller behind a last answer.
+// What is read from a caller behind a last answer is bounded by a time in all, a pause, and bytes.
 const (
-	lingerPatience = time.Second
-	lingerLimit    = 1 << 20
+	lingerTime  = 5 * time.Second
+	lingerPause = time.Second
+	lingerLimit = 64 << 20
 )
 
-// Close closes the connection. After an answer to a request that was not read whole it waits for the caller to have read
-// it: closing with unread bytes makes the kernel send a reset, which may overtake the answer.
+// Close closes the connection. After an answer to a request that was not read whole it reads on until the caller, who has read the answer, closes:
+// closing with unread bytes makes the kernel send a reset, which may overtake the answer.
 func (c *Conn) Close() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.linger.Swap(false) && half.CloseWrite() == nil {
-		_ = c.Conn.SetReadDeadline(time.Now().Add(lingerPatience))
-		_, _ = io.Copy(io.Discard, io.LimitReader(c.Conn, lingerLimit))
+	if c.linger.Swap(false) {
+		c.readOut()
 	}
 	c.all.forget(c)
 	return c.Conn.Close()
+}
+
+func (c *Conn) readOut() {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() != nil {
+		return
+	}
+	b := make([]byte, 16<<10)
+	end := time.Now().Add(lingerTime)
+	for n := 0; n < lingerLimit; {
+		by := time.Now().Add(lingerPause)
+		if end.Before(by) {
+			by = end
+		}
+		_ = c.Conn.SetReadDeadline(by)
+		m, err := c.Conn.Read(b)
+		if n += m; err != nil {
+			return
+		}
+	}
 }
 
 // Linger makes Close wait until the caller has read the last answer.

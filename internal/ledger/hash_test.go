@@ -88,7 +88,7 @@ func TestHashOfJSON_CoversKeysThatThisVersionDoesNotKnow(t *testing.T) {
 	}
 }
 
-// What docs/operating.md tells customers to run gives the same hashes.
+// What docs/caller.md tells customers to run gives the same hashes.
 func TestHashOf_IsWhatTheManualComputes(t *testing.T) {
 	python, err := exec.LookPath("python3")
 	if err != nil {
@@ -97,7 +97,7 @@ func TestHashOf_IsWhatTheManualComputes(t *testing.T) {
 		}
 		t.Skip("install python3 to run what the manual tells customers to run")
 	}
-	manual, err := os.ReadFile(filepath.Join("..", "..", "docs", "operating.md"))
+	manual, err := os.ReadFile(filepath.Join("..", "..", "docs", "caller.md"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,6 +30,12 @@ type Config struct {
 	Patience     time.Duration
 	Residence    time.Duration
 	IdleAfter    time.Duration // the longest an instance stays hot without a request; 0 = no bound
+
+	Until     time.Duration // what is held is scored until then; 0 = until the last arrival
+	SlotStart time.Duration // from the order of a slot until it is there, in a pool that adds slots
+
+	site     *Site
+	measured map[move][]time.Duration
 }
 
 // Default gives a config with the usual cluster; trace, profiles and nodes are missing.
@@ -70,6 +76,31 @@ func (c *Config) check() error {
 
 const poolName = "simulated"
 
+func (c *Config) poolName() string {
+	if c.site != nil {
+		return c.site.Pool.Name
+	}
+	return poolName
+}
+
+// pool is the cluster as a pool whose slots are always there.
+func (c *Config) pool() fleet.Pool {
+	return fleet.Pool{
+		Name: poolName, GPUsPerSlot: c.GPUsPerNode, HostMemory: c.HostMemory, MaxParkedPerGPU: c.ParkedPerGPU,
+		SlotIdle: unbounded, Slots: fleet.Range{Min: c.Nodes, Max: c.Nodes},
+	}
+}
+
+var usualEpoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// epoch is the moment at which the trace begins.
+func (c *Config) epoch() time.Time {
+	if c.site != nil {
+		return c.site.Began
+	}
+	return usualEpoch
+}
+
 // models gives the models as the activator knows them. Nothing is refused and nothing times out: what waits is scored, not turned away.
 func (c *Config) models(idleAfter time.Duration) []*fleet.Model {
 	if idleAfter == 0 {
@@ -92,12 +123,16 @@ func (c *Config) learned() []fleet.Learned {
 	var all []fleet.Learned
 	for i := range c.Profiles {
 		p := &c.Profiles[i]
-		all = append(
-			all,
-			fleet.Learned{Model: p.Model, From: fleet.Cold, Durations: []time.Duration{p.Cold}},
-			fleet.Learned{Model: p.Model, From: fleet.Parked, Durations: []time.Duration{p.Wake}},
-			fleet.Learned{Model: p.Model, From: fleet.Hot, Durations: []time.Duration{p.Park}},
-		)
+		for _, usual := range []fleet.Learned{
+			{Model: p.Model, From: fleet.Cold, Durations: []time.Duration{p.Cold}},
+			{Model: p.Model, From: fleet.Parked, Durations: []time.Duration{p.Wake}},
+			{Model: p.Model, From: fleet.Hot, Durations: []time.Duration{p.Park}},
+		} {
+			if measured := c.measured[move{p.Model, usual.From}]; len(measured) > 0 {
+				usual.Durations = measured
+			}
+			all = append(all, usual)
+		}
 	}
 	return all
 }

@@ -42,6 +42,23 @@ func (e *engine) doing() use {
 	}
 }
 
+// takes gives what a move of the engine takes this time: from cold or parked until it is ready, from hot until it is parked. Where such moves were measured,
+// one of those that the number of the move gives.
+func (s *simulation) takes(e *engine, from fleet.Tier) time.Duration {
+	if measured := s.cfg.measured[move{e.Model, from}]; len(measured) > 0 {
+		s.moves++
+		return measured[mix(s.moves*0x9e3779b97f4a7c15+s.cfg.Seed)%uint64(len(measured))]
+	}
+	switch from {
+	case fleet.Cold:
+		return s.jittered(e.profile.Cold)
+	case fleet.Parked:
+		return s.jittered(e.profile.Wake)
+	default:
+		return s.jittered(e.profile.Park)
+	}
+}
+
 // jittered gives what a move takes this time: the profile's value times a fraction from 0.9 to 1.2 that the seed and the number of the move give;
 // under seed 0 the profile's value.
 func (s *simulation) jittered(d time.Duration) time.Duration {
@@ -62,6 +79,10 @@ func mix(x uint64) uint64 {
 
 // perform carries out an act of the planner.
 func (s *simulation) perform(act *fleet.Act) {
+	if act.Kind == fleet.ActAddSlot || act.Kind == fleet.ActDropSlot {
+		s.performSlot(act)
+		return
+	}
 	e := s.engines[act.Instance]
 	if e == nil {
 		if act.Kind != fleet.ActLaunch {
@@ -77,11 +98,11 @@ func (s *simulation) perform(act *fleet.Act) {
 	e.act = act.Seq
 	switch act.Kind {
 	case fleet.ActLaunch:
-		s.begin(e, fleet.Starting, s.jittered(e.profile.Cold))
+		s.begin(e, fleet.Starting, s.takes(e, fleet.Cold))
 	case fleet.ActResume:
-		s.begin(e, fleet.Resuming, s.jittered(e.profile.Wake))
+		s.begin(e, fleet.Resuming, s.takes(e, fleet.Parked))
 	case fleet.ActPark:
-		s.begin(e, fleet.Parking, s.jittered(e.profile.Park))
+		s.begin(e, fleet.Parking, s.takes(e, fleet.Hot))
 	case fleet.ActStop:
 		s.stop(e)
 	}
@@ -121,18 +142,28 @@ func (s *simulation) begin(e *engine, to fleet.State, takes time.Duration) {
 // arrived ends the engine's move and tells the planner.
 func (s *simulation) arrived(e *engine) {
 	s.account(e)
-	seen := fleet.Sighting{Instance: e.Instance, Running: -1, Act: e.act, Parks: true}
+	gone := false
 	switch e.State {
 	case fleet.Starting, fleet.Resuming:
-		e.State, seen.Phase = fleet.Ready, fleet.PhaseReady
+		e.State = fleet.Ready
 	case fleet.Parking:
 		e.State = fleet.Asleep
 	case fleet.Stopping:
-		seen.Gone = true
+		gone = true
 		delete(s.engines, e.ID)
 	}
-	seen.State = e.State
+	seen := e.sighting()
+	seen.Gone = gone
 	s.observe(&fleet.Observation{Instances: []fleet.Sighting{seen}})
+}
+
+// sighting is the engine as the cluster sees it.
+func (e *engine) sighting() fleet.Sighting {
+	seen := fleet.Sighting{Instance: e.Instance, Running: -1, Act: e.act, Parks: true}
+	if e.State == fleet.Ready {
+		seen.Phase = fleet.PhaseReady
+	}
+	return seen
 }
 
 // account adds up what the engine's GPUs were held for until now.

@@ -2,12 +2,13 @@ package simulate
 
 import "time"
 
-// event is something that happens at a moment: a request ends, or an engine has finished a move.
+// event is something that happens at a moment: a request ends, an engine has finished a move, or a slot is there.
 type event struct {
 	at      time.Duration
 	seq     uint64 // events of one moment happen in the order in which they were planned
 	request *request
 	engine  *engine
+	slot    *slot
 	move    uint64 // of the engine: void when another has begun since
 }
 

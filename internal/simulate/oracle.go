@@ -61,7 +61,7 @@ func newOracle(cfg *Config) (*oracle, error) {
 
 // next gives the time until the model's next request.
 func (f *foresight) next(now time.Time) time.Duration {
-	t := now.Sub(epoch)
+	t := now.Sub(usualEpoch)
 	for len(f.arrivals) > 0 && time.Duration(f.arrivals[0])*time.Millisecond <= t {
 		f.arrivals = f.arrivals[1:]
 	}

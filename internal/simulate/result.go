@@ -19,7 +19,10 @@ type Result struct {
 	Resumes    int     `json:"resumes"`
 	ColdStarts int     `json:"cold_starts"`
 
-	Requests int           `json:"requests"`
+	Requests int           `json:"requests"`          // that were served, or waited
+	Refused  int           `json:"refused,omitempty"` // because no slot can ever hold their models
+	SlotHeld float64       `json:"slot_gpu_hours"`    // of all slots, for as long as each was there
+	Slots    int           `json:"slots_added,omitempty"`
 	Over1    float64       `json:"wait_over_1s"`         // share of the requests that waited longer than a second
 	Over10   float64       `json:"wait_over_10s"`        // and than ten
 	Models1  float64       `json:"models_wait_over_1s"`  // the same, as the mean over models, so that the sparse ones count
@@ -68,6 +71,7 @@ func (s *simulation) result() *Result {
 		Busy: hours(held[busy]), Idle: hours(held[idle]), Switch: hours(held[starting] + held[waking] + held[leaving]),
 		WaitHours: hours(c.all.sum), WaitMean: c.all.mean(), WaitP50: c.all.quantile(0.5), WaitP99: c.all.quantile(0.99), WaitP999: c.all.quantile(0.999),
 		Resumes: c.resumes, ColdStarts: c.coldStarts, Requests: c.all.n, Over1: c.all.share(c.all.over1), Over10: c.all.share(c.all.over), Drops: c.drops,
+		Refused: c.refused, SlotHeld: hours(c.slotHeld), Slots: c.slotsAdded,
 		Timeline: c.timeline.result(s.cfg.Nodes * s.cfg.GPUsPerNode),
 	}
 	r.Held = r.Busy + r.Idle + r.Switch

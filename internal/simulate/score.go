@@ -27,8 +27,11 @@ type score struct {
 	byModel    []waits        // by model
 	coldStarts int
 	resumes    int
-	drops      int  // parked engines stopped for memory
-	closed     bool // GPU time no longer counts
+	refused    int
+	slotsAdded int
+	slotHeld   time.Duration // GPU time of slots
+	drops      int           // parked engines stopped for memory
+	closed     bool          // GPU time no longer counts
 }
 
 func newScore(warmup time.Duration, models int) score {
@@ -43,6 +46,26 @@ func (s *score) hold(u use, gpus int, from, to time.Duration) {
 	s.timeline.add(u, gpus, from, to)
 	if from = max(from, s.warmup); to > from {
 		s.held[u] += time.Duration(gpus) * (to - from)
+	}
+}
+
+// holdSlot counts the GPUs of a slot that was there from one moment to another.
+func (s *score) holdSlot(gpus int, from, to time.Duration) {
+	if from = max(from, s.warmup); to > from && !s.closed {
+		s.slotHeld += time.Duration(gpus) * (to - from)
+	}
+}
+
+func (s *score) slotAdded(at time.Duration) {
+	if at >= s.warmup && !s.closed {
+		s.slotsAdded++
+	}
+}
+
+// refuse counts a request that arrived then and was refused.
+func (s *score) refuse(arrived time.Duration) {
+	if arrived >= s.warmup {
+		s.refused++
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/activator"
@@ -32,6 +31,7 @@ type simulation struct {
 	agenda  agenda
 	byModel map[string]int     // model -> index in the profiles
 	engines map[string]*engine // instance -> engine
+	slots   map[string]*slot   // ID -> slot
 	waiting map[*request]bool  // those without a lease
 	spare   []*request         // to be used again
 	moves   uint64
@@ -48,6 +48,7 @@ type request struct {
 
 const (
 	serverID    = "server"
+	ctxEvery    = 4096      // steps between two looks at the context
 	longestTail = time.Hour // after the last arrival; who still waits then is scored with what he has waited until the last arrival
 )
 
@@ -65,25 +66,31 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := newSimulation(&cfg, policy, idleAfter)
-	if err := s.run(ctx, reader); err != nil {
-		return nil, fmt.Errorf("simulating %s: %w", cfg.Policy, err)
+	s := newSimulation(&cfg, policy, cfg.models(idleAfter), cfg.pool(), cfg.learned())
+	return s.play(ctx, reader)
+}
+
+// Source gives requests in order of arrival; io.EOF = there are no more.
+type Source interface {
+	Read(q *trace.Request) error
+}
+
+// play runs the simulation to its end.
+func (s *simulation) play(ctx context.Context, requests Source) (*Result, error) {
+	if err := s.run(ctx, requests); err != nil {
+		return nil, fmt.Errorf("simulating %s: %w", s.cfg.Policy, err)
 	}
 	return s.result(), nil
 }
 
-func newSimulation(cfg *Config, policy activator.Policy, idleAfter time.Duration) *simulation {
-	models := cfg.models(idleAfter)
+func newSimulation(cfg *Config, policy activator.Policy, models []*fleet.Model, pool fleet.Pool, learned []fleet.Learned) *simulation {
 	s := &simulation{
-		cfg: cfg, epoch: epoch, byModel: make(map[string]int), engines: make(map[string]*engine),
-		waiting: make(map[*request]bool), score: newScore(cfg.Warmup, len(cfg.Profiles)),
+		cfg: cfg, epoch: cfg.epoch(), byModel: make(map[string]int), engines: make(map[string]*engine),
+		waiting: make(map[*request]bool), slots: make(map[string]*slot), score: newScore(cfg.Warmup, len(cfg.Profiles)),
 		dispatcher: dispatch.New(dispatch.Config{ID: serverID, Incarnation: 1, Models: models}),
 		planner: plan.New(plan.Config{
-			Policy: policy, Models: models, Learned: cfg.learned(), Term: 1, Epoch: epoch, Seed: cfg.Seed, IdleCost: cfg.IdleCost, Patience: cfg.Patience, Residence: cfg.Residence,
-			Pools: []fleet.Pool{{
-				Name: poolName, GPUsPerSlot: cfg.GPUsPerNode, HostMemory: cfg.HostMemory, MaxParkedPerGPU: cfg.ParkedPerGPU,
-				SlotIdle: unbounded, Slots: fleet.Range{Min: cfg.Nodes, Max: cfg.Nodes},
-			}},
+			Policy: policy, Models: models, Learned: learned, Term: 1, Epoch: cfg.epoch(), Seed: cfg.Seed, IdleCost: cfg.IdleCost, Patience: cfg.Patience, Residence: cfg.Residence,
+			Pools: []fleet.Pool{pool},
 		}),
 	}
 	for i := range cfg.Profiles {
@@ -92,15 +99,13 @@ func newSimulation(cfg *Config, policy activator.Policy, idleAfter time.Duration
 	return s
 }
 
-var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-
 // run plays the trace to its end, and on until everything is answered.
-func (s *simulation) run(ctx context.Context, reader *trace.Reader) error {
+func (s *simulation) run(ctx context.Context, requests Source) error {
 	s.furnish()
 	var next trace.Request
-	err := reader.Read(&next)
+	err := requests.Read(&next)
 	for steps := 0; err == nil; steps++ {
-		if steps%4096 == 0 && ctx.Err() != nil {
+		if steps%ctxEvery == 0 && ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 		if at, ok := s.next(); ok && at < next.At {
@@ -110,16 +115,22 @@ func (s *simulation) run(ctx context.Context, reader *trace.Reader) error {
 		s.now = next.At
 		s.arrive(&next)
 		s.end = s.now
-		err = reader.Read(&next)
+		err = requests.Read(&next)
 	}
 	if !errors.Is(err, io.EOF) {
 		return err
 	}
+	if err := s.lapse(ctx); err != nil {
+		return err
+	}
 	s.close()
-	for len(s.waiting) > 0 {
+	for steps := 0; len(s.waiting) > 0; steps++ {
 		at, ok := s.next()
 		if !ok || at > s.end+longestTail {
 			break
+		}
+		if steps%ctxEvery == 0 && ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
 		s.step(at)
 	}
@@ -129,10 +140,32 @@ func (s *simulation) run(ctx context.Context, reader *trace.Reader) error {
 	return nil
 }
 
+// lapse lets the time go by between the last arrival and the moment until which is scored.
+func (s *simulation) lapse(ctx context.Context) error {
+	if s.cfg.Until <= s.end {
+		return nil
+	}
+	for steps := 0; ; steps++ {
+		at, ok := s.next()
+		if !ok || at > s.cfg.Until {
+			break
+		}
+		if steps%ctxEvery == 0 && ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		s.step(at)
+	}
+	s.now, s.end = s.cfg.Until, s.cfg.Until
+	return nil
+}
+
 // close counts what is held at the end of the trace; what follows is not scored.
 func (s *simulation) close() {
 	for _, e := range s.engines {
 		s.account(e)
+	}
+	for _, at := range s.slots {
+		s.accountSlot(at)
 	}
 	s.score.closed = true
 }
@@ -157,6 +190,8 @@ func (s *simulation) step(at time.Duration) {
 		switch {
 		case e.request != nil:
 			s.finish(e.request)
+		case e.slot != nil:
+			s.slotArrived(e.slot)
 		case e.engine.move == e.move:
 			s.arrived(e.engine)
 		}
@@ -180,9 +215,10 @@ func (s *simulation) arrive(q *trace.Request) {
 	} else {
 		r.waiter.Value = r
 		if err := s.dispatcher.Enqueue(s.now, &ask, &r.waiter, &r.lease); err != nil {
-			panic(fmt.Sprintf("simulate: a request was refused: %v", err)) // there are no limits
+			s.refuse(r)
+		} else {
+			s.waiting[r] = true
 		}
-		s.waiting[r] = true
 	}
 	s.settle()
 }
@@ -210,6 +246,13 @@ func (s *simulation) dispatch(r *request) {
 	s.agenda.push(event{at: s.now + p.Service(&r.Request, e.inflight), request: r})
 }
 
+// refuse ends a request whose model no slot can ever hold: nothing else is refused, for there are no limits.
+func (s *simulation) refuse(r *request) {
+	s.score.refuse(r.At)
+	*r = request{}
+	s.spare = append(s.spare, r)
+}
+
 // finish ends a request.
 func (s *simulation) finish(r *request) {
 	e := r.engine
@@ -232,7 +275,8 @@ func (s *simulation) settle() {
 			r := w.Value.(*request)
 			delete(s.waiting, r)
 			if _, err := w.Answer(); err != nil {
-				panic(fmt.Sprintf("simulate: a request was refused: %v", err))
+				s.refuse(r)
+				continue
 			}
 			s.dispatch(r)
 		}
@@ -277,49 +321,4 @@ func (s *simulation) observe(o *fleet.Observation) {
 	o.Source, o.Seq, o.At = "simulate", s.observed, s.epoch.Add(s.now)
 	s.planner.Observe(s.now, o)
 	s.exchange()
-}
-
-// furnish shows the planner the empty cluster, with whatever has been parked there before.
-func (s *simulation) furnish() {
-	o := fleet.Observation{Complete: true}
-	for n := range s.cfg.Nodes {
-		id := fmt.Sprintf("node%d", n)
-		o.Slots = append(o.Slots, fleet.Slot{ID: id, Pool: poolName, Node: id, GPUs: s.cfg.GPUsPerNode, Host: s.cfg.HostMemory})
-	}
-	if s.cfg.StartParked && parks(s.cfg.Policy) {
-		for _, e := range s.parkAll(o.Slots) {
-			o.Instances = append(o.Instances, fleet.Sighting{Instance: e.Instance, Phase: fleet.PhaseReady, Running: -1, Parks: true})
-		}
-	}
-	s.settle()
-	s.observe(&o)
-	s.settle()
-}
-
-// parkAll gives the engines that were started and parked before: the largest first, each where the fewest are homed, while room lasts.
-func (s *simulation) parkAll(slots []fleet.Slot) []*engine {
-	order := make([]int, len(s.cfg.Profiles))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortStableFunc(order, func(a, b int) int { return s.cfg.Profiles[b].GPUs - s.cfg.Profiles[a].GPUs })
-	homes := newHomes(s.cfg)
-	var all []*engine
-	for n, m := range order {
-		p := &s.cfg.Profiles[m]
-		node, gpu, ok := homes.roomiest(p)
-		if !ok {
-			continue
-		}
-		homes.enter(p, node, gpu)
-		e := &engine{
-			Instance: fleet.Instance{
-				ID: engineID(n), Model: p.Model, Slot: slots[node].ID, Node: slots[node].Node, GPU: gpu, GPUs: p.GPUs, State: fleet.Asleep,
-			},
-			profile: p, model: m,
-		}
-		s.engines[e.ID] = e
-		all = append(all, e)
-	}
-	return all
 }

@@ -117,6 +117,9 @@ func (b *bounding) finish(profiles []Profile) {
 
 // Service gives what serving a request takes on an instance with so many in flight, this one included.
 func (p *Profile) Service(q *Request, inflight int) time.Duration {
+	if q.Took > 0 {
+		return q.Took
+	}
 	prefill := float64(q.Input) / p.Prefill * float64(time.Second)
 	decode := float64(q.Output) * float64(p.TokenTime) * (1 + float64(inflight)/fullBatch)
 	return time.Duration(prefill + decode)

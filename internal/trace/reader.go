@@ -18,6 +18,7 @@ type Request struct {
 	Model  int           // index in the profiles
 	Input  int           // tokens
 	Output int           // tokens
+	Took   time.Duration // what serving it took, where that was measured; 0 = as its tokens and the model's profile give
 }
 
 // Reader gives the requests of a trace in order of arrival. It is not safe for concurrent use.

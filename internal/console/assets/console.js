@@ -25,6 +25,21 @@ document.addEventListener("submit", (event) => {
   if (question && !confirm(question)) event.preventDefault();
 });
 
+// A button whose page takes a while says so, and is pressed once.
+document.addEventListener("submit", (event) => {
+  const button = event.submitter;
+  if (event.defaultPrevented || !button?.dataset.busy) return;
+  button.dataset.rest = button.textContent;
+  button.textContent = button.dataset.busy;
+  setTimeout(() => { button.disabled = true; }); // not before the form is sent
+});
+addEventListener("pageshow", () => {
+  for (const button of document.querySelectorAll("button[data-rest]")) {
+    button.disabled = false;
+    button.textContent = button.dataset.rest;
+  }
+});
+
 // Spans that grow while something lasts.
 const spanText = (ms) => (ms < 60000 ? (ms / 1000).toFixed(1) + " s" : Math.floor(ms / 60000) + " min " + Math.floor((ms % 60000) / 1000) + " s");
 setInterval(() => {
