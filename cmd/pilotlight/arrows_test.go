@@ -26,7 +26,7 @@ var arrows = map[string][]string{
 	"internal/account":   {"internal/fleet"},
 	"internal/audit":     {"internal/store"},
 	"internal/bench":     {"internal/openai", "internal/trace", "internal/plot", "internal/fleet"},
-	"internal/console":   {"internal/audit", "internal/fleet", "internal/tenant", "internal/ledger", "internal/invoice", "internal/export", "internal/edge", "internal/whatif"},
+	"internal/console":   {"internal/audit", "internal/fleet", "internal/tenant", "internal/tenant/wire", "internal/ledger", "internal/invoice", "internal/export", "internal/edge", "internal/whatif"},
 	"internal/admin":     {"internal/audit", "internal/fleet", "internal/tenant", "internal/tenant/wire", "internal/provision", "internal/ledger", "internal/invoice", "internal/webhook", "internal/openai", "internal/account", "internal/edge", "internal/export", "internal/whatif"},
 	// For tests: it holds answers against the OpenAPI document.
 	"internal/admin/spec":   {},
