@@ -5,6 +5,7 @@
 // loopback, and never stores a result by itself: --out names the file.
 //
 //	go run ./benchmarks json        CPU per small request, against nginx
+//	go run ./benchmarks peers       the same beside HAProxy and Caddy, too
 //	go run ./benchmarks latency     added latency at concurrency 1
 //	go run ./benchmarks sse         CPU per streamed event, against nginx
 //	go run ./benchmarks held        memory and idle CPU of 10,000 held requests
@@ -42,6 +43,7 @@ type cli struct {
 
 	JSON       jsonCmd       `cmd:"" help:"CPU per small JSON request, against nginx."`
 	Latency    latencyCmd    `cmd:"" help:"Added latency of a small JSON request at concurrency 1."`
+	Peers      peersCmd      `cmd:"" help:"A small JSON request through Pilotlight and through nginx, HAProxy and Caddy."`
 	SSE        sseCmd        `cmd:"" name:"sse" help:"CPU per streamed event, against nginx."`
 	Held       heldCmd       `cmd:"" help:"Memory and idle CPU of requests held for a cold model."`
 	Departure  departureCmd  `cmd:"" help:"Time from a client's leaving to its place freed and its engine told."`

@@ -22,7 +22,7 @@ var arrows = map[string][]string{
 	"activator/protocol": {"internal/fleet"},
 	"activator/roster":   {"internal/fleet"},
 	"autoscaler":         {"internal/fleet"},
-	"benchmarks":         {"internal/openai", "internal/cluster"},
+	"benchmarks":         {"internal/bench", "internal/openai", "internal/cluster"},
 	"internal/account":   {"internal/fleet"},
 	"internal/bench":     {"internal/openai", "internal/trace", "internal/plot", "internal/fleet"},
 	"internal/console":   {"internal/fleet", "internal/tenant", "internal/ledger", "internal/invoice", "internal/export", "internal/edge", "internal/whatif"},

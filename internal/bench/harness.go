@@ -62,11 +62,11 @@ func readHarness(r io.Reader) (string, []Exchange, error) {
 		return "", nil, errNoHarness
 	}
 	switch {
+	case first.Benchmarks != nil: // first: it has metadata, too
+		return HarnessGuideLLM, first.exchanges(), nil
 	case first.Metadata != nil:
 		exchanges, err := readAIPerf(d, first.aiperfRecord)
 		return HarnessAIPerf, exchanges, err
-	case first.Benchmarks != nil:
-		return HarnessGuideLLM, first.exchanges(), nil
 	}
 	return "", nil, errNoHarness
 }

@@ -37,7 +37,7 @@ func TestReadHarness_AIPerf(t *testing.T) {
 }
 
 func TestReadHarness_GuideLLM(t *testing.T) {
-	_, got, err := bench.ReadHarness(written(t, "g.json", `{"metadata_":{},"benchmarks":[{"requests":{
+	_, got, err := bench.ReadHarness(written(t, "g.json", `{"metadata":{"version":1},"benchmarks":[{"requests":{
 		"successful":[{"request_id":"u","info":{"timings":{"request_start":1800000002.25,"first_token_iteration":1800000002.5,"request_end":1800000003}}}],
 		"errored":[{"info":{"timings":{"request_start":1800000001.0,"first_token_iteration":null,"request_end":1800000001.5}}}],
 		"incomplete":[{"info":{"timings":{"request_start":null}}}],"total":null}}]}`))
