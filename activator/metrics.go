@@ -120,7 +120,7 @@ func (a *Activator) readLevels() levels {
 	l := levels{Levels: a.planner.Levels(a.now())}
 	tripped := a.trippedBreakers()
 	for _, id := range l.Serves {
-		l.breakers = append(l.breakers, breakerLevel{id, tripped[id]})
+		l.breakers = append(l.breakers, breakerLevel{id, tripped[id].state})
 	}
 	a.finishPlanning()
 	return l

@@ -9,6 +9,7 @@
 //	go run ./benchmarks latency     added latency at concurrency 1
 //	go run ./benchmarks sse         CPU per streamed event, against nginx
 //	go run ./benchmarks held        memory and idle CPU of 10,000 held requests
+//	go run ./benchmarks consoles    CPU per small request with 200 pages of the console open, and with none
 //	go run ./benchmarks departure   client gone to seen, and to engine told
 //	go run ./benchmarks release     engine ready to first held request sent to it
 //	go run ./benchmarks drain       live streams at SIGTERM that complete
@@ -46,6 +47,7 @@ type cli struct {
 	Peers      peersCmd      `cmd:"" help:"A small JSON request through Pilotlight and through nginx, HAProxy and Caddy."`
 	SSE        sseCmd        `cmd:"" name:"sse" help:"CPU per streamed event, against nginx."`
 	Held       heldCmd       `cmd:"" help:"Memory and idle CPU of requests held for a cold model."`
+	Consoles   consolesCmd   `cmd:"" help:"CPU per small request with many pages of the console open, and with none."`
 	Departure  departureCmd  `cmd:"" help:"Time from a client's leaving to its place freed and its engine told."`
 	Release    releaseCmd    `cmd:"" help:"Time from an engine's readiness to its first held request."`
 	Drain      drainCmd      `cmd:"" help:"Live streams that complete after SIGTERM."`

@@ -84,7 +84,7 @@ func (s *stage) peer(ctx context.Context, name string, engine *target) (*target,
 		t, err = s.nginx(ctx, engine)
 	case "haproxy":
 		t, err = s.proxy(ctx, name, engine, `global
-  maxconn 16384
+  maxconn 4096
 defaults
   mode http
   timeout connect 5s

@@ -29,7 +29,13 @@ func (l *lifecycle) blame(now time.Duration, i *instance, cause fleet.Cause, why
 		m.causes = make(map[fleet.Cause]int)
 	}
 	m.causes[cause]++
-	m.lastFailure = why
+	m.lastFailure = fleet.Failure{At: l.at(now), Instance: i.ID, Cause: cause, Reason: why}
+	if i.at != nil {
+		m.lastFailure.Node = i.at.common().node
+		if _, ok := i.at.(*slot); ok {
+			m.lastFailure.Slot = i.at.common().id
+		}
+	}
 	m.search = true
 	l.reconsider(m)
 	l.tell(now, fleet.Event{Kind: fleet.EventFailed, Model: m.ID, N: 1, From: i.from})
@@ -69,6 +75,7 @@ func (l *lifecycle) avoid(now time.Duration, at place, why string) {
 	t.avoidUntil = now + min(avoidFirst<<min(t.failures, 10), avoidLongest)
 	t.failures++
 	t.why = why
+	l.unshown.place(at)
 	l.troubled = append(l.troubled, Trouble{Place: at.common().id, Node: at.common().node, Why: why, Until: l.at(t.avoidUntil)})
 }
 
@@ -76,6 +83,7 @@ func (l *lifecycle) avoid(now time.Duration, at place, why string) {
 func (l *lifecycle) succeeded(now time.Duration, i *instance) {
 	if i.at != nil {
 		i.at.common().trouble = trouble{}
+		l.unshown.place(i.at)
 	}
 	if i.m.suspect == "" {
 		return

@@ -25,7 +25,7 @@ func (p *Planner) InstanceState(id string) fleet.State {
 	return ""
 }
 
-// Snapshot gives the whole fleet at this moment.
+// Snapshot gives the whole fleet at this moment. It costs as much as the fleet is large; see TakeChanges.
 func (p *Planner) Snapshot(now time.Duration) *fleet.Snapshot {
 	s := &fleet.Snapshot{At: p.at(now)}
 	for _, m := range p.models {
@@ -43,15 +43,33 @@ func (p *Planner) Snapshot(now time.Duration) *fleet.Snapshot {
 			s.Pools = append(s.Pools, st)
 		}
 	}
+	for _, n := range p.nodes {
+		s.Nodes = append(s.Nodes, p.nodeStatus(n))
+	}
 	for _, act := range slices.Backward(p.activations) {
-		c := act.Activation
-		if c.Ended.IsZero() {
-			c.Waited = act.waited(now)
-		}
-		c.Phases = slices.Clone(c.Phases)
-		s.Activations = append(s.Activations, c)
+		s.Activations = append(s.Activations, act.status(now))
 	}
 	return s
+}
+
+// status gives the activation as it stands, for whoever may keep it.
+func (a *activation) status(now time.Duration) fleet.Activation {
+	c := a.Activation
+	if c.Ended.IsZero() {
+		c.Waited = a.waited(now)
+	}
+	c.Phases = slices.Clone(c.Phases)
+	return c
+}
+
+// LastActivation gives the last one of an instance that is remembered; false = there is none.
+func (p *Planner) LastActivation(now time.Duration, instance string) (fleet.Activation, bool) {
+	for _, act := range slices.Backward(p.activations) {
+		if act.Instance == instance {
+			return act.status(now), true
+		}
+	}
+	return fleet.Activation{}, false
 }
 
 func (p *Planner) modelStatus(now time.Duration, m *model) fleet.ModelStatus {
@@ -78,21 +96,36 @@ func (p *Planner) instanceStatus(i *instance) fleet.InstanceStatus {
 func poolStatus(q *pool) fleet.PoolStatus {
 	st := fleet.PoolStatus{Pool: q.Pool}
 	for _, s := range q.slots {
-		o := fleet.SlotStatus{Slot: s.Slot, Occupants: make([]string, s.GPUs)}
-		for _, i := range s.residents {
-			if i.State == fleet.Asleep {
-				o.Sleepers = append(o.Sleepers, i.ID)
-			}
+		st.Slots = append(st.Slots, slotStatus(s))
+	}
+	return st
+}
+
+func slotStatus(s *slot) fleet.SlotStatus {
+	o := fleet.SlotStatus{Slot: s.Slot, Occupants: make([]string, s.GPUs)}
+	for _, i := range s.residents {
+		if i.State == fleet.Asleep {
+			o.Sleepers = append(o.Sleepers, i.ID)
 		}
-		for _, i := range s.reserved {
-			o.Reserved = append(o.Reserved, fleet.Reservation{Instance: i.ID, Model: i.Model, GPU: i.GPU, GPUs: i.GPUs})
+	}
+	for _, i := range s.reserved {
+		o.Reserved = append(o.Reserved, fleet.Reservation{Instance: i.ID, Model: i.Model, GPU: i.GPU, GPUs: i.GPUs})
+	}
+	for g := range o.Occupants {
+		if i := s.awake[g]; i != nil {
+			o.Occupants[g] = i.ID
 		}
-		for g := range o.Occupants {
-			if i := s.awake[g]; i != nil {
-				o.Occupants[g] = i.ID
-			}
-		}
-		st.Slots = append(st.Slots, o)
+	}
+	return o
+}
+
+func (p *Planner) nodeStatus(n *node) fleet.NodeStatus {
+	st := fleet.NodeStatus{Gone: n.gone, Held: n.lived, AvoidWhy: n.trouble.why}
+	if n.seen != nil {
+		st.Node = n.seen.Node
+	}
+	if n.trouble.avoidUntil > 0 {
+		st.AvoidUntil = p.at(n.trouble.avoidUntil)
 	}
 	return st
 }

@@ -24,9 +24,10 @@ var arrows = map[string][]string{
 	"autoscaler":         {"internal/fleet"},
 	"benchmarks":         {"internal/bench", "internal/openai", "internal/cluster"},
 	"internal/account":   {"internal/fleet"},
+	"internal/audit":     {"internal/store"},
 	"internal/bench":     {"internal/openai", "internal/trace", "internal/plot", "internal/fleet"},
-	"internal/console":   {"internal/fleet", "internal/tenant", "internal/ledger", "internal/invoice", "internal/export", "internal/edge", "internal/whatif"},
-	"internal/admin":     {"internal/fleet", "internal/tenant", "internal/tenant/wire", "internal/provision", "internal/ledger", "internal/invoice", "internal/webhook", "internal/openai", "internal/account", "internal/edge", "internal/export", "internal/whatif"},
+	"internal/console":   {"internal/audit", "internal/fleet", "internal/tenant", "internal/tenant/wire", "internal/ledger", "internal/invoice", "internal/export", "internal/edge", "internal/whatif"},
+	"internal/admin":     {"internal/audit", "internal/fleet", "internal/tenant", "internal/tenant/wire", "internal/provision", "internal/ledger", "internal/invoice", "internal/webhook", "internal/openai", "internal/account", "internal/edge", "internal/export", "internal/whatif"},
 	// For tests: it holds answers against the OpenAPI document.
 	"internal/admin/spec":   {},
 	"internal/cluster":      {},
@@ -39,7 +40,7 @@ var arrows = map[string][]string{
 	"internal/export":       {"internal/ledger", "internal/fleet"},
 	"internal/fleet":        {},
 	"internal/invoice":      {"internal/ledger", "internal/fleet"},
-	"internal/ledger":       {"internal/store", "internal/fleet"},
+	"internal/ledger":       {"internal/audit", "internal/store", "internal/fleet"},
 	// For tests: it applies patches to the tree and runs its tests against them.
 	"internal/mutants":   {},
 	"internal/local":     {"internal/slot", "internal/fleet"},
@@ -56,18 +57,20 @@ var arrows = map[string][]string{
 	"internal/socket":    {},
 	"internal/store":     {"internal/fleet"},
 	// For tests: it runs a package's tests on SQLite and on Postgres.
-	"internal/store/storetest": {"internal/store"},
-	"internal/tenant":          {"internal/store", "internal/fleet"},
-	"internal/tenant/wire":     {"internal/tenant", "internal/fleet"},
-	"internal/trace":           {"internal/fleet"},
-	"internal/trtsim":          {"internal/sample", "internal/fleet", "internal/openai", "internal/engine"},
-	"internal/upstream":        {"internal/socket"},
-	"internal/webhook":         {"internal/ledger", "internal/store"},
-	"internal/whatif":          {"activator", "internal/simulate", "internal/trace", "internal/ledger", "internal/fleet"},
-	"nomad-jobs":               {},
+	"internal/store/storetest":     {"internal/store"},
+	"internal/telemetry":           {"internal/fleet"},
+	"internal/telemetry/collector": {}, // for tests
+	"internal/tenant":              {"internal/audit", "internal/store", "internal/fleet"},
+	"internal/tenant/wire":         {"internal/tenant", "internal/fleet"},
+	"internal/trace":               {"internal/fleet"},
+	"internal/trtsim":              {"internal/sample", "internal/fleet", "internal/openai", "internal/engine"},
+	"internal/upstream":            {"internal/socket"},
+	"internal/webhook":             {"internal/audit", "internal/ledger", "internal/store"},
+	"internal/whatif":              {"activator", "internal/simulate", "internal/trace", "internal/ledger", "internal/fleet"},
+	"nomad-jobs":                   {},
 	"router": {
-		"activator", "internal/tenant", "internal/tenant/wire", "internal/ledger", "internal/dialect", "internal/openai", "internal/upstream", "internal/edge", "internal/account",
-		"internal/socket", "internal/fleet",
+		"activator", "internal/audit", "internal/tenant", "internal/tenant/wire", "internal/ledger", "internal/dialect", "internal/openai", "internal/upstream", "internal/edge", "internal/account",
+		"internal/socket", "internal/telemetry", "internal/fleet",
 	},
 }
 
@@ -78,8 +81,10 @@ var confined = map[string][]string{
 	"github.com/jackc/pgx/v5":         {"internal/store", "internal/store/storetest"},
 	"github.com/hashicorp/nomad/api":  {"internal/nomad"},
 	"github.com/hashicorp/consul/api": {"internal/consul"},
-	"database/sql":                    {"internal/store", "internal/tenant", "internal/ledger"},
-	"github.com/santhosh-tekuri":      {"internal/admin/spec", "internal/sample"},
+	"database/sql":                    {"internal/store", "internal/audit", "internal/tenant", "internal/ledger"},
+	"go.opentelemetry.io/otel":        {"internal/telemetry", "internal/telemetry/collector"},
+	"github.com/pb33f":                {"internal/admin/spec"}, // for tests
+	"github.com/santhosh-tekuri":      {"internal/sample"},
 	"github.com/HdrHistogram":         {"internal/bench"},
 }
 

@@ -24,6 +24,7 @@ type cli struct {
 	Usage    usageCmd    `cmd:"" group:"Who may use it, and what it costs:" help:"Usage and cost of a month, in UTC."`
 	Invoice  invoiceCmd  `cmd:"" group:"Who may use it, and what it costs:" help:"Invoices of months, and whether they are true."`
 	Correct  correctCmd  `cmd:"" group:"Who may use it, and what it costs:" help:"Take something off what a usage record costs."`
+	Audit    auditCmd    `cmd:"" group:"Who may use it, and what it costs:" help:"Who has changed what."`
 	Webhook  webhookCmd  `cmd:"" group:"Who may use it, and what it costs:" help:"Webhooks: endpoints that are sent usage and notices."`
 	Config   configCmd   `cmd:"" group:"Files and stores:" help:"Config files."`
 	Job      jobCmd      `cmd:"" group:"Files and stores:" help:"Nomad jobs."`

@@ -68,6 +68,10 @@ var examples = map[string][]example{
 	},
 	"invoice verify": {{"Whether an invoice follows from its receipts", "pilotlight invoice verify receipts.jsonl --invoice invoice.json"}},
 	"correct":        {{"Take all of a request's cost back", "pilotlight correct 01K8Z7-17 --all --reason 'answer was cut short'"}},
+	"audit": {
+		{"What was done to an organisation in the last week", "pilotlight audit --since 7d --subject org/acme"},
+		{"That nothing was changed or taken out", "pilotlight audit --verify"},
+	},
 	"webhook list":   {{"Which endpoints are behind, and why", "pilotlight webhook list"}},
 	"webhook resume": {{"Send again, from where it stopped", "pilotlight webhook resume billing"}},
 

@@ -161,9 +161,9 @@ func writeTokenizer(t *testing.T) string {
 	return dir
 }
 
-// pacedServer answers each chat with 20 tokens, the first after 300 ms and then one each 25 ms.
+// pacedServer answers each chat with 20 tokens, the first after 600 ms and then one each 25 ms.
 func pacedServer(t *testing.T) string {
-	const tokens, first, gap = 20, 300 * time.Millisecond, 25 * time.Millisecond
+	const tokens, first, gap = 20, 600 * time.Millisecond, 25 * time.Millisecond
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		w.Header().Set("Content-Type", "text/event-stream")

@@ -10,7 +10,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	_ "embed"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -24,6 +23,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pilotlight-io/pilotlight/internal/account"
+	"github.com/pilotlight-io/pilotlight/internal/audit"
 	"github.com/pilotlight-io/pilotlight/internal/edge"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
@@ -31,25 +31,8 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
 )
 
-// OpenAPI is the OpenAPI 3.1 document of the public API and of the admin API, served at /openapi.json by both.
-//
-//go:embed openapi.json
-var OpenAPI []byte
-
 // MinToken is the least length of an admin token, in characters: of the alphabet of crypto/rand.Text, 120 bits.
 const MinToken = 24
-
-// Fleet is what the admin API asks of the activator.
-type Fleet interface {
-	Snapshot() *fleet.Snapshot
-	Explain(model string) (fleet.Explanation, error)
-	Hold(model string, d time.Duration) error
-	StopModel(model string) error
-	Waiting(model string, limit int) (list []fleet.Waiting, all int)
-	ServeFirst(model, org, request string) bool
-	EndWaiting(model, org, request string) (ended int)
-	Follow(ctx context.Context, after uint64, f func(fleet.Notice) error) error
-}
 
 // Tuner is what the admin API asks about the settings of pools.
 type Tuner interface {
@@ -59,13 +42,14 @@ type Tuner interface {
 
 // Config is what New needs.
 type Config struct {
-	Fleet    Fleet
+	Fleet    fleet.Control
 	Tuner    Tuner
 	WhatIf   Foreteller // nil = nothing is foretold
 	Config   Configurer
 	Orphans  Orphans // nil = the back end has none
 	Tenants  *tenant.Tenants
 	Ledger   *ledger.Ledger
+	Audit    *audit.Log          // of what operators change
 	Webhooks Webhooks            // nil = there are none
 	Servers  func() []ServerInfo // the servers of the cluster; nil = none are known
 	Accounts *account.Accounts   // that bodies are charged to, as callers' are; nil = none
@@ -108,8 +92,8 @@ const (
 // New checks the config. It starts nothing.
 func New(c Config) (*Server, error) {
 	switch {
-	case c.Fleet == nil || c.Tuner == nil || c.Config == nil || c.Tenants == nil || c.Ledger == nil:
-		return nil, errors.New("admin: Fleet, Tuner, Config, Tenants and Ledger are required")
+	case c.Fleet == nil || c.Tuner == nil || c.Config == nil || c.Tenants == nil || c.Ledger == nil || c.Audit == nil:
+		return nil, errors.New("admin: Fleet, Tuner, Config, Tenants, Ledger and Audit are required")
 	case len(c.Token) < MinToken:
 		return nil, fmt.Errorf("admin: the admin token has %d characters; it must have %d or more", len(c.Token), MinToken)
 	}

@@ -64,8 +64,10 @@ func TestMatchByTime_GivesEachReceiptOnce(t *testing.T) {
 		{ID: "far", Start: at(9_000_000)},
 	}
 	receipts := []bench.Receipt{
-		{RequestID: "r-far", ReceivedAt: at(9_300_000)}, {RequestID: "r-short", ReceivedAt: at(3_002_000)},
-		{RequestID: "r-late", ReceivedAt: at(11_000)}, {RequestID: "r-early", ReceivedAt: at(7_000)},
+		{RequestID: "r-far", ReceivedAt: at(9_300_000)},
+		{RequestID: "r-short", ReceivedAt: at(3_002_000)},
+		{RequestID: "r-late", ReceivedAt: at(11_000)},
+		{RequestID: "r-early", ReceivedAt: at(7_000)},
 	}
 	got := map[string]string{}
 	for _, j := range bench.MatchByTime(exchanges, receipts, 250*ms) {

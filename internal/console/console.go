@@ -11,22 +11,11 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 
+	"github.com/pilotlight-io/pilotlight/internal/audit"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
 )
-
-// Fleet is what the console asks of the activator.
-type Fleet interface {
-	Snapshot() *fleet.Snapshot
-	Explain(model string) (fleet.Explanation, error)
-	Hold(model string, d time.Duration) error
-	StopModel(model string) error
-	Waiting(model string, limit int) (list []fleet.Waiting, all int)
-	ServeFirst(model, org, request string) bool
-	EndWaiting(model, org, request string) (ended int)
-	Follow(ctx context.Context, after uint64, f func(fleet.Notice) error) error
-}
 
 // Answer is the public API's answer to a chat: a stream of events, or an error.
 type Answer struct {
@@ -35,17 +24,28 @@ type Answer struct {
 	Body        io.ReadCloser // closing it ends the request
 }
 
-// Config is what New needs. Fleet, Tenants, Ledger, Key and Chat are required.
+// Server is one server of the cluster.
+type Server struct {
+	Name, Version string
+	Standing      string    // leads, unsure or waits
+	Term          uint64    // of its lead; 0 = it has none
+	Since         time.Time // it has stood so
+	Lost          string    // what it cannot hear, for operators; "" = it hears everything
+}
+
+// Config is what New needs. All of it is required but Version, Now and Log.
 type Config struct {
-	Fleet   Fleet
+	Fleet   fleet.Control
 	Tenants *tenant.Tenants
 	Ledger  *ledger.Ledger
+	Audit   *audit.Log
 	Key     [32]byte                                                               // seals what browsers keep; who has it can sign in as anybody
 	Price   func() fleet.NanoUSD                                                   // of a GPU-hour, now
 	API     string                                                                 // base URL of the public API, as callers are told it
 	Chat    func(ctx context.Context, secret string, body []byte) (*Answer, error) // sends a chat to the public API
 	Pools   Pools
 	Budget  func(org string) (Budget, bool) // of an organisation, in its present period; false = it has none
+	Servers func() []Server                 // of the cluster
 	// AdminToken signs operators in.
 	AdminToken string
 	Version    string
@@ -64,7 +64,7 @@ type Console struct {
 
 // New checks the config. It starts nothing.
 func New(c Config) (*Console, error) {
-	if c.Fleet == nil || c.Tenants == nil || c.Ledger == nil || c.Chat == nil || c.Price == nil || c.Pools == nil || c.Budget == nil || c.Key == ([32]byte{}) {
+	if c.Fleet == nil || c.Tenants == nil || c.Ledger == nil || c.Audit == nil || c.Chat == nil || c.Price == nil || c.Pools == nil || c.Budget == nil || c.Servers == nil || c.Key == ([32]byte{}) {
 		return nil, errors.New("console: all of the config but Version, Now and Log is required")
 	}
 	if c.Now == nil {
@@ -78,7 +78,7 @@ func New(c Config) (*Console, error) {
 		return nil, err
 	}
 	console := &Console{c: c, digest: sha256.Sum256([]byte(c.AdminToken)), seal: seal}
-	console.hub = newHub(c.Fleet, c.Log)
+	console.hub = newHub(c.Fleet, c.Servers, c.Log)
 	return console, nil
 }
 
@@ -135,6 +135,7 @@ type page struct {
 	post     bool
 	operator bool         // for operators only
 	scope    tenant.Scope // that a caller's token needs; "" = any token
+	action   string       // what the audit log calls it, a noun and a verb; "" = it changes nothing of the server's
 	handle   func(*visit) error
 }
 
@@ -144,11 +145,11 @@ var pages = []page{
 	{path: "/model/*", handle: (*visit).model},
 	{path: "/chat", post: true, scope: tenant.ScopeInference, handle: (*visit).chat},
 	{path: "/payer", post: true, operator: true, handle: (*visit).setPayer},
-	{path: "/hold/*", post: true, operator: true, handle: (*visit).hold},
-	{path: "/stop/*", post: true, operator: true, handle: (*visit).stop},
+	{path: "/hold/*", post: true, operator: true, action: "model.start", handle: (*visit).hold},
+	{path: "/stop/*", post: true, operator: true, action: "model.stop", handle: (*visit).stop},
 	{path: "/tokens", scope: tenant.ScopeTokensManage, handle: (*visit).tokens},
-	{path: "/tokens", post: true, scope: tenant.ScopeTokensManage, handle: (*visit).createToken},
-	{path: "/tokens/:id/revoke", post: true, scope: tenant.ScopeTokensManage, handle: (*visit).revokeToken},
+	{path: "/tokens", post: true, scope: tenant.ScopeTokensManage, action: "token.create", handle: (*visit).createToken},
+	{path: "/tokens/:id/revoke", post: true, scope: tenant.ScopeTokensManage, action: "token.revoke", handle: (*visit).revokeToken},
 	{path: "/usage", scope: tenant.ScopeUsageRead, handle: (*visit).usage},
 	{path: "/usage.csv", scope: tenant.ScopeUsageRead, handle: (*visit).usageCSV},
 	{path: "/requests", scope: tenant.ScopeUsageRead, handle: (*visit).requests},
@@ -156,11 +157,13 @@ var pages = []page{
 	{path: "/invoices", scope: tenant.ScopeUsageRead, handle: (*visit).invoices},
 	{path: "/invoice/:org/:month", scope: tenant.ScopeUsageRead, handle: (*visit).invoice},
 	{path: "/queue", operator: true, handle: (*visit).queue},
-	{path: "/queue", post: true, operator: true, handle: (*visit).changeQueue},
+	{path: "/queue", post: true, operator: true, action: "queue.change", handle: (*visit).changeQueue},
 	{path: "/fleet", operator: true, handle: (*visit).fleet},
+	{path: "/decisions", operator: true, handle: (*visit).decisions},
 	{path: "/activations", operator: true, handle: (*visit).activations},
 	{path: "/pools", operator: true, handle: (*visit).pools},
-	{path: "/pools/:name", post: true, operator: true, handle: (*visit).tunePool},
+	{path: "/pools/:name", post: true, operator: true, action: "pool.tune", handle: (*visit).tunePool},
+	{path: "/audit", operator: true, handle: (*visit).audit},
 	{path: "/pools/:name/what-if", post: true, operator: true, handle: (*visit).whatIf},
 	{path: "/kit", operator: true, handle: (*visit).kit},
 	{path: "/live", handle: (*visit).live},

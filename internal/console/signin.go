@@ -12,6 +12,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/pilotlight-io/pilotlight/internal/audit"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
 )
 
@@ -23,6 +24,8 @@ type visit struct {
 	*fiber.Ctx
 	session session
 	grant   *tenant.Grant // of a caller, or of who pays for an operator's chats; nil = there is none
+	act     *audit.Act    // what the request does; nil = it changes nothing
+	wrong   string        // why a form that is shown again has done nothing
 }
 
 // isOperator says that the visitor sees everybody's. Every other one sees what belongs to the grant's organisation.
@@ -41,6 +44,14 @@ func (v *visit) may(s tenant.Scope) bool { return v.isOperator() || s == "" || v
 // sees reports whether a model is there for the visitor.
 func (v *visit) sees(model string) bool { return v.isOperator() || v.grant.Allows(model) }
 
+// seesOnly is sees; nil for operators, who see everything.
+func (v *visit) seesOnly() func(model string) bool {
+	if v.isOperator() {
+		return nil
+	}
+	return v.sees
+}
+
 // visited lets through who is signed in and may see the page.
 func (s *side) visited(p page) fiber.Handler {
 	return func(c *fiber.Ctx) error {
@@ -51,7 +62,7 @@ func (s *side) visited(p page) fiber.Handler {
 		if p.operator && !v.isOperator() || !v.may(p.scope) {
 			return noRights(p)
 		}
-		return p.handle(v)
+		return v.audited(p)
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/valyala/fasthttp"
 	"github.com/valyala/fasthttp/fasthttputil"
 
+	"github.com/pilotlight-io/pilotlight/internal/audit"
 	"github.com/pilotlight-io/pilotlight/internal/console"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
@@ -100,6 +101,7 @@ type world struct {
 	pools    *fakePools
 	tenants  *tenant.Tenants
 	ledger   *ledger.Ledger
+	audit    *audit.Log
 	console  *console.Console
 	now      time.Time
 	operator http.RoundTripper // to the admin side
@@ -135,6 +137,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.ledger.Close() })
+	w.audit = audit.New(s, nil)
 	w.console = w.open(adminToken, [32]byte{1})
 	w.operator, w.caller = w.serve(w.console.Operator()), w.serve(w.console.Caller())
 	return w
@@ -144,8 +147,11 @@ func newWorld(t *testing.T) *world {
 func (w *world) open(admin string, key [32]byte) *console.Console {
 	w.t.Helper()
 	c, err := console.New(console.Config{
-		Fleet: w.fleet, Tenants: w.tenants, Ledger: w.ledger, Key: key, AdminToken: admin, API: "http://api.test/v1",
+		Fleet: w.fleet, Tenants: w.tenants, Ledger: w.ledger, Audit: w.audit, Key: key, AdminToken: admin, API: "http://api.test/v1",
 		Price: func() fleet.NanoUSD { return 8_250_000_000 }, Now: func() time.Time { return w.now },
+		Servers: func() []console.Server {
+			return []console.Server{{Name: "here", Standing: "leads", Term: 7, Since: w.now}}
+		},
 		Pools: w.pools,
 		Budget: func(org string) (console.Budget, bool) {
 			return console.Budget{Period: "monthly", Limit: 10e9, Spent: 4e9, Left: 6e9, Begins: w.now.AddDate(0, 0, -10), Resets: w.now.AddDate(0, 0, 20)}, org == "acme"

@@ -38,6 +38,7 @@ type Snapshot struct {
 	Models      []ModelStatus
 	Instances   []InstanceStatus
 	Pools       []PoolStatus
+	Nodes       []NodeStatus // those that the back end tells of; none where it knows of slots only
 	Activations []Activation // newest first, bounded
 }
 
@@ -60,6 +61,7 @@ type InstanceStatus struct {
 	Phase      Phase
 	Leases     int
 	Breaker    string // closed, half-open or open
+	BreakerWhy string // why it is not closed, for operators
 	LaunchedAt time.Time
 	ReadyAt    time.Time // zero until ready
 	IdleSince  time.Time // zero while it has leases or is not ready
@@ -78,6 +80,15 @@ type SlotStatus struct {
 	Occupants []string // the awake instance on each GPU, "" = free
 	Sleepers  []string // the parked instances whose home is here
 	Reserved  []Reservation
+}
+
+// NodeStatus is one node in a Snapshot.
+type NodeStatus struct {
+	Node
+	Gone       bool      // the back end no longer lists it, and something of ours was there
+	Held       int       // GPUs that dedicated instances hold; those of slots are among Used
+	AvoidUntil time.Time // nothing new is placed there before; zero = it is in order
+	AvoidWhy   string
 }
 
 // Reservation is a block of a slot's GPUs that is kept for an instance which is to be started or resumed there once the block is free.
@@ -161,6 +172,17 @@ type Explanation struct {
 	Actions []string // what the planner would do to get there, in order, for people; empty = nothing
 	Request string   // what a request that came now would find, for people
 	Ahead   string   // what becomes of the model if none comes, for people; empty = nothing, as far as can be foreseen
+	Failure Failure  // the last one, in this life of the server; no Reason = there was none
+}
+
+// Failure is an engine that has failed to start, or soon after.
+type Failure struct {
+	At       time.Time
+	Instance string
+	Slot     string // empty = it had none
+	Node     string // empty = it was not placed
+	Cause    Cause
+	Reason   string // with the engine's last words, where its place has them
 }
 
 // Learned is what past moves of one model have taken. It is kept over restarts.
