@@ -135,6 +135,7 @@ type Levels struct {
 	Models []ModelLevel
 	Pools  []PoolLevel
 	Serves []string // IDs of the instances that may have leases
+	Places []string // IDs of slots and nodes that are there
 }
 
 // ModelLevel is one model of Levels.
@@ -172,11 +173,19 @@ func (p *Planner) Levels(now time.Duration) Levels {
 		pl := PoolLevel{Name: q.Name, GPUs: make(map[string]int), Held: q.held}
 		for _, s := range q.slots {
 			countGPUs(s, pl.GPUs)
+			if !s.Pending {
+				l.Places = append(l.Places, s.ID)
+			}
 		}
 		if q.Name == dedicatedPool {
 			p.countNodes(pl.GPUs)
 		}
 		l.Pools = append(l.Pools, pl)
+	}
+	for _, node := range p.nodes {
+		if !node.gone {
+			l.Places = append(l.Places, node.common().id)
+		}
 	}
 	return l
 }

@@ -59,7 +59,8 @@ var arrows = map[string][]string{
 	// For tests: it runs a package's tests on SQLite and on Postgres.
 	"internal/store/storetest":     {"internal/store"},
 	"internal/telemetry":           {"internal/fleet"},
-	"internal/telemetry/collector": {}, // for tests
+	"internal/telemetry/collector": {}, // for tests, as the next
+	"internal/telemetry/scrapes":   {},
 	"internal/tenant":              {"internal/audit", "internal/store", "internal/fleet"},
 	"internal/tenant/wire":         {"internal/tenant", "internal/fleet"},
 	"internal/trace":               {"internal/fleet"},
@@ -83,6 +84,7 @@ var confined = map[string][]string{
 	"github.com/hashicorp/consul/api": {"internal/consul"},
 	"database/sql":                    {"internal/store", "internal/audit", "internal/tenant", "internal/ledger"},
 	"go.opentelemetry.io/otel":        {"internal/telemetry", "internal/telemetry/collector"},
+	"github.com/prometheus":           {"internal/telemetry/scrapes"},
 	"github.com/pb33f":                {"internal/admin/spec"}, // for tests
 	"github.com/santhosh-tekuri":      {"internal/sample"},
 	"github.com/HdrHistogram":         {"internal/bench"},
