@@ -33,10 +33,11 @@ import (
 )
 
 type options struct {
-	Pairs  int           `default:"7" help:"Repetitions; each runs every target once, in random order."`
-	Window time.Duration `default:"3s" help:"How long one target runs in one repetition."`
-	Binary string        `help:"The pilotlight program to measure (default: built from this checkout)." type:"path"`
-	Out    string        `help:"Also write the report as JSON to this file." type:"path"`
+	Pairs   int           `default:"7" help:"Repetitions; each runs every target once, in random order."`
+	Window  time.Duration `default:"3s" help:"How long one target runs in one repetition."`
+	Binary  string        `help:"The pilotlight program to measure (default: built from this checkout)." type:"path"`
+	Against string        `help:"Another pilotlight program, of an earlier version say, to be measured in turns with it (json, latency and sse)." type:"path"`
+	Out     string        `help:"Also write the report as JSON to this file." type:"path"`
 }
 
 type cli struct {
