@@ -1,4 +1,4 @@
-// Package admin is the admin API: what operators and the command line ask of a running server, over HTTP with one admin
+// Package admin is the admin API: what operators and the command line ask of a running server, over HTTP with an admin
 // token, and the typed client of it.
 //
 // It promises that every answer fits the OpenAPI document that it serves, that a body with an unknown field changes
