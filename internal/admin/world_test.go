@@ -235,6 +235,7 @@ func (f *fakeFleet) Explain(model string) (fleet.Explanation, error) {
 		},
 		Desired: fleet.Desired{Model: model, Hot: 1, Parked: 1 << 20, Reason: "one instance serves 64 at once, and 3 are in flight", ReviewAt: time.Now().Add(time.Minute)},
 		Actions: []string{"stop i-2: idle for 5m0s"}, Request: "would be served at once", Ahead: "i-2 will be parked soon",
+		Failure: fleet.Failure{At: time.Now().Add(-90 * time.Second), Instance: "i-0", Slot: "s-1", Node: "gpu-1", Cause: fleet.CauseMemory, Reason: "exit status 1; its log ends: out of memory"},
 	}, f.failure
 }
 
