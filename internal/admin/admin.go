@@ -9,7 +9,6 @@ package admin
 import (
 	"context"
 	"crypto/rand"
-	_ "embed"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -31,11 +30,6 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/openai"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
 )
-
-// OpenAPI is the OpenAPI 3.1 document of the public API and of the admin API, served at /openapi.json by both.
-//
-//go:embed openapi.json
-var OpenAPI []byte
 
 // Fleet is what the admin API asks of the activator.
 type Fleet interface {
