@@ -76,7 +76,7 @@ var routes = []route{
 	{http.MethodGet, "/api/servers", (*Server).listServers, reads, nil, ""},
 	{http.MethodPost, configPath, (*Server).configure, changes, []string{"dry_run"}, "config.apply"},
 	{http.MethodGet, "/api/usage", (*Server).usage, readBills, []string{"org", "from", "to", "by", "limit", "cursor", "format", "focus_version"}, ""},
-	{http.MethodGet, "/api/usage/records", (*Server).records, readBills, []string{"org", "cursor", "limit", "format"}, ""},
+	{http.MethodGet, "/api/usage/records", (*Server).records, readBills, []string{"org", "from", "to", "cursor", "limit", "format"}, ""},
 	{http.MethodGet, "/api/invoices", (*Server).listInvoices, readBills, []string{"org", "month", "limit", "cursor"}, ""},
 	{http.MethodPost, "/api/invoices", (*Server).closeMonth, changeBills, nil, "month.close"},
 	{http.MethodGet, "/api/invoices/{org}/{month}", (*Server).showInvoice, readBills, []string{"format"}, ""},
