@@ -114,6 +114,15 @@ func writeLevels(w io.Writer, l levels) {
 	}
 }
 
+// Levels gives what gauges show. It takes the planner's lock.
+func (a *Activator) Levels() plan.Levels {
+	a.planning.Lock()
+	a.exchange()
+	l := a.planner.Levels(a.now())
+	a.finishPlanning()
+	return l
+}
+
 func (a *Activator) readLevels() levels {
 	a.planning.Lock()
 	a.exchange()

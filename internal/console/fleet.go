@@ -167,5 +167,5 @@ func (v *visit) fleet() error {
 			open = append(open, i)
 		}
 	}
-	return v.show(http.StatusOK, "fleet", "Fleet", map[string]any{"Live": live, "Waiting": waiting, "Troubled": open})
+	return v.show(http.StatusOK, "fleet", "Fleet", map[string]any{"Charts": v.plotsOf(""), "Live": live, "Waiting": waiting, "Troubled": open})
 }

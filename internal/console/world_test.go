@@ -98,6 +98,7 @@ type world struct {
 	t        *testing.T
 	fleet    *fakeFleet
 	pools    *fakePools
+	series   *fakeSeries
 	tenants  *tenant.Tenants
 	ledger   *ledger.Ledger
 	console  *console.Console
@@ -122,7 +123,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	w := &world{t: t, now: time.Now().UTC(), fleet: &fakeFleet{change: make(chan struct{}, 1)}, pools: &fakePools{}}
+	w := &world{t: t, now: time.Now().UTC(), fleet: &fakeFleet{change: make(chan struct{}, 1)}, pools: &fakePools{}, series: &fakeSeries{}}
 	w.fleet.now.Models = models()
 	w.fleet.now.Pools = []fleet.PoolStatus{{
 		Pool:  fleet.Pool{Name: "h100", GPUsPerSlot: 8},
@@ -146,7 +147,7 @@ func (w *world) open(admin string, key [32]byte) *console.Console {
 	c, err := console.New(console.Config{
 		Fleet: w.fleet, Tenants: w.tenants, Ledger: w.ledger, Key: key, AdminToken: admin, API: "http://api.test/v1",
 		Price: func() fleet.NanoUSD { return 8_250_000_000 }, Now: func() time.Time { return w.now },
-		Pools: w.pools,
+		Pools: w.pools, Series: w.series,
 		Budget: func(org string) (console.Budget, bool) {
 			return console.Budget{Period: "monthly", Limit: 10e9, Spent: 4e9, Left: 6e9, Begins: w.now.AddDate(0, 0, -10), Resets: w.now.AddDate(0, 0, 20)}, org == "acme"
 		},
