@@ -7,13 +7,14 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/pilotlight-io/pilotlight/activator"
+	"github.com/pilotlight-io/pilotlight/internal/edge"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
 )
 
 // The names are bytes in canonical form, as fasthttp keeps them: it then looks for no letters to change.
 var (
-	headerRequestID    = []byte("X-Request-Id")
+	headerRequestID    = edge.HeaderRequestID
 	headerMaxWait      = []byte("X-Pilotlight-Max-Wait")
 	headerAffinity     = []byte("X-Pilotlight-Affinity")
 	headerKeepalive    = []byte("X-Pilotlight-Keepalive")
@@ -36,26 +37,8 @@ const (
 
 func validKeepalive(s string) bool { return s == keepOff || s == keepComment || s == keepChunk }
 
-// requestID keeps the caller's word if it is 1 to 128 visible ASCII characters, else makes one; ours sort by time, as the
-// ledger's own do, so that the store's index of them grows at its end.
-func requestID(ctx *fasthttp.RequestCtx) string {
-	if id := ctx.Request.Header.PeekCanonical(headerRequestID); visible(id) {
-		return string(id)
-	}
-	return ledger.NewID()
-}
-
-func visible(id []byte) bool {
-	if len(id) == 0 || len(id) > 128 {
-		return false
-	}
-	for _, c := range id {
-		if c <= ' ' || c > '~' {
-			return false
-		}
-	}
-	return true
-}
+// requestID keeps the caller's word, else makes one; ours sort by time, as the ledger's own do, so that the store's index of them grows at its end.
+func requestID(ctx *fasthttp.RequestCtx) string { return edge.RequestID(ctx, ledger.NewID) }
 
 // wish is what a caller's headers ask of a request.
 type wish struct {

@@ -42,7 +42,7 @@ func (in *intake) begin(ctx *fasthttp.RequestCtx, e *endpoint) {
 	in.conn = edge.Of(ctx)
 	in.endpoint = e
 	in.request = string(ctx.Response.Header.PeekCanonical(headerRequestID))
-	in.named = visible(ctx.Request.Header.PeekCanonical(headerRequestID))
+	in.named = edge.Visible(ctx.Request.Header.PeekCanonical(headerRequestID))
 	if e.requestID != "" {
 		ctx.Response.Header.Set(e.requestID, in.request)
 	}

@@ -22,6 +22,7 @@ import (
 
 	"github.com/pilotlight-io/pilotlight/activator"
 	"github.com/pilotlight-io/pilotlight/autoscaler"
+	"github.com/pilotlight-io/pilotlight/internal/audit"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
 	"github.com/pilotlight-io/pilotlight/internal/store"
@@ -68,6 +69,7 @@ type world struct {
 	engines *engines
 	act     *activator.Activator
 	tenants *tenant.Tenants
+	audit   *audit.Log
 	ledger  *ledger.Ledger
 	router  *router.Router
 	client  *http.Client
@@ -121,6 +123,7 @@ func newWorld(t testing.TB, s setup) *world {
 	}
 	st, err := store.Open(ctx, t.TempDir()+"/test.db")
 	w.must(err)
+	w.audit = audit.New(st, nil)
 	w.tenants, err = tenant.New(ctx, st, tenant.Config{})
 	w.must(err)
 	lc := ledger.Config{Dir: t.TempDir(), Store: st}

@@ -24,8 +24,10 @@ var arrows = map[string][]string{
 	"autoscaler":         {"internal/fleet"},
 	"benchmarks":         {"internal/openai", "internal/cluster"},
 	"internal/account":   {"internal/fleet"},
-	"internal/console":   {"internal/fleet", "internal/tenant", "internal/ledger", "internal/invoice", "internal/export", "internal/edge", "internal/whatif", "internal/series"},
-	"internal/admin":     {"internal/fleet", "internal/tenant", "internal/tenant/wire", "internal/provision", "internal/ledger", "internal/invoice", "internal/webhook", "internal/openai", "internal/account", "internal/edge", "internal/export", "internal/whatif"},
+	"internal/audit":     {"internal/store"},
+	"internal/bench":     {"internal/openai", "internal/trace", "internal/plot", "internal/fleet"},
+	"internal/console":   {"internal/audit", "internal/fleet", "internal/tenant", "internal/ledger", "internal/invoice", "internal/export", "internal/edge", "internal/whatif", "internal/series"},
+	"internal/admin":     {"internal/audit", "internal/fleet", "internal/tenant", "internal/tenant/wire", "internal/provision", "internal/ledger", "internal/invoice", "internal/webhook", "internal/openai", "internal/account", "internal/edge", "internal/export", "internal/whatif"},
 	// For tests: it holds answers against the OpenAPI document.
 	"internal/admin/spec":   {},
 	"internal/cluster":      {},
@@ -38,34 +40,35 @@ var arrows = map[string][]string{
 	"internal/export":       {"internal/ledger", "internal/fleet"},
 	"internal/fleet":        {},
 	"internal/invoice":      {"internal/ledger", "internal/fleet"},
-	"internal/ledger":       {"internal/store", "internal/fleet"},
+	"internal/ledger":       {"internal/audit", "internal/store", "internal/fleet"},
 	// For tests: it applies patches to the tree and runs its tests against them.
 	"internal/mutants":   {},
 	"internal/local":     {"internal/slot", "internal/fleet"},
 	"internal/nomad":     {"nomad-jobs", "internal/slot", "internal/engine", "internal/secret", "internal/fleet"},
 	"internal/openai":    {},
+	"internal/plot":      {},
 	"internal/probe":     {"internal/engine", "internal/fleet"},
 	"internal/provision": {"internal/tenant", "internal/fleet"},
 	"internal/sample":    {},
 	"internal/secret":    {},
-	"internal/simulate":  {"activator", "activator/dispatch", "activator/plan", "activator/protocol", "autoscaler", "internal/trace", "internal/fleet"},
+	"internal/simulate":  {"activator", "activator/dispatch", "activator/plan", "activator/protocol", "autoscaler", "internal/trace", "internal/plot", "internal/fleet"},
 	"internal/private":   {},
 	"internal/slot":      {"internal/engine", "internal/private", "internal/fleet"},
 	"internal/socket":    {},
 	"internal/store":     {"internal/fleet"},
 	// For tests: it runs a package's tests on SQLite and on Postgres.
 	"internal/store/storetest": {"internal/store"},
-	"internal/tenant":          {"internal/store", "internal/fleet"},
+	"internal/tenant":          {"internal/audit", "internal/store", "internal/fleet"},
 	"internal/tenant/wire":     {"internal/tenant", "internal/fleet"},
 	"internal/trace":           {"internal/fleet"},
 	"internal/trtsim":          {"internal/sample", "internal/fleet", "internal/openai", "internal/engine"},
 	"internal/upstream":        {"internal/socket"},
-	"internal/webhook":         {"internal/ledger", "internal/store"},
+	"internal/webhook":         {"internal/audit", "internal/ledger", "internal/store"},
 	"internal/series":          {},
 	"internal/whatif":          {"activator", "internal/simulate", "internal/trace", "internal/ledger", "internal/fleet"},
 	"nomad-jobs":               {},
 	"router": {
-		"activator", "internal/tenant", "internal/tenant/wire", "internal/ledger", "internal/dialect", "internal/openai", "internal/upstream", "internal/edge", "internal/account",
+		"activator", "internal/audit", "internal/tenant", "internal/tenant/wire", "internal/ledger", "internal/dialect", "internal/openai", "internal/upstream", "internal/edge", "internal/account",
 		"internal/socket", "internal/fleet",
 	},
 }
@@ -77,12 +80,13 @@ var confined = map[string][]string{
 	"github.com/jackc/pgx/v5":         {"internal/store", "internal/store/storetest"},
 	"github.com/hashicorp/nomad/api":  {"internal/nomad"},
 	"github.com/hashicorp/consul/api": {"internal/consul"},
-	"database/sql":                    {"internal/store", "internal/tenant", "internal/ledger"},
+	"database/sql":                    {"internal/store", "internal/audit", "internal/tenant", "internal/ledger"},
 	"github.com/santhosh-tekuri":      {"internal/admin/spec", "internal/sample"},
+	"github.com/HdrHistogram":         {"internal/bench"},
 }
 
 // stdOnly are the packages that import nothing but the standard library.
-var stdOnly = []string{"internal/dialect", "internal/fleet", "internal/openai", "internal/private", "internal/secret", "internal/series", "internal/socket", "internal/upstream", "nomad-jobs"}
+var stdOnly = []string{"internal/dialect", "internal/fleet", "internal/openai", "internal/plot", "internal/private", "internal/secret", "internal/series", "internal/socket", "internal/upstream", "nomad-jobs"}
 
 func TestArrows_PackagesImportOnlyWhatTheArchitectureAllows(t *testing.T) {
 	for _, p := range listPackages(t) {

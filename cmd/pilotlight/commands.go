@@ -24,11 +24,13 @@ type cli struct {
 	Usage    usageCmd    `cmd:"" group:"Who may use it, and what it costs:" help:"Usage and cost of a month, in UTC."`
 	Invoice  invoiceCmd  `cmd:"" group:"Who may use it, and what it costs:" help:"Invoices of months, and whether they are true."`
 	Correct  correctCmd  `cmd:"" group:"Who may use it, and what it costs:" help:"Take something off what a usage record costs."`
+	Audit    auditCmd    `cmd:"" group:"Who may use it, and what it costs:" help:"Who has changed what."`
 	Webhook  webhookCmd  `cmd:"" group:"Who may use it, and what it costs:" help:"Webhooks: endpoints that are sent usage and notices."`
 	Config   configCmd   `cmd:"" group:"Files and stores:" help:"Config files."`
 	Job      jobCmd      `cmd:"" group:"Files and stores:" help:"Nomad jobs."`
 	Store    storeCmd    `cmd:"" group:"Files and stores:" help:"The store of usage records."`
 	Simulate simulateCmd `cmd:"" group:"Measuring:" help:"Run policies over a trace in virtual time; no server needed."`
+	Bench    benchCmd    `cmd:"" group:"Measuring:" help:"Measure a server from its callers' side; any that speaks the OpenAI API."`
 
 	Completion completionCmd `cmd:"" group:"This program:" help:"Print the completion script of a shell."`
 	Man        manCmd        `cmd:"" group:"This program:" help:"Write the manual pages."`
@@ -46,7 +48,7 @@ func newParser(env *Env, exit func(int)) *kong.Kong {
 		kong.Exit(exit),
 		kong.Help(printHelp),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
-		kong.Vars{"default_addr": defaultAdminURL},
+		kong.Vars{"default_addr": defaultAdminURL, "default_api": defaultAPIURL},
 		kong.Bind(env),
 	)
 	if err != nil {

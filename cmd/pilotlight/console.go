@@ -22,7 +22,7 @@ func (s *server) openConsole(ctx context.Context) error {
 	}
 	base := "http://" + callable(s.c.API)
 	s.console, err = console.New(console.Config{
-		Fleet: s.fleet(), Tenants: s.tenants, Ledger: s.ledger, Key: key, API: base + "/v1", AdminToken: s.c.AdminToken,
+		Fleet: s.fleet(), Tenants: s.tenants, Ledger: s.ledger, Audit: s.audit, Key: key, API: base + "/v1", AdminToken: s.c.AdminToken,
 		Price: func() fleet.NanoUSD { return s.router.Price() },
 		Chat: func(ctx context.Context, secret string, body []byte) (*console.Answer, error) {
 			return chat(ctx, base, secret, body)

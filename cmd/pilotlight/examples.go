@@ -68,6 +68,10 @@ var examples = map[string][]example{
 	},
 	"invoice verify": {{"Whether an invoice follows from its receipts", "pilotlight invoice verify receipts.jsonl --invoice invoice.json"}},
 	"correct":        {{"Take all of a request's cost back", "pilotlight correct 01K8Z7-17 --all --reason 'answer was cut short'"}},
+	"audit": {
+		{"What was done to an organisation in the last week", "pilotlight audit --since 7d --subject org/acme"},
+		{"That nothing was changed or taken out", "pilotlight audit --verify"},
+	},
 	"webhook list":   {{"Which endpoints are behind, and why", "pilotlight webhook list"}},
 	"webhook resume": {{"Send again, from where it stopped", "pilotlight webhook resume billing"}},
 
@@ -79,6 +83,18 @@ var examples = map[string][]example{
 	"store check":  {{"Whether the sums follow from the records", "pilotlight store check --config pilotlight.hcl"}},
 	"store prune":  {{"Delete now what is older than ledger.retention", "pilotlight store prune"}},
 	"simulate":     {{"Two policies over a day's requests, on 8 nodes", "pilotlight simulate --trace day.csv.gz --nodes 8 --policy adaptive,fixed-300 --html report.html"}},
+	"bench load": {
+		{"Ten requests a second, as callers who know nothing of each other send them, for a minute", "pilotlight bench load --model meta-llama/Meta-Llama-3.1-8B-Instruct --rate 10 --for 1m --slo ttft=500ms,inter_token=50ms"},
+		{"Another server, 32 requests at once", "OPENAI_API_KEY=\"$KEY\" pilotlight bench load --url http://127.0.0.1:8000/v1 --model llama --concurrency 32 --requests 1000 --out a.json"},
+	},
+	"bench replay": {
+		{"Ten minutes of a recorded Tuesday, twice as fast, all of it for one model", "pilotlight bench replay --trace benchmarks/traces/node8_dev.csv.gz --from 24h --for 10m --speed 2 --model meta-llama/Meta-Llama-3.1-8B-Instruct"},
+	},
+	"bench coldstart": {{"What a start adds, five times, beside requests to the hot model", "pilotlight bench coldstart --model meta-llama/Meta-Llama-3.1-8B-Instruct --runs 5"}},
+	"bench report": {
+		{"How a second run stands to a first, with an interval for each ratio", "pilotlight bench report a.json b.json --html report.html"},
+		{"Put the results of two generators together", "pilotlight bench report --merge --out both.json one.json two.json"},
+	},
 
 	"completion": {
 		{"For this bash", "source <(pilotlight completion bash)"},

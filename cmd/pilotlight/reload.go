@@ -12,6 +12,7 @@ import (
 
 	"github.com/pilotlight-io/pilotlight/activator"
 	"github.com/pilotlight-io/pilotlight/internal/admin"
+	"github.com/pilotlight-io/pilotlight/internal/audit"
 	"github.com/pilotlight-io/pilotlight/internal/config"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
@@ -36,6 +37,7 @@ type configurer struct {
 	parts    configurable
 	tuning   *tuning
 	draining func() bool
+	audit    *audit.Log // of what SIGHUP does; what comes by the admin API, that keeps
 	log      *slog.Logger
 
 	turn    sync.Mutex     // held for one whole change; guards what follows
@@ -134,16 +136,29 @@ func (c *configurer) unlikeOwn(content []byte) []string {
 
 // reload takes the server's own file anew, and logs what comes of it.
 func (c *configurer) reload(ctx context.Context) {
-	content, err := os.ReadFile(c.source.path)
+	act := &audit.Act{Who: audit.Who{Actor: "SIGHUP", Via: audit.Signal}, Action: "config.apply"}
+	act.On("config")
+	err := c.take(ctx, act)
 	if err == nil {
-		_, err = c.Configure(ctx, admin.ConfigFile{Name: c.source.path, Content: string(content)}, false)
-	}
-	if err == nil {
+		c.audit.End(ctx, act, "")
 		return
 	}
+	c.audit.End(ctx, act, err.Error())
 	for line := range strings.Lines(err.Error()) {
 		c.log.Error("config not applied", "file", c.source.path, "reason", strings.TrimSpace(line))
 	}
+}
+
+func (c *configurer) take(ctx context.Context, act *audit.Act) error {
+	content, err := os.ReadFile(c.source.path)
+	if err != nil {
+		return err
+	}
+	configured, err := c.Configure(ctx, admin.ConfigFile{Name: c.source.path, Content: string(content)}, false)
+	if err == nil {
+		act.Changes(configured.Audited(c.source.path))
+	}
+	return err
 }
 
 // follow reloads the file at each hangup, until ctx is done; then it returns nil.
@@ -161,7 +176,7 @@ func (c *configurer) follow(ctx context.Context, hangups <-chan os.Signal) error
 // openConfigurer comes last: it needs all that takes a config.
 func (s *server) openConfigurer(context.Context) error {
 	s.configurer = &configurer{
-		source: s.c.Source, tuning: s.tuning, draining: s.draining.Load, log: s.log("config"), current: s.c.Config, told: s.c.Config.Pools,
+		source: s.c.Source, tuning: s.tuning, draining: s.draining.Load, audit: s.audit, log: s.log("config"), current: s.c.Config, told: s.c.Config.Pools,
 		parts: configurable{planner: s.activator.Configure, backEnd: s.backEnd.configure, policy: s.reweigh, others: s.reconfigureOthers},
 	}
 	return nil

@@ -17,6 +17,7 @@ import (
 
 	"github.com/pilotlight-io/pilotlight/activator"
 	"github.com/pilotlight-io/pilotlight/internal/admin"
+	"github.com/pilotlight-io/pilotlight/internal/audit"
 	"github.com/pilotlight-io/pilotlight/internal/config"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
@@ -54,7 +55,7 @@ func newReconfigured(t *testing.T, kept map[string]map[string]string) *reconfigu
 	tell := func(format string, args ...any) { r.told = append(r.told, fmt.Sprintf(format, args...)) }
 	r.configurer = &configurer{
 		source: configSource{path: path, parse: parse}, tuning: tuning, current: cfg, told: cfg.Pools, draining: func() bool { return false },
-		log: slog.New(slog.NewTextHandler(r.log, nil)),
+		audit: audit.New(tuning.store, nil), log: slog.New(slog.NewTextHandler(r.log, nil)),
 		parts: configurable{
 			planner: func(models []*fleet.Model, pools []fleet.Pool) error {
 				tell("planner %d models %d pools", len(models), len(pools))
@@ -272,6 +273,13 @@ func TestReload_LogsWhatComesOfIt(t *testing.T) {
 	r.reload(t.Context())
 	if got := r.log.String()[before:]; !strings.Contains(got, "config not applied") || !strings.Contains(got, "hcl.gone") {
 		t.Errorf("no file: got log\n%s", got)
+	}
+	page, _, err := r.configurer.audit.List(t.Context(), audit.Query{Actor: "SIGHUP", Action: "config.apply", Subject: "config"})
+	if err != nil || len(page) != 4 || page[0].Error == "" || page[2].Error == "" || page[3].Error == "" {
+		t.Fatalf("got %+v, %v, want an entry of each hangup, and why three of them failed", page, err)
+	}
+	if e := page[1]; e.Error != "" || !strings.Contains(string(e.After), `"pool b":"added"`) || e.Via != audit.Signal {
+		t.Errorf("got %+v, want what was changed", e)
 	}
 }
 

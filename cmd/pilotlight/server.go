@@ -16,6 +16,7 @@ import (
 	"github.com/pilotlight-io/pilotlight/activator"
 	"github.com/pilotlight-io/pilotlight/internal/account"
 	"github.com/pilotlight-io/pilotlight/internal/admin"
+	"github.com/pilotlight-io/pilotlight/internal/audit"
 	"github.com/pilotlight-io/pilotlight/internal/config"
 	"github.com/pilotlight-io/pilotlight/internal/console"
 	"github.com/pilotlight-io/pilotlight/internal/edge"
@@ -52,6 +53,7 @@ type server struct {
 	store     *store.Store
 	tenants   *tenant.Tenants
 	ledger    *ledger.Ledger
+	audit     *audit.Log
 	webhooks  *webhook.Sender
 	accounts  *account.Accounts // nil until what was spent before is read
 	backEnd   backEnd
@@ -92,6 +94,9 @@ func (s *server) openStore(ctx context.Context) (err error) {
 	}
 	if s.store = s.c.Store; s.store == nil {
 		s.store, err = openStore(ctx, s.c.Config.Store, s.c.Getenv)
+	}
+	if err == nil {
+		s.audit = audit.New(s.store, s.log("audit"))
 	}
 	return err
 }
@@ -171,7 +176,7 @@ func (s *server) openAPIs(context.Context) (err error) {
 		return err
 	}
 	s.admin, err = admin.New(admin.Config{
-		Fleet: s.fleet(), Tuner: s.tuning, WhatIf: s.whatIf, Config: s.configurer, Tenants: s.tenants, Ledger: s.ledger, Webhooks: s.webhooks, Servers: s.servers, Accounts: s.accounts, Token: s.c.AdminToken,
+		Fleet: s.fleet(), Tuner: s.tuning, WhatIf: s.whatIf, Config: s.configurer, Tenants: s.tenants, Ledger: s.ledger, Audit: s.audit, Webhooks: s.webhooks, Servers: s.servers, Accounts: s.accounts, Token: s.c.AdminToken,
 		MaxConnections: room.Admin,
 		Metrics:        []*metrics.Set{s.router.Metrics(), s.accounts.Metrics(), s.activator.Metrics(), s.ledger.Metrics(), s.webhooks.Metrics(), s.c.Lead.metrics},
 		Orphans:        s.backEnd.orphans, JobName: s.backEnd.jobName, Ready: s.readiness, Degraded: s.degraded, Console: s.console.Operator(), Errors: fleetAnswer, Log: s.log("admin"),

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/pilotlight-io/pilotlight/internal/audit"
 	"github.com/pilotlight-io/pilotlight/internal/config"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
 	"github.com/pilotlight-io/pilotlight/internal/store"
@@ -86,13 +87,19 @@ func (c storeCheckCmd) Run(env *Env) error {
 	if err != nil {
 		return err
 	}
+	kept, err := audit.CheckStore(env.ctx, s)
+	if err != nil {
+		return err
+	}
+	found.Differences = append(found.Differences, kept.Wrong...)
 	if c.JSON {
 		if err := writeJSON(env.Stdout, struct {
 			Records     int64    `json:"records"`
 			Days        int64    `json:"days"`
 			Months      int64    `json:"months"`
+			Audit       int64    `json:"audit_entries"`
 			Differences []string `json:"differences"`
-		}{found.Records, found.Days, found.Months, append([]string{}, found.Differences...)}); err != nil {
+		}{found.Records, found.Days, found.Months, kept.Entries, append([]string{}, found.Differences...)}); err != nil {
 			return err
 		}
 	} else {
@@ -100,7 +107,7 @@ func (c storeCheckCmd) Run(env *Env) error {
 			fmt.Fprintln(env.Stdout, d)
 		}
 	}
-	fmt.Fprintf(env.Stderr, "%d usage records; %d sums of days and %d of months compared\n", found.Records, found.Days, found.Months)
+	fmt.Fprintf(env.Stderr, "%d usage records; %d sums of days and %d of months compared; %d audit entries\n", found.Records, found.Days, found.Months, kept.Entries)
 	if n := len(found.Differences); n > 0 {
 		return fmt.Errorf("the store %s has %d differences", s, n)
 	}

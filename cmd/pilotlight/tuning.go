@@ -12,6 +12,7 @@ import (
 
 	"github.com/pilotlight-io/pilotlight/activator"
 	"github.com/pilotlight-io/pilotlight/internal/admin"
+	"github.com/pilotlight-io/pilotlight/internal/audit"
 	"github.com/pilotlight-io/pilotlight/internal/config"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/store"
@@ -197,7 +198,7 @@ func (t *tuning) Tune(ctx context.Context, name string, changes map[string]strin
 	if err != nil {
 		return err
 	}
-	if err := t.store.SaveSettings(ctx, tuningScope+name, changes); err != nil {
+	if err := t.store.SaveSettings(ctx, tuningScope+name, changes, t.noting(ctx, name, pool, changes)); err != nil {
 		return err
 	}
 	t.mu.Lock()
@@ -208,6 +209,18 @@ func (t *tuning) Tune(ctx context.Context, name string, changes map[string]strin
 	}
 	t.log.Info("pool tuned", "pool", name, "settings", settingsText(changes))
 	return nil
+}
+
+// noting keeps a change in the audit log: each setting as it was in force, and as it is.
+func (t *tuning) noting(ctx context.Context, name string, next fleet.Pool, changes map[string]string) store.Also {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now, _ := t.fit(name)
+	before, after := map[string]any{}, map[string]any{}
+	for key := range changes {
+		before[key], after[key] = config.Setting(now, key), config.Setting(next, key)
+	}
+	return audit.Noting(ctx, audit.Change{Subject: "pool/" + name, Before: before, After: after})
 }
 
 // changed gives the settings after a change, and the pool with them.

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/pilotlight-io/pilotlight/activator"
 	"github.com/pilotlight-io/pilotlight/internal/admin"
+	"github.com/pilotlight-io/pilotlight/internal/audit"
 	"github.com/pilotlight-io/pilotlight/internal/config"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/store"
@@ -30,7 +32,7 @@ func tuned(t *testing.T, text string, kept map[string]map[string]string) (*tunin
 	}
 	t.Cleanup(func() { db.Close() })
 	for scope, settings := range kept {
-		if err := db.SaveSettings(t.Context(), scope, settings); err != nil {
+		if err := db.SaveSettings(t.Context(), scope, settings, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -114,5 +116,25 @@ func TestTuning_AFailingStoreChangesNothing(t *testing.T) {
 	}
 	if err := s.Tune(t.Context(), "none", nil); !errors.Is(err, activator.ErrUnknownPool) {
 		t.Errorf("got %v, want an unknown pool", err)
+	}
+}
+
+// TestTuning_IsInTheAuditLog with what was in force before, in the transaction that keeps it.
+func TestTuning_IsInTheAuditLog(t *testing.T) {
+	s, _, _ := tuned(t, twoPools, nil)
+	act := &audit.Act{Who: audit.Who{Actor: "root"}, Action: "pool.tune"}
+	for _, changes := range []map[string]string{{"slot_idle": "1m", "latency_weight": "3"}, {"slot_idle": ""}} {
+		if err := s.Tune(audit.With(t.Context(), act), "a", changes); err != nil {
+			t.Fatal(err)
+		}
+	}
+	page, _, err := audit.New(s.store, nil).List(t.Context(), audit.Query{})
+	if err != nil || len(page) != 2 {
+		t.Fatalf("got %+v, %v, want one entry for each", page, err)
+	}
+	for i, want := range []string{`pool/a {"slot_idle":"1m"} {"slot_idle":"15m"}`, `pool/a {"latency_weight":"10","slot_idle":"15m"} {"latency_weight":"3","slot_idle":"1m"}`} {
+		if got := fmt.Sprint(page[i].Subject, " ", string(page[i].Before), " ", string(page[i].After)); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
 	}
 }

@@ -24,6 +24,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pilotlight-io/pilotlight/internal/account"
+	"github.com/pilotlight-io/pilotlight/internal/audit"
 	"github.com/pilotlight-io/pilotlight/internal/edge"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
@@ -66,6 +67,7 @@ type Config struct {
 	Orphans  Orphans // nil = the back end has none
 	Tenants  *tenant.Tenants
 	Ledger   *ledger.Ledger
+	Audit    *audit.Log          // of what operators change
 	Webhooks Webhooks            // nil = there are none
 	Servers  func() []ServerInfo // the servers of the cluster; nil = none are known
 	Accounts *account.Accounts   // that bodies are charged to, as callers' are; nil = none
@@ -108,8 +110,8 @@ const (
 // New checks the config. It starts nothing.
 func New(c Config) (*Server, error) {
 	switch {
-	case c.Fleet == nil || c.Tuner == nil || c.Config == nil || c.Tenants == nil || c.Ledger == nil:
-		return nil, errors.New("admin: Fleet, Tuner, Config, Tenants and Ledger are required")
+	case c.Fleet == nil || c.Tuner == nil || c.Config == nil || c.Tenants == nil || c.Ledger == nil || c.Audit == nil:
+		return nil, errors.New("admin: Fleet, Tuner, Config, Tenants, Ledger and Audit are required")
 	case len(c.Token) < MinToken:
 		return nil, fmt.Errorf("admin: the admin token has %d characters; it must have %d or more", len(c.Token), MinToken)
 	}

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"strings"
 
 	"github.com/gofiber/fiber/v2"
 )
@@ -53,11 +54,26 @@ func (s *Server) configure(c *fiber.Ctx) error {
 	if err := checkFile(file.Name, file.Content); err != nil {
 		return err
 	}
-	ctx, cancel := s.asking()
+	ctx, cancel := s.asking(c)
 	defer cancel()
 	configured, err := s.c.Config.Configure(ctx, file, dry)
 	if err != nil {
 		return err
 	}
+	act(c).Changes(configured.Audited(file.Name))
 	return c.JSON(configured)
+}
+
+// Audited is what the audit log keeps of a config that was applied: each attribute as it was and as it is.
+func (c *Configured) Audited(file string) (before, after any) {
+	was, is := map[string]any{}, map[string]any{"file": file}
+	for _, one := range c.Changes {
+		name := strings.Trim(strings.Join([]string{one.Block, one.Name, one.Attribute}, " "), " ")
+		if one.Attribute == "" && one.Name != "" { // a whole block
+			is[name] = one.Change
+			continue
+		}
+		was[name], is[name] = one.Old, one.New
+	}
+	return was, is
 }

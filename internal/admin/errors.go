@@ -7,6 +7,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 
+	"github.com/pilotlight-io/pilotlight/internal/audit"
 	"github.com/pilotlight-io/pilotlight/internal/edge"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
 	"github.com/pilotlight-io/pilotlight/internal/openai"
@@ -52,6 +53,7 @@ func (s *Server) answer(err error) *openai.Error {
 		ready       *openai.Error
 		badTenant   *tenant.InvalidError
 		badQuery    *ledger.InvalidError
+		badAudit    *audit.InvalidError
 		damaged     *ledger.DamagedError
 		jumped      *ledger.ClockError
 		ofTransport *fiber.Error
@@ -61,6 +63,8 @@ func (s *Server) answer(err error) *openai.Error {
 		return ready
 	case errors.As(err, &badTenant):
 		return edge.Invalid(badTenant.Field, "%s", badTenant.Message)
+	case errors.As(err, &badAudit):
+		return edge.Invalid(badAudit.Field, "%s", badAudit.Message)
 	case errors.As(err, &badQuery):
 		return edge.Invalid(badQuery.Field, "%s", badQuery.Message)
 	case errors.Is(err, tenant.ErrNotFound), errors.Is(err, ledger.ErrNotFound), errors.Is(err, ledger.ErrNoInvoice):

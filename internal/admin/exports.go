@@ -93,7 +93,7 @@ func (s *Server) exportUsage(c *fiber.Ctx, q ledger.Query, format string) error 
 	}
 	q.Limit = most
 	return s.stream(c, contentType, pages(&page, func() (more bool, err error) {
-		ctx, cancel := s.asking()
+		ctx, cancel := context.WithTimeout(s.ctx, askTimeout) // the handler has returned by then
 		defer cancel()
 		rows, next, err := s.c.Ledger.Usage(ctx, q)
 		if err == nil && len(rows) == 0 && q.Cursor == "" {
@@ -162,7 +162,7 @@ func (s *Server) exportRecords(c *fiber.Ctx, org, cursor, format string) error {
 	out := json.NewEncoder(&page)
 	out.SetEscapeHTML(false)
 	return s.stream(c, typeLines, pages(&page, func() (more bool, err error) {
-		ctx, cancel := s.asking()
+		ctx, cancel := context.WithTimeout(s.ctx, askTimeout) // the handler has returned by then
 		defer cancel()
 		got, err := s.c.Ledger.Records(ctx, org, cursor, most)
 		switch {

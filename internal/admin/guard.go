@@ -14,12 +14,14 @@ import (
 
 	"github.com/pilotlight-io/pilotlight/internal/account"
 	"github.com/pilotlight-io/pilotlight/internal/edge"
+	"github.com/pilotlight-io/pilotlight/internal/ledger"
 	"github.com/pilotlight-io/pilotlight/internal/openai"
 )
 
 // guard lets through what may be answered at all, with its body.
 func (s *Server) guard(c *fiber.Ctx) error {
 	ctx := c.Context()
+	c.Set(fiber.HeaderXRequestID, edge.RequestID(ctx, ledger.NewID))
 	if err := s.admit(ctx); err != nil {
 		return err
 	}

@@ -64,6 +64,7 @@ func (s *Server) importTenants(c *fiber.Ctx) error {
 	if err := read(c, &file); err != nil {
 		return err
 	}
+	act(c).On("file/" + file.Name)
 	if err := checkFile(file.Name, file.Content); err != nil {
 		return err
 	}
@@ -71,7 +72,7 @@ func (s *Server) importTenants(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := s.asking()
+	ctx, cancel := s.asking(c)
 	defer cancel()
 	found, err := provision.Import(ctx, s.c.Tenants, provision.Source{Name: file.Name, Content: []byte(file.Content)}, hashes, dry)
 	var mistakes provision.Mistakes

@@ -17,10 +17,7 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/openai"
 )
 
-const (
-	closeTimeout = 10 * time.Minute // to read a month's records and those of the orgs
-	whoever      = "admin"          // asks, where the request does not say
-)
+const closeTimeout = 10 * time.Minute // to read a month's records and those of the orgs
 
 func (s *Server) listInvoices(c *fiber.Ctx) error {
 	values := query(c)
@@ -28,7 +25,7 @@ func (s *Server) listInvoices(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := s.asking()
+	ctx, cancel := s.asking(c)
 	defer cancel()
 	all, next, err := s.c.Ledger.Invoices(ctx, ledger.InvoiceQuery{Org: values["org"], Month: values["month"], Limit: limit, Cursor: values["cursor"]})
 	if err != nil {
@@ -50,7 +47,7 @@ func (s *Server) showInvoice(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := s.asking()
+	ctx, cancel := s.asking(c)
 	defer cancel()
 	found, err := s.c.Ledger.Invoice(ctx, org, month)
 	if err != nil {
@@ -78,7 +75,7 @@ func (s *Server) receipts(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := s.asking()
+	ctx, cancel := s.asking(c)
 	defer cancel()
 	page, err := s.c.Ledger.Receipts(ctx, org, month, values["cursor"], limit)
 	if err != nil {
@@ -100,10 +97,11 @@ func (s *Server) closeMonth(c *fiber.Ctx) error {
 	if err := read(c, &order); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(s.ctx, closeTimeout)
+	act(c).On("month/" + order.Month)
+	ctx, cancel := context.WithTimeout(s.acting(c), closeTimeout)
 	defer cancel()
 	closed, err := s.c.Ledger.CloseMonth(ctx, ledger.Closing{
-		Month: order.Month, By: cmp.Or(order.By, whoever), Confirm: order.Confirm, WithoutDamaged: order.WithoutDamaged,
+		Month: order.Month, By: cmp.Or(order.By, who(c)), Confirm: order.Confirm, WithoutDamaged: order.WithoutDamaged,
 	})
 	if damaged := (*ledger.DamagedError)(nil); errors.As(err, &damaged) {
 		return edge.Invalid("without_damaged", "%s; put a backup back, or close the month without these records: nobody pays for them then", damaged)
@@ -119,7 +117,8 @@ func (s *Server) correct(c *fiber.Ctx) error {
 	if err := read(c, &order); err != nil {
 		return err
 	}
-	asked := ledger.Correction{Record: order.Record, Reason: order.Reason, Key: order.IdempotencyKey, By: cmp.Or(order.By, whoever)}
+	act(c).On("record/" + order.Record)
+	asked := ledger.Correction{Record: order.Record, Reason: order.Reason, Key: order.IdempotencyKey, By: cmp.Or(order.By, who(c))}
 	if order.CreditUSD != "" {
 		credit, err := fleet.ParseUSD(order.CreditUSD)
 		if err != nil {
@@ -130,7 +129,7 @@ func (s *Server) correct(c *fiber.Ctx) error {
 		}
 		asked.Credit = credit
 	}
-	ctx, cancel := s.asking()
+	ctx, cancel := s.asking(c)
 	defer cancel()
 	made, already, err := s.c.Ledger.Correct(ctx, asked)
 	if err != nil {

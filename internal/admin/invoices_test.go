@@ -39,7 +39,7 @@ func TestInvoices(t *testing.T) {
 		t.Errorf("got %+v, %v, want the open invoice", open, err)
 	}
 	closed, err := w.client.CloseMonth(t.Context(), admin.Closing{Month: month, Confirm: true})
-	if err != nil || closed.ClosedBy != "admin" || closed.Already || len(closed.Invoices) != 1 {
+	if err != nil || closed.ClosedBy != "root" || closed.Already || len(closed.Invoices) != 1 {
 		t.Fatalf("got %+v, %v, want one invoice", closed, err)
 	}
 	if list, err = w.client.Invoices(t.Context(), "acme", month, "", 1); err != nil || len(list.Invoices) != 1 || list.Invoices[0].Payable != "0.01" || len(list.OpenMonths) != 0 {

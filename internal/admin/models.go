@@ -83,6 +83,7 @@ func (s *Server) startModel(c *fiber.Ctx) error {
 			return edge.Invalid("for", "must be longer than %s", h.For)
 		}
 	}
+	act(c).Changes(map[string]any{"state": m.State}, map[string]any{"held_hot_for": fleet.FormatDuration(span)})
 	if err := s.c.Fleet.Hold(m.Model.ID, span); err != nil {
 		return err
 	}
@@ -99,6 +100,7 @@ func (s *Server) stopModel(c *fiber.Ctx) error {
 			return err
 		}
 	}
+	act(c).Changes(map[string]any{"state": m.State, "hot": m.Hot}, map[string]any{"state": "stopped", "hot": 0})
 	if err := s.c.Fleet.StopModel(m.Model.ID); err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ func (s *Server) listOrphans(c *fiber.Ctx) error {
 	if s.c.Orphans == nil {
 		return c.JSON(orphanList{Orphans: []Orphan{}})
 	}
-	ctx, cancel := s.asking()
+	ctx, cancel := s.asking(c)
 	defer cancel()
 	orphans, err := s.c.Orphans.Orphans(ctx)
 	if err != nil {
@@ -39,12 +39,13 @@ func (s *Server) stopOrphan(c *fiber.Ctx) error {
 	if s.c.Orphans == nil {
 		return openai.NewError(openai.CodeNotFound, fleet.ErrNoOrphan.Error())
 	}
-	ctx, cancel := s.asking()
+	ctx, cancel := s.asking(c)
 	defer cancel()
 	o, err := s.c.Orphans.StopOrphan(ctx, id, values["cluster"])
 	if err != nil {
 		return orphanError(err)
 	}
+	act(c).Changes(map[string]any{"cluster": o.Cluster, "model": o.Model, "node": o.Node, "why": o.Why}, nil)
 	s.c.Log.Info("orphan stopped", "job", o.ID, "cluster", o.Cluster)
 	return c.JSON(orphanView(o))
 }

@@ -46,7 +46,7 @@ func (s *Server) tunePool(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := s.asking()
+	ctx, cancel := s.asking(c)
 	defer cancel()
 	if err := s.c.Tuner.Tune(ctx, name, changes); err != nil {
 		return err

@@ -64,15 +64,20 @@ func (s *Server) changeQueue(c *fiber.Ctx) error {
 	if err := read(c, &change); err != nil {
 		return err
 	}
+	act(c).On("model/" + change.Model)
 	none := openai.NewError(openai.CodeNotFound, "no such request of this organisation waits for this model; /api/queue lists who does")
 	switch change.Action {
 	case actionFirst:
+		act(c).Is("queue.first")
+		act(c).Changes(nil, map[string]any{"org": change.Org, "request_id": change.RequestID})
 		if !s.c.Fleet.ServeFirst(change.Model, change.Org, change.RequestID) {
 			return none
 		}
 		return c.JSON(QueueChanged{})
 	case actionEnd:
+		act(c).Is("queue.end")
 		ended := s.c.Fleet.EndWaiting(change.Model, change.Org, change.RequestID)
+		act(c).Changes(nil, map[string]any{"org": change.Org, "request_id": change.RequestID, "ended": ended})
 		if ended == 0 {
 			return none
 		}

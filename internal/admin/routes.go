@@ -23,6 +23,7 @@ type route struct {
 	handle       func(*Server, *fiber.Ctx) error
 	open         bool     // needs no token
 	query        []string // the parameters that its query may have
+	action       string   // what the audit log calls it, a noun and a verb; "" = it changes nothing
 }
 
 // methods are the route's, and HEAD for what is open: load balancers look with it.
@@ -35,51 +36,49 @@ func (r route) methods() []string {
 
 // routes are tried in order: what is more exact comes first, so that a model may not be called by another route's name.
 var routes = []route{
-	{http.MethodGet, "/healthz", (*Server).healthz, true, nil},
-	{http.MethodGet, "/readyz", (*Server).readyz, true, nil},
-	{http.MethodGet, "/openapi.json", (*Server).openAPI, true, nil},
-	{http.MethodGet, "/metrics", (*Server).metrics, false, nil},
-	{http.MethodGet, "/api/orgs", (*Server).listOrgs, false, nil},
-	{http.MethodPost, "/api/orgs", (*Server).createOrg, false, nil},
-	{http.MethodGet, "/api/orgs/{name}", (*Server).showOrg, false, nil},
-	{http.MethodPatch, "/api/orgs/{name}", (*Server).updateOrg, false, nil},
-	{http.MethodGet, "/api/tokens", (*Server).listTokens, false, []string{"org"}},
-	{http.MethodPost, "/api/tokens", (*Server).createToken, false, nil},
-	{http.MethodPatch, "/api/tokens/{id}", (*Server).updateToken, false, nil},
-	{http.MethodDelete, "/api/tokens/{id}", (*Server).revokeToken, false, nil},
-	{http.MethodPost, importPath, (*Server).importTenants, false, []string{"dry_run"}},
-	{http.MethodGet, "/api/models", (*Server).listModels, false, nil},
-	{http.MethodGet, "/api/models/{id}/explain", (*Server).explain, false, nil},
-	{http.MethodPost, "/api/models/{id}/start", (*Server).startModel, false, nil},
-	{http.MethodPost, "/api/models/{id}/stop", (*Server).stopModel, false, nil},
-	{http.MethodGet, "/api/models/{id}", (*Server).showModel, false, nil},
-	{http.MethodGet, "/api/instances", (*Server).listInstances, false, nil},
-	{http.MethodGet, "/api/queue", (*Server).queue, false, []string{"model", "limit"}},
-	{http.MethodPost, "/api/queue", (*Server).changeQueue, false, nil},
-	{http.MethodGet, "/api/activations", (*Server).listActivations, false, nil},
-	{http.MethodGet, "/api/pools", (*Server).listPools, false, nil},
-	{http.MethodGet, "/api/pools/{name}", (*Server).showPool, false, nil},
-	{http.MethodPatch, "/api/pools/{name}", (*Server).tunePool, false, nil},
-	{http.MethodPost, whatIfPath, (*Server).whatIf, false, nil},
-	{http.MethodGet, "/api/orphans", (*Server).listOrphans, false, nil},
-	{http.MethodDelete, "/api/orphans/{id}", (*Server).stopOrphan, false, []string{"cluster"}},
-	{http.MethodGet, "/api/servers", (*Server).listServers, false, nil},
-	{http.MethodPost, configPath, (*Server).configure, false, []string{"dry_run"}},
-	{http.MethodGet, "/api/usage", (*Server).usage, false, []string{"org", "from", "to", "by", "limit", "cursor", "format", "focus_version"}},
-	{http.MethodGet, "/api/usage/records", (*Server).records, false, []string{"org", "cursor", "limit", "format"}},
-	{http.MethodGet, "/api/invoices", (*Server).listInvoices, false, []string{"org", "month", "limit", "cursor"}},
-	{http.MethodPost, "/api/invoices", (*Server).closeMonth, false, nil},
-	{http.MethodGet, "/api/invoices/{org}/{month}", (*Server).showInvoice, false, []string{"format"}},
-	{http.MethodGet, "/api/invoices/{org}/{month}/receipts", (*Server).receipts, false, []string{"limit", "cursor"}},
-	{http.MethodPost, "/api/corrections", (*Server).correct, false, nil},
-	{http.MethodGet, "/api/webhooks", (*Server).listWebhooks, false, nil},
-	{http.MethodPost, "/api/webhooks/{name}/resume", (*Server).resumeWebhook, false, nil},
-	{http.MethodPost, "/api/store/prune", (*Server).prune, false, nil},
-	{http.MethodGet, "/api/events", (*Server).events, false, []string{"after"}},
+	{http.MethodGet, "/healthz", (*Server).healthz, true, nil, ""},
+	{http.MethodGet, "/readyz", (*Server).readyz, true, nil, ""},
+	{http.MethodGet, "/openapi.json", (*Server).openAPI, true, nil, ""},
+	{http.MethodGet, "/metrics", (*Server).metrics, false, nil, ""},
+	{http.MethodGet, "/api/orgs", (*Server).listOrgs, false, nil, ""},
+	{http.MethodPost, "/api/orgs", (*Server).createOrg, false, nil, "org.create"},
+	{http.MethodGet, "/api/orgs/{name}", (*Server).showOrg, false, nil, ""},
+	{http.MethodPatch, "/api/orgs/{name}", (*Server).updateOrg, false, nil, "org.update"},
+	{http.MethodGet, "/api/tokens", (*Server).listTokens, false, []string{"org"}, ""},
+	{http.MethodPost, "/api/tokens", (*Server).createToken, false, nil, "token.create"},
+	{http.MethodPatch, "/api/tokens/{id}", (*Server).updateToken, false, nil, "token.update"},
+	{http.MethodDelete, "/api/tokens/{id}", (*Server).revokeToken, false, nil, "token.revoke"},
+	{http.MethodPost, importPath, (*Server).importTenants, false, []string{"dry_run"}, "org.import"},
+	{http.MethodGet, "/api/models", (*Server).listModels, false, nil, ""},
+	{http.MethodGet, "/api/models/{id}/explain", (*Server).explain, false, nil, ""},
+	{http.MethodPost, "/api/models/{id}/start", (*Server).startModel, false, nil, "model.start"},
+	{http.MethodPost, "/api/models/{id}/stop", (*Server).stopModel, false, nil, "model.stop"},
+	{http.MethodGet, "/api/models/{id}", (*Server).showModel, false, nil, ""},
+	{http.MethodGet, "/api/instances", (*Server).listInstances, false, nil, ""},
+	{http.MethodGet, "/api/queue", (*Server).queue, false, []string{"model", "limit"}, ""},
+	{http.MethodPost, "/api/queue", (*Server).changeQueue, false, nil, "queue.change"},
+	{http.MethodGet, "/api/activations", (*Server).listActivations, false, nil, ""},
+	{http.MethodGet, "/api/pools", (*Server).listPools, false, nil, ""},
+	{http.MethodGet, "/api/pools/{name}", (*Server).showPool, false, nil, ""},
+	{http.MethodPatch, "/api/pools/{name}", (*Server).tunePool, false, nil, "pool.tune"},
+	{http.MethodPost, whatIfPath, (*Server).whatIf, false, nil, ""}, // it only computes
+	{http.MethodGet, "/api/orphans", (*Server).listOrphans, false, nil, ""},
+	{http.MethodDelete, "/api/orphans/{id}", (*Server).stopOrphan, false, []string{"cluster"}, "orphan.stop"},
+	{http.MethodGet, "/api/servers", (*Server).listServers, false, nil, ""},
+	{http.MethodPost, configPath, (*Server).configure, false, []string{"dry_run"}, "config.apply"},
+	{http.MethodGet, "/api/usage", (*Server).usage, false, []string{"org", "from", "to", "by", "limit", "cursor", "format", "focus_version"}, ""},
+	{http.MethodGet, "/api/usage/records", (*Server).records, false, []string{"org", "cursor", "limit", "format"}, ""},
+	{http.MethodGet, "/api/invoices", (*Server).listInvoices, false, []string{"org", "month", "limit", "cursor"}, ""},
+	{http.MethodPost, "/api/invoices", (*Server).closeMonth, false, nil, "month.close"},
+	{http.MethodGet, "/api/invoices/{org}/{month}", (*Server).showInvoice, false, []string{"format"}, ""},
+	{http.MethodGet, "/api/invoices/{org}/{month}/receipts", (*Server).receipts, false, []string{"limit", "cursor"}, ""},
+	{http.MethodPost, "/api/corrections", (*Server).correct, false, nil, "record.correct"},
+	{http.MethodGet, "/api/webhooks", (*Server).listWebhooks, false, nil, ""},
+	{http.MethodPost, "/api/webhooks/{name}/resume", (*Server).resumeWebhook, false, nil, "webhook.resume"},
+	{http.MethodPost, "/api/store/prune", (*Server).prune, false, nil, "store.prune"},
+	{http.MethodGet, "/api/audit", (*Server).listAudit, false, []string{"actor", "action", "subject", "from", "to", "limit", "cursor"}, ""},
+	{http.MethodGet, "/api/events", (*Server).events, false, []string{"after"}, ""},
 }
-
-// later are paths that a later version has; until then they say so instead of seeming mistyped.
-var later = []string{"/api/audit"}
 
 // newApp makes the app, with these of the routes.
 func (s *Server) newApp(routes []route) *fiber.App {
@@ -99,10 +98,12 @@ func (s *Server) newApp(routes []route) *fiber.App {
 	for _, r := range routes {
 		for _, method := range r.methods() {
 			app.Add(method, pattern(r.path), func(c *fiber.Ctx) error {
-				if err := edge.CheckQuery(c.Request().URI().QueryArgs(), r.query); err != nil {
-					return err
-				}
-				return r.handle(s, c)
+				return s.audited(c, r, func() error {
+					if err := edge.CheckQuery(c.Request().URI().QueryArgs(), r.query); err != nil {
+						return err
+					}
+					return r.handle(s, c)
+				})
 			})
 		}
 	}
@@ -152,11 +153,6 @@ func param(c *fiber.Ctx) (string, error) {
 // unknown answers what no route has.
 func (s *Server) unknown(c *fiber.Ctx) error {
 	path := c.Path()
-	for _, l := range later {
-		if path == l || strings.HasPrefix(path, l+"/") {
-			return openai.NewError(openai.CodeNotFound, l+" is not available yet")
-		}
-	}
 	var allowed []string
 	for _, r := range routes {
 		if fiber.RoutePatternMatch(path, pattern(r.path), fiber.Config{CaseSensitive: true, StrictRouting: true}) {

@@ -27,7 +27,7 @@ func (s *Server) usage(c *fiber.Ctx) (err error) {
 	if _, given := values["focus_version"]; given {
 		return edge.Invalid("focus_version", "it goes with format=focus; leave it out")
 	}
-	ctx, cancel := s.asking()
+	ctx, cancel := s.asking(c)
 	defer cancel()
 	rows, next, err := s.c.Ledger.Usage(ctx, q)
 	if err == nil && len(rows) == 0 {
@@ -60,7 +60,7 @@ func (s *Server) records(c *fiber.Ctx) error {
 	if format := values["format"]; format != "" && format != formatJSON {
 		return s.exportRecords(c, values["org"], values["cursor"], format)
 	}
-	ctx, cancel := s.asking()
+	ctx, cancel := s.asking(c)
 	defer cancel()
 	page, err := s.c.Ledger.Records(ctx, values["org"], values["cursor"], n)
 	if err == nil && len(page.Records) == 0 && len(page.Damaged) == 0 {
@@ -80,12 +80,13 @@ func (s *Server) prune(c *fiber.Ctx) error {
 			return err
 		}
 	}
-	ctx, cancel := s.asking()
+	ctx, cancel := s.asking(c)
 	defer cancel()
 	before, err := s.c.Ledger.Prune(ctx, p.Confirm)
 	if err != nil {
 		return err
 	}
+	act(c).Changes(nil, map[string]any{"pruned_before": before, "confirm": p.Confirm})
 	s.c.Log.Info("usage records are pruned", "before", before)
 	return c.Status(fiber.StatusAccepted).JSON(Pruning{Time{Time: before}})
 }

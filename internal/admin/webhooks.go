@@ -39,7 +39,7 @@ func (s *Server) resumeWebhook(c *fiber.Ctx) error {
 	if s.c.Webhooks == nil {
 		return openai.NewError(openai.CodeNotFound, webhook.ErrUnknown.Error())
 	}
-	ctx, cancel := s.asking()
+	ctx, cancel := s.asking(c)
 	defer cancel()
 	status, err := s.c.Webhooks.Resume(ctx, name, order.From)
 	if errors.Is(err, webhook.ErrUnknown) {

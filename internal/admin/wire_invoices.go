@@ -15,7 +15,7 @@ type InvoiceList struct {
 // Closing is the body of POST /api/invoices: it has a month closed.
 type Closing struct {
 	Month   string `json:"month"`             // YYYY-MM, UTC
-	By      string `json:"by,omitempty"`      // who closes it; empty = admin
+	By      string `json:"by,omitempty"`      // who closes it; empty = the name of the admin token
 	Confirm bool   `json:"confirm,omitempty"` // the server's clock is right, though it is further ahead than the ledger believes
 
 	WithoutDamaged bool `json:"without_damaged,omitempty"` // close it though some records cannot be read: nobody pays for those
@@ -38,5 +38,5 @@ type Correction struct {
 	CreditUSD      string `json:"credit_usd,omitempty"`      // a decimal; empty = all that is left of its cost
 	Reason         string `json:"reason"`                    // in words, for the organisation, too
 	IdempotencyKey string `json:"idempotency_key,omitempty"` // asked again with the same one, it is made once
-	By             string `json:"by,omitempty"`              // who asks; empty = admin
+	By             string `json:"by,omitempty"`              // who asks; empty = the name of the admin token
 }

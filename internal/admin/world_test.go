@@ -18,6 +18,7 @@ import (
 
 	"github.com/pilotlight-io/pilotlight/internal/admin"
 	"github.com/pilotlight-io/pilotlight/internal/admin/spec"
+	"github.com/pilotlight-io/pilotlight/internal/audit"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
 	"github.com/pilotlight-io/pilotlight/internal/store"
@@ -42,6 +43,7 @@ type world struct {
 	fleet   *fakeFleet
 	tenants *tenant.Tenants
 	ledger  *ledger.Ledger
+	audit   *audit.Log
 	client  *admin.Client
 	http    *http.Client
 	stop    func() // ends Serve and waits for it
@@ -59,10 +61,10 @@ func newWorld(t *testing.T, adapt ...func(*admin.Config)) *world {
 	check(t, err)
 	t.Cleanup(func() { check(t, records.Close()) })
 
-	w := &world{t: t, fleet: newFakeFleet(), tenants: tenants, ledger: records}
+	w := &world{t: t, fleet: newFakeFleet(), tenants: tenants, ledger: records, audit: audit.New(db, nil)}
 	set := metrics.NewSet()
 	set.NewCounter(`pilotlight_test_total{model="acme/a"}`).Inc()
-	c := admin.Config{Fleet: w.fleet, Tuner: w.fleet, Config: w.fleet, Tenants: tenants, Ledger: records, Token: adminToken, Metrics: []*metrics.Set{set}}
+	c := admin.Config{Fleet: w.fleet, Tuner: w.fleet, Config: w.fleet, Tenants: tenants, Ledger: records, Audit: w.audit, Token: adminToken, Metrics: []*metrics.Set{set}}
 	for _, f := range adapt {
 		f(&c)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 
+	"github.com/pilotlight-io/pilotlight/internal/audit"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
@@ -35,11 +36,12 @@ type Answer struct {
 	Body        io.ReadCloser // closing it ends the request
 }
 
-// Config is what New needs. Fleet, Tenants, Ledger, Key and Chat are required.
+// Config is what New needs. All of it is required, but Version, Now and Log.
 type Config struct {
 	Fleet   Fleet
 	Tenants *tenant.Tenants
 	Ledger  *ledger.Ledger
+	Audit   *audit.Log
 	Key     [32]byte                                                               // seals what browsers keep; who has it can sign in as anybody
 	Price   func() fleet.NanoUSD                                                   // of a GPU-hour, now
 	API     string                                                                 // base URL of the public API, as callers are told it
@@ -65,7 +67,7 @@ type Console struct {
 
 // New checks the config. It starts nothing.
 func New(c Config) (*Console, error) {
-	if c.Fleet == nil || c.Tenants == nil || c.Ledger == nil || c.Chat == nil || c.Price == nil || c.Pools == nil || c.Series == nil || c.Budget == nil || c.Key == ([32]byte{}) {
+	if c.Fleet == nil || c.Tenants == nil || c.Ledger == nil || c.Audit == nil || c.Chat == nil || c.Price == nil || c.Pools == nil || c.Series == nil || c.Budget == nil || c.Key == ([32]byte{}) {
 		return nil, errors.New("console: all of the config but Version, Now and Log is required")
 	}
 	if c.Now == nil {
@@ -136,6 +138,7 @@ type page struct {
 	post     bool
 	operator bool         // for operators only
 	scope    tenant.Scope // that a caller's token needs; "" = any token
+	action   string       // what the audit log calls it, a noun and a verb; "" = it changes nothing of the server's
 	handle   func(*visit) error
 }
 
@@ -145,11 +148,11 @@ var pages = []page{
 	{path: "/model/*", handle: (*visit).model},
 	{path: "/chat", post: true, scope: tenant.ScopeInference, handle: (*visit).chat},
 	{path: "/payer", post: true, operator: true, handle: (*visit).setPayer},
-	{path: "/hold/*", post: true, operator: true, handle: (*visit).hold},
-	{path: "/stop/*", post: true, operator: true, handle: (*visit).stop},
+	{path: "/hold/*", post: true, operator: true, action: "model.start", handle: (*visit).hold},
+	{path: "/stop/*", post: true, operator: true, action: "model.stop", handle: (*visit).stop},
 	{path: "/tokens", scope: tenant.ScopeTokensManage, handle: (*visit).tokens},
-	{path: "/tokens", post: true, scope: tenant.ScopeTokensManage, handle: (*visit).createToken},
-	{path: "/tokens/:id/revoke", post: true, scope: tenant.ScopeTokensManage, handle: (*visit).revokeToken},
+	{path: "/tokens", post: true, scope: tenant.ScopeTokensManage, action: "token.create", handle: (*visit).createToken},
+	{path: "/tokens/:id/revoke", post: true, scope: tenant.ScopeTokensManage, action: "token.revoke", handle: (*visit).revokeToken},
 	{path: "/usage", scope: tenant.ScopeUsageRead, handle: (*visit).usage},
 	{path: "/usage.csv", scope: tenant.ScopeUsageRead, handle: (*visit).usageCSV},
 	{path: "/requests", scope: tenant.ScopeUsageRead, handle: (*visit).requests},
@@ -157,11 +160,12 @@ var pages = []page{
 	{path: "/invoices", scope: tenant.ScopeUsageRead, handle: (*visit).invoices},
 	{path: "/invoice/:org/:month", scope: tenant.ScopeUsageRead, handle: (*visit).invoice},
 	{path: "/queue", operator: true, handle: (*visit).queue},
-	{path: "/queue", post: true, operator: true, handle: (*visit).changeQueue},
+	{path: "/queue", post: true, operator: true, action: "queue.change", handle: (*visit).changeQueue},
 	{path: "/fleet", operator: true, handle: (*visit).fleet},
 	{path: "/activations", operator: true, handle: (*visit).activations},
 	{path: "/pools", operator: true, handle: (*visit).pools},
-	{path: "/pools/:name", post: true, operator: true, handle: (*visit).tunePool},
+	{path: "/pools/:name", post: true, operator: true, action: "pool.tune", handle: (*visit).tunePool},
+	{path: "/audit", operator: true, handle: (*visit).audit},
 	{path: "/pools/:name/what-if", post: true, operator: true, handle: (*visit).whatIf},
 	{path: "/series", operator: true, handle: (*visit).series},
 	{path: "/kit", operator: true, handle: (*visit).kit},

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pilotlight-io/pilotlight/internal/audit"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
@@ -89,7 +90,11 @@ func (c *Console) perSecond(gpus int) fleet.NanoUSD {
 const askTimeout = 10 * time.Second
 
 func (v *visit) asking() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.Background(), askTimeout)
+	ctx := context.Background()
+	if v.act != nil {
+		ctx = audit.With(ctx, v.act)
+	}
+	return context.WithTimeout(ctx, askTimeout)
 }
 
 func (v *visit) models() error {
@@ -265,6 +270,8 @@ func (v *visit) hold() error {
 			return &problem{http.StatusBadRequest, "How long?", err.Error()}
 		}
 	}
+	v.act.On("model/" + m.Model.ID)
+	v.act.Changes(map[string]any{"state": m.State}, map[string]any{"held_hot_for": fleet.FormatDuration(span)})
 	if err := v.c.Fleet.Hold(m.Model.ID, span); err != nil {
 		return &problem{http.StatusConflict, "It cannot be started", err.Error()}
 	}
@@ -276,6 +283,8 @@ func (v *visit) stop() error {
 	if err != nil {
 		return err
 	}
+	v.act.On("model/" + m.Model.ID)
+	v.act.Changes(map[string]any{"state": m.State, "hot": m.Hot}, map[string]any{"state": "stopped", "hot": 0})
 	if err := v.c.Fleet.StopModel(m.Model.ID); err != nil {
 		return &problem{http.StatusConflict, "It cannot be stopped", err.Error()}
 	}

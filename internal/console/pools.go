@@ -116,13 +116,16 @@ func (v *visit) changesOf() (name string, changes map[string]string, shown []set
 // tunePool changes what a form of the pool has changed. Without a confirmation it shows what would change.
 func (v *visit) tunePool() error {
 	name, changes, shown, err := v.changesOf()
+	v.act.On("pool/" + name)
 	if err != nil {
 		return err
 	}
 	if len(changes) == 0 {
+		v.act = nil
 		return v.Redirect(v.base+"/pools", http.StatusSeeOther)
 	}
 	if v.FormValue("confirm") == "" {
+		v.act = nil // nothing is done yet
 		return v.show(http.StatusOK, "pool-confirm", "Tune "+name, map[string]any{"Name": name, "Changes": shown})
 	}
 	ctx, cancel := v.asking()

@@ -41,11 +41,17 @@ func (v *visit) queue() error {
 func (v *visit) changeQueue() error {
 	model, org, request := v.FormValue("model"), v.FormValue("org"), v.FormValue("request")
 	found := false
+	v.act.On("model/" + model)
+	v.act.Changes(nil, map[string]any{"org": org, "request_id": request})
 	switch v.FormValue("action") {
 	case "first":
+		v.act.Is("queue.first")
 		found = v.c.Fleet.ServeFirst(model, org, request)
 	case "end":
-		found = v.c.Fleet.EndWaiting(model, org, request) > 0
+		v.act.Is("queue.end")
+		ended := v.c.Fleet.EndWaiting(model, org, request)
+		v.act.Changes(nil, map[string]any{"org": org, "request_id": request, "ended": ended})
+		found = ended > 0
 	default:
 		return &problem{http.StatusBadRequest, "What is to be done?", "A request can be put first, or ended."}
 	}

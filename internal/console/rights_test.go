@@ -47,6 +47,7 @@ func TestRights(t *testing.T) {
 		{"/queue", [5]int{in, ok, no, no, no}},
 		{"/activations", [5]int{in, ok, no, no, no}},
 		{"/pools", [5]int{in, ok, no, no, no}},
+		{"/audit", [5]int{in, ok, no, no, no}},
 		{"/kit", [5]int{in, ok, no, no, no}},
 	} {
 		for i, v := range visitors {
@@ -79,7 +80,7 @@ func TestRights_AtTheCallersSide(t *testing.T) {
 	if got := b.signIn(secret); got.status != http.StatusSeeOther || got.location != "/console/" {
 		t.Errorf("signing in: got %d to %q", got.status, got.location)
 	}
-	for _, path := range []string{"/fleet", "/queue", "/pools", "/activations", "/kit"} {
+	for _, path := range []string{"/fleet", "/queue", "/pools", "/audit", "/activations", "/kit"} {
 		if got := b.get(path); got.status != http.StatusNotFound {
 			t.Errorf("%s: got %d, want it not there", path, got.status)
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/pilotlight-io/pilotlight/internal/audit"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
 )
 
@@ -23,6 +24,8 @@ type visit struct {
 	*fiber.Ctx
 	session session
 	grant   *tenant.Grant // of a caller, or of who pays for an operator's chats; nil = there is none
+	act     *audit.Act    // what the request does; nil = it changes nothing
+	wrong   string        // why a form that is shown again has done nothing
 }
 
 // isOperator says that the visitor sees everybody's. Every other one sees what belongs to the grant's organisation.
@@ -51,7 +54,7 @@ func (s *side) visited(p page) fiber.Handler {
 		if p.operator && !v.isOperator() || !v.may(p.scope) {
 			return noRights(p)
 		}
-		return p.handle(v)
+		return v.audited(p)
 	}
 }
 

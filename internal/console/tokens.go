@@ -94,6 +94,7 @@ func (v *visit) scopes() []tenant.Scope {
 func (v *visit) createToken() error {
 	form := v.tokenForm()
 	n, wrong := v.newToken(&form)
+	v.act.On("token of org/" + n.Org)
 	if wrong == nil {
 		ctx, cancel := v.asking()
 		defer cancel()
@@ -110,7 +111,7 @@ func (v *visit) createToken() error {
 			return err
 		}
 	}
-	form.Wrong, form.WrongField = wrong.Message, wrong.Field
+	form.Wrong, form.WrongField, v.wrong = wrong.Message, wrong.Field, wrong.Error()
 	return v.showTokens(http.StatusBadRequest, tokensView{Form: form})
 }
 
@@ -191,6 +192,7 @@ func (v *visit) revokeToken() error {
 	ctx, cancel := v.asking()
 	defer cancel()
 	id := v.Params("id")
+	v.act.On("token/" + id)
 	if _, err := v.c.Tenants.RevokeTokenOf(ctx, v.org(), id); errors.Is(err, tenant.ErrNotFound) {
 		return errNoPage // another organisation's is not there
 	} else if err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/valyala/fasthttp"
 	"github.com/valyala/fasthttp/fasthttputil"
 
+	"github.com/pilotlight-io/pilotlight/internal/audit"
 	"github.com/pilotlight-io/pilotlight/internal/console"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
@@ -101,6 +102,7 @@ type world struct {
 	series   *fakeSeries
 	tenants  *tenant.Tenants
 	ledger   *ledger.Ledger
+	audit    *audit.Log
 	console  *console.Console
 	now      time.Time
 	operator http.RoundTripper // to the admin side
@@ -136,6 +138,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.ledger.Close() })
+	w.audit = audit.New(s, nil)
 	w.console = w.open(adminToken, [32]byte{1})
 	w.operator, w.caller = w.serve(w.console.Operator()), w.serve(w.console.Caller())
 	return w
@@ -145,7 +148,7 @@ func newWorld(t *testing.T) *world {
 func (w *world) open(admin string, key [32]byte) *console.Console {
 	w.t.Helper()
 	c, err := console.New(console.Config{
-		Fleet: w.fleet, Tenants: w.tenants, Ledger: w.ledger, Key: key, AdminToken: admin, API: "http://api.test/v1",
+		Fleet: w.fleet, Tenants: w.tenants, Ledger: w.ledger, Audit: w.audit, Key: key, AdminToken: admin, API: "http://api.test/v1",
 		Price: func() fleet.NanoUSD { return 8_250_000_000 }, Now: func() time.Time { return w.now },
 		Pools: w.pools, Series: w.series,
 		Budget: func(org string) (console.Budget, bool) {

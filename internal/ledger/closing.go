@@ -9,6 +9,8 @@ import (
 	"math"
 	"strings"
 	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/audit"
 )
 
 // closeAfter is how long after a month's end it can be closed: requests that were dispatched in it still run. What takes longer is late, and
@@ -140,7 +142,11 @@ func (l *Ledger) closeMonth(ctx context.Context, month int64, c *Closing) (*Clos
 		}
 		closed = &Closed{Month: monthName(month), At: time.Now().UTC().Truncate(time.Microsecond), By: c.By, Damaged: damages}
 		err = l.store.Write(ctx, func(tx *sql.Tx) error {
-			return drafts.keep(context.WithoutCancel(ctx), tx, s.before, s.to, closed)
+			ctx := context.WithoutCancel(ctx)
+			if err := drafts.keep(ctx, tx, s.before, s.to, closed); err != nil {
+				return err
+			}
+			return audit.Note(ctx, tx, closed.audited(c))
 		})
 		if !errors.Is(err, errOvertaken) {
 			return closed, err
@@ -229,4 +235,15 @@ func queryInvoices(ctx context.Context, db querier, query string, args ...any) (
 		all = append(all, i)
 	}
 	return all, rows.Err()
+}
+
+// audited is what the audit log keeps of a month that is being closed.
+func (c *Closed) audited(asked *Closing) audit.Change {
+	return audit.Change{
+		Subject: "month/" + c.Month, Before: map[string]any{"state": "open"},
+		After: map[string]any{
+			"state": "closed", "closed_at": c.At, "closed_by": c.By, "invoices": len(c.Invoices),
+			"without_damaged": asked.WithoutDamaged, "damaged": len(c.Damaged),
+		},
+	}
 }

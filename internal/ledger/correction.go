@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/pilotlight-io/pilotlight/internal/audit"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
@@ -169,7 +170,13 @@ func (c *Correction) note(ctx context.Context, tx *sql.Tx, of *Record) (*Record,
 	if err != nil {
 		return nil, fmt.Errorf("noting a correction: %w", err)
 	}
-	return made, nil
+	err = audit.Note(ctx, tx, audit.Change{
+		Subject: "record/" + of.ID, Before: map[string]any{"credited_usd": fleet.NanoUSD(credited).String()},
+		After: map[string]any{
+			"credited_usd": (fleet.NanoUSD(credited) + credit).String(), "correction": made.ID, "credit_usd": credit.String(), "org": of.Org, "reason": c.Reason, "by": c.By,
+		},
+	})
+	return made, err
 }
 
 // appendCorrection appends a correction that is noted, where that was not done before. Another server may be at the same: the mover knows

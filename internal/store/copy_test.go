@@ -34,7 +34,7 @@ func TestCopy_RefusesAStoreThatHoldsDataAndLeavesItAsItIs(t *testing.T) {
 func TestCopy_ComparesWhatHasArrived(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "b.db")
 	from, to := open(t, filepath.Join(t.TempDir(), "a.db")), open(t, path)
-	if err := from.SaveSettings(t.Context(), "a", map[string]string{"b": "c", "d": "e"}); err != nil {
+	if err := from.SaveSettings(t.Context(), "a", map[string]string{"b": "c", "d": "e"}, nil); err != nil {
 		t.Fatal(err)
 	}
 	exec(t, to, "CREATE TRIGGER change AFTER INSERT ON settings BEGIN UPDATE settings SET value = value || 'x' WHERE name = 'b'; END")

@@ -175,7 +175,7 @@ func readersCannotWrite(t *testing.T, server *storetest.Server) {
 func keepsOwnTables(t *testing.T, server *storetest.Server) {
 	s := openURL(t, server.Empty(t))
 	for _, scope := range []string{"pool/b", "pool/A", "Pool/c", "pool/a"} {
-		if err := s.SaveSettings(t.Context(), scope, map[string]string{"k": "v", "l": "w"}); err != nil {
+		if err := s.SaveSettings(t.Context(), scope, map[string]string{"k": "v", "l": "w"}, nil); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -42,18 +42,24 @@ func (s *Store) SettingScopes(ctx context.Context, prefix string) ([]string, err
 	return scopes, explain(rows.Err())
 }
 
+// Also writes something in a transaction of somebody else's.
+type Also func(*sql.Tx) error
+
 // SaveSetting keeps one setting of a scope; an empty value removes it.
 func (s *Store) SaveSetting(ctx context.Context, scope, name, value string) error {
-	return s.SaveSettings(ctx, scope, map[string]string{name: value})
+	return s.SaveSettings(ctx, scope, map[string]string{name: value}, nil)
 }
 
-// SaveSettings keeps settings of a scope, all of them or none; an empty value removes one.
-func (s *Store) SaveSettings(ctx context.Context, scope string, settings map[string]string) error {
+// SaveSettings keeps settings of a scope, all of them or none; an empty value removes one. also writes something in the same transaction; nil = nothing.
+func (s *Store) SaveSettings(ctx context.Context, scope string, settings map[string]string, also Also) error {
 	return s.Write(ctx, func(tx *sql.Tx) error {
 		for name, value := range settings {
 			if err := saveSetting(ctx, tx, scope, name, value); err != nil {
 				return fmt.Errorf("saving setting %s of %s: %w", name, scope, explain(err))
 			}
+		}
+		if also != nil {
+			return also(tx)
 		}
 		return nil
 	})

@@ -12,11 +12,11 @@ func TestSaveSettings_AllOrNone(t *testing.T) {
 	s := open(t, path)
 	defer s.Close()
 	ctx := t.Context()
-	if err := s.SaveSettings(ctx, "pool/h100", map[string]string{"a": "1", "b": "2"}); err != nil {
+	if err := s.SaveSettings(ctx, "pool/h100", map[string]string{"a": "1", "b": "2"}, nil); err != nil {
 		t.Fatal(err)
 	}
 	raw(t, path, "CREATE TRIGGER no BEFORE INSERT ON settings WHEN NEW.name = 'bad' BEGIN SELECT RAISE(ABORT, 'no'); END")
-	if err := s.SaveSettings(ctx, "pool/h100", map[string]string{"a": "", "b": "3", "bad": "x", "c": "4"}); err == nil {
+	if err := s.SaveSettings(ctx, "pool/h100", map[string]string{"a": "", "b": "3", "bad": "x", "c": "4"}, nil); err == nil {
 		t.Error("got nil, want the database's refusal")
 	}
 	settings, err := s.Settings(ctx, "pool/h100")
@@ -29,7 +29,7 @@ func TestSettingScopes(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "p.db"))
 	defer s.Close()
 	for _, scope := range []string{"pool/b", "pool/a", "pool/a", "Pool/c", "autoscaler", "pool/gone"} {
-		if err := s.SaveSettings(t.Context(), scope, map[string]string{"k": "v"}); err != nil {
+		if err := s.SaveSettings(t.Context(), scope, map[string]string{"k": "v"}, nil); err != nil {
 			t.Fatal(err)
 		}
 	}

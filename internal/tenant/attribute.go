@@ -7,11 +7,34 @@ import (
 	"time"
 )
 
-// attribute is one value of an organisation or a token, as an import file writes it.
-type attribute struct{ name, value string }
+// attribute is one value of an organisation or a token: a text, texts, a number, a truth, or the *Raise of a budget, nil for none.
+type attribute struct {
+	name  string
+	value any
+}
+
+// text is the value as an import file writes it.
+func (a attribute) text() string {
+	switch v := a.value.(type) {
+	case string:
+		return strconv.Quote(v)
+	case []string:
+		quoted := make([]string, len(v))
+		for i, item := range v {
+			quoted[i] = strconv.Quote(item)
+		}
+		return "[" + strings.Join(quoted, ", ") + "]"
+	case *Raise:
+		if v == nil {
+			return "none"
+		}
+		return fmt.Sprintf("{budget_usd = %q, until = %q, why = %q}", v.Limit, v.Until.Format(time.RFC3339Nano), v.Why)
+	}
+	return fmt.Sprint(a.value)
+}
 
 func (o *Org) attributes(at time.Time) []attribute {
-	return append([]attribute{{"models", quotedList(o.Models)}, {"state", strconv.Quote(string(o.State))}}, o.Limits.attributes(at)...)
+	return append([]attribute{{"models", texts(o.Models)}, {"state", string(o.State)}}, o.Limits.attributes(at)...)
 }
 
 func (t *Token) attributes(at time.Time) []attribute {
@@ -20,33 +43,34 @@ func (t *Token) attributes(at time.Time) []attribute {
 		expires = t.ExpiresAt.Format(time.RFC3339Nano)
 	}
 	return append([]attribute{
-		{"name", strconv.Quote(t.Name)},
-		{"scopes", quotedList(t.Scopes)},
-		{"models", quotedList(t.Models)},
-		{"keepalive", strconv.Quote(t.Keepalive)},
-		{"expires", strconv.Quote(expires)},
+		{"name", t.Name},
+		{"scopes", texts(t.Scopes)},
+		{"models", texts(t.Models)},
+		{"keepalive", t.Keepalive},
+		{"expires", expires},
 	}, t.Limits.attributes(at)...)
 }
 
 func (l *Limits) attributes(at time.Time) []attribute {
-	raise := "none"
-	if r := l.Budget.Raise; l.Budget.Raised(at) {
-		raise = fmt.Sprintf("{budget_usd = %q, until = %q, why = %q}", r.Limit, r.Until.Format(time.RFC3339Nano), r.Why)
+	var raise *Raise
+	if l.Budget.Raised(at) {
+		r := l.Budget.Raise // as it is now
+		raise = &r
 	}
 	return []attribute{
-		{"rpm", strconv.Itoa(l.RPM)},
-		{"concurrency", strconv.Itoa(l.Concurrency)},
-		{"budget_usd", strconv.Quote(l.Budget.Limit.String())},
-		{"budget_period", strconv.Quote(string(l.Budget.Period))},
-		{"budget_soft", strconv.FormatBool(l.Budget.Soft)},
+		{"rpm", l.RPM},
+		{"concurrency", l.Concurrency},
+		{"budget_usd", l.Budget.Limit.String()},
+		{"budget_period", string(l.Budget.Period)},
+		{"budget_soft", l.Budget.Soft},
 		{"budget_raise", raise},
 	}
 }
 
-func quotedList[T ~string](items []T) string {
-	quoted := make([]string, len(items))
+func texts[T ~string](items []T) []string {
+	all := make([]string, len(items))
 	for i, item := range items {
-		quoted[i] = strconv.Quote(string(item))
+		all[i] = string(item)
 	}
-	return "[" + strings.Join(quoted, ", ") + "]"
+	return all
 }

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/audit"
 )
 
 // OrgImport is what an organisation is to be like: created where there is none of its name. What it does not name stays as it is.
@@ -121,8 +123,22 @@ type importer struct {
 
 	found    Imported
 	problems []ImportProblem
-	orgs     []*Org
-	tokens   []*hashed
+	orgs     []imported[*Org]
+	tokens   []imported[*hashed]
+}
+
+// imported is what is to be written, and what it was; nil = it is new.
+type imported[T any] struct {
+	to     T
+	before map[string]any
+}
+
+// action is what an import does to one of a kind.
+func (o imported[T]) action(kind string) string {
+	if o.before == nil {
+		return kind + ".create"
+	}
+	return kind + ".update"
 }
 
 func (i *importer) plan(ctx context.Context, orgs []OrgImport, dry bool) error {
@@ -149,13 +165,22 @@ func (i *importer) plan(ctx context.Context, orgs []OrgImport, dry bool) error {
 }
 
 func (i *importer) put(ctx context.Context, version int64) error {
+	if err := audit.Note(ctx, i.tx, audit.Change{After: map[string]any{"orgs": len(i.orgs), "tokens": len(i.tokens)}}); err != nil {
+		return err
+	}
 	for _, o := range i.orgs {
-		if err := putOrg(ctx, i.tx, o, version); err != nil {
+		if err := putOrg(ctx, i.tx, o.to, version); err != nil {
+			return err
+		}
+		if err := noteOrg(ctx, i.tx, o.action("org"), o.before, o.to); err != nil {
 			return err
 		}
 	}
 	for _, h := range i.tokens {
-		if err := putToken(ctx, i.tx, h, version); err != nil {
+		if err := putToken(ctx, i.tx, h.to, version); err != nil {
+			return err
+		}
+		if err := noteToken(ctx, i.tx, h.action("token"), h.before, &h.to.Token); err != nil {
 			return err
 		}
 	}
@@ -187,6 +212,10 @@ func (i *importer) org(ctx context.Context, want OrgImport) (*Org, error) {
 		org = &Org{Name: want.Name, State: Active, Limits: Limits{Budget: Budget{Period: Monthly}}, CreatedAt: i.at}
 	}
 	before, noted := org.attributes(i.at), len(i.problems)
+	var was map[string]any
+	if !fresh {
+		was = org.audited(i.at)
+	}
 	if want.Change.State != nil {
 		i.wrong(want.Name, "", checkState(*want.Change.State))
 	}
@@ -198,7 +227,7 @@ func (i *importer) org(ctx context.Context, want OrgImport) (*Org, error) {
 		i.wrong(want.Name, "", err)
 	}
 	if i.differs(want.Name, "", fresh, before, org.attributes(i.at)) {
-		i.orgs = append(i.orgs, org)
+		i.orgs = append(i.orgs, imported[*Org]{org, was})
 	}
 	return org, nil
 }
@@ -229,8 +258,8 @@ func (i *importer) differs(org, token string, fresh bool, before, after []attrib
 	}
 	changed := fresh
 	for n, a := range after {
-		if old := before[n].value; old != a.value {
-			i.found.Changes = append(i.found.Changes, ImportChange{Org: org, Token: token, Attribute: a.name, Old: old, New: a.value})
+		if was, is := before[n].text(), a.text(); was != is {
+			i.found.Changes = append(i.found.Changes, ImportChange{Org: org, Token: token, Attribute: a.name, Old: was, New: is})
 			changed = true
 		}
 	}

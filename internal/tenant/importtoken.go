@@ -31,12 +31,16 @@ func (i *importer) token(ctx context.Context, org *Org, want TokenImport) error 
 	}
 	i.meant[h.ID] = true
 	before := h.attributes(i.at)
+	var was map[string]any
+	if !fresh {
+		was = h.audited(i.at)
+	}
 	if fresh {
 		h.Scopes = defaultScopes()
 	}
 	i.shape(org, h, want, fresh)
 	if i.differs(org.Name, want.Name, fresh, before, h.attributes(i.at)) {
-		i.tokens = append(i.tokens, h)
+		i.tokens = append(i.tokens, imported[*hashed]{h, was})
 	}
 	return nil
 }

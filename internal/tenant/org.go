@@ -145,10 +145,14 @@ func (t *Tenants) writeOrg(ctx context.Context, name string, change func(*Org) (
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
+		before := existing.audited(now())
 		if org, err = change(existing); err != nil {
 			return err
 		}
-		return putOrg(ctx, tx, org, version)
+		if err := putOrg(ctx, tx, org, version); err != nil {
+			return err
+		}
+		return noteOrg(ctx, tx, "", before, org)
 	})
 	return org, err
 }

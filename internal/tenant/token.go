@@ -130,11 +130,15 @@ func (t *Tenants) changeToken(ctx context.Context, org, id string, change func(*
 		if h, err = findToken(ctx, tx, org, id); err != nil {
 			return err
 		}
+		before := h.audited(now())
 		changed, err := change(&h.Token)
 		if err != nil || !changed {
 			return err
 		}
-		return putToken(ctx, tx, h, version)
+		if err := putToken(ctx, tx, h, version); err != nil {
+			return err
+		}
+		return noteToken(ctx, tx, "", before, &h.Token)
 	})
 	if err != nil {
 		return nil, err
@@ -182,7 +186,10 @@ func (t *Tenants) addToken(ctx context.Context, secret string, n NewToken, allow
 		if err := checkModels(org, token.Models); err != nil {
 			return err
 		}
-		return putToken(ctx, tx, &hashed{Token: *token, sha256: hash}, version)
+		if err := putToken(ctx, tx, &hashed{Token: *token, sha256: hash}, version); err != nil {
+			return err
+		}
+		return noteToken(ctx, tx, "", nil, token)
 	})
 	if err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pilotlight-io/pilotlight/internal/audit"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
 	"github.com/pilotlight-io/pilotlight/internal/store"
 )
@@ -193,7 +194,7 @@ func (e *endpoint) change(ctx context.Context, resumes int, f func(*state)) erro
 		return nil
 	}
 	f(&s)
-	err := s.keep(ctx, e.store, e.w.Name)
+	err := s.keep(ctx, e.store, e.w.Name, nil)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.state, e.unkept = s, err != nil
@@ -205,11 +206,13 @@ func (e *endpoint) resume(ctx context.Context, cursor *string) error {
 	e.changing.Lock()
 	defer e.changing.Unlock()
 	s, _ := e.now()
+	before := s.audited()
 	s.held, s.asked = "", time.Now()
 	if cursor != nil {
 		s.cursor = *cursor
 	}
-	if err := s.keep(ctx, e.store, e.w.Name); err != nil {
+	also := audit.Noting(ctx, audit.Change{Subject: "webhook/" + e.w.Name, Before: before, After: s.audited()})
+	if err := s.keep(ctx, e.store, e.w.Name, also); err != nil {
 		return err
 	}
 	e.mu.Lock()

@@ -109,7 +109,7 @@ func (s *Sender) newEndpoint(ctx context.Context, c Config, w Webhook, client *h
 		if e.state.cursor, err = c.Records.End(ctx); err != nil {
 			return nil, fmt.Errorf("beginning webhook %s: %w", w.Name, err)
 		}
-		if err := e.state.keep(ctx, c.Store, w.Name); err != nil {
+		if err := e.state.keep(ctx, c.Store, w.Name, nil); err != nil {
 			return nil, fmt.Errorf("beginning webhook %s: %w", w.Name, err)
 		}
 	}

@@ -48,7 +48,8 @@ func recall(ctx context.Context, st *store.Store, name string) (s state, known b
 	return s, true, nil
 }
 
-func (s state) keep(ctx context.Context, st *store.Store, name string) error {
+// keep keeps it, and what else is to be written with it; nil = nothing.
+func (s state) keep(ctx context.Context, st *store.Store, name string, also store.Also) error {
 	settings := map[string]string{"cursor": s.cursor, "held": string(s.held), "asked": ""}
 	if s.cursor == "" {
 		settings["cursor"] = fromStart
@@ -56,5 +57,10 @@ func (s state) keep(ctx context.Context, st *store.Store, name string) error {
 	if !s.asked.IsZero() {
 		settings["asked"] = s.asked.UTC().Format(time.RFC3339Nano)
 	}
-	return st.SaveSettings(ctx, scope(name), settings)
+	return st.SaveSettings(ctx, scope(name), settings, also)
+}
+
+// audited is what the audit log keeps of it.
+func (s state) audited() map[string]any {
+	return map[string]any{"cursor": s.cursor, "held": string(s.held)}
 }
