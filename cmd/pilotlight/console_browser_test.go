@@ -185,7 +185,7 @@ func (b *browser) wantLivePlots(page string) {
 	b.until("window.livePlots?.shown().every((p) => p.points > 2)")
 	drag := `(() => {
 		const over = document.querySelectorAll(".u-over")[1], box = over.getBoundingClientRect();
-		const at = (kind, part, target) => target.dispatchEvent(new MouseEvent(kind, {bubbles: true, clientX: box.left + box.width * part, clientY: box.top + 40, button: 0}));
+		const at = (kind, part, target) => target.dispatchEvent(new MouseEvent(kind, {bubbles: true, clientX: box.left + box.width * part, clientY: box.top + 40, button: 0, movementX: 9}));
 		at("mouseenter", 0.25, over); at("mousedown", 0.25, over); at("mousemove", 0.5, over); at("mousemove", 0.75, over); at("mouseup", 0.75, document);
 	})()`
 	before := get(b, chromedp.Evaluate[[]window]("window.livePlots.shown()"))

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 
+	"github.com/pilotlight-io/pilotlight/internal/config"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/series"
 	"github.com/pilotlight-io/pilotlight/router"
@@ -36,7 +37,9 @@ func (s *server) sample() series.Sample {
 		all.GPUs.Idle += p.GPUs["idle"]
 		all.GPUs.Starting += p.GPUs["starting"]
 		all.GPUs.Stopping += p.GPUs["stopping"]
-		all.GPUs.Free += p.GPUs["free"]
+		if p.Name != "" || s.c.Config.Backend.Kind != config.BackendLocal { // this machine's GPUs are the pool's
+			all.GPUs.Free += p.GPUs["free"]
+		}
 	}
 	return all
 }

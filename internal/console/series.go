@@ -34,10 +34,10 @@ var (
 	waitingPlot  = plot{"Waiting", "requests", []plotLine{{"waiting", "waiting", 4}}}
 	ttftPlot     = plot{"Time to first token", "s", []plotLine{{"ttft_p50", "half within", 2}, {"ttft_p99", "99 of 100 within", 3}}}
 
-	fleetPlots = []plot{requestsPlot, waitingPlot, {"GPUs", "GPUs", []plotLine{
+	fleetPlots = []plot{requestsPlot, waitingPlot, {"GPUs by what they do", "GPUs", []plotLine{
 		{"gpus_busy", "serve", 0}, {"gpus_idle", "hot and idle", 4}, {"gpus_starting", "start or wake", 1}, {"gpus_stopping", "park or stop", 3}, {"gpus_free", "free", 5},
 	}}, ttftPlot}
-	modelPlots = []plot{requestsPlot, waitingPlot, {"Instances", "instances", []plotLine{{"hot", "hot", 0}, {"starting", "starting", 4}, {"parked", "parked", 1}}}, ttftPlot}
+	modelPlots = []plot{requestsPlot, waitingPlot, {"Instances", "number", []plotLine{{"hot", "hot", 0}, {"starting", "starting", 4}, {"parked", "parked", 1}}}, ttftPlot}
 )
 
 // plots are the charts of one subject, and the same as a table.

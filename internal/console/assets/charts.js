@@ -23,6 +23,14 @@
   const shown = () => zoom ?? { min: Math.floor(Date.now() / 1000) - length, max: Math.floor(Date.now() / 1000) };
   const number = (v) => (v == null ? "–" : Math.abs(v) >= 100 || Number.isInteger(v) ? v.toFixed(0) : v.toPrecision(3));
 
+  const clock = (v, seconds) => new Date(v * 1000).toISOString().slice(11, seconds ? 19 : 16);
+  // A value between two moments of which nothing is known is no line: it is drawn as a point.
+  const alone = (u, line) => {
+    const v = u.data[line], found = [];
+    for (let i = 0; i < v.length; i++) if (v[i] != null && v[i - 1] == null && v[i + 1] == null) found.push(i);
+    return found;
+  };
+
   function show() {
     const window = shown();
     for (const c of charts) {
@@ -46,12 +54,12 @@
       const lines = [...figure.querySelectorAll(".line-of")], area = figure.querySelector(".plot-area");
       const plot = new uPlot({
         width: Math.max(area.clientWidth, 200), height: 170,
-        tzDate: (ts) => uPlot.tzDate(new Date(ts * 1000), "Etc/UTC"),
+        tzDate: (ts) => uPlot.tzDate(new Date(ts * 1000), "Etc/UTC"), // where the axis is divided
         cursor: { sync: { key: "live" }, drag: { x: true, y: false, setScale: false }, points: { size: 6 }, bind: { dblclick: () => () => { zoom = null; mark(); show(); return null; } } },
         scales: { x: { time: true }, y: { range: (u, min, max) => [0, Math.max(max ?? 0, 1e-3) * 1.1] } },
-        axes: [{ ...axis }, { ...axis, size: 54, values: (u, all) => all.map(number) }],
-        series: [{ label: "UTC", value: (u, v) => (v == null ? "–" : new Date(v * 1000).toISOString().slice(11, 19)) }, ...lines.map((line) => ({
-          label: line.textContent, stroke: colour("--c" + line.dataset.colour), width: 1.5, value: (u, v) => number(v), points: { show: false },
+        axes: [{ ...axis, space: 64, values: (u, all) => all.map((v) => clock(v, u.scales.x.max - u.scales.x.min < 600)) }, { ...axis, size: 54, values: (u, all) => all.map(number) }],
+        series: [{ label: "UTC", value: (u, v) => (v == null ? "–" : clock(v, true)) }, ...lines.map((line) => ({
+          label: line.textContent, stroke: colour("--c" + line.dataset.colour), width: 1.5, value: (u, v) => number(v), points: { show: true, size: 4, filter: alone },
         }))],
         hooks: { setSelect: [pick] },
       }, [[], ...lines.map(() => [])], area);
