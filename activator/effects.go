@@ -101,7 +101,26 @@ func logNotice(log *slog.Logger, n *fleet.Notice) {
 	if to == "" {
 		to = "gone"
 	}
-	log.Info("instance changed", "model", n.Model, "instance", n.Instance, "from", from, "to", to, "reason", n.Reason, "gpu_seconds", n.GPUSeconds, "waited_seconds", n.Waited.Seconds())
+	args := []any{"model", n.Model, "instance", n.Instance, "from", from, "to", to, "reason", n.Reason}
+	log.Info("instance changed", append(args, took(n)...)...)
+}
+
+// took is what a move has taken, or, called expected, what one that begins probably takes. What is not known, or nothing, is left out.
+func took(n *fleet.Notice) (args []any) {
+	gpu, waited := "gpu_seconds", "waited_seconds"
+	switch n.To {
+	case fleet.Starting, fleet.Resuming:
+		gpu, waited = "expected_"+gpu, "expected_"+waited
+	case fleet.Parking, fleet.Stopping: // whoever has waited for it has done so
+		gpu = "expected_" + gpu
+	}
+	if n.GPUSeconds != 0 {
+		args = append(args, gpu, n.GPUSeconds)
+	}
+	if n.Waited != 0 {
+		args = append(args, waited, n.Waited.Seconds())
+	}
+	return args
 }
 
 func take[T any](s *[]T) []T {

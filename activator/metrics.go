@@ -27,7 +27,7 @@ var secondsBuckets = []float64{0.001, 0.01, 0.1, 0.5, 1, 2.5, 5, 10, 20, 40, 60,
 func (in *instruments) init(a *Activator) {
 	in.set = metrics.NewSet()
 	in.configure(a.cfg.Models)
-	in.set.RegisterMetricsWriter(func(w io.Writer) { writeLevels(w, a.readLevels()) })
+	in.set.RegisterMetricsWriter(func(w io.Writer) { writeLevels(w, readLevels(a)) })
 	in.set.RegisterMetricsWriter(func(w io.Writer) { writeSources(w, a.Sources()) })
 }
 
@@ -123,7 +123,7 @@ func (a *Activator) Levels() plan.Levels {
 	return l
 }
 
-func (a *Activator) readLevels() levels {
+func readLevels(a *Activator) levels {
 	a.planning.Lock()
 	a.exchange()
 	l := levels{Levels: a.planner.Levels(a.now())}

@@ -16,3 +16,10 @@ func (a *Activator) Snapshot() *fleet.Snapshot {
 	}
 	return s
 }
+
+// LastActivation gives the last activation of an instance that is remembered; false = there is none. It is cheap: it looks, and decides nothing.
+func LastActivation(a *Activator, instance string) (fleet.Activation, bool) {
+	a.planning.Lock()
+	defer a.planning.Unlock()
+	return a.planner.LastActivation(a.now(), instance)
+}

@@ -44,6 +44,10 @@ api {
   # Connections of callers at once. 0 = what the limit of open files (ulimit -n) allows: half of it, less what is kept for the
   # server itself, because each request may need a connection to an engine too.
   max_connections = 0
+
+  # A file that gets a line of JSON for each request, without prompts and answers: docs/operator.md says what is in it. "-" = standard
+  # output, "" = none. A file that was renamed is opened anew within a second, or at once by SIGHUP.
+  access_log = ""
 }
 
 # The admin API: orgs, tokens, models, usage, metrics. Whoever has its token may do everything.
@@ -104,6 +108,19 @@ ledger {
 #|   # Which customer of Stripe or OpenMeter an organisation is. Stripe is sent no other organisation's usage. Not with cloudevents.
 #|   customers = { acme = "cus_123" }
 #| }
+
+# Traces by OpenTelemetry, of each request: its wait, the activation that it has waited for, the engine. docs/operator.md says what is in them;
+# never prompts and answers. What is left open here is taken from the standard OTEL_* variables.
+telemetry {
+  # Where the collector is, such as "http://127.0.0.1:4318". "" = as OTEL_EXPORTER_OTLP_ENDPOINT says; without it there are no traces.
+  otlp_endpoint = ""
+
+  # "http/protobuf" or "grpc" (then the port is 4317 as a rule). "" = as OTEL_EXPORTER_OTLP_PROTOCOL says, else "http/protobuf".
+  otlp_protocol = ""
+
+  # Of how many requests, 0 to 1. A caller's traceparent beats it. 1 = as OTEL_TRACES_SAMPLER says, else all.
+  sample_ratio = 1
+}
 
 # Who decides how many instances stay hot.
 autoscaler {

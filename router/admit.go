@@ -20,6 +20,7 @@ func (r *Router) complete(e *endpoint) fiber.Handler {
 		defer func() {
 			if p := recover(); p != nil {
 				x.crashed(p)
+				x.tell()
 				x.intake.conn.Disarm() // and the exchange is not pooled: what state it is in is not known
 				panic(p)
 			}
@@ -125,6 +126,7 @@ func (r *Router) authenticate(ctx *fasthttp.RequestCtx) (*tenant.Grant, *failure
 	if err != nil {
 		return nil, tokenFailure(err)
 	}
+	r.note(ctx, grantKey, g)
 	return g, nil
 }
 
@@ -133,6 +135,7 @@ func (in *intake) readBody(ctx *fasthttp.RequestCtx) *failure {
 	if refusal := up.Read(ctx, &in.body); refusal != nil {
 		return refusalFailure(refusal)
 	}
+	in.size = int64(len(in.body.B))
 	return nil
 }
 
@@ -214,7 +217,9 @@ func (x *exchange) refuse(ctx *fasthttp.RequestCtx, f *failure) {
 	x.tellLeft(ctx)
 	x.intake.body.Free()
 	x.intake.charge.Settle() // reading what is left of the body holds nothing
+	x.failed = f.code
 	x.r.refuse(ctx, f, m)
+	x.written = int64(len(ctx.Response.Body()))
 	x.retire()
 }
 
@@ -222,6 +227,7 @@ func (x *exchange) refuse(ctx *fasthttp.RequestCtx, f *failure) {
 // a reset instead of the answer.
 func (r *Router) refuse(ctx *fasthttp.RequestCtx, f *failure, m *modelMetrics) {
 	m.answered(f.code.status)
+	r.note(ctx, codeKey, f.code)
 	if f.code == codeClientGone {
 		ctx.SetStatusCode(f.code.status) // for nobody
 		ctx.SetConnectionClose()

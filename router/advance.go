@@ -55,6 +55,10 @@ func (x *exchange) acquire() *failure {
 		return f
 	}
 	in.charge.Join()
+	var asked time.Time
+	if in.trace != nil {
+		asked = time.Now() // before anything can begin because of it
+	}
 	lease, waiter, err := x.r.c.Activator.Acquire(activator.Ask{
 		Model:    in.model.ID,
 		Org:      in.grant.Org,
@@ -70,10 +74,20 @@ func (x *exchange) acquire() *failure {
 		return x.unadmitted(err)
 	case waiter != nil:
 		x.attempt.waiter, x.stage = waiter, stageWaiting
+		x.waits(asked)
 	default:
 		return x.granted(lease)
 	}
 	return nil
+}
+
+// waits notes from when on the request waits for a lease.
+func (x *exchange) waits(asked time.Time) {
+	in := &x.intake
+	if in.waitsSince = time.Now(); in.trace != nil {
+		in.waitsSince = asked
+		in.trace.Waits(in.model.ID, asked)
+	}
 }
 
 // maxWait gives what is left of the longest wait: a retry does not begin it anew, but may find an instance that is ready.
@@ -109,6 +123,9 @@ func (x *exchange) granted(l *activator.Lease) *failure {
 	x.intake.charge.Run()
 	x.attempt.granted(l)
 	x.response.timings.add(l)
+	if x.intake.waitsSince = (time.Time{}); x.intake.trace != nil {
+		x.intake.trace.Granted(l.Instance, l.Queued, l.Activating)
+	}
 	x.running.Store(true)
 	x.stage = stageAsking
 	if f := x.forbidden(); f != nil {
@@ -184,6 +201,7 @@ func (x *exchange) retry(f *failure) {
 	a.lease.Release(verdictOn(f.ending()))
 	x.intake.charge.Unspend()
 	a.lost, a.died = true, engineDied(f.cause)
+	a.attempted(time.Now(), f.code.name)
 	x.former = a.tried
 	a.renew(1, a.instance)
 	x.running.Store(false)

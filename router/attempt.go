@@ -104,6 +104,7 @@ func (a *attempt) request() *upstream.Request {
 		Addr:        a.lease.Addr,
 		Path:        a.in.asked().enginePath,
 		ContentType: "application/json",
+		Header:      a.in.traceLines(a.instance),
 		Body:        a.in.fields.Rewrite(a.in.body.B, &a.model.engine, salt),
 		FirstByte:   t.FirstByte,
 		Idle:        t.Idle,

@@ -37,6 +37,9 @@ type exchange struct {
 	settled bool
 	former  tried // the attempt before this one; it was lost
 	record  ledger.Record
+	over    time.Time   // the engine's work for it, or its own wait; zero = it is not settled
+	failed  *code       // nil = it has not
+	written int64       // bytes of the answer's body
 	room    ledger.Room // for the record, from the admission on
 
 	asked    chan error // the end of ask, where it runs behind keep-alives; nil until it first does
@@ -96,6 +99,7 @@ func (x *exchange) leave(cause error, at time.Time) {
 
 // retire gives everything back. Nothing of the exchange may be used afterwards.
 func (x *exchange) retire() {
+	x.tell()
 	if x.intake.conn != nil {
 		x.intake.conn.Disarm()
 	}
@@ -118,6 +122,7 @@ func (x *exchange) retire() {
 	x.response.forget()
 	x.stage, x.settled, x.underway = stageAdmit, false, false
 	x.former, x.record = tried{}, ledger.Record{}
+	x.over, x.failed, x.written = time.Time{}, nil, 0
 	x.r.idle.Put(x)
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/edge"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/openai"
+	"github.com/pilotlight-io/pilotlight/internal/telemetry"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
 )
 
@@ -30,6 +31,12 @@ type intake struct {
 	body     edge.Body     // kept until the engine's first byte, for the one retry
 	streamID string        // of all chunks where keep-alives are chunks, for a client's accumulator drops those of another; "" = the engine's stays
 
+	path       string           // for those who are told of the request; "" = nobody is
+	size       int64            // of the body as it came
+	waitsSince time.Time        // it waits for a lease; zero = it does not
+	context    traceContext     // of its caller
+	trace      *telemetry.Trace // nil = none is made
+
 	charge account.Charge
 	holder account.Holder  // the exchange
 	gone   <-chan struct{} // the exchange's
@@ -46,6 +53,29 @@ func (in *intake) begin(ctx *fasthttp.RequestCtx, e *endpoint) {
 	if e.requestID != "" {
 		ctx.Response.Header.Set(e.requestID, in.request)
 	}
+	in.context.read(&ctx.Request.Header)
+	in.observe(ctx)
+}
+
+// observe prepares what is told of the request at its end.
+func (in *intake) observe(ctx *fasthttp.RequestCtx) {
+	if in.r.c.AccessLog == nil && in.r.c.Tracer == nil {
+		return
+	}
+	in.path = string(ctx.Path())
+	in.r.note(ctx, toldKey, true)
+	if t := in.r.c.Tracer; t != nil {
+		parent, state := in.context.parent()
+		in.trace = t.Begin(parent, state, in.received)
+	}
+}
+
+// traceLines are header lines by which the engine of an attempt finds the trace.
+func (in *intake) traceLines(instance string) []byte {
+	if in.trace != nil {
+		return in.trace.Dispatch(instance)
+	}
+	return in.context
 }
 
 // forget gives the body back and drops all else. The memory of fields is kept for the next request.
@@ -53,6 +83,7 @@ func (in *intake) forget() {
 	in.dropBody()
 	in.conn, in.endpoint, in.request, in.grant, in.model, in.wish, in.streamID = nil, nil, "", nil, nil, wish{}, ""
 	in.translation = nil
+	in.path, in.size, in.waitsSince, in.context, in.trace = "", 0, time.Time{}, in.context[:0], nil
 }
 
 // dropBody gives the body's memory back. It may be called again.

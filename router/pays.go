@@ -23,6 +23,27 @@ const (
 	endTooLarge                // our limit of an event's size struck
 )
 
+// failure is a word of the kind of failure, for an attempt's span; "" = there was none.
+func (e ending) failure() string {
+	switch e {
+	case endWhole:
+		return ""
+	case endCaller:
+		return "client_gone"
+	case endTotal, endIdle, endFirstByte:
+		return "timed_out"
+	case endBudget:
+		return "budget_exceeded"
+	case endRights:
+		return "permission_denied"
+	case endEngine:
+		return "engine_error"
+	case endRefused:
+		return "invalid_request"
+	}
+	return "server"
+}
+
 // bill is what a record says of who pays.
 type bill struct {
 	status ledger.Outcome

@@ -63,6 +63,7 @@ func (x *exchange) commitWhole(ctx *fasthttp.RequestCtx) *failure {
 	h.SetContentType("application/json")
 	if len(body) <= inlineLimit {
 		ctx.Response.AppendBody(body)
+		x.written = int64(len(body))
 		x.retire()
 		return nil
 	}
@@ -93,6 +94,7 @@ func (x *exchange) Read(b []byte) (n int, err error) {
 	}
 	n = copy(b, x.response.ready)
 	x.response.ready = x.response.ready[n:]
+	x.written += int64(n)
 	return n, nil
 }
 
@@ -243,6 +245,7 @@ func (x *exchange) cut(err error) {
 // client's transport drops the event; after it, the connection is cut, so that the stream never looks complete.
 func (x *exchange) fail(f *failure, end error) {
 	x.settleFailure(f)
+	x.failed = f.code
 	if x.intake.model != nil {
 		x.intake.model.metrics.answered(f.code.status)
 	}
@@ -286,6 +289,7 @@ func (x *exchange) Close() error {
 	if x.stage != stageSealed && x.stage != stageFailed {
 		x.attempt.leaveQueue()
 		x.settleFailure(&failure{code: codeClientGone})
+		x.failed = codeClientGone
 		x.intake.model.metrics.answered(statusClientGone)
 	}
 	if x.stage != stageSealed || !x.intake.fields.Stream || x.drain(x.attempt.endedAt) {

@@ -18,6 +18,7 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/edge"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
+	"github.com/pilotlight-io/pilotlight/internal/telemetry"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
 	"github.com/pilotlight-io/pilotlight/internal/upstream"
 )
@@ -43,6 +44,9 @@ type Config struct {
 	Ready           func() error            // why /readyz must not say 200 yet, for anybody to read; nil = ready while Serve runs
 	Console         fasthttp.RequestHandler // of /console, with bodies of up to consoleBody; nil = 404
 	Degraded        func() []string         // what is lacking of a server that is ready, for anybody to read; nil = nothing ever is
+
+	AccessLog *telemetry.AccessLog // gets a line for each request; nil = there is none
+	Tracer    *telemetry.Tracer    // makes a trace of each request to a model; nil = there are none
 
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error) // to engines; nil = TCP
 	Log  *slog.Logger                                                      // nil = discard

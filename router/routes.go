@@ -43,6 +43,9 @@ func (r *Router) routes() *fiber.App {
 	s := app.Server()
 	s.CloseOnShutdown = true
 	s.Handler = edge.Guard{Methods: fiber.DefaultMethods, Prepare: r.prepare, Refuse: r.deny, Log: r.c.Log}.Handler(r.beside(app.Handler()))
+	if r.c.AccessLog != nil {
+		s.Handler = r.logged(s.Handler)
+	}
 	r.conns.Attach(s)
 	s.ExpectHandler = r.expect
 	s.ErrorHandler = r.broken
@@ -161,6 +164,9 @@ func (r *Router) failed(c *fiber.Ctx, err error) error {
 func (r *Router) broken(ctx *fasthttp.RequestCtx, err error) {
 	r.prepare(ctx)
 	r.deny(ctx, edge.Broken(err))
+	if r.c.AccessLog != nil {
+		r.line(ctx)
+	}
 }
 
 // deny answers what the edge refuses.
@@ -186,6 +192,11 @@ func (r *Router) expect(ctx *fasthttp.RequestCtx) int {
 	r.prepare(ctx)
 	r.unknown.answered(f.code.status)
 	f.writeTo(ctx)
+	if r.c.AccessLog != nil {
+		r.note(ctx, codeKey, f.code)
+		ctx.SetStatusCode(f.code.status)
+		r.line(ctx)
+	}
 	if c := edge.Of(ctx); c != nil {
 		c.Linger() // the body may be on its way all the same
 	}

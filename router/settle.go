@@ -50,6 +50,7 @@ func (x *exchange) crashed(p any) {
 	x.intake.charge.Settle()
 	x.room.Release()
 	x.stage, x.response.ready, x.response.last = stageFailed, nil, errCut
+	x.failed = codeOverloaded
 }
 
 // settle gives the lease back and appends the record of a request that was dispatched. The first call counts.
@@ -60,6 +61,7 @@ func (x *exchange) settle(e ending) error {
 	x.settled = true
 	defer x.intake.charge.Leave()
 	at := x.endedAt(e)
+	x.over = at
 	if lease := x.attempt.lease; lease != nil {
 		if e != endWhole {
 			x.line.call.Close() // the engine stops before its slot is given on
@@ -69,6 +71,9 @@ func (x *exchange) settle(e ending) error {
 	x.attempt.lastAt = x.line.call.LastByte()
 	x.attempt.seePaidFrom()
 	x.observe(at)
+	if x.attempt.lease != nil {
+		x.attempt.attempted(at, e.failure())
+	}
 	sent := x.sent()
 	if sent.dispatched.IsZero() {
 		x.intake.charge.Unspend()

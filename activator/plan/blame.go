@@ -29,7 +29,13 @@ func (l *lifecycle) blame(now time.Duration, i *instance, cause fleet.Cause, why
 		m.causes = make(map[fleet.Cause]int)
 	}
 	m.causes[cause]++
-	m.lastFailure = why
+	m.lastFailure = fleet.Failure{At: l.at(now), Instance: i.ID, Cause: cause, Reason: why}
+	if i.at != nil {
+		m.lastFailure.Node = i.at.common().node
+		if _, ok := i.at.(*slot); ok {
+			m.lastFailure.Slot = i.at.common().id
+		}
+	}
 	m.search = true
 	l.reconsider(m)
 	l.tell(now, fleet.Event{Kind: fleet.EventFailed, Model: m.ID, N: 1, From: i.from})

@@ -84,3 +84,33 @@ func TestBlame_TheModelWhenAnotherPlaceFailsToo(t *testing.T) {
 		t.Errorf("explain says %q, want the reason and the causes", said)
 	}
 }
+
+// TestBlame_ExplainGivesTheLastFailure with the engine's last words and where it was, for as long as the server lives.
+func TestBlame_ExplainGivesTheLastFailure(t *testing.T) {
+	p := twoSlots(t)
+	explained := func(now time.Duration) fleet.Failure {
+		e, err := p.Explain(now, "m")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e.Failure
+	}
+	if f := explained(0); f.Reason != "" {
+		t.Errorf("before any failure: got %+v", f)
+	}
+	act := launched(t, p)
+	const words = "exit status 1; its log ends: CUDA out of memory"
+	p.Accepted(3*time.Second, &act, errors.New(words))
+	p.Step(3 * time.Second)
+	want := fleet.Failure{At: time.Unix(3, 0), Instance: act.Instance, Slot: act.Slot, Node: "node-" + act.Slot}
+	got := explained(time.Hour)
+	if !strings.Contains(got.Reason, words) {
+		t.Errorf("got the reason %q, want the engine's words in it", got.Reason)
+	}
+	if got.Reason = ""; !got.At.Equal(want.At) {
+		t.Errorf("got at %v, want %v", got.At, want.At)
+	}
+	if got.At = want.At; got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}

@@ -33,7 +33,7 @@ func (p *explainer) explain(now time.Duration, id string) (fleet.Explanation, er
 	e := fleet.Explanation{Desired: *p.demand.ask(now, m), Outlook: p.forecast.outlook(now, m).Outlook}
 	e.View = *p.demand.look(now, m)
 	e.View.Hot = slices.Clone(e.View.Hot)
-	e.Actions = p.actions(now, m)
+	e.Actions, e.Failure = p.actions(now, m), m.lastFailure
 	e.Request, e.Ahead = p.requested(now, m), p.ahead(now, m)
 	return e, nil
 }
@@ -128,10 +128,10 @@ func failuresOf(m *model) string {
 		counted = append(counted, fmt.Sprintf("%s %d", cmp.Or(cause, "unknown"), n))
 	}
 	slices.Sort(counted)
-	if m.lastFailure == "" {
+	if m.lastFailure.Reason == "" {
 		return ""
 	}
-	return fmt.Sprintf("; the last: %s (so far, by cause: %s)", m.lastFailure, strings.Join(counted, ", "))
+	return fmt.Sprintf("; the last: %s (so far, by cause: %s)", m.lastFailure.Reason, strings.Join(counted, ", "))
 }
 
 // avoided says which places the model keeps away from, and why.
@@ -142,7 +142,7 @@ func (p *explainer) avoided(now time.Duration, m *model) []string {
 		case now < s.trouble.avoidUntil:
 			all = append(all, fmt.Sprintf("place nothing on %s (node %s) for %s: %s", s.id, s.node, about(s.trouble.avoidUntil-now), s.trouble.why))
 		case m.avoids(now, s):
-			all = append(all, fmt.Sprintf("try elsewhere than on %s (node %s), where it failed to start: %s", s.id, s.node, m.lastFailure))
+			all = append(all, fmt.Sprintf("try elsewhere than on %s (node %s), where it failed to start: %s", s.id, s.node, m.lastFailure.Reason))
 		}
 	}
 	for _, s := range m.pool.slots {

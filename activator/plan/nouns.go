@@ -112,7 +112,7 @@ type model struct {
 	suspect      string // the place where its last start failed: another is tried before the model is to blame
 	suspectUntil time.Duration
 	causes       map[fleet.Cause]int
-	lastFailure  string // for operators
+	lastFailure  fleet.Failure // for operators
 
 	queued    queued
 	outlook   protocol.Outlook

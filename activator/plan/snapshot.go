@@ -44,14 +44,29 @@ func (p *Planner) Snapshot(now time.Duration) *fleet.Snapshot {
 		}
 	}
 	for _, act := range slices.Backward(p.activations) {
-		c := act.Activation
-		if c.Ended.IsZero() {
-			c.Waited = act.waited(now)
-		}
-		c.Phases = slices.Clone(c.Phases)
-		s.Activations = append(s.Activations, c)
+		s.Activations = append(s.Activations, act.status(now))
 	}
 	return s
+}
+
+// status gives the activation as it stands, for whoever may keep it.
+func (a *activation) status(now time.Duration) fleet.Activation {
+	c := a.Activation
+	if c.Ended.IsZero() {
+		c.Waited = a.waited(now)
+	}
+	c.Phases = slices.Clone(c.Phases)
+	return c
+}
+
+// LastActivation gives the last one of an instance that is remembered; false = there is none.
+func (p *Planner) LastActivation(now time.Duration, instance string) (fleet.Activation, bool) {
+	for _, act := range slices.Backward(p.activations) {
+		if act.Instance == instance {
+			return act.status(now), true
+		}
+	}
+	return fleet.Activation{}, false
 }
 
 func (p *Planner) modelStatus(now time.Duration, m *model) fleet.ModelStatus {

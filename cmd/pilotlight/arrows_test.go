@@ -57,19 +57,21 @@ var arrows = map[string][]string{
 	"internal/socket":    {},
 	"internal/store":     {"internal/fleet"},
 	// For tests: it runs a package's tests on SQLite and on Postgres.
-	"internal/store/storetest": {"internal/store"},
-	"internal/tenant":          {"internal/audit", "internal/store", "internal/fleet"},
-	"internal/tenant/wire":     {"internal/tenant", "internal/fleet"},
-	"internal/trace":           {"internal/fleet"},
-	"internal/trtsim":          {"internal/sample", "internal/fleet", "internal/openai", "internal/engine"},
-	"internal/upstream":        {"internal/socket"},
-	"internal/webhook":         {"internal/audit", "internal/ledger", "internal/store"},
-	"internal/series":          {},
-	"internal/whatif":          {"activator", "internal/simulate", "internal/trace", "internal/ledger", "internal/fleet"},
-	"nomad-jobs":               {},
+	"internal/store/storetest":     {"internal/store"},
+	"internal/telemetry":           {"internal/fleet"},
+	"internal/telemetry/collector": {}, // for tests
+	"internal/tenant":              {"internal/audit", "internal/store", "internal/fleet"},
+	"internal/tenant/wire":         {"internal/tenant", "internal/fleet"},
+	"internal/trace":               {"internal/fleet"},
+	"internal/trtsim":              {"internal/sample", "internal/fleet", "internal/openai", "internal/engine"},
+	"internal/upstream":            {"internal/socket"},
+	"internal/webhook":             {"internal/audit", "internal/ledger", "internal/store"},
+	"internal/series":              {},
+	"internal/whatif":              {"activator", "internal/simulate", "internal/trace", "internal/ledger", "internal/fleet"},
+	"nomad-jobs":                   {},
 	"router": {
 		"activator", "internal/audit", "internal/tenant", "internal/tenant/wire", "internal/ledger", "internal/dialect", "internal/openai", "internal/upstream", "internal/edge", "internal/account",
-		"internal/socket", "internal/fleet",
+		"internal/socket", "internal/telemetry", "internal/fleet",
 	},
 }
 
@@ -81,7 +83,9 @@ var confined = map[string][]string{
 	"github.com/hashicorp/nomad/api":  {"internal/nomad"},
 	"github.com/hashicorp/consul/api": {"internal/consul"},
 	"database/sql":                    {"internal/store", "internal/audit", "internal/tenant", "internal/ledger"},
-	"github.com/santhosh-tekuri":      {"internal/admin/spec", "internal/sample"},
+	"go.opentelemetry.io/otel":        {"internal/telemetry", "internal/telemetry/collector"},
+	"github.com/pb33f":                {"internal/admin/spec"}, // for tests
+	"github.com/santhosh-tekuri":      {"internal/sample"},
 	"github.com/HdrHistogram":         {"internal/bench"},
 }
 

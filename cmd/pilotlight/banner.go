@@ -19,6 +19,7 @@ type banner struct {
 	Token     string   `json:"token"`
 	DataDir   string   `json:"data_dir"`
 	Models    []string `json:"models"`
+	Real      []string `json:"real"`      // of them, those whose engines are real
 	Simulated bool     `json:"simulated"` // some engines are
 	SimSpeed  float64  `json:"sim_speed"`
 	Curl      string   `json:"curl"`
@@ -31,16 +32,32 @@ func newBanner(s *server, secret string, dir string, speed float64) banner {
 		Console: "http://" + callable(s.c.Admin) + s.console.SignInLink(secret),
 		Token:   secret, DataDir: dir, SimSpeed: speed,
 	}
-	for _, m := range s.c.Config.Models {
-		b.Models = append(b.Models, m.ID)
-		b.Simulated = b.Simulated || m.Engine.Kind == fleet.EngineSim
-	}
+	b = b.of(s.c.Config.Models)
 	b.Curl = curlLine(b.API, secret, greetedOf(s.c.Config.Models))
 	return b
 }
 
-// greetedOf picks the model of the curl line.
+// of gives the banner of these models.
+func (b banner) of(models []*fleet.Model) banner {
+	b.Real = []string{} // JSON shows an empty array, never null
+	for _, m := range models {
+		b.Models = append(b.Models, m.ID)
+		if m.Engine.Kind == fleet.EngineSim {
+			b.Simulated = true
+		} else {
+			b.Real = append(b.Real, m.ID)
+		}
+	}
+	return b
+}
+
+// greetedOf picks the model of the curl line: a real one before any that is simulated.
 func greetedOf(models []*fleet.Model) string {
+	for _, m := range models {
+		if m.Engine.Kind != fleet.EngineSim {
+			return m.ID
+		}
+	}
 	for _, m := range models {
 		if m.ID == greeted {
 			return m.ID
@@ -55,6 +72,20 @@ func curlLine(api, token, model string) string {
 	return fmt.Sprintf(`curl -N %s/chat/completions -H "Authorization: Bearer %s" -H "Content-Type: application/json" -d '%s'`, api, token, body)
 }
 
+// engines says whose answers are real.
+func (b banner) engines() string {
+	const madeUp = "their answers are made up, and no GPU is used.\n"
+	switch {
+	case len(b.Real) == 0:
+		return fmt.Sprintf("Engines are simulated, %g times faster than life: %s", b.SimSpeed, madeUp)
+	case !b.Simulated:
+		return "All engines are real.\n"
+	case len(b.Real) == 1:
+		return fmt.Sprintf("%s is real. All other engines are simulated, %g times faster than life: %s", b.Real[0], b.SimSpeed, madeUp)
+	}
+	return fmt.Sprintf("%s are real. All other engines are simulated, %g times faster than life: %s", strings.Join(b.Real, ", "), b.SimSpeed, madeUp)
+}
+
 func (b banner) print(env *Env, asJSON bool) error {
 	if asJSON {
 		return writeJSON(env.Stdout, b)
@@ -66,9 +97,7 @@ func (b banner) print(env *Env, asJSON bool) error {
 	fmt.Fprintf(&text, "token   %s\n", b.Token)
 	fmt.Fprintf(&text, "data    %s\n", b.DataDir)
 	fmt.Fprintf(&text, "models  %s\n", strings.Join(b.Models, "\n        "))
-	if b.Simulated {
-		fmt.Fprintf(&text, "\nEngines are simulated, %g times faster than life: their answers are made up, and no GPU is used.\n", b.SimSpeed)
-	}
+	text.WriteString("\n" + b.engines())
 	fmt.Fprintf(&text, "Try it; the first request starts the model:\n\n%s\n\n", b.Curl)
 	_, err := fmt.Fprint(env.Stdout, text.String())
 	return err

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/pilotlight-io/pilotlight/internal/admin"
+	"github.com/pilotlight-io/pilotlight/internal/openai"
 )
 
 const defaultAdminURL = "http://127.0.0.1:8081"
@@ -64,6 +65,7 @@ func (f serverFlags) url(env *Env) (*url.URL, error) {
 
 // token is the variable's, or that of the data directory where the server is on this machine.
 func (f serverFlags) token(env *Env, base *url.URL) (string, error) {
+	env.tokenOf = adminTokenVariable
 	if token := env.Getenv(adminTokenVariable); token != "" {
 		return token, nil
 	}
@@ -75,12 +77,28 @@ func (f serverFlags) token(env *Env, base *url.URL) (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, adminTokenFile)
+	env.tokenOf = path
 	token, err := readSecret(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("no admin token: %s is not set and %s does not exist; is `pilotlight dev` running, and with this --data-dir?", adminTokenVariable, path)
+		return "", fmt.Errorf("no admin token: %[1]s is not set and %[2]s does not exist; is `pilotlight dev` running, and with this --data-dir? Of a server elsewhere, name the address with --addr or %[3]s", adminTokenVariable, path, addrVariable)
 	}
 	if err != nil {
 		return "", fmt.Errorf("reading the admin token: %w; set %s", err, adminTokenVariable)
 	}
 	return token, nil
+}
+
+// unauthorized says of a refused token where it is from, and how to name the server that it belongs to, or the token of the server that is meant.
+func unauthorized(env *Env, err error) error {
+	var refused *openai.Error
+	if env.client == nil || !errors.As(err, &refused) || refused.Code != openai.CodeInvalidAPIKey {
+		return err
+	}
+	another := fmt.Sprintf("if another server is meant, name it with --addr or %s", addrVariable)
+	if env.tokenOf == adminTokenVariable {
+		return fmt.Errorf("the server at %s does not accept the admin token in %[2]s; set %[2]s to the server's, or unset it where --data-dir is to say which token it is; %s",
+			env.client.BaseURL, adminTokenVariable, another)
+	}
+	return fmt.Errorf("the server at %s does not accept the admin token in %s; name its data directory with --data-dir, or set %s to its token; %s",
+		env.client.BaseURL, env.tokenOf, adminTokenVariable, another)
 }

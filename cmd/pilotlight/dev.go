@@ -131,7 +131,7 @@ func (c devCmd) open(env *Env, cfg *config.Config, dir *dataDir, hangups <-chan 
 	log := env.logger(c.LogLevel)
 	s, err := openServer(env.ctx, serverConfig{
 		Config: cfg, Source: configSource{path: c.Config, parse: func(name string, src []byte) (*config.Config, error) { return c.parse(dir, name, src) }},
-		Hangups: hangups, Dir: dir.path, AdminToken: token, Getenv: env.Getenv, Now: env.Now, API: api, Admin: adminLn, Log: log,
+		Hangups: hangups, Dir: dir.path, AdminToken: token, Getenv: env.Getenv, Stdout: env.Stdout, Now: env.Now, API: api, Admin: adminLn, Log: log,
 		Lead: newLead(nil, log.With("component", "lead")),
 	})
 	if err != nil {

@@ -33,6 +33,7 @@ type Env struct {
 
 	ctx      context.Context // of the command that runs
 	progress *progress       // what is shown while it runs; nil = nothing is
+	tokenOf  string          // where the token of client is from: a variable or a file
 	client   *admin.Client   // of the server that it has talked to; nil = none
 }
 

@@ -45,7 +45,7 @@ func run(ctx context.Context, args []string, env *Env) int {
 	}
 	env.ctx = ctx
 	if err := env.during(func() error { return kctx.Run(env) }); err != nil {
-		return env.fail(commandName(kctx), nearestNames(env, kctx.Selected(), err))
+		return env.fail(commandName(kctx), unauthorized(env, nearestNames(env, kctx.Selected(), err)))
 	}
 	return 0
 }

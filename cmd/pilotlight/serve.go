@@ -110,7 +110,7 @@ func (l *leader) serve(ctx context.Context, hurry <-chan struct{}) error {
 	opened := l.store
 	l.store = nil
 	s, err := openServer(ctx, serverConfig{
-		Config: l.cfg, Dir: serverDir(l.cfg), Store: opened, AdminToken: l.token, Getenv: l.env.Getenv, Now: l.env.Now,
+		Config: l.cfg, Dir: serverDir(l.cfg), Store: opened, AdminToken: l.token, Getenv: l.env.Getenv, Stdout: l.env.Stdout, Now: l.env.Now,
 		Source:  configSource{path: l.file, parse: config.Options{BaseDir: filepath.Dir(l.file)}.Parse},
 		Hangups: l.hangups, Lead: l.lead, API: api, Admin: adminLn, Log: l.log,
 	})
@@ -124,15 +124,19 @@ func (l *leader) serve(ctx context.Context, hurry <-chan struct{}) error {
 	return s.closeAfter(err)
 }
 
-// listenBoth binds both listeners before anything else happens.
+// listenBoth binds both listeners before anything else happens. Where neither can be had, both are said.
 func listenBoth(cfg *config.Config, apiSetting, adminSetting string) (api, adminLn net.Listener, err error) {
-	if api, err = listen(cfg.API.Addr, apiSetting); err != nil {
-		return nil, nil, err
+	api, err = listen(cfg.API.Addr, apiSetting)
+	adminLn, adminErr := listen(cfg.Admin.Addr, adminSetting)
+	if err = errors.Join(err, adminErr); err == nil {
+		return api, adminLn, nil
 	}
-	if adminLn, err = listen(cfg.Admin.Addr, adminSetting); err != nil {
-		return nil, nil, errors.Join(err, api.Close())
+	for _, ln := range []net.Listener{api, adminLn} {
+		if ln != nil {
+			err = errors.Join(err, ln.Close())
+		}
 	}
-	return api, adminLn, nil
+	return nil, nil, err
 }
 
 // logger writes log lines to stderr.

@@ -4,14 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math"
 	"net"
 	"os"
 	"sync/atomic"
 	"time"
-
-	"github.com/VictoriaMetrics/metrics"
 
 	"github.com/pilotlight-io/pilotlight/activator"
 	"github.com/pilotlight-io/pilotlight/internal/account"
@@ -26,6 +25,7 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/openai"
 	"github.com/pilotlight-io/pilotlight/internal/series"
 	"github.com/pilotlight-io/pilotlight/internal/store"
+	"github.com/pilotlight-io/pilotlight/internal/telemetry"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
 	"github.com/pilotlight-io/pilotlight/internal/webhook"
 	"github.com/pilotlight-io/pilotlight/router"
@@ -39,6 +39,7 @@ type serverConfig struct {
 	Dir        string           // engines keep their logs and process files in engines/ in it
 	AdminToken string
 	Getenv     func(string) string // tokens of the back end are read with it
+	Stdout     io.Writer
 	Now        func() time.Time
 	Store      *store.Store // it is ours; nil = it is opened as Config says
 	Lead       *lead        // it is ours; whoever made it yields it once the server has ended
@@ -55,7 +56,9 @@ type server struct {
 	ledger    *ledger.Ledger
 	audit     *audit.Log
 	webhooks  *webhook.Sender
-	accounts  *account.Accounts // nil until what was spent before is read
+	accessLog *telemetry.AccessLog // nil = there is none
+	tracer    *telemetry.Tracer    // nil = there are no traces
+	accounts  *account.Accounts    // nil until what was spent before is read
 	backEnd   backEnd
 	silence   silence
 	learned   *learningPolicy // nil = the policy keeps nothing over a restart
@@ -75,7 +78,7 @@ type server struct {
 // openServer opens the store, replays the ledger into it and builds the parts. Nothing runs yet, and nothing is answered.
 func openServer(ctx context.Context, c serverConfig) (*server, error) {
 	s := &server{c: c, opened: c.Now()}
-	for _, open := range []func(context.Context) error{s.openStore, s.openTenants, s.openLedger, s.openAccounts, s.openWebhooks, s.openTuning, s.openWhatIf, s.openFleet, s.openConfigurer, s.openSeries, s.openConsole, s.openAPIs} {
+	for _, open := range []func(context.Context) error{s.openStore, s.openTenants, s.openLedger, s.openAccounts, s.openWebhooks, s.openTuning, s.openWhatIf, s.openFleet, s.openConfigurer, s.openSeries, s.openConsole, s.openTelemetry, s.openAPIs} {
 		if err := open(ctx); err != nil {
 			return nil, errors.Join(err, s.close())
 		}
@@ -170,7 +173,7 @@ func (s *server) openAPIs(context.Context) (err error) {
 		Activator: s.activator, Tenants: s.tenants, Ledger: s.ledger, Models: cfg.Models, Price: cfg.Price,
 		PathAliases: cfg.API.PathAliases, CORSOrigins: cfg.API.CORSOrigins, BodyLimit: cfg.API.BodyLimit, Keepalive: cfg.API.Keepalive,
 		StreamHeartbeat: cfg.API.StreamHeartbeat, EventLimit: cfg.API.EventLimit, Accounts: s.accounts, MaxConnections: room.Public,
-		OpenAPI: admin.OpenAPI, Ready: s.unready, Degraded: s.degraded, Console: s.console.Caller(), Log: s.log("router"),
+		OpenAPI: admin.PublicOpenAPI(), Ready: s.unready, Degraded: s.degraded, Console: s.console.Caller(), AccessLog: s.accessLog, Tracer: s.tracer, Log: s.log("router"),
 	})
 	if err != nil {
 		return err
@@ -178,7 +181,7 @@ func (s *server) openAPIs(context.Context) (err error) {
 	s.admin, err = admin.New(admin.Config{
 		Fleet: s.fleet(), Tuner: s.tuning, WhatIf: s.whatIf, Config: s.configurer, Tenants: s.tenants, Ledger: s.ledger, Audit: s.audit, Webhooks: s.webhooks, Servers: s.servers, Accounts: s.accounts, Token: s.c.AdminToken,
 		MaxConnections: room.Admin,
-		Metrics:        []*metrics.Set{s.router.Metrics(), s.accounts.Metrics(), s.activator.Metrics(), s.ledger.Metrics(), s.webhooks.Metrics(), s.c.Lead.metrics},
+		Metrics:        s.metrics(),
 		Orphans:        s.backEnd.orphans, JobName: s.backEnd.jobName, Ready: s.readiness, Degraded: s.degraded, Console: s.console.Operator(), Errors: fleetAnswer, Log: s.log("admin"),
 	})
 	return err
@@ -255,7 +258,7 @@ func (s *server) run(ctx context.Context, hurry <-chan struct{}) error {
 	if s.backEnd.run != nil {
 		stages = append(stages, stage{name: "the back end", run: s.backEnd.run})
 	}
-	return runStages(ctx, hurry, append(stages,
+	return runStages(ctx, hurry, append(append(stages, s.telemetryStages()...),
 		stage{name: "the notices of budgets", run: s.tellBudgets},
 		stage{name: "the webhooks", run: s.webhooks.Run},
 		stage{name: "the tenants", run: s.tenants.Run},

@@ -121,21 +121,22 @@ func (v topView) head() []string {
 
 // gpus draws each slot of each pool: # = an awake engine, + = kept for one that is to come, . = free.
 func (v topView) gpus() []string {
-	t := newTable("POOL", ">AWAKE", ">RESERVED", ">FREE", ">GPUS", ">PARKED", "SLOTS  # awake  + reserved  . free")
+	t := newTable("POOL", ">AWAKE", ">RESERVED", ">FREE", ">GPUS", ">PARKED", "SLOTS  # awake  + reserved  . free  ? on its way")
 	for _, p := range v.state.Pools {
 		n := countPool(p, v.state.Instances)
 		var slots []string
-		reserved, free := 0, 0
+		awake, reserved, free := 0, 0, 0
 		for _, s := range p.Live {
 			drawn := slotBar(s)
+			awake += strings.Count(drawn, "#")
 			reserved += strings.Count(drawn, "+")
 			free += strings.Count(drawn, ".")
 			slots = append(slots, drawn)
 		}
-		t.row(p.Name, n.gpus-reserved-free, reserved, free, n.gpus, n.parked, strings.Join(slots, " "))
+		t.row(p.Name, awake, reserved, free, n.gpus, n.parked, strings.Join(slots, " "))
 	}
 	if held := dedicatedGPUs(v.state.Instances); held > 0 {
-		t.row("(no pool)", held, 0, "", "", 0, "")
+		t.row("(no pool)", held, "", "", "", "", "")
 	}
 	return v.titled(t)
 }
@@ -224,7 +225,7 @@ func (v topView) queue() []string {
 	}
 	lines := v.titled(t)
 	if left := v.state.Queue.Total - len(v.state.Queue.Waiting); left > 0 {
-		lines = append(lines, fmt.Sprintf("%s %d more requests", hidden, left))
+		lines = append(lines, hidden+" "+plural(left, "more request"))
 	}
 	return lines
 }

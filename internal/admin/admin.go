@@ -10,7 +10,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	_ "embed"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -31,11 +30,6 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/openai"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
 )
-
-// OpenAPI is the OpenAPI 3.1 document of the public API and of the admin API, served at /openapi.json by both.
-//
-//go:embed openapi.json
-var OpenAPI []byte
 
 // MinToken is the least length of an admin token, in characters: of the alphabet of crypto/rand.Text, 120 bits.
 const MinToken = 24

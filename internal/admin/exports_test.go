@@ -24,7 +24,7 @@ func withRecords(t *testing.T, n int) (*world, *store.Store) {
 	for i := range n {
 		at := began.Add(time.Duration(i) * 30 * time.Minute)
 		check(t, w.ledger.Append(&ledger.Record{
-			RequestID: fmt.Sprint("r", i), Org: "acme", TokenID: fmt.Sprintf("tok_%04d", i), Model: "acme/a", Instance: "i-1", GPUs: 2,
+			RequestID: fmt.Sprint("r", i), Org: "acme", TokenID: fmt.Sprintf("tok_%04d", i), Start: "hot", Model: "acme/a", Instance: "i-1", GPUs: 2,
 			ReceivedAt: at, DispatchedAt: at, Upstream: 3 * time.Second, Billed: 2 * time.Second, Price: 8_250_000_000, Status: ledger.Complete,
 		}))
 	}

@@ -183,12 +183,13 @@ func TestExplain_TellsInFieldsAndInSentences(t *testing.T) {
 	w := newWorld(t)
 	e, err := w.client.Explain(t.Context(), "acme/a")
 	check(t, err)
-	if e.Desired.Hot != 1 || len(e.Hot) != 2 || len(e.Actions) != 1 || e.HeldUntil == nil {
+	if e.Desired.Hot != 1 || len(e.Hot) != 2 || len(e.Actions) != 1 || e.HeldUntil == nil || e.Failure == nil || e.Failure.Node != "gpu-1" || e.Failure.Cause != fleet.CauseMemory {
 		t.Errorf("got %+v", e)
 	}
 	for _, want := range []string{
 		"acme/a: 2 hot, 0 starting, 0 parked; 0 waiting, 3 in flight\n", "idle for 1m30s\n", "i-1 serves 3\n", "i-2 has been idle for 1m",
 		"wanted: 1 hot, as many as there is room for parked: one instance serves 64 at once, and 3 are in flight\n", "would: stop i-2: idle for 5m0s\n", "a request now: would be served at once\n", "unless one comes: i-2 will be parked soon\n", "held hot by an operator",
+		"its last failure: 1m30s ago, i-0 on slot s-1 of node gpu-1: exit status 1; its log ends: out of memory\n",
 	} {
 		if !strings.Contains(e.Text, want) {
 			t.Errorf("the text lacks %q:\n%s", want, e.Text)

@@ -189,7 +189,7 @@ type status struct {
 
 func (s *Server) openAPI(c *fiber.Ctx) error {
 	c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
-	return c.Send(OpenAPI)
+	return c.Send(OpenAPI())
 }
 
 func (s *Server) metrics(c *fiber.Ctx) error {

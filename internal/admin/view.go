@@ -82,6 +82,9 @@ func explanationView(model string, e fleet.Explanation, now time.Time) Explanati
 		IdleSince: at(v.IdleSince), HeldUntil: at(v.HeldUntil), Desired: desiredView(e.Desired),
 		Outlook: outlookView(e.Outlook), Actions: same(e.Actions), Request: e.Request, Ahead: e.Ahead,
 	}
+	if f := e.Failure; f.Reason != "" {
+		view.Failure = &Failure{At: Time{Time: f.At}, Instance: f.Instance, Slot: f.Slot, Node: f.Node, Cause: f.Cause, Reason: f.Reason}
+	}
 	view.Text = explanationText(model, e, now)
 	return view
 }
@@ -106,6 +109,9 @@ func explanationText(model string, e fleet.Explanation, now time.Time) string {
 		}
 	}
 	line("wanted: %d hot, %s parked: %s", e.Desired.Hot, copies(e.Desired.Parked), reasonOr(e.Desired.Reason))
+	if f := e.Failure; f.Reason != "" {
+		line("its last failure: %s ago, %s%s: %s", ago(now, f.At), f.Instance, whereFailed(f), f.Reason)
+	}
 	if e.Outlook.Reason != "" {
 		line("whoever waits is told: %s: %s", e.Outlook.Answer, e.Outlook.Reason)
 	}
@@ -125,6 +131,16 @@ func explanationText(model string, e fleet.Explanation, now time.Time) string {
 		line("looks again in %s, or as soon as something happens", ago(e.Desired.ReviewAt, now))
 	}
 	return b.String()
+}
+
+func whereFailed(f fleet.Failure) string {
+	switch {
+	case f.Slot != "":
+		return fmt.Sprintf(" on slot %s of node %s", f.Slot, f.Node)
+	case f.Node != "":
+		return " on node " + f.Node
+	}
+	return ", which was not placed"
 }
 
 func ago(now, then time.Time) string {

@@ -72,10 +72,21 @@ type Explanation struct {
 	HeldUntil *Time         `json:"held_until"`
 	Desired   Desired       `json:"desired"`
 	Outlook   Outlook       `json:"outlook"`
-	Actions   []string      `json:"actions"` // in order, for people; empty = nothing to do
-	Request   string        `json:"request"` // what a request that came now would find, for people
-	Ahead     string        `json:"ahead"`   // what becomes of the model if none comes; empty = nothing, as far as can be foreseen
-	Text      string        `json:"text"`    // all of the above in sentences, one a line
+	Actions   []string      `json:"actions"`      // in order, for people; empty = nothing to do
+	Request   string        `json:"request"`      // what a request that came now would find, for people
+	Ahead     string        `json:"ahead"`        // what becomes of the model if none comes; empty = nothing, as far as can be foreseen
+	Failure   *Failure      `json:"last_failure"` // nil = none in this life of the server
+	Text      string        `json:"text"`         // all of the above in sentences, one a line
+}
+
+// Failure is an engine that has failed to start, or soon after.
+type Failure struct {
+	At       Time        `json:"at"`
+	Instance string      `json:"instance"`
+	Slot     string      `json:"slot"` // empty = it had none
+	Node     string      `json:"node"` // empty = it was not placed
+	Cause    fleet.Cause `json:"cause"`
+	Reason   string      `json:"reason"` // with the engine's last words, where its place has them
 }
 
 // HotInstance is one ready instance in an Explanation.

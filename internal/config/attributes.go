@@ -49,6 +49,7 @@ var apiAttributes = []attribute[API]{
 	{key: "body_budget", effect: effectRestart, text: func(a *API) string { return quoted(a.BodyBudget.String()) }},
 	{key: "event_limit", effect: effectRestart, text: func(a *API) string { return quoted(a.EventLimit.String()) }},
 	{key: "max_connections", effect: effectRestart, text: func(a *API) string { return number(a.MaxConnections) }},
+	{key: "access_log", effect: effectRestart, text: func(a *API) string { return quoted(a.AccessLog) }},
 }
 
 var adminAttributes = []attribute[Admin]{

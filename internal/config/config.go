@@ -23,6 +23,7 @@ type Config struct {
 	Store      Store
 	Ledger     Ledger
 	Webhooks   []Webhook // in the order of the file
+	Telemetry  Telemetry
 	Autoscaler Autoscaler
 	Backend    Backend
 	Pools      []fleet.Pool   // in the order of the file; on the local back end the implicit pool "local", and nothing else
@@ -40,6 +41,7 @@ type API struct {
 	BodyBudget      fleet.Bytes // of all request and answer bodies held at once; at least four times BodyLimit
 	EventLimit      fleet.Bytes // of one event of a stream
 	MaxConnections  int         // of callers at once; 0 = what the process's descriptors allow
+	AccessLog       string      // the file that gets a line for each request; AccessLogStdout = standard output, "" = there is none
 }
 
 // Admin is the admin listener.

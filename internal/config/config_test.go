@@ -37,6 +37,7 @@ func TestDefaultsAreThePromisedOnes(t *testing.T) {
 		Price:      8_250_000_000,
 		Store:      config.Store{Kind: "sqlite", Path: "pilotlight.db"},
 		Ledger:     config.Ledger{Dir: "ledger", Durability: "async", Retention: 9600 * time.Hour},
+		Telemetry:  config.Telemetry{SampleRatio: 1},
 		Autoscaler: config.Autoscaler{Policy: "adaptive", LatencyWeight: 10},
 		Backend:    config.Backend{Kind: "local", GPUs: 8, HostMemory: 1536 << 30},
 		Pools: []fleet.Pool{{

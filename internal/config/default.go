@@ -37,6 +37,7 @@ func (o Options) Default() *Config {
 		Price:      8_250_000_000,
 		Store:      Store{Kind: StoreSQLite, Path: o.resolve("pilotlight.db")},
 		Ledger:     Ledger{Dir: o.resolve("ledger"), Durability: DurabilityAsync, Retention: 400 * 24 * time.Hour},
+		Telemetry:  Telemetry{SampleRatio: 1},
 		Autoscaler: Autoscaler{Policy: PolicyAdaptive, LatencyWeight: 10},
 		Backend:    backend,
 		Pools:      []fleet.Pool{localPool(backend)},

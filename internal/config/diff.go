@@ -27,6 +27,7 @@ func Diff(old, next *Config) Changes {
 	all = compare(all, Change{Block: "store"}, storeAttributes, &old.Store, &next.Store)
 	all = compare(all, Change{Block: "ledger"}, ledgerAttributes, &old.Ledger, &next.Ledger)
 	all = diffWebhooks(all, old.Webhooks, next.Webhooks)
+	all = compare(all, Change{Block: "telemetry"}, telemetryAttributes, &old.Telemetry, &next.Telemetry)
 	all = compare(all, Change{Block: "autoscaler"}, autoscalerAttributes, &old.Autoscaler, &next.Autoscaler)
 	if old.Backend.Kind != next.Backend.Kind { // then the rest of both says nothing about the other
 		return compare(all, Change{Block: "backend"}, backendAttributes[:1], &old.Backend, &next.Backend)

@@ -13,6 +13,7 @@ type fileHCL struct {
 	Store      *storeHCL      `hcl:"store,block"`
 	Ledger     *ledgerHCL     `hcl:"ledger,block"`
 	Webhooks   []*webhookHCL  `hcl:"webhook,block"`
+	Telemetry  *telemetryHCL  `hcl:"telemetry,block"`
 	Autoscaler *autoscalerHCL `hcl:"autoscaler,block"`
 	Backends   []*backendHCL  `hcl:"backend,block"`
 	Pools      []*poolHCL     `hcl:"pool,block"`
@@ -29,6 +30,7 @@ type apiHCL struct {
 	BodyBudget      *hcl.Attribute `hcl:"body_budget,optional"`
 	EventLimit      *hcl.Attribute `hcl:"event_limit,optional"`
 	MaxConnections  *hcl.Attribute `hcl:"max_connections,optional"`
+	AccessLog       *hcl.Attribute `hcl:"access_log,optional"`
 }
 
 type adminHCL struct {

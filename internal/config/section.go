@@ -4,7 +4,6 @@ import (
 	"math"
 	"net"
 	"net/url"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -31,6 +30,7 @@ func (r *reader) config(f *fileHCL, c *Config) {
 		r.span(f.Ledger.Retention, &c.Ledger.Retention, 24*time.Hour)
 	}
 	c.Webhooks = r.webhooks(f.Webhooks)
+	r.telemetry(f.Telemetry, &c.Telemetry)
 	if f.Autoscaler != nil {
 		r.choice(f.Autoscaler.Policy, &c.Autoscaler.Policy, PolicyAdaptive, PolicyFixed, PolicyKPA, PolicyHybrid)
 		r.weight(f.Autoscaler.LatencyWeight, &c.Autoscaler.LatencyWeight)
@@ -53,6 +53,7 @@ func (r *reader) listeners(f *fileHCL, c *Config) {
 		r.bodyBudget(f.API.BodyBudget, &c.API)
 		r.size(f.API.EventLimit, &c.API.EventLimit, 64<<10)
 		r.count(f.API.MaxConnections, &c.API.MaxConnections, 0, maxConnections)
+		r.accessLog(f.API.AccessLog, &c.API.AccessLog)
 	}
 	if f.Admin != nil {
 		r.addr(f.Admin.Addr, &c.Admin.Addr)
@@ -270,25 +271,6 @@ func (r *reader) origins(attr *hcl.Attribute, to *[]string) {
 }
 
 // path reads a path; a relative one is relative to the base directory.
-func (r *reader) path(attr *hcl.Attribute, to *string) {
-	var s string
-	if !r.text(attr, &s, "a path in quotes") {
-		return
-	}
-	if s == "" || strings.ContainsRune(s, 0) {
-		r.wrong(attr.Expr.Range(), "%s is empty or holds a NUL; write a path", attr.Name)
-		return
-	}
-	*to = r.options.resolve(s)
-}
-
-func (o Options) resolve(path string) string {
-	if filepath.IsAbs(path) {
-		return filepath.Clean(path)
-	}
-	return filepath.Join(o.BaseDir, path)
-}
-
 func (r *reader) misplaced(attr *hcl.Attribute, where string) {
 	if attr != nil {
 		r.wrong(attr.NameRange, "%s belongs to %s; leave it out", attr.Name, where)

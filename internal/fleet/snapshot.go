@@ -161,6 +161,17 @@ type Explanation struct {
 	Actions []string // what the planner would do to get there, in order, for people; empty = nothing
 	Request string   // what a request that came now would find, for people
 	Ahead   string   // what becomes of the model if none comes, for people; empty = nothing, as far as can be foreseen
+	Failure Failure  // the last one, in this life of the server; no Reason = there was none
+}
+
+// Failure is an engine that has failed to start, or soon after.
+type Failure struct {
+	At       time.Time
+	Instance string
+	Slot     string // empty = it had none
+	Node     string // empty = it was not placed
+	Cause    Cause
+	Reason   string // with the engine's last words, where its place has them
 }
 
 // Learned is what past moves of one model have taken. It is kept over restarts.
