@@ -16,6 +16,7 @@ import (
 	"github.com/VictoriaMetrics/metrics"
 	"go.uber.org/goleak"
 
+	"github.com/pilotlight-io/pilotlight/internal/access"
 	"github.com/pilotlight-io/pilotlight/internal/admin"
 	"github.com/pilotlight-io/pilotlight/internal/admin/spec"
 	"github.com/pilotlight-io/pilotlight/internal/audit"
@@ -49,6 +50,22 @@ type world struct {
 	stop    func() // ends Serve and waits for it
 }
 
+// admins are root, and one of each other role.
+func admins(t *testing.T) *access.Admins {
+	t.Helper()
+	env := map[string]string{"AUDITOR": tokens[access.Auditor], "BILLING": tokens[access.Billing], "OPERATOR": tokens[access.Operator]}
+	a, err := access.New(access.Config{Root: adminToken, Getenv: func(name string) string { return env[name] }, Tokens: []access.Token{
+		{Name: "ana", Role: access.Auditor, Env: "AUDITOR"}, {Name: "bill", Role: access.Billing, Env: "BILLING"}, {Name: "otto", Role: access.Operator, Env: "OPERATOR"},
+	}})
+	check(t, err)
+	return a
+}
+
+// tokens are those of each role, but root's.
+var tokens = map[access.Role]string{
+	access.Auditor: "an-auditor-of-twenty-four-characters", access.Billing: "billing-of-twenty-four-characters", access.Operator: "an-operator-of-twenty-four-characters",
+}
+
 func newWorld(t *testing.T, adapt ...func(*admin.Config)) *world {
 	t.Helper()
 	ctx := context.Background()
@@ -64,7 +81,7 @@ func newWorld(t *testing.T, adapt ...func(*admin.Config)) *world {
 	w := &world{t: t, fleet: newFakeFleet(), tenants: tenants, ledger: records, audit: audit.New(db, nil)}
 	set := metrics.NewSet()
 	set.NewCounter(`pilotlight_test_total{model="acme/a"}`).Inc()
-	c := admin.Config{Fleet: w.fleet, Tuner: w.fleet, Config: w.fleet, Tenants: tenants, Ledger: records, Audit: w.audit, Token: adminToken, Metrics: []*metrics.Set{set}}
+	c := admin.Config{Fleet: w.fleet, Tuner: w.fleet, Config: w.fleet, Tenants: tenants, Ledger: records, Audit: w.audit, Admins: admins(t), Metrics: []*metrics.Set{set}}
 	for _, f := range adapt {
 		f(&c)
 	}
@@ -187,17 +204,18 @@ func (f *followed) Close() error {
 
 // fakeFleet is the fleet of a test: two models, of which one is hot.
 type fakeFleet struct {
-	mu       sync.Mutex // guards the fields below
-	waiting  []fleet.Waiting
-	snapshot *fleet.Snapshot
-	held     map[string]time.Duration
-	tuned    map[string]string // key -> text, of the pool local
-	stopped  []string
-	files    []admin.ConfigFile // that were applied
-	failure  error              // of Hold, StopModel, Explain, Tune and Configure
-	notices  []fleet.Notice
-	news     chan struct{} // closed and replaced when notices grows
-	follows  int           // running now
+	mu        sync.Mutex // guards the fields below
+	waiting   []fleet.Waiting
+	snapshot  *fleet.Snapshot
+	held      map[string]time.Duration
+	tuned     map[string]string // key -> text, of the pool local
+	stopped   []string
+	files     []admin.ConfigFile // that were applied
+	failure   error              // of Hold, StopModel, Explain, Tune and Configure
+	notices   []fleet.Notice
+	forgotten uint64        // so many of them
+	news      chan struct{} // closed and replaced when notices grows
+	follows   int           // running now
 }
 
 var began = time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
@@ -351,13 +369,13 @@ func (f *fakeFleet) Follow(ctx context.Context, after uint64, tell func(fleet.No
 	}()
 	for {
 		f.mu.Lock()
-		pending, news := f.notices[after:], f.news
+		pending, news := f.notices[max(after, f.forgotten):], f.news
 		f.mu.Unlock()
 		for _, n := range pending {
 			if err := tell(n); err != nil {
 				return err
 			}
-			after++
+			after = n.ID
 		}
 		select {
 		case <-news:
@@ -374,6 +392,13 @@ func (f *fakeFleet) notice(model string, to fleet.State) {
 	f.notices = append(f.notices, fleet.Notice{ID: uint64(len(f.notices) + 1), At: began, Model: model, Instance: "i-1", To: to, Reason: "test", GPUSeconds: 2.5, Waited: 3 * time.Second})
 	close(f.news)
 	f.news = make(chan struct{})
+}
+
+// forget drops the oldest notices.
+func (f *fakeFleet) forget(n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.forgotten = uint64(n)
 }
 
 func (f *fakeFleet) following() int {
