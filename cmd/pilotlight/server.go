@@ -67,6 +67,8 @@ type server struct {
 	router    *router.Router
 	admin     *admin.Server
 	console   *console.Console
+	hostName  string    // for people
+	began     time.Time // when this life did
 	draining  atomic.Bool
 	opened    time.Time
 

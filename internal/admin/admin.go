@@ -34,18 +34,6 @@ import (
 // MinToken is the least length of an admin token, in characters: of the alphabet of crypto/rand.Text, 120 bits.
 const MinToken = 24
 
-// Fleet is what the admin API asks of the activator.
-type Fleet interface {
-	Snapshot() *fleet.Snapshot
-	Explain(model string) (fleet.Explanation, error)
-	Hold(model string, d time.Duration) error
-	StopModel(model string) error
-	Waiting(model string, limit int) (list []fleet.Waiting, all int)
-	ServeFirst(model, org, request string) bool
-	EndWaiting(model, org, request string) (ended int)
-	Follow(ctx context.Context, after uint64, f func(fleet.Notice) error) error
-}
-
 // Tuner is what the admin API asks about the settings of pools.
 type Tuner interface {
 	Tuned(pool string) []Tuned                                              // what of a pool beats the config
@@ -54,7 +42,7 @@ type Tuner interface {
 
 // Config is what New needs.
 type Config struct {
-	Fleet    Fleet
+	Fleet    fleet.Control
 	Tuner    Tuner
 	WhatIf   Foreteller // nil = nothing is foretold
 	Config   Configurer
