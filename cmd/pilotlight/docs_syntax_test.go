@@ -17,7 +17,7 @@ import (
 )
 
 // checkSyntax holds the commands of a block that cannot run here against their programs: the command exists, and so do its flags.
-func (p *page) checkSyntax(t *testing.T, b block) {
+func (p *docPage) checkSyntax(t *testing.T, b block) {
 	t.Helper()
 	for _, words := range commandsOf(t, b.text) {
 		switch words[0] {
@@ -34,7 +34,7 @@ func (p *page) checkSyntax(t *testing.T, b block) {
 }
 
 // checkFlags asks Nomad or Consul for the help of a command, which must name each of its flags.
-func (p *page) checkFlags(t *testing.T, b block, words []string) {
+func (p *docPage) checkFlags(t *testing.T, b block, words []string) {
 	t.Helper()
 	find := cluster.Nomad
 	if words[0] == "consul" {

@@ -37,7 +37,7 @@ func TestDocs_CommandsRun(t *testing.T) {
 	}
 }
 
-// syntaxPages are about a server or a cluster that is in trouble, or about other programs whose tests run them: TestHarness.
+// syntaxPages are about a server or a cluster that is in trouble, or about other programs whose tests run them: TestHarnesses.
 var syntaxPages = []string{"runbooks.md", "harnesses.md"}
 
 // pages are all that people read.
@@ -110,8 +110,8 @@ func blocksOf(t *testing.T, file string) []block {
 	return list
 }
 
-// page is a page with what its commands run in.
-type page struct {
+// docPage is a page with what its commands run in.
+type docPage struct {
 	file   string
 	blocks []block
 	root   string            // the repository as the page sees it
@@ -119,9 +119,9 @@ type page struct {
 	env    []string
 }
 
-func newPage(t *testing.T, file string) *page {
+func newPage(t *testing.T, file string) *docPage {
 	t.Helper()
-	p := &page{file: file, blocks: blocksOf(t, file), root: filepath.Join(t.TempDir(), "pilotlight")}
+	p := &docPage{file: file, blocks: blocksOf(t, file), root: filepath.Join(t.TempDir(), "pilotlight")}
 	ports := freePorts(t)
 	public, operators := ports[0], ports[1]
 	p.ports = strings.NewReplacer(":8080", ":"+public, ":8081", ":"+operators)
@@ -178,7 +178,7 @@ exec GO "$@"
 `
 
 // layout gives the page a root with everything that is in the repository, and copies of the samples, whose ports are the page's.
-func (p *page) layout(t *testing.T, repository string) {
+func (p *docPage) layout(t *testing.T, repository string) {
 	t.Helper()
 	for _, name := range []string{"activator", "autoscaler", "benchmarks", "cmd", "go.mod", "go.sum", "internal", "nomad-jobs", "router"} {
 		if err := os.MkdirAll(p.root, 0o700); err != nil {
@@ -202,7 +202,7 @@ func (p *page) layout(t *testing.T, repository string) {
 	}
 }
 
-func (p *page) run(t *testing.T) {
+func (p *docPage) run(t *testing.T) {
 	var script strings.Builder
 	outs := t.TempDir()
 	fmt.Fprintf(&script, "set -eu\ncd %q\n", p.root)
@@ -251,7 +251,7 @@ func (p *page) run(t *testing.T) {
 }
 
 // stop ends the page's server.
-func (p *page) stop(t *testing.T, state string) {
+func (p *docPage) stop(t *testing.T, state string) {
 	pid, err := os.ReadFile(filepath.Join(state, "pid"))
 	if err != nil {
 		return
