@@ -65,6 +65,30 @@ func TestExportUsage_HasAllPages(t *testing.T) {
 	}
 }
 
+// TestRecords_OfAPeriod: of the records of a period the newest come first, page by page, and a period of more than a day is refused.
+func TestRecords_OfAPeriod(t *testing.T) {
+	w, _ := withRecords(t, 100)
+	from := began.Add(10*time.Hour + time.Minute)
+	var got []string
+	for cursor := ""; ; {
+		page, err := w.client.FindRecords(t.Context(), "acme", from, from.Add(2*time.Hour), cursor, 3)
+		check(t, err)
+		for _, r := range page.Records {
+			got = append(got, r.RequestID)
+		}
+		if page.NextCursor == nil {
+			break
+		}
+		cursor = *page.NextCursor
+	}
+	if want := "r24 r23 r22 r21"; strings.Join(got, " ") != want {
+		t.Errorf("got %v, want %s", got, want)
+	}
+	if _, err := w.client.FindRecords(t.Context(), "", from, from.Add(25*time.Hour), "", 0); err == nil || !strings.Contains(err.Error(), "24 hours") {
+		t.Errorf("25 hours: got %v, want a refusal", err)
+	}
+}
+
 func TestUsage_ByHour(t *testing.T) {
 	w, _ := withRecords(t, 5)
 	q := march
