@@ -153,7 +153,7 @@ func serveConsole(t *testing.T, f fleet.Control) (link string, sent *atomic.Int6
 	}
 	c, err := console.New(console.Config{
 		Fleet: f, Tenants: tenants, Ledger: records, Key: [32]byte{1}, Admins: admins, API: "http://" + ln.Addr().String() + "/v1",
-		Price: func() fleet.NanoUSD { return 8_250_000_000 }, Pools: struct{ console.Pools }{}, Audit: audit.New(s, nil),
+		Price: func() fleet.NanoUSD { return 8_250_000_000 }, Pools: struct{ console.Pools }{}, Series: struct{ console.Series }{}, Audit: audit.New(s, nil),
 		Budget:  func(string) (console.Budget, bool) { return console.Budget{}, false },
 		Servers: func() []console.Server { return nil },
 		Chat:    func(context.Context, string, []byte) (*console.Answer, error) { return nil, net.ErrClosed },

@@ -132,6 +132,7 @@ type world struct {
 	store    *store.Store
 	fleet    *fakeFleet
 	pools    *fakePools
+	series   *fakeSeries
 	tenants  *tenant.Tenants
 	ledger   *ledger.Ledger
 	audit    *audit.Log
@@ -158,7 +159,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	w := &world{t: t, store: s, now: time.Now().UTC(), fleet: &fakeFleet{change: make(chan struct{}, 1)}, pools: &fakePools{}}
+	w := &world{t: t, store: s, now: time.Now().UTC(), fleet: &fakeFleet{change: make(chan struct{}, 1)}, pools: &fakePools{}, series: &fakeSeries{}}
 	w.fleet.now.Models = models()
 	w.fleet.now.Pools = []fleet.PoolStatus{{
 		Pool:  fleet.Pool{Name: "h100", GPUsPerSlot: 8},
@@ -187,7 +188,7 @@ func (w *world) open(admin string, key [32]byte) *console.Console {
 		Servers: func() []console.Server {
 			return []console.Server{{Name: "here", Standing: "leads", Term: 7, Since: w.now}}
 		},
-		Pools: w.pools,
+		Pools: w.pools, Series: w.series,
 		Budget: func(org string) (console.Budget, bool) {
 			return console.Budget{Period: "monthly", Limit: 10e9, Spent: 4e9, Left: 6e9, Begins: w.now.AddDate(0, 0, -10), Resets: w.now.AddDate(0, 0, 20)}, org == "acme"
 		},
