@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestModelStart_EndsWhereTheHoldIsOverFirst: a model that never came to be started is not waited for without end.
@@ -14,7 +16,9 @@ func TestModelStart_EndsWhereTheHoldIsOverFirst(t *testing.T) {
 		env := quietEnv()
 		env.Stderr = &stderr
 		env.Getenv = func(name string) string { return map[string]string{addrVariable: s.Admin}[name] }
-		code = run(t.Context(), append(args, "--data-dir", s.DataDir), env)
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		code = run(ctx, append(args, "--data-dir", s.DataDir), env)
 		return code, stderr.String()
 	}
 	if code, talk := ask("model", "start", greeted, "--wait", "--for", "1h"); code != 0 || !strings.Contains(talk, "s  hot\n") {
