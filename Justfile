@@ -51,6 +51,10 @@ lint:
 bench:
     go test -run '^$' -bench . -benchmem ./activator ./activator/dispatch ./router ./internal/openai ./internal/upstream ./internal/ledger
 
+# the same of another revision and of the working tree, in turns, and what benchstat makes of them: just bench-compare HEAD~1
+bench-compare rev *flags:
+    go run ./benchmarks compare {{ rev }} {{ flags }}
+
 # what a change must pass before it lands
 ci:
     .ci/run

@@ -55,6 +55,8 @@ type Activator struct {
 	notices board
 	metrics instruments
 
+	published published
+
 	planning sync.Mutex // guards the planner and what follows
 	planner  *plan.Planner
 	report   protocol.Report // used again and again

@@ -29,11 +29,17 @@ type breakers struct {
 	dispatcher *dispatch.Dispatcher
 	probed     bool // engines are sent requests of our own
 	byInstance map[string]*breaker
-	watched    map[*breaker]bool                // those that a probe is under way to, or due
-	tripped    map[string]dispatch.BreakerState // instance ID -> state; only those that are not closed
-	askAt      time.Duration                    // when the first of those watched is due
-	condemned  []string                         // instances that the planner is to replace
-	changes    []breakerChange                  // for the log
+	watched    map[*breaker]bool // those that a probe is under way to, or due
+	tripped    map[string]trip   // instance ID -> state; only those that are not closed
+	askAt      time.Duration     // when the first of those watched is due
+	condemned  []string          // instances that the planner is to replace
+	changes    []breakerChange   // for the log
+}
+
+// trip is how a breaker stands, and why.
+type trip struct {
+	state dispatch.BreakerState
+	why   string // what the last probe that failed came to, for operators
 }
 
 type breakerChange struct {
@@ -44,7 +50,7 @@ type breakerChange struct {
 func newBreakers(d *dispatch.Dispatcher, probed bool) breakers {
 	return breakers{
 		dispatcher: d, probed: probed, byInstance: make(map[string]*breaker), watched: make(map[*breaker]bool),
-		tripped: make(map[string]dispatch.BreakerState), askAt: never,
+		tripped: make(map[string]trip), askAt: never,
 	}
 }
 
@@ -61,6 +67,7 @@ type breaker struct {
 	suspected bool             // since the last probe began
 	probing   bool             // a probe is under way
 	probeAt   time.Duration    // the next one is not sent before
+	why       string           // of the last probe that failed
 	answered  time.Duration    // when the last one was; never = none was, since the last that failed
 	joined    []chan<- verdict // told what becomes of the next probe
 }
@@ -167,7 +174,7 @@ func (bs *breakers) begin(now time.Duration, b *breaker) *probe {
 }
 
 // finish takes what became of a probe.
-func (bs *breakers) finish(now time.Duration, p *probe, v verdict) {
+func (bs *breakers) finish(now time.Duration, p *probe, v verdict, why string) {
 	b := p.breaker
 	b.probing = false
 	b.signs.asked()
@@ -180,6 +187,7 @@ func (bs *breakers) finish(now time.Duration, p *probe, v verdict) {
 		b.opened, b.answered, b.probeAt = 0, now, now+probePause
 	case failed:
 		p.done(false)
+		b.why = why
 		b.answered, b.probeAt, b.suspected = never, now+probeAgain, true
 	case undecided:
 		b.probeAt = now + probePause
@@ -208,7 +216,7 @@ func (bs *breakers) follow(now time.Duration, b *breaker) {
 		return
 	}
 	b.state = state
-	bs.tripped[b.instance] = state
+	bs.tripped[b.instance] = trip{state, b.why}
 	switch state {
 	case dispatch.BreakerOpen:
 		b.probeAt = now + staysOpen + time.Millisecond
@@ -238,7 +246,7 @@ func (bs *breakers) join(now time.Duration, instance string, told chan<- verdict
 }
 
 // trippedBreakers gives the state of every breaker that is not closed, by instance.
-func (a *Activator) trippedBreakers() map[string]dispatch.BreakerState {
+func (a *Activator) trippedBreakers() map[string]trip {
 	a.leasing.Lock()
 	defer a.leasing.Unlock()
 	return maps.Clone(a.breakers.tripped)

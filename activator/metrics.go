@@ -17,8 +17,9 @@ import (
 // instruments are the activator's metrics. Distributions are histograms with fixed buckets; levels are read from the planner
 // when somebody asks.
 type instruments struct {
-	set   *metrics.Set
-	queue sync.Map // model ID -> *metrics.PrometheusHistogram of seconds waited
+	set     *metrics.Set
+	queue   sync.Map // model ID -> *metrics.PrometheusHistogram of seconds waited
+	avoided sync.Map // place -> true, of those with a counter
 }
 
 // secondsBuckets reach from a hot grant to a start of half an hour.
@@ -27,7 +28,11 @@ var secondsBuckets = []float64{0.001, 0.01, 0.1, 0.5, 1, 2.5, 5, 10, 20, 40, 60,
 func (in *instruments) init(a *Activator) {
 	in.set = metrics.NewSet()
 	in.configure(a.cfg.Models)
-	in.set.RegisterMetricsWriter(func(w io.Writer) { writeLevels(w, a.readLevels()) })
+	in.set.RegisterMetricsWriter(func(w io.Writer) {
+		l := a.readLevels()
+		writeLevels(w, l)
+		in.writePlaces(w, l.Places)
+	})
 	in.set.RegisterMetricsWriter(func(w io.Writer) { writeSources(w, a.Sources()) })
 }
 
@@ -58,7 +63,17 @@ func (in *instruments) activated(act *fleet.Activation) {
 
 // placeFailed counts a failure that was the place's own.
 func (in *instruments) placeFailed(place string) {
+	in.avoided.Store(place, true)
 	in.set.GetOrCreateCounter(fmt.Sprintf("pilotlight_place_failures_total{place=%q}", place)).Inc()
+}
+
+// writePlaces shows the places that have never failed, so that an increase sees the first failure. They come and go: those that have not failed leave nothing.
+func (in *instruments) writePlaces(w io.Writer, places []string) {
+	for _, place := range places {
+		if _, failed := in.avoided.Load(place); !failed {
+			metrics.WriteCounterUint64(w, fmt.Sprintf("pilotlight_place_failures_total{place=%q}", place), 0)
+		}
+	}
 }
 
 func (in *instruments) activations(model string, from fleet.Tier) *metrics.PrometheusHistogram {
@@ -120,7 +135,7 @@ func (a *Activator) readLevels() levels {
 	l := levels{Levels: a.planner.Levels(a.now())}
 	tripped := a.trippedBreakers()
 	for _, id := range l.Serves {
-		l.breakers = append(l.breakers, breakerLevel{id, tripped[id]})
+		l.breakers = append(l.breakers, breakerLevel{id, tripped[id].state})
 	}
 	a.finishPlanning()
 	return l

@@ -3,6 +3,7 @@ package activator
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -69,7 +70,7 @@ func (p *probe) run(ctx context.Context, a *Activator) {
 	}
 	a.leasing.Lock()
 	now := a.now()
-	a.breakers.finish(now, p, v)
+	a.breakers.finish(now, p, v, fmt.Sprint(err))
 	a.finishLeasing(now)
 }
 

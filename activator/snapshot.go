@@ -1,20 +1,39 @@
 package activator
 
 import (
+	"slices"
+	"sync"
+
+	"github.com/pilotlight-io/pilotlight/activator/plan"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
-// Snapshot gives the whole fleet at this moment.
+// published is the fleet as readers have it. It is made outside of the planner, of what the planner says has changed.
+type published struct {
+	mu   sync.Mutex // guards what follows, and is taken before planning
+	view plan.View
+}
+
+// Snapshot gives the whole fleet at this moment. It costs the planner as much as has changed since the last one, whatever the size of the fleet.
 func (a *Activator) Snapshot() *fleet.Snapshot {
+	a.published.mu.Lock()
+	defer a.published.mu.Unlock()
 	a.planning.Lock()
 	a.exchange()
-	s := a.planner.Snapshot(a.now())
+	changes := a.planner.TakeChanges(a.now())
 	a.finishPlanning()
-	tripped := a.trippedBreakers()
-	for k := range s.Instances {
-		s.Instances[k].Breaker = tripped[s.Instances[k].ID].String()
-	}
+	s := a.published.view.Apply(changes)
+	showBreakers(s, a.trippedBreakers())
 	return s
+}
+
+// showBreakers fills in how the instances' breakers stand. What the view keeps is not changed.
+func showBreakers(s *fleet.Snapshot, tripped map[string]trip) {
+	s.Instances = slices.Clone(s.Instances)
+	for k := range s.Instances {
+		t := tripped[s.Instances[k].ID]
+		s.Instances[k].Breaker, s.Instances[k].BreakerWhy = t.state.String(), t.why
+	}
 }
 
 // LastActivation gives the last activation of an instance that is remembered; false = there is none. It is cheap: it looks, and decides nothing.

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -102,5 +103,29 @@ func TestQuantile_InterpolatesBetweenSamples(t *testing.T) {
 	sample := []time.Duration{4, 1, 3, 2}
 	if got := quantiles(sample, 0, 0.5, 1); got[0] != 1 || got[1] != 2 || got[2] != 4 {
 		t.Errorf("got %v, want 1, 2 (2.5 cut) and 4", got)
+	}
+}
+
+// TestCompare_RunsBothInTurns holds the working tree against its own last commit: what benchstat prints has both, and nothing of it is left behind.
+func TestCompare_RunsBothInTurns(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the tests of two trees; not in short runs")
+	}
+	if err := exec.Command("git", "rev-parse", "HEAD").Run(); err != nil {
+		lacking(t, "this is no git checkout; clone it")
+	}
+	run := exec.Command("go", "run", ".", "compare", "HEAD", "--packages", "./internal/openai", "--bench", "^BenchmarkInspect", "--time", "2x", "--pairs", "2")
+	out, err := run.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	text := string(out)
+	for _, want := range []string{"turn 2 of 2: ./internal/openai, old", "turn 2 of 2: ./internal/openai, new", "sec/op", "vs base", "Inspect"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("got no %q in\n%s", want, text)
+		}
+	}
+	if trees, err := exec.Command("git", "worktree", "list").Output(); err != nil || strings.Contains(string(trees), "pilotlight-compare-") {
+		t.Errorf("a tree is left behind: %s, %v", trees, err)
 	}
 }

@@ -5,9 +5,11 @@
 // loopback, and never stores a result by itself: --out names the file.
 //
 //	go run ./benchmarks json        CPU per small request, against nginx
+//	go run ./benchmarks peers       the same beside HAProxy and Caddy, too
 //	go run ./benchmarks latency     added latency at concurrency 1
 //	go run ./benchmarks sse         CPU per streamed event, against nginx
 //	go run ./benchmarks held        memory and idle CPU of 10,000 held requests
+//	go run ./benchmarks consoles    CPU per small request with 200 pages of the console open, and with none
 //	go run ./benchmarks departure   client gone to seen, and to engine told
 //	go run ./benchmarks release     engine ready to first held request sent to it
 //	go run ./benchmarks drain       live streams at SIGTERM that complete
@@ -15,6 +17,7 @@
 //	go run ./benchmarks scale       what the core costs at 100, 1,000 and 10,000 instances
 //	go run ./benchmarks fairness    an honest organisation beside one that hoards
 //	go run ./benchmarks ledger      reads of ten million usage records while more arrive
+//	go run ./benchmarks compare REV the Go benchmarks of REV and of the working tree, in turns
 package main
 
 import (
@@ -30,10 +33,11 @@ import (
 )
 
 type options struct {
-	Pairs  int           `default:"7" help:"Repetitions; each runs every target once, in random order."`
-	Window time.Duration `default:"3s" help:"How long one target runs in one repetition."`
-	Binary string        `help:"The pilotlight program to measure (default: built from this checkout)." type:"path"`
-	Out    string        `help:"Also write the report as JSON to this file." type:"path"`
+	Pairs   int           `default:"7" help:"Repetitions; each runs every target once, in random order."`
+	Window  time.Duration `default:"3s" help:"How long one target runs in one repetition."`
+	Binary  string        `help:"The pilotlight program to measure (default: built from this checkout)." type:"path"`
+	Against string        `help:"Another pilotlight program, of an earlier version say, to be measured in turns with it (json, latency and sse)." type:"path"`
+	Out     string        `help:"Also write the report as JSON to this file." type:"path"`
 }
 
 type cli struct {
@@ -41,8 +45,10 @@ type cli struct {
 
 	JSON       jsonCmd       `cmd:"" help:"CPU per small JSON request, against nginx."`
 	Latency    latencyCmd    `cmd:"" help:"Added latency of a small JSON request at concurrency 1."`
+	Peers      peersCmd      `cmd:"" help:"A small JSON request through Pilotlight and through nginx, HAProxy and Caddy."`
 	SSE        sseCmd        `cmd:"" name:"sse" help:"CPU per streamed event, against nginx."`
 	Held       heldCmd       `cmd:"" help:"Memory and idle CPU of requests held for a cold model."`
+	Consoles   consolesCmd   `cmd:"" help:"CPU per small request with many pages of the console open, and with none."`
 	Departure  departureCmd  `cmd:"" help:"Time from a client's leaving to its place freed and its engine told."`
 	Release    releaseCmd    `cmd:"" help:"Time from an engine's readiness to its first held request."`
 	Drain      drainCmd      `cmd:"" help:"Live streams that complete after SIGTERM."`
@@ -50,6 +56,7 @@ type cli struct {
 	Scale      scaleCmd      `cmd:"" help:"What the core costs at 100, 1,000 and 10,000 instances, by the Go benchmarks beside its code."`
 	Fairness   fairnessCmd   `cmd:"" help:"First tokens of an honest organisation beside one that hoards what both share."`
 	Ledger     ledgerCmd     `cmd:"" help:"Reads of many usage records while more arrive, by the Go benchmark beside the ledger."`
+	Compare    compareCmd    `cmd:"" help:"The Go benchmarks of two revisions, in turns, and what benchstat makes of them."`
 	Engine     engineCmd     `cmd:"" hidden:"" help:"The fake engine that the scenarios drive."`
 }
 

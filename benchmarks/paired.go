@@ -10,23 +10,35 @@ import (
 	"time"
 )
 
-// pairedTargets starts the three targets of a paired scenario: the engine itself, nginx, and Pilotlight with an engine of its own.
-func (s *stage) pairedTargets(ctx context.Context) (direct, proxy *target, server *pilotlight, err error) {
+// pairedTargets starts the targets of a paired scenario: the engine itself, and what is before one: nginx, Pilotlight, and the other program
+// that it is measured against, if any.
+func (s *stage) pairedTargets(ctx context.Context, o *options) (direct *target, proxies []*target, err error) {
+	const model = `idle_after = "1h"`
 	if direct, err = s.engine(ctx); err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
-	if proxy, err = s.nginx(ctx, direct); err != nil {
-		return nil, nil, nil, err
+	proxy, err := s.nginx(ctx, direct)
+	if err != nil {
+		return nil, nil, err
 	}
-	if server, err = s.pilotlight(ctx, `idle_after = "1h"`); err != nil {
-		return nil, nil, nil, err
+	server, err := s.pilotlight(ctx, model)
+	if err != nil {
+		return nil, nil, err
 	}
-	for _, t := range []*target{direct, proxy, &server.target} {
+	proxies = []*target{proxy, &server.target}
+	if o.Against != "" {
+		before, err := s.against(ctx, o.Against, model)
+		if err != nil {
+			return nil, nil, err
+		}
+		proxies = append(proxies, before)
+	}
+	for _, t := range append(proxies, direct) {
 		if err := t.warm(); err != nil {
-			return nil, nil, nil, err
+			return nil, nil, err
 		}
 	}
-	return direct, proxy, server, nil
+	return direct, proxies, nil
 }
 
 // inRandomOrder runs f once for each target of every repetition.
@@ -67,11 +79,18 @@ func cost(pairs int, targets []*target, load func(t *target) (units int, err err
 
 // compare gives the findings about what a unit costs, "request, c=16" say, through nginx and through Pilotlight.
 func compare(unit, goal string, cpu samples) []finding {
-	return []finding{
+	found := []finding{
 		summarize("nginx CPU per "+unit, "us", "", cpu["nginx"]),
 		summarize("pilotlight CPU per "+unit, "us", "", cpu["pilotlight"]),
 		summarize("pilotlight / nginx, CPU per "+unit, "x", goal, ratios(cpu["pilotlight"], cpu["nginx"])),
 	}
+	if before, ok := cpu["before"]; ok {
+		found = append(found,
+			summarize("before, CPU per "+unit, "us", "", before),
+			summarize("before / nginx, CPU per "+unit, "x", "", ratios(before, cpu["nginx"])),
+			summarize("pilotlight / before, CPU per "+unit, "x", "", ratios(cpu["pilotlight"], before)))
+	}
+	return found
 }
 
 // both gives the findings about another figure of both.
@@ -101,14 +120,14 @@ func (c *jsonCmd) Run(ctx context.Context, o *options) error {
 		return err
 	}
 	defer s.close()
-	_, proxy, server, err := s.pairedTargets(ctx)
+	_, targets, err := s.pairedTargets(ctx, o)
 	if err != nil {
 		return err
 	}
 	r := report{Scenario: "CPU per small JSON request (600 B in, 400 B out), auth, metering, ledger and billing on"}
 	for _, n := range c.Concurrency {
 		rate := samples{}
-		cpu, err := cost(o.Pairs, []*target{proxy, &server.target}, func(t *target) (int, error) {
+		cpu, err := cost(o.Pairs, targets, func(t *target) (int, error) {
 			latencies, err := closedLoop(ctx, t, n, o.Window)
 			rate[t.name] = append(rate[t.name], float64(len(latencies))/o.Window.Seconds())
 			return len(latencies), err
@@ -132,12 +151,12 @@ func (*latencyCmd) Run(ctx context.Context, o *options) error {
 		return err
 	}
 	defer s.close()
-	direct, proxy, server, err := s.pairedTargets(ctx)
+	direct, targets, err := s.pairedTargets(ctx, o)
 	if err != nil {
 		return err
 	}
 	p50, p99 := samples{}, samples{}
-	err = inRandomOrder(o.Pairs, []*target{direct, proxy, &server.target}, func(t *target) error {
+	err = inRandomOrder(o.Pairs, append(targets, direct), func(t *target) error {
 		latencies, err := closedLoop(ctx, t, 1, o.Window)
 		if err != nil {
 			return err
@@ -158,8 +177,11 @@ func (*latencyCmd) Run(ctx context.Context, o *options) error {
 		return out
 	}
 	r := report{Scenario: "latency of a small JSON request at concurrency 1"}
-	for _, name := range []string{"direct", "nginx", "pilotlight"} {
-		r.Findings = append(r.Findings, summarize(name+" p50", "us", "", p50[name]), summarize(name+" p99", "us", "", p99[name]))
+	for _, t := range append(targets, direct) {
+		r.Findings = append(r.Findings, summarize(t.name+" p50", "us", "", p50[t.name]), summarize(t.name+" p99", "us", "", p99[t.name]))
+	}
+	if o.Against != "" {
+		r.Findings = append(r.Findings, summarize("before, added to p50", "us", "", added("before")))
 	}
 	r.Findings = append(r.Findings,
 		summarize("nginx, added to p50", "us", "", added("nginx")),
@@ -179,14 +201,14 @@ func (c *sseCmd) Run(ctx context.Context, o *options) error {
 		return err
 	}
 	defer s.close()
-	_, proxy, server, err := s.pairedTargets(ctx)
+	_, targets, err := s.pairedTargets(ctx, o)
 	if err != nil {
 		return err
 	}
 	r := report{Scenario: fmt.Sprintf("CPU per streamed event, %d events a stream, one each %v", c.Events, c.Interval)}
 	for _, n := range c.Streams {
 		p50, p99 := samples{}, samples{}
-		cpu, err := cost(o.Pairs, []*target{proxy, &server.target}, func(t *target) (int, error) {
+		cpu, err := cost(o.Pairs, targets, func(t *target) (int, error) {
 			all, err := c.load(ctx, t, n)
 			var delays []time.Duration
 			for _, one := range all {

@@ -115,14 +115,21 @@ type pilotlight struct {
 	config string // file
 }
 
+// sameUser lets the stand-in run as we do: it is a program of ours, in a directory of ours.
+const sameUser = `pool "local" { engine_user = "same" }`
+
 // pilotlight starts the real program with its embedded back end, one model on the fake engine, an org and a token.
 func (s *stage) pilotlight(ctx context.Context, model string, engineArgs ...string) (*pilotlight, error) {
+	return s.pilotlightWith(ctx, sameUser, model, engineArgs...)
+}
+
+func (s *stage) pilotlightWith(ctx context.Context, pool, model string, engineArgs ...string) (*pilotlight, error) {
 	command, err := json.Marshal(append([]string{s.self, "engine"}, engineArgs...))
 	if err != nil {
 		return nil, fmt.Errorf("encoding the engine's command: %w", err)
 	}
 	return s.serve(ctx, fmt.Sprintf(`backend "local" { gpus = 8 }
-pool "local" { engine_user = "same" } # the stand-in is a program of ours, in a directory of ours
+%s
 model "bench" {
   gpus            = 1
   endpoints       = ["chat", "completions"]
@@ -137,7 +144,22 @@ model "bench" {
     weights = "none"
   }
 }
-`, model, command))
+`, pool, model, command))
+}
+
+// against starts another program than the one to be measured, in the same way. One from before engine_user needs none.
+func (s *stage) against(ctx context.Context, binary, model string) (*target, error) {
+	defer func(ours string) { s.binary = ours }(s.binary)
+	s.binary = binary
+	server, err := s.pilotlightWith(ctx, sameUser, model)
+	if err != nil {
+		server, err = s.pilotlightWith(ctx, "", model)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("starting %s: %w", binary, err)
+	}
+	server.name = "before"
+	return &server.target, nil
 }
 
 // serve starts the real program with back end and models as given, an org and a token.

@@ -4,7 +4,6 @@ import (
 	"time"
 	"unsafe"
 
-	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 
 	"github.com/pilotlight-io/pilotlight/internal/edge"
@@ -13,9 +12,12 @@ import (
 )
 
 // complete handles the POST of one endpoint.
-func (r *Router) complete(e *endpoint) fiber.Handler {
-	return func(c *fiber.Ctx) error {
-		ctx := c.Context()
+func (r *Router) complete(e *endpoint) fasthttp.RequestHandler {
+	return func(ctx *fasthttp.RequestCtx) {
+		if f := checkQuery(ctx, e.query); f != nil {
+			r.refuse(ctx, f, r.unknown)
+			return
+		}
 		x := r.begin(ctx, e)
 		defer func() {
 			if p := recover(); p != nil {
@@ -35,7 +37,6 @@ func (r *Router) complete(e *endpoint) fiber.Handler {
 		if f != nil {
 			x.refuse(ctx, f)
 		}
-		return nil
 	}
 }
 

@@ -177,7 +177,7 @@ func (a *attempt) firstByte() error {
 	if !a.line.debt.end() {
 		return errInstanceLost
 	}
-	a.firstAt = time.Now()
+	a.firstAt = a.line.call.LastByte()
 	return nil
 }
 

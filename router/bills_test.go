@@ -49,7 +49,7 @@ func fails(status int) func(http.ResponseWriter) {
 
 // body is a whole answer.
 func body(w http.ResponseWriter) {
-	fmt.Fprint(w, `{"id":"c-1","object":"chat.completion","choices":[{"index":0,"message":{"content":"hello"}}],"usage":{"prompt_tokens":5,"total_tokens":8,"completion_tokens":3}}`)
+	fmt.Fprint(w, `{"id":"c-1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"content":"hello"}}],"usage":{"prompt_tokens":5,"total_tokens":8,"completion_tokens":3}}`)
 }
 
 // turns has the next requests, from the first on, meet these engines, and all later ones the last.

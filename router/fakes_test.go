@@ -317,6 +317,16 @@ func answerChat(w http.ResponseWriter, r *http.Request) {
 	events(w, token("a"), token("b"), token("c"), usageChunk, "data: [DONE]\n\n")
 }
 
+// answerCompletion answers a prompt, and whether the engine lives.
+func answerCompletion(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path != "/v1/completions" {
+		answerChat(w, r)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	fmt.Fprint(w, `{"id":"c-1","object":"text_completion","created":1,"model":"m","choices":[{"index":0,"text":"hello","finish_reason":"stop"}],"usage":{"prompt_tokens":5,"total_tokens":8,"completion_tokens":3}}`)
+}
+
 // events writes pieces of a stream, each in a write of its own.
 func events(w http.ResponseWriter, pieces ...string) {
 	w.Header().Set("Content-Type", "text/event-stream")

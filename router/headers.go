@@ -37,8 +37,17 @@ const (
 
 func validKeepalive(s string) bool { return s == keepOff || s == keepComment || s == keepChunk }
 
-// requestID keeps the caller's word, else makes one; ours sort by time, as the ledger's own do, so that the store's index of them grows at its end.
-func requestID(ctx *fasthttp.RequestCtx) string { return edge.RequestID(ctx, ledger.NewID) }
+// appendRequestID keeps the caller's word, else makes one; ours sort by time, as the ledger's own do, so that the store's index of them grows at its end.
+func appendRequestID(b []byte, ctx *fasthttp.RequestCtx) []byte {
+	if id := ctx.Request.Header.PeekCanonical(headerRequestID); edge.Visible(id) {
+		return append(b, id...)
+	}
+	at := ctx.Time()
+	if at.IsZero() { // no request has been read
+		at = time.Now()
+	}
+	return ledger.AppendID(b, at)
+}
 
 // wish is what a caller's headers ask of a request.
 type wish struct {

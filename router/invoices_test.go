@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,10 +28,6 @@ func TestInvoices_OfTheOrgAndItsReceipts(t *testing.T) {
 			a := w.do(call{method: "GET", path: path})
 			if err := json.Unmarshal([]byte(a.text), into); err != nil || a.StatusCode != 200 {
 				t.Fatalf("%s: got %d %s, %v", path, a.StatusCode, a.text, err)
-			}
-			path, _, _ = strings.Cut(path, "?")
-			if err := w.document().Check("GET", path, a.StatusCode, a.Header.Get("Content-Type"), []byte(a.text)); err != nil {
-				t.Errorf("%s: %v", path, err)
 			}
 		}
 		var open, closed ledger.Invoice

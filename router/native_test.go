@@ -40,12 +40,12 @@ func answerNatively(w http.ResponseWriter, r *http.Request) {
 			event("content_block_delta", `,"index":0,"delta":{"type":"text_delta","text":"a"}`), event("content_block_stop", `,"index":0`),
 			event("message_delta", `,"delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":3}`), event("message_stop", ""))
 	case r.URL.Path == "/v1/messages":
-		fmt.Fprint(w, `{"id":"theirs","type":"message","content":[{"type":"text","text":"a"}],"usage":{"input_tokens":5,"output_tokens":3}}`)
+		fmt.Fprint(w, `{"id":"theirs","type":"message","role":"assistant","model":"m","stop_reason":"end_turn","content":[{"type":"text","text":"a"}],"usage":{"input_tokens":5,"output_tokens":3}}`)
 	case r.URL.Path == "/v1/responses" && streamed:
 		events(w, event("response.created", `,"response":{"id":"theirs"}`), event("response.output_text.delta", `,"delta":"a"`),
 			event("response.completed", `,"response":{"id":"theirs","error":null,"usage":{"input_tokens":5,"output_tokens":3}}`))
 	case r.URL.Path == "/v1/responses":
-		fmt.Fprint(w, `{"id":"theirs","object":"response","output":[{"type":"message"}],"usage":{"input_tokens":5,"output_tokens":3}}`)
+		fmt.Fprint(w, `{"id":"theirs","object":"response","created_at":1,"model":"m","status":"completed","output":[{"type":"message"}],"usage":{"input_tokens":5,"output_tokens":3}}`)
 	default:
 		http.NotFound(w, r)
 	}

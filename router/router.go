@@ -57,6 +57,7 @@ type Router struct {
 	c        Config
 	app      *fiber.App
 	offer    atomic.Pointer[offer]
+	asks     map[string]fasthttp.RequestHandler // path -> its endpoint; complete once New has returned
 	engines  *upstream.Client
 	conns    *edge.Connections
 	lost     losses
@@ -79,6 +80,7 @@ func New(c Config) (*Router, error) {
 	}
 	r := &Router{
 		c:       c,
+		asks:    map[string]fasthttp.RequestHandler{},
 		engines: upstream.New(upstream.Config{Dial: c.Dial}),
 		metrics: newMetrics(),
 	}

@@ -148,7 +148,7 @@ func TestRoutes_AreThoseOfTheDocument(t *testing.T) {
 			served = append(served, route)
 		}
 		named := regexp.MustCompile(`\{\w+\}`)
-		for _, o := range w.document().Operations("public") {
+		for _, o := range document().Operations() {
 			documented = append(documented, named.ReplaceAllString(o.String(), "*"))
 		}
 		slices.Sort(served)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/pilotlight-io/pilotlight/internal/admin/spec"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
 )
 
@@ -45,7 +43,7 @@ func (w *world) manager(org string, n tenant.NewToken) string {
 	return secret
 }
 
-// manage asks about tokens and reads the answer, which must fit the OpenAPI document.
+// manage asks about tokens and reads the answer.
 func manage[T any](w *world, method, path, secret, body string, status int) (answer T) {
 	w.Helper()
 	a := w.do(call{method: method, path: path, secret: secret, body: body})
@@ -53,21 +51,8 @@ func manage[T any](w *world, method, path, secret, body string, status int) (ans
 	if a.StatusCode != status {
 		w.Fatalf("%s %s: got %d %s, want %d", method, path, a.StatusCode, a.text, status)
 	}
-	route, _, _ := strings.Cut(path, "?")
-	if err := w.document().Check(method, route, a.StatusCode, a.Header.Get("Content-Type"), []byte(a.text)); err != nil {
-		w.Error(err)
-	}
 	w.must(json.Unmarshal([]byte(a.text), &answer))
 	return answer
-}
-
-func (w *world) document() *spec.Spec {
-	w.Helper()
-	text, err := os.ReadFile("../internal/admin/openapi.json")
-	w.must(err)
-	s, err := spec.Load(text)
-	w.must(err)
-	return s
 }
 
 func TestTokens_AnOrganisationsPeopleMakeListAndRevokeThem(t *testing.T) {

@@ -28,6 +28,7 @@ func TestContextLength_CertainlyExceededStartsNothing(t *testing.T) {
 		if n := w.host.launches(); n != 0 {
 			t.Errorf("got %d engines launched, want none", n)
 		}
+		w.engines.swap(answerCompletion)
 		if a := w.do(call{path: "/v1/completions", body: `{"model":"` + chatModel + `","prompt":[` + strings.Repeat("1,", 8190) + `1]}`}); a.StatusCode != 200 {
 			t.Errorf("got %d %s for a prompt that may fit, want it left to the engine", a.StatusCode, a.text)
 		}

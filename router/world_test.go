@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,6 +23,8 @@ import (
 
 	"github.com/pilotlight-io/pilotlight/activator"
 	"github.com/pilotlight-io/pilotlight/autoscaler"
+	"github.com/pilotlight-io/pilotlight/internal/admin"
+	"github.com/pilotlight-io/pilotlight/internal/admin/spec"
 	"github.com/pilotlight-io/pilotlight/internal/audit"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
@@ -31,6 +34,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	document()
 	// fasthttp starts a goroutine for its clock with the first server, which must not be born in a bubble.
 	app := fiber.New(fiber.Config{DisableStartupMessage: true})
 	app.Get("/", func(c *fiber.Ctx) error { return nil })
@@ -141,7 +145,7 @@ func newWorld(t testing.TB, s setup) *world {
 	rc := router.Config{
 		Activator: w.act, Tenants: w.tenants, Ledger: w.ledger, Models: models, Price: 8_250_000_000,
 		StreamHeartbeat: heartbeat, DrainTimeout: 10 * time.Second, PathAliases: []string{"/api/integrations/dgx/v1"},
-		OpenAPI: []byte(`{"openapi":"3.1.0"}`), Log: log, Dial: w.net.dial,
+		OpenAPI: admin.PublicOpenAPI(), Log: log, Dial: w.net.dial,
 	}
 	if s.router != nil {
 		s.router(&rc)
@@ -326,8 +330,30 @@ func (w *world) do(c call) answer {
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
+	if err == nil && c.method != http.MethodHead && c.method != http.MethodOptions {
+		w.documented(req, c.body, resp, text)
+	}
 	return answer{Response: resp, text: string(text), err: err}
 }
+
+// documented holds an answer, and the request if it was taken, against the OpenAPI document. An alias has the paths of /v1.
+func (w *world) documented(req *http.Request, sent string, resp *http.Response, text []byte) {
+	w.Helper()
+	asked := *req
+	asked.URL, _ = url.Parse(strings.Replace(req.URL.String(), "/api/integrations/dgx/v1/", "/v1/", 1))
+	if err := document().Check(&asked, []byte(sent), resp, text); err != nil {
+		w.Errorf("not as the OpenAPI document has it: %v", err)
+	}
+}
+
+// document is what the public listener serves. TestMain makes it, outside of bubbles.
+var document = sync.OnceValue(func() *spec.Spec {
+	s, err := spec.Load(admin.PublicOpenAPI())
+	if err != nil {
+		panic(err)
+	}
+	return s
+})
 
 func chat(model string, more ...string) string {
 	return fmt.Sprintf(`{"model":%q,"messages":[{"role":"user","content":"hi"}]%s}`, model, strings.Join(more, ""))

@@ -55,6 +55,7 @@ func (c *reconciler) adopt(now time.Duration, seen *roster.Instance) *instance {
 
 // locate enters an adopted instance at its place, once that is known.
 func (c *reconciler) locate(now time.Duration, i *instance) {
+	c.unshown.model(i.m)
 	if i.at != nil || !i.exists() {
 		return
 	}

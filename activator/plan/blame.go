@@ -75,6 +75,7 @@ func (l *lifecycle) avoid(now time.Duration, at place, why string) {
 	t.avoidUntil = now + min(avoidFirst<<min(t.failures, 10), avoidLongest)
 	t.failures++
 	t.why = why
+	l.unshown.place(at)
 	l.troubled = append(l.troubled, Trouble{Place: at.common().id, Node: at.common().node, Why: why, Until: l.at(t.avoidUntil)})
 }
 
@@ -82,6 +83,7 @@ func (l *lifecycle) avoid(now time.Duration, at place, why string) {
 func (l *lifecycle) succeeded(now time.Duration, i *instance) {
 	if i.at != nil {
 		i.at.common().trouble = trouble{}
+		l.unshown.place(i.at)
 	}
 	if i.m.suspect == "" {
 		return

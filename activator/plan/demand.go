@@ -22,6 +22,7 @@ func (d *demand) wish(now time.Duration, m *model) *fleet.Desired {
 // ask has the policy decide anew.
 func (d *demand) ask(now time.Duration, m *model) *fleet.Desired {
 	m.askedIn = d.stepped
+	d.unshown.model(m)
 	if m.unlisted {
 		m.desired = fleet.Desired{Model: m.ID, Reason: "the model is no longer in the config"}
 		return &m.desired

@@ -26,6 +26,7 @@
 //	who must be parked or evicted for memory   parking.go
 //	what a failure means                       blame.go
 //	what those who wait are told               outlook.go
+//	what those who look at the fleet are shown changes.go, of which view.go makes a whole elsewhere
 //
 // The package keeps no goroutine, channel, clock or log, and ranges over no map: time comes in, effects go out, so that a history replays. A Planner is
 // not safe for concurrent use.

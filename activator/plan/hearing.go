@@ -113,6 +113,9 @@ func (p *hearing) takeHeld(now time.Duration, i *instance, n int, held *protocol
 	if h.leases != held.Leases || h.foreign != slots {
 		p.changed(i)
 	}
+	if h.idleAt != now-held.Idle {
+		p.unshown.model(i.m)
+	}
 	h.leases, h.foreign, h.idleAt = held.Leases, slots, now-held.Idle
 }
 

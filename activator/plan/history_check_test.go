@@ -72,6 +72,7 @@ func (h *history) checkSlot(s *slot) {
 // checkPlanner looks at what the planner has just decided.
 func (h *history) checkPlanner() {
 	p := h.planner
+	h.checkView()
 	defer h.notePlaces()
 	for _, n := range p.TakeNotices() {
 		h.checkNotice(&n)

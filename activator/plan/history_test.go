@@ -28,6 +28,7 @@ type history struct {
 	parks      bool // the engines of slots can be parked
 
 	planner *Planner
+	view    View
 	term    uint64
 	policy  *wisher
 	servers []*server

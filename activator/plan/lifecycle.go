@@ -243,6 +243,7 @@ func (l *lifecycle) remove(i *instance) {
 	l.draining, l.unplaced = without(l.draining, i), without(l.unplaced, i)
 	l.reconsider(i.m)
 	delete(l.instanceOf, i.ID)
+	l.unshown.instanceGone(i)
 	for n, d := range l.peers {
 		if len(i.holds[n].given) > 0 {
 			l.tellShare(d, i)

@@ -123,6 +123,7 @@ type model struct {
 
 	timer    timer
 	dirty    bool   // listed in state.dirty
+	unshown  bool   // listed in state.unshown
 	lookedIn uint64 // the last round in which it was
 }
 
@@ -223,6 +224,7 @@ type slot struct {
 	awake    []*instance // by GPU: who holds it; nil = free
 	timer    timer
 	dirty    bool // listed in state.dirtySlots
+	unshown  bool // listed in state.unshown
 	ease     ease // valid while listed
 	easeAt   int
 	listed   bool // in pool.byEase
@@ -258,6 +260,7 @@ type node struct {
 type activation struct {
 	fleet.Activation
 	m      *model
+	shown  bool    // as it has ended, to whoever looks at the fleet
 	before float64 // seconds that the model's requests had waited when it began
 }
 

@@ -17,6 +17,7 @@ func (l *lifecycle) occupy(now time.Duration, i *instance) {
 	i.at.hold(i)
 	i.at.common().pool.use(now, i.GPUs)
 	i.m.awake.step(now, 1)
+	l.unshown.place(i.at)
 	l.markPlace(i.at)
 }
 
@@ -28,6 +29,7 @@ func (l *lifecycle) settle(i *instance) {
 	i.stay = homed
 	c := i.at.common()
 	c.settle(i)
+	l.unshown.place(i.at)
 	if _, is := i.at.(*slot); is && !slices.Contains(i.m.nodes, c.node) {
 		i.m.nodes = append(i.m.nodes, c.node)
 	}

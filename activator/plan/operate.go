@@ -84,6 +84,7 @@ func (p *Planner) Tune(now time.Duration, name string, limits fleet.Pool) error 
 	}
 	limits.Name = name
 	q.Pool = limits
+	p.unshown.pools = true
 	for _, m := range q.models {
 		m.search = true
 		p.reconsider(m)
@@ -141,6 +142,7 @@ func (p *Planner) Configure(now time.Duration, models []*fleet.Model, pools []fl
 // configurePools replaces the pools. One that is no longer there gets no more slots, and gives back those that it has once nothing runs in them.
 func (p *Planner) configurePools(pools []fleet.Pool) {
 	listed := make(map[string]bool)
+	p.unshown.pools = true
 	for _, q := range pools {
 		listed[q.Name] = true
 		p.pool(q.Name).Pool = q

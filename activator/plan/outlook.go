@@ -36,6 +36,7 @@ func (f *forecast) renewOne(now time.Duration, m *model) {
 		o.Reason == m.outlook.Reason && (!o.Known || eta.Abs() < time.Second)
 	if !same {
 		m.outlook, m.outlookAt = o, now
+		f.unshown.model(m)
 		f.tellOutlook(m)
 	}
 }

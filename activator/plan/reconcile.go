@@ -59,7 +59,7 @@ func (c *reconciler) seeNode(seen *roster.Node) {
 			}
 		}
 	}
-	c.remeasure = true
+	c.remeasure, c.unshown.nodes = true, true
 	fitter := n.gpus != seen.GPUs || n.condition != seen.Condition || n.gone
 	n.seen, n.gpus, n.used, n.condition, n.gone, n.name = seen, seen.GPUs, seen.Used, seen.Condition, false, seen.Name
 	c.free(n)
@@ -77,7 +77,7 @@ func (c *reconciler) loseNode(now time.Duration, seen *roster.Node) {
 	if n == nil {
 		return
 	}
-	n.gone, c.remeasure = true, true
+	n.gone, c.remeasure, c.unshown.nodes = true, true, true
 	for _, i := range slices.Clone(n.common().reserved) {
 		c.life.cancel(now, i, "its machine is gone")
 	}
@@ -108,6 +108,7 @@ func (c *reconciler) dedicate() {
 		unused := len(q.models) == 0 && q.GPUsPerSlot == 0 && len(q.slots) == 0 && q.Name == fleet.LocalPool
 		if unused {
 			delete(c.poolOf, q.Name)
+			c.unshown.pools = true
 		}
 		return unused
 	})

@@ -148,6 +148,7 @@ func (k *slotKeeper) enter(now time.Duration, v fleet.Slot) *slot {
 	k.entered++
 	s.number = k.entered
 	s.pool.slots, s.pool.recount = append(s.pool.slots, s), true
+	k.unshown.pools = true
 	k.slotOf[s.ID] = s
 	k.free(s)
 	return s

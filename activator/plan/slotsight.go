@@ -82,6 +82,7 @@ func (k *slotKeeper) lost(now time.Duration, s *slot) {
 	}
 	q := s.pool
 	q.slots = slices.DeleteFunc(q.slots, func(t *slot) bool { return t == s })
+	k.unshown.pools = true
 	q.unsort(s)
 	q.recount = true
 	delete(k.slotOf, s.ID)

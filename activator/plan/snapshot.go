@@ -25,7 +25,7 @@ func (p *Planner) InstanceState(id string) fleet.State {
 	return ""
 }
 
-// Snapshot gives the whole fleet at this moment.
+// Snapshot gives the whole fleet at this moment. It costs as much as the fleet is large; see TakeChanges.
 func (p *Planner) Snapshot(now time.Duration) *fleet.Snapshot {
 	s := &fleet.Snapshot{At: p.at(now)}
 	for _, m := range p.models {
@@ -42,6 +42,9 @@ func (p *Planner) Snapshot(now time.Duration) *fleet.Snapshot {
 		if st := poolStatus(q); len(st.Slots) > 0 || q.GPUsPerSlot > 0 {
 			s.Pools = append(s.Pools, st)
 		}
+	}
+	for _, n := range p.nodes {
+		s.Nodes = append(s.Nodes, p.nodeStatus(n))
 	}
 	for _, act := range slices.Backward(p.activations) {
 		s.Activations = append(s.Activations, act.status(now))
@@ -93,21 +96,36 @@ func (p *Planner) instanceStatus(i *instance) fleet.InstanceStatus {
 func poolStatus(q *pool) fleet.PoolStatus {
 	st := fleet.PoolStatus{Pool: q.Pool}
 	for _, s := range q.slots {
-		o := fleet.SlotStatus{Slot: s.Slot, Occupants: make([]string, s.GPUs)}
-		for _, i := range s.residents {
-			if i.State == fleet.Asleep {
-				o.Sleepers = append(o.Sleepers, i.ID)
-			}
+		st.Slots = append(st.Slots, slotStatus(s))
+	}
+	return st
+}
+
+func slotStatus(s *slot) fleet.SlotStatus {
+	o := fleet.SlotStatus{Slot: s.Slot, Occupants: make([]string, s.GPUs)}
+	for _, i := range s.residents {
+		if i.State == fleet.Asleep {
+			o.Sleepers = append(o.Sleepers, i.ID)
 		}
-		for _, i := range s.reserved {
-			o.Reserved = append(o.Reserved, fleet.Reservation{Instance: i.ID, Model: i.Model, GPU: i.GPU, GPUs: i.GPUs})
+	}
+	for _, i := range s.reserved {
+		o.Reserved = append(o.Reserved, fleet.Reservation{Instance: i.ID, Model: i.Model, GPU: i.GPU, GPUs: i.GPUs})
+	}
+	for g := range o.Occupants {
+		if i := s.awake[g]; i != nil {
+			o.Occupants[g] = i.ID
 		}
-		for g := range o.Occupants {
-			if i := s.awake[g]; i != nil {
-				o.Occupants[g] = i.ID
-			}
-		}
-		st.Slots = append(st.Slots, o)
+	}
+	return o
+}
+
+func (p *Planner) nodeStatus(n *node) fleet.NodeStatus {
+	st := fleet.NodeStatus{Gone: n.gone, Held: n.lived, AvoidWhy: n.trouble.why}
+	if n.seen != nil {
+		st.Node = n.seen.Node
+	}
+	if n.trouble.avoidUntil > 0 {
+		st.AvoidUntil = p.at(n.trouble.avoidUntil)
 	}
 	return st
 }
@@ -117,6 +135,7 @@ type Levels struct {
 	Models []ModelLevel
 	Pools  []PoolLevel
 	Serves []string // IDs of the instances that may have leases
+	Places []string // IDs of slots and nodes that are there
 }
 
 // ModelLevel is one model of Levels.
@@ -154,11 +173,19 @@ func (p *Planner) Levels(now time.Duration) Levels {
 		pl := PoolLevel{Name: q.Name, GPUs: make(map[string]int), Held: q.held}
 		for _, s := range q.slots {
 			countGPUs(s, pl.GPUs)
+			if !s.Pending {
+				l.Places = append(l.Places, s.ID)
+			}
 		}
 		if q.Name == dedicatedPool {
 			p.countNodes(pl.GPUs)
 		}
 		l.Pools = append(l.Pools, pl)
+	}
+	for _, node := range p.nodes {
+		if !node.gone {
+			l.Places = append(l.Places, node.common().id)
+		}
 	}
 	return l
 }

@@ -61,6 +61,7 @@ type state struct {
 	stuck       []*slot     // which the back end has not placed, for want of room; some may be so no longer
 	alarms      alarms
 
+	unshown     unshown
 	activations []*activation // oldest first, bounded
 	activated   uint64
 
@@ -76,7 +77,7 @@ type state struct {
 func newState(cfg Config) *state {
 	prefix := strconv.FormatUint(cfg.Term, 36) + "-"
 	return &state{
-		cfg: cfg, prefix: prefix, random: cfg.Seed, leavesLeast: stopTime, remeasure: true, rounds: 1,
+		cfg: cfg, prefix: prefix, unshown: unshown{all: true}, random: cfg.Seed, leavesLeast: stopTime, remeasure: true, rounds: 1,
 		roster:  roster.New(roster.Config{Epoch: cfg.Epoch, Term: cfg.Term, Fenced: cfg.TTL > 0, Prefix: prefix}),
 		modelOf: make(map[string]*model), poolOf: make(map[string]*pool), slotOf: make(map[string]*slot),
 		nodeOf: make(map[string]*node), instanceOf: make(map[string]*instance),
@@ -92,6 +93,7 @@ func (s *state) begin(now time.Duration) {
 
 // mark has the model looked at in this step.
 func (s *state) mark(m *model) {
+	s.unshown.model(m)
 	if !m.dirty {
 		m.dirty = true
 		s.dirty = append(s.dirty, m)
@@ -123,6 +125,7 @@ func (s *state) markEverything() {
 }
 
 func (s *state) markSlot(t *slot) {
+	s.unshown.slot(t)
 	if !t.dirty {
 		t.dirty = true
 		s.dirtySlots = append(s.dirtySlots, t)
@@ -149,6 +152,7 @@ func (s *state) free(at place) {
 	if at == nil {
 		return
 	}
+	s.unshown.place(at)
 	if c := at.common(); !c.freed {
 		c.freed = true
 		s.freed = append(s.freed, at)
@@ -180,6 +184,7 @@ func (s *state) pool(name string) *pool {
 		q.timer = newTimer(func() { s.markPool(q) })
 		s.pools = append(s.pools, q)
 		s.poolOf[name] = q
+		s.unshown.pools = true
 	}
 	return q
 }

@@ -22,11 +22,11 @@ var arrows = map[string][]string{
 	"activator/protocol": {"internal/fleet"},
 	"activator/roster":   {"internal/fleet"},
 	"autoscaler":         {"internal/fleet"},
-	"benchmarks":         {"internal/openai", "internal/cluster"},
+	"benchmarks":         {"internal/bench", "internal/openai", "internal/cluster"},
 	"internal/account":   {"internal/fleet"},
 	"internal/audit":     {"internal/store"},
 	"internal/bench":     {"internal/openai", "internal/trace", "internal/plot", "internal/fleet"},
-	"internal/console":   {"internal/audit", "internal/fleet", "internal/tenant", "internal/ledger", "internal/invoice", "internal/export", "internal/edge", "internal/whatif"},
+	"internal/console":   {"internal/audit", "internal/fleet", "internal/tenant", "internal/tenant/wire", "internal/ledger", "internal/invoice", "internal/export", "internal/edge", "internal/whatif"},
 	"internal/admin":     {"internal/audit", "internal/fleet", "internal/tenant", "internal/tenant/wire", "internal/provision", "internal/ledger", "internal/invoice", "internal/webhook", "internal/openai", "internal/account", "internal/edge", "internal/export", "internal/whatif"},
 	// For tests: it holds answers against the OpenAPI document.
 	"internal/admin/spec":   {},
@@ -59,7 +59,8 @@ var arrows = map[string][]string{
 	// For tests: it runs a package's tests on SQLite and on Postgres.
 	"internal/store/storetest":     {"internal/store"},
 	"internal/telemetry":           {"internal/fleet"},
-	"internal/telemetry/collector": {}, // for tests
+	"internal/telemetry/collector": {}, // for tests, as the next
+	"internal/telemetry/scrapes":   {},
 	"internal/tenant":              {"internal/audit", "internal/store", "internal/fleet"},
 	"internal/tenant/wire":         {"internal/tenant", "internal/fleet"},
 	"internal/trace":               {"internal/fleet"},
@@ -83,7 +84,9 @@ var confined = map[string][]string{
 	"github.com/hashicorp/consul/api": {"internal/consul"},
 	"database/sql":                    {"internal/store", "internal/audit", "internal/tenant", "internal/ledger"},
 	"go.opentelemetry.io/otel":        {"internal/telemetry", "internal/telemetry/collector"},
-	"github.com/santhosh-tekuri":      {"internal/admin/spec", "internal/sample"},
+	"github.com/prometheus":           {"internal/telemetry/scrapes"},
+	"github.com/pb33f":                {"internal/admin/spec"}, // for tests
+	"github.com/santhosh-tekuri":      {"internal/sample"},
 	"github.com/HdrHistogram":         {"internal/bench"},
 }
 

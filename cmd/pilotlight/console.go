@@ -7,8 +7,11 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"os"
+	"strings"
 
 	"github.com/pilotlight-io/pilotlight/internal/console"
+	"github.com/pilotlight-io/pilotlight/internal/consul"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
@@ -21,17 +24,36 @@ func (s *server) openConsole(ctx context.Context) error {
 		return err
 	}
 	base := "http://" + callable(s.c.API)
+	s.began = s.c.Now()
+	if s.hostName, err = os.Hostname(); err != nil {
+		return fmt.Errorf("naming this server: %w", err)
+	}
 	s.console, err = console.New(console.Config{
 		Fleet: s.fleet(), Tenants: s.tenants, Ledger: s.ledger, Audit: s.audit, Key: key, API: base + "/v1", AdminToken: s.c.AdminToken,
 		Price: func() fleet.NanoUSD { return s.router.Price() },
 		Chat: func(ctx context.Context, secret string, body []byte) (*console.Answer, error) {
 			return chat(ctx, base, secret, body)
 		},
-		Pools:   pools{s.tuning, s.whatIf},
-		Budget:  s.budgetShown,
+		Pools:  pools{s.tuning, s.whatIf},
+		Budget: s.budgetShown, Servers: s.serversShown,
 		Version: readVersion().Version, Now: s.c.Now, Log: s.log("console"),
 	})
 	return err
+}
+
+// serversShown is what the console shows of the cluster's servers: this one, for those that wait serve no console.
+func (s *server) serversShown() []console.Server {
+	standing, _ := s.c.Lead.standing()
+	one := console.Server{
+		Name: s.hostName, Version: readVersion().Version, Term: s.c.Lead.term, Standing: "leads", Since: s.began, Lost: strings.Join(s.degraded(), "; "),
+	}
+	if !standing.Since.IsZero() {
+		one.Since = standing.Since
+	}
+	if standing.Stage == consul.Unsure || standing.Stage == consul.Taken {
+		one.Standing = "unsure"
+	}
+	return []console.Server{one}
 }
 
 // pools is what the console asks of pools.

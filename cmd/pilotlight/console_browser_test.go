@@ -1,183 +1,18 @@
 package main
 
 import (
-	"context"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
+
+	"github.com/pilotlight-io/pilotlight/internal/admin"
+	"github.com/pilotlight-io/pilotlight/internal/tenant"
 )
-
-// browser is a headless Chromium with one page. What it complains of fails the test.
-type browser struct {
-	t   *testing.T
-	ctx context.Context
-	axe string // axe-core, which finds faults of accessibility; "" = it is not there
-
-	mu       sync.Mutex // guards troubles
-	troubles []string
-}
-
-type step = chromedp.Action[chromedp.Void]
-
-func startBrowser(t *testing.T) *browser {
-	t.Helper()
-	program, err := exec.LookPath("chromium")
-	if err != nil {
-		required(t, "chromium is missing; on Debian: apt-get install chromium")
-	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.UserDataDir(t.TempDir()))
-	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
-	t.Cleanup(func() {
-		_ = chromedp.Cancel(ctx) // waits for the browser's end
-		cancel()
-	})
-	b := &browser{t: t, ctx: ctx}
-	b.axe = readAxe(t)
-	b.do(chromedp.EmulateViewport(1280, 900))
-	var reading sync.WaitGroup
-	console := chromedp.Console(ctx)
-	reading.Go(func() {
-		for m, err := range console {
-			if err != nil {
-				return
-			}
-			if m.IsException() || m.Type == "error" || m.Type == "warning" {
-				b.mu.Lock()
-				b.troubles = append(b.troubles, m.String())
-				b.mu.Unlock()
-			}
-		}
-	})
-	t.Cleanup(func() {
-		cancel()
-		reading.Wait()
-	})
-	return b
-}
-
-// readAxe gives the script of axe-core, where the stock clients are installed.
-func readAxe(t *testing.T) string {
-	t.Helper()
-	script, err := os.ReadFile(filepath.Join(os.Getenv("PILOTLIGHT_CLIENTS"), "node/node_modules/axe-core/axe.min.js"))
-	if err != nil && os.Getenv("PILOTLIGHT_REQUIRE") == "all" {
-		t.Fatalf("axe-core is missing (%v); run cmd/pilotlight/testdata/clients/install DIR and set PILOTLIGHT_CLIENTS=DIR", err)
-	}
-	return string(script)
-}
-
-// quiet fails the test for what the browser has complained of so far.
-func (b *browser) quiet() {
-	b.t.Helper()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, trouble := range b.troubles {
-		b.t.Error("in the browser: " + trouble)
-	}
-	b.troubles = nil
-}
-
-// do does one step after the other, each within a minute.
-func (b *browser) do(steps ...step) {
-	b.t.Helper()
-	for _, s := range steps {
-		_ = get(b, s)
-	}
-}
-
-// get is do for one step that gives something.
-func get[T any](b *browser, a chromedp.Action[T]) T {
-	b.t.Helper()
-	value, err := chromedp.Run(b.ctx, func(ctx context.Context, t *chromedp.Target) (T, error) {
-		ctx, cancel := context.WithTimeout(ctx, time.Minute)
-		defer cancel()
-		return a(ctx, t)
-	})
-	if err != nil {
-		where, _ := chromedp.Run(b.ctx, chromedp.Location())
-		text, _ := chromedp.Run(b.ctx, chromedp.Evaluate[string]("document.body.innerText"))
-		b.t.Fatalf("%v; at %s, which says:\n%s", err, where, text)
-	}
-	return value
-}
-
-// until waits until a JavaScript expression holds.
-func (b *browser) until(expression string) {
-	b.t.Helper()
-	b.do(chromedp.Poll[chromedp.Void](expression, chromedp.WithPollingInterval(20*time.Millisecond)))
-}
-
-// look holds a page against the rules of accessibility, in both colours, and takes pictures of it where somebody wants to see them.
-func (b *browser) look(name string) {
-	b.t.Helper()
-	for _, scheme := range []string{"dark", "light"} {
-		b.prefer(scheme)
-		b.accessible(name + ", " + scheme)
-	}
-	b.do(chromedp.EmulateViewport(360, 800))
-	b.until("innerWidth === 360")
-	if wide := get(b, chromedp.Evaluate[int64]("document.documentElement.scrollWidth")); wide > 360 {
-		b.t.Errorf("%s is %d px wide on a screen of 360", name, wide)
-	}
-	b.do(chromedp.EmulateViewport(1280, 900))
-	b.until("innerWidth === 1280")
-	b.shoot(name)
-}
-
-// prefer has the browser ask for light or dark pages.
-func (b *browser) prefer(scheme string) {
-	b.t.Helper()
-	_, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}},
-	})
-	if err != nil {
-		b.t.Fatal(err)
-	}
-}
-
-// accessible fails the test for serious faults that axe-core finds in the page.
-func (b *browser) accessible(name string) {
-	b.t.Helper()
-	if b.axe == "" {
-		return
-	}
-	found := get(b, chromedp.Evaluate[[]string](b.axe+`;
-		axe.run({resultTypes: ["violations"]}).then((r) => r.violations.filter((v) => v.impact === "serious" || v.impact === "critical").flatMap((v) => v.nodes.map((n) => v.id + ": " + n.html + " " + n.failureSummary)))`,
-		chromedp.EvalAwaitPromise))
-	for _, fault := range found {
-		b.t.Errorf("%s is not accessible: %s", name, fault)
-	}
-}
-
-// shoot takes pictures of the page.
-func (b *browser) shoot(name string) {
-	b.t.Helper()
-	dir := os.Getenv("PILOTLIGHT_SCREENSHOTS")
-	if dir == "" {
-		return
-	}
-	for _, width := range []int64{1280, 390} {
-		for _, scheme := range []string{"light", "dark"} {
-			b.do(chromedp.EmulateViewport(width, 900))
-			b.prefer(scheme)
-			b.do(chromedp.Sleep(200 * time.Millisecond)) // for the new layout; only pictures depend on it
-			picture := get(b, chromedp.FullScreenshot(100))
-			if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%s-%d-%s.png", name, width, scheme)), picture, 0o600); err != nil {
-				b.t.Fatal(err)
-			}
-		}
-	}
-	b.do(chromedp.EmulateViewport(1280, 900))
-}
 
 const smallModel = "meta-llama/Meta-Llama-3.1-8B-Instruct"
 
@@ -188,31 +23,41 @@ func TestConsole(t *testing.T) {
 	}
 	s := startDev(t, t.TempDir(), "--sim-speed", "10")
 	b := startBrowser(t)
+	b.prefer("light")
 
-	// One command, one link, two clicks: a streamed answer, from cold.
+	// A newcomer's path: one command, and a click on the link that it prints, on a model and on Send. What is streamed is an answer from cold.
+	b.clicks++
 	b.do(chromedp.Navigate(s.Console), chromedp.WaitVisible("#models table"))
-	b.look("models-cold")
-	b.do(chromedp.Click(`//a[contains(., "Meta-Llama-3.1-8B-Instruct")]`), chromedp.WaitVisible("#send"))
-	b.look("model-cold")
+	b.click(`//a[contains(., "Meta-Llama-3.1-8B-Instruct")]`)
+	b.do(chromedp.WaitVisible("#send"))
 	b.do(chromedp.Evaluate[chromedp.Void](`window.shift = 0; new PerformanceObserver((l) => { for (const e of l.getEntries()) if (!e.hadRecentInput) window.shift += e.value }).observe({type: "layout-shift", buffered: false});
 		window.phases = []; setInterval(() => { const e = document.querySelector(".activation-now b"); if (e && !window.phases.includes(e.textContent)) window.phases.push(e.textContent) }, 10)`))
-	b.do(chromedp.Click("#send"))
+	b.click("#send")
 	b.until(`document.querySelector(".activation-now b") !== null`)
-	b.look("model-starting")
+	b.accessible("a model that starts")
 	b.until(`document.querySelector(".said.assistant")?.textContent.length > 20`)
 	b.until(`document.querySelector("[data-figure=cost]").textContent.startsWith("$")`)
 	b.until(`document.querySelector("#now .state.hot") !== null`)
+	if b.clicks > 3 {
+		t.Errorf("it took %d clicks, want at most 3", b.clicks)
+	}
+	if speed := get(b, chromedp.Evaluate[float64](`(() => { const e = document.querySelector("[data-figure=speed]"); return e.scrollWidth - e.clientWidth + (e.textContent.includes("tokens/s") && e.clientHeight < 30 ? 0 : 1000) })()`)); speed > 0 {
+		t.Errorf("the speed does not stand on one line: off by %v", speed)
+	}
 	if shift := get(b, chromedp.Evaluate[float64]("window.shift")); shift > 0.02 {
 		t.Errorf("the layout has shifted by %v while the answer was streamed", shift)
 	}
 	if phases := get(b, chromedp.Evaluate[[]string]("window.phases")); len(phases) < 2 {
 		t.Errorf("saw the phases %q, want some of an activation", phases)
 	}
-	b.look("model-hot")
+	b.check("a model that is hot")
 
-	// A snippet is a program.
+	// A snippet is copied, and is a program.
 	b.do(chromedp.Click(`//label[text()="curl"]`))
-	snippet := get(b, chromedp.Text(`.tab[data-tab="2"] pre`))
+	_ = b.clipboard() // asks for the right first
+	b.do(chromedp.Click(`.tab[data-tab="2"] .copy`))
+	b.until(`document.querySelector('.tab[data-tab="2"] .copy').textContent === "Copied"`)
+	snippet := b.clipboard()
 	command := exec.CommandContext(t.Context(), "sh", "-c", strings.Replace(snippet, "curl", "curl -sS", 1))
 	command.Env = append(os.Environ(), "PILOTLIGHT_TOKEN="+s.Token)
 	if out, err := command.CombinedOutput(); err != nil || !strings.HasSuffix(string(out), "data: [DONE]\n\n") {
@@ -221,9 +66,9 @@ func TestConsole(t *testing.T) {
 
 	// A token is made, shown once, and works.
 	b.do(chromedp.Navigate(s.Admin+"/tokens"), chromedp.Click("summary"), chromedp.SetValue("#name", "from the console"), chromedp.SetValue("#rpm", "100"))
-	b.look("tokens-form")
+	b.check("tokens-form")
 	b.do(chromedp.Click(`//button[text()="Create token"]`), chromedp.WaitVisible("#secret"))
-	b.look("tokens-secret")
+	b.check("tokens-secret")
 	made := strings.TrimSpace(get(b, chromedp.Text("#secret")))
 	ours := s.Token
 	s.Token = made
@@ -233,53 +78,90 @@ func TestConsole(t *testing.T) {
 	if strings.Contains(get(b, chromedp.Text("body")), made) {
 		t.Error("the token's secret is shown again")
 	}
-	b.look("tokens")
+	b.check("tokens")
 
-	// What was used, as sums, as requests and as one receipt.
+	// What was used, as a file.
 	b.do(chromedp.Navigate(s.Admin+"/usage"), chromedp.WaitVisible("figure.chart"))
-	b.look("usage")
-	b.do(chromedp.Navigate(s.Admin+"/requests"), chromedp.WaitVisible("tbody tr"))
-	b.look("requests")
-	b.do(chromedp.Click(`//a[text()="receipt"]`), chromedp.WaitVisible(".line"))
-	b.look("request")
+	month := time.Now().UTC().Format("2006-01")
+	if csv := b.download(`//a[text()="CSV"]`, "usage-"+month+".csv"); !strings.Contains(csv, smallModel) {
+		t.Errorf("the file of what was used has %q, want the model", csv)
+	}
+	b.do(chromedp.Navigate(s.Admin+"/requests"), chromedp.Click(`//a[text()="receipt"]`), chromedp.WaitVisible(".line"))
+	receipt := get(b, chromedp.Location())
 
-	// What operators see, and change.
-	b.do(chromedp.Navigate(s.Admin+"/fleet"), chromedp.WaitVisible(".gpu"))
-	b.look("fleet")
-	b.do(chromedp.Navigate(s.Admin+"/queue"), chromedp.WaitVisible("#queue"))
-	b.look("queue")
-	b.do(chromedp.Navigate(s.Admin+"/invoices"), chromedp.WaitVisible("main h1"))
-	b.look("invoices")
-	b.do(chromedp.Navigate(s.Admin+"/activations"), chromedp.WaitVisible(".activation"))
-	b.look("activations")
+	// What operators change, after they have looked at what it would have done.
 	b.do(chromedp.Navigate(s.Admin+"/pools"), chromedp.WaitVisible("#local-max_parked_per_gpu"))
-	b.look("pools")
 	b.do(chromedp.SetValue("#local-max_parked_per_gpu", "2"), chromedp.Click(`//button[text()="What if?"]`), chromedp.WaitVisible(".said-list"))
 	if text := get(b, chromedp.Text("main")); !strings.Contains(text, "simulated") || !strings.Contains(text, "instead of") && !strings.Contains(text, "as now") {
 		t.Errorf("got %q, want what was simulated", text)
 	}
-	b.look("pools-whatif")
+	b.check("pools-whatif")
 	b.do(chromedp.Navigate(s.Admin+"/pools"), chromedp.SetValue("#local-max_parked_per_gpu", "2"), chromedp.Click(`//button[text()="Change"]`), chromedp.WaitVisible(`button[name=confirm]`))
-	b.look("pools-confirm")
+	b.check("pools-confirm")
 	b.do(chromedp.Click(`button[name=confirm]`), chromedp.WaitVisible(".notice.good"))
 	pools, err := s.admin(t).Pools(t.Context())
 	if err != nil || len(pools) == 0 || pools[0].MaxParkedPerGPU != 2 {
 		t.Errorf("got pools %+v and %v, want what was tuned", pools, err)
 	}
-	b.do(chromedp.Navigate(s.Admin+"/kit"), chromedp.WaitVisible(".tiles"))
-	b.look("kit")
+
+	// A table is searched and sorted without JavaScript, too.
+	b.script(false)
+	b.do(chromedp.Navigate(s.Admin+"/models"), chromedp.SendKeys("#q", "405b"), chromedp.Submit("#q"), chromedp.WaitVisible("#models table"))
+	if rows := get(b, chromedp.Text("#models tbody")); !strings.Contains(rows, "405B") || strings.Contains(rows, "8B-Instruct") {
+		t.Errorf("without JavaScript a search for 405b gives %q", rows)
+	}
+	b.do(chromedp.Navigate(s.Admin+"/models"), chromedp.Click(`//th/a[text()="GPUs"]`), chromedp.WaitVisible(`th[aria-sort=ascending]`))
+	b.script(true)
+
+	// The keyboard is enough: over the skip link to a model, and an answer.
+	b.do(chromedp.Navigate(s.Admin+"/model/"+smallModel), chromedp.WaitVisible("#send"), chromedp.KeyEvent("\t"))
+	if focus := get(b, chromedp.Evaluate[string]("document.activeElement.className")); focus != "skip" {
+		t.Errorf("the first key goes to %q, want the link to the content", focus)
+	}
+	b.do(chromedp.KeyEvent("\r"))
+	for tabs := 0; get(b, chromedp.Evaluate[string]("document.activeElement.id")) != "prompt"; tabs++ {
+		if tabs > 5 {
+			t.Fatal("the message cannot be reached by the keyboard")
+		}
+		b.do(chromedp.KeyEvent("\t"))
+	}
+	b.do(chromedp.KeyEvent(" And who lights it?"), chromedp.KeyEvent("\r"))
+	b.until(`document.querySelector("[data-figure=cost]").textContent.startsWith("$")`)
+	b.quiet()
 
 	// A caller sees what is the caller's.
 	b.do(chromedp.Click(`//button[text()="Sign out"]`), chromedp.WaitVisible("#token"))
-	b.look("signin")
 	public := strings.TrimSuffix(s.API, "/v1")
 	b.do(chromedp.Navigate(public+"/console"), chromedp.WaitVisible("#token"), chromedp.SendKeys("#token", made), chromedp.Submit("#token"), chromedp.WaitVisible("#models table"))
-	b.look("caller-models")
+	b.check("a caller's models")
 	if strings.Contains(get(b, chromedp.Text("nav")), "Fleet") {
 		t.Error("a caller is offered the operators' pages")
 	}
 	b.quiet()
 	b.do(chromedp.Navigate(public+"/console/usage"), chromedp.WaitVisible(".problem"))
-	b.look("no-rights")
+	b.check("a page without rights")
 	b.do(chromedp.Navigate(public+"/console/fleet"), chromedp.WaitVisible(".problem"))
+
+	// Another organisation is refused what is this one's.
+	if _, err := s.admin(t).CreateOrg(t.Context(), admin.NewOrg{Name: "zoo"}); err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := s.admin(t).CreateToken(t.Context(), admin.NewToken{Org: "zoo", Scopes: tenant.Scopes()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.do(chromedp.Navigate(public+"/console"), chromedp.Click(`//button[text()="Sign out"]`), chromedp.WaitVisible("#token"), chromedp.SendKeys("#token", theirs.Secret), chromedp.Submit("#token"), chromedp.WaitVisible("#models table"))
+	for path, want := range map[string]string{
+		"/request/" + filepath.Base(receipt): "There is no such request",
+		"/invoice/dev/" + month:              "There is nothing here",
+	} {
+		b.do(chromedp.Navigate(public+"/console"+path), chromedp.WaitVisible(".problem"))
+		if got := get(b, chromedp.Text(".problem h1")); got != want {
+			t.Errorf("%s of another organisation: got %q, want %q", path, got, want)
+		}
+	}
+	b.do(chromedp.Navigate(public+"/console/usage?org=dev"), chromedp.WaitVisible(".tiles"))
+	if got := get(b, chromedp.Text("main")); strings.Contains(got, smallModel) {
+		t.Errorf("another organisation sees %q", got)
+	}
 }

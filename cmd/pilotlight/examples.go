@@ -91,6 +91,10 @@ var examples = map[string][]example{
 		{"Ten minutes of a recorded Tuesday, twice as fast, all of it for one model", "pilotlight bench replay --trace benchmarks/traces/node8_dev.csv.gz --from 24h --for 10m --speed 2 --model meta-llama/Meta-Llama-3.1-8B-Instruct"},
 	},
 	"bench coldstart": {{"What a start adds, five times, beside requests to the hot model", "pilotlight bench coldstart --model meta-llama/Meta-Llama-3.1-8B-Instruct --runs 5"}},
+	"bench join": {
+		{"What aiperf has measured, with cold, parked and hot answers apart", "pilotlight bench join artifacts/run1"},
+		{"The same for guidellm, which sends no request IDs: by times, within 100 ms", "pilotlight bench join benchmarks.json --slack 100ms"},
+	},
 	"bench report": {
 		{"How a second run stands to a first, with an interval for each ratio", "pilotlight bench report a.json b.json --html report.html"},
 		{"Put the results of two generators together", "pilotlight bench report --merge --out both.json one.json two.json"},

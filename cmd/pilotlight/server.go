@@ -67,6 +67,8 @@ type server struct {
 	router    *router.Router
 	admin     *admin.Server
 	console   *console.Console
+	hostName  string    // for people
+	began     time.Time // when this life did
 	draining  atomic.Bool
 	opened    time.Time
 
@@ -171,7 +173,7 @@ func (s *server) openAPIs(context.Context) (err error) {
 		Activator: s.activator, Tenants: s.tenants, Ledger: s.ledger, Models: cfg.Models, Price: cfg.Price,
 		PathAliases: cfg.API.PathAliases, CORSOrigins: cfg.API.CORSOrigins, BodyLimit: cfg.API.BodyLimit, Keepalive: cfg.API.Keepalive,
 		StreamHeartbeat: cfg.API.StreamHeartbeat, EventLimit: cfg.API.EventLimit, Accounts: s.accounts, MaxConnections: room.Public,
-		OpenAPI: admin.OpenAPI, Ready: s.unready, Degraded: s.degraded, Console: s.console.Caller(), AccessLog: s.accessLog, Tracer: s.tracer, Log: s.log("router"),
+		OpenAPI: admin.PublicOpenAPI(), Ready: s.unready, Degraded: s.degraded, Console: s.console.Caller(), AccessLog: s.accessLog, Tracer: s.tracer, Log: s.log("router"),
 	})
 	if err != nil {
 		return err

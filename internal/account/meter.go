@@ -2,6 +2,7 @@ package account
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
@@ -15,6 +16,8 @@ const late = 2 * time.Millisecond
 type meter struct {
 	all  *Accounts
 	name string // of the organisation
+
+	limited atomic.Bool // there is a budget, or was one
 
 	mu      sync.Mutex // guards all below, and the runs on the meter
 	org     spending

@@ -87,6 +87,7 @@ func (m *meter) set(token string, b Budget, now time.Time) {
 		return
 	}
 	at := m.all.since(now)
+	m.limited.Store(true)
 	if m.timer == nil {
 		m.timer = m.all.timer(m.fire)
 	}

@@ -15,7 +15,11 @@ func (c *Charge) MaySpend(r Rate) error {
 	if c.token == nil || c.all.costless(r) {
 		return nil
 	}
-	m, now := c.all.meterOf(c.token.Org.Name), time.Now()
+	m := c.all.meterOf(c.token.Org.Name)
+	if !m.limited.Load() {
+		return nil
+	}
+	now := time.Now()
 	m.lock()
 	defer m.mu.Unlock()
 	token := m.spendingOf(c.token.ID)

@@ -10,7 +10,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	_ "embed"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -32,25 +31,8 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
 )
 
-// OpenAPI is the OpenAPI 3.1 document of the public API and of the admin API, served at /openapi.json by both.
-//
-//go:embed openapi.json
-var OpenAPI []byte
-
 // MinToken is the least length of an admin token, in characters: of the alphabet of crypto/rand.Text, 120 bits.
 const MinToken = 24
-
-// Fleet is what the admin API asks of the activator.
-type Fleet interface {
-	Snapshot() *fleet.Snapshot
-	Explain(model string) (fleet.Explanation, error)
-	Hold(model string, d time.Duration) error
-	StopModel(model string) error
-	Waiting(model string, limit int) (list []fleet.Waiting, all int)
-	ServeFirst(model, org, request string) bool
-	EndWaiting(model, org, request string) (ended int)
-	Follow(ctx context.Context, after uint64, f func(fleet.Notice) error) error
-}
 
 // Tuner is what the admin API asks about the settings of pools.
 type Tuner interface {
@@ -60,7 +42,7 @@ type Tuner interface {
 
 // Config is what New needs.
 type Config struct {
-	Fleet    Fleet
+	Fleet    fleet.Control
 	Tuner    Tuner
 	WhatIf   Foreteller // nil = nothing is foretold
 	Config   Configurer

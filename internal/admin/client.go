@@ -178,6 +178,12 @@ func (c *Client) Records(ctx context.Context, org, cursor string, limit int) (*R
 	return one(ask[Records](ctx, c, http.MethodGet, "/api/usage/records"+parameters, nil))
 }
 
+// FindRecords gives one page of the usage records of a period of at most a day, the newest dispatch first. org "" = of all; limit 0 = the server's default.
+func (c *Client) FindRecords(ctx context.Context, org string, from, to time.Time, cursor string, limit int) (*Records, error) {
+	parameters := search("org", org, "from", from.UTC().Format(time.RFC3339Nano), "to", to.UTC().Format(time.RFC3339Nano), "cursor", cursor, "limit", page(limit))
+	return one(ask[Records](ctx, c, http.MethodGet, "/api/usage/records"+parameters, nil))
+}
+
 // Prune has the usage records deleted that are older than the server's retention. confirm says that its clock is right, where it is not believed.
 func (c *Client) Prune(ctx context.Context, confirm bool) (*Pruning, error) {
 	return one(ask[Pruning](ctx, c, http.MethodPost, "/api/store/prune", pruneOrder{confirm}))

@@ -24,7 +24,7 @@ func withRecords(t *testing.T, n int) (*world, *store.Store) {
 	for i := range n {
 		at := began.Add(time.Duration(i) * 30 * time.Minute)
 		check(t, w.ledger.Append(&ledger.Record{
-			RequestID: fmt.Sprint("r", i), Org: "acme", TokenID: fmt.Sprintf("tok_%04d", i), Model: "acme/a", Instance: "i-1", GPUs: 2,
+			RequestID: fmt.Sprint("r", i), Org: "acme", TokenID: fmt.Sprintf("tok_%04d", i), Start: "hot", Model: "acme/a", Instance: "i-1", GPUs: 2,
 			ReceivedAt: at, DispatchedAt: at, Upstream: 3 * time.Second, Billed: 2 * time.Second, Price: 8_250_000_000, Status: ledger.Complete,
 		}))
 	}
@@ -62,6 +62,30 @@ func TestExportUsage_HasAllPages(t *testing.T) {
 	}
 	if len(rows) != 1200 || rows[1199].TokenID != "tok_1199" || rows[0].Day == "" {
 		t.Errorf("got %d rows", len(rows))
+	}
+}
+
+// TestRecords_OfAPeriod: of the records of a period the newest come first, page by page, and a period of more than a day is refused.
+func TestRecords_OfAPeriod(t *testing.T) {
+	w, _ := withRecords(t, 100)
+	from := began.Add(10*time.Hour + time.Minute)
+	var got []string
+	for cursor := ""; ; {
+		page, err := w.client.FindRecords(t.Context(), "acme", from, from.Add(2*time.Hour), cursor, 3)
+		check(t, err)
+		for _, r := range page.Records {
+			got = append(got, r.RequestID)
+		}
+		if page.NextCursor == nil {
+			break
+		}
+		cursor = *page.NextCursor
+	}
+	if want := "r24 r23 r22 r21"; strings.Join(got, " ") != want {
+		t.Errorf("got %v, want %s", got, want)
+	}
+	if _, err := w.client.FindRecords(t.Context(), "", from, from.Add(25*time.Hour), "", 0); err == nil || !strings.Contains(err.Error(), "24 hours") {
+		t.Errorf("25 hours: got %v, want a refusal", err)
 	}
 }
 

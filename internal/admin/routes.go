@@ -67,7 +67,7 @@ var routes = []route{
 	{http.MethodGet, "/api/servers", (*Server).listServers, false, nil, ""},
 	{http.MethodPost, configPath, (*Server).configure, false, []string{"dry_run"}, "config.apply"},
 	{http.MethodGet, "/api/usage", (*Server).usage, false, []string{"org", "from", "to", "by", "limit", "cursor", "format", "focus_version"}, ""},
-	{http.MethodGet, "/api/usage/records", (*Server).records, false, []string{"org", "cursor", "limit", "format"}, ""},
+	{http.MethodGet, "/api/usage/records", (*Server).records, false, []string{"org", "from", "to", "cursor", "limit", "format"}, ""},
 	{http.MethodGet, "/api/invoices", (*Server).listInvoices, false, []string{"org", "month", "limit", "cursor"}, ""},
 	{http.MethodPost, "/api/invoices", (*Server).closeMonth, false, nil, "month.close"},
 	{http.MethodGet, "/api/invoices/{org}/{month}", (*Server).showInvoice, false, []string{"format"}, ""},
@@ -189,7 +189,7 @@ type status struct {
 
 func (s *Server) openAPI(c *fiber.Ctx) error {
 	c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
-	return c.Send(OpenAPI)
+	return c.Send(OpenAPI())
 }
 
 func (s *Server) metrics(c *fiber.Ctx) error {

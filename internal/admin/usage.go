@@ -62,7 +62,7 @@ func (s *Server) records(c *fiber.Ctx) error {
 	}
 	ctx, cancel := s.asking(c)
 	defer cancel()
-	page, err := s.c.Ledger.Records(ctx, values["org"], values["cursor"], n)
+	page, err := s.page(ctx, values, n)
 	if err == nil && len(page.Records) == 0 && len(page.Damaged) == 0 {
 		err = s.knownOrg(ctx, values["org"])
 	}
@@ -70,6 +70,19 @@ func (s *Server) records(c *fiber.Ctx) error {
 		return err
 	}
 	return c.JSON(Records{Records: same(page.Records), NextCursor: cursor(page.Next), Damaged: page.Damaged})
+}
+
+// page lists records in the order in which they have come, or, of a period of at most a day, newest first.
+func (s *Server) page(ctx context.Context, values map[string]string, n int) (ledger.Page, error) {
+	if values["from"] == "" && values["to"] == "" {
+		return s.c.Ledger.Records(ctx, values["org"], values["cursor"], n)
+	}
+	q := ledger.Query{Org: values["org"]}
+	var err error
+	if q.From, q.To, err = edge.Period(values); err != nil {
+		return ledger.Page{}, err
+	}
+	return s.c.Ledger.Find(ctx, q, values["cursor"], n)
 }
 
 // prune has old usage records deleted. It answers before they are.

@@ -82,7 +82,7 @@ func newWorld(t *testing.T, adapt ...func(*admin.Config)) *world {
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
 	w.base = "http://" + ln.Addr().String()
-	w.http = &http.Client{Transport: &checked{t: t, next: transport, document: document(t)}}
+	w.http = &http.Client{Transport: &checked{t: t, next: transport}}
 	w.client = &admin.Client{BaseURL: w.base, Token: adminToken, HTTP: w.http}
 	return w
 }
@@ -117,25 +117,39 @@ func (w *world) ask(method, path, body string, headers ...string) (int, string, 
 	return response.StatusCode, string(answer), response.Header
 }
 
-func document(t *testing.T) *spec.Spec {
-	t.Helper()
-	s, err := spec.Load(admin.OpenAPI)
-	check(t, err)
+// document is what the admin listener serves.
+var document = sync.OnceValue(func() *spec.Spec {
+	s, err := spec.Load(admin.OpenAPI())
+	if err != nil {
+		panic(err)
+	}
 	return s
-}
+})
 
-// checked holds every complete answer against the document.
+// checked holds every complete answer, and each request that was taken, against the document.
 type checked struct {
-	t        *testing.T
-	next     http.RoundTripper
-	mu       sync.Mutex // guards document
-	document *spec.Spec
+	t    *testing.T
+	next http.RoundTripper
 }
 
 func (c *checked) RoundTrip(request *http.Request) (*http.Response, error) {
+	var sent []byte
+	if request.Body != nil {
+		var err error
+		if sent, err = io.ReadAll(request.Body); err != nil {
+			return nil, err
+		}
+		_ = request.Body.Close()
+		request = request.Clone(request.Context())
+		request.Body = io.NopCloser(bytes.NewReader(sent))
+	}
 	response, err := c.next.RoundTrip(request)
-	if err != nil || response.Header.Get("Content-Type") == "text/event-stream" || request.Method == http.MethodHead {
-		return response, err // what has no end, or no body
+	if err != nil || request.Method == http.MethodHead {
+		return response, err
+	}
+	if response.Header.Get("Content-Type") == "text/event-stream" { // which has no end
+		response.Body = &followed{ReadCloser: response.Body, check: func(read []byte) { c.check(request, sent, response, read) }}
+		return response, nil
 	}
 	body, err := io.ReadAll(response.Body)
 	_ = response.Body.Close()
@@ -143,12 +157,32 @@ func (c *checked) RoundTrip(request *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	response.Body = io.NopCloser(bytes.NewReader(body))
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err := c.document.Check(request.Method, request.URL.EscapedPath(), response.StatusCode, response.Header.Get("Content-Type"), body); err != nil {
+	c.check(request, sent, response, body)
+	return response, nil
+}
+
+func (c *checked) check(request *http.Request, sent []byte, response *http.Response, body []byte) {
+	if err := document().Check(request, sent, response, body); err != nil {
 		c.t.Errorf("not as the document has it: %v", err)
 	}
-	return response, nil
+}
+
+// followed is a stream of events that is checked when its reader has had enough.
+type followed struct {
+	io.ReadCloser
+	read  bytes.Buffer
+	check func([]byte)
+}
+
+func (f *followed) Read(p []byte) (int, error) {
+	n, err := f.ReadCloser.Read(p)
+	f.read.Write(p[:n])
+	return n, err
+}
+
+func (f *followed) Close() error {
+	f.check(f.read.Bytes())
+	return f.ReadCloser.Close()
 }
 
 // fakeFleet is the fleet of a test: two models, of which one is hot.

@@ -156,7 +156,7 @@ func (b *Block) receipt(r *Receipt) {
 		return
 	}
 	b.BilledUS += r.BilledUS
-	b.CostNanoUSD += int64(r.Cost)
+	b.CostNanoUSD = saturatingAdd(b.CostNanoUSD, int64(r.Cost))
 }
 
 func (b *Block) observe(metric string, d time.Duration, has bool) {
@@ -180,7 +180,7 @@ func (b *Block) merge(o *Block) {
 	b.InputTokens += o.InputTokens
 	b.OutputTokens += o.OutputTokens
 	b.BilledUS += o.BilledUS
-	b.CostNanoUSD += o.CostNanoUSD
+	b.CostNanoUSD = saturatingAdd(b.CostNanoUSD, o.CostNanoUSD)
 	b.Unpriced += o.Unpriced
 	addAll(b.Failures, o.Failures)
 	addAll(b.Starts, o.Starts)

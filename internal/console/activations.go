@@ -92,23 +92,29 @@ func rowOf(a *fleet.Activation) activationRow {
 // activationsShown bounds the page.
 const activationsShown = 100
 
-func activationsSubject() subject {
-	return subject{"activation-row", "activations", func(s *fleet.Snapshot) []part {
+func activationsGroups(find finding) []group {
+	none := emptyText{Title: "No activation yet", Text: "The first request to a model that is not hot begins one."}
+	if find.q != "" {
+		none = emptyText{Title: "No activation matches", Text: "Look for another model, instance, tier or reason."}
+	}
+	return []group{{"activation-row", "activations", none, func(s *state) []part {
 		var parts []part
-		for i := range s.Activations[:min(len(s.Activations), activationsShown)] {
-			r := rowOf(&s.Activations[i])
-			parts = append(parts, part{r.ID, "", r})
+		for i := range s.Activations {
+			if a := &s.Activations[i]; len(parts) < activationsShown && find.has(a.Model, a.Instance, string(a.From), a.Reason, a.Failure) {
+				r := rowOf(a)
+				parts = append(parts, part{r.ID, "", r})
+			}
 		}
 		return parts
-	}}
+	}}}
 }
 
 // phaseFigures are percentiles of what a phase took, over activations from one tier that have ended well.
 type phaseFigures struct {
-	From          fleet.Tier
-	Phase         string
-	N             int
-	P50, P90, Max time.Duration
+	From               fleet.Tier
+	Phase              string
+	N                  int
+	P50, P90, P99, Max time.Duration
 }
 
 func figuresOf(all []fleet.Activation) (figures []phaseFigures) {
@@ -133,7 +139,7 @@ func figuresOf(all []fleet.Activation) (figures []phaseFigures) {
 	for k, spans := range took {
 		slices.Sort(spans)
 		at := func(percent int) time.Duration { return spans[min(len(spans)*percent/100, len(spans)-1)] }
-		figures = append(figures, phaseFigures{k.from, k.phase, len(spans), at(50), at(90), spans[len(spans)-1]})
+		figures = append(figures, phaseFigures{k.from, k.phase, len(spans), at(50), at(90), at(99), spans[len(spans)-1]})
 	}
 	place := func(p string) int {
 		if i := slices.Index(phases, fleet.Phase(p)); i >= 0 {
@@ -148,11 +154,31 @@ func figuresOf(all []fleet.Activation) (figures []phaseFigures) {
 }
 
 func (v *visit) activations() error {
-	live, err := v.liveParts("activations")
+	find := v.find()
+	topic := "activations"
+	if find.q != "" {
+		topic += ":" + find.q
+	}
+	live, err := v.liveParts(topic)
 	if err != nil {
 		return err
 	}
+	var found []fleet.Activation
+	for _, a := range v.hub.look(fresh).Activations {
+		if find.has(a.Model, a.Instance, string(a.From), a.Reason, a.Failure) {
+			found = append(found, a)
+		}
+	}
+	figures, sorting := figuresOf(found), v.sorting("from")
+	sortBy(figures, sorting.Now, map[string]func(a, b *phaseFigures) int{
+		"phase": func(a, b *phaseFigures) int { return strings.Compare(a.Phase, b.Phase) },
+		"n":     func(a, b *phaseFigures) int { return a.N - b.N },
+		"p50":   func(a, b *phaseFigures) int { return cmp.Compare(a.P50, b.P50) },
+		"p90":   func(a, b *phaseFigures) int { return cmp.Compare(a.P90, b.P90) },
+		"p99":   func(a, b *phaseFigures) int { return cmp.Compare(a.P99, b.P99) },
+		"max":   func(a, b *phaseFigures) int { return cmp.Compare(a.Max, b.Max) },
+	})
 	return v.show(http.StatusOK, "activations", "Activations", map[string]any{
-		"Live": live, "Figures": figuresOf(v.hub.look(fresh).Activations), "Phases": phases,
+		"Live": live, "Figures": figures, "Sort": sorting, "Phases": phases, "Q": find.q,
 	})
 }

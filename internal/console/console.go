@@ -17,18 +17,6 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
 )
 
-// Fleet is what the console asks of the activator.
-type Fleet interface {
-	Snapshot() *fleet.Snapshot
-	Explain(model string) (fleet.Explanation, error)
-	Hold(model string, d time.Duration) error
-	StopModel(model string) error
-	Waiting(model string, limit int) (list []fleet.Waiting, all int)
-	ServeFirst(model, org, request string) bool
-	EndWaiting(model, org, request string) (ended int)
-	Follow(ctx context.Context, after uint64, f func(fleet.Notice) error) error
-}
-
 // Answer is the public API's answer to a chat: a stream of events, or an error.
 type Answer struct {
 	Status      int
@@ -36,9 +24,18 @@ type Answer struct {
 	Body        io.ReadCloser // closing it ends the request
 }
 
-// Config is what New needs. All of it is required, but Version, Now and Log.
+// Server is one server of the cluster.
+type Server struct {
+	Name, Version string
+	Standing      string    // leads, unsure or waits
+	Term          uint64    // of its lead; 0 = it has none
+	Since         time.Time // it has stood so
+	Lost          string    // what it cannot hear, for operators; "" = it hears everything
+}
+
+// Config is what New needs. All of it is required but Version, Now and Log.
 type Config struct {
-	Fleet   Fleet
+	Fleet   fleet.Control
 	Tenants *tenant.Tenants
 	Ledger  *ledger.Ledger
 	Audit   *audit.Log
@@ -48,6 +45,7 @@ type Config struct {
 	Chat    func(ctx context.Context, secret string, body []byte) (*Answer, error) // sends a chat to the public API
 	Pools   Pools
 	Budget  func(org string) (Budget, bool) // of an organisation, in its present period; false = it has none
+	Servers func() []Server                 // of the cluster
 	// AdminToken signs operators in.
 	AdminToken string
 	Version    string
@@ -66,7 +64,7 @@ type Console struct {
 
 // New checks the config. It starts nothing.
 func New(c Config) (*Console, error) {
-	if c.Fleet == nil || c.Tenants == nil || c.Ledger == nil || c.Audit == nil || c.Chat == nil || c.Price == nil || c.Pools == nil || c.Budget == nil || c.Key == ([32]byte{}) {
+	if c.Fleet == nil || c.Tenants == nil || c.Ledger == nil || c.Audit == nil || c.Chat == nil || c.Price == nil || c.Pools == nil || c.Budget == nil || c.Servers == nil || c.Key == ([32]byte{}) {
 		return nil, errors.New("console: all of the config but Version, Now and Log is required")
 	}
 	if c.Now == nil {
@@ -80,7 +78,7 @@ func New(c Config) (*Console, error) {
 		return nil, err
 	}
 	console := &Console{c: c, digest: sha256.Sum256([]byte(c.AdminToken)), seal: seal}
-	console.hub = newHub(c.Fleet, c.Log)
+	console.hub = newHub(c.Fleet, c.Servers, c.Log)
 	return console, nil
 }
 
@@ -161,6 +159,7 @@ var pages = []page{
 	{path: "/queue", operator: true, handle: (*visit).queue},
 	{path: "/queue", post: true, operator: true, action: "queue.change", handle: (*visit).changeQueue},
 	{path: "/fleet", operator: true, handle: (*visit).fleet},
+	{path: "/decisions", operator: true, handle: (*visit).decisions},
 	{path: "/activations", operator: true, handle: (*visit).activations},
 	{path: "/pools", operator: true, handle: (*visit).pools},
 	{path: "/pools/:name", post: true, operator: true, action: "pool.tune", handle: (*visit).tunePool},

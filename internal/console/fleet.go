@@ -1,171 +1,152 @@
 package console
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
-// mostGPUs is how many GPUs of one slot are drawn.
-const mostGPUs = 16
+// waitsShown bounds how many models with waiters, and instances in trouble, the page of the fleet has.
+const waitsShown = 50
 
-// gpuCell is one GPU of a slot, or a block of them that one engine has.
-type gpuCell struct {
-	First, Count int
-	Instance     string
-	Model        string
-	State        fleet.State // "" = free
-	Phase        fleet.Phase
-	Leases       int
-	Reserved     string // the model that the block is kept for
-	IdleSince    time.Time
-}
-
-// slotCard is one slot, or the GPUs of one node that dedicated instances have. It is comparable, so that an unchanged one is not drawn again.
-type slotCard struct {
-	ID, Base       string
-	Pool           string // "" = dedicated
-	Slot, Node     string
-	GPUs           int
-	Pending        bool
-	Condition      fleet.Condition
-	Outdated       string
-	Cells          [mostGPUs]gpuCell
-	Count          int    // of Cells
-	Parked         string // model names, one a line
-	ParkedCount    int
-	ParkedMemory   fleet.Bytes
-	MemoryForThose fleet.Bytes
-}
-
-func (s slotCard) Blocks() []gpuCell { return s.Cells[:s.Count] }
-
-func (s slotCard) ParkedModels() []string {
-	if s.Parked == "" {
-		return nil
-	}
-	return strings.Split(s.Parked, "\n")
-}
-
-func (s *slotCard) add(c gpuCell) {
-	if s.Count < len(s.Cells) {
-		s.Cells[s.Count] = c
-		s.Count++
+// fleetGroups is the fleet's page: all of it, or where a visitor looks for something, the nodes, slots and models that have it.
+func fleetGroups(base string, find finding) []group {
+	return []group{
+		{"fleet-sum", "fleet-sum", emptyText{}, func(s *state) []part { return []part{{"fleet-figures", "", sumOfFleet(s)}} }},
+		{"wait-row", "waits", emptyText{Text: "Nobody waits.", Columns: 6}, func(s *state) []part { return waitRows(s, base, find) }},
+		{"trouble-row", "troubles", emptyText{Text: "Every engine is in order, and no breaker is open.", Columns: 5}, func(s *state) []part { return troubleRows(s, base, find) }},
+		{"activation-row", "starting", emptyText{Text: "Nothing starts or wakes."}, func(s *state) []part { return startingRows(s, find) }},
+		{"node-row", "nodes", emptyText{Text: "No node is known.", Columns: 7}, func(s *state) []part { return nodeRows(s, find) }},
+		{
+			"slot-card", "slots",
+			emptyText{Title: "Nothing runs", Text: "Slots and instances are here as soon as somebody wants a model."},
+			func(s *state) []part { return cardsOf(s, base, find) },
+		},
+		{"decision-row", "decisions", emptyText{Text: "Nothing was decided since this server began.", Columns: 4}, func(s *state) []part {
+			var parts []part
+			for i := range s.Decisions {
+				if n := &s.Decisions[i]; len(parts) < decisionsShown && n.From != n.To && find.has(n.Model, n.Instance, n.Reason) {
+					row := decisionOf(n, base)
+					parts = append(parts, part{row.ID, "", row})
+				}
+			}
+			return parts
+		}},
+		{"server-row", "servers", emptyText{}, func(s *state) []part {
+			var parts []part
+			for _, one := range s.Servers {
+				parts = append(parts, part{elementID("server", one.Name), "", serverRow{elementID("server", one.Name), one}})
+			}
+			return parts
+		}},
 	}
 }
 
-func cellOf(i *fleet.InstanceStatus) gpuCell {
-	return gpuCell{First: i.GPU, Count: max(i.GPUs, 1), Instance: i.ID, Model: i.Model, State: i.State, Phase: i.Phase, Leases: i.Leases, IdleSince: i.IdleSince.Truncate(time.Second)}
+// serverRow is one server.
+type serverRow struct {
+	ID string
+	Server
 }
 
-func fleetSubject(base string) subject {
-	return subject{"slot-card", "slots", func(s *fleet.Snapshot) []part {
-		byID := make(map[string]*fleet.InstanceStatus, len(s.Instances))
-		dedicated := map[string][]*fleet.InstanceStatus{} // by node
-		for i := range s.Instances {
-			one := &s.Instances[i]
-			byID[one.ID] = one
-			if one.Slot == "" {
-				dedicated[one.Node] = append(dedicated[one.Node], one)
-			}
-		}
-		takes := map[string]fleet.Bytes{} // host memory of a parked engine, by model
-		for i := range s.Models {
-			takes[s.Models[i].Model.ID] = s.Models[i].Model.ParkedMemory
-		}
-		var parts []part
-		for _, p := range s.Pools {
-			for i := range p.Slots {
-				card := slotCardOf(&p.Pool, &p.Slots[i], byID, takes)
-				card.Base = base
-				parts = append(parts, part{card.ID, "", card})
-			}
-		}
-		for _, node := range slices.Sorted(keys(dedicated)) {
-			card := slotCard{ID: elementID("node", node), Base: base, Node: node}
-			for _, i := range dedicated[node] {
-				card.GPUs += i.GPUs
-				card.add(cellOf(i))
-			}
-			parts = append(parts, part{card.ID, "", card})
-		}
-		return parts
-	}}
+// fleetSum is the fleet in figures.
+type fleetSum struct {
+	GPUs, Awake                 int
+	Hot, Starting, Parked, Cold int // models
+	Inflight, Waiting           int
 }
 
-func keys[V any](m map[string]V) func(yield func(string) bool) {
-	return func(yield func(string) bool) {
-		for k := range m {
-			if !yield(k) {
-				return
-			}
+func sumOfFleet(s *state) fleetSum {
+	var sum fleetSum
+	for i := range s.Models {
+		m := &s.Models[i]
+		sum.Inflight += m.Inflight
+		sum.Waiting += m.Waiting
+		switch m.State {
+		case "hot":
+			sum.Hot++
+		case "starting":
+			sum.Starting++
+		case "parked":
+			sum.Parked++
+		default:
+			sum.Cold++
 		}
 	}
+	for _, n := range nodesOf(s) {
+		sum.GPUs += n.GPUs
+		sum.Awake += n.Awake
+	}
+	return sum
 }
 
-func slotCardOf(p *fleet.Pool, s *fleet.SlotStatus, byID map[string]*fleet.InstanceStatus, takes map[string]fleet.Bytes) slotCard {
-	card := slotCard{
-		ID: elementID("slot", s.ID), Pool: p.Name, Slot: s.ID, Node: s.Node, GPUs: s.GPUs, Pending: s.Pending, Condition: s.Condition, Outdated: s.Outdated,
-		MemoryForThose: s.Host,
-	}
-	if card.MemoryForThose == 0 {
-		card.MemoryForThose = p.HostMemory
-	}
-	for g := 0; g < s.GPUs; g++ {
-		id := ""
-		if g < len(s.Occupants) {
-			id = s.Occupants[g]
+// waitRow is one model that requests wait for.
+type waitRow struct {
+	ID, Base, Model string
+	Waiting         int
+	Outlook         fleet.Outlook
+}
+
+func waitRows(s *state, base string, find finding) []part {
+	var rows []waitRow
+	for i := range s.Models {
+		if m := &s.Models[i]; m.Waiting > 0 && find.has(m.Model.ID, m.Outlook.Reason) {
+			row := waitRow{elementID("wait", m.Model.ID), base, m.Model.ID, m.Waiting, m.Outlook}
+			row.Outlook.ETA = row.Outlook.ETA.Round(time.Second)
+			rows = append(rows, row)
 		}
-		if i := byID[id]; i != nil {
-			if i.GPU == g || g == 0 {
-				card.add(cellOf(i))
-			}
+	}
+	slices.SortStableFunc(rows, func(a, b waitRow) int { return cmp.Compare(b.Waiting, a.Waiting) })
+	var parts []part
+	for _, r := range rows[:min(len(rows), waitsShown)] {
+		parts = append(parts, part{r.ID, "", r})
+	}
+	return parts
+}
+
+// troubleRow is an instance that has failed, or whose breaker is not closed.
+type troubleRow struct {
+	ID, Base, Instance, Model string
+	State                     fleet.State
+	Breaker, Why              string
+}
+
+func troubleRows(s *state, base string, find finding) []part {
+	var parts []part
+	for k := range s.Instances {
+		i := &s.Instances[k]
+		tripped := i.Breaker != "" && i.Breaker != "closed"
+		if !tripped && i.Failure == "" || len(parts) >= waitsShown || !find.has(i.ID, i.Model, i.Failure, i.BreakerWhy) {
 			continue
 		}
-		cell := gpuCell{First: g, Count: 1}
-		for _, r := range s.Reserved {
-			if g >= r.GPU && g < r.GPU+r.GPUs {
-				cell.Reserved = r.Model
-			}
-		}
-		card.add(cell)
+		row := troubleRow{elementID("trouble", i.ID), base, i.ID, i.Model, i.State, cmp.Or(i.Breaker, "closed"), cmp.Or(i.Failure, i.BreakerWhy)}
+		parts = append(parts, part{row.ID, "", row})
 	}
-	var parked []string
-	for _, id := range s.Sleepers {
-		if i := byID[id]; i != nil {
-			parked = append(parked, i.Model)
-			if i.Spec != nil {
-				card.ParkedMemory += i.Spec.ParkedMemory
-			} else {
-				card.ParkedMemory += takes[i.Model]
-			}
+	return parts
+}
+
+func startingRows(s *state, find finding) []part {
+	var parts []part
+	for i := range s.Activations {
+		if a := &s.Activations[i]; a.Ended.IsZero() && len(parts) < waitsShown && find.has(a.Model, a.Instance) {
+			r := rowOf(a)
+			parts = append(parts, part{r.ID, "", r})
 		}
 	}
-	slices.Sort(parked)
-	card.Parked, card.ParkedCount = strings.Join(parked, "\n"), len(parked)
-	return card
+	return parts
 }
 
 func (v *visit) fleet() error {
-	live, err := v.liveParts("fleet")
+	find := v.find()
+	topic := "fleet"
+	if find.q != "" {
+		topic += ":" + find.q
+	}
+	live, err := v.liveParts(topic)
 	if err != nil {
 		return err
 	}
-	now := v.hub.look(fresh)
-	var waiting []fleet.ModelStatus
-	for _, m := range now.Models {
-		if m.Waiting > 0 {
-			waiting = append(waiting, m)
-		}
-	}
-	var open []fleet.InstanceStatus
-	for _, i := range now.Instances {
-		if i.Breaker != "" && i.Breaker != "closed" || i.Failure != "" {
-			open = append(open, i)
-		}
-	}
-	return v.show(http.StatusOK, "fleet", "Fleet", map[string]any{"Live": live, "Waiting": waiting, "Troubled": open})
+	return v.show(http.StatusOK, "fleet", "Fleet", map[string]any{"Live": live, "Q": find.q})
 }

@@ -2,8 +2,12 @@ package console
 
 import (
 	"bytes"
+	"cmp"
 	"net/http"
 	"net/url"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -25,9 +29,26 @@ func (v *visit) invoices() error {
 	if err != nil {
 		return err
 	}
-	return v.show(http.StatusOK, "invoices", "Invoices", map[string]any{
-		"Invoices": all, "Next": next, "Open": open, "Org": v.org(), "This": v.c.Now().UTC().Format("2006-01"),
+	find := v.find()
+	all = slices.DeleteFunc(all, func(i ledger.Invoice) bool { return !find.has(i.Org, i.Month, numberOf(&i)) })
+	sorting := v.sorting("-number")
+	sortBy(all, sorting.Now, map[string]func(a, b *ledger.Invoice) int{
+		"number":  func(a, b *ledger.Invoice) int { return cmp.Compare(*a.Number, *b.Number) }, // those that are listed are closed
+		"org":     func(a, b *ledger.Invoice) int { return strings.Compare(a.Org, b.Org) },
+		"month":   func(a, b *ledger.Invoice) int { return strings.Compare(a.Month, b.Month) },
+		"closed":  func(a, b *ledger.Invoice) int { return a.ClosedAt.Compare(b.ClosedAt.Time) },
+		"payable": func(a, b *ledger.Invoice) int { return cmp.Compare(a.Total, b.Total) },
 	})
+	return v.show(http.StatusOK, "invoices", "Invoices", map[string]any{
+		"Q": find.q, "Sort": sorting, "Invoices": all, "Next": next, "Open": open, "Org": v.org(), "This": v.c.Now().UTC().Format("2006-01"),
+	})
+}
+
+func numberOf(i *ledger.Invoice) string {
+	if i.Number == nil {
+		return ""
+	}
+	return strconv.FormatInt(*i.Number, 10)
 }
 
 // invoice shows an invoice on paper; of a month that is not closed, what it would be.

@@ -1,11 +1,8 @@
 package console
 
 import (
-	"bytes"
-	"fmt"
 	"io"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -31,7 +28,7 @@ func (v *visit) live() error {
 	ctx := v.Context()
 	ctx.SetConnectionClose()
 	body := &changes{
-		follower: v.hub.follow(n, since, v.sees), signedIn: v.signedIn(), conn: edge.Of(ctx), left: make(chan struct{}), beat: time.NewTicker(liveBeat),
+		follower: v.hub.follow(n, since, v.seesOnly()), signedIn: v.signedIn(), conn: edge.Of(ctx), left: make(chan struct{}), beat: time.NewTicker(liveBeat),
 		pending: []byte(": following\n\n"),
 	}
 	if body.conn != nil {
@@ -62,11 +59,11 @@ func (c *changes) Read(b []byte) (int, error) {
 		case <-c.beat.C:
 			c.pending = []byte(": still here\n\n")
 		case <-c.news:
-			all, version, open := c.next()
+			text, open := c.next()
 			if !open || !c.signedIn() {
 				return 0, io.EOF
 			}
-			c.pending = event(all, version)
+			c.pending = text // others have it, too: it is only read
 		}
 	}
 	n := copy(b, c.pending)
@@ -81,27 +78,4 @@ func (c *changes) Close() error {
 	c.beat.Stop()
 	c.end()
 	return nil
-}
-
-// event is one server-sent event with changes; nothing where there are none.
-func event(all []change, version uint64) []byte {
-	if len(all) == 0 {
-		return nil
-	}
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "id: %d\n", version)
-	for _, c := range all {
-		swap := "outerHTML"
-		if c.inner {
-			swap = "innerHTML"
-		}
-		text := fmt.Sprintf(`<hx-partial hx-target="#%s" hx-swap="%s">%s</hx-partial>`, c.target, swap, c.html)
-		for line := range strings.Lines(text) {
-			b.WriteString("data: ")
-			b.WriteString(strings.TrimRight(line, "\r\n"))
-			b.WriteByte('\n')
-		}
-	}
-	b.WriteByte('\n')
-	return b.Bytes()
 }

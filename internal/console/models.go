@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"html/template"
@@ -18,19 +19,30 @@ import (
 
 // liveParts are the parts of a topic as a page begins with them, and what it needs to follow them.
 type liveParts struct {
-	URL   string
-	Parts []template.HTML
+	URL    string
+	Parts  []template.HTML            // of the first group
+	groups map[string][]template.HTML // by the ID of the element that has them
 }
+
+// In gives the parts that stand in an element.
+func (l liveParts) In(container string) []template.HTML { return l.groups[container] }
 
 func (v *visit) liveParts(topic string) (liveParts, error) {
 	n, err := v.topicOf(topic)
 	if err != nil {
 		return liveParts{}, err
 	}
-	parts, version := v.hub.page(n, v.sees)
-	l := liveParts{URL: fmt.Sprintf("%s/live?topic=%s&since=%d", v.base, url.QueryEscape(topic), version)}
-	for _, p := range parts {
-		l.Parts = append(l.Parts, template.HTML(p)) // drawn by our own templates
+	groups, version := v.hub.page(n, v.seesOnly())
+	l := liveParts{URL: fmt.Sprintf("%s/live?topic=%s&since=%d", v.base, url.QueryEscape(topic), version), groups: map[string][]template.HTML{}}
+	for k, parts := range groups {
+		var drawn []template.HTML
+		for _, p := range parts {
+			drawn = append(drawn, template.HTML(p)) // drawn by our own templates
+		}
+		l.groups[n.groups[k].container] = drawn
+		if k == 0 {
+			l.Parts = drawn
+		}
 	}
 	return l, nil
 }
@@ -110,7 +122,7 @@ func (v *visit) models() error {
 			return err
 		}
 	}
-	words, state := strings.Fields(strings.ToLower(v.Query("q"))), v.Query("state")
+	find, state := v.find(), v.Query("state")
 	now := v.hub.look(fresh)
 	var rows []modelRow
 	shown := 0
@@ -127,80 +139,27 @@ func (v *visit) models() error {
 			row.State = live.Parts[shown]
 		}
 		shown++
-		if has := strings.ToLower(m.Model.ID); (state == "" || state == m.State) && !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(has, w) }) {
+		if (state == "" || state == m.State) && find.has(m.Model.ID) {
 			rows = append(rows, row)
 		}
 	}
 	sorting := v.sorting("name")
-	sortBy(rows, sorting.now, map[string]func(a, b *modelRow) int{
+	sortBy(rows, sorting.Now, map[string]func(a, b *modelRow) int{
 		"name": func(a, b *modelRow) int {
 			return strings.Compare(strings.ToLower(lastOf(a.ID)), strings.ToLower(lastOf(b.ID)))
 		},
-		"gpus":  func(a, b *modelRow) int { return a.GPUs - b.GPUs },
-		"state": func(a, b *modelRow) int { return strings.Compare(a.state, b.state) },
-		"took":  func(a, b *modelRow) int { return int(min(max(a.Typical.Took-b.Typical.Took, -1), 1)) },
-		"cost":  func(a, b *modelRow) int { return int(min(max(a.Typical.Cost-b.Typical.Cost, -1), 1)) },
-		"used":  func(a, b *modelRow) int { return int(min(max(a.Typical.Requests-b.Typical.Requests, -1), 1)) },
+		"gpus":    func(a, b *modelRow) int { return a.GPUs - b.GPUs },
+		"price":   func(a, b *modelRow) int { return cmp.Compare(a.PerSecond, b.PerSecond) },
+		"context": func(a, b *modelRow) int { return a.Context - b.Context },
+		"state":   func(a, b *modelRow) int { return strings.Compare(a.state, b.state) },
+		"took":    func(a, b *modelRow) int { return cmp.Compare(a.Typical.Took, b.Typical.Took) },
+		"cost":    func(a, b *modelRow) int { return cmp.Compare(a.Typical.Cost, b.Typical.Cost) },
+		"used":    func(a, b *modelRow) int { return cmp.Compare(a.Typical.Requests, b.Typical.Requests) },
 	})
 	return v.show(http.StatusOK, "models", "Models", map[string]any{
-		"Rows": rows, "Of": shown, "Live": live, "Q": v.Query("q"), "State": state, "States": []string{"hot", "parked", "starting", "cold"},
+		"Rows": rows, "Of": shown, "Live": live, "Q": find.q, "State": state, "States": []string{"hot", "parked", "starting", "cold"},
 		"Sort": sorting, "Measured": measured != nil,
 	})
-}
-
-// sortBy sorts rows by a column; "-" before its name is the other way round. A column that is not known leaves them as they are.
-func sortBy[T any](rows []T, column string, by map[string]func(a, b *T) int) {
-	name, down := strings.CutPrefix(column, "-")
-	compare := by[name]
-	if compare == nil {
-		return
-	}
-	slices.SortStableFunc(rows, func(a, b T) int {
-		if down {
-			a, b = b, a
-		}
-		return compare(&a, &b)
-	})
-}
-
-// sorting makes the links of a table's heads.
-type sorting struct {
-	path  string
-	query url.Values
-	now   string
-}
-
-func (v *visit) sorting(usual string) sorting {
-	q, _ := url.ParseQuery(string(v.Context().URI().QueryString()))
-	now := q.Get("sort")
-	if now == "" {
-		now = usual
-	}
-	return sorting{v.Path(), q, now}
-}
-
-// Link goes to the table sorted by a column, or the other way round where it is sorted by it.
-func (s sorting) Link(column string) string {
-	q := url.Values{}
-	for k, all := range s.query {
-		q[k] = all
-	}
-	q.Set("sort", column)
-	if s.now == column {
-		q.Set("sort", "-"+column)
-	}
-	return s.path + "?" + q.Encode()
-}
-
-// Aria says how the table is sorted by a column.
-func (s sorting) Aria(column string) string {
-	switch s.now {
-	case column:
-		return "ascending"
-	case "-" + column:
-		return "descending"
-	}
-	return "none"
 }
 
 // modelNamed finds the model that the path names.
@@ -290,4 +249,5 @@ func (v *visit) stop() error {
 	return v.Redirect(v.base+modelPath(m.Model.ID), http.StatusSeeOther)
 }
 
+// modelPath is the path of a model's page.
 func modelPath(id string) string { return "/model/" + (&url.URL{Path: id}).EscapedPath() }

@@ -2,6 +2,7 @@ package console
 
 import (
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
@@ -21,8 +22,12 @@ type modelQueue struct {
 func (v *visit) queue() error {
 	list, all := v.c.Fleet.Waiting("", waitersShown)
 	now := v.hub.look(fresh)
+	find := v.find()
 	var queues []*modelQueue
 	for _, w := range list {
+		if !find.has(w.Model, w.Org, w.Request) {
+			continue
+		}
 		if len(queues) == 0 || queues[len(queues)-1].Model != w.Model {
 			q := &modelQueue{Model: w.Model}
 			if m := modelIn(now, w.Model); m != nil {
@@ -34,7 +39,9 @@ func (v *visit) queue() error {
 		q := queues[len(queues)-1]
 		q.Waiting = append(q.Waiting, w)
 	}
-	return v.show(http.StatusOK, "queue", "Queue", map[string]any{"Queues": queues, "All": all, "Shown": len(list)})
+	return v.show(http.StatusOK, "queue", "Queue", map[string]any{
+		"Queues": queues, "All": all, "Shown": len(list), "Q": find.q, "Self": v.base + "/queue?q=" + url.QueryEscape(find.q),
+	})
 }
 
 // changeQueue puts a request or an organisation first, or ends its wait.

@@ -79,6 +79,7 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 		}
 		return false
 	},
+	"words": func(v any) string { return strings.ReplaceAll(fmt.Sprint(v), "_", " ") },
 	"list":  func(all ...string) []string { return all },
 	"int64": func(n int) int64 { return int64(n) },
 	"str":   func(v any) string { return fmt.Sprint(v) },
@@ -201,8 +202,3 @@ func moment(t time.Time) string {
 func itoa(n int) string { return strconv.Itoa(n) }
 
 func ftoa(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }
-
-func atoi(s string) (int, bool) {
-	n, err := strconv.Atoi(s)
-	return n, err == nil && n >= 0
-}

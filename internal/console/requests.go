@@ -1,10 +1,13 @@
 package console
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
@@ -36,8 +39,8 @@ func (f requestFilter) query() (q ledger.Query, err error) {
 	if q.From, q.To, err = dayOf(f.Day); err != nil || f.Hour == "" {
 		return q, err
 	}
-	hour, ok := atoi(f.Hour)
-	if !ok || hour > 23 {
+	hour, err := strconv.Atoi(f.Hour)
+	if err != nil || hour < 0 || hour > 23 {
 		return q, &problem{http.StatusBadRequest, "No such hour", f.Hour + " is no hour of a day; write 0 to 23."}
 	}
 	q.From = q.From.Add(time.Duration(hour) * time.Hour)
@@ -77,7 +80,25 @@ func (v *visit) requests() error {
 	if f.Model != "" && !slices.Contains(models, f.Model) {
 		models = append(models, f.Model)
 	}
-	return v.show(http.StatusOK, "requests", "Requests", map[string]any{"Page": page, "Filter": f, "Models": models, "First": v.Query("cursor") == ""})
+	sorting := v.sorting("-at")
+	sortRecords(page.Records, sorting.Now)
+	return v.show(http.StatusOK, "requests", "Requests", map[string]any{"Page": page, "Filter": f, "Models": models, "Sort": sorting})
+}
+
+// sortRecords sorts what a page has.
+func sortRecords(rows []ledger.Record, column string) {
+	sortBy(rows, column, map[string]func(a, b *ledger.Record) int{
+		"at":     func(a, b *ledger.Record) int { return a.ReceivedAt.Compare(b.ReceivedAt) },
+		"org":    func(a, b *ledger.Record) int { return strings.Compare(a.Org, b.Org) },
+		"model":  func(a, b *ledger.Record) int { return strings.Compare(a.Model, b.Model) },
+		"start":  func(a, b *ledger.Record) int { return strings.Compare(string(a.Start), string(b.Start)) },
+		"status": func(a, b *ledger.Record) int { return strings.Compare(string(a.Status), string(b.Status)) },
+		"wait":   func(a, b *ledger.Record) int { return cmp.Compare(a.Queue+a.Activate, b.Queue+b.Activate) },
+		"ttft":   func(a, b *ledger.Record) int { return cmp.Compare(a.TTFT, b.TTFT) },
+		"billed": func(a, b *ledger.Record) int { return cmp.Compare(a.Billed, b.Billed) },
+		"out":    func(a, b *ledger.Record) int { return cmp.Compare(a.CompletionTokens, b.CompletionTokens) },
+		"cost":   func(a, b *ledger.Record) int { return cmp.Compare(a.Cost, b.Cost) },
+	})
 }
 
 // spanOf is one stretch of a request's life.

@@ -1,9 +1,11 @@
 package console
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -56,22 +58,35 @@ type problem struct {
 	title, text string
 }
 
+// problemView is its page's.
+type problemView struct{ Title, Text, Again string }
+
 func (p *problem) Error() string { return p.title + ": " + p.text }
 
 var errNoPage = &problem{http.StatusNotFound, "There is nothing here", "This page does not exist, or not any more."}
 
 func noRights(p page) error {
 	if p.operator {
-		return &problem{http.StatusForbidden, "For operators only", "This page shows what belongs to all organisations. Sign in at the admin address with the admin token."}
+		return &problem{http.StatusForbidden, "For operators only", "This page, " + p.name() + ", shows what belongs to all organisations. Sign in at the admin address with the admin token."}
 	}
-	return &problem{http.StatusForbidden, "Your token may not see this", "This page needs a token with the scope " + string(p.scope) + "."}
+	return &problem{http.StatusForbidden, "Your token may not see " + p.name(), "This page needs a token with the scope " + string(p.scope) + "."}
+}
+
+// name is what the page is about, in the middle of a sentence.
+func (p page) name() string {
+	name, _, _ := strings.Cut(strings.TrimPrefix(p.path, "/"), "/")
+	return cmp.Or(strings.TrimSuffix(name, ".csv"), "models")
 }
 
 // failed answers errors with a page, or with a part of one where a part was asked for.
 func (s *side) failed(c *fiber.Ctx, err error) error {
 	p := s.explain(c, err)
 	v, _ := s.visitor(c)
-	return s.render(c, v, p.status, "problem", p.title, map[string]string{"Title": p.title, "Text": p.text})
+	view := problemView{Title: p.title, Text: p.text}
+	if p.status >= http.StatusInternalServerError && c.Method() == http.MethodGet {
+		view.Again = c.OriginalURL()
+	}
+	return s.render(c, v, p.status, "problem", p.title, view)
 }
 
 func (s *side) explain(c *fiber.Ctx, err error) *problem {
@@ -95,5 +110,7 @@ func (s *side) explain(c *fiber.Ctx, err error) *problem {
 		return &problem{known.Code, http.StatusText(known.Code), "This page does not take such a request."}
 	}
 	s.c.Log.Error("a page of the console failed", "path", c.Path(), "reason", err)
-	return &problem{http.StatusInternalServerError, "The server failed at this page", "What went wrong is in the server's log."}
+	return &problem{http.StatusInternalServerError, upperFirst(page{path: strings.TrimPrefix(c.Path(), s.base)}.name()) + " cannot be shown now", "What went wrong is in the server's log."}
 }
+
+func upperFirst(s string) string { return strings.ToUpper(s[:1]) + s[1:] }

@@ -44,6 +44,14 @@ func (v *visit) may(s tenant.Scope) bool { return v.isOperator() || s == "" || v
 // sees reports whether a model is there for the visitor.
 func (v *visit) sees(model string) bool { return v.isOperator() || v.grant.Allows(model) }
 
+// seesOnly is sees; nil for operators, who see everything.
+func (v *visit) seesOnly() func(model string) bool {
+	if v.isOperator() {
+		return nil
+	}
+	return v.sees
+}
+
 // visited lets through who is signed in and may see the page.
 func (s *side) visited(p page) fiber.Handler {
 	return func(c *fiber.Ctx) error {

@@ -3,13 +3,15 @@ package console
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
-	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
+	"github.com/pilotlight-io/pilotlight/internal/tenant/wire"
 )
 
 // tokenRow is one token in the list.
@@ -45,6 +47,8 @@ type tokensView struct {
 	Form                  tokenForm
 	Secret, SecretOf, API string // of the token that was made just now
 	All                   bool   // revoked and expired ones too
+	Q                     string // what is looked for
+	Sort                  sorting
 }
 
 func (v *visit) tokens() error {
@@ -70,13 +74,8 @@ func (v *visit) showTokens(status int, view tokensView) error {
 	if err != nil {
 		return err
 	}
-	now := v.c.Now()
-	for _, t := range slices.Backward(all) {
-		row := tokenRow{t, stateOfToken(&t, now)}
-		if row.State == "active" || view.All {
-			view.Rows = append(view.Rows, row)
-		}
-	}
+	view.Q, view.Sort = v.find().q, v.sorting("-created")
+	view.Rows = v.tokenRows(all, &view)
 	for _, m := range v.hub.look(fresh).Models {
 		if v.sees(m.Model.ID) {
 			view.Models = append(view.Models, m.Model.ID)
@@ -84,6 +83,31 @@ func (v *visit) showTokens(status int, view tokensView) error {
 	}
 	view.Scopes, view.API = v.scopes(), v.c.API
 	return v.show(status, "tokens", "Tokens", view)
+}
+
+// tokenRows gives the tokens that are looked for, sorted.
+func (v *visit) tokenRows(all []tenant.Token, view *tokensView) (rows []tokenRow) {
+	now, find := v.c.Now(), v.find()
+	for _, t := range slices.Backward(all) {
+		row := tokenRow{t, stateOfToken(&t, now)}
+		if (row.State == "active" || view.All) && find.has(append([]string{t.Name, t.ID, t.Org, row.State, fmt.Sprint(t.Scopes)}, t.Models...)...) {
+			rows = append(rows, row)
+		}
+	}
+	used := func(r *tokenRow) time.Time {
+		if r.LastUsedAt == nil {
+			return time.Time{}
+		}
+		return *r.LastUsedAt
+	}
+	sortBy(rows, view.Sort.Now, map[string]func(a, b *tokenRow) int{
+		"name":    func(a, b *tokenRow) int { return strings.Compare(a.Name, b.Name) },
+		"org":     func(a, b *tokenRow) int { return strings.Compare(a.Org, b.Org) },
+		"state":   func(a, b *tokenRow) int { return strings.Compare(a.State, b.State) },
+		"created": func(a, b *tokenRow) int { return a.CreatedAt.Compare(b.CreatedAt) },
+		"used":    func(a, b *tokenRow) int { return used(a).Compare(used(b)) },
+	})
+	return rows
 }
 
 // scopes are those that the visitor may give: an operator all, a caller those of the token that is used.
@@ -158,34 +182,37 @@ func (v *visit) newToken(f *tokenForm) (tenant.NewToken, *tenant.InvalidError) {
 	if len(n.Scopes) == 0 {
 		return n, &tenant.InvalidError{Field: "scopes", Message: "a token without any scope may do nothing; choose one"}
 	}
-	if f.Expires != "" {
-		span, err := fleet.ParseDuration(f.Expires)
-		if err != nil || span <= 0 {
-			return n, &tenant.InvalidError{Field: "expires", Message: "write how long it is to work, such as 90d or 12h, or nothing"}
-		}
-		n.ExpiresAt = v.c.Now().Add(span)
+	var err error
+	if n.ExpiresAt, err = wire.ParseExpiry(f.Expires, v.c.Now()); err == nil {
+		n.Limits, err = f.limits()
 	}
+	var wrong *tenant.InvalidError
+	if err != nil && !errors.As(err, &wrong) {
+		wrong = &tenant.InvalidError{Message: err.Error()}
+	}
+	return n, wrong
+}
+
+// limits reads what the form says of limits, as the APIs do; an empty field is no limit.
+func (f *tokenForm) limits() (tenant.LimitsChange, error) {
+	var c wire.LimitsChange
 	for _, limit := range []struct {
 		field, text string
 		into        **int
-	}{{"rpm", f.RPM, &n.Limits.RPM}, {"concurrency", f.Concurrency, &n.Limits.Concurrency}} {
+	}{{"rpm", f.RPM, &c.RPM}, {"concurrency", f.Concurrency, &c.Concurrency}} {
 		if limit.text == "" {
 			continue
 		}
-		count, ok := atoi(limit.text)
-		if !ok {
-			return n, &tenant.InvalidError{Field: limit.field, Message: "write a whole number, or nothing"}
+		count, err := strconv.Atoi(limit.text)
+		if err != nil {
+			return tenant.LimitsChange{}, &tenant.InvalidError{Field: limit.field, Message: "write a whole number, or nothing"}
 		}
 		*limit.into = &count
 	}
 	if f.Budget != "" {
-		usd, err := fleet.ParseUSD(f.Budget)
-		if err != nil {
-			return n, &tenant.InvalidError{Field: "budget_usd", Message: err.Error()}
-		}
-		n.Limits.Budget = &usd
+		c.BudgetUSD = &f.Budget
 	}
-	return n, nil
+	return c.Read()
 }
 
 func (v *visit) revokeToken() error {

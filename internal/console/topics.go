@@ -1,10 +1,9 @@
 package console
 
 import (
-	"fmt"
-	"hash/fnv"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -13,9 +12,11 @@ import (
 
 // elementID is the ID of the element that shows a thing of this name.
 func elementID(kind, name string) string {
-	h := fnv.New64a()
-	_, _ = h.Write([]byte(name))
-	return fmt.Sprintf("%s-%x", kind, h.Sum64())
+	h := uint64(14695981039346656037) // FNV-1a: it is asked for all parts at every look
+	for i := range len(name) {
+		h = (h ^ uint64(name[i])) * 1099511628211
+	}
+	return kind + "-" + strconv.FormatUint(h, 16)
 }
 
 // topicOf finds a topic that the visitor may follow.
@@ -23,13 +24,13 @@ func (v *visit) topicOf(name string) (named, error) {
 	kind, of, _ := strings.Cut(name, ":")
 	switch {
 	case name == "models":
-		return named{name + v.view(), modelsSubject(v.isOperator())}, nil
+		return named{name + v.view(), modelsGroups(v.isOperator())}, nil
 	case kind == "model" && v.sees(of) && v.knows(of):
-		return named{name + v.view(), modelSubject(of, v.isOperator())}, nil
-	case name == "fleet" && v.isOperator():
-		return named{name, fleetSubject(v.base)}, nil
-	case name == "activations" && v.isOperator():
-		return named{name, activationsSubject()}, nil
+		return named{name + v.view(), modelGroups(of, v.isOperator())}, nil
+	case kind == "fleet" && v.isOperator():
+		return named{name, fleetGroups(v.base, findingOf(of))}, nil
+	case kind == "activations" && v.isOperator():
+		return named{name, activationsGroups(findingOf(of))}, nil
 	}
 	return named{}, &problem{http.StatusNotFound, "There is no such topic", "Nothing of this name can be followed."}
 }
@@ -44,7 +45,7 @@ func (v *visit) view() string {
 	return "/caller"
 }
 
-func modelIn(s *fleet.Snapshot, id string) *fleet.ModelStatus {
+func modelIn(s *state, id string) *fleet.ModelStatus {
 	i := slices.IndexFunc(s.Models, func(m fleet.ModelStatus) bool { return m.Model.ID == id })
 	if i < 0 {
 		return nil
@@ -78,9 +79,9 @@ func stateOf(m *fleet.ModelStatus, id string, operator bool) stateCell {
 	return c
 }
 
-// modelsSubject is the state of each model in the list of all.
-func modelsSubject(operator bool) subject {
-	return subject{"state-cell", "", func(s *fleet.Snapshot) []part {
+// modelsGroups is the state of each model in the list of all.
+func modelsGroups(operator bool) []group {
+	return []group{{"state-cell", "", emptyText{}, func(s *state) []part {
 		parts := make([]part, 0, len(s.Models))
 		for i := range s.Models {
 			m := &s.Models[i]
@@ -88,7 +89,7 @@ func modelsSubject(operator bool) subject {
 			parts = append(parts, part{id, m.Model.ID, stateOf(m, id, operator)})
 		}
 		return parts
-	}}
+	}}}
 }
 
 // modelNow is what a model's page shows of the moment.
@@ -99,9 +100,9 @@ type modelNow struct {
 	Active  activationRow // the one that is under way, if any
 }
 
-func modelSubject(id string, operator bool) subject {
+func modelGroups(id string, operator bool) []group {
 	element := elementID("now", id)
-	return subject{"model-now", "now", func(s *fleet.Snapshot) []part {
+	return []group{{"model-now", "now", emptyText{}, func(s *state) []part {
 		m := modelIn(s, id)
 		if m == nil {
 			return nil
@@ -120,5 +121,5 @@ func modelSubject(id string, operator bool) subject {
 			}
 		}
 		return []part{{element, id, now}}
-	}}
+	}}}
 }

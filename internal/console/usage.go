@@ -166,7 +166,7 @@ func (v *visit) usage() error {
 		return err
 	}
 	view.Sort = v.sorting("-cost")
-	sortUsage(view.Rows, view.Sort.now)
+	sortUsage(view.Rows, view.Sort.Now)
 	if view.More = len(view.Rows) - rowsShown; view.More > 0 {
 		view.Rows = view.Rows[:rowsShown]
 	}

@@ -149,6 +149,9 @@ func (w *world) open(admin string, key [32]byte) *console.Console {
 	c, err := console.New(console.Config{
 		Fleet: w.fleet, Tenants: w.tenants, Ledger: w.ledger, Audit: w.audit, Key: key, AdminToken: admin, API: "http://api.test/v1",
 		Price: func() fleet.NanoUSD { return 8_250_000_000 }, Now: func() time.Time { return w.now },
+		Servers: func() []console.Server {
+			return []console.Server{{Name: "here", Standing: "leads", Term: 7, Since: w.now}}
+		},
 		Pools: w.pools,
 		Budget: func(org string) (console.Budget, bool) {
 			return console.Budget{Period: "monthly", Limit: 10e9, Spent: 4e9, Left: 6e9, Begins: w.now.AddDate(0, 0, -10), Resets: w.now.AddDate(0, 0, 20)}, org == "acme"

@@ -67,7 +67,7 @@ func (u Upload) Read(ctx *fasthttp.RequestCtx, b *Body) *Refusal {
 	if stream == nil {
 		return nil
 	}
-	in := intake{Upload: u, from: stream, conn: Of(ctx), body: b, length: length, began: time.Now()}
+	in := intake{Upload: u, from: stream, conn: Of(ctx), body: b, length: length}
 	if in.conn != nil {
 		in.conn.upload.Store(uploadRead)
 		defer in.conn.endUpload()
@@ -115,13 +115,14 @@ type intake struct {
 	body   *Body
 	length int // -1 = not known
 
-	began   time.Time // later by what it has waited for memory
+	began   time.Time // later by what it has waited for memory; zero = no deadline was needed yet
 	charged int       // bytes
 	marked  int       // bytes read when the deadline was last set
 }
 
 func (in *intake) read() error {
-	if in.length < 0 || in.length > prefetched {
+	if in.length < 0 || in.length > prefetched { // else no deadline but the head's is needed, nor a look at the clock
+		in.began = time.Now()
 		in.expectProgress(0)
 	}
 	for n := 0; ; {
@@ -197,6 +198,9 @@ func (in *intake) charge(n int) error {
 		err := in.Charge.Take(account.Request, int64(n))
 		if err != nil {
 			since := time.Now()
+			if in.began.IsZero() {
+				in.began = since
+			}
 			err = in.Charge.Await(account.Request, int64(n), memoryPatience, in.Stop)
 			in.began = in.began.Add(time.Since(since))
 			in.expectProgress(len(in.body.B))

@@ -38,6 +38,7 @@ type Snapshot struct {
 	Models      []ModelStatus
 	Instances   []InstanceStatus
 	Pools       []PoolStatus
+	Nodes       []NodeStatus // those that the back end tells of; none where it knows of slots only
 	Activations []Activation // newest first, bounded
 }
 
@@ -60,6 +61,7 @@ type InstanceStatus struct {
 	Phase      Phase
 	Leases     int
 	Breaker    string // closed, half-open or open
+	BreakerWhy string // why it is not closed, for operators
 	LaunchedAt time.Time
 	ReadyAt    time.Time // zero until ready
 	IdleSince  time.Time // zero while it has leases or is not ready
@@ -78,6 +80,15 @@ type SlotStatus struct {
 	Occupants []string // the awake instance on each GPU, "" = free
 	Sleepers  []string // the parked instances whose home is here
 	Reserved  []Reservation
+}
+
+// NodeStatus is one node in a Snapshot.
+type NodeStatus struct {
+	Node
+	Gone       bool      // the back end no longer lists it, and something of ours was there
+	Held       int       // GPUs that dedicated instances hold; those of slots are among Used
+	AvoidUntil time.Time // nothing new is placed there before; zero = it is in order
+	AvoidWhy   string
 }
 
 // Reservation is a block of a slot's GPUs that is kept for an instance which is to be started or resumed there once the block is free.

@@ -5,25 +5,22 @@ import (
 	"context"
 	"crypto/sha256"
 	"database/sql"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 )
 
 // chain makes of each organisation's records a chain: each has the hash of the one before it. A chain is one server's, so that no server waits for
 // another; that is a log's directory, whose file "chain" has its ID. The hashes of the last records that were moved are kept in the
 // store, by the mover in its own transaction, and those of the log follow from it. It is guarded by wal.mu.
 type chain struct {
-	id      string
-	heads   map[string]*Hash // by organisation: of its last record
-	steps   []step           // back from what may still be taken back, oldest first
-	written int              // the first so many are of records that lie in the log
+	id    string
+	heads map[string]*Hash // by organisation: of its last record
+	steps []step           // back from what may still be taken back, oldest first
+	text  []byte           // memory for what is hashed
 }
 
 // step is one back.
@@ -32,42 +29,17 @@ type step struct {
 	before Hash
 }
 
-// link is a record on its way into the chain: its canonical text is hashed before it is known what comes before it.
-type link struct {
-	digest hash.Hash
-	text   []byte
-	sum    Hash
-}
-
-var links = sync.Pool{New: func() any { return &link{digest: sha256.New()} }}
-
-// begin hashes what does not depend on the record before. It needs no lock.
-func (l *link) begin(r *Record) {
-	l.text = appendCanonical(l.text[:0], r)
-	l.digest.Reset()
-	l.digest.Write(l.text)
-}
-
-// end gives the record's hash, which is HashOf's.
-func (l *link) end(previous Hash) Hash {
-	if previous != (Hash{}) {
-		l.text = hex.AppendEncode(l.text[:0], previous[:])
-		l.digest.Write(l.text)
-	}
-	l.digest.Sum(l.sum[:0])
-	return l.sum
-}
-
 // add puts a record at the end of its organisation's chain.
-func (c *chain) add(r *Record, l *link) {
+func (c *chain) add(r *Record) {
 	head := c.heads[r.Org]
 	if head == nil {
 		head = new(Hash)
 		c.heads[strings.Clone(r.Org)] = head
 	}
 	c.steps = append(c.steps, step{head, *head})
-	r.Previous = *head
-	*head = l.end(r.Previous)
+	r.Chain, r.Previous = c.id, *head
+	c.text = appendHashed(c.text[:0], r)
+	*head = sha256.Sum256(c.text)
 }
 
 // back undoes all but the first so many steps.
@@ -76,14 +48,10 @@ func (c *chain) back(to int) {
 		*c.steps[i].head = c.steps[i].before
 	}
 	c.steps = c.steps[:to]
-	c.written = min(c.written, to)
 }
 
 // keep forgets the first so many steps: nothing takes their records back any more.
-func (c *chain) keep(steps int) {
-	c.steps = c.steps[:copy(c.steps, c.steps[steps:])]
-	c.written -= steps
-}
+func (c *chain) keep(steps int) { c.steps = c.steps[:copy(c.steps, c.steps[steps:])] }
 
 // openChain goes on with the chain of the log's directory, if the store knows it; else it begins another.
 func (l *Ledger) openChain(ctx context.Context) error {

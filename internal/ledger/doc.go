@@ -14,7 +14,7 @@
 // Queries read the tail and a snapshot of the store.
 //
 // A log is a directory of numbered segments. A segment goes when all of it is in the store. The mover copies stretches of a
-// segment into blocks, frames as they are but compressed, because a row for each record would cost ten times as much; it looks at every
+// segment into blocks, or large ones into runs at once, frames as they are but compressed, because a row for each record would cost ten times as much; it looks at every
 // record for its checksum, its sums and the keys by which its block is found. Days are summed up, so that only a query that cuts
 // a day reads records. The sorter makes runs of neighbouring blocks: few, and sorted, so that nobody reads through the records of others.
 // Retention deletes whole days, and never by a clock that may have jumped (clock).

@@ -49,16 +49,19 @@ func (h *Hash) UnmarshalText(text []byte) error {
 }
 
 // HashOf gives the hash of a record as it is kept. It needs nothing but the record.
-func HashOf(r *Record) Hash {
-	return chained(appendCanonical(make([]byte, 0, 1024), r), r.Previous)
+func HashOf(r *Record) Hash { return sha256.Sum256(appendHashed(make([]byte, 0, 1024), r)) }
+
+// appendHashed appends what a record's hash is of.
+func appendHashed(b []byte, r *Record) []byte {
+	return appendPrevious(appendCanonical(b, r), r.Previous)
 }
 
-// chained gives the hash of a canonical text behind the hash before it. The text's memory is written to.
-func chained(text []byte, previous Hash) Hash {
-	if previous != (Hash{}) {
-		text = hex.AppendEncode(text, previous[:])
+// appendPrevious appends to a canonical text the hash before it.
+func appendPrevious(text []byte, previous Hash) []byte {
+	if previous == (Hash{}) {
+		return text
 	}
-	return sha256.Sum256(text)
+	return hex.AppendEncode(text, previous[:])
 }
 
 // HashOfJSON gives the hash of a record from its JSON object alone, keys included that this version does not know.
@@ -82,7 +85,7 @@ func HashOfJSON(object []byte) (Hash, error) {
 	if err != nil {
 		return Hash{}, fmt.Errorf("reading a usage record: %w", err)
 	}
-	return chained(text, previous), nil
+	return sha256.Sum256(appendPrevious(text, previous)), nil
 }
 
 // appendValue appends the canonical form of a JSON value.
@@ -218,6 +221,14 @@ func appendString(b []byte, s string) []byte {
 
 // plain reports whether a text is ASCII of which nothing is escaped.
 func plain(s string) bool {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	for ; len(s) >= 8; s = s[8:] { // eight bytes at a time: what is below a space, a quote or a backslash borrows from its highest bit
+		v := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 | uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+		quote, slash := v^(ones*'"'), v^(ones*'\\')
+		if (v|(v-ones*' ')|(quote-ones)|(slash-ones))&highs != 0 {
+			return false
+		}
+	}
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c >= utf8.RuneSelf || c == '"' || c == '\\' {
 			return false

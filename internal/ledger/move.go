@@ -22,6 +22,7 @@ type move struct {
 
 	covered coverage
 	block   block
+	run     run // the block's records, sorted
 	days    days
 	ends    ends
 }
@@ -134,7 +135,7 @@ func (m *move) spoilt(err error) { m.damage = errors.Join(m.damage, err) }
 // the order in which it grows, it has none.
 func (m *move) begin(ctx context.Context, tx *sql.Tx) (err error) {
 	if m.days == nil {
-		m.block, m.days, m.ends = newBlock(), days{}, ends{}
+		m.block, m.run, m.days, m.ends = newBlock(), run{parts: map[string]*part{}}, days{}, ends{}
 	}
 	m.block.reset()
 	clear(m.days)
@@ -171,17 +172,59 @@ func (m *move) frame(ctx context.Context, tx *sql.Tx, start, end int, payload []
 			}
 		}
 	}
+	if m.block.records == 0 {
+		m.run.begin(0)
+	}
+	m.run.add(numbered{m.block.records, m.data[start:end]}, &f)
 	m.block.add(at, m.data[start:end], &f)
 	m.days.add(&f)
 	m.ends.add(&f, payload)
 	return nil
 }
 
-// finish puts the block into the store and begins another.
+// finish puts the block into the store and begins another. One that is large goes there as the run that the sorter would make of it.
 func (m *move) finish(ctx context.Context, tx *sql.Tx) error {
 	if m.block.records == 0 {
 		return nil
 	}
 	defer m.block.reset()
+	if m.block.records >= runLarge {
+		return m.insertRun(ctx, tx)
+	}
 	return m.block.insert(ctx, tx, m.segment)
+}
+
+func (m *move) insertRun(ctx context.Context, tx *sql.Tx) error {
+	last, err := lastNumber(ctx, tx)
+	if err != nil {
+		return err
+	}
+	b, r := &m.block, &m.run
+	r.seq, r.records, r.first, r.last = last+1, b.records, b.first, b.last
+	if err := r.insert(ctx, tx); err != nil {
+		return err
+	}
+	if err := insertExtent(ctx, tx, m.segment, extent{b.start, b.end}, b.last); err != nil {
+		return err
+	}
+	clear(b.orgs) // parts are found without keys
+	return insertKeys(ctx, tx, r.seq, b.keys())
+}
+
+// insertExtent notes that the store has a part of a segment, whose records were dispatched up to a moment.
+func insertExtent(ctx context.Context, tx *sql.Tx, segment string, part extent, dispatchedTo int64) error {
+	grown, err := tx.ExecContext(ctx, `UPDATE usage_extents SET end_at = $3, dispatched_to = CASE WHEN dispatched_to > $4 THEN dispatched_to ELSE $4 END
+		WHERE segment = $1 AND end_at = $2`, segment, part.start, part.end, dispatchedTo)
+	if err != nil {
+		return fmt.Errorf("noting what was moved of segment %s: %w", segment, err)
+	}
+	if n, err := grown.RowsAffected(); err != nil || n > 0 {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, "INSERT INTO usage_extents (segment, start_at, end_at, dispatched_to) VALUES ($1, $2, $3, $4)",
+		segment, part.start, part.end, dispatchedTo)
+	if err != nil {
+		return fmt.Errorf("noting what was moved of segment %s: %w", segment, err)
+	}
+	return nil
 }

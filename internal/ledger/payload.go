@@ -226,6 +226,16 @@ func (in *reader) number() int64 {
 }
 
 func (in *reader) unsigned() uint64 {
+	if len(in.data) > 0 && in.data[0] < 0x80 { // as tags and most lengths are
+		v := in.data[0]
+		in.data = in.data[1:]
+		return uint64(v)
+	}
+	return in.long()
+}
+
+// long is unsigned for more than one byte.
+func (in *reader) long() uint64 {
 	v, n := binary.Uvarint(in.data)
 	if n <= 0 {
 		in.failed, n = true, 0

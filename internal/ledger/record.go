@@ -79,7 +79,10 @@ func (r *Record) complete() {
 const idDigits = "0123456789abcdefghijklmnopqrstuv"
 
 // NewID makes an ID for a record or a request: 11 characters of the time in microseconds, then 75 random bits. IDs made later sort later.
-func NewID() string {
+func NewID() string { return string(AppendID(nil, time.Now())) }
+
+// AppendID appends a NewID of a moment, which is about now.
+func AppendID(b []byte, at time.Time) []byte {
 	const timeDigits, randomDigits = 11, 15
 	var id [timeDigits + randomDigits]byte
 	for i, bits := timeDigits, uint64(0); i < len(id); i++ {
@@ -89,12 +92,12 @@ func NewID() string {
 		id[i] = idDigits[bits%32]
 		bits /= 32
 	}
-	us := time.Now().UnixMicro()
+	us := at.UnixMicro()
 	for i := timeDigits - 1; i >= 0; i-- {
 		id[i] = idDigits[us%32]
 		us /= 32
 	}
-	return string(id[:])
+	return append(b, id[:]...)
 }
 
 // instantLayout is RFC 3339 in UTC, always with microseconds, so that texts sort as times do.

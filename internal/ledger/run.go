@@ -15,7 +15,7 @@ import (
 // spareMemory is how many bytes of parts are kept from one run to the next, to be used again.
 const spareMemory = 4 << 20
 
-// run is what neighbouring blocks and runs become: their records, sorted by organisation.
+// run is what neighbouring blocks and runs become, or a large stretch of a segment at once: their records, sorted by organisation.
 type run struct {
 	seq, records int64
 	first, last  int64 // dispatch, in microseconds
@@ -33,8 +33,8 @@ type part struct {
 	data        []byte
 }
 
-// begin empties the run for the records from one shelf to another.
-func (r *run) begin(from, to *shelf) {
+// begin empties the run for records from a number on.
+func (r *run) begin(seq int64) {
 	memory := 0
 	for _, p := range r.spare {
 		memory += cap(p.data)
@@ -45,7 +45,7 @@ func (r *run) begin(from, to *shelf) {
 		}
 	}
 	clear(r.parts)
-	r.seq, r.records, r.first, r.last = from.seq, to.seq+to.records-from.seq, from.first, from.last
+	r.seq, r.records, r.first, r.last = seq, 0, 0, 0
 }
 
 // part gives an organisation's part, whose next record was dispatched at that moment.

@@ -9,12 +9,13 @@ import (
 	"time"
 )
 
-// The mover brings a block four times a second: small ones, of everybody. The sorter makes runs of them. Each record is rewritten a few times
+// The mover brings a block four times a second: small ones, of everybody, unless there is much to do. The sorter makes runs of them. Each record is rewritten a few times
 // at most: blocks and runs of about the same size become one together, until it is full.
 
 const (
 	runSpan  = int64(24 * time.Hour / time.Microsecond) // at most between a run's dispatches, so that those of an hour, and of days to delete, are found
-	runFull  = 8192                                     // records; a run of as many stays as it is
+	runFull  = 4096                                     // records; neighbours that have as many become one run
+	runLarge = 2048                                     // records; a run of as many stays as it is, and the mover makes one of as many at once
 	fanIn    = 8                                        // so many neighbours of a size become one
 	sortLook = 1024                                     // blocks and runs that are looked at at once
 
@@ -28,6 +29,9 @@ type shelf struct {
 	run          bool
 	damaged      bool
 }
+
+// stays reports whether a shelf becomes no part of a larger one.
+func (s *shelf) stays() bool { return s.damaged || s.run && s.records >= runLarge }
 
 // size is a shelf's class: one holds up to eight times as many records as the class below.
 func (s *shelf) size() int { return (bits.Len64(uint64(s.records)) - 1) / 3 }
@@ -46,7 +50,7 @@ func plan(shelves []shelf, more bool) (from, to, settled int) {
 	var records, first, last int64
 	for i := range shelves {
 		s := &shelves[i]
-		joins := i > from && !s.damaged && !shelves[from].damaged && s.seq == shelves[i-1].seq+shelves[i-1].records &&
+		joins := i > from && !s.stays() && !shelves[from].stays() && s.seq == shelves[i-1].seq+shelves[i-1].records &&
 			records < runFull && max(last, s.last)-min(first, s.first) <= runSpan
 		if i > from && !joins {
 			if worthARun(shelves[from:i]) {
@@ -77,7 +81,7 @@ func worthARun(shelves []shelf) bool {
 // alike gives where the last shelves begin among which enough of the largest size are to become one; len(shelves) where there are none.
 func alike(shelves []shelf) (from int) {
 	largest, of := -1, 0
-	for i := len(shelves) - 1; i >= 0 && !shelves[i].damaged; i-- {
+	for i := len(shelves) - 1; i >= 0 && !shelves[i].stays(); i-- {
 		if size := shelves[i].size(); size > largest {
 			largest, of = size, 0
 		} else if size < largest {
@@ -162,16 +166,18 @@ func (l *Ledger) shelves(ctx context.Context, tx *sql.Tx, from int64) (all []she
 // sortInto replaces neighbouring blocks and runs by one run.
 func (l *Ledger) sortInto(ctx context.Context, tx *sql.Tx, shelves []shelf) error {
 	r := &l.sorted
-	r.begin(&shelves[0], &shelves[len(shelves)-1])
+	from, to := &shelves[0], &shelves[len(shelves)-1]
+	r.begin(from.seq)
+	r.records, r.first, r.last = to.seq+to.records-from.seq, from.first, from.last
 	for _, s := range shelves {
 		r.first, r.last = min(r.first, s.first), max(r.last, s.last)
-		orgs := map[string]bool{}
-		to := sink{unpacked: &l.unpacked, record: func(n numbered, f *rawFields) bool {
+		orgs := map[string]struct{}{}
+		in := sink{unpacked: &l.unpacked, record: func(n numbered, f *rawFields) bool {
 			r.add(n, f)
-			orgs[string(f.texts[fieldOrg])] = true
+			note(orgs, f.texts[fieldOrg])
 			return true
 		}}
-		if err := readPieces(ctx, tx, to, s.pieces(), s.seq); err != nil {
+		if err := readPieces(ctx, tx, in, s.pieces(), s.seq); err != nil {
 			return fmt.Errorf("sorting usage records: %w", err)
 		}
 		if err := s.remove(ctx, tx, orgs); err != nil {
@@ -182,7 +188,7 @@ func (l *Ledger) sortInto(ctx context.Context, tx *sql.Tx, shelves []shelf) erro
 }
 
 // remove deletes a shelf whose records are kept elsewhere. The keys by which single records are found go on leading to their numbers.
-func (s *shelf) remove(ctx context.Context, tx *sql.Tx, orgs map[string]bool) error {
+func (s *shelf) remove(ctx context.Context, tx *sql.Tx, orgs map[string]struct{}) error {
 	if s.run {
 		return execAll(ctx, tx, s.seq, "DELETE FROM usage_parts WHERE seq = $1", "DELETE FROM usage_runs WHERE seq = $1")
 	}

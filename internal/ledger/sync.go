@@ -57,7 +57,7 @@ func (w *wal) take() (b *batch, segments []*segment, ends []int64, newFiles bool
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	b, w.batch = w.batch, new(batch)
-	b.steps = w.chain.written
+	b.steps = len(w.chain.steps)
 	for _, s := range w.open {
 		if s.end > s.synced {
 			segments, ends = append(segments, s), append(ends, s.end)
@@ -102,12 +102,9 @@ func (w *wal) settle(b *batch, segments []*segment, ends []int64) {
 	})
 }
 
-// void takes back all records that were not fsynced, whatever batch they are in, and those that were to come behind them.
+// void takes back all records that were not fsynced, whatever batch they are in.
 func (w *wal) void(err error) {
 	from := w.sure()
-	if w.group != nil {
-		w.group.err, w.group, w.frames = err, nil, w.frames[:0]
-	}
 	w.batch.done, w.batch.err = true, err
 	w.batch = new(batch)
 	w.chain.back(0)

@@ -90,9 +90,9 @@ func TestSyncWait_KeepsThePromiseOnSlowDisksToo(t *testing.T) {
 
 func TestAppend_SharesWrites(t *testing.T) {
 	l := open(t, Async)
-	_, first, err := l.wal.join(&Record{ID: "a"})
-	if err != nil || !first {
-		t.Fatal(first, err)
+	group, first := l.wal.join(&Record{ID: "a"}, 0)
+	if !first {
+		t.Fatal("got another group before any record had come")
 	}
 	var others sync.WaitGroup
 	for range 3 {
@@ -102,15 +102,15 @@ func TestAppend_SharesWrites(t *testing.T) {
 			}
 		})
 	}
-	for joined := uint64(0); joined < 4; runtime.Gosched() {
-		l.wal.mu.Lock()
-		joined = l.wal.group.records
-		l.wal.mu.Unlock()
+	for joined := 0; joined < 4; runtime.Gosched() {
+		l.wal.joining.Lock()
+		joined = len(group.records)
+		l.wal.joining.Unlock()
 	}
 	if _, appended := l.wal.extent(); appended != 0 {
 		t.Errorf("got %d records in the log before the write, want none", appended)
 	}
-	l.wal.write(l.wal.group)
+	l.wal.write(group)
 	others.Wait()
 	if _, appended := l.wal.extent(); appended != 4 {
 		t.Errorf("got %d records in the log, want 4", appended)

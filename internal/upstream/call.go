@@ -161,6 +161,7 @@ func (c *Call) Close() {
 		return
 	}
 	k.shrink()
+	k.since = c.heard // as its engine counts
 	c.client.keep(k)
 }
 

@@ -126,7 +126,6 @@ func (c *Client) pop(addr string) *conn {
 
 // keep takes back a connection that can serve another exchange.
 func (c *Client) keep(k *conn) {
-	k.since = time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	h := c.host(k.addr)

@@ -1,25 +1,36 @@
-// Package spec holds answers of the two APIs against their OpenAPI document. It is for tests: it promises that an answer
-// it accepts has exactly the status, the content type and the fields that the document names, and it never serves anyone.
+// Package spec holds requests and answers of the two APIs against an OpenAPI document, with libopenapi-validator. It is for tests: it promises that
+// what it accepts has exactly the statuses, the content types, the headers and the fields that the document names, and it never serves anyone.
 package spec
 
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"maps"
+	"io"
 	"mime"
+	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/pb33f/libopenapi"
+	validator "github.com/pb33f/libopenapi-validator"
+	"github.com/pb33f/libopenapi-validator/config"
+	"github.com/pb33f/libopenapi-validator/content"
+	faults "github.com/pb33f/libopenapi-validator/errors"
+	"github.com/pb33f/libopenapi-validator/schema_validation"
+	v3 "github.com/pb33f/libopenapi/datamodel/high/v3"
 )
 
-// Spec is one OpenAPI 3.1 document. It is not safe for concurrent use.
+// Spec is one OpenAPI document. It is safe for concurrent use. Load it outside of a bubble of testing/synctest: the validator keeps what it has made.
 type Spec struct {
-	doc        map[string]any
-	compiler   *jsonschema.Compiler
-	operations []operation
+	mu         sync.Mutex // guards validator
+	validator  validator.Validator
+	model      *v3.Document
+	operations []operation // the more of a path is literal, the earlier
 }
 
 // Operation is a method and a path of the document, with {names} in it.
@@ -31,52 +42,56 @@ func (o Operation) String() string { return o.Method + " " + o.Path }
 
 type operation struct {
 	Operation
-	tags    []string
-	matches *regexp.Regexp
-	body    map[string]any
+	matches *regexp.Regexp // of an escaped path, whose parameters may hold slashes
 }
 
-const root = "openapi.json"
+var parameter = regexp.MustCompile(`\{\w+\}`)
 
-// Load reads a document. Objects that do not say whether they have further properties have none: a field that an answer
-// has and the document lacks is an error then.
+// Load reads a document, which must be valid OpenAPI 3.1. Objects that do not say whether they have further properties have none: a field that an
+// answer has and the document lacks is an error then.
 func Load(document []byte) (*Spec, error) {
-	parsed, err := jsonschema.UnmarshalJSON(bytes.NewReader(document))
+	exact, err := closed(document)
 	if err != nil {
 		return nil, fmt.Errorf("reading the document: %w", err)
 	}
-	doc := parsed.(map[string]any)
-	closeObjects(doc["components"])
-	s := &Spec{doc: doc, compiler: jsonschema.NewCompiler()}
-	s.compiler.AssertFormat()
-	if err := s.compiler.AddResource(root, doc); err != nil {
+	doc, err := libopenapi.NewDocument(exact)
+	if err != nil {
 		return nil, fmt.Errorf("reading the document: %w", err)
 	}
-	for path, item := range doc["paths"].(map[string]any) {
-		for method, body := range item.(map[string]any) {
-			s.operations = append(s.operations, newOperation(method, path, body.(map[string]any)))
+	model, err := doc.BuildV3Model()
+	if err != nil {
+		return nil, fmt.Errorf("reading the document: %w", err)
+	}
+	v, problems := validator.NewValidator(doc, config.WithFormatAssertions(), config.WithRejectUndeclaredRequestBody(),
+		config.WithBodyDecoder("text/event-stream", content.DecoderFunc(part)), config.WithBodyDecoder("application/jsonl", content.DecoderFunc(part)))
+	if err := errors.Join(problems...); err != nil {
+		return nil, fmt.Errorf("reading the document: %w", err)
+	}
+	if ok, wrong := v.ValidateDocument(); !ok {
+		return nil, fmt.Errorf("the document is not valid OpenAPI: %w", joined(wrong))
+	}
+	s := &Spec{validator: v, model: &model.Model}
+	for path, item := range model.Model.Paths.PathItems.FromOldest() {
+		for method := range item.GetOperations().KeysFromOldest() {
+			matches := regexp.MustCompile("^" + regexp.MustCompile(`\\\{\w+\\\}`).ReplaceAllString(regexp.QuoteMeta(path), `(.+)`) + "$")
+			s.operations = append(s.operations, operation{Operation{strings.ToUpper(method), path}, matches})
 		}
 	}
-	// The more of a path is literal, the more exact it is.
-	slices.SortFunc(s.operations, func(a, b operation) int { return literal(b.Path) - literal(a.Path) })
-	return s, s.compileAll()
+	literal := func(path string) int { return len(parameter.ReplaceAllString(path, "")) }
+	slices.SortStableFunc(s.operations, func(a, b operation) int { return literal(b.Path) - literal(a.Path) })
+	return s, nil
 }
 
-func newOperation(method, path string, body map[string]any) operation {
-	o := operation{Operation: Operation{strings.ToUpper(method), path}, body: body}
-	for _, tag := range body["tags"].([]any) {
-		o.tags = append(o.tags, tag.(string))
+// closed makes every object schema exact.
+func closed(document []byte) ([]byte, error) {
+	var doc map[string]any
+	if err := json.Unmarshal(document, &doc); err != nil {
+		return nil, err
 	}
-	pattern := regexp.MustCompile(`\\\{\w+\\\}`).ReplaceAllString(regexp.QuoteMeta(path), `.+`)
-	o.matches = regexp.MustCompile("^" + pattern + "$")
-	return o
+	closeObjects(doc["components"])
+	return json.Marshal(doc)
 }
 
-func literal(path string) int {
-	return len(regexp.MustCompile(`\{\w+\}`).ReplaceAllString(path, ""))
-}
-
-// closeObjects makes every object schema below v exact.
 func closeObjects(v any) {
 	switch v := v.(type) {
 	case []any:
@@ -94,111 +109,138 @@ func closeObjects(v any) {
 	}
 }
 
-// compileAll finds schemas that are wrong and references that lead nowhere.
-func (s *Spec) compileAll() error {
-	components := s.doc["components"].(map[string]any)
-	for _, name := range slices.Sorted(maps.Keys(components["schemas"].(map[string]any))) {
-		if _, err := s.compiler.Compile(root + "#/components/schemas/" + name); err != nil {
-			return fmt.Errorf("compiling the schema %s: %w", name, err)
-		}
+// part reads the data of one server-sent event, or one line: as JSON, except where its schema is just text.
+func part(in *content.DecodeInput) (any, error) {
+	data, err := io.ReadAll(in.Body)
+	if err != nil || in.Schema != nil && slices.Contains(in.Schema.Type, "string") {
+		return string(data), err
 	}
-	return nil
+	var value any
+	return value, json.Unmarshal(data, &value)
 }
 
-// Operations lists the operations that have the tag, sorted.
-func (s *Spec) Operations(tag string) []Operation {
-	var tagged []Operation
+// Operations lists the operations, sorted.
+func (s *Spec) Operations() []Operation {
+	var all []Operation
 	for _, o := range s.operations {
-		if slices.Contains(o.tags, tag) {
-			tagged = append(tagged, o.Operation)
-		}
+		all = append(all, o.Operation)
 	}
-	slices.SortFunc(tagged, func(a, b Operation) int { return strings.Compare(a.String(), b.String()) })
-	return tagged
+	slices.SortFunc(all, func(a, b Operation) int { return strings.Compare(a.String(), b.String()) })
+	return all
 }
 
-// Check holds one answer against the operation that its request's method and path (without a query) belong to. A request
-// that belongs to none may only be answered 401, 403, 404 or 405, with an Error.
-func (s *Spec) Check(method, path string, status int, contentType string, body []byte) error {
-	media, _, err := mime.ParseMediaType(contentType)
-	if err != nil {
-		return fmt.Errorf("content type %q: %w", contentType, err)
-	}
-	i := slices.IndexFunc(s.operations, func(o operation) bool { return o.Method == method && o.matches.MatchString(path) })
-	if i < 0 {
-		if !slices.Contains([]int{401, 403, 404, 405}, status) {
-			return fmt.Errorf("%s %s is not in the document, and was answered %d", method, path, status)
+// QueryOf lists the parameters that the query of an operation may have, sorted.
+func (s *Spec) QueryOf(o Operation) []string {
+	var names []string
+	item, _ := s.model.Paths.PathItems.Get(o.Path)
+	described, _ := item.GetOperations().Get(strings.ToLower(o.Method))
+	for _, p := range described.Parameters {
+		if p.In == "query" {
+			names = append(names, p.Name)
 		}
-		return s.validate(root+"#/components/schemas/Error", body)
 	}
-	o := s.operations[i]
-	responses := o.body["responses"].(map[string]any)
-	response, ok := responses[fmt.Sprint(status)].(map[string]any)
+	slices.Sort(names)
+	return names
+}
+
+// Check holds an answer against the operation of its request, and the request too where the answer says that it was taken (2xx). A request that
+// belongs to no operation may only be answered 401, 403, 404 or 405, with an Error.
+func (s *Spec) Check(request *http.Request, sent []byte, response *http.Response, body []byte) error {
+	asked, ok := s.resolve(request)
 	if !ok {
-		return fmt.Errorf("%s was answered %d, which the document does not have; it has %v", o, status, slices.Sorted(maps.Keys(responses)))
+		if !slices.Contains([]int{401, 403, 404, 405}, response.StatusCode) {
+			return fmt.Errorf("%s %s is not in the document, and was answered %d", request.Method, request.URL.Path, response.StatusCode)
+		}
+		return s.checkError(request, body)
 	}
-	at := fmt.Sprintf("%s#/paths/%s/%s/responses/%d", root, pointer(o.Path), strings.ToLower(method), status)
-	if ref, isRef := response["$ref"].(string); isRef {
-		at = root + ref
-		name := strings.TrimPrefix(ref, "#/components/responses/")
-		response = s.doc["components"].(map[string]any)["responses"].(map[string]any)[name].(map[string]any)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if response.StatusCode/100 == 2 {
+		if asked.Header.Get("Content-Type") == "" { // which no handler asks for
+			asked.Header = asked.Header.Clone()
+			asked.Header.Set("Content-Type", "application/json")
+		}
+		asked.Body = io.NopCloser(bytes.NewReader(sent))
+		if ok, wrong := s.validator.ValidateHttpRequestSync(asked); !ok {
+			return fmt.Errorf("%s %s was answered %d, and its request is not as the document has it: %w", asked.Method, asked.URL.Path, response.StatusCode, joined(wrong))
+		}
 	}
-	content := response["content"].(map[string]any)
-	if content[media] == nil {
-		return fmt.Errorf("%s was answered in %s, the document has %v", o, media, slices.Sorted(maps.Keys(content)))
-	}
-	if err := s.content(media, at+"/content/"+pointer(media)+"/schema", body); err != nil {
-		return fmt.Errorf("%s, answer %d: %w", o, status, err)
+	for _, part := range parts(response, body) {
+		answer := *response
+		answer.Body = io.NopCloser(bytes.NewReader(part))
+		if ok, wrong := s.validator.ValidateHttpResponse(asked, &answer); !ok {
+			return fmt.Errorf("%s %s was answered %d %.1000s: %w", asked.Method, asked.URL.Path, response.StatusCode, part, joined(wrong))
+		}
 	}
 	return nil
 }
 
-func (s *Spec) content(media, schema string, body []byte) error {
+// resolve gives the request as the document has it, with the slashes escaped that a parameter holds.
+func (s *Spec) resolve(request *http.Request) (*http.Request, bool) {
+	path := request.URL.EscapedPath()
+	for _, o := range s.operations {
+		values := o.matches.FindStringSubmatch(path)
+		if values == nil || o.Method != request.Method {
+			continue
+		}
+		values = values[1:]
+		escaped := parameter.ReplaceAllStringFunc(o.Path, func(string) string {
+			value := strings.ReplaceAll(values[0], "/", "%2F")
+			values = values[1:]
+			return value
+		})
+		asked := *request
+		target := *request.URL
+		target.Path, _ = url.PathUnescape(escaped)
+		target.RawPath = escaped
+		asked.URL = &target
+		return &asked, true
+	}
+	return nil, false
+}
+
+// parts are what of a body has a schema: each event of a stream that has JSON, each line of lines, else all of it.
+func parts(response *http.Response, body []byte) (list [][]byte) {
+	media, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
 	switch media {
-	case "application/json":
-		return s.validate(schema, body)
 	case "text/event-stream":
 		for line := range bytes.Lines(body) {
-			data, found := bytes.CutPrefix(bytes.TrimRight(line, "\n"), []byte("data: "))
-			if !found || !json.Valid(data) {
-				continue
-			}
-			if err := s.event(schema, data); err != nil {
-				return err
+			if data, found := bytes.CutPrefix(bytes.TrimRight(line, "\r\n"), []byte("data: ")); found && json.Valid(data) {
+				list = append(list, data)
 			}
 		}
+	case "application/jsonl":
+		list = slices.Collect(bytes.Lines(body))
+	default:
+		list = [][]byte{body}
+	}
+	return list
+}
+
+// checkError holds an error of a path that leads nowhere against its schema: Anthropic's at and below its path.
+func (s *Spec) checkError(request *http.Request, body []byte) error {
+	name := "Error"
+	if strings.Contains(request.URL.Path, "/messages") {
+		name = "AnthropicError"
+	}
+	schema, found := s.model.Components.Schemas.Get(name)
+	if !found {
+		return fmt.Errorf("the document has no schema %s", name)
+	}
+	if ok, wrong := schema_validation.NewSchemaValidator().ValidateSchemaBytes(schema.Schema(), body); !ok {
+		return fmt.Errorf("%s: %w", body, joined(wrong))
 	}
 	return nil
 }
 
-// event holds the data of an event against its schema; where that says just text, there is nothing to hold it against.
-func (s *Spec) event(at string, data []byte) error {
-	schema, err := s.compiler.Compile(at)
-	if err != nil {
-		return fmt.Errorf("compiling %s: %w", at, err)
+// joined tells all that is wrong, with the places of what does not fit a schema.
+func joined(wrong []*faults.ValidationError) error {
+	var all []error
+	for _, w := range wrong {
+		all = append(all, fmt.Errorf("%s: %s", w.Message, w.Reason))
+		for _, at := range w.SchemaValidationErrors {
+			all = append(all, fmt.Errorf("at %s: %s", at.FieldPath, at.Reason))
+		}
 	}
-	if schema.Ref == nil {
-		return nil
-	}
-	return s.validate(at, data)
-}
-
-func (s *Spec) validate(at string, body []byte) error {
-	schema, err := s.compiler.Compile(at)
-	if err != nil {
-		return fmt.Errorf("compiling %s: %w", at, err)
-	}
-	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(body))
-	if err != nil {
-		return fmt.Errorf("reading %q: %w", body, err)
-	}
-	if err := schema.Validate(value); err != nil {
-		return fmt.Errorf("%s: %w", body, err)
-	}
-	return nil
-}
-
-// pointer escapes one step of a JSON pointer in a URL's fragment.
-func pointer(step string) string {
-	return strings.NewReplacer("~", "~0", "/", "~1", "{", "%7B", "}", "%7D").Replace(step)
+	return errors.Join(all...)
 }

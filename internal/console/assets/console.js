@@ -25,6 +25,10 @@ document.addEventListener("submit", (event) => {
   if (question && !confirm(question)) event.preventDefault();
 });
 
+// Live parts: a page that no longer hears from the server says so.
+document.addEventListener("htmx:sse:error", () => { find("offline").hidden = false; });
+document.addEventListener("htmx:sse:after:connection", () => { find("offline").hidden = true; });
+
 // A button whose page takes a while says so, and is pressed once.
 document.addEventListener("submit", (event) => {
   const button = event.submitter;

@@ -1,0 +1,224 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/bench"
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+// A harness is one of others', run as its users run it.
+type harness struct {
+	name string // of its environment among the stock clients
+	args func(base, token, model, tokenizer, out string) []string
+	out  string // what it writes, below out
+	sent int    // requests
+}
+
+var harnesses = []harness{
+	{"aiperf", func(base, token, model, tokenizer, out string) []string {
+		return []string{
+			"profile", "-m", model, "--url", base, "--endpoint-type", "chat", "--streaming", "--api-key", token, "--tokenizer", tokenizer,
+			"--concurrency", "2", "--request-count", "12", "--isl", "20", "--osl", "16", "--use-server-token-count", "--output-artifact-dir", out, "--ui", "none",
+		}
+	}, "", 12},
+	{"guidellm", func(base, token, model, tokenizer, out string) []string {
+		return []string{
+			"run", "--backend", fmt.Sprintf("kind=openai_http,target=%s,model=%s,api_key=%s", base, model, token), "--profile", "kind=constant,rate=4",
+			"--constraint", "kind=max_requests,count=12", "--tokenizer", "kind=huggingface_auto,model=" + tokenizer,
+			"--data", "kind=synthetic_text,prompt_tokens=20,output_tokens=16", "--output", "kind=json,path=" + filepath.Join(out, "benchmarks.json"), "--disable-console",
+		}
+	}, "benchmarks.json", 12},
+}
+
+// TestHarnesses runs harnesses of others, as they are, against a model that is cold, and joins what they have written with the receipts: what they took for
+// the model's first token is told from the start, and what was billed is what the ledger has.
+func TestHarnesses(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs other harnesses, of which each takes half a minute; not in short runs")
+	}
+	names := make([]string, len(harnesses))
+	for i, h := range harnesses {
+		names[i] = h.name
+	}
+	s := startDev(t, t.TempDir(), "--config", writeConfig(t, "backend \"local\" {\n  gpus = 8\n  host_memory = \"1.5TiB\"\n}\n"+simModels("", names...)))
+	tokenizer := writeTokenizer(t)
+	for _, h := range harnesses {
+		t.Run(h.name, func(t *testing.T) {
+			out := t.TempDir()
+			runHarness(t, h.name, h.args(strings.TrimSuffix(s.API, "/v1"), s.Token, h.name, tokenizer, out)...)
+			var rows []bench.JoinRow
+			text := s.bench(t, "join", filepath.Join(out, h.out), "--model", h.name, "--json")
+			if err := json.Unmarshal(text, &rows); err != nil {
+				t.Fatal(err)
+			}
+			checkJoin(t, s, h, rows)
+		})
+	}
+}
+
+// checkJoin holds rows of bench join against the ledger's own records of the model that the harness has asked for.
+func checkJoin(t *testing.T, s *devServer, h harness, rows []bench.JoinRow) {
+	t.Helper()
+	type sum struct {
+		requests int
+		billed   int64
+		cost     fleet.NanoUSD
+	}
+	got, want := map[string]sum{}, map[string]sum{}
+	page, err := s.admin(t).Records(t.Context(), devOrg, "", 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range page.Records {
+		if r := &page.Records[i]; r.Model == h.name {
+			for _, key := range []string{string(r.Start), "total"} {
+				w := want[key]
+				want[key] = sum{w.requests + 1, w.billed + r.Billed.Microseconds(), w.cost + r.Cost}
+			}
+		}
+	}
+	for _, r := range rows {
+		got[r.Start] = sum{r.Requests, r.BilledUS, r.Cost}
+		if r.Failed > 0 {
+			t.Errorf("%s: %d have failed", r.Start, r.Failed)
+		}
+		if r.Start == "cold" && (r.Held.P50 < 100 || r.TTFT.P50 < r.Held.P50*0.99 || r.ModelTTFT.P50 > r.TTFT.P50/2) {
+			t.Errorf("cold: got a first token after %v ms, of which %v held and %v the model's; want most of it held", r.TTFT.P50, r.Held.P50, r.ModelTTFT.P50)
+		}
+	}
+	if fmt.Sprint(got) != fmt.Sprint(want) || got["total"].requests != h.sent || got["cold"].requests == 0 {
+		t.Errorf("got %v, want %v of %d requests, the first cold", got, want, h.sent)
+	}
+}
+
+// bench runs one of our own bench commands as the dev token, and gives its stdout.
+func (s *devServer) bench(t *testing.T, args ...string) []byte {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], append([]string{"bench"}, args...)...)
+	cmd.Env = append(os.Environ(), asProgram+"=1", "PILOTLIGHT_API="+s.API, "PILOTLIGHT_TOKEN="+s.Token, addrVariable+"="+s.Admin)
+	token, err := readSecret(filepath.Join(s.DataDir, adminTokenFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Env = append(cmd.Env, adminTokenVariable+"="+token)
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("bench %v: %v\n%s", args, err, out)
+	}
+	return out
+}
+
+// runHarness runs another harness. It skips where that is not installed.
+func runHarness(t *testing.T, name string, args ...string) {
+	t.Helper()
+	interpreter(t, name, name) // is it there, as pinned?
+	cmd := exec.CommandContext(t.Context(), filepath.Join(os.Getenv("PILOTLIGHT_CLIENTS"), name, "bin", name), args...)
+	cmd.Env = append(os.Environ(), "HOME="+t.TempDir())
+	if name == "guidellm" {
+		cmd.Env = append(cmd.Env, "HF_HUB_OFFLINE=1") // aiperf, told so, takes the tokenizer's path for a name on a hub
+	}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", name, err, out)
+	}
+}
+
+// writeTokenizer makes a tokenizer that knows a few words: harnesses make prompts of its vocabulary.
+func writeTokenizer(t *testing.T) string {
+	t.Helper()
+	vocabulary := map[string]int{"<unk>": 0}
+	for i, word := range strings.Fields("about above across after along around away before below beside between bridge bright bring brown build carry clear cloud coast") {
+		vocabulary[word] = i + 1
+	}
+	special := map[string]any{"id": 0, "content": "<unk>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true}
+	dir := t.TempDir()
+	for name, content := range map[string]any{
+		"tokenizer.json": map[string]any{
+			"version": "1.0", "added_tokens": []any{special}, "pre_tokenizer": map[string]string{"type": "Whitespace"},
+			"model": map[string]any{"type": "WordLevel", "vocab": vocabulary, "unk_token": "<unk>"},
+		},
+		"tokenizer_config.json": map[string]any{"tokenizer_class": "PreTrainedTokenizerFast", "unk_token": "<unk>", "model_max_length": 100_000},
+	} {
+		text, err := json.Marshal(content)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// pacedServer answers each chat with 20 tokens, the first after 600 ms and then one each 25 ms.
+func pacedServer(t *testing.T) string {
+	const tokens, first, gap = 20, 600 * time.Millisecond, 25 * time.Millisecond
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "text/event-stream")
+		due := time.Now().Add(first)
+		for i := range tokens {
+			time.Sleep(time.Until(due.Add(time.Duration(i) * gap)))
+			fmt.Fprintf(w, `data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"w%d "}}]}`+"\n\n", i)
+			w.(http.Flusher).Flush()
+		}
+		fmt.Fprintf(w, `data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[],"usage":{"prompt_tokens":9,"completion_tokens":%d,"total_tokens":%d}}`+"\n\ndata: [DONE]\n\n", tokens, 9+tokens)
+	}))
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+// TestBench_AgreesWithAIPerf measures one server with NVIDIA's harness and with ours.
+func TestBench_AgreesWithAIPerf(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs aiperf, which takes half a minute; not in short runs")
+	}
+	const requests, atOnce = "48", "8"
+	url, out := pacedServer(t), t.TempDir()
+	runHarness(t, "aiperf", "profile", "-m", "m", "--url", url, "--endpoint-type", "chat", "--streaming", "--tokenizer", writeTokenizer(t), "--concurrency", atOnce,
+		"--request-count", requests, "--isl", "20", "--osl", "20", "--use-server-token-count", "--output-artifact-dir", out, "--ui", "none")
+	text, err := os.ReadFile(filepath.Join(out, "profile_export_aiperf.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var theirs map[string]json.RawMessage
+	if err := json.Unmarshal(text, &theirs); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "bench", "load", "--url", url+"/v1", "--model", "m", "--concurrency", atOnce, "--requests", requests, "--json")
+	cmd.Env = append(os.Environ(), asProgram+"=1")
+	if text, err = cmd.Output(); err != nil {
+		t.Fatal(err)
+	}
+	var ours bench.Summary
+	if err := json.Unmarshal(text, &ours); err != nil {
+		t.Fatal(err)
+	}
+	for metric, name := range map[string]string{bench.MetricTTFT: "time_to_first_token", bench.MetricInterToken: "inter_token_latency", bench.MetricE2E: "request_latency"} {
+		var their struct{ Avg, P50 float64 }
+		if err := json.Unmarshal(theirs[name], &their); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		our := ours.Latency[metric]
+		t.Logf("%s: ours %.3f ms mean, %.3f p50; aiperf's %.3f and %.3f", metric, our.Mean, our.P50, their.Avg, their.P50)
+		for _, pair := range [][2]float64{{our.Mean, their.Avg}, {our.P50, their.P50}} {
+			if math.Abs(pair[0]/pair[1]-1) > 0.03 {
+				t.Errorf("%s: got %v ms, aiperf %v: more than 3 %% apart", metric, pair[0], pair[1])
+			}
+		}
+	}
+	if ours.Requests != 48 || ours.OutputTokens != 48*20 {
+		t.Errorf("got %d requests and %d tokens, want 48 and 960", ours.Requests, ours.OutputTokens)
+	}
+}

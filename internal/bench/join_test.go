@@ -1,0 +1,105 @@
+package bench_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pilotlight-io/pilotlight/internal/bench"
+)
+
+func written(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func at(us int64) time.Time { return time.UnixMicro(1_800_000_000_000_000 + us) }
+
+func TestReadHarness_AIPerf(t *testing.T) {
+	path := written(t, "profile_export.jsonl", `{"metadata":{"x_request_id":"warm","request_start_ns":1800000000000000000,"request_end_ns":1800000000100000000,"benchmark_phase":"warmup"},"metrics":{}}
+{"metadata":{"x_request_id":"b","request_start_ns":1800000001000000000,"request_end_ns":1800000001100000000,"benchmark_phase":"profiling","was_cancelled":false},"metrics":{"time_to_first_token":{"value":16.5,"unit":"ms"}},"error":null}
+{"metadata":{"x_request_id":"a","request_start_ns":1800000000500000000,"request_end_ns":1800000000600000000,"benchmark_phase":"profiling"},"metrics":{},"error":{"code":503,"message":"m"}}
+`)
+	for _, given := range []string{path, filepath.Dir(path)} {
+		harness, got, err := bench.ReadHarness(given)
+		want := []bench.Exchange{{ID: "a", Start: at(500_000), End: at(600_000), Failed: true}, {ID: "b", Start: at(1_000_000), First: at(1_016_500), End: at(1_100_000)}}
+		if diff := cmp.Diff(want, got); err != nil || harness != bench.HarnessAIPerf || diff != "" {
+			t.Errorf("%s: got %s, %v\n%s", given, harness, err, diff)
+		}
+	}
+}
+
+func TestReadHarness_GuideLLM(t *testing.T) {
+	_, got, err := bench.ReadHarness(written(t, "g.json", `{"metadata":{"version":1},"benchmarks":[{"requests":{
+		"successful":[{"request_id":"u","info":{"timings":{"request_start":1800000002.25,"first_token_iteration":1800000002.5,"request_end":1800000003}}}],
+		"errored":[{"info":{"timings":{"request_start":1800000001.0,"first_token_iteration":null,"request_end":1800000001.5}}}],
+		"incomplete":[{"info":{"timings":{"request_start":null}}}],"total":null}}]}`))
+	want := []bench.Exchange{{Start: at(1_000_000), End: at(1_500_000), Failed: true}, {Start: at(2_250_000), First: at(2_500_000), End: at(3_000_000)}}
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("got %v\n%s", err, diff)
+	}
+}
+
+func TestReadHarness_SaysWhatItTakes(t *testing.T) {
+	for _, text := range []string{"", "[]", "{}", `{"metadata":{}} nonsense`, "a,b\n1,2\n"} {
+		if _, _, err := bench.ReadHarness(written(t, "x", text)); err == nil {
+			t.Errorf("%q: got no error", text)
+		}
+	}
+}
+
+// Two that began together are told apart by who is nearer, whatever the order; what is too far away, or came after the end, belongs to nobody.
+func TestMatchByTime_GivesEachReceiptOnce(t *testing.T) {
+	exchanges := []bench.Exchange{
+		{ID: "early", Start: at(0), End: at(900_000)},
+		{ID: "late", Start: at(10_000), End: at(900_000)},
+		{ID: "short", Start: at(3_000_000), End: at(3_001_000)},
+		{ID: "far", Start: at(9_000_000)},
+	}
+	receipts := []bench.Receipt{
+		{RequestID: "r-far", ReceivedAt: at(9_300_000)},
+		{RequestID: "r-short", ReceivedAt: at(3_002_000)},
+		{RequestID: "r-late", ReceivedAt: at(11_000)},
+		{RequestID: "r-early", ReceivedAt: at(7_000)},
+	}
+	got := map[string]string{}
+	for _, j := range bench.MatchByTime(exchanges, receipts, 250*ms) {
+		got[j.ID] = ""
+		if j.Receipt != nil {
+			got[j.ID] = j.Receipt.RequestID
+		}
+	}
+	if diff := cmp.Diff(map[string]string{"early": "r-early", "late": "r-late", "short": "", "far": ""}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestSplitByStart_TellsWaitFromModel(t *testing.T) {
+	joined := []bench.Joined{
+		{bench.Exchange{Start: at(0), First: at(25_050_000), End: at(26_000_000)}, &bench.Receipt{Start: "cold", QueueUS: 1_000, ActivateUS: 24_999_000, BilledUS: 7, Cost: 9}},
+		{bench.Exchange{Start: at(0), First: at(50_000), End: at(60_000)}, &bench.Receipt{Start: "hot", BilledUS: 1, Cost: 2}},
+		{bench.Exchange{Start: at(0), End: at(1), Failed: true}, nil},
+	}
+	rows := bench.SplitByStart(joined)
+	var starts []string
+	for _, r := range rows {
+		starts = append(starts, r.Start)
+	}
+	if diff := cmp.Diff([]string{"hot", "cold", "", "total"}, starts); diff != "" {
+		t.Fatal(diff)
+	}
+	cold, total := rows[1], rows[3]
+	if cold.TTFT.P50 < 25_000 || cold.Held.P50 < 24_900 || cold.ModelTTFT.P50 > 51 || cold.BilledUS != 7 || cold.Cost != 9 {
+		t.Errorf("cold: got %+v", cold)
+	}
+	if total.Requests != 3 || total.Failed != 1 || total.BilledUS != 8 || total.Cost != 11 || total.ModelTTFT.Max > 51 {
+		t.Errorf("total: got %+v", total)
+	}
+}
