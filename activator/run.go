@@ -118,7 +118,7 @@ func (a *Activator) do(ctx context.Context, act fleet.Act) {
 		return // cut short by our own end: it says nothing about the instance
 	}
 	if err != nil {
-		a.log.Warn("act refused", "act", string(act.Kind), "model", act.Model, "instance", act.Instance, "error", err)
+		a.log.Warn("act refused", "act", string(act.Kind), "model", act.Model, "instance", act.Instance, "reason", err)
 	}
 	a.planning.Lock()
 	a.planner.Accepted(a.now(), &act, err)

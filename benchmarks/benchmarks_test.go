@@ -29,6 +29,7 @@ func TestScenarios_Run(t *testing.T) {
 	}{
 		{true, []string{"json", "--concurrency", "2"}},
 		{true, []string{"latency"}},
+		{true, []string{"peers", "--concurrency", "2"}},
 		{true, []string{"sse", "--streams", "3", "--events", "5"}},
 		{false, []string{"held", "--requests", "20", "--watch", "200ms"}},
 		{false, []string{"departure", "--requests", "3"}},

@@ -84,7 +84,7 @@ func (r *Router) unread(what string, err error) *failure {
 	case errors.Is(err, ledger.ErrNoInvoice):
 		return failf(codeNotFound, "There is no such invoice; receipts are there once its month is closed.")
 	}
-	r.c.Log.Error("cannot read "+what, "reason", err)
+	r.c.Log.Error("cannot read what was asked for", "subject", what, "reason", err)
 	return failf(codeOverloaded, "This cannot be read now.").because(err)
 }
 

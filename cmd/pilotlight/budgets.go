@@ -45,7 +45,7 @@ func (s *server) tellBudgets(ctx context.Context) error {
 				return
 			}
 			if !failing {
-				s.log("budgets").Error("a notice of a budget cannot be kept, and is tried again", "org", n.Org, "percent", n.Percent, "error", err)
+				s.log("budgets").Error("a notice of a budget cannot be kept, and is tried again", "org", n.Org, "percent", n.Percent, "reason", err)
 			}
 			select {
 			case <-ctx.Done(): // the next start finds it anew

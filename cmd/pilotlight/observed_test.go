@@ -20,8 +20,9 @@ import (
 )
 
 const (
-	observedModel = "meta-llama/Meta-Llama-3-8B-Instruct"
-	brokenModel   = "acme/broken" // its engine ends at once
+	observedSecret = "whsec_b2JzZXJ2ZWQtc2VjcmV0LW9ic2VydmVkLXNlY3JldA==" // of the webhook and the collector
+	observedModel  = "meta-llama/Meta-Llama-3-8B-Instruct"
+	brokenModel    = "acme/broken" // its engine ends at once
 )
 
 // observed is a server that has a bit of everything, and has served requests.
@@ -34,7 +35,8 @@ func observe(t *testing.T) *observed {
 	t.Helper()
 	hook := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	t.Cleanup(hook.Close)
-	t.Setenv("OBSERVED_WEBHOOK_SECRET", strings.Repeat("k", 32))
+	t.Setenv("OBSERVED_WEBHOOK_SECRET", observedSecret)
+	t.Setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20"+observedSecret)
 	dir := t.TempDir()
 	file := filepath.Join(dir, "pilotlight.hcl")
 	config := fmt.Sprintf(`
@@ -56,7 +58,7 @@ model %q {
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := &observed{devServer: startDev(t, dir, "--config", file, "--sim-speed", "200")}
+	s := &observed{devServer: startDev(t, dir, "--config", file, "--sim-speed", "200", "--log-level", "debug")}
 	var err error
 	if s.token, err = readSecret(filepath.Join(s.DataDir, adminTokenFile)); err != nil {
 		t.Fatal(err)
@@ -115,6 +117,7 @@ func TestObserved(t *testing.T) {
 	})
 	t.Run("alerts fire", func(t *testing.T) { alertsFire(t, rules, base) })
 	t.Run("a broken model", func(t *testing.T) { brokenModelIsTold(t, s, rules, base) })
+	t.Run("secrets", func(t *testing.T) { tellsNoSecrets(t, s) })
 }
 
 // contractMetrics are those of the interface: name -> labels, besides le.

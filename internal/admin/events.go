@@ -82,7 +82,18 @@ func (s *Server) follow(conn *edge.Conn, after uint64) io.ReadCloser {
 	}
 	conn.Arm(e)
 	s.streams.Go(func() {
-		err := s.c.Fleet.Follow(ctx, after, func(n fleet.Notice) error { return e.push(s.event(n)) })
+		last := after
+		if last == math.MaxUint64 {
+			last = 0 // not known
+		}
+		err := s.c.Fleet.Follow(ctx, after, func(n fleet.Notice) error {
+			event := s.event(n)
+			if last > 0 && n.ID > last+1 {
+				event = append(fmt.Appendf(nil, ": missed %d events\n\n", n.ID-last-1), event...)
+			}
+			last = n.ID
+			return e.push(event)
+		})
 		cancel(fmt.Errorf("following the fleet: %w", err))
 	})
 	return e
@@ -100,7 +111,8 @@ func (s *Server) event(n fleet.Notice) []byte {
 // Leave ends the stream of a client that has left.
 func (e *eventStream) Leave(cause error) { e.cancel(cause) }
 
-// push hands one event to the reader. It blocks while the client is slow; whoever follows is then told later, not less.
+// push hands one event to the reader. It blocks while the client is slow: nothing is kept for it but what the fleet remembers for everybody, and a comment says
+// how many events it has missed.
 func (e *eventStream) push(event []byte) error {
 	select {
 	case e.events <- event:

@@ -125,6 +125,30 @@ func TestEvents_LastEventIDHeader(t *testing.T) {
 	}
 }
 
+// TestEvents_SaysWhatWasMissed has a client come back after the fleet has forgotten what came next.
+func TestEvents_SaysWhatWasMissed(t *testing.T) {
+	w := newWorld(t)
+	w.fleet.notice("acme/a", fleet.Starting)
+	events, err := take(w, "", 1)
+	check(t, err)
+	for range 12 {
+		w.fleet.notice("acme/a", fleet.Ready)
+	}
+	w.fleet.forget(10)
+	_, r := raw(t, w, "Last-Event-ID: "+events[0].ID+"\r\n")
+	until(t, r, ": missed 9 events")
+	until(t, r, "data: ")
+	_, r = raw(t, w, "") // whoever has seen nothing has missed nothing
+	line, err := r.ReadString('\n')
+	for err == nil && !strings.HasPrefix(line, "data: ") {
+		if strings.HasPrefix(line, ": missed") {
+			t.Errorf("got %q", line)
+		}
+		line, err = r.ReadString('\n')
+	}
+	check(t, err)
+}
+
 func TestEvents_DepartureIsSeenAtOnceAndLeaksNothing(t *testing.T) {
 	w := newWorld(t) // no comment is due within 15 s: nothing is written that could fail
 	conn, _ := raw(t, w, "")

@@ -187,17 +187,18 @@ func (f *followed) Close() error {
 
 // fakeFleet is the fleet of a test: two models, of which one is hot.
 type fakeFleet struct {
-	mu       sync.Mutex // guards the fields below
-	waiting  []fleet.Waiting
-	snapshot *fleet.Snapshot
-	held     map[string]time.Duration
-	tuned    map[string]string // key -> text, of the pool local
-	stopped  []string
-	files    []admin.ConfigFile // that were applied
-	failure  error              // of Hold, StopModel, Explain, Tune and Configure
-	notices  []fleet.Notice
-	news     chan struct{} // closed and replaced when notices grows
-	follows  int           // running now
+	mu        sync.Mutex // guards the fields below
+	waiting   []fleet.Waiting
+	snapshot  *fleet.Snapshot
+	held      map[string]time.Duration
+	tuned     map[string]string // key -> text, of the pool local
+	stopped   []string
+	files     []admin.ConfigFile // that were applied
+	failure   error              // of Hold, StopModel, Explain, Tune and Configure
+	notices   []fleet.Notice
+	forgotten uint64        // so many of them
+	news      chan struct{} // closed and replaced when notices grows
+	follows   int           // running now
 }
 
 var began = time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
@@ -351,13 +352,13 @@ func (f *fakeFleet) Follow(ctx context.Context, after uint64, tell func(fleet.No
 	}()
 	for {
 		f.mu.Lock()
-		pending, news := f.notices[after:], f.news
+		pending, news := f.notices[max(after, f.forgotten):], f.news
 		f.mu.Unlock()
 		for _, n := range pending {
 			if err := tell(n); err != nil {
 				return err
 			}
-			after++
+			after = n.ID
 		}
 		select {
 		case <-news:
@@ -374,6 +375,13 @@ func (f *fakeFleet) notice(model string, to fleet.State) {
 	f.notices = append(f.notices, fleet.Notice{ID: uint64(len(f.notices) + 1), At: began, Model: model, Instance: "i-1", To: to, Reason: "test", GPUSeconds: 2.5, Waited: 3 * time.Second})
 	close(f.news)
 	f.news = make(chan struct{})
+}
+
+// forget drops the oldest notices.
+func (f *fakeFleet) forget(n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.forgotten = uint64(n)
 }
 
 func (f *fakeFleet) following() int {

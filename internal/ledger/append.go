@@ -48,7 +48,7 @@ type Room struct {
 func (l *Ledger) Reserve() (Room, error) {
 	err := l.wal.claim(recordRoom)
 	if err != nil && !l.crowded.Swap(true) && !errors.Is(err, ErrClosed) {
-		l.log.Error("requests are refused: the ledger has no room to record them", "error", err)
+		l.log.Error("requests are refused: the ledger has no room to record them", "reason", err)
 	}
 	if err != nil {
 		return Room{}, err

@@ -72,7 +72,7 @@ func (l *Ledger) CloseMonth(ctx context.Context, c Closing) (*Closed, error) {
 		return nil, fmt.Errorf("closing %s: %w", c.Month, err)
 	}
 	if err := l.learnOpen(ctx); err != nil && ctx.Err() == nil {
-		l.log.Warn("old usage records may be kept for an hour longer", "error", err)
+		l.log.Warn("old usage records may be kept for an hour longer", "reason", err)
 	}
 	if !closed.Already {
 		l.log.Info("a month is closed", "month", c.Month, "by", c.By, "invoices", len(closed.Invoices))

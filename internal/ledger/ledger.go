@@ -214,7 +214,7 @@ func (l *Ledger) syncLoop(ctx context.Context) {
 	for wait(ctx, l.unsynced, syncWait(slow)) {
 		began := time.Now()
 		if err := l.wal.sync(l.wal.pending()); err != nil {
-			l.log.Error("fsyncing the ledger failed; a power cut now could lose usage records", "error", err)
+			l.log.Error("fsyncing the ledger failed; a power cut now could lose usage records", "reason", err)
 		}
 		slow = max(time.Since(began), slow*7/8)
 	}
@@ -237,7 +237,7 @@ func (l *Ledger) moveLoop(ctx context.Context) {
 			continue
 		}
 		if !failing && ctx.Err() == nil {
-			l.log.Error("cannot move usage records into the store; they stay in the log", "error", err)
+			l.log.Error("cannot move usage records into the store; they stay in the log", "reason", err)
 		}
 		failing = true
 		signal(l.written)

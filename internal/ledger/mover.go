@@ -46,7 +46,7 @@ func (l *Ledger) moveTo(ctx context.Context, to place) error {
 		}
 		if err := l.wal.disk.Remove(l.wal.path(n)); err != nil {
 			left = true
-			l.log.Error("cannot remove a segment of the ledger whose records are in the store", "error", err)
+			l.log.Error("cannot remove a segment of the ledger whose records are in the store", "reason", err)
 		}
 	}
 	return nil

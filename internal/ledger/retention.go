@@ -20,16 +20,16 @@ func (l *Ledger) retentionLoop(ctx context.Context) {
 	for {
 		now := l.retentionTime(ctx)
 		if err := l.finishCorrections(ctx); err != nil && ctx.Err() == nil {
-			l.log.Error("a correction is noted, but not made yet; trying again in an hour", "error", err)
+			l.log.Error("a correction is noted, but not made yet; trying again in an hour", "reason", err)
 		}
 		if err := l.learnOpen(ctx); err != nil && ctx.Err() == nil {
-			l.log.Error("cannot find out which months are not closed; trying again in an hour", "error", err)
+			l.log.Error("cannot find out which months are not closed; trying again in an hour", "reason", err)
 		}
 		if err := l.sumMonths(ctx, floorDay(time.Now().UnixMicro())); err != nil && ctx.Err() == nil {
-			l.log.Error("queries of months take longer; trying again in an hour", "error", err)
+			l.log.Error("queries of months take longer; trying again in an hour", "reason", err)
 		}
 		if err := l.prune(ctx, floorDay(now.Add(-l.retention).UnixMicro())); err != nil && ctx.Err() == nil {
-			l.log.Error("deleting old usage records failed; trying again in an hour", "error", err)
+			l.log.Error("deleting old usage records failed; trying again in an hour", "reason", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -54,7 +54,7 @@ func (l *Ledger) retentionTime(ctx context.Context) time.Time {
 		l.log.Info("retention goes by the clock again")
 	}
 	if err := l.keepClock(ctx, now); err != nil && ctx.Err() == nil {
-		l.log.Warn("the next start may not believe the clock", "error", err)
+		l.log.Warn("the next start may not believe the clock", "reason", err)
 	}
 	return now
 }
@@ -147,7 +147,7 @@ func (l *Ledger) pruneShelf(ctx context.Context, tx *sql.Tx, s *shelf) error {
 		}
 	}
 	if unreadable != nil {
-		l.log.Error("deleting old usage records that cannot be read", "error", unreadable)
+		l.log.Error("deleting old usage records that cannot be read", "reason", unreadable)
 		if _, err := tx.ExecContext(ctx, "DELETE FROM usage_keys WHERE seq >= $1 AND seq < $2", s.seq, s.seq+s.records); err != nil { // reads the whole table
 			return err
 		}

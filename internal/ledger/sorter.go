@@ -101,7 +101,7 @@ func (l *Ledger) sortLoop(ctx context.Context) {
 	for wait(ctx, l.unsorted, 0) {
 		more, err := l.sort(ctx, false)
 		if err != nil && !failing && ctx.Err() == nil {
-			l.log.Error("cannot sort usage records; queries of organisations take longer", "error", err)
+			l.log.Error("cannot sort usage records; queries of organisations take longer", "reason", err)
 		}
 		if failing = err != nil; failing {
 			more = true

@@ -46,7 +46,7 @@ func (s *Slot) start(spawn *spawner, i *instance, l engine.Launch, out *engineLo
 		return nil, s.startError(err)
 	}
 	if err := s.record(i, cmd.Process.Pid); err != nil {
-		s.cfg.Log.Warn("engine's process was not recorded", "instance", i.ID, "error", err)
+		s.cfg.Log.Warn("engine's process was not recorded", "instance", i.ID, "reason", err)
 	}
 	s.cfg.Log.Info("engine started", "model", i.model.ID, "instance", i.ID, "pid", cmd.Process.Pid)
 	return c, nil

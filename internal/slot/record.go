@@ -40,7 +40,7 @@ func (s *Slot) raiseTerm(term uint64) {
 		return
 	}
 	if err := os.WriteFile(s.termFile(), strconv.AppendUint(nil, term, 10), 0o600); err != nil {
-		s.cfg.Log.Warn("the term was not kept", "error", err)
+		s.cfg.Log.Warn("the term was not kept", "reason", err)
 	}
 }
 

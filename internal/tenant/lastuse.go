@@ -47,7 +47,7 @@ func (t *Tenants) keepUses(ctx context.Context) {
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWrite)
 			defer cancel()
 			if err := t.saveUses(last); err != nil {
-				t.log.WarnContext(last, "could not save when tokens were last used", "error", err)
+				t.log.WarnContext(last, "could not save when tokens were last used", "reason", err)
 			}
 			return
 		case <-tick.C:
@@ -56,7 +56,7 @@ func (t *Tenants) keepUses(ctx context.Context) {
 		if ctx.Err() == nil && (err != nil) != failing {
 			failing = err != nil
 			if failing {
-				t.log.WarnContext(ctx, "cannot save when tokens were last used; it is tried again each minute", "error", err)
+				t.log.WarnContext(ctx, "cannot save when tokens were last used; it is tried again each minute", "reason", err)
 			}
 		}
 	}

@@ -173,7 +173,7 @@ func (t *Tenants) Follow(ctx context.Context, changed func()) {
 
 func (t *Tenants) logOutcome(ctx context.Context, err error) {
 	if err != nil {
-		t.log.ErrorContext(ctx, "cannot follow changes of tokens; what was last known holds", "error", err)
+		t.log.ErrorContext(ctx, "cannot follow changes of tokens; what was last known holds", "reason", err)
 		return
 	}
 	t.log.InfoContext(ctx, "following changes of tokens again")

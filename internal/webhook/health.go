@@ -93,9 +93,9 @@ func (e *endpoint) hold(ctx context.Context, resumes int, why Held) {
 	e.since = time.Now()
 	e.mu.Unlock()
 	if err := e.change(ctx, resumes, func(s *state) { s.held = why }); err != nil {
-		e.log.Error("that a webhook is held was not kept", "webhook", e.w.Name, "error", err)
+		e.log.Error("that a webhook is held was not kept", "webhook", e.w.Name, "reason", err)
 	}
-	e.log.Error("a webhook is held until it is resumed: pilotlight webhook resume "+e.w.Name, "webhook", e.w.Name, "reason", string(why))
+	e.log.Error("a webhook is held until it is resumed (pilotlight webhook resume)", "webhook", e.w.Name, "reason", string(why))
 }
 
 // meters are an endpoint's metrics.

@@ -115,7 +115,7 @@ func (s *Sender) newEndpoint(ctx context.Context, c Config, w Webhook, client *h
 	}
 	if e.state.held != "" {
 		e.since = time.Now()
-		s.log.Error("a webhook is held until it is resumed: pilotlight webhook resume "+w.Name, "webhook", w.Name, "reason", string(e.state.held))
+		s.log.Error("a webhook is held until it is resumed (pilotlight webhook resume)", "webhook", w.Name, "reason", string(e.state.held))
 	}
 	e.meter(s.set)
 	return e, nil
