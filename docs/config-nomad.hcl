@@ -60,7 +60,20 @@ admin {
   addr = "127.0.0.1:8081"
 
   # The environment variable that holds the admin token: at least 24 characters. Never the token itself.
+  # Whoever has it is "root" in the audit log, and may do everything.
   token_env = "PILOTLIGHT_ADMIN_TOKEN"
+
+  # Tokens of people and programs, under their names. role is operator (everything), auditor (reads everything, changes nothing) or billing (usage and
+  # invoices; closes months, corrects records). The token is in an environment variable, or in a file that nobody else may read (mode 0600). Each line of the
+  # file is one that works, so that a new one can be added before the old one is taken out; that takes effect within a second, without a restart.
+#|   token "ana" {
+#|     role = "auditor"
+#|     file = "ana.token"
+#|   }
+#|   token "month-end" {
+#|     role = "billing"
+#|     env  = "PILOTLIGHT_BILLING_TOKEN"
+#|   }
 }
 
 # What a GPU costs, in US dollars an hour. Requests are billed by the microsecond: time from dispatch to last byte, times

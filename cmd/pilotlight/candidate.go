@@ -14,6 +14,7 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 
+	"github.com/pilotlight-io/pilotlight/internal/access"
 	"github.com/pilotlight-io/pilotlight/internal/admin"
 	"github.com/pilotlight-io/pilotlight/internal/config"
 	"github.com/pilotlight-io/pilotlight/internal/consul"
@@ -33,7 +34,7 @@ const (
 type candidate struct {
 	cfg    *config.Config
 	file   string              // of the config, for messages
-	token  string              // of the admin API
+	admins *access.Admins      // of the admin API
 	getenv func(string) string // the store's URL is read with it
 	lead   *lead
 	log    *slog.Logger
@@ -176,7 +177,7 @@ func (c *candidate) beginStandby() {
 		return
 	}
 	standby, err := admin.NewStandby(admin.StandbyConfig{
-		Token: c.token, Reason: c.waitsFor, Metrics: []*metrics.Set{c.lead.metrics}, Log: c.log,
+		Admins: c.admins, Reason: c.waitsFor, Metrics: []*metrics.Set{c.lead.metrics}, Log: c.log,
 	})
 	if err != nil {
 		c.log.Error("nothing answers while this server waits", "reason", err)

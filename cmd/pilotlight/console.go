@@ -29,7 +29,7 @@ func (s *server) openConsole(ctx context.Context) error {
 		return fmt.Errorf("naming this server: %w", err)
 	}
 	s.console, err = console.New(console.Config{
-		Fleet: s.fleet(), Tenants: s.tenants, Ledger: s.ledger, Audit: s.audit, Key: key, API: base + "/v1", AdminToken: s.c.AdminToken,
+		Fleet: s.fleet(), Tenants: s.tenants, Ledger: s.ledger, Audit: s.audit, Key: key, API: base + "/v1", Admins: s.c.Admins,
 		Price: func() fleet.NanoUSD { return s.router.Price() },
 		Chat: func(ctx context.Context, secret string, body []byte) (*console.Answer, error) {
 			return chat(ctx, base, secret, body)

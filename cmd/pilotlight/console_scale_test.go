@@ -17,6 +17,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/valyala/fasthttp"
 
+	"github.com/pilotlight-io/pilotlight/internal/access"
 	"github.com/pilotlight-io/pilotlight/internal/audit"
 	"github.com/pilotlight-io/pilotlight/internal/console"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
@@ -146,8 +147,12 @@ func serveConsole(t *testing.T, f fleet.Control) (link string, sent *atomic.Int6
 	if err != nil {
 		t.Fatal(err)
 	}
+	admins, err := access.New(access.Config{Root: "an-admin-token-of-a-test-0123456789"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	c, err := console.New(console.Config{
-		Fleet: f, Tenants: tenants, Ledger: records, Key: [32]byte{1}, AdminToken: "an-admin-token-of-a-test-0123456789", API: "http://" + ln.Addr().String() + "/v1",
+		Fleet: f, Tenants: tenants, Ledger: records, Key: [32]byte{1}, Admins: admins, API: "http://" + ln.Addr().String() + "/v1",
 		Price: func() fleet.NanoUSD { return 8_250_000_000 }, Pools: struct{ console.Pools }{}, Audit: audit.New(s, nil),
 		Budget:  func(string) (console.Budget, bool) { return console.Budget{}, false },
 		Servers: func() []console.Server { return nil },

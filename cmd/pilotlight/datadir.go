@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/pilotlight-io/pilotlight/internal/admin"
+	"github.com/pilotlight-io/pilotlight/internal/access"
 )
 
 // Names in a data directory.
@@ -87,8 +87,8 @@ func (d *dataDir) adminToken() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if len(token) < admin.MinToken {
-		return "", fmt.Errorf("%s holds fewer than %d characters; delete it, and the next start makes a new one", path, admin.MinToken)
+	if len(token) < access.MinToken {
+		return "", fmt.Errorf("%s holds fewer than %d characters; delete it, and the next start makes a new one", path, access.MinToken)
 	}
 	return token, nil
 }

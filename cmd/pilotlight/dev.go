@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pilotlight-io/pilotlight/internal/access"
 	"github.com/pilotlight-io/pilotlight/internal/config"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
@@ -124,14 +125,18 @@ func (c devCmd) open(env *Env, cfg *config.Config, dir *dataDir, hangups <-chan 
 	if err != nil {
 		return nil, err
 	}
+	log := env.logger(c.LogLevel)
+	admins, err := access.New(access.Config{Root: token, Tokens: adminTokens(cfg), Getenv: env.Getenv, Log: log.With("component", "admin")})
+	if err != nil {
+		return nil, err
+	}
 	api, adminLn, err := listenBoth(cfg, "--api-addr", "--admin-addr")
 	if err != nil {
 		return nil, err
 	}
-	log := env.logger(c.LogLevel)
 	s, err := openServer(env.ctx, serverConfig{
 		Config: cfg, Source: configSource{path: c.Config, parse: func(name string, src []byte) (*config.Config, error) { return c.parse(dir, name, src) }},
-		Hangups: hangups, Dir: dir.path, AdminToken: token, Getenv: env.Getenv, Stdout: env.Stdout, Now: env.Now, API: api, Admin: adminLn, Log: log,
+		Hangups: hangups, Dir: dir.path, Admins: admins, Getenv: env.Getenv, Stdout: env.Stdout, Now: env.Now, API: api, Admin: adminLn, Log: log,
 		Lead: newLead(nil, log.With("component", "lead")),
 	})
 	if err != nil {

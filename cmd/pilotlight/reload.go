@@ -29,6 +29,9 @@ type configurable struct {
 	backEnd func(models []*fleet.Model, pools []fleet.Pool)       // launches what the planner asks for
 	policy  func(config.Autoscaler)
 	others  func(*config.Config) // whoever only has to know which models there are, and at which price
+
+	// admins reads the admin tokens, also those of files that are named as before; commit has them in force. nil = there are none.
+	admins func(*config.Config) (commit func(), err error)
 }
 
 // configurer has a server take other configs, one at a time, each of them whole or not at all.
@@ -61,6 +64,10 @@ func (c *configurer) Configure(ctx context.Context, file admin.ConfigFile, dry b
 	defer c.turn.Unlock()
 	changes := config.Diff(c.current, next)
 	said := &admin.Configured{Changes: changesView(changes), Applied: !dry, Warnings: c.tuning.outweighed(changes)}
+	commit, err := c.parts.readAdmins(next)
+	if err != nil {
+		return nil, badConfig{fmt.Errorf("%w; nothing was changed", err)}
+	}
 	if dry {
 		return said, nil
 	}
@@ -75,9 +82,17 @@ func (c *configurer) Configure(ctx context.Context, file admin.ConfigFile, dry b
 			return nil, err
 		}
 	}
+	commit()
 	c.log.Info("config applied", "file", file.Name, "changes", len(changes))
 	said.Warnings = slices.Concat(said.Warnings, c.tuning.misfits(), c.unlikeOwn([]byte(file.Content)))
 	return said, nil
+}
+
+func (c *configurable) readAdmins(next *config.Config) (commit func(), err error) {
+	if c.admins == nil {
+		return func() {}, nil
+	}
+	return c.admins(next)
 }
 
 // apply puts a config in force. What can fail comes first: the store, then the planner. The back end knows what is new before the planner asks for
@@ -181,7 +196,7 @@ func (c *configurer) follow(ctx context.Context, hangups <-chan os.Signal) error
 func (s *server) openConfigurer(context.Context) error {
 	s.configurer = &configurer{
 		source: s.c.Source, tuning: s.tuning, draining: s.draining.Load, audit: s.audit, reopen: s.reopenLogs, log: s.log("config"), current: s.c.Config, told: s.c.Config.Pools,
-		parts: configurable{planner: s.activator.Configure, backEnd: s.backEnd.configure, policy: s.reweigh, others: s.reconfigureOthers},
+		parts: configurable{planner: s.activator.Configure, backEnd: s.backEnd.configure, policy: s.reweigh, others: s.reconfigureOthers, admins: s.readAdmins},
 	}
 	return nil
 }
@@ -190,6 +205,10 @@ func (s *server) reweigh(c config.Autoscaler) {
 	if s.learned != nil {
 		s.learned.configure(c)
 	}
+}
+
+func (s *server) readAdmins(c *config.Config) (commit func(), err error) {
+	return s.c.Admins.Prepare(adminTokens(c))
 }
 
 func (s *server) reconfigureOthers(c *config.Config) {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -11,7 +10,6 @@ import (
 	"runtime"
 	"sync/atomic"
 
-	"github.com/pilotlight-io/pilotlight/internal/admin"
 	"github.com/pilotlight-io/pilotlight/internal/config"
 	"github.com/pilotlight-io/pilotlight/internal/consul"
 )
@@ -28,23 +26,20 @@ func (c serveCmd) Run(env *Env) error {
 	if err != nil {
 		return listMistakes(env, err)
 	}
-	token := env.Getenv(cfg.Admin.TokenEnv)
-	switch {
-	case token == "":
-		return fmt.Errorf("%s is not set; it must hold the admin token, of %d characters or more", cfg.Admin.TokenEnv, admin.MinToken)
-	case len(token) < admin.MinToken:
-		return fmt.Errorf("%s holds an admin token of %d characters; it must have %d or more", cfg.Admin.TokenEnv, len(token), admin.MinToken)
-	}
 	hangups, unwatch := env.Hangups()
 	defer unwatch()
 	log := env.logger(c.LogLevel)
+	admins, err := openAdmins(cfg, env.Getenv, log.With("component", "admin"))
+	if err != nil {
+		return err
+	}
 	lock, err := leadershipLock(cfg, env.Getenv)
 	if err != nil {
 		return err
 	}
 	l := &leader{
 		env: env, log: log, hangups: hangups,
-		candidate: candidate{cfg: cfg, file: c.Config, token: token, getenv: env.Getenv, lead: newLead(lock, log.With("component", "lead")), log: log.With("component", "lead")},
+		candidate: candidate{cfg: cfg, file: c.Config, admins: admins, getenv: env.Getenv, lead: newLead(lock, log.With("component", "lead")), log: log.With("component", "lead")},
 	}
 	ballast := newBallast(env.Getenv)
 	err = untilSignalled(env, l.ending, l.run)
@@ -110,7 +105,7 @@ func (l *leader) serve(ctx context.Context, hurry <-chan struct{}) error {
 	opened := l.store
 	l.store = nil
 	s, err := openServer(ctx, serverConfig{
-		Config: l.cfg, Dir: serverDir(l.cfg), Store: opened, AdminToken: l.token, Getenv: l.env.Getenv, Stdout: l.env.Stdout, Now: l.env.Now,
+		Config: l.cfg, Dir: serverDir(l.cfg), Store: opened, Admins: l.admins, Getenv: l.env.Getenv, Stdout: l.env.Stdout, Now: l.env.Now,
 		Source:  configSource{path: l.file, parse: config.Options{BaseDir: filepath.Dir(l.file)}.Parse},
 		Hangups: l.hangups, Lead: l.lead, API: api, Admin: adminLn, Log: l.log,
 	})

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/activator"
+	"github.com/pilotlight-io/pilotlight/internal/access"
 	"github.com/pilotlight-io/pilotlight/internal/account"
 	"github.com/pilotlight-io/pilotlight/internal/admin"
 	"github.com/pilotlight-io/pilotlight/internal/audit"
@@ -36,7 +37,7 @@ type serverConfig struct {
 	Source     configSource     // where Config comes from
 	Hangups    <-chan os.Signal // each has the server take its own file anew; nil = there are none
 	Dir        string           // engines keep their logs and process files in engines/ in it
-	AdminToken string
+	Admins     *access.Admins
 	Getenv     func(string) string // tokens of the back end are read with it
 	Stdout     io.Writer
 	Now        func() time.Time
@@ -179,7 +180,7 @@ func (s *server) openAPIs(context.Context) (err error) {
 		return err
 	}
 	s.admin, err = admin.New(admin.Config{
-		Fleet: s.fleet(), Tuner: s.tuning, WhatIf: s.whatIf, Config: s.configurer, Tenants: s.tenants, Ledger: s.ledger, Audit: s.audit, Webhooks: s.webhooks, Servers: s.servers, Accounts: s.accounts, Token: s.c.AdminToken,
+		Fleet: s.fleet(), Tuner: s.tuning, WhatIf: s.whatIf, Config: s.configurer, Tenants: s.tenants, Ledger: s.ledger, Audit: s.audit, Webhooks: s.webhooks, Servers: s.servers, Accounts: s.accounts, Admins: s.c.Admins,
 		MaxConnections: room.Admin,
 		Metrics:        s.metrics(),
 		Orphans:        s.backEnd.orphans, JobName: s.backEnd.jobName, Ready: s.readiness, Degraded: s.degraded, Console: s.console.Operator(), Errors: fleetAnswer, Log: s.log("admin"),

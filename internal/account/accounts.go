@@ -46,8 +46,9 @@ type Org struct {
 	Name string
 
 	all      *Accounts
-	held     atomic.Int64         // bytes of memory
-	requests [stages]atomic.Int64 // by the stage that they are in
+	held     atomic.Int64          // bytes of memory
+	requests [stages]atomic.Int64  // by the stage that they are in
+	meter    atomic.Pointer[meter] // nil until it is first needed
 
 	gates sync.Mutex // makes the taking of its own limits and a token's one step, and guards their rates
 	gate  gate

@@ -43,6 +43,16 @@ func (a *Accounts) meterOf(org string) *meter {
 	return m.(*meter)
 }
 
+// metered gives the organisation's meter, which is always the same.
+func (o *Org) metered() *meter {
+	m := o.meter.Load()
+	if m == nil {
+		m = o.all.meterOf(o.Name)
+		o.meter.Store(m)
+	}
+	return m
+}
+
 // lock begins something at a moment, of which all that is worked out on the way stays true until unlock.
 func (m *meter) lock() {
 	m.mu.Lock()

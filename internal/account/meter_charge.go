@@ -15,7 +15,7 @@ func (c *Charge) MaySpend(r Rate) error {
 	if c.token == nil || c.all.costless(r) {
 		return nil
 	}
-	m := c.all.meterOf(c.token.Org.Name)
+	m := c.token.Org.metered()
 	if !m.limited.Load() {
 		return nil
 	}
@@ -40,7 +40,7 @@ func (c *Charge) Spend(r Rate, proven bool, spender Spender) error {
 	if proven {
 		c.run.proven = 0
 	}
-	return c.all.meterOf(c.token.Org.Name).join(&c.run, c.token.ID, time.Now())
+	return c.token.Org.metered().join(&c.run, c.token.ID, time.Now())
 }
 
 // Dispatched says when the request was sent to an engine, which decides the period that pays. What is said last counts.

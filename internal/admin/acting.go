@@ -1,32 +1,45 @@
 package admin
 
 import (
+	"fmt"
 	"net/url"
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/pilotlight-io/pilotlight/internal/access"
 	"github.com/pilotlight-io/pilotlight/internal/audit"
+	"github.com/pilotlight-io/pilotlight/internal/openai"
 )
 
 const (
-	actKey = "act" // of the request's act, in its locals
-
-	root = "root" // whoever has the admin token
+	actKey   = "act"   // of the request's act, in its locals
+	adminKey = "admin" // of who asks
 )
+
+// admin gives who asks; the zero value where the route needs no token.
+func admin(c *fiber.Ctx) access.Admin {
+	a, _ := c.Context().UserValue(adminKey).(access.Admin)
+	return a
+}
+
+// admits reports, as an error, that whoever asks has not the role for it.
+func (r route) admits(c *fiber.Ctx) error {
+	a := admin(c)
+	if r.roles == nil || a.Is(r.roles) {
+		return nil
+	}
+	roles := make([]string, len(r.roles))
+	for i, role := range r.roles {
+		roles[i] = string(role)
+	}
+	return openai.NewError(openai.CodePermissionDenied, fmt.Sprintf("this needs an admin token of the role %s; %q has the role %s", strings.Join(roles, " or "), a.Name, a.Role))
+}
 
 // act gives what the request does; nil where it only reads.
 func act(c *fiber.Ctx) *audit.Act {
 	a, _ := c.Locals(actKey).(*audit.Act)
 	return a
-}
-
-// who gives the name of whoever asks.
-func who(c *fiber.Ctx) string {
-	if a := act(c); a != nil {
-		return a.Actor
-	}
-	return root
 }
 
 // audited has what a route changes kept in the audit log, whether it comes about or not. A dry run changes nothing.
@@ -36,7 +49,7 @@ func (s *Server) audited(c *fiber.Ctx, r route, handle func() error) error {
 	}
 	a := &audit.Act{
 		Who: audit.Who{
-			Actor: root, Via: audit.API, From: c.Context().RemoteIP().String(), Request: c.GetRespHeader(fiber.HeaderXRequestID),
+			Actor: admin(c).Name, Via: audit.API, From: c.Context().RemoteIP().String(), Request: c.GetRespHeader(fiber.HeaderXRequestID),
 		},
 		Action: r.action,
 	}

@@ -1,4 +1,4 @@
-// Package admin is the admin API: what operators and the command line ask of a running server, over HTTP with one admin
+// Package admin is the admin API: what operators and the command line ask of a running server, over HTTP with an admin
 // token, and the typed client of it.
 //
 // It promises that every answer fits the OpenAPI document that it serves, that a body with an unknown field changes
@@ -9,7 +9,6 @@ package admin
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -22,6 +21,7 @@ import (
 	"github.com/valyala/fasthttp"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/pilotlight-io/pilotlight/internal/access"
 	"github.com/pilotlight-io/pilotlight/internal/account"
 	"github.com/pilotlight-io/pilotlight/internal/audit"
 	"github.com/pilotlight-io/pilotlight/internal/edge"
@@ -30,9 +30,6 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/openai"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
 )
-
-// MinToken is the least length of an admin token, in characters: of the alphabet of crypto/rand.Text, 120 bits.
-const MinToken = 24
 
 // Tuner is what the admin API asks about the settings of pools.
 type Tuner interface {
@@ -53,7 +50,7 @@ type Config struct {
 	Webhooks Webhooks            // nil = there are none
 	Servers  func() []ServerInfo // the servers of the cluster; nil = none are known
 	Accounts *account.Accounts   // that bodies are charged to, as callers' are; nil = none
-	Token    string              // the admin token; at least MinToken characters
+	Admins   *access.Admins      // who may ask, and for what
 	// MaxConnections bounds the connections of operators; 0 = 256.
 	MaxConnections int
 	Metrics        []*metrics.Set                      // shown at /metrics before the process's own; may be empty
@@ -69,8 +66,7 @@ type Config struct {
 // Server is the admin API. It is safe for concurrent use.
 type Server struct {
 	c       Config
-	digest  [sha256.Size]byte // of the admin token
-	life    string            // tells the event IDs of this server's life from those of others
+	life    string // tells the event IDs of this server's life from those of others
 	app     *fiber.App
 	conns   *edge.Connections
 	meters  *metrics.Set   // of the listener
@@ -91,11 +87,8 @@ const (
 
 // New checks the config. It starts nothing.
 func New(c Config) (*Server, error) {
-	switch {
-	case c.Fleet == nil || c.Tuner == nil || c.Config == nil || c.Tenants == nil || c.Ledger == nil || c.Audit == nil:
-		return nil, errors.New("admin: Fleet, Tuner, Config, Tenants, Ledger and Audit are required")
-	case len(c.Token) < MinToken:
-		return nil, fmt.Errorf("admin: the admin token has %d characters; it must have %d or more", len(c.Token), MinToken)
+	if c.Fleet == nil || c.Tuner == nil || c.Config == nil || c.Tenants == nil || c.Ledger == nil || c.Audit == nil || c.Admins == nil {
+		return nil, errors.New("admin: Fleet, Tuner, Config, Tenants, Ledger, Audit and Admins are required")
 	}
 	if c.Heartbeat <= 0 {
 		c.Heartbeat = 15 * time.Second
@@ -111,7 +104,7 @@ func newServer(c Config, routes []route) *Server {
 	if c.MaxConnections == 0 {
 		c.MaxConnections = 256
 	}
-	s := &Server{c: c, digest: sha256.Sum256([]byte(c.Token)), life: rand.Text()[:8], meters: metrics.NewSet(), ctx: context.Background()}
+	s := &Server{c: c, life: rand.Text()[:8], meters: metrics.NewSet(), ctx: context.Background()}
 	s.conns = edge.New(edge.Config{Listener: "admin", Max: c.MaxConnections, Metrics: s.meters, Log: c.Log})
 	s.app = s.newApp(routes)
 	return s

@@ -273,15 +273,11 @@ type roundTrip func(*http.Request) *http.Response
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r), nil }
 
-func TestNew_NeedsALongToken(t *testing.T) {
+func TestNew_NeedsItsParts(t *testing.T) {
 	w := newWorld(t)
-	c := admin.Config{Fleet: w.fleet, Tuner: w.fleet, Config: w.fleet, Tenants: w.tenants, Ledger: w.ledger, Audit: w.audit, Token: strings.Repeat("x", admin.MinToken-1)}
-	if _, err := admin.New(c); err == nil {
-		t.Error("a token of 23 characters was taken")
-	}
-	c.Token += "x"
+	c := admin.Config{Fleet: w.fleet, Tuner: w.fleet, Config: w.fleet, Tenants: w.tenants, Ledger: w.ledger, Audit: w.audit, Admins: admins(t)}
 	if _, err := admin.New(c); err != nil {
-		t.Errorf("a token of 24 characters: %v", err)
+		t.Errorf("got %v", err)
 	}
 	c.Ledger = nil
 	if _, err := admin.New(c); err == nil {
@@ -313,7 +309,7 @@ func TestServe_FailsWithItsListener(t *testing.T) {
 func bare(t *testing.T) (*admin.Server, net.Listener) {
 	t.Helper()
 	w := newWorld(t)
-	server, err := admin.New(admin.Config{Fleet: w.fleet, Tuner: w.fleet, Config: w.fleet, Tenants: w.tenants, Ledger: w.ledger, Audit: w.audit, Token: adminToken})
+	server, err := admin.New(admin.Config{Fleet: w.fleet, Tuner: w.fleet, Config: w.fleet, Tenants: w.tenants, Ledger: w.ledger, Audit: w.audit, Admins: admins(t)})
 	check(t, err)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	check(t, err)

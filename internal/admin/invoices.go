@@ -101,7 +101,7 @@ func (s *Server) closeMonth(c *fiber.Ctx) error {
 	ctx, cancel := context.WithTimeout(s.acting(c), closeTimeout)
 	defer cancel()
 	closed, err := s.c.Ledger.CloseMonth(ctx, ledger.Closing{
-		Month: order.Month, By: cmp.Or(order.By, who(c)), Confirm: order.Confirm, WithoutDamaged: order.WithoutDamaged,
+		Month: order.Month, By: cmp.Or(order.By, admin(c).Name), Confirm: order.Confirm, WithoutDamaged: order.WithoutDamaged,
 	})
 	if damaged := (*ledger.DamagedError)(nil); errors.As(err, &damaged) {
 		return edge.Invalid("without_damaged", "%s; put a backup back, or close the month without these records: nobody pays for them then", damaged)
@@ -118,7 +118,7 @@ func (s *Server) correct(c *fiber.Ctx) error {
 		return err
 	}
 	act(c).On("record/" + order.Record)
-	asked := ledger.Correction{Record: order.Record, Reason: order.Reason, Key: order.IdempotencyKey, By: cmp.Or(order.By, who(c))}
+	asked := ledger.Correction{Record: order.Record, Reason: order.Reason, Key: order.IdempotencyKey, By: cmp.Or(order.By, admin(c).Name)}
 	if order.CreditUSD != "" {
 		credit, err := fleet.ParseUSD(order.CreditUSD)
 		if err != nil {

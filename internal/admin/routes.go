@@ -12,6 +12,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 
+	"github.com/pilotlight-io/pilotlight/internal/access"
 	"github.com/pilotlight-io/pilotlight/internal/account"
 	"github.com/pilotlight-io/pilotlight/internal/edge"
 	"github.com/pilotlight-io/pilotlight/internal/openai"
@@ -21,63 +22,71 @@ import (
 type route struct {
 	method, path string // as the document has it; {id} of a model may hold slashes, raw or as %2F
 	handle       func(*Server, *fiber.Ctx) error
-	open         bool     // needs no token
-	query        []string // the parameters that its query may have
-	action       string   // what the audit log calls it, a noun and a verb; "" = it changes nothing
+	roles        []access.Role // that may ask; nil = anybody, without a token
+	query        []string      // the parameters that its query may have
+	action       string        // what the audit log calls it, a noun and a verb; "" = it changes nothing
 }
 
 // methods are the route's, and HEAD for what is open: load balancers look with it.
 func (r route) methods() []string {
-	if r.open && r.method == http.MethodGet {
+	if r.roles == nil && r.method == http.MethodGet {
 		return []string{http.MethodGet, http.MethodHead}
 	}
 	return []string{r.method}
 }
 
+// Who may ask.
+var (
+	reads       = []access.Role{access.Operator, access.Auditor}
+	readBills   = []access.Role{access.Operator, access.Auditor, access.Billing}
+	changes     = []access.Role{access.Operator}
+	changeBills = []access.Role{access.Operator, access.Billing}
+)
+
 // routes are tried in order: what is more exact comes first, so that a model may not be called by another route's name.
 var routes = []route{
-	{http.MethodGet, "/healthz", (*Server).healthz, true, nil, ""},
-	{http.MethodGet, "/readyz", (*Server).readyz, true, nil, ""},
-	{http.MethodGet, "/openapi.json", (*Server).openAPI, true, nil, ""},
-	{http.MethodGet, "/metrics", (*Server).metrics, false, nil, ""},
-	{http.MethodGet, "/api/orgs", (*Server).listOrgs, false, nil, ""},
-	{http.MethodPost, "/api/orgs", (*Server).createOrg, false, nil, "org.create"},
-	{http.MethodGet, "/api/orgs/{name}", (*Server).showOrg, false, nil, ""},
-	{http.MethodPatch, "/api/orgs/{name}", (*Server).updateOrg, false, nil, "org.update"},
-	{http.MethodGet, "/api/tokens", (*Server).listTokens, false, []string{"org"}, ""},
-	{http.MethodPost, "/api/tokens", (*Server).createToken, false, nil, "token.create"},
-	{http.MethodPatch, "/api/tokens/{id}", (*Server).updateToken, false, nil, "token.update"},
-	{http.MethodDelete, "/api/tokens/{id}", (*Server).revokeToken, false, nil, "token.revoke"},
-	{http.MethodPost, importPath, (*Server).importTenants, false, []string{"dry_run"}, "org.import"},
-	{http.MethodGet, "/api/models", (*Server).listModels, false, nil, ""},
-	{http.MethodGet, "/api/models/{id}/explain", (*Server).explain, false, nil, ""},
-	{http.MethodPost, "/api/models/{id}/start", (*Server).startModel, false, nil, "model.start"},
-	{http.MethodPost, "/api/models/{id}/stop", (*Server).stopModel, false, nil, "model.stop"},
-	{http.MethodGet, "/api/models/{id}", (*Server).showModel, false, nil, ""},
-	{http.MethodGet, "/api/instances", (*Server).listInstances, false, nil, ""},
-	{http.MethodGet, "/api/queue", (*Server).queue, false, []string{"model", "limit"}, ""},
-	{http.MethodPost, "/api/queue", (*Server).changeQueue, false, nil, "queue.change"},
-	{http.MethodGet, "/api/activations", (*Server).listActivations, false, nil, ""},
-	{http.MethodGet, "/api/pools", (*Server).listPools, false, nil, ""},
-	{http.MethodGet, "/api/pools/{name}", (*Server).showPool, false, nil, ""},
-	{http.MethodPatch, "/api/pools/{name}", (*Server).tunePool, false, nil, "pool.tune"},
-	{http.MethodPost, whatIfPath, (*Server).whatIf, false, nil, ""}, // it only computes
-	{http.MethodGet, "/api/orphans", (*Server).listOrphans, false, nil, ""},
-	{http.MethodDelete, "/api/orphans/{id}", (*Server).stopOrphan, false, []string{"cluster"}, "orphan.stop"},
-	{http.MethodGet, "/api/servers", (*Server).listServers, false, nil, ""},
-	{http.MethodPost, configPath, (*Server).configure, false, []string{"dry_run"}, "config.apply"},
-	{http.MethodGet, "/api/usage", (*Server).usage, false, []string{"org", "from", "to", "by", "limit", "cursor", "format", "focus_version"}, ""},
-	{http.MethodGet, "/api/usage/records", (*Server).records, false, []string{"org", "from", "to", "cursor", "limit", "format"}, ""},
-	{http.MethodGet, "/api/invoices", (*Server).listInvoices, false, []string{"org", "month", "limit", "cursor"}, ""},
-	{http.MethodPost, "/api/invoices", (*Server).closeMonth, false, nil, "month.close"},
-	{http.MethodGet, "/api/invoices/{org}/{month}", (*Server).showInvoice, false, []string{"format"}, ""},
-	{http.MethodGet, "/api/invoices/{org}/{month}/receipts", (*Server).receipts, false, []string{"limit", "cursor"}, ""},
-	{http.MethodPost, "/api/corrections", (*Server).correct, false, nil, "record.correct"},
-	{http.MethodGet, "/api/webhooks", (*Server).listWebhooks, false, nil, ""},
-	{http.MethodPost, "/api/webhooks/{name}/resume", (*Server).resumeWebhook, false, nil, "webhook.resume"},
-	{http.MethodPost, "/api/store/prune", (*Server).prune, false, nil, "store.prune"},
-	{http.MethodGet, "/api/audit", (*Server).listAudit, false, []string{"actor", "action", "subject", "from", "to", "limit", "cursor"}, ""},
-	{http.MethodGet, "/api/events", (*Server).events, false, []string{"after"}, ""},
+	{http.MethodGet, "/healthz", (*Server).healthz, nil, nil, ""},
+	{http.MethodGet, "/readyz", (*Server).readyz, nil, nil, ""},
+	{http.MethodGet, "/openapi.json", (*Server).openAPI, nil, nil, ""},
+	{http.MethodGet, "/metrics", (*Server).metrics, reads, nil, ""},
+	{http.MethodGet, "/api/orgs", (*Server).listOrgs, reads, nil, ""},
+	{http.MethodPost, "/api/orgs", (*Server).createOrg, changes, nil, "org.create"},
+	{http.MethodGet, "/api/orgs/{name}", (*Server).showOrg, reads, nil, ""},
+	{http.MethodPatch, "/api/orgs/{name}", (*Server).updateOrg, changes, nil, "org.update"},
+	{http.MethodGet, "/api/tokens", (*Server).listTokens, reads, []string{"org"}, ""},
+	{http.MethodPost, "/api/tokens", (*Server).createToken, changes, nil, "token.create"},
+	{http.MethodPatch, "/api/tokens/{id}", (*Server).updateToken, changes, nil, "token.update"},
+	{http.MethodDelete, "/api/tokens/{id}", (*Server).revokeToken, changes, nil, "token.revoke"},
+	{http.MethodPost, importPath, (*Server).importTenants, changes, []string{"dry_run"}, "org.import"},
+	{http.MethodGet, "/api/models", (*Server).listModels, reads, nil, ""},
+	{http.MethodGet, "/api/models/{id}/explain", (*Server).explain, reads, nil, ""},
+	{http.MethodPost, "/api/models/{id}/start", (*Server).startModel, changes, nil, "model.start"},
+	{http.MethodPost, "/api/models/{id}/stop", (*Server).stopModel, changes, nil, "model.stop"},
+	{http.MethodGet, "/api/models/{id}", (*Server).showModel, reads, nil, ""},
+	{http.MethodGet, "/api/instances", (*Server).listInstances, reads, nil, ""},
+	{http.MethodGet, "/api/queue", (*Server).queue, reads, []string{"model", "limit"}, ""},
+	{http.MethodPost, "/api/queue", (*Server).changeQueue, changes, nil, "queue.change"},
+	{http.MethodGet, "/api/activations", (*Server).listActivations, reads, nil, ""},
+	{http.MethodGet, "/api/pools", (*Server).listPools, reads, nil, ""},
+	{http.MethodGet, "/api/pools/{name}", (*Server).showPool, reads, nil, ""},
+	{http.MethodPatch, "/api/pools/{name}", (*Server).tunePool, changes, nil, "pool.tune"},
+	{http.MethodPost, whatIfPath, (*Server).whatIf, reads, nil, ""}, // it only computes
+	{http.MethodGet, "/api/orphans", (*Server).listOrphans, reads, nil, ""},
+	{http.MethodDelete, "/api/orphans/{id}", (*Server).stopOrphan, changes, []string{"cluster"}, "orphan.stop"},
+	{http.MethodGet, "/api/servers", (*Server).listServers, reads, nil, ""},
+	{http.MethodPost, configPath, (*Server).configure, changes, []string{"dry_run"}, "config.apply"},
+	{http.MethodGet, "/api/usage", (*Server).usage, readBills, []string{"org", "from", "to", "by", "limit", "cursor", "format", "focus_version"}, ""},
+	{http.MethodGet, "/api/usage/records", (*Server).records, readBills, []string{"org", "from", "to", "cursor", "limit", "format"}, ""},
+	{http.MethodGet, "/api/invoices", (*Server).listInvoices, readBills, []string{"org", "month", "limit", "cursor"}, ""},
+	{http.MethodPost, "/api/invoices", (*Server).closeMonth, changeBills, nil, "month.close"},
+	{http.MethodGet, "/api/invoices/{org}/{month}", (*Server).showInvoice, readBills, []string{"format"}, ""},
+	{http.MethodGet, "/api/invoices/{org}/{month}/receipts", (*Server).receipts, readBills, []string{"limit", "cursor"}, ""},
+	{http.MethodPost, "/api/corrections", (*Server).correct, changeBills, nil, "record.correct"},
+	{http.MethodGet, "/api/webhooks", (*Server).listWebhooks, reads, nil, ""},
+	{http.MethodPost, "/api/webhooks/{name}/resume", (*Server).resumeWebhook, changes, nil, "webhook.resume"},
+	{http.MethodPost, "/api/store/prune", (*Server).prune, changes, nil, "store.prune"},
+	{http.MethodGet, "/api/audit", (*Server).listAudit, reads, []string{"actor", "action", "subject", "from", "to", "limit", "cursor"}, ""},
+	{http.MethodGet, "/api/events", (*Server).events, reads, []string{"after"}, ""},
 }
 
 // newApp makes the app, with these of the routes.
@@ -99,6 +108,9 @@ func (s *Server) newApp(routes []route) *fiber.App {
 		for _, method := range r.methods() {
 			app.Add(method, pattern(r.path), func(c *fiber.Ctx) error {
 				return s.audited(c, r, func() error {
+					if err := r.admits(c); err != nil {
+						return err
+					}
 					if err := edge.CheckQuery(c.Request().URI().QueryArgs(), r.query); err != nil {
 						return err
 					}

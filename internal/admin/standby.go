@@ -1,18 +1,19 @@
 package admin
 
 import (
-	"fmt"
+	"errors"
 	"log/slog"
 
 	"github.com/VictoriaMetrics/metrics"
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/pilotlight-io/pilotlight/internal/access"
 	"github.com/pilotlight-io/pilotlight/internal/openai"
 )
 
 // StandbyConfig is what NewStandby needs.
 type StandbyConfig struct {
-	Token   string         // the admin token; at least MinToken characters
+	Admins  *access.Admins // who may ask
 	Reason  func() error   // what the server waits for, for anybody to read
 	Metrics []*metrics.Set // shown at /metrics before the process's own
 	Log     *slog.Logger   // nil = discard
@@ -21,20 +22,20 @@ type StandbyConfig struct {
 // NewStandby makes the admin API of a server that waits to lead: it answers that it lives, that it is not ready and why, and with its metrics.
 // Everything else is overloaded, for the same reason. It starts nothing.
 func NewStandby(c StandbyConfig) (*Server, error) {
-	if len(c.Token) < MinToken {
-		return nil, fmt.Errorf("admin: the admin token has %d characters; it must have %d or more", len(c.Token), MinToken)
+	if c.Admins == nil {
+		return nil, errors.New("admin: Admins is required")
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	var answered []route
 	for _, r := range routes {
-		if !r.open && r.path != "/metrics" {
+		if r.roles != nil && r.path != "/metrics" {
 			r.handle = (*Server).waits
 		}
 		answered = append(answered, r)
 	}
-	return newServer(Config{Token: c.Token, Ready: c.Reason, Metrics: c.Metrics, Log: c.Log}, answered), nil
+	return newServer(Config{Admins: c.Admins, Ready: c.Reason, Metrics: c.Metrics, Log: c.Log}, answered), nil
 }
 
 func (s *Server) waits(*fiber.Ctx) error {

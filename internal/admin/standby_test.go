@@ -19,7 +19,7 @@ func TestStandby_SaysWhatItWaitsForAndGivesItsListenerBack(t *testing.T) {
 	set := metrics.NewSet()
 	set.NewGauge("pilotlight_leader", func() float64 { return 0 })
 	standby, err := admin.NewStandby(admin.StandbyConfig{
-		Token: adminToken, Reason: func() error { return errors.New("another server leads the cluster") }, Metrics: []*metrics.Set{set},
+		Admins: admins(t), Reason: func() error { return errors.New("another server leads the cluster") }, Metrics: []*metrics.Set{set},
 	})
 	check(t, err)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

@@ -16,6 +16,7 @@ import (
 	"github.com/VictoriaMetrics/metrics"
 	"go.uber.org/goleak"
 
+	"github.com/pilotlight-io/pilotlight/internal/access"
 	"github.com/pilotlight-io/pilotlight/internal/admin"
 	"github.com/pilotlight-io/pilotlight/internal/admin/spec"
 	"github.com/pilotlight-io/pilotlight/internal/audit"
@@ -49,6 +50,22 @@ type world struct {
 	stop    func() // ends Serve and waits for it
 }
 
+// admins are root, and one of each other role.
+func admins(t *testing.T) *access.Admins {
+	t.Helper()
+	env := map[string]string{"AUDITOR": tokens[access.Auditor], "BILLING": tokens[access.Billing], "OPERATOR": tokens[access.Operator]}
+	a, err := access.New(access.Config{Root: adminToken, Getenv: func(name string) string { return env[name] }, Tokens: []access.Token{
+		{Name: "ana", Role: access.Auditor, Env: "AUDITOR"}, {Name: "bill", Role: access.Billing, Env: "BILLING"}, {Name: "otto", Role: access.Operator, Env: "OPERATOR"},
+	}})
+	check(t, err)
+	return a
+}
+
+// tokens are those of each role, but root's.
+var tokens = map[access.Role]string{
+	access.Auditor: "an-auditor-of-twenty-four-characters", access.Billing: "billing-of-twenty-four-characters", access.Operator: "an-operator-of-twenty-four-characters",
+}
+
 func newWorld(t *testing.T, adapt ...func(*admin.Config)) *world {
 	t.Helper()
 	ctx := context.Background()
@@ -64,7 +81,7 @@ func newWorld(t *testing.T, adapt ...func(*admin.Config)) *world {
 	w := &world{t: t, fleet: newFakeFleet(), tenants: tenants, ledger: records, audit: audit.New(db, nil)}
 	set := metrics.NewSet()
 	set.NewCounter(`pilotlight_test_total{model="acme/a"}`).Inc()
-	c := admin.Config{Fleet: w.fleet, Tuner: w.fleet, Config: w.fleet, Tenants: tenants, Ledger: records, Audit: w.audit, Token: adminToken, Metrics: []*metrics.Set{set}}
+	c := admin.Config{Fleet: w.fleet, Tuner: w.fleet, Config: w.fleet, Tenants: tenants, Ledger: records, Audit: w.audit, Admins: admins(t), Metrics: []*metrics.Set{set}}
 	for _, f := range adapt {
 		f(&c)
 	}

@@ -47,7 +47,8 @@ type API struct {
 // Admin is the admin listener.
 type Admin struct {
 	Addr     string
-	TokenEnv string // the environment variable that holds the admin token
+	TokenEnv string       // the environment variable that holds the admin token of root, an operator
+	Tokens   []AdminToken // others, in the order of the file
 }
 
 // The kinds of store.

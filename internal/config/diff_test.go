@@ -73,6 +73,7 @@ func TestDiff_SeesEveryField(t *testing.T) {
 		c := Options{BaseDir: "/base"}.Default()
 		c.Models = []*fleet.Model{Options{}.model("acme/a")}
 		c.Webhooks = []Webhook{{Name: "a"}}
+		c.Admin.Tokens = []AdminToken{{Name: "a"}}
 		return c
 	}
 	paths := leaves(reflect.ValueOf(whole()).Elem(), "")

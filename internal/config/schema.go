@@ -34,8 +34,9 @@ type apiHCL struct {
 }
 
 type adminHCL struct {
-	Addr     *hcl.Attribute `hcl:"addr,optional"`
-	TokenEnv *hcl.Attribute `hcl:"token_env,optional"`
+	Addr     *hcl.Attribute   `hcl:"addr,optional"`
+	TokenEnv *hcl.Attribute   `hcl:"token_env,optional"`
+	Tokens   []*adminTokenHCL `hcl:"token,block"`
 }
 
 type priceHCL struct {

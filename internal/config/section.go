@@ -58,6 +58,7 @@ func (r *reader) listeners(f *fileHCL, c *Config) {
 	if f.Admin != nil {
 		r.addr(f.Admin.Addr, &c.Admin.Addr)
 		r.variable(f.Admin.TokenEnv, &c.Admin.TokenEnv)
+		c.Admin.Tokens = r.adminTokens(f.Admin.Tokens)
 	}
 	if c.Admin.Addr != c.API.Addr || strings.HasSuffix(c.API.Addr, ":0") {
 		return

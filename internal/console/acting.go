@@ -11,23 +11,24 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
 )
 
-// root is the operator who has the admin token.
-const root = "root"
-
-// audited has a page handle the request, and what that changes kept in the audit log. An operator's act has its entry also where it fails; what an
+// audited has a page handle the request, if the role of an admin is one of its, and what that changes kept in the audit log. An operator's act has its entry also where it fails; what an
 // organisation's people fail to do has none: they could fill the log.
 func (v *visit) audited(p page) error {
+	handle := p.handle
+	if v.isOperator() && !v.admin.Is(p.roles()) {
+		handle = func(v *visit) error { return noRole(p, v.admin) }
+	}
 	if p.action == "" {
-		return p.handle(v)
+		return handle(v)
 	}
 	v.act = &audit.Act{Action: p.action, Who: audit.Who{
-		Actor: root, Via: audit.Console, From: v.Context().RemoteIP().String(), Request: edge.RequestID(v.Context(), ledger.NewID),
+		Actor: v.admin.Name, Via: audit.Console, From: v.Context().RemoteIP().String(), Request: edge.RequestID(v.Context(), ledger.NewID),
 	}}
 	v.Set(fiber.HeaderXRequestID, v.act.Request)
 	if !v.isOperator() {
 		v.act.Actor, v.act.Org = v.grant.TokenID, v.grant.Org
 	}
-	err := p.handle(v)
+	err := handle(v)
 	if v.act != nil && v.isOperator() {
 		v.c.Audit.End(context.Background(), v.act, v.failure(err))
 	}

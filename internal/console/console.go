@@ -2,7 +2,6 @@ package console
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"io"
 	"log/slog"
@@ -11,6 +10,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 
+	"github.com/pilotlight-io/pilotlight/internal/access"
 	"github.com/pilotlight-io/pilotlight/internal/audit"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
@@ -45,26 +45,24 @@ type Config struct {
 	Chat    func(ctx context.Context, secret string, body []byte) (*Answer, error) // sends a chat to the public API
 	Pools   Pools
 	Budget  func(org string) (Budget, bool) // of an organisation, in its present period; false = it has none
+	Admins  *access.Admins                  // sign in for all organisations, at the admin address
 	Servers func() []Server                 // of the cluster
-	// AdminToken signs operators in.
-	AdminToken string
-	Version    string
-	Now        func() time.Time // nil = time.Now
-	Log        *slog.Logger     // nil = discard
+	Version string
+	Now     func() time.Time // nil = time.Now
+	Log     *slog.Logger     // nil = discard
 }
 
 // Console serves the pages. It is safe for concurrent use.
 type Console struct {
-	c      Config
-	digest [sha256.Size]byte // of the admin token
-	seal   sealer
-	hub    *Hub
-	codes  codes
+	c     Config
+	seal  sealer
+	hub   *Hub
+	codes codes
 }
 
 // New checks the config. It starts nothing.
 func New(c Config) (*Console, error) {
-	if c.Fleet == nil || c.Tenants == nil || c.Ledger == nil || c.Audit == nil || c.Chat == nil || c.Price == nil || c.Pools == nil || c.Budget == nil || c.Servers == nil || c.Key == ([32]byte{}) {
+	if c.Fleet == nil || c.Tenants == nil || c.Ledger == nil || c.Audit == nil || c.Admins == nil || c.Chat == nil || c.Price == nil || c.Pools == nil || c.Budget == nil || c.Servers == nil || c.Key == ([32]byte{}) {
 		return nil, errors.New("console: all of the config but Version, Now and Log is required")
 	}
 	if c.Now == nil {
@@ -77,7 +75,7 @@ func New(c Config) (*Console, error) {
 	if err != nil {
 		return nil, err
 	}
-	console := &Console{c: c, digest: sha256.Sum256([]byte(c.AdminToken)), seal: seal}
+	console := &Console{c: c, seal: seal}
 	console.hub = newHub(c.Fleet, c.Servers, c.Log)
 	return console, nil
 }
@@ -133,7 +131,8 @@ func (s *side) handler() fasthttp.RequestHandler {
 type page struct {
 	path     string
 	post     bool
-	operator bool         // for operators only
+	operator bool         // for those with an admin token only
+	bills    bool         // for those of the role billing, too
 	scope    tenant.Scope // that a caller's token needs; "" = any token
 	action   string       // what the audit log calls it, a noun and a verb; "" = it changes nothing of the server's
 	handle   func(*visit) error
@@ -150,12 +149,12 @@ var pages = []page{
 	{path: "/tokens", scope: tenant.ScopeTokensManage, handle: (*visit).tokens},
 	{path: "/tokens", post: true, scope: tenant.ScopeTokensManage, action: "token.create", handle: (*visit).createToken},
 	{path: "/tokens/:id/revoke", post: true, scope: tenant.ScopeTokensManage, action: "token.revoke", handle: (*visit).revokeToken},
-	{path: "/usage", scope: tenant.ScopeUsageRead, handle: (*visit).usage},
-	{path: "/usage.csv", scope: tenant.ScopeUsageRead, handle: (*visit).usageCSV},
-	{path: "/requests", scope: tenant.ScopeUsageRead, handle: (*visit).requests},
-	{path: "/request/:id", scope: tenant.ScopeUsageRead, handle: (*visit).request},
-	{path: "/invoices", scope: tenant.ScopeUsageRead, handle: (*visit).invoices},
-	{path: "/invoice/:org/:month", scope: tenant.ScopeUsageRead, handle: (*visit).invoice},
+	{path: "/usage", bills: true, scope: tenant.ScopeUsageRead, handle: (*visit).usage},
+	{path: "/usage.csv", bills: true, scope: tenant.ScopeUsageRead, handle: (*visit).usageCSV},
+	{path: "/requests", bills: true, scope: tenant.ScopeUsageRead, handle: (*visit).requests},
+	{path: "/request/:id", bills: true, scope: tenant.ScopeUsageRead, handle: (*visit).request},
+	{path: "/invoices", bills: true, scope: tenant.ScopeUsageRead, handle: (*visit).invoices},
+	{path: "/invoice/:org/:month", bills: true, scope: tenant.ScopeUsageRead, handle: (*visit).invoice},
 	{path: "/queue", operator: true, handle: (*visit).queue},
 	{path: "/queue", post: true, operator: true, action: "queue.change", handle: (*visit).changeQueue},
 	{path: "/fleet", operator: true, handle: (*visit).fleet},

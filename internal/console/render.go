@@ -16,6 +16,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/pilotlight-io/pilotlight/internal/access"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
@@ -98,7 +99,10 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 // frame is what every page has around what it shows.
 type frame struct {
 	Base, Title, Name, Version string
-	Operator                   bool
+	Operator                   bool   // the visitor sees everybody's
+	MayChange                  bool   // forms that change something are shown
+	Bills                      bool   // of the role billing: only what has to do with bills is shown
+	Who                        string // of an admin
 	Org                        string // of a caller
 	SignedIn                   bool
 	At                         string // path, for the link that is current
@@ -115,7 +119,10 @@ func (v *visit) show(status int, name, title string, page any) error {
 func (s *side) render(c *fiber.Ctx, v *visit, status int, name, title string, page any) error {
 	f := frame{Base: s.base, Title: title, Name: name, Version: s.c.Version, Page: page, At: strings.TrimPrefix(c.Path(), s.base)}
 	if v != nil {
-		f.SignedIn, f.Operator = true, v.isOperator()
+		f.SignedIn, f.Operator, f.MayChange, f.Bills = true, v.isOperator(), v.mayChange(), v.admin.Role == access.Billing
+		if f.Who = "Operator"; v.admin.Name != access.Root {
+			f.Who = v.admin.Name + ", " + string(v.admin.Role)
+		}
 		if v.grant != nil {
 			f.Org = v.grant.Org
 		}

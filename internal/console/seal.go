@@ -14,7 +14,7 @@ import (
 
 // session is what a browser keeps of a sign-in.
 type session struct {
-	Operator string    `json:"o,omitempty"` // the beginning of the admin token's hash: another token ends it
+	Operator string    `json:"o,omitempty"` // the mark of an admin token: where there is no such token any more, it ends
 	Secret   string    `json:"s,omitempty"` // of an organisation's token: a caller's own, or the one whose organisation pays for an operator's chats
 	Until    time.Time `json:"u"`
 }
@@ -84,7 +84,7 @@ func (c *Console) SignInLink(secret string) string {
 	if c.codes.left == nil {
 		c.codes.left = map[string]coded{}
 	}
-	c.codes.left[code] = coded{session{Operator: c.operatorMark(), Secret: secret, Until: now.Add(sessionLasts)}, now.Add(codeLasts)}
+	c.codes.left[code] = coded{session{Operator: c.c.Admins.RootMark(), Secret: secret, Until: now.Add(sessionLasts)}, now.Add(codeLasts)}
 	return "/signin?code=" + code
 }
 

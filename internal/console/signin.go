@@ -1,9 +1,6 @@
 package console
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/hex"
 	"errors"
 	"net/http"
 	"net/url"
@@ -12,6 +9,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/pilotlight-io/pilotlight/internal/access"
 	"github.com/pilotlight-io/pilotlight/internal/audit"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
 )
@@ -23,12 +21,13 @@ type visit struct {
 	*side
 	*fiber.Ctx
 	session session
+	admin   access.Admin  // the zero value = it is a caller
 	grant   *tenant.Grant // of a caller, or of who pays for an operator's chats; nil = there is none
 	act     *audit.Act    // what the request does; nil = it changes nothing
 	wrong   string        // why a form that is shown again has done nothing
 }
 
-// isOperator says that the visitor sees everybody's. Every other one sees what belongs to the grant's organisation.
+// isOperator says that the visitor has an admin token, and sees everybody's. Every other one sees what belongs to the grant's organisation.
 func (v *visit) isOperator() bool { return v.session.Operator != "" }
 
 // org gives whose data the visitor may see; "" = everybody's.
@@ -59,8 +58,11 @@ func (s *side) visited(p page) fiber.Handler {
 		if err != nil {
 			return s.toSignIn(c)
 		}
-		if p.operator && !v.isOperator() || !v.may(p.scope) {
+		switch {
+		case p.operator && !v.isOperator() || !v.may(p.scope):
 			return noRights(p)
+		case v.admin.Role == access.Billing && p.path == "/":
+			return c.Redirect(s.base+"/usage", http.StatusSeeOther) // its first page
 		}
 		return v.audited(p)
 	}
@@ -73,8 +75,11 @@ func (s *side) visitor(c *fiber.Ctx) (*visit, error) {
 		return nil, err
 	}
 	v := &visit{side: s, Ctx: c, session: opened}
-	if opened.Operator != "" && (!s.operator || opened.Operator != s.operatorMark()) {
-		return nil, errNoSession
+	if opened.Operator != "" {
+		known := false
+		if v.admin, known = s.c.Admins.ByMark(opened.Operator); !known || !s.operator {
+			return nil, errNoSession
+		}
 	}
 	if opened.Secret != "" {
 		v.grant, err = s.c.Tenants.Authenticate(opened.Secret)
@@ -87,10 +92,11 @@ func (s *side) visitor(c *fiber.Ctx) (*visit, error) {
 
 // signedIn gives what tells, after the request, too, whether its visitor still is.
 func (v *visit) signedIn() func() bool {
-	tenants, of, operator, now := v.c.Tenants, v.session, v.isOperator(), v.c.Now
+	tenants, admins, of, operator, now := v.c.Tenants, v.c.Admins, v.session, v.isOperator(), v.c.Now
 	return func() bool {
 		if operator {
-			return now().Before(of.Until)
+			_, known := admins.ByMark(of.Operator)
+			return known && now().Before(of.Until)
 		}
 		_, err := tenants.Authenticate(of.Secret)
 		return err == nil && now().Before(of.Until)
@@ -108,8 +114,6 @@ func (s *side) toSignIn(c *fiber.Ctx) error {
 	}
 	return c.Redirect(to, http.StatusSeeOther)
 }
-
-func (c *Console) operatorMark() string { return hex.EncodeToString(c.digest[:8]) }
 
 // signInView is the page's.
 type signInView struct {
@@ -132,9 +136,10 @@ func (s *side) signIn(c *fiber.Ctx) error {
 	secret, to := strings.TrimSpace(c.FormValue("token")), c.FormValue("to")
 	of := session{Until: s.c.Now().Add(sessionLasts)}
 	wrong := ""
-	switch digest := sha256.Sum256([]byte(secret)); {
-	case s.operator && s.c.AdminToken != "" && subtle.ConstantTimeCompare(digest[:], s.digest[:]) == 1:
-		of.Operator = s.operatorMark()
+	_, admin := s.c.Admins.Find([]byte(secret))
+	switch {
+	case s.operator && admin:
+		of.Operator = access.Mark(secret)
 	case secret == "":
 		wrong = "Enter a token."
 	default:

@@ -16,6 +16,7 @@ import (
 	"github.com/valyala/fasthttp"
 	"github.com/valyala/fasthttp/fasthttputil"
 
+	"github.com/pilotlight-io/pilotlight/internal/access"
 	"github.com/pilotlight-io/pilotlight/internal/audit"
 	"github.com/pilotlight-io/pilotlight/internal/console"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
@@ -25,6 +26,22 @@ import (
 )
 
 const adminToken = "an-admin-token-of-a-test-0123456789"
+
+// tokens are those of the other roles.
+var tokens = map[access.Role]string{access.Auditor: "an-auditor-of-a-test-0123456789", access.Billing: "billing-of-a-test-0123456789"}
+
+// admins are root, and one of each other role.
+func admins(t *testing.T, root string) *access.Admins {
+	t.Helper()
+	env := map[string]string{"A": tokens[access.Auditor], "B": tokens[access.Billing]}
+	a, err := access.New(access.Config{Root: root, Getenv: func(name string) string { return env[name] }, Tokens: []access.Token{
+		{Name: "ana", Role: access.Auditor, Env: "A"}, {Name: "bill", Role: access.Billing, Env: "B"},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
 
 // fakeFleet is a fleet that a test sets.
 type fakeFleet struct {
@@ -102,6 +119,7 @@ type world struct {
 	tenants  *tenant.Tenants
 	ledger   *ledger.Ledger
 	audit    *audit.Log
+	admins   *access.Admins // of the console that was opened last
 	console  *console.Console
 	now      time.Time
 	operator http.RoundTripper // to the admin side
@@ -146,8 +164,9 @@ func newWorld(t *testing.T) *world {
 // open makes a console over the same fleet, tenants and ledger.
 func (w *world) open(admin string, key [32]byte) *console.Console {
 	w.t.Helper()
+	w.admins = admins(w.t, admin)
 	c, err := console.New(console.Config{
-		Fleet: w.fleet, Tenants: w.tenants, Ledger: w.ledger, Audit: w.audit, Key: key, AdminToken: admin, API: "http://api.test/v1",
+		Fleet: w.fleet, Tenants: w.tenants, Ledger: w.ledger, Audit: w.audit, Key: key, Admins: w.admins, API: "http://api.test/v1",
 		Price: func() fleet.NanoUSD { return 8_250_000_000 }, Now: func() time.Time { return w.now },
 		Servers: func() []console.Server {
 			return []console.Server{{Name: "here", Standing: "leads", Term: 7, Since: w.now}}

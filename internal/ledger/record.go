@@ -61,7 +61,7 @@ func (r *Record) complete() {
 		r.Kind = KindUsage
 	}
 	for _, at := range []*time.Time{&r.ReceivedAt, &r.DispatchedAt} {
-		*at = at.UTC().Truncate(time.Microsecond)
+		*at = time.UnixMicro(at.UnixMicro()).UTC()
 	}
 	for _, d := range []*time.Duration{&r.Queue, &r.Activate, &r.TTFT, &r.Upstream, &r.Billed, &r.Wake} {
 		*d = d.Truncate(time.Microsecond)

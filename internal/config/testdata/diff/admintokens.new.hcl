@@ -1,0 +1,10 @@
+admin {
+  token "ana" {
+    role = "operator"
+    env  = "ANA"
+  }
+  token "otto" {
+    role = "operator"
+    file = "/srv/otto.token"
+  }
+}
