@@ -131,7 +131,7 @@ func TestLocks_ManyAtOnce(t *testing.T) {
 				t.Error(err)
 			}
 			a.ModelState(models[0].ID)
-			a.readLevels()
+			readLevels(a)
 		}
 	})
 	g.Wait()

@@ -29,7 +29,7 @@ func (in *instruments) init(a *Activator) {
 	in.set = metrics.NewSet()
 	in.configure(a.cfg.Models)
 	in.set.RegisterMetricsWriter(func(w io.Writer) {
-		l := a.readLevels()
+		l := readLevels(a)
 		writeLevels(w, l)
 		in.writePlaces(w, l.Places)
 	})
@@ -129,7 +129,16 @@ func writeLevels(w io.Writer, l levels) {
 	}
 }
 
-func (a *Activator) readLevels() levels {
+// Levels gives what gauges show. It takes the planner's lock.
+func (a *Activator) Levels() plan.Levels {
+	a.planning.Lock()
+	a.exchange()
+	l := a.planner.Levels(a.now())
+	a.finishPlanning()
+	return l
+}
+
+func readLevels(a *Activator) levels {
 	a.planning.Lock()
 	a.exchange()
 	l := levels{Levels: a.planner.Levels(a.now())}

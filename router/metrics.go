@@ -14,7 +14,7 @@ import (
 // Buckets in seconds: a small model's hot answers take milliseconds, a large model's cold ones minutes.
 var (
 	requestBuckets = []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800}
-	ttftBuckets    = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600}
+	ttftBuckets    = [...]float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600}
 )
 
 // routerMetrics makes the metrics of models. Labels are bounded: models are those of the config, and every other name that a
@@ -30,6 +30,7 @@ type modelMetrics struct {
 	requests [600]atomic.Pointer[metrics.Counter] // by status
 	seconds  *metrics.PrometheusHistogram
 	ttft     map[fleet.Tier]*metrics.PrometheusHistogram
+	tokens   [len(ttftBuckets) + 1]atomic.Uint64 // first tokens by bucket, of all tiers: the histograms cannot be read
 }
 
 func (m *routerMetrics) forModel(id string) *modelMetrics {
@@ -39,7 +40,7 @@ func (m *routerMetrics) forModel(id string) *modelMetrics {
 	}
 	of.seconds = m.set.GetOrCreatePrometheusHistogramExt(fmt.Sprintf("pilotlight_request_seconds{model=%q}", id), requestBuckets)
 	for _, t := range []fleet.Tier{fleet.Hot, fleet.Parked, fleet.Cold} {
-		of.ttft[t] = m.set.GetOrCreatePrometheusHistogramExt(fmt.Sprintf("pilotlight_ttft_seconds{model=%q,start=%q}", id, t), ttftBuckets)
+		of.ttft[t] = m.set.GetOrCreatePrometheusHistogramExt(fmt.Sprintf("pilotlight_ttft_seconds{model=%q,start=%q}", id, t), ttftBuckets[:])
 	}
 	of.counter(http.StatusOK) // from the start, so that a rate sees the first request too
 	return of
@@ -71,7 +72,14 @@ func (m *modelMetrics) took(d time.Duration) {
 
 // firstToken is told the time from the request's arrival to its first token: what the caller waited.
 func (m *modelMetrics) firstToken(start fleet.Tier, d time.Duration) {
-	if h := m.ttft[start]; h != nil {
-		h.Update(d.Seconds())
+	h := m.ttft[start]
+	if h == nil {
+		return
 	}
+	seconds, bucket := d.Seconds(), 0
+	h.Update(seconds)
+	for bucket < len(ttftBuckets) && seconds > ttftBuckets[bucket] {
+		bucket++
+	}
+	m.tokens[bucket].Add(1)
 }

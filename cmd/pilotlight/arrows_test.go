@@ -27,7 +27,7 @@ var arrows = map[string][]string{
 	"internal/account":   {"internal/fleet"},
 	"internal/audit":     {"internal/store"},
 	"internal/bench":     {"internal/openai", "internal/trace", "internal/plot", "internal/fleet"},
-	"internal/console":   {"internal/access", "internal/audit", "internal/fleet", "internal/tenant", "internal/tenant/wire", "internal/ledger", "internal/invoice", "internal/export", "internal/edge", "internal/whatif"},
+	"internal/console":   {"internal/access", "internal/audit", "internal/fleet", "internal/tenant", "internal/tenant/wire", "internal/ledger", "internal/invoice", "internal/export", "internal/edge", "internal/whatif", "internal/series"},
 	"internal/admin":     {"internal/access", "internal/audit", "internal/fleet", "internal/tenant", "internal/tenant/wire", "internal/provision", "internal/ledger", "internal/invoice", "internal/webhook", "internal/openai", "internal/account", "internal/edge", "internal/export", "internal/whatif"},
 	// For tests: it holds answers against the OpenAPI document.
 	"internal/admin/spec":   {},
@@ -68,6 +68,7 @@ var arrows = map[string][]string{
 	"internal/trtsim":              {"internal/sample", "internal/fleet", "internal/openai", "internal/engine"},
 	"internal/upstream":            {"internal/socket"},
 	"internal/webhook":             {"internal/audit", "internal/ledger", "internal/store"},
+	"internal/series":              {},
 	"internal/whatif":              {"activator", "internal/simulate", "internal/trace", "internal/ledger", "internal/fleet"},
 	"nomad-jobs":                   {},
 	"router": {
@@ -92,7 +93,7 @@ var confined = map[string][]string{
 }
 
 // stdOnly are the packages that import nothing but the standard library.
-var stdOnly = []string{"internal/dialect", "internal/fleet", "internal/openai", "internal/plot", "internal/private", "internal/secret", "internal/socket", "internal/upstream", "nomad-jobs"}
+var stdOnly = []string{"internal/dialect", "internal/fleet", "internal/openai", "internal/plot", "internal/private", "internal/secret", "internal/series", "internal/socket", "internal/upstream", "nomad-jobs"}
 
 func TestArrows_PackagesImportOnlyWhatTheArchitectureAllows(t *testing.T) {
 	for _, p := range listPackages(t) {

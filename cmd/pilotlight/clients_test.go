@@ -76,7 +76,7 @@ func interpreter(t *testing.T, env, file string) string {
 	if dir == "" || err != nil || strings.TrimSpace(string(installed)) != pinned(t, env) {
 		required(t, "the stock clients are not installed as they are pinned; run cmd/pilotlight/testdata/clients/install DIR, and set PILOTLIGHT_CLIENTS to DIR, an absolute path")
 	}
-	if strings.HasSuffix(file, ".cjs") {
+	if strings.HasSuffix(file, "js") {
 		return "node"
 	}
 	return filepath.Join(dir, env, "bin", "python")

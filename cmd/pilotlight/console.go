@@ -35,6 +35,7 @@ func (s *server) openConsole(ctx context.Context) error {
 			return chat(ctx, base, secret, body)
 		},
 		Pools:  pools{s.tuning, s.whatIf},
+		Series: s.series,
 		Budget: s.budgetShown, Servers: s.serversShown,
 		Version: readVersion().Version, Now: s.c.Now, Log: s.log("console"),
 	})

@@ -89,6 +89,11 @@ func TestConsole(t *testing.T) {
 	b.do(chromedp.Navigate(s.Admin+"/requests"), chromedp.Click(`//a[text()="receipt"]`), chromedp.WaitVisible(".line"))
 	receipt := get(b, chromedp.Location())
 
+	// What has happened of late, as charts.
+	b.do(chromedp.Navigate(s.Admin+"/fleet"), chromedp.WaitVisible("#plots"))
+	b.wantLivePlots("fleet")
+	b.check("fleet with charts")
+
 	// What operators change, after they have looked at what it would have done.
 	b.do(chromedp.Navigate(s.Admin+"/pools"), chromedp.WaitVisible("#local-max_parked_per_gpu"))
 	b.do(chromedp.SetValue("#local-max_parked_per_gpu", "2"), chromedp.Click(`//button[text()="What if?"]`), chromedp.WaitVisible(".said-list"))

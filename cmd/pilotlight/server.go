@@ -24,6 +24,7 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
 	"github.com/pilotlight-io/pilotlight/internal/openai"
+	"github.com/pilotlight-io/pilotlight/internal/series"
 	"github.com/pilotlight-io/pilotlight/internal/store"
 	"github.com/pilotlight-io/pilotlight/internal/telemetry"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
@@ -64,6 +65,7 @@ type server struct {
 	learned   *learningPolicy // nil = the policy keeps nothing over a restart
 	tuning    *tuning
 	whatIf    *asking
+	series    *series.Recorder
 	activator *activator.Activator
 	router    *router.Router
 	admin     *admin.Server
@@ -79,7 +81,7 @@ type server struct {
 // openServer opens the store, replays the ledger into it and builds the parts. Nothing runs yet, and nothing is answered.
 func openServer(ctx context.Context, c serverConfig) (*server, error) {
 	s := &server{c: c, opened: c.Now()}
-	for _, open := range []func(context.Context) error{s.openStore, s.openTenants, s.openLedger, s.openAccounts, s.openWebhooks, s.openTuning, s.openWhatIf, s.openFleet, s.openConfigurer, s.openConsole, s.openTelemetry, s.openAPIs} {
+	for _, open := range []func(context.Context) error{s.openStore, s.openTenants, s.openLedger, s.openAccounts, s.openWebhooks, s.openTuning, s.openWhatIf, s.openFleet, s.openConfigurer, s.openSeries, s.openConsole, s.openTelemetry, s.openAPIs} {
 		if err := open(ctx); err != nil {
 			return nil, errors.Join(err, s.close())
 		}
@@ -249,6 +251,7 @@ func (s *server) run(ctx context.Context, hurry <-chan struct{}) error {
 		},
 		{name: "the admin API", run: func(ctx context.Context) error { return s.admin.Serve(ctx, s.c.Admin) }},
 		{name: "the console", run: s.console.Run},
+		{name: "the live series", run: s.series.Run},
 		{name: "the activator", run: s.activator.Run},
 		{name: "the lead", run: func(ctx context.Context) error { return s.c.Lead.run(ctx, s.activator, s.backEnd.Backend) }}, // after the last act
 	}

@@ -44,6 +44,7 @@ type Config struct {
 	API     string                                                                 // base URL of the public API, as callers are told it
 	Chat    func(ctx context.Context, secret string, body []byte) (*Answer, error) // sends a chat to the public API
 	Pools   Pools
+	Series  Series
 	Budget  func(org string) (Budget, bool) // of an organisation, in its present period; false = it has none
 	Admins  *access.Admins                  // sign in for all organisations, at the admin address
 	Servers func() []Server                 // of the cluster
@@ -62,7 +63,7 @@ type Console struct {
 
 // New checks the config. It starts nothing.
 func New(c Config) (*Console, error) {
-	if c.Fleet == nil || c.Tenants == nil || c.Ledger == nil || c.Audit == nil || c.Admins == nil || c.Chat == nil || c.Price == nil || c.Pools == nil || c.Budget == nil || c.Servers == nil || c.Key == ([32]byte{}) {
+	if c.Fleet == nil || c.Tenants == nil || c.Ledger == nil || c.Audit == nil || c.Admins == nil || c.Chat == nil || c.Price == nil || c.Pools == nil || c.Series == nil || c.Budget == nil || c.Servers == nil || c.Key == ([32]byte{}) {
 		return nil, errors.New("console: all of the config but Version, Now and Log is required")
 	}
 	if c.Now == nil {
@@ -164,6 +165,7 @@ var pages = []page{
 	{path: "/pools/:name", post: true, operator: true, action: "pool.tune", handle: (*visit).tunePool},
 	{path: "/audit", operator: true, handle: (*visit).audit},
 	{path: "/pools/:name/what-if", post: true, operator: true, handle: (*visit).whatIf},
+	{path: "/series", operator: true, handle: (*visit).series},
 	{path: "/kit", operator: true, handle: (*visit).kit},
 	{path: "/live", handle: (*visit).live},
 }

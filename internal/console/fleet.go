@@ -148,5 +148,5 @@ func (v *visit) fleet() error {
 	if err != nil {
 		return err
 	}
-	return v.show(http.StatusOK, "fleet", "Fleet", map[string]any{"Live": live, "Q": find.q})
+	return v.show(http.StatusOK, "fleet", "Fleet", map[string]any{"Charts": v.plotsOf(""), "Live": live, "Q": find.q})
 }

@@ -212,6 +212,7 @@ func (v *visit) model() error {
 			}
 		}
 		view["Instances"] = instances
+		view["Charts"] = v.plotsOf(m.Model.ID)
 	}
 	return v.show(http.StatusOK, "model", m.Model.ID, view)
 }

@@ -23,7 +23,7 @@ import (
 //go:embed templates/*.html
 var templateFiles embed.FS
 
-//go:embed assets/*.css assets/*.js assets/*.svg assets/vendor/*.js
+//go:embed assets/*.css assets/*.js assets/*.svg assets/vendor/*.js assets/vendor/*.css
 var assetFiles embed.FS
 
 // assets are the files that pages load, by name. What is loaded is named with its hash, so that a browser keeps it for good.

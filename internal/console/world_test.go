@@ -116,6 +116,7 @@ type world struct {
 	t        *testing.T
 	fleet    *fakeFleet
 	pools    *fakePools
+	series   *fakeSeries
 	tenants  *tenant.Tenants
 	ledger   *ledger.Ledger
 	audit    *audit.Log
@@ -142,7 +143,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	w := &world{t: t, now: time.Now().UTC(), fleet: &fakeFleet{change: make(chan struct{}, 1)}, pools: &fakePools{}}
+	w := &world{t: t, now: time.Now().UTC(), fleet: &fakeFleet{change: make(chan struct{}, 1)}, pools: &fakePools{}, series: &fakeSeries{}}
 	w.fleet.now.Models = models()
 	w.fleet.now.Pools = []fleet.PoolStatus{{
 		Pool:  fleet.Pool{Name: "h100", GPUsPerSlot: 8},
@@ -171,7 +172,7 @@ func (w *world) open(admin string, key [32]byte) *console.Console {
 		Servers: func() []console.Server {
 			return []console.Server{{Name: "here", Standing: "leads", Term: 7, Since: w.now}}
 		},
-		Pools: w.pools,
+		Pools: w.pools, Series: w.series,
 		Budget: func(org string) (console.Budget, bool) {
 			return console.Budget{Period: "monthly", Limit: 10e9, Spent: 4e9, Left: 6e9, Begins: w.now.AddDate(0, 0, -10), Resets: w.now.AddDate(0, 0, 20)}, org == "acme"
 		},
