@@ -86,8 +86,8 @@ func (c modelShowCmd) Run(env *Env) error {
 
 type modelStartCmd struct {
 	modelFlags
-	For  span `placeholder:"10m" help:"How long to hold it hot; its idle_after if not given."`
-	Wait bool `help:"Show the phases until it is hot. Exits 2 if it cannot be."`
+	For  *span `placeholder:"10m" help:"How long to hold it hot; its idle_after if not given."`
+	Wait bool  `help:"Show the phases until it is hot. Exits 2 if it cannot be."`
 }
 
 // Run holds the model hot and, with --wait, returns when it is.
@@ -97,7 +97,13 @@ func (c modelStartCmd) Run(env *Env) error {
 		return err
 	}
 	began := env.Now()
-	m, err := client.StartModel(env.ctx, c.ID, time.Duration(c.For))
+	var held time.Duration // 0 = its idle_after
+	if c.For != nil {
+		if held = time.Duration(*c.For); held == 0 {
+			return errors.New("--for must be longer than 0s; leave it out for the model's idle_after")
+		}
+	}
+	m, err := client.StartModel(env.ctx, c.ID, held)
 	var refused *openai.Error
 	if c.Wait && errors.As(err, &refused) && refused.Code == openai.CodeNoCapacity {
 		return exitError{error: err, code: 2}
@@ -110,7 +116,12 @@ func (c modelStartCmd) Run(env *Env) error {
 	}
 	if c.Wait {
 		env.doing("")
-		w := waiting{env: env, client: client, model: c.ID, began: began}
+		if held == 0 {
+			if held, err = fleet.ParseDuration(m.IdleAfter); err != nil {
+				return fmt.Errorf("reading the model's idle_after: %w", err)
+			}
+		}
+		w := waiting{env: env, client: client, model: c.ID, began: began, until: env.Now().Add(held), held: held}
 		if m, err = w.untilHot(m); err != nil {
 			return err
 		}

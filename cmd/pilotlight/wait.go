@@ -20,10 +20,12 @@ type waiting struct {
 	client *admin.Client
 	model  string
 	began  time.Time
-	of     uint64 // the activation that is shown; 0 = none yet
-	phases int    // of it that have a line
-	line   string // the last line, without what changes in it
-	width  int    // of the line that the next one writes over; on a terminal only
+	until  time.Time     // it is held hot until then, and is not started after that
+	held   time.Duration // for so long
+	of     uint64        // the activation that is shown; 0 = none yet
+	phases int           // of it that have a line
+	line   string        // the last line, without what changes in it
+	width  int           // of the line that the next one writes over; on a terminal only
 }
 
 // untilHot returns when the model is hot, or with exit status 2 when its activation has failed. m is how it stands now.
@@ -70,7 +72,12 @@ func (w *waiting) look(m *admin.Model) (failure string, err error) {
 		}
 		break // newest first: what is left is history
 	}
-	if m.State != string(fleet.Hot) {
+	switch {
+	case m.State == string(fleet.Hot):
+	case w.env.Now().After(w.until) && m.Waiting == 0:
+		return fmt.Sprintf("it was to be held hot for %s, and these are over before it could be started; hold it for longer with --for%s",
+			fleet.FormatDuration(w.held), because(m.Outlook.Reason)), nil
+	default:
 		w.show(w.env.Now().Sub(w.began), string(m.Outlook.Answer), m.Outlook.Reason)
 	}
 	return "", nil
@@ -132,6 +139,13 @@ func (w *waiting) end() {
 		fmt.Fprintln(w.env.Stderr)
 	}
 	w.width = 0
+}
+
+func because(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return " (" + reason + ")"
 }
 
 func eta(m *admin.Model) string {
