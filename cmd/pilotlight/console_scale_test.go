@@ -22,6 +22,7 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/console"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
+	"github.com/pilotlight-io/pilotlight/internal/series"
 	"github.com/pilotlight-io/pilotlight/internal/store"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
 )
@@ -103,6 +104,13 @@ func (f *largeFleet) change() {
 	f.told <- n
 }
 
+// noSeries has recorded nothing yet.
+type noSeries struct{}
+
+func (noSeries) Read(string, series.Span, time.Time) (series.Series, bool) {
+	return series.Series{At: []int64{}, Values: map[string][]float32{}}, true
+}
+
 // counting is a listener that counts what is written to its connections.
 type counting struct {
 	net.Listener
@@ -153,7 +161,7 @@ func serveConsole(t *testing.T, f fleet.Control) (link string, sent *atomic.Int6
 	}
 	c, err := console.New(console.Config{
 		Fleet: f, Tenants: tenants, Ledger: records, Key: [32]byte{1}, Admins: admins, API: "http://" + ln.Addr().String() + "/v1",
-		Price: func() fleet.NanoUSD { return 8_250_000_000 }, Pools: struct{ console.Pools }{}, Series: struct{ console.Series }{}, Audit: audit.New(s, nil),
+		Price: func() fleet.NanoUSD { return 8_250_000_000 }, Pools: struct{ console.Pools }{}, Series: noSeries{}, Audit: audit.New(s, nil),
 		Budget:  func(string) (console.Budget, bool) { return console.Budget{}, false },
 		Servers: func() []console.Server { return nil },
 		Chat:    func(context.Context, string, []byte) (*console.Answer, error) { return nil, net.ErrClosed },
