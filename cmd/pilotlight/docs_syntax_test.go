@@ -74,10 +74,10 @@ func (p *docPage) checkFlags(t *testing.T, b block, words []string) {
 
 var lowercase = regexp.MustCompile(`^[a-z-]+$`)
 
-// commandsOf gives the commands of a block of sh, each as its words: one a line, but for lines that go on behind a backslash.
+// commandsOf gives the commands of a block of sh, each as its words: one a line, or several with && between, but for lines that go on behind a backslash.
 func commandsOf(t *testing.T, text string) (commands [][]string) {
 	t.Helper()
-	for line := range strings.Lines(strings.ReplaceAll(text, "\\\n", " ")) {
+	for line := range strings.Lines(strings.NewReplacer("\\\n", " ", " && ", "\n").Replace(text)) {
 		line, _, _ = strings.Cut(strings.TrimSpace(line), " #")
 		if line == "" || line[0] == '#' {
 			continue

@@ -3,6 +3,7 @@ package main
 import (
 	"archive/zip"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestVersion_OfGoInstall installs a release as anybody does, from a module proxy of this test's own, and asks it for its version.
@@ -17,7 +19,8 @@ func TestVersion_OfGoInstall(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the whole program anew")
 	}
-	const module, version = "github.com/pilotlight-io/pilotlight", "v0.0.1-test"
+	const module = "github.com/pilotlight-io/pilotlight"
+	version := fmt.Sprintf("v0.0.%d-test", time.Now().UnixNano()) // what a run that was killed has left in the cache is of another one
 	dir := t.TempDir()
 	at := filepath.Join(dir, "proxy", module, "@v")
 	if err := os.MkdirAll(at, 0o755); err != nil {
@@ -36,7 +39,7 @@ func TestVersion_OfGoInstall(t *testing.T) {
 	}
 	cache := strings.TrimSpace(string(must(exec.Command("go", "env", "GOMODCACHE").Output())))
 	t.Cleanup(func() { // what was unpacked there
-		for _, left := range []string{module + "@" + version, "cache/download/" + module + "/@v"} {
+		for _, left := range []string{module + "@" + version, "cache/download/" + module} {
 			if err := os.RemoveAll(filepath.Join(cache, left)); err != nil {
 				t.Error(err)
 			}
