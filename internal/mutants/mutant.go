@@ -118,6 +118,12 @@ func (m *Mutant) parseDiff(diff string) error {
 	return nil
 }
 
+// Check gives an error where the patch no longer applies. It builds and runs nothing.
+func (m *Mutant) Check(root string) error {
+	_, err := m.apply(root)
+	return err
+}
+
 // apply gives the changed files, by their path from the root.
 func (m *Mutant) apply(root string) (map[string]string, error) {
 	changed := make(map[string]string)

@@ -33,6 +33,19 @@ func TestMutants_AFewAreCaught(t *testing.T) {
 	}
 }
 
+// TestMutants_AllApply: whoever changes what a patch breaks has to mend the patch, whichever are run.
+func TestMutants_AllApply(t *testing.T) {
+	all, err := mutants.Find(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range all {
+		if err := m.Check(root); err != nil {
+			t.Errorf("%s: %v", m.Path, err)
+		}
+	}
+}
+
 func choose(t *testing.T, all []*mutants.Mutant) []*mutants.Mutant {
 	switch name := os.Getenv("MUTANTS"); {
 	case name == "all":
