@@ -163,11 +163,16 @@ func (c *Conn) Read(b []byte) (int, error) {
 }
 
 func (c *Conn) readOn(b []byte) (int, error) {
-	p := c.peek
-	if p == nil || len(b) == 0 {
+	if c.peek == nil || len(b) == 0 {
 		return c.read(b)
 	}
-	<-p.done // deadlines set meanwhile end the background read too
+	return c.readAhead(b)
+}
+
+// readAhead gives what the background read finds. Deadlines set meanwhile end it, too.
+func (c *Conn) readAhead(b []byte) (int, error) {
+	p := c.peek
+	<-p.done
 	c.peek = nil
 	return copy(b, p.b[:p.n]), p.err
 }
@@ -196,13 +201,19 @@ const (
 )
 
 // Close closes the connection. After an answer to a request that was not read whole it reads on until the caller, who has read the answer, closes:
-// closing with unread bytes makes the kernel send a reset, which may overtake the answer.
+// closing with unread bytes makes the kernel send a reset, which may overtake the answer. It is the connection's own goroutine's to call.
 func (c *Conn) Close() error {
 	if c.linger.Swap(false) {
 		c.readOut()
 	}
 	c.all.forget(c)
 	return c.Conn.Close()
+}
+
+// abort closes the connection at once, from any goroutine.
+func (c *Conn) abort() {
+	c.all.forget(c)
+	_ = c.Conn.Close()
 }
 
 func (c *Conn) readOut() {
@@ -217,7 +228,11 @@ func (c *Conn) readOut() {
 			by = end
 		}
 		_ = c.Conn.SetReadDeadline(by)
-		m, err := c.Conn.Read(b)
+		read := c.Conn.Read
+		if c.peek != nil {
+			read = c.readAhead
+		}
+		m, err := read(b)
 		if n += m; err != nil {
 			return
 		}

@@ -90,7 +90,7 @@ func (w *Connections) Accept(c net.Conn) *Conn {
 	w.mu.Unlock()
 	if silent != nil {
 		w.evicted.Inc()
-		_ = silent.Close()
+		silent.abort()
 	}
 	a.polled = p != nil && p.add(c, a.id)
 	return a

@@ -63,7 +63,7 @@ func (c *Conn) departed() {
 // Cancel ends the connection's request with a cause; a connection without one is closed.
 func (c *Conn) Cancel(cause error) {
 	if !c.Tell(func(d Departure) { d.Leave(cause) }) {
-		_ = c.Close()
+		c.abort()
 	}
 }
 
