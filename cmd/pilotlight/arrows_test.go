@@ -30,20 +30,23 @@ var arrows = map[string][]string{
 	"internal/console":   {"internal/access", "internal/audit", "internal/fleet", "internal/tenant", "internal/tenant/wire", "internal/ledger", "internal/invoice", "internal/export", "internal/edge", "internal/whatif", "internal/series"},
 	"internal/admin":     {"internal/access", "internal/audit", "internal/fleet", "internal/tenant", "internal/tenant/wire", "internal/provision", "internal/ledger", "internal/invoice", "internal/webhook", "internal/openai", "internal/account", "internal/edge", "internal/export", "internal/whatif"},
 	// For tests: it holds answers against the OpenAPI document.
+	// For tests: a CA and its certificates.
+	"internal/certs/certstest": {},
+	"internal/certs":           {"internal/private"},
 	"internal/admin/spec":      {},
 	"internal/cluster":         {},
 	"internal/cluster/demo":    {"internal/cluster", "internal/config"},
-	"internal/certs":           {"internal/private"},
-	"internal/certs/certstest": {}, // for tests
 	"internal/config":          {"internal/fleet"},
 	"internal/consul":          {"internal/secret", "internal/fleet"},
 	"internal/dialect":         {"internal/openai"},
 	"internal/edge":            {"internal/account", "internal/openai", "internal/socket"},
 	"internal/engine":          {"internal/socket", "internal/fleet"},
 	"internal/export":          {"internal/ledger", "internal/fleet"},
-	"internal/fleet":           {},
-	"internal/invoice":         {"internal/ledger", "internal/fleet"},
-	"internal/ledger":          {"internal/audit", "internal/store", "internal/fleet"},
+	// For tests: it plays histories of simulated worlds.
+	"internal/faultsim": {},
+	"internal/fleet":    {},
+	"internal/invoice":  {"internal/ledger", "internal/fleet"},
+	"internal/ledger":   {"internal/audit", "internal/store", "internal/fleet"},
 	// For tests: it applies patches to the tree and runs its tests against them.
 	"internal/mutants":   {},
 	"internal/local":     {"internal/slot", "internal/fleet"},
