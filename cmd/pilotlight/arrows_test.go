@@ -39,6 +39,8 @@ var arrows = map[string][]string{
 	"internal/edge":         {"internal/account", "internal/openai", "internal/socket"},
 	"internal/engine":       {"internal/socket", "internal/fleet"},
 	"internal/export":       {"internal/ledger", "internal/fleet"},
+	// For tests: it plays histories of simulated worlds.
+	"internal/faultsim":     {},
 	"internal/fleet":        {},
 	"internal/invoice":      {"internal/ledger", "internal/fleet"},
 	"internal/hashchain":    {},
