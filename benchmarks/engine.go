@@ -222,9 +222,12 @@ func listenReports() (*reports, error) {
 func (r *reports) addr() string { return r.conn.LocalAddr().String() }
 
 // next returns the next report of one of the events, within ten seconds.
-func (r *reports) next(events ...string) (reported, error) {
+func (r *reports) next(events ...string) (reported, error) { return r.within(10*time.Second, events...) }
+
+// within is next with another bound.
+func (r *reports) within(most time.Duration, events ...string) (reported, error) {
 	buf := make([]byte, 256)
-	if err := r.conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := r.conn.SetReadDeadline(time.Now().Add(most)); err != nil {
 		return reported{}, err
 	}
 	for {

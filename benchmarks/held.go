@@ -90,7 +90,7 @@ func (c *heldCmd) hold(ctx context.Context, server *pilotlight) ([]*client, erro
 			return held, fmt.Errorf("sending a request to hold: %w", err)
 		}
 	}
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for {
 		waiting, err := server.waiting(ctx)
 		if err != nil || waiting >= c.Requests {

@@ -90,7 +90,7 @@ func (c *herdCmd) repetition(ctx context.Context, s *stage) (h herded, err error
 			}
 		})
 	}
-	ready, err := told.next("probe")
+	ready, err := told.within(c.Load+time.Minute, "probe")
 	answers.Wait()
 	if err != nil {
 		return h, err

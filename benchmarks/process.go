@@ -117,7 +117,7 @@ func freeAddr() (string, error) {
 
 // awaitListening waits until the address accepts connections, for as long as a Python program of many packages takes on a busy machine.
 func awaitListening(ctx context.Context, addr string, p *process) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	for {
 		conn, err := net.Dial("tcp", addr)
