@@ -222,7 +222,9 @@ func listenReports() (*reports, error) {
 func (r *reports) addr() string { return r.conn.LocalAddr().String() }
 
 // next returns the next report of one of the events, within ten seconds.
-func (r *reports) next(events ...string) (reported, error) { return r.within(10*time.Second, events...) }
+func (r *reports) next(events ...string) (reported, error) {
+	return r.within(10*time.Second, events...)
+}
 
 // within is next with another bound.
 func (r *reports) within(most time.Duration, events ...string) (reported, error) {

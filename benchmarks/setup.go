@@ -23,6 +23,7 @@ type stage struct {
 	binary      string
 	self        string
 	descriptors int               // that servers may have; 0 = as many as we may
+	concurrency int               // of an instance; 0 = 4096
 	api         string            // more of the config's block api
 	store       string            // the config's block store; "" = SQLite
 	versions    map[string]string // of the other programs that were started
@@ -138,7 +139,7 @@ func (s *stage) pilotlightWith(ctx context.Context, pool, model string, engineAr
 model "bench" {
   gpus            = 1
   endpoints       = ["chat", "completions"]
-  max_concurrency = 4096
+  max_concurrency = %d
   queue {
     limit   = 20000
     per_org = 20000
@@ -149,7 +150,7 @@ model "bench" {
     weights = "none"
   }
 }
-`, pool, model, command))
+`, pool, cmp.Or(s.concurrency, 4096), model, command))
 }
 
 // against starts another program than the one to be measured, in the same way. One from before engine_user needs none.

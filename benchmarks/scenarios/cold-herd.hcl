@@ -9,7 +9,7 @@ step "herd" {
 
 step "herd-10000" {
   about   = "10,000 requests, let go to at most four engines."
-  command = ["herd", "--requests", "10000", "--engines", "4", "--load", "90s", "--pairs", "3"]
+  command = ["herd", "--requests", "10000", "--engines", "4", "--load", "60s", "--pairs", "3"]
   goal "failed" { at_most = 0 }
   goal "answered" { at_least = 10000 }
   goal "memory per held request" { at_most = 16 }
