@@ -20,6 +20,7 @@ func (c *heldCmd) Run(ctx context.Context, o *options) error {
 		return err
 	}
 	defer s.close()
+	s.roomFor(c.Requests)
 	var memory, one, all, more []float64
 	for range o.Pairs {
 		kb, idle, busy, err := c.repetition(ctx, s)

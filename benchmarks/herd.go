@@ -21,7 +21,7 @@ func (c *herdCmd) Run(ctx context.Context, o *options) error {
 		return err
 	}
 	defer s.close()
-	s.concurrency = 256 // a server keeps descriptors for as many connections to engines as it may have, and this one needs them for the herd
+	s.roomFor(c.Requests)
 	var memory, answered, failed, first, last []float64
 	for range o.Pairs {
 		one, err := c.repetition(ctx, s)

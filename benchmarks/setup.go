@@ -23,7 +23,6 @@ type stage struct {
 	binary      string
 	self        string
 	descriptors int               // that servers may have; 0 = as many as we may
-	concurrency int               // of an instance; 0 = 4096
 	api         string            // more of the config's block api
 	store       string            // the config's block store; "" = SQLite
 	versions    map[string]string // of the other programs that were started
@@ -48,6 +47,13 @@ func newStage(ctx context.Context, o *options) (*stage, error) {
 		}
 	}
 	return s, nil
+}
+
+// roomFor gives servers the descriptors for so many connections from one address, of which they keep others for engines and for other addresses.
+func (s *stage) roomFor(connections int) {
+	if connections > 1000 {
+		s.descriptors = 4 * connections
+	}
 }
 
 func (s *stage) close() {
@@ -139,7 +145,7 @@ func (s *stage) pilotlightWith(ctx context.Context, pool, model string, engineAr
 model "bench" {
   gpus            = 1
   endpoints       = ["chat", "completions"]
-  max_concurrency = %d
+  max_concurrency = 4096
   queue {
     limit   = 20000
     per_org = 20000
@@ -150,7 +156,7 @@ model "bench" {
     weights = "none"
   }
 }
-`, pool, cmp.Or(s.concurrency, 4096), model, command))
+`, pool, model, command))
 }
 
 // against starts another program than the one to be measured, in the same way. One from before engine_user needs none.
