@@ -22,6 +22,8 @@ type browser struct {
 
 	clicks int // of a person, so far
 
+	linked, checked map[string]bool // kinds of pages that pages lead to, and that check has looked at
+
 	mu       sync.Mutex // guards troubles
 	troubles []string
 }
@@ -34,6 +36,7 @@ func startBrowser(t *testing.T) *browser {
 	if err != nil {
 		required(t, "chromium is missing; on Debian: apt-get install chromium")
 	}
+	axe := readAxe(t)
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.UserDataDir(t.TempDir()))
 	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(cancel)
@@ -42,8 +45,7 @@ func startBrowser(t *testing.T) *browser {
 		_ = chromedp.Cancel(ctx) // waits for the browser's end
 		cancel()
 	})
-	b := &browser{t: t, ctx: ctx}
-	b.axe = readAxe(t)
+	b := &browser{t: t, ctx: ctx, axe: axe, linked: map[string]bool{}, checked: map[string]bool{}}
 	b.do(chromedp.EmulateViewport(1280, 900))
 	var reading sync.WaitGroup
 	console := chromedp.Console(ctx)
