@@ -196,7 +196,7 @@ func (v *visit) hold() error {
 		}
 	}
 	v.act.On("model/" + m.Model.ID)
-	v.act.Changes(map[string]any{"state": m.State}, map[string]any{"held_hot_for": fleet.FormatDuration(span)})
+	v.act.Changes(nil, map[string]any{"held_hot_for": fleet.FormatDuration(span)})
 	if err := v.c.Fleet.Hold(m.Model.ID, span); err != nil {
 		return &problem{http.StatusConflict, "It cannot be started", err.Error()}
 	}
