@@ -145,9 +145,13 @@ func attack(t *testing.T, addr, sent string) {
 	_, _ = io.Copy(io.Discard, c)
 }
 
+// freeAddr gives an address that nobody listens on, of a loopback network that other tests do not use where there is one.
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := net.Listen("tcp", "127.0.0.2:0")
+	if err != nil {
+		ln, err = net.Listen("tcp", "127.0.0.1:0")
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
