@@ -21,23 +21,22 @@ type fsyncs struct {
 	control control
 }
 
-// control is Linux's struct iocb, of little-endian machines.
+// control is Linux's struct iocb.
 type control struct {
-	data            uint64
-	key, flagsOfIO  uint32
-	opcode          uint16
-	priority        int16
-	file            uint32
-	buffer, length  uint64
-	offset          int64
-	_               uint64
-	flags, eventFor uint32
+	_        [2]uint64 // data, key, flags of a read or write
+	opcode   uint16
+	_        uint16 // priority
+	file     uint32
+	_        [4]uint64 // buffer, length, offset, reserved
+	flags    uint32
+	eventFor uint32
 }
 
 // event is Linux's struct io_event.
 type event struct {
-	data, control   uint64
-	result, result2 int64
+	_      [2]uint64 // data, and the control's address
+	result int64
+	_      int64
 }
 
 const (
