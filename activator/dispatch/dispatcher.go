@@ -49,9 +49,10 @@ type Dispatcher struct {
 	unheard   []*queue    // with changes that the planner is not known to have heard of
 	unsettled []*instance // held otherwise than the last report says
 
-	timers   timers
-	answered []*Waiter
-	proven   []string // instances whose engines have made a token since they were resumed, as tables have said of late
+	timers    timers
+	answered  []*Waiter
+	forgotten []string // instances on which nothing is held any more
+	proven    []string // instances whose engines have made a token since they were resumed, as tables have said of late
 }
 
 // New makes a dispatcher that holds nothing.
@@ -250,6 +251,13 @@ func (d *Dispatcher) TakeProven() []string {
 	proven := d.proven
 	d.proven = nil
 	return proven
+}
+
+// TakeForgotten gives the instances on which nothing is held any more since the last call. The slice belongs to the caller.
+func (d *Dispatcher) TakeForgotten() []string {
+	forgotten := d.forgotten
+	d.forgotten = nil
+	return forgotten
 }
 
 // Outlook says what can be told to one who waits for the model.
