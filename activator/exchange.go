@@ -16,13 +16,16 @@ func (a *Activator) now() time.Duration { return time.Since(a.epoch) }
 // message needs. The planner decides by a report that is as fresh as the step; what requests do meanwhile it learns as from
 // a dispatcher that is far away: an instance that got a lease after the report is drained, never cut.
 func (a *Activator) exchange() {
+	if a.planner == nil {
+		return
+	}
 	for range exchangesMost {
 		now := a.takeReport()
 		if a.planner.Hear(now, &a.report) {
 			a.heard = a.report.Seq
 		}
 		a.planner.Step(now)
-		if !a.handTables(a.planner.TakeTables()) {
+		if !a.handTables(a.sortMail(a.planner.TakeTables())) {
 			break
 		}
 	}
@@ -64,6 +67,9 @@ func (a *Activator) finishLeasing(now time.Duration) {
 		a.armed = 0
 		poke(a.kick)
 	}
+	if a.follows && a.dispatcher.Urgent() {
+		poke(a.reporting)
+	}
 	e := a.takeLeasingEffects()
 	a.leasing.Unlock()
 	a.performLeasing(e)
@@ -71,10 +77,16 @@ func (a *Activator) finishLeasing(now time.Duration) {
 
 // nextLeasing gives the moment at which the loop must look at the dispatcher; 0 = at once.
 func (a *Activator) nextLeasing(now time.Duration) time.Duration {
+	next := a.breakers.askAt
+	if a.follows { // who sends reports away has a clock of its own
+		if at, ok := a.dispatcher.NextTick(); ok {
+			next = min(next, at)
+		}
+		return next
+	}
 	if a.dispatcher.ReportDue(now) || len(a.breakers.condemned) > 0 {
 		return 0
 	}
-	next := a.breakers.askAt
 	if at, ok := a.dispatcher.Next(); ok {
 		next = min(next, at)
 	}
@@ -84,6 +96,10 @@ func (a *Activator) nextLeasing(now time.Duration) time.Duration {
 // finishPlanning ends a step of the planner: it sees to it that the loop wakes in time, unlocks, and performs the effects.
 func (a *Activator) finishPlanning() {
 	a.due = never
+	if a.planner == nil {
+		a.planning.Unlock()
+		return
+	}
 	if at, ok := a.planner.Next(a.now()); ok {
 		a.due = at
 	}

@@ -219,10 +219,7 @@ func (d *Dispatcher) Close(now time.Duration) {
 
 // Next gives the moment at which Tick or Report is due; false = only after an event.
 func (d *Dispatcher) Next() (time.Duration, bool) {
-	at, ok := time.Duration(0), false
-	if w := d.timers.first(); w != nil {
-		at, ok = w.wakeAt(), true
-	}
+	at, ok := d.NextTick()
 	every := d.cfg.Heartbeat
 	if d.changed {
 		every = reportEvery
@@ -232,6 +229,18 @@ func (d *Dispatcher) Next() (time.Duration, bool) {
 	}
 	return at, ok
 }
+
+// NextTick gives the moment at which Tick is due, whatever is to be reported; false = only after an event.
+func (d *Dispatcher) NextTick() (time.Duration, bool) {
+	if w := d.timers.first(); w != nil {
+		return w.wakeAt(), true
+	}
+	return 0, false
+}
+
+// Urgent reports whether a report should be sent at once: a first waiter, a doubled queue, a table's acknowledgement, the last lease of a draining
+// instance.
+func (d *Dispatcher) Urgent() bool { return d.urgent }
 
 // ReportDue reports whether a report should be sent now.
 func (d *Dispatcher) ReportDue(now time.Duration) bool {

@@ -66,6 +66,9 @@ func (p *Planner) Resume() {
 	for _, d := range p.peers {
 		d.tell = true
 	}
+	for _, i := range p.instances {
+		p.markShares(i)
+	}
 	p.markEverything()
 }
 

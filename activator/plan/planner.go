@@ -74,6 +74,9 @@ func (p *Planner) Hear(now time.Duration, r *protocol.Report) bool {
 	return true
 }
 
+// Term is this planner's life.
+func (p *Planner) Term() uint64 { return p.cfg.Term }
+
 // Observe takes what a source says. It is false where that is older than what the source said before.
 func (p *Planner) Observe(now time.Duration, o *fleet.Observation) bool {
 	p.begin(now)
