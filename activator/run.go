@@ -13,11 +13,13 @@ import (
 // done and the last effect has returned; whoever still waits is then answered with ErrShuttingDown. Instances are left as they are.
 func (a *Activator) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	for _, w := range a.watches {
-		g.Go(func() error {
-			w.run(ctx)
-			return nil
-		})
+	if a.cfg.Server == "" { // else Lead watches
+		for _, w := range a.watches {
+			g.Go(func() error {
+				w.run(ctx)
+				return nil
+			})
+		}
 	}
 	g.Go(func() error {
 		a.loop(ctx, g)
