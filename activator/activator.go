@@ -117,7 +117,7 @@ func New(cfg Config) (*Activator, error) {
 		dispatcher: dispatch.New(dispatch.Config{ID: cmp.Or(cfg.Server, "self"), Incarnation: cfg.Life, Models: cfg.Models}),
 	}
 	if !a.follows {
-		a.planner = a.newPlanner(cfg.Term, cfg.Learned)
+		a.planner = newPlanner(a, cfg.Term, cfg.Learned)
 		a.watches = newWatches(a, cfg.Observers)
 	}
 	a.breakers = newBreakers(a.dispatcher, cfg.Probe != nil)
@@ -127,7 +127,7 @@ func New(cfg Config) (*Activator, error) {
 }
 
 // newPlanner makes a planner of the config in force.
-func (a *Activator) newPlanner(term uint64, learned []fleet.Learned) *plan.Planner {
+func newPlanner(a *Activator, term uint64, learned []fleet.Learned) *plan.Planner {
 	c := plan.Config{
 		Policy: a.cfg.Policy, Models: a.models, Pools: a.pools, Learned: learned, Term: term, Epoch: a.epoch, Seed: a.cfg.Seed, IdleCost: a.cfg.IdleCost,
 	}
@@ -194,7 +194,7 @@ func (a *Activator) Drain() {
 // Hold keeps the model hot for d (0 = its idle_after), starting it if need be.
 func (a *Activator) Hold(model string, d time.Duration) error {
 	a.planning.Lock()
-	err := a.following()
+	err := following(a)
 	if err == nil {
 		err = a.planner.Hold(a.now(), model, d)
 	}
@@ -210,7 +210,7 @@ func (a *Activator) Hold(model string, d time.Duration) error {
 func (a *Activator) StopModel(model string) error {
 	a.planning.Lock()
 	a.exchange()
-	err := a.following()
+	err := following(a)
 	if err == nil {
 		err = a.planner.StopModel(a.now(), model)
 	}
@@ -227,7 +227,7 @@ func (a *Activator) StopModel(model string) error {
 // one as it left room for.
 func (a *Activator) TunePool(pool fleet.Pool) error {
 	a.planning.Lock()
-	err := a.following()
+	err := following(a)
 	if err == nil {
 		err = a.planner.Tune(a.now(), pool.Name, pool)
 	}
@@ -271,7 +271,7 @@ func (a *Activator) ModelState(id string) string {
 	}
 	a.leasing.Lock()
 	defer a.leasing.Unlock()
-	return a.dispatcher.State(id)
+	return dispatch.State(a.dispatcher, id)
 }
 
 // InstanceState gives the state of one instance; "" where there is none of that ID. It is cheap. Where the planner is another server's, instances are known

@@ -22,7 +22,7 @@ func (a *Activator) takeLeasingEffects() leasingEffects {
 	e := leasingEffects{
 		answered: a.dispatcher.TakeAnswered(), proofs: a.breakers.proofsOf(a.dispatcher.TakeProven()), breakers: take(&a.breakers.changes),
 	}
-	forgotten := a.dispatcher.TakeForgotten()
+	forgotten := dispatch.TakeForgotten(a.dispatcher)
 	if a.follows { // else the planner says when an engine is gone or parked; here none can be that before its share is
 		for _, instance := range forgotten {
 			a.breakers.forget(instance)

@@ -3,6 +3,7 @@ package activator
 import (
 	"time"
 
+	"github.com/pilotlight-io/pilotlight/activator/dispatch"
 	"github.com/pilotlight-io/pilotlight/activator/protocol"
 )
 
@@ -25,7 +26,7 @@ func (a *Activator) exchange() {
 			a.heard = a.report.Seq
 		}
 		a.planner.Step(now)
-		if !a.handTables(a.sortMail(a.planner.TakeTables())) {
+		if !a.handTables(sortMail(a, a.planner.TakeTables())) {
 			break
 		}
 	}
@@ -63,12 +64,12 @@ func (a *Activator) handTables(tables []*protocol.Table) bool {
 
 // finishLeasing ends a step of the dispatcher: it sees to it that the loop wakes in time, unlocks, and performs the effects.
 func (a *Activator) finishLeasing(now time.Duration) {
+	if a.follows && dispatch.Urgent(a.dispatcher) {
+		poke(a.reporting)
+	}
 	if a.nextLeasing(now) < a.armed {
 		a.armed = 0
 		poke(a.kick)
-	}
-	if a.follows && a.dispatcher.Urgent() {
-		poke(a.reporting)
 	}
 	e := a.takeLeasingEffects()
 	a.leasing.Unlock()
@@ -79,7 +80,7 @@ func (a *Activator) finishLeasing(now time.Duration) {
 func (a *Activator) nextLeasing(now time.Duration) time.Duration {
 	next := a.breakers.askAt
 	if a.follows { // who sends reports away has a clock of its own
-		if at, ok := a.dispatcher.NextTick(); ok {
+		if at, ok := dispatch.NextTick(a.dispatcher); ok {
 			next = min(next, at)
 		}
 		return next

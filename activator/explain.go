@@ -11,7 +11,7 @@ func (a *Activator) Explain(model string) (fleet.Explanation, error) {
 	a.planning.Lock()
 	a.exchange()
 	var e fleet.Explanation
-	err := a.following()
+	err := following(a)
 	if err == nil {
 		e, err = a.planner.Explain(a.now(), model)
 	}

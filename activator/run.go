@@ -119,7 +119,7 @@ func (a *Activator) startWorkers(ctx context.Context, g *errgroup.Group) {
 
 // do hands one act to the back end, and its answer to the planner.
 func (a *Activator) do(ctx context.Context, act fleet.Act) {
-	ctx, done := a.inTenure(ctx)
+	ctx, done := inTenure(ctx, a)
 	defer done()
 	err := a.cfg.Backend.Do(ctx, act)
 	if ctx.Err() != nil {

@@ -41,10 +41,10 @@ func (s Servers) Lead(ctx context.Context, term uint64, learned []fleet.Learned)
 	a.published.mu.Lock()
 	a.planning.Lock()
 	a.published.view = plan.View{}
-	a.planner, a.heard, a.tenure = a.newPlanner(term, learned), 0, ctx
+	a.planner, a.heard, a.tenure = newPlanner(a, term, learned), 0, ctx
 	a.watches = newWatches(a, a.cfg.Observers)
 	watches := a.watches
-	a.follow(false)
+	follow(a, false)
 	a.exchange()
 	a.finishPlanning()
 	a.published.mu.Unlock()
@@ -53,13 +53,13 @@ func (s Servers) Lead(ctx context.Context, term uint64, learned []fleet.Learned)
 		watching.Go(func() { w.run(ctx) })
 	}
 	<-ctx.Done()
-	a.stepDown()
+	stepDown(a)
 	end(errSteppedDown)
 	watching.Wait()
 }
 
 // stepDown ends the planner.
-func (a *Activator) stepDown() {
+func stepDown(a *Activator) {
 	a.planning.Lock()
 	defer a.planning.Unlock()
 	a.planner, a.watches, a.due = nil, nil, never
@@ -67,11 +67,11 @@ func (a *Activator) stepDown() {
 	for _, box := range a.mail {
 		box.end()
 	}
-	a.follow(true)
+	follow(a, true)
 }
 
 // follow notes whether the planner is elsewhere. It is called with planning held.
-func (a *Activator) follow(follows bool) {
+func follow(a *Activator, follows bool) {
 	a.leasing.Lock()
 	defer a.leasing.Unlock()
 	a.follows = follows
@@ -79,7 +79,7 @@ func (a *Activator) follow(follows bool) {
 }
 
 // following says that what a planner decides cannot be asked for here; nil = it can. It is called with planning held.
-func (a *Activator) following() error {
+func following(a *Activator) error {
 	if a.planner == nil {
 		return ErrFollows
 	}
@@ -87,7 +87,7 @@ func (a *Activator) following() error {
 }
 
 // inTenure gives a context that ends with the planner, too.
-func (a *Activator) inTenure(ctx context.Context) (context.Context, func()) {
+func inTenure(ctx context.Context, a *Activator) (context.Context, func()) {
 	a.planning.Lock()
 	tenure := a.tenure
 	a.planning.Unlock()
@@ -136,7 +136,7 @@ func (s Servers) Tables(ctx context.Context, server string, f func([]*protocol.T
 	}
 	a.mail[server] = box
 	a.planning.Unlock()
-	defer a.unlisten(server, box)
+	defer unlisten(a, server, box)
 	for {
 		select {
 		case <-ctx.Done():
@@ -150,62 +150,6 @@ func (s Servers) Tables(ctx context.Context, server string, f func([]*protocol.T
 				return err
 			}
 		}
-	}
-}
-
-func (a *Activator) unlisten(server string, box *outbox) {
-	a.planning.Lock()
-	defer a.planning.Unlock()
-	if a.mail[server] == box {
-		delete(a.mail, server)
-	}
-}
-
-// sortMail gives the tables for this process's own dispatcher, and leaves the others for those who send them. Of a server that does not listen they are lost. It
-// is called with planning held.
-func (a *Activator) sortMail(tables []*protocol.Table) []*protocol.Table {
-	if a.cfg.Server == "" {
-		return tables
-	}
-	return slices.DeleteFunc(tables, func(t *protocol.Table) bool {
-		if box := a.mail[t.To]; box != nil {
-			box.add(t)
-		}
-		return t.To != a.cfg.Server
-	})
-}
-
-// outbox is the tables that one server has not been sent yet.
-type outbox struct {
-	mu    sync.Mutex // guards what follows
-	mail  []*protocol.Table
-	over  bool
-	fresh chan struct{} // pokes who sends
-	ended chan struct{} // closed when there will be no more
-}
-
-func (b *outbox) add(t *protocol.Table) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if len(b.mail) == mailMost {
-		b.mail = nil // its reader is slow: what it lacks it is told again, whole
-	}
-	b.mail = append(b.mail, t)
-	poke(b.fresh)
-}
-
-func (b *outbox) take() []*protocol.Table {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return take(&b.mail)
-}
-
-func (b *outbox) end() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if !b.over {
-		b.over = true
-		close(b.ended)
 	}
 }
 
@@ -232,7 +176,7 @@ func (s Servers) NextReport(ctx context.Context) (*protocol.Report, bool) {
 			a.leasing.Unlock()
 			return nil, false
 		}
-		if a.dispatcher.Urgent() || beat {
+		if dispatch.Urgent(a.dispatcher) || beat {
 			r := &protocol.Report{}
 			a.dispatcher.Report(a.now(), r)
 			r.Condemned = slices.Clone(a.breakers.condemned)

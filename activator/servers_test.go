@@ -221,6 +221,7 @@ func TestServers_AHotModelIsServedAtOnceByAServerThatHasJustCome(t *testing.T) {
 		late := s.begin(activator.Config{Models: []*fleet.Model{model("a", 1)}, Policy: autoscaler.NewFixed(autoscaler.FixedConfig{}), Server: "late", Backend: s.world})
 		s.link(late, s.servers[0])
 		time.Sleep(3 * time.Second)
+		s.at(late).wantState("a", "hot") // it has a share before anybody asks
 		if c := s.at(late).serve("a", time.Second); c.took != 0 {
 			t.Errorf("it was served after %v", c.took)
 		}
@@ -357,7 +358,7 @@ const tablesSoon = 10 * time.Second
 
 func TestServers_WhatAFollowerFindsUnfitIsReplaced(t *testing.T) {
 	fails := make(map[string]bool)
-	inSite(t, 2, []*fleet.Model{model("a", 1)}, func(s *site) {
+	inSite(t, 2, []*fleet.Model{model("a", 1, func(m *fleet.Model) { m.IdleAfter = time.Hour })}, func(s *site) {
 		s.lead(s.servers[0])
 		c := s.at(s.servers[1]).ask(activator.Ask{Model: "a"})
 		s.wait(c)
@@ -366,7 +367,10 @@ func TestServers_WhatAFollowerFindsUnfitIsReplaced(t *testing.T) {
 		c.release(activator.EngineFailed)
 		time.Sleep(2 * time.Minute)
 		again := s.ask(activator.Ask{Model: "a"})
-		s.wait(again)
+		time.Sleep(time.Minute)
+		if !again.ready {
+			t.Fatal("nothing was started in place of what is unfit")
+		}
 		if again.err != nil || again.lease.Instance == unfit {
 			t.Errorf("got %v, %v, want another instance than %s", again.lease, again.err, unfit)
 		}

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pilotlight-io/pilotlight/activator/dispatch"
 	"github.com/pilotlight-io/pilotlight/activator/plan"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
@@ -22,7 +23,7 @@ func (a *Activator) Snapshot() *fleet.Snapshot {
 	a.planning.Lock()
 	if a.planner == nil {
 		defer a.planning.Unlock()
-		return a.glimpse()
+		return glimpse(a)
 	}
 	a.exchange()
 	changes := a.planner.TakeChanges(a.now())
@@ -52,12 +53,12 @@ func LastActivation(a *Activator, instance string) (fleet.Activation, bool) {
 }
 
 // glimpse is what a server that follows knows of the fleet.
-func (a *Activator) glimpse() *fleet.Snapshot {
+func glimpse(a *Activator) *fleet.Snapshot {
 	a.leasing.Lock()
 	defer a.leasing.Unlock()
 	s := &fleet.Snapshot{At: time.Now()}
 	for _, m := range a.models {
-		s.Models = append(s.Models, fleet.ModelStatus{Model: m, State: a.dispatcher.State(m.ID), Outlook: a.dispatcher.Outlook(a.now(), m.ID)})
+		s.Models = append(s.Models, fleet.ModelStatus{Model: m, State: dispatch.State(a.dispatcher, m.ID), Outlook: a.dispatcher.Outlook(a.now(), m.ID)})
 	}
 	return s
 }

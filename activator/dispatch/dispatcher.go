@@ -219,7 +219,7 @@ func (d *Dispatcher) Close(now time.Duration) {
 
 // Next gives the moment at which Tick or Report is due; false = only after an event.
 func (d *Dispatcher) Next() (time.Duration, bool) {
-	at, ok := d.NextTick()
+	at, ok := NextTick(d)
 	every := d.cfg.Heartbeat
 	if d.changed {
 		every = reportEvery
@@ -231,7 +231,7 @@ func (d *Dispatcher) Next() (time.Duration, bool) {
 }
 
 // NextTick gives the moment at which Tick is due, whatever is to be reported; false = only after an event.
-func (d *Dispatcher) NextTick() (time.Duration, bool) {
+func NextTick(d *Dispatcher) (time.Duration, bool) {
 	if w := d.timers.first(); w != nil {
 		return w.wakeAt(), true
 	}
@@ -240,7 +240,7 @@ func (d *Dispatcher) NextTick() (time.Duration, bool) {
 
 // Urgent reports whether a report should be sent at once: a first waiter, a doubled queue, a table's acknowledgement, the last lease of a draining
 // instance.
-func (d *Dispatcher) Urgent() bool { return d.urgent }
+func Urgent(d *Dispatcher) bool { return d.urgent }
 
 // ReportDue reports whether a report should be sent now.
 func (d *Dispatcher) ReportDue(now time.Duration) bool {
@@ -263,7 +263,7 @@ func (d *Dispatcher) TakeProven() []string {
 }
 
 // TakeForgotten gives the instances on which nothing is held any more since the last call. The slice belongs to the caller.
-func (d *Dispatcher) TakeForgotten() []string {
+func TakeForgotten(d *Dispatcher) []string {
 	forgotten := d.forgotten
 	d.forgotten = nil
 	return forgotten

@@ -1,6 +1,10 @@
 package dispatch
 
-import "time"
+import (
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
 
 // Expiry is how long a dispatcher may lease by its last table: until that expires, and after that where an instance's own place vouches for it. So what
 // is hot is served without a planner, for as long as it takes.
@@ -43,5 +47,22 @@ func (e Expiry) Vouch(now time.Duration, instance string, until time.Duration) {
 	i.vouched = until
 	if e.of.expired(now) {
 		e.of.grantWaiting(now, e.of.queues[i.queue])
+	}
+}
+
+// State gives the state of a model as tables tell it: hot, starting, parked or cold; "" for an unknown one.
+func State(d *Dispatcher, model string) string {
+	q := d.byModel[model]
+	switch {
+	case q == nil:
+		return ""
+	case q.hot():
+		return "hot"
+	case q.outlook.Answer == fleet.StartingUp:
+		return "starting"
+	case q.parked:
+		return "parked"
+	default:
+		return "cold"
 	}
 }

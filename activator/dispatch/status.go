@@ -20,23 +20,6 @@ func (d *Dispatcher) Queue(model string) QueueStatus {
 	return QueueStatus{Waiting: q.waiting, Retries: q.retries.n, OnlyHot: q.onlyHot, Hot: q.hot(), Answer: q.outlook.Answer}
 }
 
-// State gives the state of a model as tables tell it: hot, starting, parked or cold; "" for an unknown one.
-func (d *Dispatcher) State(model string) string {
-	q := d.byModel[model]
-	switch {
-	case q == nil:
-		return ""
-	case q.hot():
-		return "hot"
-	case q.outlook.Answer == fleet.StartingUp:
-		return "starting"
-	case q.parked:
-		return "parked"
-	default:
-		return "cold"
-	}
-}
-
 // WaitingOf gives how many of an org wait for a model, retries not counted.
 func (d *Dispatcher) WaitingOf(model, org string) int {
 	if q := d.byModel[model]; q != nil {
