@@ -37,12 +37,12 @@ func (p *sharing) void(now time.Duration, i *instance, n int) {
 }
 
 // emptySince reports whether nobody can have a lease on the instance any more who could get none after that moment: the engine, asked since, has said that it
-// serves nobody, or the longest request that there may be has ended.
+// serves nobody, or hangs, and serves nobody any more; or the longest request that there may be has ended.
 func (p *sharing) emptySince(now time.Duration, i *instance, at time.Duration) bool {
 	if longest := i.m.Timeouts.Total; longest > 0 && now > at+longest {
 		return true
 	}
-	return i.seen != nil && i.seen.Asked && i.seen.Running == 0 && i.seen.RunningAt > at
+	return i.seen != nil && (i.seen.Asked && i.seen.Running == 0 && i.seen.RunningAt > at || i.seen.Hangs && now > at)
 }
 
 // revoked reports whether nobody has or can get a lease on the instance.
