@@ -167,6 +167,14 @@ func (s *site) at(m *member) *world {
 	return s.world
 }
 
+// answered reports whether a client has its answer by now.
+func (s *site) answered(c *client) bool {
+	synctest.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return c.ready
+}
+
 // vouch has the servers ask the instances' places each second for so long, and lets that time pass.
 func (s *site) vouch(d time.Duration, ms ...*member) {
 	for range int(d / time.Second) {
@@ -304,7 +312,7 @@ func TestServers_HotModelsAreServedWithoutALeaderWhileTheirPlacesVouch(t *testin
 		}
 		late := s.at(left[0]).ask(activator.Ask{Model: "b"}) // its place does not say that it may
 		s.vouch(30*time.Second, left...)
-		if late.ready {
+		if s.answered(late) {
 			t.Errorf("a request was answered by an instance that nobody vouches for: %v, %v", late.lease, late.err)
 		}
 		s.lead(left[1])
@@ -338,7 +346,7 @@ func TestServers_ALeaderThatIsNotSureServesOnAndPromisesNothing(t *testing.T) {
 		}
 		s.vouch(10*time.Second, s.servers...)
 		for _, c := range waits {
-			if c.ready {
+			if s.answered(c) {
 				t.Errorf("a request was answered on the word of a leader that may be none: %v, %v", c.lease, c.err)
 			}
 		}
@@ -368,7 +376,7 @@ func TestServers_WhatAFollowerFindsUnfitIsReplaced(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		again := s.ask(activator.Ask{Model: "a"})
 		time.Sleep(time.Minute)
-		if !again.ready {
+		if !s.answered(again) {
 			t.Fatal("nothing was started in place of what is unfit")
 		}
 		if again.err != nil || again.lease.Instance == unfit {
@@ -401,7 +409,7 @@ func TestServers_OneThatSaysFarewellLeavesItsShares(t *testing.T) {
 		}
 		synctest.Wait()
 		for _, c := range held {
-			if !c.ready {
+			if !s.answered(c) {
 				t.Error("a slot is kept for a server that has left")
 				s.wait(c)
 			}
