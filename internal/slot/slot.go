@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/private"
@@ -58,7 +59,7 @@ func New(cfg Config) (*Slot, error) {
 	}
 	s.Configure(cfg.Models)
 	s.oomKills, _ = oomKills()
-	s.restoreTerm()
+	s.restoreTerm(time.Now())
 	return s, nil
 }
 
