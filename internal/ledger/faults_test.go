@@ -117,8 +117,16 @@ type faultKind struct {
 func (f *faults) chooseKinds() []faultKind {
 	kinds := []faultKind{{"append", f.stepAppend}, {"append", f.stepAppend}, {"move", f.stepMove}, {"fsync", f.stepSync}}
 	for _, k := range []faultKind{
-		{"append", f.stepAppend}, {"process killed", f.stepKill}, {"power cut", f.stepPowerCut}, {"disk full", f.stepFull}, {"fsyncs fail", f.stepFailing}, {"store away", f.stepAway},
-		{"clock jumps", f.stepClock}, {"sort", f.stepSort}, {"look", f.check}, {"restart", f.stepRestart},
+		{"append", f.stepAppend},
+		{"process killed", f.stepKill},
+		{"power cut", f.stepPowerCut},
+		{"disk full", f.stepFull},
+		{"fsyncs fail", f.stepFailing},
+		{"store away", f.stepAway},
+		{"clock jumps", f.stepClock},
+		{"sort", f.stepSort},
+		{"look", f.check},
+		{"restart", f.stepRestart},
 	} {
 		for range faultsim.Pick(f.t, []int{0, 1, 2, 6}) {
 			kinds = append(kinds, k)
