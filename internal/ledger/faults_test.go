@@ -22,7 +22,7 @@ func TestFaults(t *testing.T) {
 	}
 	n := 60
 	if testing.Short() {
-		n = 6
+		n = 3
 	}
 	dir := t.TempDir()
 	faultsim.Run(t, faultsim.World{Play: func(tape *faultsim.Tape) error { return playFaults(tape, dir) }, Rare: []string{
