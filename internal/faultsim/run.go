@@ -164,7 +164,7 @@ func (r *run) note(seed uint64, tape *Tape, err error) {
 }
 
 // rareAfter is a number of histories that reach what can be reached.
-const rareAfter = 600
+const rareAfter = 5000
 
 // wantRare says which rare states were never reached.
 func (r *run) wantRare(t *testing.T, o *outcome) {
