@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"time"
@@ -15,11 +17,12 @@ import (
 type simulateCmd struct {
 	Trace  string   `required:"" type:"path" placeholder:"T.csv.gz" help:"The requests, as a gzipped CSV."`
 	Models string   `type:"path" placeholder:"FILE" help:"What the trace's models need; T_models.csv beside the trace if not given."`
-	Nodes  int      `required:"" placeholder:"N" help:"Nodes of the cluster."`
-	Policy []string `placeholder:"A,B" default:"adaptive" help:"fixed-T, kpa and hybrid, each also +park; adaptive, oracle."`
+	Nodes  *int     `placeholder:"N" help:"Nodes of the cluster; with --for-p99 the most that are looked at, half as many again as dedicated engines need if not given."`
+	Policy []string `placeholder:"A,B" help:"fixed-T, kpa and hybrid, each also +park; adaptive, oracle. adaptive if not given, and with --for-p99 fixed-15m and fixed-60+park, too."`
+	ForP99 string   `name:"for-p99" placeholder:"SPAN" help:"Find how many GPUs each policy needs so that at most 1 % of the requests wait longer, beside dedicated engines that are always hot."`
 	Seed   []uint64 `placeholder:"N" default:"7" help:"Seeds of what moves take; several give a run each."`
 	Lambda float64  `default:"10" help:"GPU-hours that an hour of waiting is worth."`
-	Idle   float64  `name:"idle-cost" default:"1" help:"What the adaptive policy counts for idle GPU time, 0 to 1."`
+	Idle   *float64 `name:"idle-cost" placeholder:"C" help:"What the adaptive policy counts for idle GPU time, 0 to 1; 1 if not given, and with --for-p99 0, as servers do: the fleet is held anyway."`
 	Bound  float64  `name:"bound-may-cost" default:"0.02" help:"What of the least cost that is expected the adaptive policy may spend on keeping a model hot for as long as a park and a wake take; 0 = whatever that costs, as servers do."`
 	Warmup string   `default:"24h" help:"Nothing before is scored."`
 	HTML   string   `name:"html" type:"path" placeholder:"FILE" help:"Also write a report with plots."`
@@ -35,8 +38,17 @@ type simulateCmd struct {
 	jsonFlag
 }
 
-// Run simulates every policy with every seed, and prints what they cost.
+// Run simulates every policy with every seed, and prints what they cost, or how many GPUs they need.
 func (c simulateCmd) Run(env *Env) error {
+	if c.Nodes == nil && c.ForP99 == "" {
+		return errors.New("how many nodes has the cluster? give --nodes, or --for-p99 to have them found")
+	}
+	if len(c.Policy) == 0 {
+		c.Policy = []string{"adaptive"}
+		if c.ForP99 != "" {
+			c.Policy = sizedPolicies
+		}
+	}
 	cfg, err := c.config()
 	if err != nil {
 		return err
@@ -45,6 +57,9 @@ func (c simulateCmd) Run(env *Env) error {
 		if err := simulate.CheckPolicy(p); err != nil {
 			return err
 		}
+	}
+	if c.ForP99 != "" {
+		return c.sizeFleets(env, cfg)
 	}
 	results := []*simulate.Result{}
 	for _, cfg.Policy = range c.Policy {
@@ -85,8 +100,17 @@ func (c simulateCmd) Run(env *Env) error {
 // config makes the simulation's config of the flags.
 func (c simulateCmd) config() (simulate.Config, error) {
 	cfg := simulate.Default()
-	cfg.Trace, cfg.Nodes, cfg.Lambda, cfg.IdleCost, cfg.GPUsPerNode, cfg.ParkedPerGPU, cfg.Share, cfg.Bound = c.Trace, c.Nodes, c.Lambda, c.Idle, c.GPUs, c.ParkedPerGPU, c.Share, c.Bound
+	cfg.Trace, cfg.Lambda, cfg.GPUsPerNode, cfg.ParkedPerGPU, cfg.Share, cfg.Bound = c.Trace, c.Lambda, c.GPUs, c.ParkedPerGPU, c.Share, c.Bound
 	cfg.StartParked = !c.ColdStart
+	if c.Nodes != nil {
+		cfg.Nodes = *c.Nodes
+	}
+	switch {
+	case c.Idle != nil:
+		cfg.IdleCost = *c.Idle
+	case c.ForP99 != "":
+		cfg.IdleCost = 0
+	}
 	var err error
 	if cfg.HostMemory, err = fleet.ParseBytes(c.HostMemory); err != nil {
 		return cfg, fmt.Errorf("--host-memory: %w", err)
@@ -126,14 +150,24 @@ func (c simulateCmd) bound(cfg *simulate.Config) (trace.Bound, error) {
 
 // report writes the page with the plots.
 func (c simulateCmd) report(cfg *simulate.Config, results []*simulate.Result, bound trace.Bound) error {
+	return c.writePage(func(w io.Writer) error {
+		return simulate.WriteHTML(w, simulate.Report{
+			Trace: c.traceName(), Nodes: cfg.Nodes, GPUs: cfg.GPUsPerNode, Lambda: cfg.Lambda, Bound: bound, Results: results,
+		})
+	})
+}
+
+func (c simulateCmd) traceName() string {
+	return strings.TrimSuffix(c.Trace[strings.LastIndexByte(c.Trace, '/')+1:], ".csv.gz")
+}
+
+// writePage writes the file of --html.
+func (c simulateCmd) writePage(write func(io.Writer) error) error {
 	f, err := os.Create(c.HTML)
 	if err != nil {
 		return fmt.Errorf("writing the report: %w", err)
 	}
-	err = simulate.WriteHTML(f, simulate.Report{
-		Trace: strings.TrimSuffix(c.Trace[strings.LastIndexByte(c.Trace, '/')+1:], ".csv.gz"), Nodes: cfg.Nodes, GPUs: cfg.GPUsPerNode,
-		Lambda: cfg.Lambda, Bound: bound, Results: results,
-	})
+	err = write(f)
 	if closed := f.Close(); err == nil {
 		err = closed
 	}

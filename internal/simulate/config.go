@@ -34,6 +34,7 @@ type Config struct {
 	Until     time.Duration // what is held is scored until then; 0 = until the last arrival
 	SlotStart time.Duration // from the order of a slot until it is there, in a pool that adds slots
 
+	limit    time.Duration // of the wait, see score
 	site     *Site
 	measured map[move][]time.Duration
 }
