@@ -47,7 +47,7 @@ type knowledge struct {
 	Wakes     waitCost
 	Colds     waitCost
 	Moves     moves
-	Seen      [3]bool // a cold start, a wake, a park
+	Seen      [4]bool // a cold start, a wake, a park, a first park
 	Rhythm    rhythm
 	wasParked bool // it was parked since its last request
 	rate      rate
@@ -93,10 +93,7 @@ func (a *Adaptive) Observe(e fleet.Event) {
 		m.learnStart(e.From, e.Took)
 	case fleet.EventParked:
 		m.wasParked = m.wasParked || !m.busy
-		if e.Took > 0 {
-			learn(&m.Moves.Park, e.Took, !m.Seen[2])
-			m.Seen[2] = true
-		}
+		m.learnPark(e.First, e.Took)
 	}
 }
 
@@ -147,6 +144,18 @@ func (m *knowledge) learnStart(from fleet.Tier, took time.Duration) {
 	m.Seen[0] = true
 }
 
+func (m *knowledge) learnPark(first bool, took time.Duration) {
+	switch {
+	case took <= 0:
+	case first:
+		learn(&m.Moves.FirstPark, took, !m.Seen[3])
+		m.Seen[3] = true
+	default:
+		learn(&m.Moves.Park, took, !m.Seen[2])
+		m.Seen[2] = true
+	}
+}
+
 // takes gives what the model's moves take, as far as they are known.
 func (m *knowledge) takes(gpus int) moves {
 	t := guess(gpus)
@@ -158,6 +167,10 @@ func (m *knowledge) takes(gpus int) moves {
 	}
 	if m.Seen[2] {
 		t.Park = m.Moves.Park
+	}
+	t.FirstPark = firstParkTimes * t.Park
+	if m.Seen[3] {
+		t.FirstPark = m.Moves.FirstPark
 	}
 	return t
 }

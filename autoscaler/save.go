@@ -18,8 +18,8 @@ type savedModel struct {
 	Wakes  waitCost
 	Colds  waitCost
 	Moves  moves
-	Seen   [3]bool
-	Rhythm rhythm `json:"Beat"` // the name under which it has always been saved
+	Seen   [4]bool // earlier versions had three
+	Rhythm rhythm  `json:"Beat"` // the name under which it has always been saved
 }
 
 const savedVersion = 1

@@ -36,6 +36,7 @@ func (c *reconciler) adopt(now time.Duration, seen *roster.Instance) *instance {
 	if i.GPUs == 0 && seen.Dedicated() {
 		i.GPUs = m.GPUs
 	}
+	i.slept = s.Slept || i.host == inHost
 	i.Node = "" // see follow
 	c.life.enrol(i)
 	c.locate(now, i)

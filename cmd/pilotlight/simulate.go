@@ -33,6 +33,9 @@ type simulateCmd struct {
 	Share        float64 `group:"The cluster" default:"0.5" help:"Of its GPUs that one model may hold."`
 	Patience     string  `group:"The cluster" default:"10s" help:"A model waits so long before a busy instance is drained for it."`
 	Residence    string  `group:"The cluster" default:"60s" help:"And that one has been hot so long."`
+	ParkTimes    float64 `group:"The cluster" default:"1" help:"What parks take, times what the trace's models say."`
+	FirstPark    float64 `name:"first-park-times" group:"The cluster" default:"3" help:"What the first park of an engine takes, which pins its host memory, times a later one."`
+	KeepsCopy    bool    `group:"The cluster" help:"Engines that have been parked keep their copy in host memory while they are awake."`
 	IdleAfter    string  `group:"The cluster" placeholder:"SPAN" help:"The longest that an instance stays hot without a request; no bound if not given."`
 	ColdStart    bool    `group:"The cluster" help:"Begin with an empty cluster, not with every engine parked."`
 	jsonFlag
@@ -101,7 +104,7 @@ func (c simulateCmd) Run(env *Env) error {
 func (c simulateCmd) config() (simulate.Config, error) {
 	cfg := simulate.Default()
 	cfg.Trace, cfg.Lambda, cfg.GPUsPerNode, cfg.ParkedPerGPU, cfg.Share, cfg.Bound = c.Trace, c.Lambda, c.GPUs, c.ParkedPerGPU, c.Share, c.Bound
-	cfg.StartParked = !c.ColdStart
+	cfg.StartParked, cfg.FirstPark, cfg.KeepsCopy = !c.ColdStart, c.FirstPark, c.KeepsCopy
 	if c.Nodes != nil {
 		cfg.Nodes = *c.Nodes
 	}
@@ -134,7 +137,13 @@ func (c simulateCmd) config() (simulate.Config, error) {
 	if c.Models == "" {
 		c.Models = trace.ProfilesBeside(c.Trace)
 	}
+	if !(c.ParkTimes > 0 && c.ParkTimes <= 1000) {
+		return cfg, fmt.Errorf("--park-times %g; write a number above 0, at most 1000", c.ParkTimes)
+	}
 	cfg.Profiles, err = trace.ReadProfiles(c.Models)
+	for i := range cfg.Profiles {
+		cfg.Profiles[i].Park = time.Duration(float64(cfg.Profiles[i].Park) * c.ParkTimes)
+	}
 	return cfg, err
 }
 

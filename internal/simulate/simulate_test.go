@@ -88,6 +88,7 @@ func TestRun_CostsWorkedOutByHand(t *testing.T) {
 		name, policy, models, requests string
 		idle, switched, waited, busy   float64 // GPU-seconds, and seconds
 		resumes, colds                 int
+		cold                           bool // nothing is parked at the start
 	}{
 		{
 			name: "parked after ten idle seconds, woken in 1.5", policy: "fixed-10+park", models: one, requests: thrice,
@@ -110,6 +111,10 @@ func TestRun_CostsWorkedOutByHand(t *testing.T) {
 			idle: 2 * 10, switched: 2 * (2.5 + 2.5), waited: 2 * 2.5, busy: 2, resumes: 2,
 		},
 		{
+			name: "the first park of an engine that was started takes three times as long", policy: "fixed-10+park", models: one, requests: thrice, cold: true,
+			idle: 20, switched: 60 + 4.5 + 1.5 + 1.5, waited: 60 + 2*1.5, busy: 2, resumes: 2, colds: 1,
+		},
+		{
 			name: "an idle one is parked for another that has no room", policy: "fixed-100+park", models: one + two,
 			requests: "100000,two,15000,0\n110000,one,25000,0\n200000,two,15000,0\n",
 			// two: wakes to 102.5, serves to 103.5, idle to 110, parks to 112.5. one: wakes to 114, serves to 115, idle to 200.
@@ -118,7 +123,9 @@ func TestRun_CostsWorkedOutByHand(t *testing.T) {
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
-			r := run(t, tiny(t, row.models, row.requests), row.policy)
+			cfg := tiny(t, row.models, row.requests)
+			cfg.StartParked = !row.cold
+			r := run(t, cfg, row.policy)
 			near(t, "idle GPU-seconds", r.Idle*3600, row.idle)
 			near(t, "switching GPU-seconds", r.Switch*3600, row.switched)
 			near(t, "seconds waited", r.WaitHours*3600, row.waited)
@@ -259,6 +266,7 @@ func TestRun_AgreesWithTheReference(t *testing.T) {
 	}
 	cfg := simulate.Default()
 	cfg.Trace, cfg.Nodes = filepath.Join("..", "..", "benchmarks", "traces", "node8_dev.csv.gz"), 1
+	cfg.FirstPark = 1 // it knows no first parks
 	cfg = profiled(t, cfg)
 	rows := []struct {
 		policy      string
@@ -292,6 +300,7 @@ func TestRun_Refuses(t *testing.T) {
 		{"nodes that are too small", "needs 2 GPUs and a node has 1", func(c *simulate.Config) { c.GPUsPerNode = 1 }},
 		{"idle time that counts for more than it is", "idle cost 1.5", func(c *simulate.Config) { c.IdleCost = 1.5 }},
 		{"idle time that counts for nothing known", "idle cost NaN", func(c *simulate.Config) { c.IdleCost = math.NaN() }},
+		{"a first park that takes no known time", "first parks that take NaN times", func(c *simulate.Config) { c.FirstPark = math.NaN() }},
 		{"no share", "share 0", func(c *simulate.Config) { c.Share = 0 }},
 	}
 	for _, r := range rows {
