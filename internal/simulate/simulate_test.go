@@ -246,6 +246,26 @@ func TestRun_IdleTimeThatCostsNothingIsKept(t *testing.T) {
 	}
 }
 
+// One of three engines is always awake, and two are parked; there is host memory for two. Where the first keeps its copy, one of the others has to go.
+func TestRun_ACopyThatIsKeptTakesHostMemory(t *testing.T) {
+	var requests strings.Builder
+	for at := 1; at < 600; at++ {
+		fmt.Fprintf(&requests, "%d,a,25000,0\n", 1000*at)
+		if name, ok := map[int]string{100: "c", 300: "b", 400: "c"}[at]; ok {
+			fmt.Fprintf(&requests, "%d,%s,25000,0\n", 1000*at, name)
+		}
+	}
+	models := strings.Replace(one, "one", "a", 1) + strings.Replace(one, "one", "b", 1) + strings.Replace(one, "one", "c", 1)
+	cfg := tiny(t, models, requests.String())
+	cfg.HostMemory = 60e9
+	for keeps, colds := range map[bool]int{false: 1, true: 3} { // c was not parked at the start; then each of b and c goes for the other
+		cfg.KeepsCopy = keeps
+		if r := run(t, cfg, "fixed-10+park"); r.ColdStarts != colds {
+			t.Errorf("keeps its copy %t: got %d cold starts, want %d", keeps, r.ColdStarts, colds)
+		}
+	}
+}
+
 func TestRun_ParkingBeatsStopping(t *testing.T) {
 	cfg := slice(t, "node8_dev.csv.gz", 4000)
 	for _, policy := range []string{"fixed-60", "kpa", "hybrid"} {
