@@ -22,7 +22,7 @@ type simulateCmd struct {
 	ForP99 string   `name:"for-p99" placeholder:"SPAN" help:"Find how many GPUs each policy needs so that at most 1 % of the requests wait longer, beside dedicated engines that are always hot."`
 	Seed   []uint64 `placeholder:"N" default:"7" help:"Seeds of what moves take; several give a run each."`
 	Lambda float64  `default:"10" help:"GPU-hours that an hour of waiting is worth."`
-	Idle   *float64 `name:"idle-cost" placeholder:"C" help:"What the adaptive policy counts for idle GPU time, 0 to 1; 1 if not given, and with --for-p99 0, as servers do: the fleet is held anyway."`
+	Idle   float64  `name:"idle-cost" default:"1" help:"What the adaptive policy counts for idle GPU time, 0 to 1."`
 	Bound  float64  `name:"bound-may-cost" default:"0.02" help:"What of the least cost that is expected the adaptive policy may spend on keeping a model hot for as long as a park and a wake take; 0 = whatever that costs, as servers do."`
 	Warmup string   `default:"24h" help:"Nothing before is scored."`
 	HTML   string   `name:"html" type:"path" placeholder:"FILE" help:"Also write a report with plots."`
@@ -103,16 +103,10 @@ func (c simulateCmd) Run(env *Env) error {
 // config makes the simulation's config of the flags.
 func (c simulateCmd) config() (simulate.Config, error) {
 	cfg := simulate.Default()
-	cfg.Trace, cfg.Lambda, cfg.GPUsPerNode, cfg.ParkedPerGPU, cfg.Share, cfg.Bound = c.Trace, c.Lambda, c.GPUs, c.ParkedPerGPU, c.Share, c.Bound
+	cfg.Trace, cfg.Lambda, cfg.IdleCost, cfg.GPUsPerNode, cfg.ParkedPerGPU, cfg.Share, cfg.Bound = c.Trace, c.Lambda, c.Idle, c.GPUs, c.ParkedPerGPU, c.Share, c.Bound
 	cfg.StartParked, cfg.FirstPark, cfg.KeepsCopy = !c.ColdStart, c.FirstPark, c.KeepsCopy
 	if c.Nodes != nil {
 		cfg.Nodes = *c.Nodes
-	}
-	switch {
-	case c.Idle != nil:
-		cfg.IdleCost = *c.Idle
-	case c.ForP99 != "":
-		cfg.IdleCost = 0
 	}
 	var err error
 	if cfg.HostMemory, err = fleet.ParseBytes(c.HostMemory); err != nil {
