@@ -70,4 +70,5 @@ type Desired struct {
 	ParkedValue float64   // the same per GB of host memory, for a parked one, as if it were the only copy
 	ReviewAt    time.Time // ask again then at the latest; zero = only after an event
 	Reason      string    // for people: why this many
+	Also        []string  // models about which the policy is to be asked now, too; they must not be changed
 }
