@@ -44,7 +44,7 @@ func (l *leader) window() time.Duration {
 
 func (l *leader) judge(saved, held float64) {
 	l.Trials++
-	weight := max(rhythmWeight, 1/float64(l.Trials))
+	weight := max(followerWeight, 1/float64(l.Trials))
 	l.Saved += weight * (saved - l.Saved)
 	l.Held += weight * (held - l.Held)
 	l.rose = time.Time{}

@@ -56,6 +56,7 @@ func (c *reconciler) adopt(now time.Duration, seen *roster.Instance) *instance {
 
 // locate enters an adopted instance at its place, once that is known.
 func (c *reconciler) locate(now time.Duration, i *instance) {
+	c.parking.learnCopy(now, i)
 	c.unshown.model(i.m)
 	if i.at != nil || !i.exists() {
 		return

@@ -196,11 +196,11 @@ func (p *parking) freeMemory(now time.Duration, i *instance) {
 
 // learnCopy notes what engines of the model do with their copy in host memory while they are awake, as one of them shows. Where it turns out to be kept, fewer
 // may stay parked beside it.
-func (p *parking) learnCopy(now time.Duration, i *instance, is fleet.Copy) {
-	if is == "" || i.m.keeps == (is == fleet.CopyKept) {
+func (p *parking) learnCopy(now time.Duration, i *instance) {
+	if i.seen.Seen == nil || i.seen.Seen.Copy == "" || i.m.keeps == (i.seen.Seen.Copy == fleet.CopyKept) {
 		return
 	}
-	i.m.keeps = is == fleet.CopyKept
+	i.m.keeps = i.seen.Seen.Copy == fleet.CopyKept
 	for _, o := range slices.Clone(i.m.instances) {
 		if s, in := o.at.(*slot); in && i.m.keeps {
 			p.trimSlot(now, s)

@@ -147,9 +147,6 @@ func (c *reconciler) seeInstance(now time.Duration, seen *roster.Instance) {
 		i = c.adopt(now, seen)
 	}
 	c.markShares(i) // Running may prove something
-	if seen.Seen != nil {
-		c.parking.learnCopy(now, i, seen.Seen.Copy)
-	}
 	c.locate(now, i)
 	if seen.Addr != "" && i.Addr != seen.Addr {
 		i.Addr = seen.Addr

@@ -22,7 +22,7 @@ var arrows = map[string][]string{
 	"activator/protocol": {"internal/fleet"},
 	"activator/roster":   {"internal/fleet"},
 	"autoscaler":         {"internal/fleet"},
-	"benchmarks":         {"internal/bench", "internal/openai", "internal/cluster"},
+	"benchmarks":         {"internal/bench", "internal/openai", "internal/cluster", "internal/trace"},
 	"internal/access":    {"internal/private"},
 	"internal/account":   {"internal/fleet"},
 	"internal/audit":     {"internal/hashchain", "internal/store"},

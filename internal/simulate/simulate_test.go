@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -227,6 +228,24 @@ func TestRun_ARhythmIsAwaited(t *testing.T) {
 	}
 	if idle := r.Idle * 3600 / float64(r.Requests); idle > 10 {
 		t.Errorf("got %.1f idle GPU-seconds a request, want a few", idle)
+	}
+}
+
+// A model is called at random, and another three seconds behind it: about what waking it takes.
+func TestRun_AFollowerIsAwake(t *testing.T) {
+	noise := rand.New(rand.NewPCG(5, 6))
+	var requests strings.Builder
+	at := 0
+	for range 200 {
+		at += 300_000 + noise.IntN(600_000)
+		fmt.Fprintf(&requests, "%d,one,25000,0\n%d,two,15000,0\n", at, at+2700+noise.IntN(600))
+	}
+	cfg := tiny(t, one+two, requests.String())
+	cfg.GPUsPerNode, cfg.Warmup = 4, 12*time.Hour
+	for _, m := range run(t, cfg, "adaptive").ByModel {
+		if mean := m.WaitHours * 3600 / float64(m.Requests); m.Model == "two" && mean > 0.3 || m.Model == "one" && mean < 1 {
+			t.Errorf("%s waited %.2f s on average, want 1.5 s for the first, which nothing foretells, and next to none for its follower", m.Model, mean)
+		}
 	}
 }
 
