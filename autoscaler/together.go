@@ -16,7 +16,8 @@ const (
 	risesMost      = 16               // that are remembered of the whole fleet
 	delaysKept     = 8
 	delaySlack     = 1.25 // times the longest of the last delays a call is waited for
-	followerTrials = 8    // rises, before a wake ahead is acted on
+	followerTrials = 10   // rises, before a wake ahead is acted on
+	followerWeight = 0.05 // of the newest rise: chance alone makes a few in a row
 	followsAtOnce  = 100 * time.Millisecond
 )
 
