@@ -44,12 +44,12 @@ crash points="500":
 fuzz package target time="60s":
     go test -run '^$' -fuzz '^{{ target }}$' -fuzztime {{ time }} {{ package }}
 
-# formatting, vet, staticcheck, known vulnerabilities
+# formatting, vet, staticcheck, gosec, known vulnerabilities
 lint:
     go tool gofumpt -l .
     go vet ./...
     go tool staticcheck ./...
-    go tool govulncheck ./...
+    .ci/security
 
 # Go benchmarks of the hot paths
 bench:
