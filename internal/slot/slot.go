@@ -33,6 +33,7 @@ type Slot struct {
 	noSleepMode map[string]bool  // engines' programs that do not know sleep mode
 	recent      []fleet.Sighting // the last that have ended, for new watchers
 	watchers    map[*watcher]struct{}
+	acted       uint64 // acts that were accepted, of all instances
 	oomKills    uint64 // what the kernel had killed for want of memory when last looked at
 }
 
