@@ -49,7 +49,8 @@ func TestPrune_AsksWhereTheClockMayHaveJumped(t *testing.T) {
 
 func TestRecords_NamesADamagedBlockAndUsageRefusesToGuess(t *testing.T) {
 	w, db := withLedger(t, func(*store.Store) {})
-	check(t, w.ledger.Append(&ledger.Record{Org: "acme", TokenID: "tok", Model: "m", DispatchedAt: time.Now()}))
+	noon := time.Now().UTC().Truncate(24 * time.Hour).Add(-12 * time.Hour) // yesterday's
+	check(t, w.ledger.Append(&ledger.Record{Org: "acme", TokenID: "tok", Model: "m", DispatchedAt: noon}))
 	w.move()
 	check(t, db.Write(t.Context(), func(tx *sql.Tx) error {
 		_, err := tx.Exec("UPDATE usage_blocks SET data = 'x'; UPDATE usage_parts SET data = 'x'")
@@ -59,11 +60,11 @@ func TestRecords_NamesADamagedBlockAndUsageRefusesToGuess(t *testing.T) {
 	if err != nil || len(page.Records) != 0 || len(page.Damaged) != 1 || page.Damaged[0].Records != 1 {
 		t.Errorf("got %+v, %v, want the damaged block named", page, err)
 	}
-	from := time.Now().Add(-time.Hour).UTC().Format(time.RFC3339)
+	from := noon.Add(-time.Hour).Format(time.RFC3339) // a part of the day has to be read; whole days have sums
 	if status, body, _ := w.ask("GET", "/api/usage?from="+from, ""); status != 500 || !strings.Contains(body, "block 1 ") {
 		t.Errorf("got %d %s, want the block named", status, body)
 	}
-	if usage, err := w.client.Usage(t.Context(), admin.UsageQuery{}); err != nil || len(usage.Usage) != 1 || usage.Usage[0].Requests != 1 {
+	if usage, err := w.client.Usage(t.Context(), admin.UsageQuery{From: noon.Format(time.DateOnly)}); err != nil || len(usage.Usage) != 1 || usage.Usage[0].Requests != 1 {
 		t.Errorf("whole days: got %+v, %v, want the request", usage, err)
 	}
 }
