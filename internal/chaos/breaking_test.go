@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -154,6 +155,7 @@ func processes(words ...string) (pids []int) {
 			pids = append(pids, pid)
 		}
 	}
+	slices.Sort(pids)
 	return pids
 }
 
@@ -199,7 +201,11 @@ func signalled(random *rand.Rand, pids []int, with syscall.Signal, mend func(pid
 	if mend != nil {
 		end = func() error { return mend(pid) }
 	}
-	return whom[:min(len(whom), 120)], end, syscall.Kill(pid, with)
+	err := syscall.Kill(pid, with)
+	if errors.Is(err, syscall.ESRCH) { // it has just ended
+		return "", nil, errNothing
+	}
+	return whom[:min(len(whom), 120)], end, err
 }
 
 // nodeDrained drains a node; the end makes it eligible.

@@ -22,7 +22,7 @@ type plan struct {
 	last    time.Duration // in which faults begin
 	kinds   []string      // in this order, once each; nil = drawn from all
 	longest time.Duration // of a fault; the shortest is a third of it
-	twice   bool          // at times two faults at once
+	harder  bool          // at times two faults at once, or one that lasts a minute
 }
 
 // slice is what is run without being asked for more: always the same faults.
@@ -38,7 +38,7 @@ func asked(t *testing.T) plan {
 	if text := os.Getenv("PILOTLIGHT_CHAOS"); text != "" {
 		last, err := time.ParseDuration(text)
 		must(t, err)
-		p.last, p.kinds, p.seed, p.calm, p.longest, p.twice = last, nil, rand.Uint64(), 2*time.Minute, 12*time.Second, true
+		p.last, p.kinds, p.seed, p.calm, p.longest, p.harder = last, nil, rand.Uint64(), 2*time.Minute, 12*time.Second, true
 	}
 	if text := os.Getenv("PILOTLIGHT_SEED"); text != "" {
 		var err error
@@ -109,8 +109,10 @@ func (r *run) breakThings() {
 	until := time.Now().Add(r.plan.last)
 	for n := 0; (r.plan.last == 0 && n < len(r.plan.kinds) || time.Now().Before(until)) && !r.t.Failed(); n++ {
 		chosen := []fault{r.choose(n)}
-		if r.plan.twice && r.random.IntN(4) == 0 {
-			chosen = append(chosen, r.choose(-1))
+		if r.plan.harder && r.random.IntN(4) == 0 {
+			if other := r.choose(-1); part(other) != part(chosen[0]) {
+				chosen = append(chosen, other)
+			}
 		}
 		r.breakAndMend(chosen)
 		time.Sleep(time.Second + time.Duration(r.random.Int64N(int64(2*time.Second))))
@@ -129,6 +131,12 @@ func (r *run) choose(n int) fault {
 		return possible[slices.IndexFunc(possible, func(f fault) bool { return f.kind == r.plan.kinds[n] })]
 	}
 	return pick(r.random, possible)
+}
+
+// part is what a fault breaks: two at once never break the same.
+func part(f fault) string {
+	name, _, _ := strings.Cut(f.kind, "-")
+	return name
 }
 
 // breakAndMend begins faults, ends them some seconds later, and waits until all is well again.
@@ -156,7 +164,7 @@ func (r *run) breakAndMend(chosen []fault) {
 	if len(now) == 0 {
 		return
 	}
-	time.Sleep(r.plan.longest/3 + time.Duration(r.random.Int64N(int64(r.plan.longest*2/3))))
+	time.Sleep(r.lasting())
 	for _, f := range now {
 		if f.end != nil {
 			if err := f.end(); err != nil {
@@ -172,6 +180,14 @@ func (r *run) breakAndMend(chosen []fault) {
 	}
 }
 
+// lasting is how long the next faults last. Engines that hang, and nodes that are not heard, are given up within a minute.
+func (r *run) lasting() time.Duration {
+	if r.plan.harder && r.random.IntN(6) == 0 {
+		return 40*time.Second + time.Duration(r.random.Int64N(int64(30*time.Second)))
+	}
+	return r.plan.longest/3 + time.Duration(r.random.Int64N(int64(r.plan.longest*2/3)))
+}
+
 // recover waits until each model has been answered by each server since a moment, and all processes run, and gives how long that took.
 func (r *run) recover(what string, since time.Time, most time.Duration) time.Duration {
 	r.t.Helper()
@@ -182,6 +198,9 @@ func (r *run) recover(what string, since time.Time, most time.Duration) time.Dur
 			} else if died {
 				r.died++
 				r.logf("%s had ended by itself:\n%s", p.name, p.lastWords(600))
+				if r.site.isLight(p) {
+					r.t.Errorf("%s has ended by itself", p.name)
+				}
 			}
 		}
 		if missing := r.load.unanswered(since); len(missing) > 0 {

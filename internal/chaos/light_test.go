@@ -149,6 +149,16 @@ func (s *site) startLights(t *testing.T) {
 	s.token = token.Secret
 }
 
+// isLight reports whether a process is a Pilotlight.
+func (s *site) isLight(p *process) bool {
+	for _, l := range s.lights {
+		if l.process == p {
+			return true
+		}
+	}
+	return false
+}
+
 // socket is where Postgres listens.
 func (s *site) socket() string {
 	_, host, _ := strings.Cut(s.postgres.URL("x"), "host=")

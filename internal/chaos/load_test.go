@@ -174,6 +174,8 @@ func (l *load) judge(o *outcome, tokens int) {
 		l.wrong = append(l.wrong, fmt.Sprintf("%s of %s, asked of %s: ", o.id, o.model, o.light.name)+fmt.Sprintf(format, args...))
 	}
 	switch {
+	case o.err != nil && (o.whole || o.code != ""):
+		wrong("%v", o.err)
 	case o.whole && o.text != want:
 		wrong("got the answer %q, want %q", o.text, want)
 	case !strings.HasPrefix(want, o.text):

@@ -23,7 +23,7 @@ type process struct {
 	mu    sync.Mutex // guards what is below
 	cmd   *exec.Cmd  // nil = it does not run
 	done  chan struct{}
-	ended []time.Time // when lives have ended
+	ended []time.Time // when lives were ended, by us
 	held  []time.Time // when it was kept from running
 }
 
@@ -66,10 +66,10 @@ func (p *process) kill() error {
 	if p.cmd == nil {
 		return nil
 	}
+	p.ended = append(p.ended, time.Now()) // before anybody can notice
 	_ = p.cmd.Process.Kill()
 	<-p.done
 	p.cmd = nil
-	p.ended = append(p.ended, time.Now())
 	return nil
 }
 
@@ -118,7 +118,6 @@ func (p *process) revive() (bool, error) {
 	if dead {
 		select {
 		case <-p.done:
-			p.ended = append(p.ended, time.Now())
 		default:
 			dead = false
 		}
@@ -140,7 +139,7 @@ func (p *process) pid() int {
 	return p.cmd.Process.Pid
 }
 
-// diedBetween reports whether a life has ended unasked in that time.
+// diedBetween reports whether a life was ended in that time.
 func (p *process) diedBetween(from, to time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -158,7 +157,7 @@ func (p *process) lastWords(most int) string {
 	return string(b[max(0, len(b)-most):])
 }
 
-// hit reports whether a life ended unasked, or the process was kept from running, in that time.
+// hit reports whether a life was ended, or the process was kept from running, in that time.
 func (p *process) hit(from, to time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
