@@ -23,7 +23,8 @@ func TestJudge_NoticesWhatMustNotBe(t *testing.T) {
 	}
 	const failed, done = `data: {"error":{"code":"engine_error","message":"m"}}` + "\n\n", "data: [DONE]\n\n"
 	began := time.Now()
-	dead := &light{process: &process{ended: []time.Time{began.Add(time.Second)}}}
+	killed := &light{process: &process{spans: []span{{from: began.Add(time.Second)}}}}
+	drained := &light{process: &process{spans: []span{{from: began.Add(-time.Second), orderly: true}}}}
 	for _, row := range []struct {
 		name, body string
 		err        error
@@ -39,9 +40,10 @@ func TestJudge_NoticesWhatMustNotBe(t *testing.T) {
 		{name: "too short", body: event(right[:9]) + done, wrong: "got the answer"},
 		{name: "more behind the end", body: event(right) + done + event(right), wrong: "behind the end"},
 		{name: "more behind an error", body: failed + event(right) + done, wrong: "behind the end"},
-		{name: "silently over", body: event(right[:9]), wrong: "lost by a server that lives"},
-		{name: "cut", body: event(right[:9]), err: io.ErrUnexpectedEOF, wrong: "lost by a server that lives"},
-		{name: "cut by the server's end", body: event(right[:9]), err: io.ErrUnexpectedEOF, light: dead},
+		{name: "silently over", body: event(right[:9]), wrong: "by a server that lives"},
+		{name: "cut", body: event(right[:9]), err: io.ErrUnexpectedEOF, wrong: "by a server that lives"},
+		{name: "cut by the server's end", body: event(right[:9]), err: io.ErrUnexpectedEOF, light: killed},
+		{name: "cut by an orderly end", body: event(right[:9]), err: io.ErrUnexpectedEOF, light: drained, wrong: "by a server that lives"},
 		{name: "an unfair error", body: strings.Replace(failed, "engine_error", "invalid_api_key", 1), wrong: "none of a broken installation"},
 	} {
 		t.Run(row.name, func(t *testing.T) {

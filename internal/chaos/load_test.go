@@ -30,6 +30,8 @@ type outcome struct {
 // longest is how long a request may take: its wait, its retry, and its time limits.
 const longest = 4 * time.Minute
 
+const clock = "15:04:05.000"
+
 // load asks all the time, each of its workers one request after the other and each server in turn.
 type load struct {
 	site      *site
@@ -193,8 +195,8 @@ func (l *load) judge(o *outcome, tokens int) {
 	case o.left:
 	case errors.Is(o.err, context.DeadlineExceeded):
 		wrong("was neither answered nor failed within %v", longest)
-	case !o.light.diedBetween(o.began, o.ended):
-		wrong("was lost by a server that lives: status %d, %q, %v", o.status, o.text, o.err)
+	case !o.light.endedIn(o.began, o.ended, o.status != 0):
+		wrong("was lost between %s and %s by a server that lives: status %d, %q, %v", o.began.Format(clock), o.ended.Format(clock), o.status, o.text, o.err)
 	}
 }
 

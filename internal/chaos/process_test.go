@@ -23,8 +23,13 @@ type process struct {
 	mu    sync.Mutex // guards what is below
 	cmd   *exec.Cmd  // nil = it does not run
 	done  chan struct{}
-	ended []time.Time // when lives were ended, by us
-	held  []time.Time // when it was kept from running
+	spans []span // in which lives were ended, by us
+}
+
+// span is how long it took to end a life, or the moment from which it was kept from running. to zero: it is not over.
+type span struct {
+	from, to        time.Time
+	orderly, halted bool
 }
 
 // start starts the process where it does not run.
@@ -59,54 +64,73 @@ func (p *process) start() error {
 	return nil
 }
 
-// kill ends the process as kill -9 does, and notes when.
+// kill ends the process as kill -9 does.
 func (p *process) kill() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.cmd == nil {
+	over := p.notes(span{})
+	defer over()
+	cmd, done := p.takeOut()
+	if cmd == nil {
 		return nil
 	}
-	p.ended = append(p.ended, time.Now()) // before anybody can notice
-	_ = p.cmd.Process.Kill()
-	<-p.done
-	p.cmd = nil
+	_ = cmd.Process.Kill()
+	<-done
 	return nil
 }
 
 // stop has the process end by itself, and gives how it ended.
 func (p *process) stop(within time.Duration) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.cmd == nil {
+	over := p.notes(span{orderly: true})
+	defer over()
+	cmd, done := p.takeOut()
+	if cmd == nil {
 		return nil
 	}
-	p.ended = append(p.ended, time.Now())
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	_ = cmd.Process.Signal(syscall.SIGTERM)
 	select {
-	case <-p.done:
+	case <-done:
 	case <-time.After(within):
-		_ = p.cmd.Process.Kill()
-		<-p.done
+		_ = cmd.Process.Kill()
+		<-done
 		return fmt.Errorf("%s did not end within %v of SIGTERM", p.name, within)
 	}
-	state := p.cmd.ProcessState
-	p.cmd = nil
-	p.ended = append(p.ended, time.Now())
-	if !state.Success() {
+	if state := cmd.ProcessState; !state.Success() {
 		return fmt.Errorf("%s: %v", p.name, state)
 	}
 	return nil
 }
 
+// takeOut takes the life that runs out of the process, so that it ends only once.
+func (p *process) takeOut() (*exec.Cmd, chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	cmd := p.cmd
+	p.cmd = nil
+	return cmd, p.done
+}
+
+// notes keeps the span that begins now, until what it gives is called.
+func (p *process) notes(s span) (over func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s.from = time.Now()
+	p.spans = append(p.spans, s)
+	at := len(p.spans) - 1
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.spans[at].to = time.Now()
+	}
+}
+
 // signal sends the process a signal.
 func (p *process) signal(s syscall.Signal) error {
+	if s == syscall.SIGSTOP {
+		p.notes(span{halted: true})()
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.cmd == nil {
 		return nil
-	}
-	if s == syscall.SIGSTOP {
-		p.held = append(p.held, time.Now())
 	}
 	return p.cmd.Process.Signal(s)
 }
@@ -139,12 +163,21 @@ func (p *process) pid() int {
 	return p.cmd.Process.Pid
 }
 
-// diedBetween reports whether a life was ended in that time.
-func (p *process) diedBetween(from, to time.Time) bool {
+// endedIn reports whether a life was ended in that time: kill -9 loses all that is in flight, an orderly end only what was not yet begun to be answered.
+func (p *process) endedIn(from, to time.Time, begun bool) bool {
+	return p.noted(from, to, func(s span) bool { return !s.halted && !(s.orderly && begun) })
+}
+
+// hit reports whether a life was ended, or kept from running, in that time.
+func (p *process) hit(from, to time.Time) bool {
+	return p.noted(from, to, func(span) bool { return true })
+}
+
+func (p *process) noted(from, to time.Time, counts func(span) bool) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, at := range p.ended {
-		if !at.Before(from) && !at.After(to) {
+	for _, s := range p.spans {
+		if counts(s) && !s.from.After(to) && (s.to.IsZero() || !s.to.Before(from)) {
 			return true
 		}
 	}
@@ -155,16 +188,4 @@ func (p *process) diedBetween(from, to time.Time) bool {
 func (p *process) lastWords(most int) string {
 	b, _ := os.ReadFile(p.log)
 	return string(b[max(0, len(b)-most):])
-}
-
-// hit reports whether a life was ended, or the process was kept from running, in that time.
-func (p *process) hit(from, to time.Time) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, at := range append(p.ended, p.held...) {
-		if !at.Before(from) && !at.After(to) {
-			return true
-		}
-	}
-	return false
 }
