@@ -94,13 +94,16 @@ func (p *process) rss() int64 {
 	return total
 }
 
-// children lists the direct children of a process.
+// children lists the direct children of a process, whichever of its threads made them.
 func children(pid int) []int {
-	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	var out []int
-	for _, field := range strings.Fields(string(b)) {
-		child, _ := strconv.Atoi(field)
-		out = append(out, child)
+	for _, list := range lists {
+		b, _ := os.ReadFile(list) // gone with its thread: the children are another's by now
+		for _, field := range strings.Fields(string(b)) {
+			child, _ := strconv.Atoi(field)
+			out = append(out, child)
+		}
 	}
 	return out
 }
