@@ -43,7 +43,7 @@ func (c *soakCmd) Run(ctx context.Context, o *options) error {
 	series, err := c.watch(ctx, server, l)
 	l.end()
 	if err = errors.Join(err, l.failed()); err != nil {
-		return err
+		return fmt.Errorf("%w\n%s", err, server.proc.lastWords())
 	}
 	r := report{
 		Scenario: fmt.Sprintf("%s of small requests, streams, callers who leave, swaps, cold starts, wrong requests, tokens made and revoked, reloads and open consoles", c.For),
