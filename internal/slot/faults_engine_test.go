@@ -9,7 +9,7 @@ import (
 // deliver has an act arrive, and holds what must be true of the answer.
 func (f *faults) deliver(act fleet.Act) {
 	was := f.s.find(act.Instance)
-	repeated := f.began[numberOf(act)]
+	repeated, asleep := f.began[numberOf(act)], was != nil && was.State == fleet.Asleep
 	err := f.s.do(act)
 	f.t.Note("%s %s of term %d, number %d, GPU %d+%d: %v", act.Kind, act.Instance, act.Term, act.Seq, act.GPU, act.GPUs, err)
 	if err != nil {
@@ -32,7 +32,7 @@ func (f *faults) deliver(act fleet.Act) {
 		return
 	}
 	for _, e := range f.running() {
-		if e.i == was && act.Kind == fleet.ActResume {
+		if e.i == was && asleep && act.Kind == fleet.ActResume { // one that is on its way has its room: what a later one allows takes it from nobody
 			e.sleepers = act.Sleepers
 		}
 	}
