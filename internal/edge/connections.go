@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -34,6 +35,7 @@ type Connections struct {
 	loops   sync.WaitGroup // the goroutine in epoll, and those that read ahead
 	once    sync.Once
 
+	retirement atomic.Pointer[retirement] // nil = there is none
 	mu    sync.Mutex // guards the fields below
 	poll  *poller    // nil where the platform has none, and before the first socket
 	open  map[uint64]*Conn
