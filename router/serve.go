@@ -16,7 +16,7 @@ import (
 const lastWords = 2 * time.Second
 
 // Serve answers requests on ln until ctx is done. Then it stops accepting, has the activator answer whoever waits, lets live
-// requests end within the drain timeout, and cancels the rest. After HandOn whoever waits is served until that timeout, too. It returns when the last connection is
+// requests end within the drain timeout, and cancels the rest. It returns when the last connection is
 // closed; nil after a shutdown. It is called once.
 func (r *Router) Serve(ctx context.Context, ln net.Listener) error {
 	broken, cancel := context.WithCancel(ctx)
@@ -54,9 +54,10 @@ func (r *Router) Serve(ctx context.Context, ln net.Listener) error {
 
 // drain ends all connections. fasthttp's own shutdown comes last, when there are none: it would close some of which a request has just been read.
 func (r *Router) drain() {
-	end := time.Now().Add(r.c.DrainTimeout)
+	began := time.Now()
+	end := began.Add(r.c.DrainTimeout)
 	if r.handed.Load() {
-		r.settle(end)
+		r.settle(began.Add(min(lastAsk, r.c.DrainTimeout)))
 	}
 	r.draining.Store(true)
 	r.leaving.Store(true)
@@ -72,6 +73,9 @@ func (r *Router) drain() {
 	}
 	_ = r.app.Shutdown()
 }
+
+// lastAsk is how long callers with TLS may take to send the request whose answer tells them to go to the other process.
+const lastAsk = 2 * time.Second
 
 const drainLook = 5 * time.Millisecond
 

@@ -2,7 +2,7 @@
 //
 //	the one that serves             the one that comes
 //	Post.Run      ◄── Dial ───────  waits, for as long as it takes
-//	Successor.GiveListeners ──────► Predecessor.Listeners: both accept from one queue, until the first stops
+//	Successor.GiveListeners ──────► Predecessor.Listener: both accept from one queue, until the first stops
 //	Successor.GiveConn ───────────► Predecessor.Conns: connections between two requests
 //	(its process ends) ───────────► Predecessor.Gone
 //

@@ -86,8 +86,9 @@ func TestHandover_ListenersAcceptOnInTheOtherProcess(t *testing.T) {
 				t.Fatal(err)
 			}
 			<-w.predecessor.Offered()
-			got := w.predecessor.Listeners()
+			got := map[string]net.Listener{}
 			for i, name := range names {
+				got[name] = w.predecessor.Listener(name)
 				if got[name] == nil || got[name].Addr().String() != all[i].Addr().String() {
 					t.Fatalf("%s: got %v, want the one at %v", name, got[name], all[i].Addr())
 				}
@@ -165,7 +166,7 @@ func TestHandover_WhoeverWaitsHearsOfTheEnd(t *testing.T) {
 	w.end()
 	<-w.predecessor.Gone()
 	<-w.predecessor.Offered()
-	if got := w.predecessor.Listeners(); got != nil {
+	if got := w.predecessor.Listener("api"); got != nil {
 		t.Errorf("got %v, want that nothing was handed over", got)
 	}
 }

@@ -121,6 +121,14 @@ func (p *Post) ask() {
 	}
 }
 
+// Remove takes the meeting place away, where nobody has come to it. Run has returned by then.
+func (p *Post) Remove() error {
+	if err := os.Remove(p.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
 // Asked is closed when a process asks this one to end in its favour.
 func (p *Post) Asked() <-chan struct{} { return p.asked }
 

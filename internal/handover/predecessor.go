@@ -116,11 +116,13 @@ func (p *Predecessor) Offered() <-chan struct{} { return p.got }
 // Gone is closed once the process has ended, or has nothing more to hand over.
 func (p *Predecessor) Gone() <-chan struct{} { return p.gone }
 
-// Listeners gives what was handed over, by name, once Offered is closed. They are the caller's.
-func (p *Predecessor) Listeners() map[string]net.Listener {
+// Listener gives the one of a name that was handed over, once Offered is closed; nil = none was, or it was given before. It is the caller's.
+func (p *Predecessor) Listener(name string) net.Listener {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.listeners
+	ln := p.listeners[name]
+	delete(p.listeners, name)
+	return ln
 }
 
 // TakeConns has f take each connection that is handed over, those that came before first. f must not block.
@@ -134,13 +136,16 @@ func (p *Predecessor) TakeConns(f func(net.Conn)) {
 	}
 }
 
-// Close lets go of the process, and closes the connections that nobody has taken.
+// Close lets go of the process, and closes what nobody has taken.
 func (p *Predecessor) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, c := range p.conns {
 		_ = c.Close()
 	}
-	p.conns = nil
+	for _, ln := range p.listeners {
+		_ = ln.Close()
+	}
+	p.conns, p.listeners = nil, nil
 	return p.conn.Close()
 }
