@@ -36,6 +36,7 @@ type Connections struct {
 	once    sync.Once
 
 	retirement atomic.Pointer[retirement] // nil = there is none
+
 	mu    sync.Mutex // guards the fields below
 	poll  *poller    // nil where the platform has none, and before the first socket
 	open  map[uint64]*Conn
