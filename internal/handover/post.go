@@ -10,7 +10,11 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"time"
 )
+
+// acceptPause is how long accepting rests after it has failed.
+const acceptPause = time.Second
 
 // Post is where a process that serves hears of the one that is to take its place. It is safe for concurrent use.
 type Post struct {
@@ -59,7 +63,12 @@ func (p *Post) Run(ctx context.Context) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("hearing who takes over: %w", err)
+			p.log.Warn("cannot hear who takes over", "reason", err) // for want of descriptors, say
+			select {
+			case <-ctx.Done():
+			case <-time.After(acceptPause):
+			}
+			continue
 		}
 		reading.Go(func() { p.hear(ctx, c) })
 	}
