@@ -121,7 +121,7 @@ func (h *heirs) run(ctx context.Context, s *server) error {
 		h.log.Warn("the listeners were not handed over", "pid", to.PID, "reason", err)
 		return errors.Join(to.Close(), h.post.Remove())
 	}
-	h.log.Info("another process takes over", "pid", to.PID, "version", to.Version)
+	h.log.Info("another process takes over", "pid", to.PID)
 	h.handed.Store(true)
 	h.admin.pause()
 	s.router.HandOn(to.GiveConn)

@@ -108,7 +108,7 @@ func (p *Post) arrived(s *Successor) {
 	defer p.mu.Unlock()
 	if p.successor == nil {
 		p.successor = s
-		p.log.Info("another process waits to take over", "pid", s.PID, "version", s.Version)
+		p.log.Info("another process waits to take over", "pid", s.PID)
 	}
 }
 
