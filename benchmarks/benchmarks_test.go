@@ -40,6 +40,7 @@ func TestScenarios_Run(t *testing.T) {
 		{false, []string{"release", "--starts", "2", "--load", "50ms"}},
 		{false, []string{"drain", "--streams", "5"}},
 		{false, []string{"fairness", "--hoarders", "2", "--heads", "5", "--bodies", "5", "--wrong", "5", "--settle", "100ms"}},
+		{false, []string{"abuse", "--held", "30", "--streams", "20", "--each", "50ms", "--bad", "10", "--settle", "100ms"}},
 		{false, []string{"activation", "--runs", "1"}},
 		{false, []string{"scale", "--runs", "1", "--only", "Memory"}},
 	} {

@@ -53,7 +53,7 @@ func (c *departureCmd) queued(ctx context.Context, s *stage) ([]time.Duration, e
 		held[0].conn.Close()
 		left := time.Now()
 		for {
-			waiting, err := server.waiting(ctx)
+			waiting, err := server.waiting(ctx, "bench")
 			if err != nil {
 				return nil, err
 			}

@@ -154,21 +154,39 @@ type attack struct {
 
 func (c *fairnessCmd) attack(t *target) *attack {
 	a := &attack{to: t, stop: make(chan struct{})}
-	head := "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n"
-	body := func(length int) string {
-		return fmt.Sprintf("%sAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n", head, t.token, length)
-	}
-	for range c.Hoarders {
-		a.dribble(body(32<<20), bytes.Repeat([]byte{' '}, 64<<10), 2*time.Second)
-	}
-	for range c.Heads {
-		a.dribble(head, []byte("X-A: b\r\n"), time.Second)
-	}
-	for range c.Bodies {
-		a.dribble(body(64<<10), bytes.Repeat([]byte{' '}, 512), time.Second)
-	}
+	a.hoard(c.Hoarders)
+	a.slowHeads(c.Heads)
+	a.slowBodies(c.Bodies)
 	a.all.Go(func() { a.provoke(c.Wrong) })
 	return a
+}
+
+const badHead = "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n"
+
+// announced is the head of a request whose body is to have that length.
+func (a *attack) announced(length int) string {
+	return fmt.Sprintf("%sAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n", badHead, a.to.token, length)
+}
+
+// hoard announces large bodies, and sends them slowly.
+func (a *attack) hoard(callers int) {
+	piece := bytes.Repeat([]byte{' '}, 64<<10)
+	for range callers {
+		a.dribble(a.announced(32<<20), piece, 2*time.Second)
+	}
+}
+
+func (a *attack) slowHeads(callers int) {
+	for range callers {
+		a.dribble(badHead, []byte("X-A: b\r\n"), time.Second)
+	}
+}
+
+func (a *attack) slowBodies(callers int) {
+	piece := bytes.Repeat([]byte{' '}, 512)
+	for range callers {
+		a.dribble(a.announced(64<<10), piece, time.Second)
+	}
 }
 
 // end closes all connections and waits for it.

@@ -78,10 +78,14 @@ func (c *heldCmd) cpuPerSecond(server *pilotlight) float64 {
 
 // hold sends all requests and waits until the server says that they wait.
 func (c *heldCmd) hold(ctx context.Context, server *pilotlight) ([]*client, error) {
-	request := server.request("hold", false)
-	held := make([]*client, 0, c.Requests)
-	for range c.Requests {
-		one, err := server.dial()
+	return server.holdAll(ctx, "bench", server.request("hold", false), c.Requests)
+}
+
+// holdAll sends a request many times, and waits until the server says that all wait for the model.
+func (p *pilotlight) holdAll(ctx context.Context, model string, request []byte, requests int) ([]*client, error) {
+	held := make([]*client, 0, requests)
+	for range requests {
+		one, err := p.dial()
 		if err != nil {
 			return held, err
 		}
@@ -93,12 +97,12 @@ func (c *heldCmd) hold(ctx context.Context, server *pilotlight) ([]*client, erro
 	}
 	deadline := time.Now().Add(2 * time.Minute)
 	for {
-		waiting, err := server.waiting(ctx)
-		if err != nil || waiting >= c.Requests {
+		waiting, err := p.waiting(ctx, model)
+		if err != nil || waiting >= requests {
 			return held, err
 		}
 		if time.Now().After(deadline) {
-			return held, fmt.Errorf("%d requests wait, want %d", waiting, c.Requests)
+			return held, fmt.Errorf("%d requests wait, want %d", waiting, requests)
 		}
 		time.Sleep(50 * time.Millisecond)
 	}

@@ -16,6 +16,7 @@
 //	go run ./benchmarks activation  what an activation adds: embedded, and on a real Nomad and Consul
 //	go run ./benchmarks scale       what the core costs at 100, 1,000 and 10,000 instances
 //	go run ./benchmarks fairness    an honest organisation beside one that hoards
+//	go run ./benchmarks abuse       first tokens beside a held herd, a crowd of streams and bad clients
 //	go run ./benchmarks ledger      reads of ten million usage records while more arrive
 //	go run ./benchmarks soak        memory, goroutines and descriptors over two hours
 //	go run ./benchmarks extend      a longer trace of a trace, with a daily profile and models that rise together
@@ -71,6 +72,7 @@ type cli struct {
 	Activation activationCmd `cmd:"" help:"Time from a cold request to its dispatch, beyond the engine's own start."`
 	Scale      scaleCmd      `cmd:"" help:"What the core costs at 100, 1,000 and 10,000 instances, by the Go benchmarks beside its code."`
 	Fairness   fairnessCmd   `cmd:"" help:"First tokens of an honest organisation beside one that hoards what both share."`
+	Abuse      abuseCmd      `cmd:"" help:"First tokens beside thousands of held requests, thousands of streams and bad clients, all at once."`
 	Ledger     ledgerCmd     `cmd:"" help:"Reads of many usage records while more arrive, by the Go benchmark beside the ledger."`
 	Soak       soakCmd       `cmd:"" help:"Memory, goroutines and descriptors over hours of all kinds of callers."`
 	Extend     extendCmd     `cmd:"" help:"Two weeks with a daily profile and models that rise together, made of a trace of one week."`

@@ -300,9 +300,9 @@ func (p *pilotlight) read(ctx context.Context, path string) ([]byte, error) {
 	return body, nil
 }
 
-// waiting is how many requests of the model wait.
-func (p *pilotlight) waiting(ctx context.Context) (int, error) {
+// waiting is how many requests of a model wait.
+func (p *pilotlight) waiting(ctx context.Context, of string) (int, error) {
 	var model struct{ Waiting int }
-	err := p.get(ctx, "/api/models/bench", &model)
+	err := p.get(ctx, "/api/models/"+of, &model)
 	return model.Waiting, err
 }

@@ -204,6 +204,7 @@ job "slot" {
     pilotlight_slot    = var.slot
     pilotlight_term    = var.term
     pilotlight_spec    = var.spec
+    pilotlight_api     = "tls"
   }
 
   # No deployments: while one runs, Nomad refuses to scale the job, and purging a job in that moment crashes Nomad 1.11's server.

@@ -64,11 +64,16 @@ type Router struct {
 	conns    *edge.Connections
 	lost     losses
 	draining atomic.Bool
+	handed   atomic.Bool    // another process has this one's place
+	leaving  atomic.Bool    // answers may be the last of their connections
+	adopted  sync.WaitGroup // connections that another process has accepted
 	metrics  *routerMetrics
 	unknown  *modelMetrics // of requests that name no model of ours
 	salts    sync.Map      // org -> its cache salt
 	idle     sync.Pool     // of *exchange; a pool per router, because timers and channels must not cross a test's bubble
 	asking   sync.WaitGroup
+
+	accepting accepting
 }
 
 // New makes a Router. It starts nothing.

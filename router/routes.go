@@ -41,8 +41,7 @@ func (r *Router) routes() *fiber.App {
 		r.get(app, "/openapi.json", r.openAPI)
 	}
 	s := app.Server()
-	s.CloseOnShutdown = true
-	s.Handler = edge.Guard{Methods: fiber.DefaultMethods, Prepare: r.prepare, Refuse: r.deny, Log: r.c.Log}.Handler(r.straight(r.beside(app.Handler())))
+	s.Handler = r.closing(edge.Guard{Methods: fiber.DefaultMethods, Prepare: r.prepare, Refuse: r.deny, Log: r.c.Log}.Handler(r.straight(r.beside(app.Handler()))))
 	if r.c.AccessLog != nil {
 		s.Handler = r.logged(s.Handler)
 	}

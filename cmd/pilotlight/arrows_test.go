@@ -48,6 +48,7 @@ var arrows = map[string][]string{
 	"internal/faultsim":  {},
 	"internal/fleet":     {},
 	"internal/invoice":   {"internal/ledger", "internal/fleet"},
+	"internal/handover":  {},
 	"internal/hashchain": {},
 	"internal/ledger":    {"internal/audit", "internal/hashchain", "internal/store", "internal/fleet"},
 	// For tests: it applies patches to the tree and runs its tests against them.

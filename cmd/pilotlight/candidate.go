@@ -32,8 +32,12 @@ const (
 // candidate is a server that wants to lead: first it needs its store's directory or file for itself, then, on Nomad, the lock in Consul. Meanwhile its admin
 // listener, where it has an address of its own, says that it waits; the public one is not bound.
 type candidate struct {
-	cfg    *config.Config
-	file   string         // of the config, for messages
+	cfg  *config.Config
+	file string // of the config, for messages
+
+	takeOver bool       // whoever has the file is asked to end
+	inherits *inherited // from the server that has it, or had
+
 	admins *access.Admins // of the admin API
 	certs  listenerCerts
 	getenv func(string) string // the store's URL is read with it
@@ -79,6 +83,7 @@ func (c *candidate) awaitFile(ctx context.Context) (io.Closer, error) {
 		if !errors.As(err, &used) {
 			return locked, err
 		}
+		c.meet(ctx)
 		c.say("another server on this machine uses the same store", err)
 		select {
 		case <-ctx.Done():
@@ -207,14 +212,30 @@ func (c *candidate) endStandby() error {
 	return admin.TakeBack(c.adminLn)
 }
 
-// listen binds the public listener, and the admin one where the standby has not.
+// listen gives both listeners: those that the server before has handed over, the admin one of the standby, else new ones.
 func (c *candidate) listen() (api, adminLn net.Listener, err error) {
-	if c.adminLn == nil {
+	api = c.inherits.listener("api", c.cfg.API.Addr)
+	if c.adminLn != nil {
+		adminLn, c.adminLn = c.adminLn, nil
+	} else {
+		adminLn = c.inherits.listener("admin", c.cfg.Admin.Addr)
+	}
+	if api == nil && adminLn == nil {
 		return listenBoth(c.cfg, "api.addr in "+c.file, "admin.addr in "+c.file)
 	}
-	adminLn, c.adminLn = c.adminLn, nil
-	if api, err = listen(c.cfg.API.Addr, "api.addr in "+c.file); err != nil {
-		return nil, nil, errors.Join(err, adminLn.Close())
+	if api == nil {
+		api, err = listen(c.cfg.API.Addr, "api.addr in "+c.file)
+	}
+	if adminLn == nil && err == nil {
+		adminLn, err = listen(c.cfg.Admin.Addr, "admin.addr in "+c.file)
+	}
+	if err != nil {
+		for _, ln := range []net.Listener{api, adminLn} {
+			if ln != nil {
+				err = errors.Join(err, ln.Close())
+			}
+		}
+		return nil, nil, err
 	}
 	return api, adminLn, nil
 }
@@ -222,6 +243,7 @@ func (c *candidate) listen() (api, adminLn net.Listener, err error) {
 // close lets go of what no server has taken over.
 func (c *candidate) close() {
 	c.lead.yield()
+	c.inherits.close()
 	if c.store != nil {
 		_ = c.store.Close()
 	}

@@ -147,8 +147,16 @@ func beginServe(dir string, env ...string) (*devServer, error) {
 }
 
 func beginServeOf(program, dir string, env ...string) (*devServer, error) {
-	s := &devServer{ended: make(chan struct{}), stderr: &lockedBuffer{}}
-	s.cmd = exec.Command(program, "serve", "--config", filepath.Join(dir, "pilotlight.hcl"))
+	return beginServeAs(exec.Command(program, "serve", "--config", filepath.Join(dir, "pilotlight.hcl")), env...)
+}
+
+// beginServeWith is beginServe with more flags.
+func beginServeWith(dir string, args ...string) (*devServer, error) {
+	return beginServeAs(exec.Command(os.Args[0], append([]string{"serve", "--config", filepath.Join(dir, "pilotlight.hcl")}, args...)...), asProgram+"=1")
+}
+
+func beginServeAs(cmd *exec.Cmd, env ...string) (*devServer, error) {
+	s := &devServer{ended: make(chan struct{}), stderr: &lockedBuffer{}, cmd: cmd}
 	s.cmd.Env = append(os.Environ(), "PILOTLIGHT_ADMIN_TOKEN="+testAdminToken)
 	s.cmd.Env = append(s.cmd.Env, env...)
 	s.cmd.Stderr = s.stderr

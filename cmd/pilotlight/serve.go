@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"sync/atomic"
 
 	"github.com/pilotlight-io/pilotlight/internal/config"
@@ -17,6 +18,7 @@ import (
 // serveCmd runs a server from a config file.
 type serveCmd struct {
 	Config   string     `required:"" placeholder:"FILE" complete:"file" help:"The config file, in HCL."`
+	TakeOver bool       `name:"take-over" help:"Ask the server that runs on the same store to finish its requests and end, and take its place: no connection is refused."`
 	LogLevel slog.Level `name:"log-level" values:"debug,info,warn,error" default:"info" help:"Least level of log lines on stderr: debug, info, warn, error."`
 }
 
@@ -43,7 +45,7 @@ func (c serveCmd) Run(env *Env) error {
 	}
 	l := &leader{
 		env: env, log: log, hangups: hangups,
-		candidate: candidate{cfg: cfg, file: c.Config, admins: admins, certs: certs, getenv: env.Getenv, lead: newLead(lock, log.With("component", "lead")), log: log.With("component", "lead")},
+		candidate: candidate{cfg: cfg, file: c.Config, takeOver: c.TakeOver, admins: admins, certs: certs, getenv: env.Getenv, lead: newLead(lock, log.With("component", "lead")), log: log.With("component", "lead")},
 	}
 	ballast := newBallast(env.Getenv)
 	err = untilSignalled(env, l.ending, l.run)
@@ -106,6 +108,8 @@ func (l *leader) serve(ctx context.Context, hurry <-chan struct{}) error {
 	if err != nil {
 		return err
 	}
+	pausableAdmin := newPausable(adminLn.(*net.TCPListener))
+	adminLn = pausableAdmin
 	opened := l.store
 	l.store = nil
 	s, err := openServer(ctx, serverConfig{
@@ -117,11 +121,35 @@ func (l *leader) serve(ctx context.Context, hurry <-chan struct{}) error {
 		return errors.Join(err, api.Close(), adminLn.Close())
 	}
 	l.serves.Store(true)
+	l.inherits.adopt(s)
+	s.heirs = l.openHeirs(api, pausableAdmin)
 	l.env.say("serving %d models at %s/v1, admin at %s", len(l.cfg.Models), baseOf(api, l.certs.api), baseOf(adminLn, l.certs.admin))
-	err = s.run(ctx, hurry)
+	err = l.untilReplaced(ctx, s, hurry)
 	l.cfg = s.configurer.current // in which it would go on, if it leads once more
 	return s.closeAfter(err)
 }
+
+// untilReplaced runs the server until ctx is done, or another asks for its place.
+func (l *leader) untilReplaced(ctx context.Context, s *server, hurry <-chan struct{}) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	ended := make(chan struct{})
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		select {
+		case <-s.heirs.asked():
+			l.env.say("another process takes over: %s", finishing)
+			cancel(errReplaced)
+		case <-ended:
+		}
+	})
+	err := s.run(ctx, hurry)
+	close(ended)
+	watch.Wait()
+	cancel(nil)
+	return err
+}
+
+var errReplaced = errors.New("another process takes over")
 
 // listenBoth binds both listeners before anything else happens. Where neither can be had, both are said.
 func listenBoth(cfg *config.Config, apiSetting, adminSetting string) (api, adminLn net.Listener, err error) {

@@ -9,6 +9,7 @@ import (
 	"math"
 	"net"
 	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -77,6 +78,7 @@ type server struct {
 	opened    time.Time
 
 	configurer *configurer
+	heirs      *heirs // nil = nobody can take its place
 }
 
 // openServer opens the store, replays the ledger into it and builds the parts. Nothing runs yet, and nothing is answered.
@@ -261,6 +263,9 @@ func (s *server) run(ctx context.Context, hurry <-chan struct{}) error {
 	}
 	if s.backEnd.run != nil {
 		stages = append(stages, stage{name: "the back end", run: s.backEnd.run})
+	}
+	if s.heirs != nil {
+		stages = slices.Insert(stages, 0, stage{name: "the handover", run: func(ctx context.Context) error { return s.heirs.run(ctx, s) }}) // before anything ends
 	}
 	return runStages(ctx, hurry, append(append(stages, s.telemetryStages()...),
 		stage{name: "the notices of budgets", run: s.tellBudgets},

@@ -52,6 +52,8 @@ type Conn struct {
 	upload atomic.Int32 // of a body that is being read
 	linger atomic.Bool  // Close waits for the caller to have read the answer
 
+	retired atomic.Bool // it ends between two requests
+
 	line    requestLine // only the connection's own goroutine uses it
 	taken   int         // bytes that the request has at least, of one whose body was read whole; 0 = not known. Only the connection's own goroutine uses it
 	writeBy time.Time   // only the connection's own goroutine writes
@@ -153,8 +155,8 @@ func (c *Conn) read(b []byte) (int, error) {
 	}
 	for {
 		n, err := c.sock.Read(b)
-		early := n == 0 && !c.armedBy.Equal(c.readBy) && isTimeout(err)
-		if !early || c.upload.Load() == uploadCut || !c.readBy.IsZero() && !time.Now().Before(c.readBy) {
+		early := n == 0 && isTimeout(err) && (!c.armedBy.Equal(c.readBy) || c.all.retirement.Load() != nil)
+		if !early || c.retires(b) || c.upload.Load() == uploadCut || !c.readBy.IsZero() && !time.Now().Before(c.readBy) {
 			return n, err
 		}
 		if err := c.armRead(); err != nil {
@@ -170,7 +172,16 @@ func (c *Conn) Read(b []byte) (int, error) {
 	if c.line.stage == lineBare {
 		return 0, errBareLF
 	}
+	if c.retires(b) {
+		if c.peek == nil {
+			return c.retire()
+		}
+		_ = c.Conn.SetReadDeadline(longAgo) // what reads ahead may have found something
+	}
 	n, err := c.readOn(b)
+	if n == 0 && isTimeout(err) && c.retires(b) {
+		return c.retire()
+	}
 	if err != nil && c.secure && c.answerPlain(err) {
 		return 0, io.EOF
 	}
@@ -222,6 +233,9 @@ const (
 // Close closes the connection. After an answer to a request that was not read whole it reads on until the caller, who has read the answer, closes:
 // closing with unread bytes makes the kernel send a reset, which may overtake the answer. It is the connection's own goroutine's to call.
 func (c *Conn) Close() error {
+	if c.handOn() {
+		return c.raw.Close()
+	}
 	if c.linger.Swap(false) {
 		c.readOut()
 	}

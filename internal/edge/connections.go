@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -33,6 +34,8 @@ type Connections struct {
 	refused *metrics.Counter
 	loops   sync.WaitGroup // the goroutine in epoll, and those that read ahead
 	once    sync.Once
+
+	retirement atomic.Pointer[retirement] // nil = there is none
 
 	mu    sync.Mutex // guards the fields below
 	poll  *poller    // nil where the platform has none, and before the first socket

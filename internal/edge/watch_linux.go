@@ -56,6 +56,13 @@ func (p *poller) add(c net.Conn, id uint64) bool {
 	return err == nil && added
 }
 
+// drop ends what add has begun.
+func (p *poller) drop(c net.Conn) {
+	if raw, err := c.(syscall.Conn).SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { _ = unix.EpollCtl(p.epoll, unix.EPOLL_CTL_DEL, int(fd), nil) })
+	}
+}
+
 func (p *poller) run(departed func(id uint64)) {
 	defer func() { _, _ = unix.Close(p.wake), unix.Close(p.epoll) }()
 	events := make([]unix.EpollEvent, 256)

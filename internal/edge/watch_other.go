@@ -10,5 +10,6 @@ type poller struct{}
 func newPoller() (*poller, error) { return nil, nil }
 
 func (*poller) add(net.Conn, uint64) bool { return false }
+func (*poller) drop(net.Conn)             {}
 func (*poller) run(func(uint64))          {}
 func (*poller) stop()                     {}

@@ -112,7 +112,7 @@ func TestDo_SaysWhatIsToBlameInASlot(t *testing.T) {
 // slotAt has the back end know a slot whose supervisor is at an address.
 func (n *Nomad) slotAt(t *testing.T, id, addr string, models ...*fleet.Model) {
 	t.Helper()
-	client, err := slot.NewClient(slot.ClientConfig{Addr: addr, Key: strings.Repeat("k", slot.MinKey), Models: models})
+	client, err := slot.NewClient(slot.ClientConfig{Addr: addr, Key: strings.Repeat("k", slot.MinKey), Plain: true, Models: models})
 	if err != nil {
 		t.Fatal(err)
 	}

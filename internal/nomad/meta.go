@@ -16,8 +16,12 @@ const (
 	metaPool     = "pilotlight_pool"     // of a slot
 	metaSlot     = "pilotlight_slot"     // of a slot
 	metaSpec     = "pilotlight_spec"     // what an instance or a slot was launched with, a fleet.Spec or a slotSpec in JSON; absent in jobs by hand
+	metaAPI      = "pilotlight_api"      // of a slot: tls = its supervisor speaks that; absent in jobs of before it did
 	metaTerm     = "pilotlight_term"     // of the server that submitted the job, in decimal; absent in jobs by hand
 )
+
+// apiTLS is what a slot's job says whose supervisor speaks TLS.
+const apiTLS = "tls"
 
 // formatSpec writes what an instance is launched with, as parseSpec reads it.
 func formatSpec(s *fleet.Spec) (string, error) {

@@ -112,7 +112,7 @@ func (n *Nomad) connectSlot(ctx context.Context, id string) (entry, error) {
 	if err != nil {
 		return e, err
 	}
-	client, err := slot.NewClient(slot.ClientConfig{Addr: e.addr, Key: key, Models: n.serving.Load().list})
+	client, err := slot.NewClient(slot.ClientConfig{Addr: e.addr, Key: key, Plain: e.plain, Models: n.serving.Load().list})
 	if err != nil {
 		return e, err
 	}

@@ -23,6 +23,7 @@ type entry struct {
 	fleet.Slot
 	spec   *slotSpec    // what it was launched with; nil = not known
 	addr   string       // of its supervisor; "" = it does not run yet
+	plain  bool         // its supervisor is from before there was TLS
 	client *slot.Client // nil = there was no address or no key yet
 	fenced uint64       // the highest term that its supervisor has taken as a fence
 	listed bool         // Nomad has it

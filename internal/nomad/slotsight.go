@@ -78,7 +78,7 @@ func (w *watch) seeSlot(j *job) (fleet.Slot, bool) {
 	}
 	gpus := cmp.Or(j.demand().gpus, pool.GPUsPerSlot)
 	e := s.add(fleet.Slot{ID: id, Pool: j.Meta[metaPool], GPUs: gpus, Host: pool.HostMemory})
-	e.listed, e.Supervisor, e.spec = true, slotSource+id, parseSlotSpec(j.Meta)
+	e.listed, e.Supervisor, e.spec, e.plain = true, slotSource+id, parseSlotSpec(j.Meta), j.Meta[metaAPI] != apiTLS
 	before := e.Outdated
 	if e.Outdated = w.n.outdated(e.Pool, e.spec); e.Outdated != before && e.Outdated != "" {
 		w.n.log.Info("a slot was launched with another config: nothing new is started there, and it is given back when nothing there is awake", "slot", id, "pool", e.Pool, "differs", e.Outdated)

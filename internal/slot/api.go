@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -35,10 +36,11 @@ type APIConfig struct {
 }
 
 // API offers a Slot to a back end on another machine: Do, Fence and Watch over HTTP. Whoever does not know the key learns nothing but that
-// the supervisor runs (GET /healthz).
+// the supervisor runs (GET /healthz). It speaks TLS, in which both sides show that they know the key, and plain HTTP to who begins with that.
 type API struct {
 	slot *Slot
 	key  [sha256.Size]byte
+	tls  *tls.Config
 	log  *slog.Logger
 	mux  *http.ServeMux
 }
@@ -49,6 +51,10 @@ func NewAPI(cfg APIConfig) (*API, error) {
 		return nil, fmt.Errorf("a slot's API needs a slot and a key of %d characters or more", MinKey)
 	}
 	a := &API{slot: cfg.Slot, key: sha256.Sum256([]byte(cfg.Key)), log: cfg.Log, mux: http.NewServeMux()}
+	var err error
+	if a.tls, err = tlsOf(cfg.Key); err != nil {
+		return nil, err
+	}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}
@@ -79,7 +85,7 @@ func (a *API) Serve(ctx context.Context, ln net.Listener) error {
 			server.Close()
 		}
 	})
-	err := server.Serve(ln)
+	err := server.Serve(either{ln, a.tls})
 	close(ended)
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil

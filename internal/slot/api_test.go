@@ -270,7 +270,7 @@ func TestClient_TellsASilentSupervisorFromAQuietOne(t *testing.T) {
 	}))
 	defer deaf.Close()
 	defer close(release)
-	c, err := slot.NewClient(slot.ClientConfig{Addr: deaf.Listener.Addr().String(), Key: slotKey})
+	c, err := slot.NewClient(slot.ClientConfig{Addr: deaf.Listener.Addr().String(), Key: slotKey, Plain: true})
 	if err != nil {
 		t.Fatal(err)
 	}

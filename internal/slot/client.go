@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,6 +29,7 @@ const (
 type ClientConfig struct {
 	Addr   string         // of the supervisor's API, host:port
 	Key    string         // the slot key
+	Plain  bool           // speak plain HTTP, as supervisors of before there was TLS do
 	Models []*fleet.Model // that launches may name which do not bring their own along
 }
 
@@ -36,6 +38,7 @@ type ClientConfig struct {
 type Client struct {
 	cfg    ClientConfig
 	models map[string]*fleet.Model
+	scheme string
 	http   *http.Client
 }
 
@@ -44,7 +47,15 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	if cfg.Addr == "" || cfg.Key == "" {
 		return nil, errors.New("a slot's client needs an address and a key")
 	}
-	c := &Client{cfg: cfg, models: map[string]*fleet.Model{}, http: &http.Client{Transport: &http.Transport{IdleConnTimeout: time.Minute}}}
+	transport := &http.Transport{IdleConnTimeout: time.Minute}
+	c := &Client{cfg: cfg, models: map[string]*fleet.Model{}, scheme: "http://", http: &http.Client{Transport: transport}}
+	if !cfg.Plain {
+		var err error
+		if transport.TLSClientConfig, err = tlsOf(cfg.Key); err != nil {
+			return nil, err
+		}
+		c.scheme, transport.TLSHandshakeTimeout = "https://", orderWithin
+	}
 	for _, m := range cfg.Models {
 		c.models[m.ID] = m
 	}
@@ -102,12 +113,16 @@ func (c *Client) order(ctx context.Context, path string, body any) error {
 }
 
 func (c *Client) ask(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, method, "http://"+c.cfg.Addr+path, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, c.scheme+c.cfg.Addr+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("Authorization", "Bearer "+c.cfg.Key)
 	resp, err := c.http.Do(req)
+	var stranger *tls.CertificateVerificationError
+	if errors.As(err, &stranger) {
+		return nil, fmt.Errorf("%w: it has another key than this server, or is no supervisor", ErrUnauthorized)
+	}
 	if err != nil {
 		return nil, unreachable(err)
 	}

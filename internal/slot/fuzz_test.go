@@ -28,7 +28,7 @@ func FuzzSupervisor(f *testing.F) {
 	f.Add(500, `{"error":{"code":"`)
 	f.Add(202, "")
 	f.Fuzz(func(t *testing.T, status int, body string) {
-		c, err := NewClient(ClientConfig{Addr: "127.0.0.1:1", Key: strings.Repeat("k", MinKey)})
+		c, err := NewClient(ClientConfig{Addr: "127.0.0.1:1", Key: strings.Repeat("k", MinKey), Plain: true})
 		if err != nil {
 			t.Fatal(err)
 		}
