@@ -135,7 +135,7 @@ func (s *simulation) stop(e *engine) {
 // begin starts a move that takes so long.
 func (s *simulation) begin(e *engine, to fleet.State, takes time.Duration) {
 	s.account(e)
-	e.State = to
+	s.enter(e, to)
 	e.move++
 	s.agenda.push(event{at: s.now + takes, engine: e, move: e.move})
 	if s.now < s.cfg.Warmup {
@@ -155,11 +155,13 @@ func (s *simulation) arrived(e *engine) {
 	gone := false
 	switch e.State {
 	case fleet.Starting, fleet.Resuming:
-		e.State = fleet.Ready
+		s.enter(e, fleet.Ready)
 	case fleet.Parking:
-		e.State, e.slept = fleet.Asleep, true
+		s.enter(e, fleet.Asleep)
+		e.slept = true
 	case fleet.Stopping:
 		gone = true
+		s.enter(e, "")
 		delete(s.engines, e.ID)
 	}
 	seen := s.sighting(e)

@@ -28,6 +28,7 @@ type Result struct {
 	Models1  float64       `json:"models_wait_over_1s"`  // the same, as the mean over models, so that the sparse ones count
 	Models10 float64       `json:"models_wait_over_10s"` // and than ten
 	Drops    int           `json:"parked_dropped"`       // parked engines stopped for their memory, warm-up included
+	WaitFor  WaitedFor     `json:"wait_hours_for"`
 	ByGPUs   []SizeResult  `json:"by_gpus"`
 	ByModel  []ModelResult `json:"by_model"`
 	Timeline Timeline      `json:"-"`
@@ -45,6 +46,8 @@ type SizeResult struct {
 	WaitP99   float64 `json:"wait_p99_s"`
 	WaitP999  float64 `json:"wait_p999_s"`
 	Over10    float64 `json:"wait_over_10s"`
+
+	WaitFor WaitedFor `json:"wait_hours_for"`
 }
 
 // ModelResult is what the requests of one model waited.
@@ -74,7 +77,7 @@ func (s *simulation) result() *Result {
 		Busy: hours(held[busy]), Idle: hours(held[idle]), Switch: hours(held[starting] + held[waking] + held[leaving]),
 		WaitHours: hours(c.all.sum), WaitMean: c.all.mean(), WaitP50: c.all.quantile(0.5), WaitP99: c.all.quantile(0.99), WaitP999: c.all.quantile(0.999),
 		Resumes: c.resumes, ColdStarts: c.coldStarts, Requests: c.all.n, Over1: c.all.share(c.all.over1), Over10: c.all.share(c.all.over), Drops: c.drops,
-		Refused: c.refused, SlotHeld: hours(c.slotHeld), Slots: c.slotsAdded,
+		WaitFor: c.all.of.hours(), Refused: c.refused, SlotHeld: hours(c.slotHeld), Slots: c.slotsAdded,
 		Timeline: c.timeline.result(s.cfg.Nodes * s.cfg.GPUsPerNode), within: c.all.within(),
 	}
 	r.Held = r.Busy + r.Idle + r.Switch
@@ -83,7 +86,7 @@ func (s *simulation) result() *Result {
 		if w := c.byGPUs[gpus]; w != nil {
 			r.ByGPUs = append(r.ByGPUs, SizeResult{
 				GPUs: gpus, Requests: w.n, WaitHours: hours(w.sum), WaitP50: w.quantile(0.5), WaitP99: w.quantile(0.99), WaitP999: w.quantile(0.999),
-				Over10: w.share(w.over),
+				Over10: w.share(w.over), WaitFor: w.of.hours(),
 			})
 		}
 	}

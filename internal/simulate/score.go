@@ -88,6 +88,17 @@ func (s *score) wait(model, gpus int, arrived, waited time.Duration) {
 	}
 }
 
+// waitFor counts what a request that arrived then waited for, once its wait is counted.
+func (s *score) waitFor(gpus int, arrived time.Duration, waited *reasonsWaited) {
+	if arrived < s.warmup {
+		return
+	}
+	for r, d := range waited {
+		s.all.of[r] += d
+		s.byGPUs[gpus].of[r] += d
+	}
+}
+
 // timeline says how many GPUs were held for what, in at most timelineMost stretches of equal length.
 type timeline struct {
 	width time.Duration

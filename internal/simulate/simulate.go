@@ -36,6 +36,7 @@ type simulation struct {
 	spare   []*request         // to be used again
 	moves   uint64
 	score   score
+	clocks  []waitClock // by model
 }
 
 // request is one request from its arrival until it has been served.
@@ -44,6 +45,7 @@ type request struct {
 	waiter dispatch.Waiter
 	lease  dispatch.Lease
 	engine *engine
+	began  reasonsWaited // what its model's clock showed when it began to wait
 }
 
 const (
@@ -86,7 +88,7 @@ func (s *simulation) play(ctx context.Context, requests Source) (*Result, error)
 func newSimulation(cfg *Config, policy activator.Policy, models []*fleet.Model, pool fleet.Pool, learned []fleet.Learned) *simulation {
 	s := &simulation{
 		cfg: cfg, epoch: cfg.epoch(), byModel: make(map[string]int), engines: make(map[string]*engine),
-		waiting: make(map[*request]bool), slots: make(map[string]*slot), score: newScore(cfg),
+		waiting: make(map[*request]bool), slots: make(map[string]*slot), score: newScore(cfg), clocks: newWaitClocks(len(cfg.Profiles)),
 		dispatcher: dispatch.New(dispatch.Config{ID: serverID, Incarnation: 1, Models: models}),
 		planner: plan.New(plan.Config{
 			Policy: policy, Models: models, Learned: learned, Term: 1, Epoch: cfg.epoch(), Seed: cfg.Seed, IdleCost: cfg.IdleCost, Patience: cfg.Patience, Residence: cfg.Residence,
@@ -136,6 +138,8 @@ func (s *simulation) run(ctx context.Context, requests Source) error {
 	}
 	for r := range s.waiting {
 		s.score.wait(r.Model, s.cfg.Profiles[r.Model].GPUs, r.At, s.end-r.At)
+		waited := reasonsWaited{forRoom: s.end - r.At} // as for room: the trace has ended
+		s.score.waitFor(s.cfg.Profiles[r.Model].GPUs, r.At, &waited)
 	}
 	return nil
 }
@@ -218,6 +222,7 @@ func (s *simulation) arrive(q *trace.Request) {
 			s.refuse(r)
 		} else {
 			s.waiting[r] = true
+			r.began = *s.clocks[r.Model].at(s.now)
 		}
 	}
 	s.settle()
@@ -238,6 +243,10 @@ func (s *simulation) dispatch(r *request) {
 	e := s.engines[r.lease.Instance]
 	p := e.profile
 	s.score.wait(r.Model, p.GPUs, r.At, s.now-r.At)
+	if s.now > r.At {
+		waited := s.clocks[r.Model].since(s.now, &r.began)
+		s.score.waitFor(p.GPUs, r.At, &waited)
+	}
 	if e.inflight == 0 {
 		s.account(e)
 	}

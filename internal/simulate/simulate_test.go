@@ -140,6 +140,42 @@ func TestRun_CostsWorkedOutByHand(t *testing.T) {
 	}
 }
 
+func TestRun_WaitsByWhatTheyWaitedFor(t *testing.T) {
+	const oneAtATime = "two,2,65,85,100,2.5,2.5,3,15000,16,1\n"
+	rows := []struct {
+		name, policy, models, requests string
+		want                           simulate.WaitedFor // in seconds
+	}{
+		{"a resume", "fixed-10+park", one, "100000,one,25000,0\n", simulate.WaitedFor{Wake: 1.5}},
+		{"a start", "fixed-10", one, "100000,one,25000,0\n", simulate.WaitedFor{Start: 60}},
+		{"its own park, half a second old", "fixed-10+park", one, "100000,one,25000,0\n113000,one,25000,0\n", simulate.WaitedFor{Wake: 3, Park: 1}},
+		{"the only place", "fixed-10+park", oneAtATime, "100000,two,15000,0\n100000,two,15000,0\n", simulate.WaitedFor{Wake: 5, Place: 1}},
+		{
+			"parks of others", "fixed-100+park", one + two, "100000,two,15000,0\n110000,one,25000,0\n200000,two,15000,0\n",
+			simulate.WaitedFor{Wake: 2.5 + 1.5 + 2.5, Room: 2.5 + 1.5},
+		},
+		{"in the warm-up", "fixed-10+park", one, "9000,one,25000,0\n", simulate.WaitedFor{}},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			cfg := tiny(t, row.models, row.requests)
+			cfg.Warmup = 10 * time.Second
+			r := run(t, cfg, row.policy)
+			near(t, "for a wake", r.WaitFor.Wake*3600, row.want.Wake)
+			near(t, "for a start", r.WaitFor.Start*3600, row.want.Start)
+			near(t, "for a place", r.WaitFor.Place*3600, row.want.Place)
+			near(t, "for a park", r.WaitFor.Park*3600, row.want.Park)
+			near(t, "for room", r.WaitFor.Room*3600, row.want.Room)
+			all := 0.0
+			for _, size := range r.ByGPUs {
+				w := size.WaitFor
+				all += w.Wake + w.Start + w.Place + w.Park + w.Room
+			}
+			near(t, "in all", all, r.WaitHours)
+		})
+	}
+}
+
 func TestRun_WarmupIsNotScored(t *testing.T) {
 	cfg := tiny(t, one, "100000,one,25000,0\n200000,one,25000,0\n300000,one,25000,0\n")
 	cfg.Warmup = 150 * time.Second

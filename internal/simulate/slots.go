@@ -54,10 +54,11 @@ func (s *simulation) parkAll(slots []fleet.Slot) []*engine {
 		homes.enter(p, node, gpu)
 		e := &engine{
 			Instance: fleet.Instance{
-				ID: engineID(n), Model: p.Model, Slot: slots[node].ID, Node: slots[node].Node, GPU: gpu, GPUs: p.GPUs, State: fleet.Asleep,
+				ID: engineID(n), Model: p.Model, Slot: slots[node].ID, Node: slots[node].Node, GPU: gpu, GPUs: p.GPUs,
 			},
 			profile: p, model: m, slept: true,
 		}
+		s.enter(e, fleet.Asleep)
 		s.engines[e.ID] = e
 		all = append(all, e)
 	}
@@ -88,6 +89,7 @@ func (s *simulation) performSlot(act *fleet.Act) {
 			if e.Slot == at.ID {
 				s.account(e)
 				e.move++ // what it was about to do never comes
+				s.enter(e, "")
 				delete(s.engines, id)
 			}
 		}

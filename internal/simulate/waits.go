@@ -9,11 +9,12 @@ import (
 type waits struct {
 	n     int
 	sum   time.Duration
-	zero  int      // less than a millisecond
-	bins  []uint32 // by logarithm
-	over1 int      // longer than a second
-	over  int      // longer than ten seconds
-	late  int      // longer than asked for
+	zero  int           // less than a millisecond
+	bins  []uint32      // by logarithm
+	over1 int           // longer than a second
+	over  int           // longer than ten seconds
+	late  int           // longer than asked for
+	of    reasonsWaited // the sum by what was waited for; not by model
 }
 
 const (
