@@ -17,6 +17,8 @@ type Config struct {
 	// Cost gives what a request costs that is paid for so long, at a price of one GPU for one hour: exact, rounded to a nano-dollar in either direction by
 	// half of one at most, never less for a longer time. nil = requests cost nothing, and there are no budgets.
 	Cost func(billed time.Duration, gpus int, price fleet.NanoUSD) fleet.NanoUSD
+
+	Quota Quota // where servers that share a store draw from budgets; nil = this is the only one
 }
 
 // Accounts are those of all organisations. They are safe for concurrent use.
@@ -31,11 +33,12 @@ type Accounts struct {
 	made    time.Time // what the meters' moments are counted from
 	timer   func(fire func()) *time.Timer
 	notices notices
+	quota   Quota // nil = there are no other servers
 }
 
 // New makes accounts that nobody uses yet.
 func New(c Config) *Accounts {
-	a := &Accounts{cost: c.Cost, made: time.Now(), timer: idleTimer, notices: notices{some: make(chan struct{}, 1)}}
+	a := &Accounts{cost: c.Cost, quota: c.Quota, made: time.Now(), timer: idleTimer, notices: notices{some: make(chan struct{}, 1)}}
 	a.memory.size = c.Memory
 	a.metrics = a.newMetrics()
 	return a
