@@ -32,6 +32,10 @@ race:
 mutants:
     MUTANTS=all go test -v -count=1 -timeout 60m -run TestMutants ./internal/mutants
 
+# simulated faults from fresh seeds: so many steps in each world, or so long ("10m"); RESULT keeps the outcome
+simulate-faults budget="10m":
+    PILOTLIGHT_FAULTS={{ budget }} go test -v -count=1 -timeout 0 -run '^TestFaults$' ./activator/plan
+
 # kill the whole server at 500 random points under load, and keep the outcome
 crash points="500":
     PILOTLIGHT_CRASH_POINTS={{ points }} PILOTLIGHT_CRASH_RESULT="$PWD/benchmarks/results/crash.json" go test -v -count=1 -timeout 60m -run TestCrash_ ./cmd/pilotlight

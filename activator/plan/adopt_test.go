@@ -26,6 +26,43 @@ func TestAdopt_OneThatItsSlotEndsKeepsItsStreams(t *testing.T) {
 	g.takes(fleet.ActStop, nil)
 }
 
+// TestAdopt_OneThatTheProbeMissesKeepsItsStreams: that an engine is asked for its first token is the new leader's affair. It may be serving.
+func TestAdopt_OneThatTheProbeMissesKeepsItsStreams(t *testing.T) {
+	g := newStage(t, nil, stageModel("m", "", 1, 1))
+	g.p.cfg.TTL = 20 * time.Second
+	g.nodes = []fleet.Node{{ID: "n", GPUs: 8}}
+	s := fleet.Sighting{Running: 1, Phase: fleet.PhaseStarting, Instance: fleet.Instance{ID: "6-1", Model: "m", Node: "n", GPUs: 1, State: fleet.Starting, Addr: "n:1"}}
+	g.is(s)
+	missed := s
+	missed.Running, missed.Failure = -1, "no answer"
+	g.hears(&fleet.Observation{Source: "probe", Instances: []fleet.Sighting{missed}})
+	g.pass(30 * time.Second)
+	g.wantNo(fleet.ActStop)
+	if got := g.p.InstanceState("6-1"); got != fleet.Draining {
+		t.Errorf("got it %q, want it draining", got)
+	}
+	s.Running = 0
+	g.is(s)
+	g.takes(fleet.ActStop, nil)
+}
+
+// TestAdopt_OneThatHangsIsNotWaitedForForEver: it cannot say any more that it serves nobody.
+func TestAdopt_OneThatHangsIsNotWaitedForForEver(t *testing.T) {
+	g := newStage(t, nil, stageModel("m", "", 1, 1))
+	g.p.cfg.TTL = 20 * time.Second
+	g.nodes = []fleet.Node{{ID: "n", GPUs: 8}}
+	s := fleet.Sighting{Running: -1, Phase: fleet.PhaseStarting, Instance: fleet.Instance{ID: "6-1", Model: "m", Node: "n", GPUs: 1, State: fleet.Starting, Addr: "n:1"}}
+	g.is(s)
+	ready := fleet.Sighting{Running: -1, Phase: fleet.PhaseReady, Instance: s.Instance}
+	g.hears(&fleet.Observation{Source: "probe", Instances: []fleet.Sighting{ready}})
+	ready.Failure, ready.State = "gives no sign of health", fleet.Failed
+	g.hears(&fleet.Observation{Source: "probe", Instances: []fleet.Sighting{ready}})
+	g.pass(10 * time.Second)
+	g.wantNo(fleet.ActStop)
+	g.pass(60 * time.Second)
+	g.takes(fleet.ActStop, nil)
+}
+
 // TestMost_AReservationGivesWayToOneThatIsFound: what an earlier life had started may be heard of late.
 func TestMost_AReservationGivesWayToOneThatIsFound(t *testing.T) {
 	m, n := stageModel("m", "h100", 8, 1), stageModel("n", "h100", 8, 0)

@@ -3,6 +3,7 @@ package plan
 import (
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
@@ -18,9 +19,13 @@ type backend struct {
 	seq     map[string]uint64 // source -> its last version
 	healthy bool
 
-	nodes   []fleet.Node    // of a backend that places by itself
-	out     map[string]bool // sources that are not heard; a supervisor does not hear either
-	closing map[string]bool // slots whose supervisors shut down
+	nodes   []fleet.Node             // of a backend that places by itself
+	out     map[string]bool          // sources that are not heard; a supervisor does not hear either
+	closing map[string]bool          // slots whose supervisors shut down
+	full    map[string]bool          // slots and nodes whose disk is full
+	skew    map[string]time.Duration // source -> by how much its clock is behind
+
+	consulSaid []fleet.Sighting // some time ago; nil = nothing is kept
 }
 
 type process struct {
@@ -32,8 +37,13 @@ type process struct {
 	act      uint64
 	short    bool // its failure is a want of memory
 	failure  string
+	cause    fleet.Cause
+	hangs    bool // it says nothing any more
+	missed   bool // the probe has missed an answer of it
+	dead     bool // its death is noted
 	unplaced fleet.Unplaced
 	moved    bool   // its streams died with what ran before
+	taking   int64  // when a stop or a park was ordered last
 	ended    bool   // stopping because its slot shuts down
 	term     uint64 // in which it was launched
 }
@@ -55,7 +65,7 @@ func newBackend(h *history) *backend {
 func emptyBackend(h *history) *backend {
 	return &backend{
 		h: h, stopped: make(map[string]bool), done: make(map[uint64]map[uint64]bool), seq: make(map[string]uint64),
-		out: make(map[string]bool), closing: make(map[string]bool),
+		out: make(map[string]bool), closing: make(map[string]bool), full: make(map[string]bool), skew: make(map[string]time.Duration),
 	}
 }
 
@@ -84,8 +94,11 @@ func (s *backend) ordered(act fleet.Act) {
 	if act.Kind != fleet.ActStop && act.Kind != fleet.ActPark || e == nil {
 		return
 	}
+	s.h.noteDeath(e)
+	e.taking = s.h.tick()
 	e.stopping = e.stopping || act.Kind == fleet.ActStop
-	if n := s.h.leasesOn(act.Instance); n > 0 && !e.gone && !e.moved && !e.ended { // what its slot ends is ended anyway
+	s.h.noteTaken(e)
+	if n := s.h.leasesOn(act.Instance); n > 0 && !e.gone && !e.moved && !e.ended && !e.hangs { // what its slot ends is ended anyway, and one that hangs serves nobody
 		s.h.fail("%s: %s with %d leases", act.Instance, act.Kind, n)
 	}
 }
@@ -106,6 +119,7 @@ func (s *backend) do(act fleet.Act, answer bool) {
 
 func (s *backend) carryOut(act fleet.Act) error {
 	if act.Term < s.term {
+		s.h.reach("an act of an older term was refused")
 		return errors.New("of an older term")
 	}
 	if !s.healthy && s.h.choose(12) == 0 {
@@ -128,6 +142,7 @@ func (s *backend) carryOut(act fleet.Act) error {
 		if e != nil && !e.gone {
 			e.asleep = e.asleep || e.State == fleet.Asleep
 			e.State, e.stopping, e.act = fleet.Stopping, true, act.Seq
+			s.h.did(engineTaken, e.ID, 0, e.taking)
 		}
 		return nil
 	case fleet.ActPark:
@@ -177,7 +192,7 @@ func (s *backend) changed(e *process) {
 
 func (s *backend) sighting(e *process) fleet.Sighting {
 	running := s.h.leasesOn(e.ID)
-	if !s.healthy && s.h.choose(2) == 0 {
+	if e.hangs || !s.healthy && s.h.choose(2) == 0 {
 		running = -1
 	}
 	ph := e.phase
@@ -187,7 +202,7 @@ func (s *backend) sighting(e *process) fleet.Sighting {
 			ph = fleet.PhaseStarting
 		}
 	}
-	return fleet.Sighting{Instance: e.Instance, Phase: ph, Running: running, Gone: e.gone, Failure: e.failure, Unplaced: e.unplaced, Act: e.act, Parks: s.h.parks && !e.dedicated(), Short: e.short}
+	return fleet.Sighting{Instance: e.Instance, Phase: ph, Running: running, Gone: e.gone, Failure: e.failure, Cause: e.cause, Unplaced: e.unplaced, Act: e.act, Parks: s.h.parks && !e.dedicated(), Short: e.short}
 }
 
 func (s *backend) send(o fleet.Observation) {
@@ -233,10 +248,10 @@ func (h *history) stepEngine() {
 	}
 	switch e.State {
 	case fleet.Starting:
-		switch h.choose(6) {
-		case 0:
-			e.gone, e.failure = true, "exit status 1"
-		case 1:
+		switch choice := h.choose(6); {
+		case choice == 0 || h.backend.full[e.Slot] || h.backend.full[e.Node]:
+			h.fails(e)
+		case choice == 1:
 			e.failure = "no token came"
 		default:
 			e.State, e.phase = fleet.Ready, fleet.PhaseReady
@@ -253,7 +268,7 @@ func (h *history) stepEngine() {
 			return
 		}
 		e.gone, e.failure = true, "killed"
-	case fleet.Stopping:
+	case fleet.Stopping, fleet.Failed:
 		e.gone = true
 	}
 	h.backend.changed(e)
@@ -279,7 +294,7 @@ func (s *backend) progress() {
 		case e.State == fleet.Resuming:
 			e.State = fleet.Ready
 			s.changed(e)
-		case e.State == fleet.Stopping:
+		case e.State == fleet.Stopping || e.State == fleet.Failed:
 			e.gone = true
 			s.changed(e)
 		}

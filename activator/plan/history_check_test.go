@@ -91,6 +91,7 @@ func (h *history) checkNotice(n *fleet.Notice) {
 		h.places[i.ID] = i.at.common().id
 	}
 	h.checkSources(n)
+	h.noteRoom(n)
 	if n.To == fleet.Ready { // its place is in order, and so is its model
 		for k := range h.failed[n.Model] {
 			h.failed[n.Model][k].ofPlace = true
@@ -103,7 +104,8 @@ func (h *history) checkNotice(n *fleet.Notice) {
 	case n.Reason == "is being stopped by the back end" && h.ended(n.Instance):
 	case n.Reason == unplacedUnneeded || n.Reason == unplacedImpossible || n.Reason == "its slot is gone":
 	case n.From == fleet.Starting && (n.To == fleet.Failed || n.To == ""):
-		ofPlace := strings.Contains(n.Reason, fleet.ErrUnreachable.Error()) || strings.Contains(n.Reason, fleet.ErrPlaceClosed.Error())
+		e := h.backend.find(n.Instance)
+		ofPlace := strings.Contains(n.Reason, fleet.ErrUnreachable.Error()) || strings.Contains(n.Reason, fleet.ErrPlaceClosed.Error()) || e != nil && e.cause == fleet.CausePlace
 		h.failed[n.Model] = append(h.failed[n.Model], failedStart{at: h.now, place: h.places[n.Instance], ofPlace: ofPlace})
 	case strings.HasPrefix(n.Reason, "nobody waits for it any more: "):
 		h.checkAbandoned(n)

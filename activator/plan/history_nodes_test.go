@@ -60,6 +60,11 @@ func (s *backend) tellProbe(complete bool, engines ...*process) {
 		if !e.gone && e.Addr != "" {
 			ph := fleet.PhaseLoading
 			switch {
+			case e.hangs && e.dedicated():
+				h := e.Instance
+				h.State = fleet.Failed
+				o.Instances = append(o.Instances, fleet.Sighting{Instance: h, Phase: fleet.PhaseReady, Running: -1, Failure: "gives no sign of health"})
+				continue
 			case e.State != fleet.Starting:
 				ph = fleet.PhaseReady
 			case !e.dedicated():
@@ -152,10 +157,10 @@ func (h *history) checkSources(n *fleet.Notice) {
 	if e == nil || n.From != fleet.Ready || n.To != fleet.Draining || n.Reason == "stopped by the operator" {
 		return
 	}
-	if source := h.backend.sourceOf(e); h.told.lost[source] {
+	if source := h.backend.sourceOf(e); h.told.lost[source] && !e.hangs { // of a job that hangs the probe knows best
 		h.fail("%s is taken away though its source, %s, is lost: %s", n.Instance, source, n.Reason)
 	}
-	if n.Reason == "no longer answers" && !e.gone && e.State == fleet.Ready {
+	if n.Reason == "no longer answers" && !e.gone && e.State == fleet.Ready && !e.hangs && !e.missed {
 		h.fail("%s is taken for dead though it answers", n.Instance)
 	}
 }

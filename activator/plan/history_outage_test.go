@@ -34,6 +34,7 @@ func (h *history) loseSource(name string) {
 // recover ends all outages, and whatever else hinders.
 func (s *backend) recover() {
 	clear(s.out)
+	s.recoverFaults()
 	for k := range s.nodes {
 		s.nodes[k].Used, s.nodes[k].Condition = 0, fleet.PlaceHealthy
 	}

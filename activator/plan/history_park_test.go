@@ -68,6 +68,7 @@ func (s *backend) parkEngine(e *process, act *fleet.Act) error {
 		return fleet.ErrPlaceClosed
 	}
 	e.State, e.act = fleet.Parking, act.Seq
+	s.h.did(engineTaken, e.ID, 0, e.taking)
 	used := fleet.Bytes(0)
 	for _, o := range s.engines {
 		if o.Slot == e.Slot && o.inHost() {
@@ -95,6 +96,7 @@ func (s *backend) resumeEngine(e *process, act *fleet.Act) error {
 	s.wakes(e)
 	s.h.checkMost(e)
 	e.State, e.act, e.failure, e.short = fleet.Resuming, act.Seq, "", false
+	s.h.did(engineGiven, e.ID, 0, s.h.tick())
 	s.changed(e)
 	return nil
 }
@@ -107,6 +109,7 @@ func (h *history) stepMove(e *process) {
 	case 1:
 		if e.State == fleet.Resuming {
 			e.State, e.failure, e.short = fleet.Asleep, "out of memory", h.choose(2) == 0
+			h.reach("an engine found no memory to wake")
 		}
 	default:
 		if e.State == fleet.Parking {

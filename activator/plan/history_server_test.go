@@ -32,6 +32,7 @@ type asked struct {
 	first  bool           // no other of its org waited when it came
 	passed map[string]int // org -> grants since
 	over   bool           // answered or left
+	asked  int64          // moment
 }
 
 func (s *server) now() time.Duration { return s.h.now + s.offset }
@@ -39,6 +40,9 @@ func (s *server) now() time.Duration { return s.h.now + s.offset }
 // restart begins a new life: leases and waiters die with the old one.
 func (s *server) restart() {
 	s.life++
+	for _, l := range s.leases {
+		s.h.did(leaseReleased, l.Instance, 0, s.h.tick())
+	}
 	s.d = dispatch.New(dispatch.Config{ID: s.id, Incarnation: s.life, Models: s.h.models, Heartbeat: 2 * time.Second})
 	s.asked, s.leases = nil, nil
 }
@@ -74,9 +78,11 @@ func (s *server) receive(t *protocol.Table) {
 	s.collect()
 }
 
-func (s *server) ask() {
+func (s *server) ask() { s.askFor(pick(s.h, s.h.models).ID) }
+
+func (s *server) askFor(model string) {
 	h := s.h
-	ask := dispatch.Ask{Model: pick(h, h.models).ID, Org: pick(h, []string{"a", "a", "b", "c"})}
+	ask := dispatch.Ask{Model: model, Org: pick(h, []string{"a", "a", "b", "c"})}
 	switch h.choose(8) {
 	case 0:
 		ask.OnlyHot = true
@@ -91,14 +97,14 @@ func (s *server) ask() {
 		ask.Affinity = pick(h, []string{"x", "y"})
 	}
 	h.note("%s asks %+v", s.id, ask)
-	l := &dispatch.Lease{}
+	l, began := &dispatch.Lease{}, h.tick()
 	if s.d.Acquire(s.now(), &ask, l) {
 		s.granted(&ask, l, nil)
 		return
 	}
 	s.orders++
 	ofOrg := s.d.WaitingOf(ask.Model, ask.Org)
-	a := &asked{ask: ask, order: s.orders, passed: make(map[string]int), first: ofOrg == 0}
+	a := &asked{asked: began, ask: ask, order: s.orders, passed: make(map[string]int), first: ofOrg == 0}
 	limits := h.planner.modelOf[ask.Model].Queue
 	full := limits.Limit > 0 && s.d.Queue(ask.Model).Waiting >= limits.Limit || limits.PerOrg > 0 && ofOrg >= limits.PerOrg
 	a.w.Value = a
@@ -130,6 +136,8 @@ func (s *server) collect() {
 		a.over = true
 		if l != nil {
 			s.granted(&a.ask, l, a)
+		} else {
+			s.noteRefusal(err)
 		}
 	}
 	s.asked = s.waiting()
@@ -140,7 +148,11 @@ func (s *server) granted(ask *dispatch.Ask, l *dispatch.Lease, a *asked) {
 	h := s.h
 	s.leases = append(s.leases, l)
 	h.note("%s grants %s of %s", s.id, l.Instance, ask.Model)
-	e := h.backend.find(l.Instance)
+	e, began := h.backend.find(l.Instance), h.tick()
+	if h.noteDeath(e); a != nil {
+		began = a.asked
+	}
+	h.did(leaseAcquired, l.Instance, l.Model.MaxConcurrency, began)
 	if e == nil {
 		h.fail("%s: a lease on %s, which never was", s.id, l.Instance)
 		return
@@ -151,6 +163,7 @@ func (s *server) granted(ask *dispatch.Ask, l *dispatch.Lease, a *asked) {
 	if e.stopping && !e.gone {
 		h.fail("%s: a lease on %s, which is being stopped", s.id, l.Instance)
 	}
+	s.noteGrant(e, l)
 	s.checkBreaker(l)
 	s.checkOrder(ask, a)
 }
@@ -190,6 +203,7 @@ func (s *server) release() {
 	l := s.leases[k]
 	s.leases = slices.Delete(s.leases, k, k+1)
 	s.h.note("%s releases %s", s.id, l.Instance)
+	s.h.did(leaseReleased, l.Instance, 0, s.h.tick())
 	if !s.d.Release(s.now(), l) || s.d.Release(s.now(), l) {
 		s.h.fail("%s: a lease must be released once", s.id)
 	}

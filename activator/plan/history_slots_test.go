@@ -58,7 +58,7 @@ func (s *backend) sources() []string {
 // observation begins what a source has to say.
 func (s *backend) observation(source string, complete bool) fleet.Observation {
 	s.seq[source]++
-	o := fleet.Observation{Source: source, Seq: s.seq[source], Term: s.term, At: s.h.epoch.Add(s.h.now), Complete: complete}
+	o := fleet.Observation{Source: source, Seq: s.seq[source], Term: s.term, At: s.h.epoch.Add(s.h.now + s.skew[source]), Complete: complete}
 	switch id, supervisor := strings.CutPrefix(source, fleet.SlotSource); {
 	case supervisor:
 		for _, t := range s.slots {
@@ -182,6 +182,9 @@ func (s *backend) loseSlot(id string) {
 	delete(s.closing, id)
 	for _, e := range s.engines {
 		if e.Slot == id {
+			if s.h.leasesOn(e.ID) > 0 && !e.gone {
+				s.h.reach("a slot was lost with streams in it")
+			}
 			e.gone = true
 		}
 	}

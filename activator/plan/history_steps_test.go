@@ -22,6 +22,23 @@ func (h *history) stepRelease() { pick(h, h.servers).release() }
 func (h *history) stepLeave()   { pick(h, h.servers).leave() }
 func (h *history) stepBreaker() { pick(h, h.servers).trip() }
 
+// stepWell has everything arrive, and every engine and slot do what it is to do: without it few histories would come as far as leases on an engine that was parked and resumed.
+func (h *history) stepWell() {
+	for range 1 + h.choose(2) {
+		h.deliverAll()
+		h.backend.progress()
+		h.deliverAll()
+	}
+}
+
+// stepCrowd has several ask for one model.
+func (h *history) stepCrowd() {
+	s, m := pick(h, h.servers), pick(h, h.models).ID
+	for range 2 + h.choose(4) {
+		s.askFor(m)
+	}
+}
+
 func (h *history) stepTime() { h.pass(time.Duration(1+h.choose(3000)) * time.Millisecond) }
 
 func (h *history) stepLongTime() { h.pass(time.Duration(1+h.choose(100)) * time.Second) }

@@ -6,17 +6,18 @@ import (
 	"slices"
 	"time"
 
+	"github.com/anishathalye/porcupine"
+
 	"github.com/pilotlight-io/pilotlight/activator/protocol"
 	"github.com/pilotlight-io/pilotlight/autoscaler"
+	"github.com/pilotlight-io/pilotlight/internal/faultsim"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
 // history is one random run of both machines: a planner, two dispatchers, a network that loses, delays, doubles and reorders, and a back
 // end whose engines fail. Every choice comes from the chooser, so that a history replays and shrinks.
 type history struct {
-	choose     func(n int) int // 0 to n-1
-	log        []string
-	logs       bool
+	t          *faultsim.Tape
 	broken     error // the first broken promise
 	now        time.Duration
 	epoch      time.Time
@@ -43,8 +44,11 @@ type history struct {
 	told    *told                                 // what this planner was told of places
 	held    map[string]time.Duration              // model -> held by the operator until
 	cut     []bool                                // servers that the network does not reach
-	kinds   []func()                              // steps of this history, some more than once
+	kinds   []kind                                // of steps of this history, some more than once
 	eager   int                                   // of 4 steps, so many are followed by delivery of everything
+	calmAt  time.Duration                         // when the faults ended; 0 = not yet
+	moment  int64
+	ops     []porcupine.Operation // on leases
 }
 
 // packet is one message on its way.
@@ -63,35 +67,47 @@ func (h *history) fail(format string, args ...any) {
 }
 
 func (h *history) note(format string, args ...any) {
-	if h.logs {
-		h.log = append(h.log, fmt.Sprintf("%8s ", h.now.Round(time.Millisecond))+fmt.Sprintf(format, args...))
+	if h.t.Logs() {
+		h.t.Note("%8s %s", h.now.Round(time.Millisecond), fmt.Sprintf(format, args...))
 	}
 }
 
-// pick chooses one of a list.
-func pick[T any](h *history, s []T) T { return s[h.choose(len(s))] }
+// reach counts a rare state.
+func (h *history) reach(state string) { h.t.Reach("reached: " + state) }
 
-func newHistory(choose func(int) int, w world, logs bool) *history {
+// choose gives 0 to n-1.
+func (h *history) choose(n int) int { return h.t.Choose(n) }
+
+// pick chooses one of a list.
+func pick[T any](h *history, s []T) T { return faultsim.Pick(h.t, s) }
+
+// kind is a kind of steps.
+type kind struct {
+	name string
+	do   func()
+}
+
+func newHistory(t *faultsim.Tape, w world) *history {
 	h := &history{
-		logs: logs, world: w, choose: choose, epoch: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), now: time.Second,
+		t: t, world: w, epoch: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), now: time.Second,
 		unheard: make(map[string]map[string]bool),
 		held:    make(map[string]time.Duration), cut: make([]bool, 2),
 	}
 	h.ttl = pick(h, []time.Duration{0, 20 * time.Second, 60 * time.Second})
-	h.supervised = w == mixedWorld || w == slotsWorld && choose(3) > 0
+	h.supervised = w == mixedWorld || w == slotsWorld && h.choose(3) > 0
 	if w != nodesWorld {
 		h.pool = newPool(h)
 	}
-	for i := range 2 + choose(3) {
+	for i := range 2 + h.choose(3) {
 		h.models = append(h.models, &fleet.Model{
-			ID: fmt.Sprint("m", i), GPUs: pick(h, []int{1, 1, 2, 4, 8}), MaxConcurrency: 1 + choose(4), Pool: h.pool.Name,
-			IdleAfter: pick(h, []time.Duration{0, time.Second, 20 * time.Second}), Instances: fleet.Range{Max: 1 + choose(3)},
+			ID: fmt.Sprint("m", i), GPUs: pick(h, []int{1, 1, 2, 4, 8}), MaxConcurrency: 1 + h.choose(4), Pool: h.pool.Name,
+			IdleAfter: pick(h, []time.Duration{0, time.Second, 20 * time.Second}), Instances: fleet.Range{Max: 1 + h.choose(3)},
 			Queue:        fleet.QueueLimits{Limit: pick(h, []int{0, 3, 8}), PerOrg: pick(h, []int{0, 2}), MaxWait: pick(h, []time.Duration{0, 0, time.Minute})},
-			ParkedMemory: fleet.Bytes(choose(4)),
+			ParkedMemory: fleet.Bytes(h.choose(4)),
 			Timeouts:     fleet.Timeouts{Start: pick(h, []time.Duration{time.Minute, 3 * time.Minute})}, // a launch whose every trace is lost ends by it
 		})
 	}
-	h.policy = &wisher{h: h, inner: autoscaler.NewFixed(autoscaler.FixedConfig{}), wild: choose(3) == 0, wished: make(map[string]int)}
+	h.policy = &wisher{h: h, inner: autoscaler.NewFixed(autoscaler.FixedConfig{}), wild: h.choose(3) == 0, wished: make(map[string]int)}
 	if w == slotsWorld {
 		h.backend = newBackend(h)
 	} else {
@@ -106,7 +122,7 @@ func newHistory(choose func(int) int, w world, logs bool) *history {
 		}
 	}
 	for i := range 2 {
-		h.servers = append(h.servers, &server{h: h, n: i, id: fmt.Sprint("s", i), offset: time.Duration(choose(100)) * time.Hour})
+		h.servers = append(h.servers, &server{h: h, n: i, id: fmt.Sprint("s", i), offset: time.Duration(h.choose(100)) * time.Hour})
 		h.servers[i].restart()
 	}
 	h.startPlanner()
@@ -114,65 +130,88 @@ func newHistory(choose func(int) int, w world, logs bool) *history {
 	return h
 }
 
-// chooseKinds decides which steps this history has, and how often: a uniform choice would miss what needs many of one kind.
+// chooseKinds decides which steps this history has, and how often: a uniform choice would miss what needs many of one kind, or none of another.
 func (h *history) chooseKinds() {
-	all := []func(){
-		h.stepAsk, h.stepAsk, h.stepRelease, h.stepLeave, h.stepTime, h.stepDeliver, h.stepLose, h.stepDouble, h.stepEngine,
-		h.stepObserve, h.stepLiveness, h.stepCut, h.stepOperator, h.stepBreaker, h.stepCrashServer, h.stepLongTime, h.stepLate, h.stepLate,
+	all := []kind{
+		{"ask", h.stepAsk},
+		{"ask", h.stepAsk},
+		{"release", h.stepRelease},
+		{"leave", h.stepLeave},
+		{"time", h.stepTime},
+		{"deliver", h.stepDeliver},
+		{"message lost", h.stepLose},
+		{"message doubled", h.stepDouble},
+		{"engine moves on, fails or dies", h.stepEngine},
+		{"list", h.stepObserve},
+		{"liveness", h.stepLiveness},
+		{"network cut or mended", h.stepCut},
+		{"operator", h.stepOperator},
+		{"breaker", h.stepBreaker},
+		{"server crashes", h.stepCrashServer},
+		{"long time", h.stepLongTime},
+		{"message late", h.stepLate},
+		{"message late", h.stepLate},
 	}
 	if h.ttl > 0 {
-		all = append(all, h.stepCrashPlanner)
+		all = append(all, kind{"leader crashes", h.stepCrashPlanner})
 	} else {
-		all = append(all, h.stepRestart)
+		all = append(all, kind{"process restarts", h.stepRestart})
 	}
 	if h.parks {
-		all = append(all, h.stepEngine, h.stepEngine)
+		all = append(all, kind{"engine moves on, fails or dies", h.stepEngine}, kind{"engine moves on, fails or dies", h.stepEngine})
 	}
 	if h.pool.Slots.Max > 0 {
-		all = append(all, h.stepOutdated)
+		all = append(all, kind{"slots outdated", h.stepOutdated})
 	}
 	if h.pool.GPUsPerSlot > 0 {
-		all = append(all, h.stepSlot)
+		all = append(all, kind{"slot placed or lost", h.stepSlot})
 	}
 	if h.world != slotsWorld {
-		all = append(all, h.stepProbe, h.stepConsul, h.stepNode, h.stepNode)
+		all = append(all, kind{"probe", h.stepProbe}, kind{"Consul forgets", h.stepConsul}, kind{"Consul is stale", h.stepStaleConsul}, kind{"Nomad forgets", h.stepForget}, kind{"probe is deaf", h.stepDeaf}, kind{"node", h.stepNode}, kind{"node", h.stepNode})
 	}
 	if h.world != slotsWorld || h.supervised {
-		all = append(all, h.stepOutage, h.stepOutage, h.stepListOne, h.stepSlowList)
+		all = append(all, kind{"source lost or found", h.stepOutage}, kind{"source lost or found", h.stepOutage}, kind{"list", h.stepListOne}, kind{"slow list", h.stepSlowList})
 	}
 	if h.supervised {
-		all = append(all, h.stepCondition, h.stepClose)
+		all = append(all, kind{"condition", h.stepCondition}, kind{"slot closes", h.stepClose}, kind{"clock of a slot", h.stepSkew})
 	}
-	for _, f := range all {
+	all = append(all, kind{"engine hangs", h.stepHang}, kind{"disk full", h.stepDisk})
+	for _, k := range all {
 		for range pick(h, []int{0, 1, 2, 6}) {
-			h.kinds = append(h.kinds, f)
+			h.kinds = append(h.kinds, k)
 		}
 	}
-	h.kinds = append(h.kinds, h.stepAsk, h.stepDeliver, h.stepEngine, h.stepTime)
+	for range pick(h, []int{0, 4, 12}) {
+		h.kinds = append(h.kinds, kind{"all goes well", h.stepWell}, kind{"many ask", h.stepCrowd}, kind{"release", h.stepRelease})
+	}
+	h.kinds = append(h.kinds, kind{"ask", h.stepAsk}, kind{"deliver", h.stepDeliver}, kind{"engine moves on, fails or dies", h.stepEngine}, kind{"time", h.stepTime})
 	h.eager = h.choose(5)
 }
 
 // run plays the history: a wild phase, then a calm one in which every waiter must be answered and every engine must go.
-func (h *history) run(steps int) error {
+func (h *history) run() error {
 	if h.choose(3) > 0 {
 		h.stepObserve()
 	} else {
 		h.stepListOne()
 	}
 	h.deliverAll()
-	for range steps {
-		if h.broken != nil {
-			break
-		}
-		pick(h, h.kinds)()
+	for h.broken == nil && h.t.More() {
+		k := pick(h, h.kinds)
+		h.t.Reach(k.name)
+		k.do()
 		h.settle()
 		if h.choose(4) < h.eager {
 			h.deliverAll()
 		}
-		h.check()
 	}
 	if h.broken == nil {
 		h.calmDown()
+	}
+	if h.broken == nil {
+		h.checkLinear()
+	} else {
+		h.dump()
 	}
 	return h.broken
 }
@@ -194,8 +233,9 @@ func (h *history) startPlanner() {
 	h.planner.begin(h.now)
 }
 
-// settle lets every part do what is due, and puts what it says on the network.
+// settle lets every part do what is due, puts what it says on the network, and holds all promises: it is one step.
 func (h *history) settle() {
+	h.t.Step()
 	for _, s := range h.servers {
 		s.step()
 	}
@@ -214,6 +254,7 @@ func (h *history) settle() {
 	}
 	p.TakeLearned()
 	p.TakeEnded()
+	h.check()
 }
 
 func (h *history) indexOf(id string) int {
@@ -253,6 +294,7 @@ func (h *history) deliverAll() {
 // calmDown ends the history: no faults and no new requests any more.
 func (h *history) calmDown() {
 	h.note("calm")
+	h.calmAt = h.now
 	h.policy.wild = false
 	h.cut = make([]bool, len(h.servers))
 	h.backend.healthy = true
@@ -267,11 +309,11 @@ func (h *history) calmDown() {
 			return
 		}
 		h.calmRound()
+		h.checkAnswered()
 		if h.resting() {
 			return
 		}
 		h.pass(time.Duration(1+h.choose(20)) * time.Second)
-		h.check()
 	}
 	h.fail("no rest: %s", h.unrest())
 }
@@ -294,6 +336,17 @@ func (h *history) calmRound() {
 	h.deliverAll()
 	h.settle()
 	h.deliverAll()
+}
+
+// answerWithin is how long after the last fault whoever waits may wait for an answer.
+const answerWithin = 15 * time.Minute
+
+func (h *history) checkAnswered() {
+	for _, s := range h.servers {
+		if ws := s.waiting(); len(ws) > 0 && h.now > h.calmAt+answerWithin {
+			h.fail("%s after the faults ended %d still wait at %s, the first for %s", answerWithin, len(ws), s.id, ws[0].ask.Model)
+		}
+	}
 }
 
 func (h *history) resting() bool { return h.unrest() == "" }

@@ -147,6 +147,19 @@ func (l *lifecycle) abandon(now time.Duration, i *instance, why string) {
 	l.stop(now, i, why)
 }
 
+// failStart notes that a start has failed. What an earlier life had started may be ready, and have streams of which nobody has told yet: they end by
+// themselves.
+func (l *lifecycle) failStart(now time.Duration, i *instance, cause fleet.Cause, why string) {
+	if i.trust == ownLaunch {
+		l.fail(now, i, cause, why)
+		return
+	}
+	i.failure = why
+	l.endActivation(now, i, why)
+	l.dismiss(now, i, why)
+	l.blame(now, i, cause, why)
+}
+
 // cancel gives a reservation up, and with it an instance of which there is no engine.
 func (l *lifecycle) cancel(now time.Duration, i *instance, why string) {
 	l.giveUpReservation(now, i, why)

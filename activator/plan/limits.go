@@ -54,7 +54,7 @@ func (l *limits) enforceOn(now time.Duration, i *instance) {
 		l.life.dismiss(now, i, "its slot was launched with another config")
 	case limit == 0 || !l.audible(i):
 	case i.activates() && now-i.launchedAt >= limit:
-		l.expire(now, i, "not ready within "+limit.String())
+		l.life.failStart(now, i, fleet.CauseEngine, "not ready within "+limit.String())
 	}
 }
 
@@ -80,17 +80,6 @@ func (l *limits) leaves(now time.Duration, i *instance) bool {
 }
 
 func (l *limits) audible(i *instance) bool { return i.seen == nil || l.roster.Audible(i.seen) }
-
-// expire gives up an instance that nobody has called ready in time.
-func (l *limits) expire(now time.Duration, i *instance, why string) {
-	if i.trust == ownLaunch {
-		l.life.fail(now, i, fleet.CauseEngine, why)
-		return
-	}
-	i.failure = why
-	l.life.dismiss(now, i, why)
-	l.life.blame(now, i, fleet.CauseEngine, why)
-}
 
 // setAlarm notes when the model must be looked at though nothing happens.
 func (l *limits) setAlarm(now time.Duration, m *model) {
@@ -152,6 +141,9 @@ func (l *limits) instanceAlarm(i *instance, next *alarm) {
 		if i.inOutdatedSlot() {
 			next.due(i.idleSince() + outdatedIdle)
 		}
+	}
+	if i.trust == adopted && l.cfg.TTL > 0 {
+		next.due(l.started + l.cfg.TTL + 1)
 	}
 	i.order.alarm(next)
 }

@@ -32,7 +32,7 @@ func (p *parking) finishDrains(now time.Duration) {
 		for n := range i.holds {
 			p.sharing.give(i, n, 0)
 		}
-		if p.sharing.revoked(i) {
+		if p.sharing.revoked(now, i) {
 			p.finishDrain(now, i)
 		}
 		if i.State == fleet.Draining {

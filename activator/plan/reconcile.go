@@ -285,7 +285,7 @@ const failedWakesMost = 2
 func (l *lifecycle) markUnhealthy(now time.Duration, i *instance, cause fleet.Cause, why string) {
 	switch i.State {
 	case fleet.Starting, fleet.Resuming:
-		l.fail(now, i, cause, why)
+		l.failStart(now, i, cause, why)
 	case fleet.Ready:
 		i.failure = why
 		l.dismiss(now, i, why) // its streams end by themselves

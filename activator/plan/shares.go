@@ -20,53 +20,53 @@ func (p *sharing) divideAll(now time.Duration) {
 			continue
 		}
 		for n := range i.holds {
-			p.void(i, n)
+			p.void(now, i, n)
 		}
-		p.shareOut(i)
+		p.shareOut(now, i)
 	}
 }
 
 // void forgets what a lapsed dispatcher held, once the engine itself, asked afterwards, has said that it serves nobody.
-func (p *sharing) void(i *instance, n int) {
+func (p *sharing) void(now time.Duration, i *instance, n int) {
 	d := p.peers[n]
-	if d.lapsed && i.holds[n].bound() > 0 && p.servedNobodySince(i, d.lapsedAt(p.cfg.TTL)) {
+	if d.lapsed && i.holds[n].bound() > 0 && p.servedNobodySince(now, i, d.lapsedAt(p.cfg.TTL)) {
 		i.holds[n] = hold{idleAt: i.holds[n].idleAt}
 		p.tellShare(d, i)
 		p.changed(i)
 	}
 }
 
-// servedNobodySince reports whether the engine, asked after that moment, has said that it serves nobody.
-func (p *sharing) servedNobodySince(i *instance, at time.Duration) bool {
-	return i.seen != nil && i.seen.Asked && i.seen.Running == 0 && i.seen.RunningAt > at
+// servedNobodySince reports whether the engine, asked after that moment, has said that it serves nobody. One that hangs says nothing any more, and serves nobody.
+func (p *sharing) servedNobodySince(now time.Duration, i *instance, at time.Duration) bool {
+	return i.seen != nil && (i.seen.Asked && i.seen.Running == 0 && i.seen.RunningAt > at || i.seen.Hangs && now > at)
 }
 
 // revoked reports whether nobody has or can get a lease on the instance.
-func (p *sharing) revoked(i *instance) bool {
+func (p *sharing) revoked(now time.Duration, i *instance) bool {
 	for n := range i.holds {
 		if i.holds[n].bound() > 0 {
 			return false
 		}
 	}
-	return p.isProven(i)
+	return p.isProven(now, i)
 }
 
 // isProven reports whether nobody but the dispatchers that are known can have a lease on an adopted instance: what an earlier planner gave
 // has expired, and the engine, asked since, has said that it serves nobody. Until then shares are only confirmed.
-func (p *sharing) isProven(i *instance) bool {
-	if i.trust == adopted && (p.cfg.TTL == 0 || p.servedNobodySince(i, p.started+p.cfg.TTL)) {
+func (p *sharing) isProven(now time.Duration, i *instance) bool {
+	if i.trust == adopted && (p.cfg.TTL == 0 || p.servedNobodySince(now, i, p.started+p.cfg.TTL)) {
 		i.trust = proven
 	}
 	return i.trust != adopted
 }
 
-func (p *sharing) shareOut(i *instance) {
+func (p *sharing) shareOut(now time.Duration, i *instance) {
 	switch {
 	case i.State != fleet.Ready:
 		for n := range i.holds {
 			p.give(i, n, 0)
 		}
-	case !p.isProven(i):
+	case !p.isProven(now, i):
 		for n := range i.holds { // confirm, no more
 			p.give(i, n, max(i.holds[n].foreign, i.holds[n].slots()))
 		}

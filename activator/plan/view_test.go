@@ -14,7 +14,7 @@ import (
 
 // checkView holds that a snapshot made of changes is what the planner would show as a whole.
 func (h *history) checkView() {
-	if mix(uint64(h.now))%16 != 0 {
+	if mix(uint64(h.now))%64 != 0 {
 		return // nobody looks
 	}
 	got, want := h.view.Apply(h.planner.TakeChanges(h.now)), h.planner.Snapshot(h.now)

@@ -25,7 +25,7 @@ var arrows = map[string][]string{
 	"benchmarks":         {"internal/bench", "internal/openai", "internal/cluster"},
 	"internal/access":    {"internal/private"},
 	"internal/account":   {"internal/fleet"},
-	"internal/audit":     {"internal/store"},
+	"internal/audit":     {"internal/hashchain", "internal/store"},
 	"internal/bench":     {"internal/openai", "internal/trace", "internal/plot", "internal/fleet"},
 	"internal/console":   {"internal/access", "internal/audit", "internal/fleet", "internal/tenant", "internal/tenant/wire", "internal/ledger", "internal/invoice", "internal/export", "internal/edge", "internal/whatif", "internal/series"},
 	"internal/admin":     {"internal/access", "internal/audit", "internal/fleet", "internal/tenant", "internal/tenant/wire", "internal/provision", "internal/ledger", "internal/invoice", "internal/webhook", "internal/openai", "internal/account", "internal/edge", "internal/export", "internal/whatif"},
@@ -39,9 +39,12 @@ var arrows = map[string][]string{
 	"internal/edge":         {"internal/account", "internal/openai", "internal/socket"},
 	"internal/engine":       {"internal/socket", "internal/fleet"},
 	"internal/export":       {"internal/ledger", "internal/fleet"},
+	// For tests: it plays histories of simulated worlds.
+	"internal/faultsim":     {},
 	"internal/fleet":        {},
 	"internal/invoice":      {"internal/ledger", "internal/fleet"},
-	"internal/ledger":       {"internal/audit", "internal/store", "internal/fleet"},
+	"internal/hashchain":    {},
+	"internal/ledger":       {"internal/audit", "internal/hashchain", "internal/store", "internal/fleet"},
 	// For tests: it applies patches to the tree and runs its tests against them.
 	"internal/mutants":   {},
 	"internal/local":     {"internal/slot", "internal/fleet"},
@@ -94,7 +97,7 @@ var confined = map[string][]string{
 }
 
 // stdOnly are the packages that import nothing but the standard library.
-var stdOnly = []string{"internal/dialect", "internal/fleet", "internal/openai", "internal/plot", "internal/private", "internal/secret", "internal/series", "internal/socket", "internal/upstream", "nomad-jobs"}
+var stdOnly = []string{"internal/dialect", "internal/fleet", "internal/hashchain", "internal/openai", "internal/plot", "internal/private", "internal/secret", "internal/series", "internal/socket", "internal/upstream", "nomad-jobs"}
 
 func TestArrows_PackagesImportOnlyWhatTheArchitectureAllows(t *testing.T) {
 	for _, p := range listPackages(t) {

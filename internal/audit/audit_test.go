@@ -219,7 +219,7 @@ func TestEntries_AreBounded(t *testing.T) {
 	_, l := open(t)
 	many := map[string]any{}
 	for i := range 5000 {
-		many[fmt.Sprintf("key %04d", i)] = strings.Repeat("x", 3000)
+		many[fmt.Sprintf("key %04d", i)] = strings.Repeat("x", 2100)
 	}
 	a := act("config.apply")
 	a.On("a\x00b\n\xffc")

@@ -16,15 +16,17 @@ const (
 	mostMembers = 500     // of one object, or of one list
 )
 
-// secrets are what no entry may hold: tokens of organisations, bearer credentials, and whatever stands before the @ of a URL.
+// secrets are what no entry may hold: tokens of organisations, bearer credentials, and whatever stands before the @ of a URL. Only a text that holds the mark is
+// searched: the searches are what an entry costs.
 var secrets = []struct {
-	of *regexp.Regexp
-	to string
+	mark string
+	of   *regexp.Regexp
+	to   string
 }{
-	{regexp.MustCompile(`pl_[0-9A-Za-z]{20,}`), "pl_[redacted]"},
-	{regexp.MustCompile(`(?i)(bearer|basic)\s+[^\s",;]{8,}`), "$1 [redacted]"},
-	{regexp.MustCompile(`(?i)([a-z][a-z0-9+.-]*://)[^\s/?#"'@]+@`), "$1[redacted]@"},
-	{regexp.MustCompile(`(?i)((?:password|passwd|secret|token|api_?key)\s*=\s*)("[^"]*"|'[^']*'|[^\s"',;&]+)`), "$1[redacted]"},
+	{"pl_", regexp.MustCompile(`pl_[0-9A-Za-z]{20,}`), "pl_[redacted]"},
+	{" ", regexp.MustCompile(`(?i)(bearer|basic)\s+[^\s",;]{8,}`), "$1 [redacted]"},
+	{"://", regexp.MustCompile(`(?i)([a-z][a-z0-9+.-]*://)[^\s/?#"'@]+@`), "$1[redacted]@"},
+	{"=", regexp.MustCompile(`(?i)((?:password|passwd|secret|token|api_?key)\s*=\s*)("[^"]*"|'[^']*'|[^\s"',;&]+)`), "$1[redacted]"},
 }
 
 // text makes a text one line that both stores take, without secrets, and bounded.
@@ -36,7 +38,9 @@ func text(s string) string {
 		return r
 	}, strings.ToValidUTF8(s, "\uFFFD"))
 	for _, secret := range secrets {
-		s = secret.of.ReplaceAllString(s, secret.to)
+		if strings.Contains(s, secret.mark) {
+			s = secret.of.ReplaceAllString(s, secret.to)
+		}
 	}
 	if len(s) > mostText {
 		s = strings.ToValidUTF8(s[:mostText], "") + "…"

@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/hashchain"
 )
 
 // Entry is one act as it is kept.
@@ -32,30 +34,7 @@ type Entry struct {
 //
 // It is the SHA-256 of the entry's canonical text and, right behind it, the 64 hexadecimal digits of the hash before (nothing for the first entry). The
 // canonical text is the entry's JSON object without hash and previous: keys sorted, no spaces, and only those characters escaped that must be.
-type Hash [sha256.Size]byte
-
-// String gives 64 hexadecimal digits; "" for none.
-func (h Hash) String() string {
-	if h == (Hash{}) {
-		return ""
-	}
-	return hex.EncodeToString(h[:])
-}
-
-// MarshalText is String.
-func (h Hash) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
-
-// UnmarshalText is the inverse of String.
-func (h *Hash) UnmarshalText(text []byte) error {
-	*h = Hash{}
-	if len(text) == 0 {
-		return nil
-	}
-	if n, err := hex.Decode(h[:], text); len(text) != hex.EncodedLen(len(h)) || n != len(h) || err != nil {
-		return fmt.Errorf("%q is not a hash; one has 64 hexadecimal digits", text)
-	}
-	return nil
-}
+type Hash = hashchain.Hash
 
 // Instant is a moment as the APIs write it: UTC, always with microseconds.
 type Instant struct{ time.Time }

@@ -90,18 +90,21 @@ func New(s *store.Store, log *slog.Logger) *Log {
 	return &Log{s, log}
 }
 
-// keepFor is how long the store may take to keep the entry of an act that is over.
+// keepFor is how long the store may take to keep the entry of an act that is over. Making a large entry takes time of its own.
 const keepFor = 10 * time.Second
 
 // End says that an act is over, and why it failed, "" = it did not. Where nothing of it is kept yet, it is now. The act is over, whatever becomes of its entry:
 // one that the store does not take is logged, whole.
 func (l *Log) End(ctx context.Context, a *Act, failure string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepFor)
-	defer cancel()
-	if a.noted != nil && (failure == "" || l.has(ctx, a.noted)) {
+	if a.noted != nil && failure == "" {
 		return
 	}
 	e, err := a.entry(a.change)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepFor)
+	defer cancel()
+	if a.noted != nil && l.has(ctx, a.noted) {
+		return
+	}
 	if err == nil {
 		if e.Error = text(failure); failure != "" {
 			e.After = canonical(nil)

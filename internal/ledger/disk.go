@@ -28,9 +28,8 @@ type File interface {
 // Machine is this machine's Disk.
 type Machine struct{}
 
-type machineFile struct{ *os.File }
-
-func (f machineFile) Size() (int64, error) {
+// Size is the file's length in bytes.
+func (f *machineFile) Size() (int64, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return 0, err
@@ -46,7 +45,7 @@ func (Machine) Create(path string, size int64) (File, error) {
 	if err := allocate(f, size); err != nil {
 		return nil, errors.Join(err, f.Close(), os.Remove(path))
 	}
-	return machineFile{f}, nil
+	return newMachineFile(f)
 }
 
 func (Machine) Open(path string) (File, error) {
@@ -54,7 +53,7 @@ func (Machine) Open(path string) (File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return machineFile{f}, nil
+	return newMachineFile(f)
 }
 
 func (Machine) List(dir string) ([]string, error) {

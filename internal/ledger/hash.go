@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/pilotlight-io/pilotlight/internal/hashchain"
 )
 
 // Hash is what a record is known by in its organisation's chain: whoever changes, drops or adds a record changes all hashes behind it. The zero
@@ -20,33 +22,7 @@ import (
 // It is the SHA-256 of the record's canonical text and, right behind it, the 64 hexadecimal digits of the hash before (nothing for the first of a
 // chain). The canonical text is the record's JSON object in the form of RFC 8785: keys sorted, no spaces, and only those characters escaped that
 // must be; without its keys hash, previous and cost_usd. So a key that a later version adds must be left out where it is empty.
-type Hash [sha256.Size]byte
-
-// String gives 64 hexadecimal digits; "" for none.
-func (h Hash) String() string {
-	if h == (Hash{}) {
-		return ""
-	}
-	return hex.EncodeToString(h[:])
-}
-
-// MarshalText is String.
-func (h Hash) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
-
-// UnmarshalText is the inverse of String.
-func (h *Hash) UnmarshalText(text []byte) error {
-	if len(text) == 0 {
-		*h = Hash{}
-		return nil
-	}
-	if len(text) != hex.EncodedLen(len(h)) {
-		return fmt.Errorf("%q is not a hash; one has 64 hexadecimal digits", text)
-	}
-	if _, err := hex.Decode(h[:], text); err != nil {
-		return fmt.Errorf("%q is not a hash: %w", text, err)
-	}
-	return nil
-}
+type Hash = hashchain.Hash
 
 // HashOf gives the hash of a record as it is kept. It needs nothing but the record.
 func HashOf(r *Record) Hash { return sha256.Sum256(appendHashed(make([]byte, 0, 1024), r)) }

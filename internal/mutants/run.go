@@ -31,7 +31,7 @@ func (m *Mutant) Run(ctx context.Context, root string) error {
 	}
 	cmd := exec.CommandContext(ctx, "go", "test", "-json", "-vet=off", "-count=1", "-overlay", overlay, "-run", m.pattern(), m.Package)
 	cmd.Dir = root
-	cmd.Env = append(os.Environ(), m.Env...)
+	cmd.Env = append(append(os.Environ(), "PILOTLIGHT_FAULTS_SHRINK=off"), m.Env...) // the shortest history of a fault that we have planted interests nobody
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()

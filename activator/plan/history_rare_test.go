@@ -1,0 +1,95 @@
+package plan
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/pilotlight-io/pilotlight/activator/dispatch"
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+// rare are the states that many histories have to reach, by world: a promise that holds because nothing ever puts it to the test is none.
+var rare = map[world][]string{
+	slotsWorld: append(rareAnywhere, rareInSlots...),
+	nodesWorld: append(rareAnywhere, rareOnNodes...),
+	mixedWorld: slices.Concat(rareAnywhere, rareInSlots, rareOnNodes),
+}
+
+var rareAnywhere = reached(
+	"an engine hung with streams on it",
+	"a start failed because the disk was full",
+	"an adopted instance was leased",
+	"a lapsed server's streams were waited for",
+	"an instance went on the engine's word alone",
+	"two servers leased one instance at once",
+	"a busy instance made room",
+	"a start that nobody waited for made room",
+	"a waiter was told that starts fail",
+	"a waiter was told that nothing can hold its model",
+	"a waiter gave up when its time was over",
+	"a lease was granted on an engine that was gone",
+)
+
+var rareInSlots = reached("an engine found no memory to wake", "a slot was lost with streams in it", "a parked instance was resumed")
+
+var rareOnNodes = reached("Nomad has forgotten a job", "Consul vouched for an engine that was gone")
+
+func reached(states ...string) []string {
+	for k := range states {
+		states[k] = "reached: " + states[k]
+	}
+	return states
+}
+
+// noteTaken counts what is rare of an act that takes an engine away.
+func (h *history) noteTaken(e *process) {
+	for n, d := range h.planner.peers {
+		if i := h.planner.instanceOf[e.ID]; i != nil && n < len(i.holds) && d.lapsed {
+			h.reach("an instance went on the engine's word alone")
+			return
+		}
+	}
+}
+
+// noteGrant counts what is rare of a lease.
+func (s *server) noteGrant(e *process, l *dispatch.Lease) {
+	h := s.h
+	if e.gone {
+		h.reach("a lease was granted on an engine that was gone")
+	}
+	if e.term < h.term {
+		h.reach("an adopted instance was leased")
+	}
+	for _, o := range h.servers {
+		if o != s && slices.ContainsFunc(o.leases, func(other *dispatch.Lease) bool { return other.Instance == l.Instance }) {
+			h.reach("two servers leased one instance at once")
+		}
+	}
+}
+
+func (s *server) noteRefusal(err error) {
+	switch {
+	case errors.Is(err, dispatch.ErrActivationFailed):
+		s.h.reach("a waiter was told that starts fail")
+	case errors.Is(err, dispatch.ErrNoCapacity):
+		s.h.reach("a waiter was told that nothing can hold its model")
+	case errors.Is(err, dispatch.ErrActivationTimeout):
+		s.h.reach("a waiter gave up when its time was over")
+	}
+}
+
+// noteRoom counts what is rare of a transition.
+func (h *history) noteRoom(n *fleet.Notice) {
+	i := h.planner.instanceOf[n.Instance]
+	switch {
+	case n.To == fleet.Draining && strings.HasPrefix(n.Reason, "makes room for ") && h.leasesOn(n.Instance) > 0:
+		h.reach("a busy instance made room")
+	case strings.HasPrefix(n.Reason, "nobody waits for it any more: "):
+		h.reach("a start that nobody waited for made room")
+	case n.From == fleet.Resuming && n.To == fleet.Ready:
+		h.reach("a parked instance was resumed")
+	case n.To == fleet.Draining && i != nil && h.leasesOn(n.Instance) > 0 && slices.ContainsFunc(h.planner.peers, func(d *peer) bool { return d.lapsed }):
+		h.reach("a lapsed server's streams were waited for")
+	}
+}
