@@ -40,11 +40,11 @@ var arrows = map[string][]string{
 	"internal/engine":       {"internal/socket", "internal/fleet"},
 	"internal/export":       {"internal/ledger", "internal/fleet"},
 	// For tests: it plays histories of simulated worlds.
-	"internal/faultsim":     {},
-	"internal/fleet":        {},
-	"internal/invoice":      {"internal/ledger", "internal/fleet"},
-	"internal/hashchain":    {},
-	"internal/ledger":       {"internal/audit", "internal/hashchain", "internal/store", "internal/fleet"},
+	"internal/faultsim":  {},
+	"internal/fleet":     {},
+	"internal/invoice":   {"internal/ledger", "internal/fleet"},
+	"internal/hashchain": {},
+	"internal/ledger":    {"internal/audit", "internal/hashchain", "internal/store", "internal/fleet"},
 	// For tests: it applies patches to the tree and runs its tests against them.
 	"internal/mutants":   {},
 	"internal/local":     {"internal/slot", "internal/fleet"},
