@@ -48,6 +48,15 @@ api {
   # A file that gets a line of JSON for each request, without prompts and answers: docs/operator.md says what is in it. "-" = standard
   # output, "" = none. A file that was renamed is opened anew within a second, or at once by SIGHUP.
   access_log = ""
+
+  # TLS 1.2 or later, and HTTP/1.1 over it. The files are PEM: cert with the certificates between it and the CA behind it, key of mode 0600 (or root's
+  # and 0640). When they change they are taken within a second, without a restart; what cannot be used is not taken, and the log says why. With
+  # client_ca, callers have to show a certificate of one of its CAs, beside their token.
+#|   tls {
+#|     cert      = "/etc/pilotlight/api.pem"
+#|     key       = "/etc/pilotlight/api.key"
+#|     client_ca = "/etc/pilotlight/callers-ca.pem"
+#|   }
 }
 
 # The admin API: orgs, tokens, models, usage, metrics. Whoever has its token may do everything.
@@ -71,6 +80,13 @@ admin {
 #|   token "month-end" {
 #|     role = "billing"
 #|     env  = "PILOTLIGHT_BILLING_TOKEN"
+#|   }
+
+  # As in api. Commands then want --addr https://..., and PILOTLIGHT_CACERT where the CA is not one of the system's.
+#|   tls {
+#|     cert      = "/etc/pilotlight/admin.pem"
+#|     key       = "/etc/pilotlight/admin.key"
+#|     client_ca = "/etc/pilotlight/operators-ca.pem"
 #|   }
 }
 

@@ -22,7 +22,7 @@ type raw struct {
 
 func (w *world) dial() *raw {
 	w.Helper()
-	c, err := w.net.dial(w.Context(), "tcp", w.net.addr("router"))
+	c, err := w.reach(w.Context())
 	w.must(err)
 	return &raw{c, bufio.NewReader(c)}
 }
@@ -38,8 +38,8 @@ func (w *world) post(c *raw, body string, headers ...string) {
 // leavers are the ways in which a caller leaves.
 var leavers = map[string]func(*raw){
 	"FIN":        func(c *raw) { _ = c.Close() },
-	"RST":        func(c *raw) { _ = c.Conn.(*net.TCPConn).SetLinger(0); _ = c.Close() },
-	"half-close": func(c *raw) { _ = c.Conn.(*net.TCPConn).CloseWrite() },
+	"RST":        func(c *raw) { _ = c.socket().SetLinger(0); _ = c.Close() },
+	"half-close": func(c *raw) { _ = c.socket().CloseWrite() },
 	"FIN behind pipelined data": func(c *raw) {
 		_, _ = io.WriteString(c, "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
 		_ = c.Close()
@@ -51,8 +51,8 @@ func (w *world) soon(what string, ok func() bool) time.Duration {
 	w.Helper()
 	began := time.Now()
 	for !ok() {
-		if time.Since(began) > 5*time.Second {
-			w.Fatalf("%s: not within 5 s", what)
+		if time.Since(began) > 30*time.Second { // however busy the machine is
+			w.Fatalf("%s: not within 30 s", what)
 		}
 		time.Sleep(200 * time.Microsecond)
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -265,7 +264,7 @@ func TestSlowReader_HoldsTheEngineBackAndIsBounded(t *testing.T) {
 		}
 	})
 	c := w.dial()
-	_ = c.Conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+	_ = c.socket().SetReadBuffer(4 << 10)
 	w.post(c, chat(chatModel, stream))
 	select {
 	case <-ended:

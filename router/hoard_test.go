@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -255,7 +254,7 @@ func TestHoard_AnswersThatNobodyReads(t *testing.T) {
 	for range 12 {
 		c := w.dial()
 		defer c.Close()
-		_ = c.Conn.(*net.TCPConn).SetReadBuffer(64 << 10)
+		_ = c.socket().SetReadBuffer(64 << 10)
 		body := chat(chatModel)
 		_, err := fmt.Fprintf(c, "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n%s", hoarder, len(body), body)
 		w.must(err)

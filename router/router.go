@@ -2,6 +2,7 @@ package router
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -32,6 +33,7 @@ type Config struct {
 	Price     fleet.NanoUSD // of one GPU for one hour; both are as of the start, see Configure
 
 	PathAliases     []string                // prefixes that stand for /v1 too, such as "/api/integrations/dgx/v1"
+	TLS             *tls.Config             // that callers have to speak; nil = none
 	CORSOrigins     []string                // origins whose pages may read answers in a browser, such as "https://chat.example.com", or "*"; empty = none
 	BodyLimit       fleet.Bytes             // of one request; 0 = 32 MiB
 	Accounts        *account.Accounts       // of all organisations; nil = its own, with memory for 32 bodies of BodyLimit
@@ -84,7 +86,7 @@ func New(c Config) (*Router, error) {
 		engines: upstream.New(upstream.Config{Dial: c.Dial}),
 		metrics: newMetrics(),
 	}
-	r.conns = edge.New(edge.Config{Listener: "public", Max: c.MaxConnections, Metrics: r.metrics.set, Log: c.Log})
+	r.conns = edge.New(edge.Config{Listener: "public", Max: c.MaxConnections, TLS: c.TLS, Metrics: r.metrics.set, Log: c.Log})
 	r.unknown = r.metrics.forModel("")
 	r.idle.New = func() any { return newExchange(r) }
 	r.Configure(c.Models, c.Price)

@@ -60,7 +60,7 @@ func (r *Router) drain() {
 	r.c.Log.Warn("cancelling the requests that outlasted the drain", "connections", r.conns.Count())
 	r.conns.Each(func(c *edge.Conn) { c.Cancel(errDrained) })
 	r.await(lastWords)
-	r.conns.Each(func(c *edge.Conn) { _ = c.Conn.Close() })
+	r.conns.Each(func(c *edge.Conn) { c.Cut() })
 	r.await(time.Hour) // a closed connection ends its goroutine
 }
 

@@ -147,6 +147,9 @@ func newWorld(t testing.TB, s setup) *world {
 		StreamHeartbeat: heartbeat, DrainTimeout: 10 * time.Second, PathAliases: []string{"/api/integrations/dgx/v1"},
 		OpenAPI: admin.PublicOpenAPI(), Log: log, Dial: w.net.dial,
 	}
+	if spoken != nil {
+		rc.TLS = spoken.listener
+	}
 	if s.router != nil {
 		s.router(&rc)
 	}
@@ -167,9 +170,7 @@ func newWorld(t testing.TB, s setup) *world {
 	g.Go(func() { w.served <- w.router.Serve(routing, ln) })
 	w.client = &http.Client{Transport: &http.Transport{
 		MaxIdleConnsPerHost: 1024,
-		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			return w.net.dial(ctx, network, w.net.addr("router"))
-		},
+		DialContext:         func(ctx context.Context, _, _ string) (net.Conn, error) { return w.reach(ctx) },
 	}}
 	w.secret, w.token = w.newToken("acme", tenant.NewToken{Scopes: []tenant.Scope{tenant.ScopeInference, tenant.ScopeModelsRead, tenant.ScopeUsageRead}})
 	t.Cleanup(func() {

@@ -27,9 +27,9 @@ type banner struct {
 
 func newBanner(s *server, secret string, dir string, speed float64) banner {
 	b := banner{
-		API:     "http://" + callable(s.c.API) + "/v1",
-		Admin:   "http://" + callable(s.c.Admin),
-		Console: "http://" + callable(s.c.Admin) + s.console.SignInLink(secret),
+		API:     baseOf(s.c.API, s.c.Certs.api) + "/v1",
+		Admin:   baseOf(s.c.Admin, s.c.Certs.admin),
+		Console: baseOf(s.c.Admin, s.c.Certs.admin) + s.console.SignInLink(secret),
 		Token:   secret, DataDir: dir, SimSpeed: speed,
 	}
 	b = b.of(s.c.Config.Models)

@@ -22,11 +22,16 @@ type browser struct {
 
 	clicks int // of a person, so far
 
+	linked, checked map[string]bool // kinds of pages that pages lead to, and that check has looked at
+
 	mu       sync.Mutex // guards troubles
 	troubles []string
 }
 
 type step = chromedp.Action[chromedp.Void]
+
+// stepLimit is for a browser that hangs: axe-core alone takes a minute for a page of a thousand models on a machine that has much else to do.
+const stepLimit = 5 * time.Minute
 
 func startBrowser(t *testing.T) *browser {
 	t.Helper()
@@ -34,6 +39,7 @@ func startBrowser(t *testing.T) *browser {
 	if err != nil {
 		required(t, "chromium is missing; on Debian: apt-get install chromium")
 	}
+	axe := readAxe(t)
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.UserDataDir(t.TempDir()))
 	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(cancel)
@@ -42,8 +48,7 @@ func startBrowser(t *testing.T) *browser {
 		_ = chromedp.Cancel(ctx) // waits for the browser's end
 		cancel()
 	})
-	b := &browser{t: t, ctx: ctx}
-	b.axe = readAxe(t)
+	b := &browser{t: t, ctx: ctx, axe: axe, linked: map[string]bool{}, checked: map[string]bool{}}
 	b.do(chromedp.EmulateViewport(1280, 900))
 	var reading sync.WaitGroup
 	console := chromedp.Console(ctx)
@@ -87,7 +92,7 @@ func (b *browser) quiet() {
 	b.troubles = nil
 }
 
-// do does one step after the other, each within a minute.
+// do does one step after the other, each within stepLimit.
 func (b *browser) do(steps ...step) {
 	b.t.Helper()
 	for _, s := range steps {
@@ -99,14 +104,14 @@ func (b *browser) do(steps ...step) {
 func get[T any](b *browser, a chromedp.Action[T]) T {
 	b.t.Helper()
 	value, err := chromedp.Run(b.ctx, func(ctx context.Context, t *chromedp.Target) (T, error) {
-		ctx, cancel := context.WithTimeout(ctx, time.Minute)
+		ctx, cancel := context.WithTimeout(ctx, stepLimit)
 		defer cancel()
 		return a(ctx, t)
 	})
 	if err != nil {
 		where, _ := chromedp.Run(b.ctx, chromedp.Location())
 		text, _ := chromedp.Run(b.ctx, chromedp.Evaluate[string]("document.body.innerText"))
-		b.t.Fatalf("%v; at %s, which says:\n%s", err, where, text)
+		b.t.Fatalf("%v; at %s, which says:\n%.2000s", err, where, text)
 	}
 	return value
 }

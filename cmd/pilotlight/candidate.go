@@ -33,8 +33,9 @@ const (
 // listener, where it has an address of its own, says that it waits; the public one is not bound.
 type candidate struct {
 	cfg    *config.Config
-	file   string              // of the config, for messages
-	admins *access.Admins      // of the admin API
+	file   string         // of the config, for messages
+	admins *access.Admins // of the admin API
+	certs  listenerCerts
 	getenv func(string) string // the store's URL is read with it
 	lead   *lead
 	log    *slog.Logger
@@ -177,7 +178,7 @@ func (c *candidate) beginStandby() {
 		return
 	}
 	standby, err := admin.NewStandby(admin.StandbyConfig{
-		Admins: c.admins, Reason: c.waitsFor, Metrics: []*metrics.Set{c.lead.metrics}, Log: c.log,
+		Admins: c.admins, Reason: c.waitsFor, Metrics: []*metrics.Set{c.lead.metrics}, TLS: listenerTLS(c.certs.admin), Log: c.log,
 	})
 	if err != nil {
 		c.log.Error("nothing answers while this server waits", "reason", err)

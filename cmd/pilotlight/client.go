@@ -41,7 +41,11 @@ func (f serverFlags) client(env *Env) (*admin.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	env.client = &admin.Client{BaseURL: strings.TrimRight(base.String(), "/"), Token: token}
+	trust, err := trusting(env)
+	if err != nil {
+		return nil, err
+	}
+	env.client = &admin.Client{BaseURL: strings.TrimRight(base.String(), "/"), Token: token, HTTP: trust}
 	env.doing("waiting for " + base.Host)
 	return env.client, nil
 }

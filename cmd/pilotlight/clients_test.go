@@ -25,6 +25,7 @@ var stockClients = []struct {
 	{"openai-node", "node", "openai_node.cjs"},
 	{"langchain-openai", "langchain-openai", "langchain_chat.py"},
 	{"litellm", "litellm", "litellm_chat.py"},
+	{"open-webui", "litellm", "open_webui_requests.py"}, // its requests alone, with the HTTP client that both have
 	{"huggingface-hub", "huggingface-hub", "huggingface_chat.py"},
 	{"llama-index", "llama-index-llms-openai-like", "llama_index_chat.py"},
 	{"pydantic-ai", "pydantic-ai-slim", "pydantic_ai_chat.py"},

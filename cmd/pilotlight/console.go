@@ -23,7 +23,7 @@ func (s *server) openConsole(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	base := "http://" + callable(s.c.API)
+	base, client := baseOf(s.c.API, s.c.Certs.api), ownClient(s.c.Certs.api)
 	s.began = s.c.Now()
 	if s.hostName, err = os.Hostname(); err != nil {
 		return fmt.Errorf("naming this server: %w", err)
@@ -32,7 +32,7 @@ func (s *server) openConsole(ctx context.Context) error {
 		Fleet: s.fleet(), Tenants: s.tenants, Ledger: s.ledger, Audit: s.audit, Key: key, API: base + "/v1", Admins: s.c.Admins,
 		Price: func() fleet.NanoUSD { return s.router.Price() },
 		Chat: func(ctx context.Context, secret string, body []byte) (*console.Answer, error) {
-			return chat(ctx, base, secret, body)
+			return chat(ctx, client, base, secret, body)
 		},
 		Pools:  pools{s.tuning, s.whatIf},
 		Series: s.series,
@@ -95,17 +95,15 @@ func (s *server) consoleKey(ctx context.Context) (key [32]byte, err error) {
 	return key, s.store.SaveSetting(ctx, consoleScope, "key", hex.EncodeToString(key[:]))
 }
 
-// chats asks the public API on the console's behalf. An answer may take as long as it wants.
-var chats = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 8}}
-
-func chat(ctx context.Context, base, secret string, body []byte) (*console.Answer, error) {
+// chat asks the public API on the console's behalf. An answer may take as long as it wants.
+func chat(ctx context.Context, client *http.Client, base, secret string, body []byte) (*console.Answer, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/v1/chat/completions", bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("asking the public API: %w", err)
 	}
 	r.Header.Set("Authorization", "Bearer "+secret)
 	r.Header.Set("Content-Type", "application/json")
-	answer, err := chats.Do(r)
+	answer, err := client.Do(r)
 	if err != nil {
 		return nil, fmt.Errorf("asking the public API: %w", err)
 	}

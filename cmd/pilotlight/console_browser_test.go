@@ -1,8 +1,6 @@
 package main
 
 import (
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -52,17 +50,8 @@ func TestConsole(t *testing.T) {
 	}
 	b.check("a model that is hot")
 
-	// A snippet is copied, and is a program.
-	b.do(chromedp.Click(`//label[text()="curl"]`))
-	_ = b.clipboard() // asks for the right first
-	b.do(chromedp.Click(`.tab[data-tab="2"] .copy`))
-	b.until(`document.querySelector('.tab[data-tab="2"] .copy').textContent === "Copied"`)
-	snippet := b.clipboard()
-	command := exec.CommandContext(t.Context(), "sh", "-c", strings.Replace(snippet, "curl", "curl -sS", 1))
-	command.Env = append(os.Environ(), "PILOTLIGHT_TOKEN="+s.Token)
-	if out, err := command.CombinedOutput(); err != nil || !strings.HasSuffix(string(out), "data: [DONE]\n\n") {
-		t.Errorf("the snippet of the page gave %v and %q", err, out)
-	}
+	// What is copied is a program.
+	b.wantCopiedPrograms(t, s.Token)
 
 	// A token is made, shown once, and works.
 	b.do(chromedp.Navigate(s.Admin+"/tokens"), chromedp.Click("summary"), chromedp.SetValue("#name", "from the console"), chromedp.SetValue("#rpm", "100"))

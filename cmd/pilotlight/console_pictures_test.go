@@ -140,6 +140,8 @@ func TestConsole_EveryPage(t *testing.T) {
 		}
 		b.do(chromedp.Navigate(s.Admin+"/requests"), chromedp.Click(`//a[text()="receipt"]`), chromedp.WaitVisible(".line"))
 		b.check("dev-request")
+		b.do(chromedp.Navigate(s.Admin+"/invoice/dev/"+time.Now().UTC().Format("2006-01")), chromedp.WaitVisible("main h1"))
+		b.check("dev-invoice")
 		b.quiet()
 	})
 	t.Run("thousand", func(t *testing.T) {
@@ -154,11 +156,41 @@ func TestConsole_EveryPage(t *testing.T) {
 		}
 		b.quiet()
 	})
+	b.wantAllChecked()
+}
+
+// wantAllChecked fails the test where a page leads to one of a kind that was not looked at.
+func (b *browser) wantAllChecked() {
+	b.t.Helper()
+	if len(b.checked) < len(operatorViews) {
+		b.t.Errorf("looked at %d kinds of pages, want %d at least", len(b.checked), len(operatorViews))
+	}
+	for kind := range b.linked {
+		if !b.checked[kind] {
+			b.t.Errorf("pages lead to /%s, at which nobody has looked", kind)
+		}
+	}
+}
+
+// note keeps of which kind the page is, and to which kinds it leads: what comes first in their paths.
+func (b *browser) note() {
+	b.t.Helper()
+	kindOf := func(path string) string {
+		kind, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+		return kind
+	}
+	b.checked[kindOf(get(b, chromedp.Evaluate[string]("location.pathname")))] = true
+	for _, path := range get(b, chromedp.Evaluate[[]string](`[...new Set([...document.links].filter((a) => a.origin === location.origin && !a.hasAttribute("download") && !a.pathname.endsWith(".csv")).map((a) => a.pathname))]`)) {
+		if kind := kindOf(path); kind != "" { // "/" is the list of models
+			b.linked[kind] = true
+		}
+	}
 }
 
 // check holds a page against the rules of accessibility in both colours, and on a phone, and takes its pictures.
 func (b *browser) check(name string) {
 	b.t.Helper()
+	b.note()
 	for _, scheme := range []string{"dark", "light"} {
 		b.prefer(scheme)
 		b.accessible(name + ", " + scheme)

@@ -130,13 +130,17 @@ func (c devCmd) open(env *Env, cfg *config.Config, dir *dataDir, hangups <-chan 
 	if err != nil {
 		return nil, err
 	}
+	certs, err := openCerts(cfg, log)
+	if err != nil {
+		return nil, err
+	}
 	api, adminLn, err := listenBoth(cfg, "--api-addr", "--admin-addr")
 	if err != nil {
 		return nil, err
 	}
 	s, err := openServer(env.ctx, serverConfig{
 		Config: cfg, Source: configSource{path: c.Config, parse: func(name string, src []byte) (*config.Config, error) { return c.parse(dir, name, src) }},
-		Hangups: hangups, Dir: dir.path, Admins: admins, Getenv: env.Getenv, Stdout: env.Stdout, Now: env.Now, API: api, Admin: adminLn, Log: log,
+		Hangups: hangups, Dir: dir.path, Admins: admins, Certs: certs, Getenv: env.Getenv, Stdout: env.Stdout, Now: env.Now, API: api, Admin: adminLn, Log: log,
 		Lead: newLead(nil, log.With("component", "lead")),
 	})
 	if err != nil {

@@ -37,8 +37,8 @@ func TestDocs_CommandsRun(t *testing.T) {
 	}
 }
 
-// syntaxPages are about a server or a cluster that is in trouble, or about other programs whose tests run them: TestHarnesses.
-var syntaxPages = []string{"runbooks.md", "harnesses.md"}
+// ownTest are pages whose commands have a test of their own.
+var ownTest = map[string]string{"harnesses.md": "TestHarnesses"}
 
 // pages are all that people read.
 func pages(t *testing.T) []string {
@@ -213,7 +213,7 @@ func (p *docPage) run(t *testing.T) {
 		}
 		name := fmt.Sprintf("line %d", b.line)
 		switch {
-		case b.mark == "syntax only" || slices.Contains(syntaxPages, filepath.Base(p.file)):
+		case b.mark == "syntax only" || ownTest[filepath.Base(p.file)] != "":
 			t.Run(name, func(t *testing.T) { p.checkSyntax(t, b) })
 			continue
 		case b.mark == "needs":

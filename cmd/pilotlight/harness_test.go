@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,32 +19,22 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
-// A harness is one of others', run as its users run it.
+// A harness is one of others', run as its section of docs/harnesses.md says.
 type harness struct {
-	name string // of its environment among the stock clients
-	args func(base, token, model, tokenizer, out string) []string
-	out  string // what it writes, below out
-	sent int    // requests
+	name    string // of its environment among the stock clients, and of the program
+	shorter *strings.Replacer
+	out     string // what it writes
+	sent    int    // requests
 }
 
 var harnesses = []harness{
-	{"aiperf", func(base, token, model, tokenizer, out string) []string {
-		return []string{
-			"profile", "-m", model, "--url", base, "--endpoint-type", "chat", "--streaming", "--api-key", token, "--tokenizer", tokenizer,
-			"--concurrency", "2", "--request-count", "12", "--isl", "20", "--osl", "16", "--use-server-token-count", "--output-artifact-dir", out, "--ui", "none",
-		}
-	}, "", 12},
-	{"guidellm", func(base, token, model, tokenizer, out string) []string {
-		return []string{
-			"run", "--backend", fmt.Sprintf("kind=openai_http,target=%s,model=%s,api_key=%s", base, model, token), "--profile", "kind=constant,rate=4",
-			"--constraint", "kind=max_requests,count=12", "--tokenizer", "kind=huggingface_auto,model=" + tokenizer,
-			"--data", "kind=synthetic_text,prompt_tokens=20,output_tokens=16", "--output", "kind=json,path=" + filepath.Join(out, "benchmarks.json"), "--disable-console",
-		}
-	}, "benchmarks.json", 12},
+	{"aiperf", strings.NewReplacer("--concurrency 8 --request-count 200 --isl 500 --osl 100", "--concurrency 2 --request-count 12 --isl 20 --osl 16"), "run1", 12},
+	{"guidellm", strings.NewReplacer("max_requests,count=200", "max_requests,count=12", "prompt_tokens=500,output_tokens=100", "prompt_tokens=20,output_tokens=16"), "benchmarks.json", 12},
+	{"pilotlight", strings.NewReplacer("--for 1m", "--for 1s", "--requests 1000", "--requests 40", "--for 10m", "--for 10m --speed 300", "--runs 5", "--runs 1"), "", 0},
 }
 
-// TestHarnesses runs harnesses of others, as they are, against a model that is cold, and joins what they have written with the receipts: what they took for
-// the model's first token is told from the start, and what was billed is what the ledger has.
+// TestHarnesses runs the commands of docs/harnesses.md: harnesses of others, as they are, and ours, against a model that is cold. What others have written is
+// joined with the receipts: what they took for the model's first token is told from the start, and what was billed is what the ledger has.
 func TestHarnesses(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs other harnesses, of which each takes half a minute; not in short runs")
@@ -53,19 +44,71 @@ func TestHarnesses(t *testing.T) {
 		names[i] = h.name
 	}
 	s := startDev(t, t.TempDir(), "--config", writeConfig(t, "backend \"local\" {\n  gpus = 8\n  host_memory = \"1.5TiB\"\n}\n"+simModels("", names...)))
-	tokenizer := writeTokenizer(t)
+	blocks := map[string]string{} // program -> its block
+	for _, b := range blocksOf(t, harnessesPage) {
+		if b.lang != "sh" || b.mark == "syntax only" {
+			continue
+		}
+		i := slices.IndexFunc(names, func(name string) bool {
+			return strings.Contains("\n"+b.text, "\n"+name+" ") || strings.Contains(b.text, " "+name+" run ")
+		})
+		if i < 0 || blocks[names[i]] != "" {
+			t.Errorf("%s:%d: no harness is known for this block, or it has another", harnessesPage, b.line)
+			continue
+		}
+		blocks[names[i]] = b.text
+	}
 	for _, h := range harnesses {
 		t.Run(h.name, func(t *testing.T) {
-			out := t.TempDir()
-			runHarness(t, h.name, h.args(strings.TrimSuffix(s.API, "/v1"), s.Token, h.name, tokenizer, out)...)
+			block := h.shorter.Replace(blocks[h.name])
+			if blocks[h.name] == "" || block == blocks[h.name] {
+				t.Fatalf("%s has no block for %s, or one of other sizes than are made smaller here:\n%s", harnessesPage, h.name, block)
+			}
+			dir := s.runHarnessBlock(t, h, block)
+			if h.sent == 0 {
+				return
+			}
 			var rows []bench.JoinRow
-			text := s.bench(t, "join", filepath.Join(out, h.out), "--model", h.name, "--json")
+			text := s.bench(t, "join", filepath.Join(dir, h.out), "--model", h.name, "--json")
 			if err := json.Unmarshal(text, &rows); err != nil {
 				t.Fatal(err)
 			}
 			checkJoin(t, s, h, rows)
 		})
 	}
+}
+
+const harnessesPage = "../../docs/harnesses.md"
+
+// runHarnessBlock runs a block of the page as its reader does, and gives the folder that it has run in. It skips where the harness is not installed.
+func (s *devServer) runHarnessBlock(t *testing.T, h harness, block string) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	bin := filepath.Join(t.TempDir(), "bin")
+	if h.name != "pilotlight" {
+		interpreter(t, h.name, h.name) // is it there, as pinned?
+		bin += ":" + filepath.Join(os.Getenv("PILOTLIGHT_CLIENTS"), h.name, "bin")
+	}
+	first, _, _ := strings.Cut(bin, ":")
+	write(t, filepath.Join(first, "pilotlight"), fmt.Sprintf("#!/bin/sh\n%s=1 exec %s \"$@\"\n", asProgram, mustAbs(t, os.Args[0])))
+	for link, to := range map[string]string{"tokenizer": writeTokenizer(t), "benchmarks": mustAbs(t, "../../benchmarks")} {
+		if err := os.Symlink(to, filepath.Join(dir, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	admin, err := readSecret(filepath.Join(s.DataDir, adminTokenFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := strings.TrimSuffix(s.API, "/v1")
+	shell := exec.CommandContext(t.Context(), "bash", "-euc", strings.ReplaceAll(block, "http://127.0.0.1:8080", base))
+	shell.Dir = dir
+	shell.Env = append(os.Environ(), "HOME="+t.TempDir(), "PATH="+bin+":"+os.Getenv("PATH"), "BASE="+base, "MODEL="+h.name, "PILOTLIGHT_TOKEN="+s.Token,
+		"PILOTLIGHT_API="+s.API, addrVariable+"="+s.Admin, adminTokenVariable+"="+admin)
+	if out, err := shell.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", h.name, err, out)
+	}
+	return dir
 }
 
 // checkJoin holds rows of bench join against the ledger's own records of the model that the harness has asked for.

@@ -89,6 +89,9 @@ func programPage(app *kong.Application) manPage {
 var variables = []struct{ name, does string }{
 	{addrVariable, "The admin address of the server that commands talk to; --addr is stronger. Neither: " + defaultAdminURL + "."},
 	{adminTokenVariable, "The admin token; without it, commands that talk to a server on this machine take that of its data directory."},
+	{caVariable, "The CAs of the server's certificate, a file in PEM, where they are not the system's."},
+	{clientCertVariable, "The certificate to show to a server that asks for one (admin.tls.client_ca), a file in PEM; with " + clientKeyVariable + "."},
+	{clientKeyVariable, "The private key of " + clientCertVariable + ", a file in PEM that nobody else may read."},
 	{"NO_COLOR", "If it is set to anything, top shows no colours."},
 }
 

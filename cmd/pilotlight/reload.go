@@ -40,7 +40,7 @@ type configurer struct {
 	parts    configurable
 	tuning   *tuning
 	draining func() bool
-	reopen   func()     // logs, at each hangup; nil = there are none
+	reopen   func()     // logs and certificates, at each hangup; nil = there are none
 	audit    *audit.Log // of what SIGHUP does; what comes by the admin API, that keeps
 	log      *slog.Logger
 
@@ -195,10 +195,16 @@ func (c *configurer) follow(ctx context.Context, hangups <-chan os.Signal) error
 // openConfigurer comes last: it needs all that takes a config.
 func (s *server) openConfigurer(context.Context) error {
 	s.configurer = &configurer{
-		source: s.c.Source, tuning: s.tuning, draining: s.draining.Load, audit: s.audit, reopen: s.reopenLogs, log: s.log("config"), current: s.c.Config, told: s.c.Config.Pools,
+		source: s.c.Source, tuning: s.tuning, draining: s.draining.Load, audit: s.audit, reopen: s.reopen, log: s.log("config"), current: s.c.Config, told: s.c.Config.Pools,
 		parts: configurable{planner: s.activator.Configure, backEnd: s.backEnd.configure, policy: s.reweigh, others: s.reconfigureOthers, admins: s.readAdmins},
 	}
 	return nil
+}
+
+// reopen has files read or written anew that others put there.
+func (s *server) reopen() {
+	s.reopenLogs()
+	s.c.Certs.reload(s.log("config"))
 }
 
 func (s *server) reweigh(c config.Autoscaler) {

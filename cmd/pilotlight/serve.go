@@ -33,13 +33,17 @@ func (c serveCmd) Run(env *Env) error {
 	if err != nil {
 		return err
 	}
+	certs, err := openCerts(cfg, log)
+	if err != nil {
+		return err
+	}
 	lock, err := leadershipLock(cfg, env.Getenv)
 	if err != nil {
 		return err
 	}
 	l := &leader{
 		env: env, log: log, hangups: hangups,
-		candidate: candidate{cfg: cfg, file: c.Config, admins: admins, getenv: env.Getenv, lead: newLead(lock, log.With("component", "lead")), log: log.With("component", "lead")},
+		candidate: candidate{cfg: cfg, file: c.Config, admins: admins, certs: certs, getenv: env.Getenv, lead: newLead(lock, log.With("component", "lead")), log: log.With("component", "lead")},
 	}
 	ballast := newBallast(env.Getenv)
 	err = untilSignalled(env, l.ending, l.run)
@@ -105,7 +109,7 @@ func (l *leader) serve(ctx context.Context, hurry <-chan struct{}) error {
 	opened := l.store
 	l.store = nil
 	s, err := openServer(ctx, serverConfig{
-		Config: l.cfg, Dir: serverDir(l.cfg), Store: opened, Admins: l.admins, Getenv: l.env.Getenv, Stdout: l.env.Stdout, Now: l.env.Now,
+		Config: l.cfg, Dir: serverDir(l.cfg), Store: opened, Admins: l.admins, Certs: l.certs, Getenv: l.env.Getenv, Stdout: l.env.Stdout, Now: l.env.Now,
 		Source:  configSource{path: l.file, parse: config.Options{BaseDir: filepath.Dir(l.file)}.Parse},
 		Hangups: l.hangups, Lead: l.lead, API: api, Admin: adminLn, Log: l.log,
 	})
@@ -113,7 +117,7 @@ func (l *leader) serve(ctx context.Context, hurry <-chan struct{}) error {
 		return errors.Join(err, api.Close(), adminLn.Close())
 	}
 	l.serves.Store(true)
-	l.env.say("serving %d models at http://%s/v1, admin at http://%s", len(l.cfg.Models), callable(api), callable(adminLn))
+	l.env.say("serving %d models at %s/v1, admin at %s", len(l.cfg.Models), baseOf(api, l.certs.api), baseOf(adminLn, l.certs.admin))
 	err = s.run(ctx, hurry)
 	l.cfg = s.configurer.current // in which it would go on, if it leads once more
 	return s.closeAfter(err)

@@ -40,6 +40,7 @@ type serverConfig struct {
 	Hangups    <-chan os.Signal // each has the server take its own file anew; nil = there are none
 	Dir        string           // engines keep their logs and process files in engines/ in it
 	Admins     *access.Admins
+	Certs      listenerCerts       // of both listeners
 	Getenv     func(string) string // tokens of the back end are read with it
 	Stdout     io.Writer
 	Now        func() time.Time
@@ -176,7 +177,7 @@ func (s *server) openAPIs(context.Context) (err error) {
 	}
 	s.router, err = router.New(router.Config{
 		Activator: s.activator, Tenants: s.tenants, Ledger: s.ledger, Models: cfg.Models, Price: cfg.Price,
-		PathAliases: cfg.API.PathAliases, CORSOrigins: cfg.API.CORSOrigins, BodyLimit: cfg.API.BodyLimit, Keepalive: cfg.API.Keepalive,
+		TLS: listenerTLS(s.c.Certs.api), PathAliases: cfg.API.PathAliases, CORSOrigins: cfg.API.CORSOrigins, BodyLimit: cfg.API.BodyLimit, Keepalive: cfg.API.Keepalive,
 		StreamHeartbeat: cfg.API.StreamHeartbeat, EventLimit: cfg.API.EventLimit, Accounts: s.accounts, MaxConnections: room.Public,
 		OpenAPI: admin.PublicOpenAPI(), Ready: s.unready, Degraded: s.degraded, Console: s.console.Caller(), AccessLog: s.accessLog, Tracer: s.tracer, Log: s.log("router"),
 	})
@@ -185,9 +186,9 @@ func (s *server) openAPIs(context.Context) (err error) {
 	}
 	s.admin, err = admin.New(admin.Config{
 		Fleet: s.fleet(), Tuner: s.tuning, WhatIf: s.whatIf, Config: s.configurer, Tenants: s.tenants, Ledger: s.ledger, Audit: s.audit, Webhooks: s.webhooks, Servers: s.servers, Accounts: s.accounts, Admins: s.c.Admins,
-		MaxConnections: room.Admin,
-		Metrics:        s.metrics(),
-		Orphans:        s.backEnd.orphans, JobName: s.backEnd.jobName, Ready: s.readiness, Degraded: s.degraded, Console: s.console.Operator(), Errors: fleetAnswer, Log: s.log("admin"),
+		MaxConnections: room.Admin, TLS: listenerTLS(s.c.Certs.admin),
+		Metrics: s.metrics(),
+		Orphans: s.backEnd.orphans, JobName: s.backEnd.jobName, Ready: s.readiness, Degraded: s.degraded, Console: s.console.Operator(), Errors: fleetAnswer, Log: s.log("admin"),
 	})
 	return err
 }

@@ -9,6 +9,7 @@ package admin
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -59,6 +60,7 @@ type Config struct {
 	Degraded       func() []string                     // what is lacking of a server that is ready, for anybody to read; nil = nothing ever is
 	Console        fasthttp.RequestHandler             // answers what is not the API's; it signs its visitors in by itself. nil = there is none
 	Errors         func(error) *openai.Error           // how an error of Fleet, Tuner or Config is answered; nil, or a nil answer = internal_error
+	TLS            *tls.Config                         // that callers have to speak; nil = none
 	Heartbeat      time.Duration                       // between comments on a silent event stream; 0 = 15 s
 	Log            *slog.Logger                        // nil = discard
 }
@@ -105,7 +107,7 @@ func newServer(c Config, routes []route) *Server {
 		c.MaxConnections = 512
 	}
 	s := &Server{c: c, life: rand.Text()[:8], meters: metrics.NewSet(), ctx: context.Background()}
-	s.conns = edge.New(edge.Config{Listener: "admin", Max: c.MaxConnections, Metrics: s.meters, Log: c.Log})
+	s.conns = edge.New(edge.Config{Listener: "admin", Max: c.MaxConnections, TLS: c.TLS, Metrics: s.meters, Log: c.Log})
 	s.app = s.newApp(routes)
 	return s
 }
@@ -133,7 +135,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		<-ctx.Done()
 		if err := s.app.ShutdownWithTimeout(lastWords); err != nil {
 			s.c.Log.Warn("admin requests were cut off at shutdown", "reason", err)
-			s.conns.Each(func(c *edge.Conn) { _ = c.Close() })
+			s.conns.Each(func(c *edge.Conn) { c.Cut() })
 		}
 		_ = ln.Close() // Shutdown closes no listener that the app has not begun to serve
 		s.streams.Wait()

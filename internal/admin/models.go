@@ -83,7 +83,7 @@ func (s *Server) startModel(c *fiber.Ctx) error {
 			return edge.Invalid("for", "must be longer than %s", h.For)
 		}
 	}
-	act(c).Changes(map[string]any{"state": m.State}, map[string]any{"held_hot_for": fleet.FormatDuration(span)})
+	act(c).Changes(nil, map[string]any{"held_hot_for": fleet.FormatDuration(span)})
 	if err := s.c.Fleet.Hold(m.Model.ID, span); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"crypto/tls"
 	"errors"
 	"log/slog"
 
@@ -16,6 +17,7 @@ type StandbyConfig struct {
 	Admins  *access.Admins // who may ask
 	Reason  func() error   // what the server waits for, for anybody to read
 	Metrics []*metrics.Set // shown at /metrics before the process's own
+	TLS     *tls.Config    // that callers have to speak; nil = none
 	Log     *slog.Logger   // nil = discard
 }
 
@@ -35,7 +37,7 @@ func NewStandby(c StandbyConfig) (*Server, error) {
 		}
 		answered = append(answered, r)
 	}
-	return newServer(Config{Admins: c.Admins, Ready: c.Reason, Metrics: c.Metrics, Log: c.Log}, answered), nil
+	return newServer(Config{Admins: c.Admins, Ready: c.Reason, Metrics: c.Metrics, TLS: c.TLS, Log: c.Log}, answered), nil
 }
 
 func (s *Server) waits(*fiber.Ctx) error {

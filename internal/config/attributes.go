@@ -39,7 +39,7 @@ var priceAttributes = []attribute[Config]{
 	{key: "gpu_hour_usd", effect: effectNow, text: func(c *Config) string { return quoted(c.Price.String()) }},
 }
 
-var apiAttributes = []attribute[API]{
+var apiAttributes = append([]attribute[API]{
 	{key: "addr", effect: effectRestart, text: func(a *API) string { return quoted(a.Addr) }},
 	{key: "path_aliases", effect: effectRestart, text: func(a *API) string { return listText(a.PathAliases) }},
 	{key: "cors_origins", effect: effectRestart, text: func(a *API) string { return listText(a.CORSOrigins) }},
@@ -50,12 +50,12 @@ var apiAttributes = []attribute[API]{
 	{key: "event_limit", effect: effectRestart, text: func(a *API) string { return quoted(a.EventLimit.String()) }},
 	{key: "max_connections", effect: effectRestart, text: func(a *API) string { return number(a.MaxConnections) }},
 	{key: "access_log", effect: effectRestart, text: func(a *API) string { return quoted(a.AccessLog) }},
-}
+}, tlsAttributes(func(a *API) *TLS { return &a.TLS })...)
 
-var adminAttributes = []attribute[Admin]{
+var adminAttributes = append([]attribute[Admin]{
 	{key: "addr", effect: effectRestart, text: func(a *Admin) string { return quoted(a.Addr) }},
 	{key: "token_env", effect: effectRestart, text: func(a *Admin) string { return quoted(a.TokenEnv) }},
-}
+}, tlsAttributes(func(a *Admin) *TLS { return &a.TLS })...)
 
 var storeAttributes = []attribute[Store]{
 	{key: "kind", effect: effectRestart, text: func(s *Store) string { return quoted(s.Kind) }},

@@ -42,6 +42,7 @@ type API struct {
 	EventLimit      fleet.Bytes // of one event of a stream
 	MaxConnections  int         // of callers at once; 0 = what the process's descriptors allow
 	AccessLog       string      // the file that gets a line for each request; AccessLogStdout = standard output, "" = there is none
+	TLS             TLS
 }
 
 // Admin is the admin listener.
@@ -49,6 +50,7 @@ type Admin struct {
 	Addr     string
 	TokenEnv string       // the environment variable that holds the admin token of root, an operator
 	Tokens   []AdminToken // others, in the order of the file
+	TLS      TLS
 }
 
 // The kinds of store.

@@ -31,12 +31,14 @@ type apiHCL struct {
 	EventLimit      *hcl.Attribute `hcl:"event_limit,optional"`
 	MaxConnections  *hcl.Attribute `hcl:"max_connections,optional"`
 	AccessLog       *hcl.Attribute `hcl:"access_log,optional"`
+	TLS             *tlsHCL        `hcl:"tls,block"`
 }
 
 type adminHCL struct {
 	Addr     *hcl.Attribute   `hcl:"addr,optional"`
 	TokenEnv *hcl.Attribute   `hcl:"token_env,optional"`
 	Tokens   []*adminTokenHCL `hcl:"token,block"`
+	TLS      *tlsHCL          `hcl:"tls,block"`
 }
 
 type priceHCL struct {

@@ -54,11 +54,13 @@ func (r *reader) listeners(f *fileHCL, c *Config) {
 		r.size(f.API.EventLimit, &c.API.EventLimit, 64<<10)
 		r.count(f.API.MaxConnections, &c.API.MaxConnections, 0, maxConnections)
 		r.accessLog(f.API.AccessLog, &c.API.AccessLog)
+		r.tls(f.API.TLS, &c.API.TLS)
 	}
 	if f.Admin != nil {
 		r.addr(f.Admin.Addr, &c.Admin.Addr)
 		r.variable(f.Admin.TokenEnv, &c.Admin.TokenEnv)
 		c.Admin.Tokens = r.adminTokens(f.Admin.Tokens)
+		r.tls(f.Admin.TLS, &c.Admin.TLS)
 	}
 	if c.Admin.Addr != c.API.Addr || strings.HasSuffix(c.API.Addr, ":0") {
 		return

@@ -23,6 +23,12 @@ func uses(f *fileHCL, c *Config) []Use {
 	if f.Store != nil && c.Store.Kind == StoreSQLite {
 		all = append(all, Use{Path: filepath.Dir(c.Store.Path), For: "directory of the store", Line: either(f.Store.Path, f.Store.Range).Start.Line})
 	}
+	if f.API != nil {
+		all = append(all, usesOfTLS(f.API.TLS, c.API.TLS, "public")...)
+	}
+	if f.Admin != nil {
+		all = append(all, usesOfTLS(f.Admin.TLS, c.Admin.TLS, "admin")...)
+	}
 	if c.Backend.Kind != BackendLocal {
 		return all
 	}

@@ -54,6 +54,13 @@ model "acme/c" {
 	}, check(`store "sqlite" { path = "data/pilotlight.db" }`+models+sim)); diff != "" {
 		t.Errorf("local (-want +got):\n%s", diff)
 	}
+	if diff := cmp.Diff([]config.Use{
+		{Path: filepath.Join(dir, "a.pem"), For: "certificate of the public listener", Line: 3},
+		{Path: "/etc/a.key", For: "key of the public listener", Line: 4},
+		{Path: "/etc/ca.pem", For: "CAs of callers of the public listener", Line: 5},
+	}, check("api {\n  tls {\n    cert = \"a.pem\"\n    key = \"/etc/a.key\"\n    client_ca = \"/etc/ca.pem\"\n  }\n}\n"+`backend "nomad" {}`+models)); diff != "" {
+		t.Errorf("TLS (-want +got):\n%s", diff)
+	}
 	if uses := check(`backend "nomad" {}` + models); len(uses) != 0 {
 		t.Errorf("on Nomad: got %+v, want none", uses)
 	}

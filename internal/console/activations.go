@@ -92,32 +92,50 @@ func rowOf(a *fleet.Activation) activationRow {
 // activationsShown bounds the page.
 const activationsShown = 100
 
-func activationsGroups(find finding) []group {
+// activationsGroups is the page of activations: the figures of those that a visitor looks for, sorted by a column, and the activations themselves.
+func activationsGroups(column string, find finding) []group {
 	none := emptyText{Title: "No activation yet", Text: "The first request to a model that is not hot begins one."}
 	if find.q != "" {
 		none = emptyText{Title: "No activation matches", Text: "Look for another model, instance, tier or reason."}
 	}
-	return []group{{"activation-row", "activations", none, func(s *state) []part {
-		var parts []part
-		for i := range s.Activations {
-			if a := &s.Activations[i]; len(parts) < activationsShown && find.has(a.Model, a.Instance, string(a.From), a.Reason, a.Failure) {
-				r := rowOf(a)
-				parts = append(parts, part{r.ID, "", r})
+	return []group{
+		{"figure-row", "figures", emptyText{Text: "Nothing is measured yet.", Columns: 7}, func(s *state) []part {
+			figures := figuresOf(s.Activations, find)
+			sortFigures(figures, column)
+			parts := make([]part, len(figures))
+			for i, f := range figures {
+				parts[i] = part{f.ID, "", f}
 			}
-		}
-		return parts
-	}}}
+			return parts
+		}},
+		{"activation-row", "activations", none, func(s *state) []part {
+			var parts []part
+			for i := range s.Activations {
+				if a := &s.Activations[i]; len(parts) < activationsShown && foundActivation(find, a) {
+					r := rowOf(a)
+					parts = append(parts, part{r.ID, "", r})
+				}
+			}
+			return parts
+		}},
+	}
 }
 
-// phaseFigures are percentiles of what a phase took, over activations from one tier that have ended well.
+func foundActivation(find finding, a *fleet.Activation) bool {
+	return find.has(a.Model, a.Instance, string(a.From), a.Reason, a.Failure)
+}
+
+// phaseFigures are percentiles of what a phase took, over activations from one tier that have ended well. They are comparable, so that unchanged ones are not
+// drawn again.
 type phaseFigures struct {
+	ID                 string
 	From               fleet.Tier
 	Phase              string
 	N                  int
 	P50, P90, P99, Max time.Duration
 }
 
-func figuresOf(all []fleet.Activation) (figures []phaseFigures) {
+func figuresOf(all []fleet.Activation, find finding) (figures []phaseFigures) {
 	type key struct {
 		from  fleet.Tier
 		phase string
@@ -125,7 +143,7 @@ func figuresOf(all []fleet.Activation) (figures []phaseFigures) {
 	took := map[key][]time.Duration{}
 	for i := range all {
 		a := &all[i]
-		if a.Ended.IsZero() || a.Failure != "" {
+		if a.Ended.IsZero() || a.Failure != "" || !foundActivation(find, a) {
 			continue
 		}
 		r := rowOf(a)
@@ -139,7 +157,7 @@ func figuresOf(all []fleet.Activation) (figures []phaseFigures) {
 	for k, spans := range took {
 		slices.Sort(spans)
 		at := func(percent int) time.Duration { return spans[min(len(spans)*percent/100, len(spans)-1)] }
-		figures = append(figures, phaseFigures{k.from, k.phase, len(spans), at(50), at(90), at(99), spans[len(spans)-1]})
+		figures = append(figures, phaseFigures{elementID("figure", string(k.from)+" "+k.phase), k.from, k.phase, len(spans), at(50), at(90), at(99), spans[len(spans)-1]})
 	}
 	place := func(p string) int {
 		if i := slices.Index(phases, fleet.Phase(p)); i >= 0 {
@@ -153,24 +171,10 @@ func figuresOf(all []fleet.Activation) (figures []phaseFigures) {
 	return figures
 }
 
-func (v *visit) activations() error {
-	find := v.find()
-	topic := "activations"
-	if find.q != "" {
-		topic += ":" + find.q
-	}
-	live, err := v.liveParts(topic)
-	if err != nil {
-		return err
-	}
-	var found []fleet.Activation
-	for _, a := range v.hub.look(fresh).Activations {
-		if find.has(a.Model, a.Instance, string(a.From), a.Reason, a.Failure) {
-			found = append(found, a)
-		}
-	}
-	figures, sorting := figuresOf(found), v.sorting("from")
-	sortBy(figures, sorting.Now, map[string]func(a, b *phaseFigures) int{
+// sortFigures sorts by a column of the table; by tier and phase, as they come, where it is none.
+func sortFigures(figures []phaseFigures, column string) {
+	sortBy(figures, column, map[string]func(a, b *phaseFigures) int{
+		"from":  func(a, b *phaseFigures) int { return strings.Compare(string(a.From), string(b.From)) },
 		"phase": func(a, b *phaseFigures) int { return strings.Compare(a.Phase, b.Phase) },
 		"n":     func(a, b *phaseFigures) int { return a.N - b.N },
 		"p50":   func(a, b *phaseFigures) int { return cmp.Compare(a.P50, b.P50) },
@@ -178,7 +182,15 @@ func (v *visit) activations() error {
 		"p99":   func(a, b *phaseFigures) int { return cmp.Compare(a.P99, b.P99) },
 		"max":   func(a, b *phaseFigures) int { return cmp.Compare(a.Max, b.Max) },
 	})
+}
+
+func (v *visit) activations() error {
+	find, sorting := v.find(), v.sorting("from")
+	live, err := v.liveParts("activations:" + sorting.Now + ":" + find.q)
+	if err != nil {
+		return err
+	}
 	return v.show(http.StatusOK, "activations", "Activations", map[string]any{
-		"Live": live, "Figures": figures, "Sort": sorting, "Phases": phases, "Q": find.q,
+		"Live": live, "Sort": sorting, "Phases": phases, "Q": find.q,
 	})
 }

@@ -55,10 +55,11 @@ type Config struct {
 
 // Console serves the pages. It is safe for concurrent use.
 type Console struct {
-	c     Config
-	seal  sealer
-	hub   *Hub
-	codes codes
+	c      Config
+	seal   sealer
+	hub    *Hub
+	codes  codes
+	common common
 }
 
 // New checks the config. It starts nothing.

@@ -47,41 +47,6 @@ func (v *visit) liveParts(topic string) (liveParts, error) {
 	return l, nil
 }
 
-// typical is what a request to a model took and cost of late, on average.
-type typical struct {
-	Requests int64
-	Took     time.Duration
-	Cost     fleet.NanoUSD
-}
-
-// typicalSpan is how far back typical looks.
-const typicalSpan = 30 * 24 * time.Hour
-
-// typicals measures what requests took and cost, by model, from the records that the visitor may see.
-func (v *visit) typicals(ctx context.Context) (map[string]typical, error) {
-	now := v.c.Now().UTC()
-	today := now.Truncate(24 * time.Hour)
-	rows, _, err := v.c.Ledger.Usage(ctx, ledger.Query{Org: v.org(), From: today.Add(-typicalSpan), To: today.Add(24 * time.Hour), Limit: ledger.MaxUsageLimit})
-	if err != nil {
-		return nil, err
-	}
-	sums := map[string]ledger.UsageRow{}
-	for _, r := range rows {
-		s := sums[r.Model]
-		s.Requests += r.Requests
-		s.BilledUS += r.BilledUS
-		s.Cost += r.Cost
-		sums[r.Model] = s
-	}
-	all := map[string]typical{}
-	for m, s := range sums {
-		if s.Requests > 0 {
-			all[m] = typical{s.Requests, time.Duration(s.BilledUS/s.Requests) * time.Microsecond, s.Cost / fleet.NanoUSD(s.Requests)}
-		}
-	}
-	return all, nil
-}
-
 // modelRow is one line of the list of models.
 type modelRow struct {
 	ID, Pool  string
@@ -90,6 +55,7 @@ type modelRow struct {
 	PerSecond fleet.NanoUSD
 	Endpoints []fleet.Endpoint
 	Typical   typical
+	Used      int64 // requests, for who may know how many
 	State     template.HTML
 	state     string
 }
@@ -116,12 +82,11 @@ func (v *visit) models() error {
 	}
 	ctx, cancel := v.asking()
 	defer cancel()
-	var measured map[string]typical
-	if v.may(tenant.ScopeUsageRead) {
-		if measured, err = v.typicals(ctx); err != nil {
-			return err
-		}
+	usual, err := v.typicals(ctx)
+	if err != nil {
+		return err
 	}
+	counts := v.may(tenant.ScopeUsageRead)
 	find, state := v.find(), v.Query("state")
 	now := v.hub.look(fresh)
 	var rows []modelRow
@@ -133,12 +98,15 @@ func (v *visit) models() error {
 		}
 		row := modelRow{
 			ID: m.Model.ID, Pool: m.Model.Pool, GPUs: m.Model.GPUs, Context: m.Model.ContextLength, PerSecond: v.perSecond(m.Model.GPUs),
-			Endpoints: m.Model.Endpoints, Typical: measured[m.Model.ID], state: m.State,
+			Endpoints: m.Model.Endpoints, Typical: usual[m.Model.ID], state: m.State,
 		}
 		if shown < len(live.Parts) {
 			row.State = live.Parts[shown]
 		}
 		shown++
+		if counts && !row.Typical.OfAll {
+			row.Used = row.Typical.Requests
+		}
 		if (state == "" || state == m.State) && find.has(m.Model.ID) {
 			rows = append(rows, row)
 		}
@@ -154,11 +122,11 @@ func (v *visit) models() error {
 		"state":   func(a, b *modelRow) int { return strings.Compare(a.state, b.state) },
 		"took":    func(a, b *modelRow) int { return cmp.Compare(a.Typical.Took, b.Typical.Took) },
 		"cost":    func(a, b *modelRow) int { return cmp.Compare(a.Typical.Cost, b.Typical.Cost) },
-		"used":    func(a, b *modelRow) int { return cmp.Compare(a.Typical.Requests, b.Typical.Requests) },
+		"used":    func(a, b *modelRow) int { return cmp.Compare(a.Used, b.Used) },
 	})
 	return v.show(http.StatusOK, "models", "Models", map[string]any{
 		"Rows": rows, "Of": shown, "Live": live, "Q": find.q, "State": state, "States": []string{"hot", "parked", "starting", "cold"},
-		"Sort": sorting, "Measured": measured != nil,
+		"Sort": sorting, "Counts": counts,
 	})
 }
 
@@ -186,17 +154,15 @@ func (v *visit) model() error {
 	}
 	ctx, cancel := v.asking()
 	defer cancel()
+	usual, err := v.typicals(ctx)
+	if err != nil {
+		return err
+	}
 	view := map[string]any{
-		"Model": m.Model, "PerSecond": v.perSecond(m.Model.GPUs), "Live": live, "Snippets": snippets(v.c.API, m.Model),
+		"Typical": usual[m.Model.ID],
+		"Model":   m.Model, "PerSecond": v.perSecond(m.Model.GPUs), "Live": live, "Snippets": snippets(v.c.API, m.Model),
 		"Chats": slices.Contains(m.Model.Endpoints, fleet.EndpointChat), "Payer": v.grant, "MayChat": v.grant != nil && v.grant.Has(tenant.ScopeInference) && v.grant.Allows(m.Model.ID),
 		"Prompt": v.Query("prompt"),
-	}
-	if v.may(tenant.ScopeUsageRead) {
-		all, err := v.typicals(ctx)
-		if err != nil {
-			return err
-		}
-		view["Typical"] = all[m.Model.ID]
 	}
 	if v.isOperator() {
 		e, err := v.c.Fleet.Explain(m.Model.ID)
@@ -230,7 +196,7 @@ func (v *visit) hold() error {
 		}
 	}
 	v.act.On("model/" + m.Model.ID)
-	v.act.Changes(map[string]any{"state": m.State}, map[string]any{"held_hot_for": fleet.FormatDuration(span)})
+	v.act.Changes(nil, map[string]any{"held_hot_for": fleet.FormatDuration(span)})
 	if err := v.c.Fleet.Hold(m.Model.ID, span); err != nil {
 		return &problem{http.StatusConflict, "It cannot be started", err.Error()}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pilotlight-io/pilotlight/internal/access"
 	"github.com/pilotlight-io/pilotlight/internal/audit"
+	"github.com/pilotlight-io/pilotlight/internal/edge"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
 )
 
@@ -184,7 +185,7 @@ func (s *side) keep(c *fiber.Ctx, of session) error {
 	}
 	c.Cookie(&fiber.Cookie{
 		Name: cookieName, Value: text, Path: s.base + "/", Expires: of.Until, HTTPOnly: true, SameSite: fiber.CookieSameSiteStrictMode,
-		Secure: c.Context().IsTLS(),
+		Secure: edge.Secure(c.Context()),
 	})
 	return nil
 }
@@ -200,7 +201,7 @@ func local(to string) string {
 
 func (s *side) signOut(c *fiber.Ctx) error {
 	c.Cookie(&fiber.Cookie{
-		Name: cookieName, Path: s.base + "/", Expires: time.Unix(1, 0), HTTPOnly: true, SameSite: fiber.CookieSameSiteStrictMode, Secure: c.Context().IsTLS(),
+		Name: cookieName, Path: s.base + "/", Expires: time.Unix(1, 0), HTTPOnly: true, SameSite: fiber.CookieSameSiteStrictMode, Secure: edge.Secure(c.Context()),
 	})
 	return c.Redirect(s.base+"/signin", http.StatusSeeOther)
 }

@@ -30,7 +30,8 @@ func (v *visit) topicOf(name string) (named, error) {
 	case kind == "fleet" && v.isOperator():
 		return named{name, fleetGroups(v.base, findingOf(of))}, nil
 	case kind == "activations" && v.isOperator():
-		return named{name, activationsGroups(findingOf(of))}, nil
+		column, q, _ := strings.Cut(of, ":")
+		return named{name, activationsGroups(column, findingOf(q))}, nil
 	}
 	return named{}, &problem{http.StatusNotFound, "There is no such topic", "Nothing of this name can be followed."}
 }

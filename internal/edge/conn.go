@@ -2,6 +2,7 @@ package edge
 
 import (
 	"errors"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -40,10 +41,12 @@ const (
 // is moved in truth only to an earlier moment, or once the one in force has passed: moving it costs more than a look at the clock.
 type Conn struct {
 	net.Conn
+	raw    net.Conn       // as it was accepted, below TLS; Conn itself where there is none
 	sock   *socket.Socket // Conn's, for what is small
 	all    *Connections
 	id     uint64
 	polled bool // the kernel tells of departures; else peek does
+	secure bool // Conn speaks TLS
 
 	stage  atomic.Int32
 	upload atomic.Int32 // of a body that is being read
@@ -65,7 +68,11 @@ type Conn struct {
 }
 
 func newConn(c net.Conn, all *Connections) *Conn {
-	return &Conn{Conn: c, sock: socket.Of(c), all: all}
+	if all.c.TLS == nil {
+		return &Conn{Conn: c, raw: c, sock: socket.Of(c), all: all}
+	}
+	over := secured(c, all.c.TLS)
+	return &Conn{Conn: over, raw: c, sock: socket.Of(over), all: all, secure: true}
 }
 
 // Of gives the connection of a request; nil for none of ours.
@@ -99,9 +106,12 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 	return nil
 }
 
-// SetDeadline bounds the next reads and writes.
+// SetDeadline bounds the next reads and, without TLS, the next writes.
 func (c *Conn) SetDeadline(t time.Time) error {
 	c.readBy, c.writeBy = t, t
+	if c.secure {
+		return c.armRead()
+	}
 	return errors.Join(c.armRead(), c.Conn.SetWriteDeadline(t))
 }
 
@@ -158,6 +168,9 @@ func (c *Conn) Read(b []byte) (int, error) {
 		return 0, errBareLF
 	}
 	n, err := c.readOn(b)
+	if err != nil && c.secure && c.answerPlain(err) {
+		return 0, io.EOF
+	}
 	c.line.read(b, n)
 	return n, err
 }
@@ -178,6 +191,9 @@ func (c *Conn) readAhead(b []byte) (int, error) {
 }
 
 func (c *Conn) Write(b []byte) (written int, err error) {
+	if c.secure {
+		return c.Conn.Write(b) // ciphered bounds it
+	}
 	for {
 		if now := time.Now(); c.writeBy.Sub(now) < writePatience/2 {
 			c.writeBy = now.Add(writePatience)
@@ -213,11 +229,15 @@ func (c *Conn) Close() error {
 // abort closes the connection at once, from any goroutine.
 func (c *Conn) abort() {
 	c.all.forget(c)
-	_ = c.Conn.Close()
+	c.Cut()
 }
 
+// Cut ends the connection's reads and writes at once, from any goroutine: TLS has no last words, for which it would wait. Its own goroutine then
+// closes it.
+func (c *Conn) Cut() { _ = c.raw.Close() }
+
 func (c *Conn) readOut() {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() != nil {
+	if !halfClose(c.Conn) || c.secure && !halfClose(c.raw) {
 		return
 	}
 	b := make([]byte, 16<<10)
@@ -239,6 +259,12 @@ func (c *Conn) readOut() {
 	}
 }
 
+// halfClose ends what is written to a connection, where it can be ended by itself.
+func halfClose(c net.Conn) bool {
+	half, ok := c.(interface{ CloseWrite() error })
+	return !ok || half.CloseWrite() == nil
+}
+
 // Linger makes Close wait until the caller has read the last answer.
 func (c *Conn) Linger() { c.linger.Store(true) }
 
@@ -248,6 +274,6 @@ func (c *Conn) CloseIdle() {
 	idle := c.armed == nil
 	c.mu.Unlock()
 	if idle {
-		_ = c.Conn.Close()
+		c.Cut()
 	}
 }

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net"
@@ -15,6 +16,7 @@ import (
 type Config struct {
 	Listener string       // its name in metrics and logs: public or admin
 	Max      int          // connections open at once; 0 = no limit
+	TLS      *tls.Config  // that callers have to speak; nil = none. Its NextProtos must be http/1.1 alone
 	Metrics  *metrics.Set // where its metrics are kept
 	Log      *slog.Logger // nil = discard
 }
@@ -79,7 +81,7 @@ func (w *Connections) Accept(c net.Conn) *Conn {
 	if !ok {
 		w.mu.Unlock()
 		w.refused.Inc()
-		turnAway(c)
+		w.turnAway(c)
 		return nil
 	}
 	w.next++

@@ -186,8 +186,11 @@ func origin(a net.Addr) netip.Prefix {
 const fullAnswer = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 144\r\n\r\n" +
 	`{"error":{"message":"The server has as many connections as it can hold. Please retry.","type":"server_error","param":null,"code":"overloaded"}}` + "\n"
 
-func turnAway(c net.Conn) {
-	_ = c.SetWriteDeadline(time.Now().Add(time.Second)) // an empty buffer takes it at once
-	_, _ = c.Write([]byte(fullAnswer))
+// turnAway closes a connection. Over TLS nothing is said: a handshake would cost more than what there is no room for.
+func (w *Connections) turnAway(c net.Conn) {
+	if w.c.TLS == nil {
+		_ = c.SetWriteDeadline(time.Now().Add(time.Second)) // an empty buffer takes it at once
+		_, _ = c.Write([]byte(fullAnswer))
+	}
 	_ = c.Close()
 }

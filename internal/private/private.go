@@ -67,3 +67,30 @@ func check(path string, info fs.FileInfo) error {
 	}
 	return nil
 }
+
+// CheckKey is for the private key of a certificate, where others' programs put it: it may be a link, and may be root's, whose group may then read it, too.
+func CheckKey(path string) error {
+	path, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return err
+	}
+	info, err := os.Lstat(path)
+	if err != nil {
+		return err
+	}
+	owner, known := ownerOf(info)
+	if !known || !modes {
+		return nil
+	}
+	forbidden := fs.FileMode(0o077)
+	if owner == 0 {
+		forbidden = 0o027
+	}
+	switch mode := info.Mode().Perm(); {
+	case owner != 0 && owner != os.Geteuid():
+		return fmt.Errorf("%s belongs to the user %d, and this process is user %d: chown %d %s", path, owner, os.Geteuid(), os.Geteuid(), path)
+	case mode&forbidden != 0:
+		return fmt.Errorf("%s can be read or written by others (mode %04o): whoever has read it can pass for this server; replace the key, and chmod 600 %s", path, mode, path)
+	}
+	return nil
+}

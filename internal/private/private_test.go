@@ -36,6 +36,12 @@ func TestCheck(t *testing.T) {
 		{name: "missing secret", make: func(string) error { return nil }, check: private.CheckSecret},
 		{name: "readable secret", make: file(0o640), check: private.CheckSecret, want: "can be read by others (mode 0640)"},
 		{name: "writable secret", make: file(0o620), check: private.CheckSecret, want: "can be written to by others"},
+		{name: "key", make: file(0o600), check: private.CheckKey},
+		{name: "missing key", make: func(string) error { return nil }, check: private.CheckKey, want: "no such file"},
+		{name: "key that all may read", make: file(0o604), check: private.CheckKey, want: "(mode 0604)"},
+		{name: "key that a group may write", make: file(0o620), check: private.CheckKey, want: "(mode 0620)"},
+		{name: "key of root's that a group may read", make: file(0o640), check: private.CheckKey, asRoot: true},
+		{name: "key of another's", make: func(path string) error { return chowned(path, file(0o600)) }, check: private.CheckKey, want: "belongs to the user 12345", asRoot: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if tt.asRoot && os.Geteuid() != 0 {
