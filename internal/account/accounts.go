@@ -1,6 +1,7 @@
 package account
 
 import (
+	"cmp"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,7 +19,8 @@ type Config struct {
 	// half of one at most, never less for a longer time. nil = requests cost nothing, and there are no budgets.
 	Cost func(billed time.Duration, gpus int, price fleet.NanoUSD) fleet.NanoUSD
 
-	Quota Quota // where servers that share a store draw from budgets; nil = this is the only one
+	Quota      Quota         // where servers that share a store draw from budgets; nil = this is the only one
+	DrawWithin time.Duration // the longest that a request, or the end of one, waits for Quota; 0 = a second
 }
 
 // Accounts are those of all organisations. They are safe for concurrent use.
@@ -34,11 +36,12 @@ type Accounts struct {
 	timer   func(fire func()) *time.Timer
 	notices notices
 	quota   Quota // nil = there are no other servers
+	within  time.Duration
 }
 
 // New makes accounts that nobody uses yet.
 func New(c Config) *Accounts {
-	a := &Accounts{cost: c.Cost, quota: c.Quota, made: time.Now(), timer: idleTimer, notices: notices{some: make(chan struct{}, 1)}}
+	a := &Accounts{cost: c.Cost, quota: c.Quota, within: cmp.Or(c.DrawWithin, drawWithin), made: time.Now(), timer: idleTimer, notices: notices{some: make(chan struct{}, 1)}}
 	a.memory.size = c.Memory
 	a.metrics = a.newMetrics()
 	return a

@@ -18,7 +18,7 @@ type Quota interface {
 	Wake(org string)
 }
 
-// drawWithin bounds what a request, or the end of one, waits for more of a budget.
+// drawWithin is the default of Config.DrawWithin.
 const drawWithin = time.Second
 
 // ahead is for how long a block is to last at the rate of those that run: as long as tokens are known while the store is down.
@@ -70,7 +70,7 @@ func (m *meter) draw(short func(leave map[Period]bool) (of Period, is bool)) {
 	if m.all.quota == nil {
 		return
 	}
-	until := time.Now().Add(drawWithin)
+	until := time.Now().Add(m.all.within)
 	var leave map[Period]bool
 	for {
 		of, is := short(leave)
@@ -92,7 +92,7 @@ func (m *meter) drawing(do func() error) error {
 	if err == nil || m.all.quota == nil {
 		return err
 	}
-	for until := time.Now().Add(drawWithin); ; err = do() {
+	for until := time.Now().Add(m.all.within); ; err = do() {
 		if used := (*BudgetError)(nil); !errors.As(err, &used) || !used.ofBlock || !m.all.quota.Draw(used.of, until) {
 			return err
 		}

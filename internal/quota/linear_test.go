@@ -44,7 +44,7 @@ func budget(limit fleet.NanoUSD) porcupine.Model {
 func TestBudget_OfSeveralServersIsOne(t *testing.T) {
 	histories := 24
 	if testing.Short() {
-		histories = 4
+		histories = 2
 	}
 	var refused atomic.Int64
 	for seed := range histories {
@@ -110,7 +110,7 @@ func TestBudget_OfSeveralServersIsOne(t *testing.T) {
 func TestBudget_ThatSufficesExactly(t *testing.T) {
 	rounds := 8
 	if testing.Short() {
-		rounds = 2
+		rounds = 1
 	}
 	for seed := range rounds {
 		random := rand.New(rand.NewPCG(uint64(seed), 15))

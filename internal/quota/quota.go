@@ -1,6 +1,7 @@
 package quota
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -16,12 +17,12 @@ const (
 	pollEvery    = 100 * time.Millisecond // for what others wish
 	pollWaiting  = 20 * time.Millisecond  // while something here waits for them
 	beatEvery    = time.Second            // between two signs of life
-	liveFor      = 3 * time.Second        // after one
+	liveFor      = 3 * time.Second        // after one; the default of Config.LiveFor
 	othersEvery  = 2 * time.Second        // what others have spent is read
 	returnEvery  = 30 * time.Second       // what nobody has used in that time is given back
 	deniedFor    = 250 * time.Millisecond // what was not to be had is not asked for again
 	brokenFor    = 500 * time.Millisecond // a store that has failed is not asked again
-	roundWithin  = 3 * time.Second
+	roundWithin  = 10 * time.Second
 	periodsAtime = 64 // in one transaction
 )
 
@@ -30,6 +31,7 @@ type Config struct {
 	Store     *store.Store
 	Server    string        // ID of this server; that of its log
 	DeniedFor time.Duration // how long it is remembered that there is nothing more; 0 = not at all
+	LiveFor   time.Duration // how long after a sign of life another server is taken to live, and waited for; 0 = 3 s
 	Log       *slog.Logger  // nil = discard
 }
 
@@ -41,6 +43,7 @@ type Quota struct {
 	store  *store.Store
 	server string
 	memory time.Duration
+	live   time.Duration
 	log    *slog.Logger
 
 	mu     sync.Mutex              // guards all below
@@ -98,7 +101,7 @@ func New(c Config) (*Quota, error) {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Quota{
-		store: c.Store, server: c.Server, memory: c.DeniedFor, log: c.Log, asks: map[account.Period]*ask{}, woken: map[string]bool{}, wake: make(chan struct{}, 1),
+		store: c.Store, server: c.Server, memory: c.DeniedFor, live: cmp.Or(c.LiveFor, liveFor), log: c.Log, asks: map[account.Period]*ask{}, woken: map[string]bool{}, wake: make(chan struct{}, 1),
 		held: map[account.Period]*held{},
 	}, nil
 }

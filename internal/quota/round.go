@@ -78,7 +78,7 @@ func (r *round) readLive(ctx context.Context, tx *sql.Tx) error {
 	if err != nil {
 		return err
 	}
-	rows, err := tx.QueryContext(ctx, "SELECT server FROM quota_servers WHERE heard_at > $1 AND server <> $2", now.Add(-liveFor).UnixMicro(), r.q.server)
+	rows, err := tx.QueryContext(ctx, "SELECT server FROM quota_servers WHERE heard_at > $1 AND server <> $2", now.Add(-r.q.live).UnixMicro(), r.q.server)
 	if err != nil {
 		return err
 	}

@@ -27,6 +27,8 @@ type cluster struct {
 	testing.TB
 	path   string
 	budget account.Budget
+	live   time.Duration // after a sign of life
+	within time.Duration // a request waits
 }
 
 // member is one server.
@@ -44,7 +46,7 @@ type member struct {
 }
 
 func newCluster(t testing.TB, limit fleet.NanoUSD) *cluster {
-	return &cluster{TB: t, path: filepath.Join(t.TempDir(), "p.db"), budget: account.Budget{Limit: limit, Period: "all", Window: always}}
+	return &cluster{TB: t, path: filepath.Join(t.TempDir(), "p.db"), live: time.Minute, within: time.Minute, budget: account.Budget{Limit: limit, Period: "all", Window: always}}
 }
 
 // always is one period.
@@ -61,10 +63,10 @@ func (c *cluster) start(name string, left fleet.NanoUSD) *member {
 	}
 	m := &member{cluster: c, name: name, store: s, log: left}
 	m.move()
-	if m.quota, err = quota.New(quota.Config{Store: s, Server: name}); err != nil {
+	if m.quota, err = quota.New(quota.Config{Store: s, Server: name, LiveFor: c.live}); err != nil {
 		c.Fatal(err)
 	}
-	m.accounts = account.New(account.Config{Memory: 1, Cost: ledger.Cost, Quota: m.quota})
+	m.accounts = account.New(account.Config{Memory: 1, Cost: ledger.Cost, Quota: m.quota, DrawWithin: c.within})
 	m.accounts.Count("acme", "t", time.Now(), m.spent())
 	m.accounts.SetBudget("acme", "", c.budget)
 	ctx, cancel := context.WithCancel(context.Background())
