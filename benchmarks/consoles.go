@@ -65,14 +65,14 @@ func (c *consolesCmd) Run(ctx context.Context, o *options) error {
 		Scenario: fmt.Sprintf("small JSON requests, c=%d, with and without %d open pages of the fleet", c.Concurrency, c.Pages),
 		Note:     "The pages are on the same machine, and so is their own CPU, which is not counted: that of the server is, with what it writes to them.",
 		Findings: []finding{
-			summarize("CPU per request, no page open", "us", "", cpu["none"]),
-			summarize("CPU per request, pages open", "us", "", cpu["open"]),
-			summarize("pages open / none, CPU per request", "x", "not measurable", ratios(cpu["open"], cpu["none"])),
-			summarize("p50, no page open", "us", "", p50["none"]),
-			summarize("p50, pages open", "us", "", p50["open"]),
-			summarize("p99, no page open", "us", "", p99["none"]),
-			summarize("p99, pages open", "us", "", p99["open"]),
-			summarize("sent to each page", "KB/s", "", received),
+			summarize("CPU per request, no page open", "us", cpu["none"]),
+			summarize("CPU per request, pages open", "us", cpu["open"]),
+			summarize("pages open / none, CPU per request", "x", ratios(cpu["open"], cpu["none"])),
+			summarize("p50, no page open", "us", p50["none"]),
+			summarize("p50, pages open", "us", p50["open"]),
+			summarize("p99, no page open", "us", p99["none"]),
+			summarize("p99, pages open", "us", p99["open"]),
+			summarize("sent to each page", "KB/s", received),
 		},
 	}
 	return r.write(o)

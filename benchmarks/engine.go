@@ -52,7 +52,7 @@ func (e *engineCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("listening: %w", err)
 	}
-	s := &engine{}
+	s := &fakeEngine{}
 	if e.Report != "" {
 		if s.report, err = net.Dial("udp", e.Report); err != nil {
 			return fmt.Errorf("dialing the report address: %w", err)
@@ -70,18 +70,18 @@ func (e *engineCmd) Run(ctx context.Context) error {
 	}
 }
 
-type engine struct {
+type fakeEngine struct {
 	report net.Conn
 }
 
 // tell reports "event tag nanoseconds" to the scenario.
-func (s *engine) tell(event, tag string) {
+func (s *fakeEngine) tell(event, tag string) {
 	if s.report != nil {
 		fmt.Fprintf(s.report, "%s %s %d", event, tag, time.Now().UnixNano())
 	}
 }
 
-func (s *engine) serve(conn net.Conn) {
+func (s *fakeEngine) serve(conn net.Conn) {
 	defer conn.Close()
 	r := bufio.NewReaderSize(conn, 8<<10)
 	var body []byte
@@ -132,7 +132,7 @@ var smallAnswer = []byte(`{"id":"chatcmpl-0123456789abcdef0123456789abcdef","obj
 
 var smallResponse = fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(smallAnswer), smallAnswer)
 
-func (s *engine) answer(conn net.Conn, r *bufio.Reader, path string, body []byte) error {
+func (s *fakeEngine) answer(conn net.Conn, r *bufio.Reader, path string, body []byte) error {
 	if path == "/health" {
 		_, err := conn.Write([]byte("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"))
 		return err
@@ -151,7 +151,7 @@ func (s *engine) answer(conn net.Conn, r *bufio.Reader, path string, body []byte
 }
 
 // stream sends events at a fixed pace, each with the time of its sending, one write an event.
-func (s *engine) stream(conn net.Conn, r *bufio.Reader, body []byte, tag string) error {
+func (s *fakeEngine) stream(conn net.Conn, r *bufio.Reader, body []byte, tag string) error {
 	count, _ := strconv.Atoi(directive(body, "events"))
 	interval, _ := time.ParseDuration(directive(body, "interval"))
 	if _, err := conn.Write([]byte("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n")); err != nil {
@@ -223,8 +223,13 @@ func (r *reports) addr() string { return r.conn.LocalAddr().String() }
 
 // next returns the next report of one of the events, within ten seconds.
 func (r *reports) next(events ...string) (reported, error) {
+	return r.within(10*time.Second, events...)
+}
+
+// within is next with another bound.
+func (r *reports) within(most time.Duration, events ...string) (reported, error) {
 	buf := make([]byte, 256)
-	if err := r.conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := r.conn.SetReadDeadline(time.Now().Add(most)); err != nil {
 		return reported{}, err
 	}
 	for {

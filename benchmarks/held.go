@@ -20,6 +20,7 @@ func (c *heldCmd) Run(ctx context.Context, o *options) error {
 		return err
 	}
 	defer s.close()
+	s.roomFor(c.Requests)
 	var memory, one, all, more []float64
 	for range o.Pairs {
 		kb, idle, busy, err := c.repetition(ctx, s)
@@ -29,10 +30,10 @@ func (c *heldCmd) Run(ctx context.Context, o *options) error {
 		memory, one, all, more = append(memory, kb), append(one, idle), append(all, busy), append(more, busy-idle)
 	}
 	r := report{Scenario: fmt.Sprintf("%d requests held for a cold model", c.Requests), Findings: []finding{
-		summarize("memory per held request", "KB", "at most 20", memory),
-		summarize("CPU per second, one waiting for the loading engine", "ms", "", one),
-		summarize("CPU per second, all waiting", "ms", "", all),
-		summarize("CPU per second, all waiting, less one waiting before", "ms", "not measurable", more),
+		summarize("memory per held request", "KB", memory),
+		summarize("CPU per second, one waiting for the loading engine", "ms", one),
+		summarize("CPU per second, all waiting", "ms", all),
+		summarize("CPU per second, all waiting, less one waiting before", "ms", more),
 	}}
 	return r.write(o)
 }
@@ -90,7 +91,7 @@ func (c *heldCmd) hold(ctx context.Context, server *pilotlight) ([]*client, erro
 			return held, fmt.Errorf("sending a request to hold: %w", err)
 		}
 	}
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for {
 		waiting, err := server.waiting(ctx)
 		if err != nil || waiting >= c.Requests {
@@ -101,111 +102,6 @@ func (c *heldCmd) hold(ctx context.Context, server *pilotlight) ([]*client, erro
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-}
-
-type departureCmd struct {
-	Requests int `default:"200" help:"Departures of each kind."`
-}
-
-// Run lets clients leave while they wait, and while they stream, and times what follows.
-func (c *departureCmd) Run(ctx context.Context, o *options) error {
-	s, err := newStage(ctx, o)
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	r := report{Scenario: "a client leaves"}
-	seen, err := c.queued(ctx, s)
-	if err != nil {
-		return err
-	}
-	s.end() // the first server, before the second
-	told, err := c.streaming(ctx, s)
-	if err != nil {
-		return err
-	}
-	q, t := quantiles(seen, 0.5, 0.99), quantiles(told, 0.5, 0.99)
-	r.Findings = []finding{
-		summarize("queued: left to place freed (polled over HTTP)", "ms", "", asMillis(seen)),
-		{Name: "queued: p99", Unit: "ms", Median: millis(q[1]), Min: millis(q[0]), Max: millis(q[1]), N: len(seen), Goal: "at most 10"},
-		summarize("streaming: left to engine told", "ms", "", asMillis(told)),
-		{Name: "streaming: p99", Unit: "ms", Median: millis(t[1]), Min: millis(t[0]), Max: millis(t[1]), N: len(told), Goal: "at most 15"},
-	}
-	return r.write(o)
-}
-
-// queued times how long a departed client's place in the queue stays taken, as the admin API shows it.
-func (c *departureCmd) queued(ctx context.Context, s *stage) ([]time.Duration, error) {
-	server, err := s.pilotlight(ctx, "", "--load", "1h")
-	if err != nil {
-		return nil, err
-	}
-	holder := heldCmd{Requests: 1}
-	var seen []time.Duration
-	for range c.Requests {
-		held, err := holder.hold(ctx, server)
-		if err != nil {
-			return nil, err
-		}
-		held[0].conn.Close()
-		left := time.Now()
-		for {
-			waiting, err := server.waiting(ctx)
-			if err != nil {
-				return nil, err
-			}
-			if waiting == 0 {
-				break
-			}
-		}
-		seen = append(seen, time.Since(left))
-	}
-	return seen, nil
-}
-
-// streaming times how long an engine goes on for a client that has left, by the engine's own clock on the same machine.
-func (c *departureCmd) streaming(ctx context.Context, s *stage) ([]time.Duration, error) {
-	engineReports, err := listenReports()
-	if err != nil {
-		return nil, err
-	}
-	server, err := s.pilotlight(ctx, `idle_after = "1h"`, "--report", engineReports.addr())
-	if err != nil {
-		return nil, err
-	}
-	if err := server.warm(); err != nil {
-		return nil, err
-	}
-	var told []time.Duration
-	for i := range c.Requests {
-		one, err := server.dial()
-		if err != nil {
-			return nil, err
-		}
-		request := server.request(fmt.Sprintf("tag=%d events=1000 interval=50ms", i), true)
-		if _, err := one.conn.Write(request); err != nil {
-			return nil, fmt.Errorf("sending a request: %w", err)
-		}
-		if _, _, err := one.head(); err != nil { // the head comes with the first event
-			return nil, fmt.Errorf("reading the head: %w", err)
-		}
-		left := time.Now()
-		one.conn.Close()
-		gone, err := engineReports.next("gone")
-		if err != nil {
-			return nil, err
-		}
-		told = append(told, gone.at.Sub(left))
-	}
-	return told, nil
-}
-
-func asMillis(sample []time.Duration) []float64 {
-	out := make([]float64, len(sample))
-	for i, d := range sample {
-		out[i] = millis(d)
-	}
-	return out
 }
 
 type releaseCmd struct {
@@ -258,10 +154,10 @@ func (c *releaseCmd) Run(ctx context.Context, o *options) error {
 	}
 	l, p := quantiles(fromListen, 0.5, 0.95), quantiles(fromProbe, 0.5, 0.95)
 	r := report{Scenario: fmt.Sprintf("release of held requests after a cold start (load %v)", c.Load), Findings: []finding{
-		summarize("engine listens to first held request at the engine", "ms", "", asMillis(fromListen)),
-		{Name: "  p95", Unit: "ms", Median: millis(l[1]), Min: millis(l[0]), Max: millis(l[1]), N: c.Starts},
-		summarize("engine's first token to first held request", "ms", "at most 5", asMillis(fromProbe)),
-		{Name: "  p95", Unit: "ms", Median: millis(p[1]), Min: millis(p[0]), Max: millis(p[1]), N: c.Starts},
+		summarize("engine listens to first held request at the engine", "ms", asMillis(fromListen)),
+		{Name: "engine listens to first held request at the engine, p95", Unit: "ms", Median: millis(l[1]), Min: millis(l[0]), Max: millis(l[1]), N: c.Starts},
+		summarize("engine's first token to first held request", "ms", asMillis(fromProbe)),
+		{Name: "engine's first token to first held request, p95", Unit: "ms", Median: millis(p[1]), Min: millis(p[0]), Max: millis(p[1]), N: c.Starts},
 	}}
 	return r.write(o)
 }
@@ -302,7 +198,7 @@ func (c *drainCmd) Run(ctx context.Context, o *options) error {
 		}
 	}
 	r := report{Scenario: fmt.Sprintf("SIGTERM with %d live streams", c.Streams), Findings: []finding{
-		summarize("complete streams", "", fmt.Sprint(c.Streams), []float64{float64(complete)}),
+		summarize("complete streams", "", []float64{float64(complete)}),
 	}}
 	return r.write(o)
 }

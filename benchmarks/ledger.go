@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
-	"time"
 )
 
 // ledgerCmd has the Go benchmarks of the ledger run and puts their figures into a table: of its reads, which fills a store and asks it while records
@@ -24,9 +23,6 @@ const onSQLite = "STORE=sqlite"
 const ledgerNote = "one process, the ledger without HTTP, a reader at a time; ms is the clock's, with whatever else the machine does meanwhile, " +
 	"cpu-ms what the reader's thread has used, which is what a query takes on a machine that has a CPU for it"
 
-// ledgerGoals are what is promised of some queries at p99.
-var ledgerGoals = map[string]string{"month": "at most 20", "page": "at most 20", "receipt": "at most 20", "in-log-second-half": "at most 500"}
-
 // ledgerFigure is one figure of the benchmark: "0.123 month/p99-cpu-ms".
 var ledgerFigure = regexp.MustCompile(`([0-9.]+) ([a-z-]+)/(p[0-9]+)-((?:cpu-)?ms)`)
 
@@ -41,7 +37,7 @@ func (c *ledgerCmd) Run(ctx context.Context, o *options) error {
 	}
 	r := report{
 		Scenario: fmt.Sprintf("reads of %d usage records while %d a second arrive", c.Records, c.Rate),
-		Date:     time.Now().UTC().Format(time.DateOnly), Note: ledgerNote,
+		Note:     ledgerNote,
 	}
 	if err := r.addLedger(out, c.Rounds); err != nil {
 		return err
@@ -69,12 +65,8 @@ func (r *report) addLedger(out []byte, rounds int) error {
 		if err != nil {
 			return fmt.Errorf("reading the figure %s: %w", bytes.TrimSpace(figure[0]), err)
 		}
-		goal := ""
-		if string(figure[3]) == "p99" {
-			goal = ledgerGoals[string(figure[2])]
-		}
 		r.Findings = append(r.Findings, finding{
-			Name: string(figure[2]) + " " + string(figure[3]), Unit: string(figure[4]), Median: value, Min: value, Max: value, N: rounds, Goal: goal,
+			Name: string(figure[2]) + " " + string(figure[3]), Unit: string(figure[4]), Median: value, Min: value, Max: value, N: rounds,
 		})
 	}
 	return nil

@@ -175,6 +175,7 @@ func (c *client) stream(request []byte) (streamed, error) {
 		return s, fmt.Errorf("answer with status %d: %s", status, body)
 	}
 	done := false
+	var part []byte // of a line, in the last chunk: who sits between may cut anywhere
 	for {
 		chunk, err := c.chunk()
 		if err != nil {
@@ -185,7 +186,11 @@ func (c *client) stream(request []byte) (streamed, error) {
 			return s, nil
 		}
 		now := time.Now().UnixNano()
-		for rest := chunk; ; {
+		rest := append(part, chunk...)
+		end := bytes.LastIndexByte(rest, '\n') + 1
+		rest, part = rest[:end], append([]byte(nil), rest[end:]...)
+		done = done || bytes.Contains(rest, bytes.TrimSpace(openai.Done))
+		for {
 			i := bytes.Index(rest, []byte("at="))
 			if i < 0 {
 				break
@@ -197,7 +202,6 @@ func (c *client) stream(request []byte) (streamed, error) {
 				s.events++
 			}
 		}
-		done = done || bytes.Contains(chunk, openai.Done)
 	}
 }
 

@@ -22,11 +22,11 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -38,17 +38,31 @@ type options struct {
 	Binary  string        `help:"The pilotlight program to measure (default: built from this checkout)." type:"path"`
 	Against string        `help:"Another pilotlight program, of an earlier version say, to be measured in turns with it (json, latency and sse)." type:"path"`
 	Out     string        `help:"Also write the report as JSON to this file." type:"path"`
+
+	command string // that runs
+	step    *step  // of a scenario that runs; nil = a command by itself
+	load    string // of the machine before it began
 }
 
 type cli struct {
 	options
 
+	Run       runCmd       `cmd:"" help:"Measure what a scenario's file says: one question, one command."`
+	Scenarios scenariosCmd `cmd:"" help:"List the scenarios and their questions."`
+	Pages     pagesCmd     `cmd:"" help:"Make the pages of benchmarks/results, and the README's table, of the reports that are there."`
+
 	JSON       jsonCmd       `cmd:"" help:"CPU per small JSON request, against nginx."`
 	Latency    latencyCmd    `cmd:"" help:"Added latency of a small JSON request at concurrency 1."`
-	Peers      peersCmd      `cmd:"" help:"A small JSON request through Pilotlight and through nginx, HAProxy and Caddy."`
+	Peers      peersCmd      `cmd:"" help:"Small requests and streams through Pilotlight and through nginx, HAProxy, Caddy, net/http, sglang-router, vllm-router and LiteLLM."`
 	SSE        sseCmd        `cmd:"" name:"sse" help:"CPU per streamed event, against nginx."`
 	Held       heldCmd       `cmd:"" help:"Memory and idle CPU of requests held for a cold model."`
 	Consoles   consolesCmd   `cmd:"" help:"CPU per small request with many pages of the console open, and with none."`
+	Herd       herdCmd       `cmd:"" help:"A herd of requests for a cold model: held, let go, answered."`
+	Bodies     bodiesCmd     `cmd:"" help:"Memory after large bodies."`
+	Swap       swapCmd       `cmd:"" help:"Two parked models in turns on the same GPUs, beside the same parks and resumes by hand."`
+	Prices     pricesCmd     `cmd:"" help:"The published price table, of real requests' receipts."`
+	Policies   policiesCmd   `cmd:"" help:"What policies cost on the traces."`
+	Servers    serversCmd    `cmd:"" help:"Several servers of one cluster under one load."`
 	Departure  departureCmd  `cmd:"" help:"Time from a client's leaving to its place freed and its engine told."`
 	Release    releaseCmd    `cmd:"" help:"Time from an engine's readiness to its first held request."`
 	Drain      drainCmd      `cmd:"" help:"Live streams that complete after SIGTERM."`
@@ -57,6 +71,7 @@ type cli struct {
 	Fairness   fairnessCmd   `cmd:"" help:"First tokens of an honest organisation beside one that hoards what both share."`
 	Ledger     ledgerCmd     `cmd:"" help:"Reads of many usage records while more arrive, by the Go benchmark beside the ledger."`
 	Compare    compareCmd    `cmd:"" help:"The Go benchmarks of two revisions, in turns, and what benchstat makes of them."`
+	NetHTTP    netHTTPCmd    `cmd:"" name:"net-http" hidden:"" help:"A router of Go's standard library, to measure beside."`
 	Engine     engineCmd     `cmd:"" hidden:"" help:"The fake engine that the scenarios drive."`
 }
 
@@ -64,53 +79,18 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	var c cli
-	k := kong.Parse(&c, kong.Name("benchmarks"), kong.BindTo(ctx, (*context.Context)(nil)), kong.UsageOnError())
-	if err := k.Run(&c.options); err != nil && !errors.Is(err, context.Canceled) {
+	parser, err := newParser(ctx, &c)
+	if err == nil {
+		var k *kong.Context
+		k, err = parser.Parse(os.Args[1:])
+		parser.FatalIfErrorf(err)
+		c.command, _, _ = strings.Cut(k.Command(), " ")
+		c.load = loadAverage()
+		err = k.Run(&c.options)
+	}
+	if err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintln(os.Stderr, "benchmarks:", err)
 		stop()
 		os.Exit(1)
 	}
-}
-
-// finding is one measured figure. Goal is empty where a figure has none.
-type finding struct {
-	Name   string  `json:"name"`
-	Unit   string  `json:"unit"`
-	Median float64 `json:"median"`
-	Min    float64 `json:"min"`
-	Max    float64 `json:"max"`
-	N      int     `json:"n"`
-	Goal   string  `json:"goal,omitempty"`
-}
-
-type report struct {
-	Scenario string    `json:"scenario"`
-	Machine  string    `json:"machine"`
-	Go       string    `json:"go"`
-	Date     string    `json:"date,omitempty"`
-	Note     string    `json:"note,omitempty"` // what the figures do not show
-	Findings []finding `json:"findings"`
-}
-
-// write prints the report as a table and, where asked, as JSON.
-func (r *report) write(o *options) error {
-	r.Machine, r.Go = machine()
-	fmt.Printf("%s (%s, %s)\n", r.Scenario, r.Machine, r.Go)
-	if r.Note != "" {
-		fmt.Println("  " + r.Note)
-	}
-	for _, f := range r.Findings {
-		fmt.Printf("  %-52s %10.3f %-4s [%.3f - %.3f] n=%d  %s\n", f.Name, f.Median, f.Unit, f.Min, f.Max, f.N, f.Goal)
-	}
-	if o.Out == "" {
-		return nil
-	}
-	b, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encoding the report: %w", err)
-	}
-	if err := os.WriteFile(o.Out, append(b, '\n'), 0o644); err != nil {
-		return fmt.Errorf("writing the report: %w", err)
-	}
-	return nil
 }

@@ -4,17 +4,17 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 )
 
 // peersCmd answers: what does a request cost through us, beside the proxies that people know, in the same run? Those that are not installed are left out, and said so.
 type peersCmd struct {
-	Concurrency int      `default:"16" help:"Connections."`
-	Peers       []string `default:"nginx,haproxy,caddy" help:"Of nginx, haproxy and caddy."`
+	Concurrency int           `default:"16" help:"Connections that send small requests; 0 = none."`
+	Streams     int           `default:"100" help:"Streams at once, after that; 0 = none."`
+	Events      int           `default:"100" help:"Events a stream."`
+	Interval    time.Duration `default:"20ms" help:"Between two events of a stream."`
+	Peers       []string      `default:"nginx,haproxy,caddy,net/http,sglang-router,vllm-router,litellm" help:"Of those."`
 }
 
 func (c *peersCmd) Run(ctx context.Context, o *options) error {
@@ -31,21 +31,42 @@ func (c *peersCmd) Run(ctx context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
+	if err := server.warm(); err != nil {
+		return err
+	}
 	targets := []*target{&server.target}
-	versions := []string{}
 	for _, name := range c.Peers {
-		t, version, err := s.peer(ctx, name, engine)
+		t, err := s.peer(ctx, name, engine)
 		if err != nil {
 			fmt.Fprintf(os.Stderr, "without %s: %v\n", name, err)
 			continue
 		}
-		targets, versions = append(targets, t), append(versions, version)
+		targets = append(targets, t)
 	}
-	for _, t := range targets {
-		if err := t.warm(); err != nil {
+	r := report{
+		Scenario: "a small JSON request (600 B in, 400 B out), and streams, through Pilotlight and through what others put there",
+		Note:     "Pilotlight checks tokens and limits, meters, writes a usage record and picks an instance; net/http has the same token and scan, and nothing else; LiteLLM checks its own key; the others forward. Client, engine and proxy share the machine",
+		Versions: s.versions,
+	}
+	if c.Concurrency > 0 {
+		found, err := c.small(ctx, o, targets)
+		if err != nil {
 			return err
 		}
+		r.Findings = append(r.Findings, found...)
 	}
+	if c.Streams > 0 {
+		found, err := c.streams(ctx, o, targets)
+		if err != nil {
+			return err
+		}
+		r.Findings = append(r.Findings, found...)
+	}
+	return r.write(o)
+}
+
+// small has small requests sent through every target, in turns.
+func (c *peersCmd) small(ctx context.Context, o *options, targets []*target) ([]finding, error) {
 	rate, p50 := samples{}, samples{}
 	cpu, err := cost(o.Pairs, targets, func(t *target) (int, error) {
 		latencies, err := closedLoop(ctx, t, c.Concurrency, o.Window)
@@ -54,94 +75,87 @@ func (c *peersCmd) Run(ctx context.Context, o *options) error {
 		return len(latencies), err
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	r := report{
-		Scenario: fmt.Sprintf("a small JSON request (600 B in, 400 B out) at concurrency %d, beside %s", c.Concurrency, strings.Join(versions, ", ")),
-		Note:     "Pilotlight checks tokens and limits, meters, writes a usage record and picks an instance; the others forward. Client, engine and proxy share the machine.",
-		Date:     time.Now().UTC().Format(time.DateOnly),
-	}
+	var found []finding
 	for _, t := range targets {
-		r.Findings = append(
-			r.Findings,
-			summarize(t.name+" CPU per request", "us", "", cpu[t.name]),
-			summarize(t.name+" requests per second", "1/s", "", rate[t.name]),
-			summarize(t.name+" p50", "us", "", p50[t.name]))
-		if t != &server.target {
-			r.Findings = append(r.Findings, summarize("pilotlight / "+t.name+", CPU per request", "x", "", ratios(cpu["pilotlight"], cpu[t.name])))
+		found = append(
+			found,
+			summarize(t.name+" CPU per request", "us", cpu[t.name]),
+			summarize(t.name+" requests per second", "1/s", rate[t.name]),
+			summarize(t.name+" p50", "us", p50[t.name]))
+		if t != targets[0] {
+			found = append(
+				found,
+				summarize("pilotlight / "+t.name+", CPU per request", "x", ratios(cpu["pilotlight"], cpu[t.name])),
+				summarize("pilotlight / "+t.name+", requests per second", "x", ratios(rate["pilotlight"], rate[t.name])))
 		}
 	}
-	return r.write(o)
+	return found, nil
 }
 
-// peer starts a proxy before the engine, and gives its name with its version.
-func (s *stage) peer(ctx context.Context, name string, engine *target) (*target, string, error) {
-	var t *target
-	var err error
-	ask := []string{name, "-v"}
-	switch name {
-	case "nginx":
-		t, err = s.nginx(ctx, engine)
-	case "haproxy":
-		t, err = s.proxy(ctx, name, engine, `global
-  maxconn 4096
-defaults
-  mode http
-  timeout connect 5s
-  timeout client 600s
-  timeout server 600s
-frontend in
-  bind %[1]s
-  default_backend engines
-backend engines
-  balance leastconn
-  http-reuse always
-  server one %[2]s
-`, "-db", "-f")
-	case "caddy":
-		ask = []string{name, "version"}
-		t, err = s.proxy(ctx, name, engine, `{
-	admin off
-	auto_https off
-}
-http://%[1]s {
-	reverse_proxy %[2]s {
-		flush_interval -1
-	}
-}
-`, "run", "--adapter", "caddyfile", "--config")
-	default:
-		err = fmt.Errorf("no peer %q; there are nginx, haproxy and caddy", name)
-	}
-	if err != nil {
-		return nil, "", err
-	}
-	said, _ := exec.CommandContext(ctx, ask[0], ask[1:]...).CombinedOutput() // a version that it does not say is left out
-	line, _, _ := strings.Cut(strings.TrimSpace(string(said)), "\n")
-	return t, strings.TrimSpace(name + " (" + line + ")"), nil
-}
-
-// proxy starts a program of Debian's with a config, in which %[1]s is its own address and %[2]s the engine's; args end with the config's path.
-func (s *stage) proxy(ctx context.Context, name string, engine *target, text string, args ...string) (*target, error) {
-	program, err := exec.LookPath(name)
-	if err != nil {
-		program = filepath.Join("/usr/sbin", name)
-		if _, err := os.Stat(program); err != nil {
-			return nil, fmt.Errorf("it is not installed; on Debian: apt-get install %s", name)
+// streams has streams sent through every target that carries one whole, in turns.
+func (c *peersCmd) streams(ctx context.Context, o *options, targets []*target) ([]finding, error) {
+	load := sseCmd{Events: c.Events, Interval: c.Interval}
+	var able []*target
+	for _, t := range targets {
+		if _, err := load.load(ctx, t, 1); err != nil {
+			fmt.Fprintf(os.Stderr, "no streams through %s: %v\n", t.name, err)
+			continue
 		}
+		able = append(able, t)
 	}
-	addr, err := freeAddr()
+	delay := samples{}
+	cpu, err := cost(o.Pairs, able, func(t *target) (int, error) {
+		all, err := load.load(ctx, t, c.Streams)
+		var delays []time.Duration
+		for _, one := range all {
+			delays = append(delays, one.delays...)
+		}
+		delay[t.name] = append(delay[t.name], micros(quantiles(delays, 0.5)[0]))
+		return len(delays), err
+	})
 	if err != nil {
 		return nil, err
 	}
-	config := filepath.Join(s.dir, name+".conf")
-	if err := os.WriteFile(config, fmt.Appendf(nil, text, addr, engine.addr), 0o600); err != nil {
-		return nil, fmt.Errorf("writing %s's config: %w", name, err)
+	var found []finding
+	at := fmt.Sprintf(", %d streams", c.Streams)
+	for _, t := range able {
+		found = append(
+			found,
+			summarize(t.name+" CPU per event"+at, "us", cpu[t.name]),
+			summarize(t.name+" delay p50"+at, "us", delay[t.name]))
+		if t != able[0] {
+			found = append(found, summarize("pilotlight / "+t.name+", CPU per event"+at, "x", ratios(cpu["pilotlight"], cpu[t.name])))
+		}
 	}
-	p, err := start(filepath.Join(s.dir, name+".log"), []string{"HOME=" + s.dir}, program, slices.Concat(args, []string{config})...)
-	if err != nil {
-		return nil, err
+	return found, nil
+}
+
+// peer starts another proxy before the engine, waits until it forwards, and notes its version.
+func (s *stage) peer(ctx context.Context, name string, engine *target) (*target, error) {
+	for i := range peerPrograms {
+		p := &peerPrograms[i]
+		if p.name != name {
+			continue
+		}
+		t, err := p.start(ctx, s, engine)
+		if err != nil {
+			return nil, err
+		}
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(200 * time.Millisecond) {
+			if err = t.warm(); err == nil {
+				t.proc.awaitQuiet(time.Minute)
+				return t, nil
+			}
+			if time.Now().After(deadline) || ctx.Err() != nil {
+				return nil, err
+			}
+		}
 	}
-	s.cleanups = append(s.cleanups, func() { p.stop(time.Second) })
-	return &target{name: name, addr: addr, proc: p}, awaitListening(ctx, addr, p)
+	names := make([]string, len(peerPrograms))
+	for i := range peerPrograms {
+		names[i] = peerPrograms[i].name
+	}
+	return nil, fmt.Errorf("no peer %q; there are %s", name, strings.Join(names, ", "))
 }

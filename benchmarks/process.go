@@ -68,6 +68,18 @@ func (p *process) cpu() time.Duration {
 	return total
 }
 
+// awaitQuiet waits until the process has nothing more to do for its start, its workers included, for so long at most.
+func (p *process) awaitQuiet(most time.Duration) {
+	const look, quiet = time.Second, 50 * time.Millisecond
+	for end := time.Now().Add(most); time.Now().Before(end); {
+		before, had := p.cpu(), len(p.pids())
+		time.Sleep(look)
+		if used := p.cpu() - before; used >= 0 && used < quiet && len(p.pids()) == had {
+			return
+		}
+	}
+}
+
 // rss is the resident memory of the process in bytes.
 func (p *process) rss() int64 {
 	var total int64
@@ -103,9 +115,9 @@ func freeAddr() (string, error) {
 	return ln.Addr().String(), nil
 }
 
-// awaitListening waits until the address accepts connections.
+// awaitListening waits until the address accepts connections, for as long as a Python program of many packages takes on a busy machine.
 func awaitListening(ctx context.Context, addr string, p *process) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	for {
 		conn, err := net.Dial("tcp", addr)

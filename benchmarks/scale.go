@@ -10,7 +10,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // scaleCmd has the Go benchmarks of the core run that make a fleet of 100, 1,000 and 10,000 instances, each beside the code that it measures, and puts
@@ -53,7 +52,7 @@ func (c *scaleCmd) Run(ctx context.Context, o *options) error {
 			s.read(out)
 		}
 	}
-	r := report{Scenario: "the core at 100, 1,000 and 10,000 instances", Date: time.Now().UTC().Format(time.DateOnly), Note: scaleNote, Findings: s.findings()}
+	r := report{Scenario: "the core at 100, 1,000 and 10,000 instances", Note: scaleNote, Findings: s.findings()}
 	return r.write(o)
 }
 
@@ -108,7 +107,7 @@ func (s *scaleFigures) findings() []finding {
 		if quantile, of, found := strings.Cut(unit, "-"); found && strings.HasPrefix(quantile, "p") {
 			what, unit = what+" "+quantile, of
 		}
-		all = append(all, summarize(what, unit, scaleGoal(name), s.samples[name]))
+		all = append(all, summarize(what, unit, s.samples[name]))
 	}
 	return all
 }
@@ -118,26 +117,4 @@ func (s *scaleFigures) compare(a, b, name string) {
 	for k := range min(len(s.samples[a]), len(s.samples[b])) {
 		s.add(name, s.samples[a][k]/s.samples[b][k])
 	}
-}
-
-// scaleGoal says what a figure should be at most; "" = nothing.
-func scaleGoal(name string) string {
-	at := func(prefix, unit string) bool {
-		return strings.HasPrefix(name, prefix) && strings.HasSuffix(name, "/10000 "+unit)
-	}
-	switch {
-	case at("Step/", "p50-cpu-us"), at("NodeStep/", "p50-cpu-us"):
-		return "at most 100"
-	case at("Step/", "p99-cpu-us"), at("NodeStep/", "p99-cpu-us"):
-		return "at most 1000"
-	case at("List/", "p99-cpu-us"):
-		return "at most 30000"
-	case at("Acquire/", "p99-us"):
-		return "at most 50"
-	case at("Memory/", "MB"):
-		return "at most 200"
-	case strings.HasPrefix(name, "Request: "):
-		return "at most 3"
-	}
-	return ""
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,7 +22,10 @@ type stage struct {
 	dir         string
 	binary      string
 	self        string
-	descriptors int // that servers may have; 0 = as many as we may
+	descriptors int               // that servers may have; 0 = as many as we may
+	api         string            // more of the config's block api
+	store       string            // the config's block store; "" = SQLite
+	versions    map[string]string // of the other programs that were started
 	cleanups    []func()
 }
 
@@ -30,7 +34,7 @@ func newStage(ctx context.Context, o *options) (*stage, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a directory: %w", err)
 	}
-	s := &stage{dir: dir, binary: o.Binary}
+	s := &stage{dir: dir, binary: o.Binary, versions: make(map[string]string)}
 	s.cleanups = append(s.cleanups, func() { os.RemoveAll(dir) })
 	if s.self, err = selfPath(); err != nil {
 		return nil, err
@@ -43,6 +47,13 @@ func newStage(ctx context.Context, o *options) (*stage, error) {
 		}
 	}
 	return s, nil
+}
+
+// roomFor gives servers the descriptors for so many connections from one address, of which they keep others for engines and for other addresses.
+func (s *stage) roomFor(connections int) {
+	if connections > 1000 {
+		s.descriptors = 4 * connections
+	}
 }
 
 func (s *stage) close() {
@@ -105,6 +116,7 @@ http {
 	}
 	s.cleanups = append(s.cleanups, func() { p.stop(time.Second) })
 	p.pids = func() []int { return append(children(p.cmd.Process.Pid), p.cmd.Process.Pid) }
+	s.versions["nginx"] = (&peerProgram{version: []string{"-v"}}).says(ctx, program)
 	return &target{name: "nginx", addr: addr, proc: p}, awaitListening(ctx, addr, p)
 }
 
@@ -177,12 +189,15 @@ func (s *stage) serve(ctx context.Context, rest string) (*pilotlight, error) {
 		return nil, fmt.Errorf("making a directory: %w", err)
 	}
 	config := filepath.Join(dir, "pilotlight.hcl")
-	text := fmt.Sprintf(`api { addr = %q }
+	text := fmt.Sprintf(`api {
+  addr = %q
+  %s
+}
 admin { addr = %q }
-store "sqlite" { path = "pilotlight.db" }
+%s
 ledger { dir = "ledger" }
 autoscaler { policy = "fixed" }
-%s`, api, admin, rest)
+%s`, api, s.api, admin, cmp.Or(s.store, `store "sqlite" { path = "pilotlight.db" }`), rest)
 	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 		return nil, fmt.Errorf("writing pilotlight's config: %w", err)
 	}

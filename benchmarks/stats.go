@@ -11,8 +11,8 @@ import (
 )
 
 // summarize gives the median and the range of a sample.
-func summarize(name, unit, goal string, sample []float64) finding {
-	f := finding{Name: name, Unit: unit, Goal: goal, N: len(sample)}
+func summarize(name, unit string, sample []float64) finding {
+	f := finding{Name: name, Unit: unit, N: len(sample)}
 	if len(sample) == 0 {
 		return f
 	}

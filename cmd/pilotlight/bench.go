@@ -22,7 +22,7 @@ type benchCmd struct {
 	Replay    benchReplayCmd    `cmd:"" help:"Load a server with the requests of a trace, at their times."`
 	Coldstart benchColdstartCmd `cmd:"" help:"Ask a model that is cold, then while it is hot, several times."`
 	Report    benchReportCmd    `cmd:"" help:"Show a result, put results together, or hold one against another."`
-	Join      benchJoinCmd      `cmd:"" help:"Tell starts from the model in what aiperf or guidellm has measured."`
+	Join      benchJoinCmd      `cmd:"" help:"Tell starts from the model in what aiperf, guidellm, inference-perf or genai-perf has measured."`
 }
 
 // The variables that name the API and its token, in this order; the second of each is that of OpenAI's SDKs.

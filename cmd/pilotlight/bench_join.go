@@ -11,7 +11,7 @@ import (
 
 // benchJoinCmd tells starts from the model in what another harness has measured.
 type benchJoinCmd struct {
-	Output string `arg:"" name:"output" type:"path" complete:"file" help:"The profile_export.jsonl of aiperf, the folder that it is in, or the JSON report of guidellm."`
+	Output string `arg:"" name:"output" type:"path" complete:"file" help:"The profile_export.jsonl of aiperf, the per_request_lifecycle_metrics.json of inference-perf or the profile_export.json of genai-perf, the folder that it is in, or the JSON report of guidellm."`
 	Slack  span   `default:"250ms" help:"Without request IDs: how far the clocks of both machines may be apart, with the way between them."`
 	Org    string `placeholder:"NAME" complete:"org" help:"Without request IDs: only requests of this organisation."`
 	Model  string `placeholder:"ID" complete:"model" help:"Without request IDs: only requests for this model."`
@@ -29,22 +29,13 @@ func (c benchJoinCmd) Run(env *Env) error {
 	if len(exchanges) == 0 {
 		return fmt.Errorf("%s has no requests", c.Output)
 	}
-	byID := !slices.ContainsFunc(exchanges, func(e bench.Exchange) bool { return e.ID == "" })
-	join := c.byTime
-	if byID {
-		join = c.byID
-	}
-	joined, err := join(env, exchanges)
+	joined, how, err := c.join(env, exchanges)
 	if err != nil {
 		return err
 	}
 	rows := bench.SplitByStart(joined)
 	if c.JSON {
 		return writeJSON(env.Stdout, rows)
-	}
-	how := "by the time at which they began"
-	if byID {
-		how = "by their IDs"
 	}
 	env.say("%s of %s, joined with receipts %s", plural(len(exchanges), "request"), harness, how)
 	t := newTable("START", ">REQUESTS", ">FAILED", ">TTFT P50", ">P99", ">HELD P50", ">P99", ">MODEL TTFT P50", ">P99", "", ">BILLED S", ">COST USD")
@@ -58,6 +49,22 @@ func (c benchJoinCmd) Run(env *Env) error {
 			quantileCell(r.ModelTTFT, r.ModelTTFT.P50), quantileCell(r.ModelTTFT, r.ModelTTFT.P99), "ms", seconds(r.BilledUS), r.Cost)
 	}
 	return t.write(env.Stdout)
+}
+
+// join finds the receipts: those that the harness has kept with the answers, else by its request IDs, else by the time at which requests began.
+func (c *benchJoinCmd) join(env *Env, exchanges []bench.Exchange) (joined []bench.Joined, how string, err error) {
+	has := func(what func(bench.Exchange) bool) bool { return slices.ContainsFunc(exchanges, what) }
+	switch {
+	case has(func(e bench.Exchange) bool { return e.Receipt != nil }):
+		return bench.MatchByAnswer(exchanges), "that came with their answers", nil
+	case has(func(e bench.Exchange) bool { return e.Unclocked }):
+		return nil, "", fmt.Errorf("%s has no answer in which Pilotlight says what it was; inference-perf keeps answers unless per_request_fields.response is false, and asks for what is needed in streams only", c.Output)
+	case has(func(e bench.Exchange) bool { return e.ID == "" }):
+		joined, err = c.byTime(env, exchanges)
+		return joined, "by the time at which they began", err
+	}
+	joined, err = c.byID(env, exchanges)
+	return joined, "by their IDs", err
 }
 
 // quantileCell is blank where nothing was measured.

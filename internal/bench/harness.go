@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 )
@@ -20,23 +19,28 @@ type Exchange struct {
 	First  time.Time // its first token
 	End    time.Time
 	Failed bool
+
+	Receipt   *Receipt // that the harness has kept with the answer; nil = none
+	Unclocked bool     // its moments are of a clock that no other machine knows
 }
 
 // The harnesses whose output ReadHarness knows.
 const (
-	HarnessAIPerf   = "aiperf"
-	HarnessGuideLLM = "guidellm"
+	HarnessAIPerf        = "aiperf"
+	HarnessGuideLLM      = "guidellm"
+	HarnessInferencePerf = "inference-perf"
+	HarnessGenAIPerf     = "genai-perf"
 )
 
-// ReadHarness reads what another harness has written: the records of NVIDIA's aiperf (profile_export.jsonl, or the folder that it is in), or
-// the report of guidellm (JSON). Exchanges are in order of their start.
+// ReadHarness reads what another harness has written: the records of NVIDIA's aiperf (profile_export.jsonl), the report of guidellm (JSON), the requests of
+// inference-perf (per_request_lifecycle_metrics.json), or the export of genai-perf (profile_export.json); of all but guidellm the folder will do. Exchanges are in order of their start.
 func ReadHarness(path string) (harness string, exchanges []Exchange, err error) {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		path = filepath.Join(path, "profile_export.jsonl")
+		path = inFolder(path)
 	}
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil, fmt.Errorf("%s does not exist; give the profile_export.jsonl of aiperf, the folder that it is in, or the JSON report of guidellm", path)
+		return "", nil, fmt.Errorf("%s does not exist; give the profile_export.jsonl of aiperf, the per_request_lifecycle_metrics.json of inference-perf or the profile_export.json of genai-perf, the folder that it is in, or the JSON report of guidellm", path)
 	}
 	if err != nil {
 		return "", nil, fmt.Errorf("opening a harness's output: %w", err)
@@ -50,20 +54,28 @@ func ReadHarness(path string) (harness string, exchanges []Exchange, err error) 
 	return harness, exchanges, nil
 }
 
-var errNoHarness = errors.New("it is neither the records of aiperf (profile_export.jsonl) nor the JSON report of guidellm")
+var errNoHarness = errors.New("it is neither the records of aiperf (profile_export.jsonl), nor the JSON report of guidellm, nor the requests of inference-perf (" + inferencePerfFile + "), nor the export of genai-perf (profile_export.json)")
 
 func readHarness(r io.Reader) (string, []Exchange, error) {
-	d := json.NewDecoder(bufio.NewReaderSize(r, 1<<20))
+	text := bufio.NewReaderSize(r, 1<<20)
+	d := json.NewDecoder(text)
+	if begin, _ := text.Peek(1); len(begin) == 1 && begin[0] == '[' { // an array; the others are objects
+		exchanges, err := readInferencePerf(d)
+		return HarnessInferencePerf, exchanges, err
+	}
 	var first struct {
 		aiperfRecord
 		guidellmReport
+		genaiPerfExport
 	}
 	if err := d.Decode(&first); err != nil {
 		return "", nil, errNoHarness
 	}
 	switch {
 	case first.Benchmarks != nil: // first: it has metadata, too
-		return HarnessGuideLLM, first.exchanges(), nil
+		return HarnessGuideLLM, first.guidellmReport.exchanges(), nil
+	case first.Experiments != nil:
+		return HarnessGenAIPerf, first.genaiPerfExport.exchanges(), nil
 	case first.Metadata != nil:
 		exchanges, err := readAIPerf(d, first.aiperfRecord)
 		return HarnessAIPerf, exchanges, err

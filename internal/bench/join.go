@@ -14,6 +14,15 @@ type Joined struct {
 	Receipt *Receipt
 }
 
+// MatchByAnswer takes the receipts that the harness has kept with the answers.
+func MatchByAnswer(exchanges []Exchange) []Joined {
+	joined := make([]Joined, len(exchanges))
+	for i := range exchanges {
+		joined[i] = Joined{exchanges[i], exchanges[i].Receipt}
+	}
+	return joined
+}
+
 // MatchByTime finds the receipt of each exchange where the harness sent no ID: that of the request which the server received next to the exchange's start,
 // and not further from it than slack, nor behind its end. Each receipt is given once, the nearest pairs first.
 func MatchByTime(exchanges []Exchange, receipts []Receipt, slack time.Duration) []Joined {

@@ -47,8 +47,53 @@ func TestReadHarness_GuideLLM(t *testing.T) {
 	}
 }
 
+// inference-perf keeps each answer as it came, the chunk behind its usage included; its clock is the machine's own.
+func TestReadHarness_InferencePerf(t *testing.T) {
+	path := written(t, "per_request_lifecycle_metrics.json", `[
+		{"start_time":100.5,"end_time":101,"response":"data: {\"choices\":[{\"text\":\"a\"}]}\n\ndata: {\"choices\":[],\"usage\":{},\"pilotlight\":{\"start\":\"cold\",\"queue_us\":3,\"activate_us\":400000,\"billed_us\":70,\"cost_usd\":\"0.000000161\"}}\n\ndata: [DONE]\n\n",
+		 "info":{"response_metrics":{"chunk_times":[100.9,100.95]}},"error":null},
+		{"start_time":100.25,"end_time":100.5,"response":null,"info":null,"error":{"error_type":"ClientResponseError","error_msg":"503"}}]`)
+	for _, given := range []string{path, filepath.Dir(path)} {
+		harness, got, err := bench.ReadHarness(given)
+		want := []bench.Exchange{
+			{Start: time.UnixMicro(100_250_000), End: time.UnixMicro(100_500_000), Failed: true, Unclocked: true},
+			{
+				Start: time.UnixMicro(100_500_000), First: time.UnixMicro(100_900_000), End: time.UnixMicro(101_000_000), Unclocked: true,
+				Receipt: &bench.Receipt{Start: "cold", QueueUS: 3, ActivateUS: 400_000, BilledUS: 70, Cost: 161, Priced: true},
+			},
+		}
+		if diff := cmp.Diff(want, got); err != nil || harness != bench.HarnessInferencePerf || diff != "" {
+			t.Errorf("%s: got %s, %v\n%s", given, harness, err, diff)
+		}
+		rows := bench.SplitByStart(bench.MatchByAnswer(got))
+		if len(rows) != 3 || rows[0].Start != "cold" || rows[0].BilledUS != 70 || rows[0].ModelTTFT.Count != 1 || rows[0].ModelTTFT.Max > 0.01 || rows[1].Failed != 1 {
+			t.Errorf("got %+v, want one cold answer whose first token was held back until then, and one that has failed", rows)
+		}
+	}
+}
+
+func TestReadHarness_GenAIPerf(t *testing.T) {
+	const stream = `"request_inputs":{"payload":"{\"stream\":true}"}`
+	path := written(t, "profile_export.json", `{"experiments":[{"experiment":{"mode":"concurrency","value":2},"requests":[
+		{"timestamp":1800000000000000000,`+stream+`,"response_timestamps":[1800000000100000000,1800000000200000000,1800000000300000000],"response_outputs":[
+			{"response":"data: {\"choices\":[{\"delta\":{\"role\":\"assistant\"}}]}\n\n"},{"response":"data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n"},{"response":"data: [DONE]\n\n"}]},
+		{"timestamp":1800000001000000000,`+stream+`,"response_timestamps":[1800000001100000000],"response_outputs":[{"response":"data: {\"error\":{}}\n\n"}]},
+		{"timestamp":1800000002000000000,"request_inputs":{"payload":"{}"},"response_timestamps":[],"response_outputs":[]}]}],"version":"","service_kind":"openai","endpoint":"v1/chat/completions"}`)
+	for _, given := range []string{path, filepath.Dir(path), filepath.Dir(filepath.Dir(path))} {
+		harness, got, err := bench.ReadHarness(given)
+		want := []bench.Exchange{
+			{Start: at(0), First: at(200_000), End: at(300_000)},
+			{Start: at(1_000_000), End: at(1_100_000), Failed: true},
+			{Start: at(2_000_000), Failed: true},
+		}
+		if diff := cmp.Diff(want, got); err != nil || harness != bench.HarnessGenAIPerf || diff != "" {
+			t.Errorf("%s: got %s, %v\n%s", given, harness, err, diff)
+		}
+	}
+}
+
 func TestReadHarness_SaysWhatItTakes(t *testing.T) {
-	for _, text := range []string{"", "[]", "{}", `{"metadata":{}} nonsense`, "a,b\n1,2\n"} {
+	for _, text := range []string{"", "{}", `{"metadata":{}} nonsense`, "a,b\n1,2\n", "[{}]", `[{"start_time":3,"end_time":2}]`} {
 		if _, _, err := bench.ReadHarness(written(t, "x", text)); err == nil {
 			t.Errorf("%q: got no error", text)
 		}

@@ -1,0 +1,38 @@
+question = "A herd asks a model that is cold: what does holding it cost, how soon is it let go, and is anybody lost?"
+
+step "herd" {
+  about   = "1,000 requests at once for a cold model of one engine: all answered, and how soon after the engine's first token."
+  command = ["herd", "--requests", "1000"]
+  goal "failed" { at_most = 0 }
+  goal "answered" { at_least = 1000 }
+}
+
+step "herd-6000" {
+  about   = "6,000 requests from one address, let go to at most four engines: about as many as a server takes from one where it may have 20,000 open files (`ulimit -n`)."
+  command = ["herd", "--requests", "6000", "--engines", "4", "--load", "30s", "--pairs", "3"]
+  goal "failed" { at_most = 0 }
+  goal "answered" { at_least = 6000 }
+  goal "memory per held request" { at_most = 16 }
+}
+
+step "held" {
+  about   = "Memory and idle CPU of 10,000 requests that are held and not let go, beside one that waits for the same loading engine."
+  command = ["held"]
+  goal "memory per held request" { at_most = 16 }
+  goal "CPU per second, one waiting for the loading engine" { at_most = 5 }
+}
+
+step "release" {
+  about   = "From the engine's readiness to its first held request, over cold starts one after the other."
+  command = ["release"]
+  goal "engine listens to first held request at the engine" { at_most = 5 }
+  goal "engine's first token to first held request" { at_most = 5 }
+}
+
+does_not_show = [
+  "10,000 requests that are let go: that takes `ulimit -n 40000` or more, of the server and of the load, and `--requests 10000`.",
+  "A real engine's own queue: this one answers at once, so that what is left is Pilotlight's part.",
+  "Streams: these are whole answers. Keep-alives of waiting streams are not sent.",
+  "Fairness between organisations in the queue: that is the scenario fairness.",
+]
+notes = ["CPU with all waiting, less that with one waiting, is what the held requests themselves cost: it cannot be told from zero."]
