@@ -40,16 +40,20 @@ simulate-faults budget="10m":
 crash points="500":
     PILOTLIGHT_CRASH_POINTS={{ points }} PILOTLIGHT_CRASH_RESULT="$PWD/benchmarks/results/crash.json" go test -v -count=1 -timeout 60m -run TestCrash_ ./cmd/pilotlight
 
+# every fuzz target, one after the other, for ten minutes each
+fuzz-all time="10m":
+    grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9]*' . | sed 's|/[^/]*_test.go:func | |' | sort | while read -r package target; do go test -run '^$' -fuzz "^$target\$" -fuzztime {{ time }} "$package" || exit 1; done
+
 # one fuzz target for a while: just fuzz ./internal/openai FuzzInspect
 fuzz package target time="60s":
     go test -run '^$' -fuzz '^{{ target }}$' -fuzztime {{ time }} {{ package }}
 
-# formatting, vet, staticcheck, known vulnerabilities
+# formatting, vet, staticcheck, gosec, known vulnerabilities
 lint:
     go tool gofumpt -l .
     go vet ./...
     go tool staticcheck ./...
-    go tool govulncheck ./...
+    .ci/security
 
 # Go benchmarks of the hot paths
 bench:

@@ -1,6 +1,7 @@
 package activator
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,12 +28,17 @@ type Config struct {
 	Learned   []fleet.Learned     // what activations took in earlier lives
 	Learn     func(fleet.Learned) // called by Run after each activation, one at a time, outside of all locks; nil = nothing is kept
 	Log       *slog.Logger        // nil = discard
-	Term      uint64              // this planner's life, larger than any before; 0 = milliseconds of the clock
+	Term      uint64              // this planner's life, larger than any before; 0 = milliseconds of the clock. Not with Server
 	Seed      uint64              // of the jitter of back-offs; 0 = random
 	// Probe sends a request of our own to the engine at addr (host:port), for one token, and returns nil once that has come. It is called where answers
 	// to callers are suspicious, from many goroutines, but one at a time for an instance. An error counts against the engine, unless it
 	// wraps fleet.ErrUndecided. Nil = none is sent, and nothing ever counts against an engine but what observers say.
 	Probe func(ctx context.Context, m *fleet.Model, addr string) error
+
+	// Server names this server among several of one cluster, of which one at a time has a planner: see Servers. A server's name stays over its lives.
+	// "" = it is the only one, and has one from the start.
+	Server string
+	Life   uint64 // of the server, larger than any before of its name; 0 = milliseconds of the clock. Only with Server
 
 	IdleCost float64 // what idle GPU time in a pool's slots counts, 0 to 1: they are held anyway
 }
@@ -57,18 +63,24 @@ type Activator struct {
 
 	published published
 
-	planning sync.Mutex // guards the planner and what follows
-	planner  *plan.Planner
-	report   protocol.Report // used again and again
-	heard    uint64          // the last report that the planner has taken
-	due      time.Duration   // when the planner must be looked at; never = only after an event
-	watches  watches         // one for each observer
-	learned  []fleet.Learned // for the learner to hand on
+	planning sync.Mutex         // guards the planner and what follows
+	planner  *plan.Planner      // nil = another server has it, or none
+	report   protocol.Report    // used again and again
+	heard    uint64             // the last report that the planner has taken
+	due      time.Duration      // when the planner must be looked at; never = only after an event
+	watches  watches            // one for each observer
+	learned  []fleet.Learned    // for the learner to hand on
+	tenure   context.Context    // of the planner; nil = for good
+	mail     map[string]*outbox // by server: tables for those that listen
+	models   []*fleet.Model     // of the config in force
+	pools    []fleet.Pool
 
 	leasing    sync.Mutex // guards the dispatcher and what follows
 	dispatcher *dispatch.Dispatcher
 	breakers   breakers
 	armed      time.Duration // when the loop wakes by itself; 0 = it is awake
+	follows    bool          // the planner is elsewhere
+	reporting  chan struct{} // wakes who sends it reports
 }
 
 // New checks the config. It starts nothing.
@@ -83,6 +95,9 @@ func New(cfg Config) (*Activator, error) {
 		}
 		seen[m.ID] = true
 	}
+	if cfg.Server != "" && cfg.Term != 0 {
+		return nil, errors.New("activator: a server among several takes its term when it leads")
+	}
 	now := time.Now()
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -90,21 +105,36 @@ func New(cfg Config) (*Activator, error) {
 	if cfg.Term == 0 {
 		cfg.Term = uint64(now.UnixMilli())
 	}
+	if cfg.Life == 0 {
+		cfg.Life = cfg.Term
+	}
 	if cfg.Seed == 0 {
 		cfg.Seed = rand.Uint64()
 	}
 	a := &Activator{
 		cfg: cfg, log: cfg.Log, epoch: now, kick: make(chan struct{}, 1), lesson: make(chan struct{}, 1), due: never, armed: never,
-		dispatcher: dispatch.New(dispatch.Config{ID: "self", Incarnation: cfg.Term, Models: cfg.Models}),
-		planner: plan.New(plan.Config{
-			Policy: cfg.Policy, Models: cfg.Models, Pools: cfg.Pools, Learned: cfg.Learned, Term: cfg.Term, Epoch: now, Seed: cfg.Seed, IdleCost: cfg.IdleCost,
-		}),
+		models: cfg.Models, pools: cfg.Pools, mail: make(map[string]*outbox), reporting: make(chan struct{}, 1), follows: cfg.Server != "",
+		dispatcher: dispatch.New(dispatch.Config{ID: cmp.Or(cfg.Server, "self"), Incarnation: cfg.Life, Models: cfg.Models}),
+	}
+	if !a.follows {
+		a.planner = newPlanner(a, cfg.Term, cfg.Learned)
+		a.watches = newWatches(a, cfg.Observers)
 	}
 	a.breakers = newBreakers(a.dispatcher, cfg.Probe != nil)
-	a.watches = newWatches(a, cfg.Observers)
 	a.notices.fresh = make(chan struct{})
 	a.metrics.init(a)
 	return a, nil
+}
+
+// newPlanner makes a planner of the config in force.
+func newPlanner(a *Activator, term uint64, learned []fleet.Learned) *plan.Planner {
+	c := plan.Config{
+		Policy: a.cfg.Policy, Models: a.models, Pools: a.pools, Learned: learned, Term: term, Epoch: a.epoch, Seed: a.cfg.Seed, IdleCost: a.cfg.IdleCost,
+	}
+	if a.cfg.Server != "" {
+		c.Self, c.TTL, c.Resend = a.cfg.Server, tablesLast, resendAfter
+	}
+	return plan.New(c)
 }
 
 // Acquire asks for a lease. Where an instance is ready and nobody is before, it grants at once; else it gives a place in the
@@ -151,7 +181,9 @@ func (a *Activator) release(l *Lease, o Outcome) {
 // Drain prepares for shutdown: whoever waits, or asks from now on, is answered with ErrShuttingDown, and nothing is started any more.
 func (a *Activator) Drain() {
 	a.planning.Lock()
-	a.planner.Close()
+	if a.planner != nil {
+		a.planner.Close()
+	}
 	a.finishPlanning()
 	a.leasing.Lock()
 	now := a.now()
@@ -162,7 +194,10 @@ func (a *Activator) Drain() {
 // Hold keeps the model hot for d (0 = its idle_after), starting it if need be.
 func (a *Activator) Hold(model string, d time.Duration) error {
 	a.planning.Lock()
-	err := a.planner.Hold(a.now(), model, d)
+	err := following(a)
+	if err == nil {
+		err = a.planner.Hold(a.now(), model, d)
+	}
 	if err != nil {
 		err = fmt.Errorf("holding %s: %w", model, operatorError(err))
 	}
@@ -175,7 +210,10 @@ func (a *Activator) Hold(model string, d time.Duration) error {
 func (a *Activator) StopModel(model string) error {
 	a.planning.Lock()
 	a.exchange()
-	err := a.planner.StopModel(a.now(), model)
+	err := following(a)
+	if err == nil {
+		err = a.planner.StopModel(a.now(), model)
+	}
 	if err != nil {
 		err = fmt.Errorf("stopping %s: %w", model, operatorError(err))
 	}
@@ -189,7 +227,10 @@ func (a *Activator) StopModel(model string) error {
 // one as it left room for.
 func (a *Activator) TunePool(pool fleet.Pool) error {
 	a.planning.Lock()
-	err := a.planner.Tune(a.now(), pool.Name, pool)
+	err := following(a)
+	if err == nil {
+		err = a.planner.Tune(a.now(), pool.Name, pool)
+	}
 	if err != nil {
 		err = fmt.Errorf("tuning pool %s: %w", pool.Name, err)
 	}
@@ -203,8 +244,12 @@ func (a *Activator) TunePool(pool fleet.Pool) error {
 // drained and replaced.
 func (a *Activator) Configure(models []*fleet.Model, pools []fleet.Pool) error {
 	a.planning.Lock()
-	err := a.planner.Configure(a.now(), models, pools)
+	var err error
+	if a.planner != nil {
+		err = a.planner.Configure(a.now(), models, pools)
+	}
 	if err == nil {
+		a.models, a.pools = models, pools
 		a.metrics.configure(models)
 		a.leasing.Lock()
 		a.dispatcher.SetModels(models)
@@ -221,14 +266,32 @@ func (a *Activator) Configure(models []*fleet.Model, pools []fleet.Pool) error {
 func (a *Activator) ModelState(id string) string {
 	a.planning.Lock()
 	defer a.planning.Unlock()
-	return a.planner.ModelState(id)
+	if a.planner != nil {
+		return a.planner.ModelState(id)
+	}
+	a.leasing.Lock()
+	defer a.leasing.Unlock()
+	return dispatch.State(a.dispatcher, id)
 }
 
-// InstanceState gives the state of one instance; "" where there is none of that ID. It is cheap.
+// InstanceState gives the state of one instance; "" where there is none of that ID. It is cheap. Where the planner is another server's, instances are known
+// that this one has a share of, or leases on.
 func (a *Activator) InstanceState(id string) fleet.State {
 	a.planning.Lock()
 	defer a.planning.Unlock()
-	return a.planner.InstanceState(id)
+	if a.planner != nil {
+		return a.planner.InstanceState(id)
+	}
+	a.leasing.Lock()
+	defer a.leasing.Unlock()
+	switch i, held := a.dispatcher.Instance(id); {
+	case !held:
+		return ""
+	case i.Slots == 0:
+		return fleet.Draining
+	default:
+		return fleet.Ready
+	}
 }
 
 // Metrics gives the activator's own metrics.

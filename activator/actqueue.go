@@ -23,6 +23,13 @@ func (q *actQueue) add(acts []fleet.Act) {
 	q.waiting = append(q.waiting, acts...)
 }
 
+// drop forgets the acts that nobody has taken.
+func (q *actQueue) drop() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.waiting = nil
+}
+
 // hire gives the number of workers to start now. Each takes acts until there are none.
 func (q *actQueue) hire() int {
 	q.mu.Lock()

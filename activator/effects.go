@@ -22,6 +22,12 @@ func (a *Activator) takeLeasingEffects() leasingEffects {
 	e := leasingEffects{
 		answered: a.dispatcher.TakeAnswered(), proofs: a.breakers.proofsOf(a.dispatcher.TakeProven()), breakers: take(&a.breakers.changes),
 	}
+	forgotten := dispatch.TakeForgotten(a.dispatcher)
+	if a.follows { // else the planner says when an engine is gone or parked; here none can be that before its share is
+		for _, instance := range forgotten {
+			a.breakers.forget(instance)
+		}
+	}
 	for _, w := range e.answered {
 		if l, _ := w.Answer(); l != nil {
 			lease := &w.Value.(*Waiter).lease

@@ -11,6 +11,9 @@ import (
 // ErrUnknownPool is TunePool's.
 var ErrUnknownPool = plan.ErrUnknownPool
 
+// ErrFollows is what an activator says that is asked for what a planner decides, while another server has the planner.
+var ErrFollows = errors.New("another server decides")
+
 // Why a request was refused. Acquire and Waiter.Answer wrap them in a *Refusal, ErrUnknownModel excepted.
 var (
 	ErrUnknownModel      = dispatch.ErrUnknownModel

@@ -3,6 +3,7 @@ package activator
 import (
 	"time"
 
+	"github.com/pilotlight-io/pilotlight/activator/dispatch"
 	"github.com/pilotlight-io/pilotlight/activator/protocol"
 )
 
@@ -16,13 +17,16 @@ func (a *Activator) now() time.Duration { return time.Since(a.epoch) }
 // message needs. The planner decides by a report that is as fresh as the step; what requests do meanwhile it learns as from
 // a dispatcher that is far away: an instance that got a lease after the report is drained, never cut.
 func (a *Activator) exchange() {
+	if a.planner == nil {
+		return
+	}
 	for range exchangesMost {
 		now := a.takeReport()
 		if a.planner.Hear(now, &a.report) {
 			a.heard = a.report.Seq
 		}
 		a.planner.Step(now)
-		if !a.handTables(a.planner.TakeTables()) {
+		if !a.handTables(sortMail(a, a.planner.TakeTables())) {
 			break
 		}
 	}
@@ -60,6 +64,9 @@ func (a *Activator) handTables(tables []*protocol.Table) bool {
 
 // finishLeasing ends a step of the dispatcher: it sees to it that the loop wakes in time, unlocks, and performs the effects.
 func (a *Activator) finishLeasing(now time.Duration) {
+	if a.follows && dispatch.Urgent(a.dispatcher) {
+		poke(a.reporting)
+	}
 	if a.nextLeasing(now) < a.armed {
 		a.armed = 0
 		poke(a.kick)
@@ -71,10 +78,16 @@ func (a *Activator) finishLeasing(now time.Duration) {
 
 // nextLeasing gives the moment at which the loop must look at the dispatcher; 0 = at once.
 func (a *Activator) nextLeasing(now time.Duration) time.Duration {
+	next := a.breakers.askAt
+	if a.follows { // who sends reports away has a clock of its own
+		if at, ok := dispatch.NextTick(a.dispatcher); ok {
+			next = min(next, at)
+		}
+		return next
+	}
 	if a.dispatcher.ReportDue(now) || len(a.breakers.condemned) > 0 {
 		return 0
 	}
-	next := a.breakers.askAt
 	if at, ok := a.dispatcher.Next(); ok {
 		next = min(next, at)
 	}
@@ -84,6 +97,10 @@ func (a *Activator) nextLeasing(now time.Duration) time.Duration {
 // finishPlanning ends a step of the planner: it sees to it that the loop wakes in time, unlocks, and performs the effects.
 func (a *Activator) finishPlanning() {
 	a.due = never
+	if a.planner == nil {
+		a.planning.Unlock()
+		return
+	}
 	if at, ok := a.planner.Next(a.now()); ok {
 		a.due = at
 	}

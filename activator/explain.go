@@ -10,7 +10,11 @@ import (
 func (a *Activator) Explain(model string) (fleet.Explanation, error) {
 	a.planning.Lock()
 	a.exchange()
-	e, err := a.planner.Explain(a.now(), model)
+	var e fleet.Explanation
+	err := following(a)
+	if err == nil {
+		e, err = a.planner.Explain(a.now(), model)
+	}
 	if err != nil {
 		err = fmt.Errorf("explaining %s: %w", model, operatorError(err))
 	}

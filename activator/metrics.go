@@ -129,19 +129,23 @@ func writeLevels(w io.Writer, l levels) {
 	}
 }
 
-// Levels gives what gauges show. It takes the planner's lock.
-func (a *Activator) Levels() plan.Levels {
+// Levels gives what gauges show; nothing, where the planner is another server's. It takes the planner's lock.
+func (a *Activator) Levels() (l plan.Levels) {
 	a.planning.Lock()
 	a.exchange()
-	l := a.planner.Levels(a.now())
+	if a.planner != nil {
+		l = a.planner.Levels(a.now())
+	}
 	a.finishPlanning()
 	return l
 }
 
-func readLevels(a *Activator) levels {
+func readLevels(a *Activator) (l levels) {
 	a.planning.Lock()
 	a.exchange()
-	l := levels{Levels: a.planner.Levels(a.now())}
+	if a.planner != nil {
+		l.Levels = a.planner.Levels(a.now())
+	}
 	tripped := a.trippedBreakers()
 	for _, id := range l.Serves {
 		l.breakers = append(l.breakers, breakerLevel{id, tripped[id].state})

@@ -13,11 +13,13 @@ import (
 // done and the last effect has returned; whoever still waits is then answered with ErrShuttingDown. Instances are left as they are.
 func (a *Activator) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	for _, w := range a.watches {
-		g.Go(func() error {
-			w.run(ctx)
-			return nil
-		})
+	if a.cfg.Server == "" { // else Lead watches
+		for _, w := range a.watches {
+			g.Go(func() error {
+				w.run(ctx)
+				return nil
+			})
+		}
 	}
 	g.Go(func() error {
 		a.loop(ctx, g)
@@ -61,7 +63,9 @@ func (a *Activator) wake() (wait time.Duration, probes []*probe) {
 	due, condemned, probes := a.tickLeasing()
 	a.planning.Lock()
 	for _, instance := range condemned {
-		a.planner.Condemn(a.now(), instance)
+		if a.planner != nil {
+			a.planner.Condemn(a.now(), instance)
+		}
 	}
 	if due || len(condemned) > 0 || a.now() >= a.due {
 		a.exchange()
@@ -80,7 +84,9 @@ func (a *Activator) tickLeasing() (due bool, condemned []string, probes []*probe
 	now := a.now()
 	a.dispatcher.Tick(now)
 	probes = a.breakers.due(now)
-	due, condemned = a.dispatcher.ReportDue(now), take(&a.breakers.condemned)
+	if !a.follows {
+		due, condemned = a.dispatcher.ReportDue(now), take(&a.breakers.condemned)
+	}
 	a.finishLeasing(now)
 	return due, condemned, probes
 }
@@ -113,6 +119,8 @@ func (a *Activator) startWorkers(ctx context.Context, g *errgroup.Group) {
 
 // do hands one act to the back end, and its answer to the planner.
 func (a *Activator) do(ctx context.Context, act fleet.Act) {
+	ctx, done := inTenure(ctx, a)
+	defer done()
 	err := a.cfg.Backend.Do(ctx, act)
 	if ctx.Err() != nil {
 		return // cut short by our own end: it says nothing about the instance
@@ -121,7 +129,9 @@ func (a *Activator) do(ctx context.Context, act fleet.Act) {
 		a.log.Warn("act refused", "act", string(act.Kind), "model", act.Model, "instance", act.Instance, "reason", err)
 	}
 	a.planning.Lock()
-	a.planner.Accepted(a.now(), &act, err)
+	if a.planner != nil {
+		a.planner.Accepted(a.now(), &act, err)
+	}
 	a.exchange()
 	a.finishPlanning()
 }

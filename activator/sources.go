@@ -20,6 +20,9 @@ const allSlots = "slots"
 func (a *Activator) Sources() []fleet.SourceStatus {
 	a.planning.Lock()
 	defer a.planning.Unlock()
+	if a.planner == nil {
+		return nil
+	}
 	return a.planner.Sources()
 }
 

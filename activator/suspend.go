@@ -4,7 +4,9 @@ package activator
 // serve on, what is seen of instances is taken in, and who waits goes on waiting. why is told to those who wait, without addresses.
 func (a *Activator) Suspend(why string) {
 	a.planning.Lock()
-	a.planner.Suspend(why)
+	if a.planner != nil {
+		a.planner.Suspend(why)
+	}
 	a.exchange()
 	a.finishPlanning()
 }
@@ -12,7 +14,9 @@ func (a *Activator) Suspend(why string) {
 // Resume ends a Suspend. What is due is done at once.
 func (a *Activator) Resume() {
 	a.planning.Lock()
-	a.planner.Resume()
+	if a.planner != nil {
+		a.planner.Resume()
+	}
 	a.exchange()
 	a.finishPlanning()
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pilotlight-io/pilotlight/activator/plan"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
@@ -27,6 +28,7 @@ type watches []*watch
 // watch is one observer with its sources.
 type watch struct {
 	a        *Activator
+	planner  *plan.Planner // for whom it watches
 	observer Observer
 	sources  []string                // that have spoken through it
 	spoken   bool                    // the present Watch has told something
@@ -37,7 +39,7 @@ type watch struct {
 func newWatches(a *Activator, observers []Observer) watches {
 	var ws watches
 	for _, o := range observers {
-		ws = append(ws, &watch{a: a, observer: o, askedAt: make(map[string]time.Duration)})
+		ws = append(ws, &watch{a: a, planner: a.planner, observer: o, askedAt: make(map[string]time.Duration)})
 	}
 	return ws
 }
@@ -88,6 +90,10 @@ func (w *watch) once(ctx context.Context) error {
 func (w *watch) lose(why error) {
 	a := w.a
 	a.planning.Lock()
+	if w.planner != a.planner {
+		a.planning.Unlock()
+		return
+	}
 	for _, name := range w.sources {
 		a.planner.Observe(a.now(), &fleet.Observation{Source: name, Lost: why})
 	}
@@ -103,6 +109,10 @@ func (w *watch) lose(why error) {
 func (w *watch) observe(o fleet.Observation) {
 	a := w.a
 	a.planning.Lock()
+	if w.planner != a.planner { // it was another's
+		a.planning.Unlock()
+		return
+	}
 	w.spoken = true
 	if !slices.Contains(w.sources, o.Source) {
 		w.sources = append(w.sources, o.Source)

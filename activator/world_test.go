@@ -30,6 +30,7 @@ type world struct {
 	proofTime time.Duration // from ready until an engine that was resumed has made a token; 0 = it has by then
 	gpus      int
 	noParking bool // the engines offer none
+	counts    bool // the engines say how many requests they serve: the leases that tests hold
 	slotTime  time.Duration
 	added     []fleet.Slot
 	refuseAdd int            // slots that the back end will refuse
@@ -352,7 +353,11 @@ func (w *world) tell(e *engine, failure string) {
 }
 
 func (w *world) sight(e *engine) fleet.Sighting {
-	return fleet.Sighting{Instance: e.Instance, Phase: e.phase, Act: e.act, Running: -1, Gone: e.gone, Parks: !w.noParking, Unproven: e.unproven}
+	running := -1
+	if w.counts {
+		running = w.leases[e.ID]
+	}
+	return fleet.Sighting{Instance: e.Instance, Phase: e.phase, Act: e.act, Running: running, Gone: e.gone, Parks: !w.noParking, Unproven: e.unproven}
 }
 
 func (w *world) slots() []fleet.Slot {

@@ -71,16 +71,14 @@ func (d *Dispatcher) grant(now time.Duration, i *instance, since time.Duration, 
 // chooseInstance chooses for an ask: with an affinity key the highest by rendezvous hash that has room, else the least
 // loaded; spare instances only when no other has room. Nil = none has room.
 func (d *Dispatcher) chooseInstance(now time.Duration, q *queue, ask *Ask, avoidUntil time.Duration) *instance {
-	if d.expired(now) {
-		return nil // the planner may have given these slots to another
-	}
+	expired := d.expired(now) // the planner may have given these slots to another, unless the place knows better
 	avoid := ""
 	if ask.Retry && ask.Avoid != "" && (avoidUntil > now || q.hotBeside(ask.Avoid)) {
 		avoid = ask.Avoid
 	}
 	var best *instance
 	for _, i := range q.instances {
-		if i.hasRoom() && (avoid == "" || i.id != avoid) && (best == nil || i.preferredTo(best, ask.Affinity)) {
+		if i.hasRoom() && (!expired || i.vouched > now) && (avoid == "" || i.id != avoid) && (best == nil || i.preferredTo(best, ask.Affinity)) {
 			best = i
 		}
 	}
@@ -109,6 +107,7 @@ func (d *Dispatcher) remove(now time.Duration, w *Waiter) {
 
 // forget drops an instance without share and leases.
 func (d *Dispatcher) forget(i *instance) {
+	d.forgotten = append(d.forgotten, i.id)
 	delete(d.byID, i.id)
 	last := len(d.instances) - 1
 	moved := d.instances[last]

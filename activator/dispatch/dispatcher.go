@@ -49,9 +49,10 @@ type Dispatcher struct {
 	unheard   []*queue    // with changes that the planner is not known to have heard of
 	unsettled []*instance // held otherwise than the last report says
 
-	timers   timers
-	answered []*Waiter
-	proven   []string // instances whose engines have made a token since they were resumed, as tables have said of late
+	timers    timers
+	answered  []*Waiter
+	forgotten []string // instances on which nothing is held any more
+	proven    []string // instances whose engines have made a token since they were resumed, as tables have said of late
 }
 
 // New makes a dispatcher that holds nothing.
@@ -218,10 +219,7 @@ func (d *Dispatcher) Close(now time.Duration) {
 
 // Next gives the moment at which Tick or Report is due; false = only after an event.
 func (d *Dispatcher) Next() (time.Duration, bool) {
-	at, ok := time.Duration(0), false
-	if w := d.timers.first(); w != nil {
-		at, ok = w.wakeAt(), true
-	}
+	at, ok := NextTick(d)
 	every := d.cfg.Heartbeat
 	if d.changed {
 		every = reportEvery
@@ -231,6 +229,18 @@ func (d *Dispatcher) Next() (time.Duration, bool) {
 	}
 	return at, ok
 }
+
+// NextTick gives the moment at which Tick is due, whatever is to be reported; false = only after an event.
+func NextTick(d *Dispatcher) (time.Duration, bool) {
+	if w := d.timers.first(); w != nil {
+		return w.wakeAt(), true
+	}
+	return 0, false
+}
+
+// Urgent reports whether a report should be sent at once: a first waiter, a doubled queue, a table's acknowledgement, the last lease of a draining
+// instance.
+func Urgent(d *Dispatcher) bool { return d.urgent }
 
 // ReportDue reports whether a report should be sent now.
 func (d *Dispatcher) ReportDue(now time.Duration) bool {
@@ -250,6 +260,13 @@ func (d *Dispatcher) TakeProven() []string {
 	proven := d.proven
 	d.proven = nil
 	return proven
+}
+
+// TakeForgotten gives the instances on which nothing is held any more since the last call. The slice belongs to the caller.
+func TakeForgotten(d *Dispatcher) []string {
+	forgotten := d.forgotten
+	d.forgotten = nil
+	return forgotten
 }
 
 // Outlook says what can be told to one who waits for the model.

@@ -37,8 +37,9 @@ type instance struct {
 	readyAt   time.Duration
 	idleSince time.Duration
 	hash      uint64
-	table     uint64 // the last table that listed it
-	unsettled bool   // it is in the dispatcher's list of those held otherwise than the last report says
+	table     uint64        // the last table that listed it
+	unsettled bool          // it is in the dispatcher's list of those held otherwise than the last report says
+	vouched   time.Duration // after expiry: its place has vouched for it until then
 }
 
 func newInstance(id string, queue int, now time.Duration) *instance {

@@ -35,6 +35,7 @@ type queue struct {
 
 	outlook      fleet.Outlook
 	outlookKnown bool          // its ETA is an estimate
+	parked       bool          // an instance is
 	outlookAt    time.Duration // when it came
 	table        uint64        // the last table that told it
 	affected     bool          // by the table that is being taken

@@ -120,7 +120,7 @@ func (d *Dispatcher) takeOutlooks(now time.Duration, t *protocol.Table) {
 		return
 	}
 	for _, q := range d.queues {
-		if q.table != d.tables && q.outlook.Answer != "" {
+		if q.table != d.tables && (q.outlook.Answer != "" || q.parked) {
 			d.setOutlook(now, q, &protocol.Outlook{Outlook: fleet.Outlook{Model: q.model.ID}})
 		}
 	}
@@ -131,7 +131,7 @@ func (d *Dispatcher) setOutlook(now time.Duration, q *queue, o *protocol.Outlook
 		d.affect(q)
 	}
 	q.table = d.tables
-	q.outlook, q.outlookKnown, q.outlookAt = o.Outlook, o.Known, now
+	q.outlook, q.outlookKnown, q.outlookAt, q.parked = o.Outlook, o.Known, now, o.Parked
 }
 
 // affect notes that the table may have an answer for those who wait in the queue.

@@ -30,6 +30,9 @@ func (c *reconciler) adopt(now time.Duration, seen *roster.Instance) *instance {
 			i.trust = ownLaunch // nobody can have a lease on one that is parked
 		}
 	}
+	if s.State == fleet.Starting && !seen.Dedicated() {
+		i.trust = proven // its supervisor says so, who refuses earlier planners: none can have shared it out
+	}
 	if s.Spec != nil && s.Spec.GPUs > 0 && i.GPUs == 0 {
 		i.GPUs = s.Spec.GPUs
 	}

@@ -26,8 +26,9 @@ type Config struct {
 	IdleCost  float64       // what idle GPU time in a pool's slots counts, 0 to 1: they are held anyway
 	Patience  time.Duration // 0 = 10 s
 	Residence time.Duration // 0 = 60 s
-	TTL       time.Duration // how long a table is good for; 0 = for ever: the dispatcher lives and dies with this process
-	Resend    time.Duration // a table that is not acknowledged is sent again so often; 0 = never
+	TTL       time.Duration // how long a table is good for; 0 = for ever: every dispatcher lives and dies with this process
+	Resend    time.Duration // what is not acknowledged for so long is said again, whole; 0 = never: no table is lost
+	Self      string        // the dispatcher that lives and dies with this process, though others do not; "" = none does
 }
 
 const (

@@ -24,14 +24,19 @@ func (p *hearing) hear(now time.Duration, r *protocol.Report) bool {
 	if r.Incarnation != d.incarnation {
 		p.reborn(now, n)
 	}
-	d.incarnation, d.seq, d.stamp, d.heardAt = r.Incarnation, r.Seq, r.Stamp, now
-	d.ackTerm, d.ackSeq = r.AckTerm, r.AckSeq
+	d.incarnation, d.seq, d.heardAt = r.Incarnation, r.Seq, now
+	if r.AckTerm != d.ackTerm || r.AckSeq != d.ackSeq {
+		d.ackTerm, d.ackSeq, d.unackedAt = r.AckTerm, r.AckSeq, now
+	}
 	if known := r.AckTerm == p.cfg.Term; known != d.known {
 		d.known, d.whole, d.tell = known, true, true
 		p.markEverything()
 		for _, i := range p.instances {
 			p.markShares(i)
 		}
+	}
+	if p.paused == "" {
+		d.pledged = r.Stamp
 	}
 	p.hearHeld(now, n, r)
 	for i := range r.Demands {
@@ -47,7 +52,10 @@ func (p *hearing) peerOf(id string) int {
 		return n
 	}
 	d := &peer{
-		id: id, demands: make([]protocol.Demand, len(p.models)), since: make([]time.Duration, len(p.models)), whole: true, tell: true,
+		id: id, ttl: p.cfg.TTL, resend: p.cfg.Resend, demands: make([]protocol.Demand, len(p.models)), since: make([]time.Duration, len(p.models)), whole: true, tell: true,
+	}
+	if d.near = id == p.cfg.Self; d.near {
+		d.resend = 0
 	}
 	d.timer = newTimer(func() {})
 	p.peers = append(p.peers, d)
@@ -62,7 +70,7 @@ func (p *hearing) peerOf(id string) int {
 // reborn forgets what an earlier life of a dispatcher held: it died with its connections.
 func (p *hearing) reborn(now time.Duration, n int) {
 	d := p.peers[n]
-	d.whole, d.tell, d.known, d.plain = true, true, false, 0
+	d.whole, d.tell, d.known, d.plain, d.pledged = true, true, false, 0, 0
 	d.unsettled = d.unsettled[:0]
 	for _, i := range p.instances {
 		i.holds[n] = hold{}
@@ -81,6 +89,10 @@ func (p *hearing) reborn(now time.Duration, n int) {
 func (p *hearing) hearHeld(now time.Duration, n int, r *protocol.Report) {
 	d := p.peers[n]
 	foreign := !d.known || d.plain == 0 || r.AckSeq < d.plain
+	if d.foreign && !foreign && r.Partial {
+		p.own(n)
+	}
+	d.foreign = foreign
 	if d.known {
 		d.unsettled = slices.DeleteFunc(d.unsettled, func(i *instance) bool {
 			h := &i.holds[n]
@@ -101,6 +113,16 @@ func (p *hearing) hearHeld(now time.Duration, n int, r *protocol.Report) {
 	for _, i := range p.instances {
 		if h := &i.holds[n]; h.report != r.Seq {
 			p.takeHeld(now, i, n, &protocol.Held{Idle: max(now-max(h.idleAt, i.readyAt), 0)}, foreign)
+		}
+	}
+}
+
+// own takes what a dispatcher holds for what this planner has given it: it has acknowledged that.
+func (p *hearing) own(n int) {
+	for _, i := range p.instances {
+		if h := &i.holds[n]; h.foreign > 0 {
+			h.foreign = 0
+			p.changed(i)
 		}
 	}
 }
@@ -201,7 +223,7 @@ func (p *hearing) anyone() bool {
 // lapse notes which dispatchers have not been heard for too long, and whose demand therefore no longer asks for GPUs.
 func (p *hearing) lapse(now time.Duration) {
 	for _, d := range p.peers {
-		if lapsed := p.cfg.TTL > 0 && now >= d.lapsedAt(p.cfg.TTL); lapsed != d.lapsed {
+		if lapsed := d.ttl > 0 && !d.near && now >= d.lapsedAt(); lapsed != d.lapsed {
 			d.lapsed = lapsed
 			for _, m := range p.models {
 				p.sum(now, m)

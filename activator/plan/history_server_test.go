@@ -21,6 +21,7 @@ type server struct {
 	asked  []*asked
 	leases []*dispatch.Lease
 	orders int
+	told   uint64 // the last report that the planner in this process has heard
 }
 
 // asked is one request that waits or has waited.
@@ -44,7 +45,7 @@ func (s *server) restart() {
 		s.h.did(leaseReleased, l.Instance, 0, s.h.tick())
 	}
 	s.d = dispatch.New(dispatch.Config{ID: s.id, Incarnation: s.life, Models: s.h.models, Heartbeat: 2 * time.Second})
-	s.asked, s.leases = nil, nil
+	s.asked, s.leases, s.told = nil, nil, 0
 }
 
 func (s *server) waiting() []*asked {
@@ -65,6 +66,16 @@ func (s *server) step() {
 		return
 	}
 	r := &protocol.Report{}
+	if s.h.self == s.id {
+		if s.d.Heard(s.told); s.h.planner != nil {
+			s.d.Report(s.now(), r)
+			if s.h.planner.Hear(s.h.now, r) {
+				s.told = r.Seq
+				s.h.hears(r)
+			}
+		}
+		return
+	}
 	s.d.Report(s.now(), r)
 	s.h.send(s.n, "report", func() {
 		if s.h.planner.Hear(s.h.now, r) {

@@ -132,15 +132,22 @@ func (h *history) stepCrashServer() {
 		s := pick(h, h.servers)
 		h.note("crash %s", s.id)
 		s.restart()
+		if s.id == h.self {
+			h.crashPlanner()
+		}
 	}
 }
 
 // stepCrashPlanner replaces the planner. The backend is fenced first, as facts of the protocol demand; what the old one has ordered and
 // the backend has not got is lost.
 func (h *history) stepCrashPlanner() {
-	if h.choose(6) > 0 {
-		return
+	if h.choose(6) == 0 {
+		h.crashPlanner()
 	}
+}
+
+// crashPlanner is a planner's end; where it lived in a server's process and that lives on, the server has lost the lead, and gets it again.
+func (h *history) crashPlanner() {
 	h.note("crash planner")
 	h.net = slices.DeleteFunc(h.net, func(m packet) bool {
 		return m.what == "act" || m.what == "accepted" || m.what == "report" && h.choose(2) == 0

@@ -23,6 +23,7 @@ type history struct {
 	epoch      time.Time
 	models     []*fleet.Model
 	ttl        time.Duration
+	self       string // the server in whose process the planner lives; "" = in none's
 	world      world
 	supervised bool // each slot's engines are told by its own source
 	pool       fleet.Pool
@@ -94,6 +95,9 @@ func newHistory(t *faultsim.Tape, w world) *history {
 		held:    make(map[string]time.Duration), cut: make([]bool, 2),
 	}
 	h.ttl = pick(h, []time.Duration{0, 20 * time.Second, 60 * time.Second})
+	if h.ttl > 0 && h.choose(2) == 0 {
+		h.self = "s0"
+	}
 	h.supervised = w == mixedWorld || w == slotsWorld && h.choose(3) > 0
 	if w != nodesWorld {
 		h.pool = newPool(h)
@@ -223,7 +227,7 @@ func (h *history) startPlanner() {
 		pools = []fleet.Pool{h.pool}
 	}
 	h.planner = New(Config{
-		Policy: h.policy, Models: h.models, Pools: pools, Term: h.term, Epoch: h.epoch, Seed: h.term, TTL: h.ttl, Resend: time.Second,
+		Policy: h.policy, Models: h.models, Pools: pools, Term: h.term, Epoch: h.epoch, Seed: h.term, TTL: h.ttl, Resend: time.Second, Self: h.self,
 	})
 	h.failed, h.places = make(map[string][]failedStart), make(map[string]string)
 	h.heard = make(map[string]map[string]protocol.Demand)
@@ -246,6 +250,10 @@ func (h *history) settle() {
 	p.Step(h.now)
 	h.checkPlanner()
 	for _, t := range p.TakeTables() {
+		if t.To == h.self {
+			h.servers[h.indexOf(t.To)].receive(t)
+			continue
+		}
 		h.send(h.indexOf(t.To), "table", func() { h.servers[h.indexOf(t.To)].receive(t) })
 	}
 	for _, act := range p.TakeActs() {

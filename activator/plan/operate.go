@@ -63,6 +63,12 @@ func (p *Planner) Suspend(why string) {
 // Resume ends a Suspend. What is due is done in the next step.
 func (p *Planner) Resume() {
 	p.paused = ""
+	for _, d := range p.peers {
+		d.tell = true
+	}
+	for _, i := range p.instances {
+		p.markShares(i)
+	}
 	p.markEverything()
 }
 

@@ -32,7 +32,7 @@ func (f *forecast) renew(now time.Duration, changed []*model) {
 func (f *forecast) renewOne(now time.Duration, m *model) {
 	o := f.outlook(now, m)
 	eta := o.ETA - (m.outlook.ETA - (now - m.outlookAt))
-	same := o.Answer == m.outlook.Answer && o.Phase == m.outlook.Phase && o.Known == m.outlook.Known &&
+	same := o.Answer == m.outlook.Answer && o.Phase == m.outlook.Phase && o.Known == m.outlook.Known && o.Parked == m.outlook.Parked &&
 		o.Reason == m.outlook.Reason && (!o.Known || eta.Abs() < time.Second)
 	if !same {
 		m.outlook, m.outlookAt = o, now
@@ -43,7 +43,7 @@ func (f *forecast) renewOne(now time.Duration, m *model) {
 
 // outlook says what can be told to those who wait for the model. Reasons hold no addresses, paths or words of the engine.
 func (f *forecast) outlook(now time.Duration, m *model) protocol.Outlook {
-	o := protocol.Outlook{Outlook: fleet.Outlook{Model: m.ID}}
+	o := protocol.Outlook{Outlook: fleet.Outlook{Model: m.ID}, Parked: m.hot()+m.pending() == 0 && m.asleep() > 0}
 	switch {
 	case m.hot() > 0:
 		o.Answer, o.Phase = fleet.Serving, fleet.PhaseReady

@@ -64,7 +64,18 @@ func New(cfg Config) *Planner {
 }
 
 // Hear takes a dispatcher's report. It is false where that is not newer than the last.
-func (p *Planner) Hear(now time.Duration, r *protocol.Report) bool { return p.hearing.hear(now, r) }
+func (p *Planner) Hear(now time.Duration, r *protocol.Report) bool {
+	if !p.hearing.hear(now, r) {
+		return false
+	}
+	for _, instance := range r.Condemned {
+		p.Condemn(now, instance)
+	}
+	return true
+}
+
+// Term is this planner's life.
+func (p *Planner) Term() uint64 { return p.cfg.Term }
 
 // Observe takes what a source says. It is false where that is older than what the source said before.
 func (p *Planner) Observe(now time.Duration, o *fleet.Observation) bool {

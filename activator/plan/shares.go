@@ -26,18 +26,22 @@ func (p *sharing) divideAll(now time.Duration) {
 	}
 }
 
-// void forgets what a lapsed dispatcher held, once the engine itself, asked afterwards, has said that it serves nobody.
+// void forgets what a lapsed dispatcher held, once nothing of it can be left.
 func (p *sharing) void(now time.Duration, i *instance, n int) {
 	d := p.peers[n]
-	if d.lapsed && i.holds[n].bound() > 0 && p.servedNobodySince(now, i, d.lapsedAt(p.cfg.TTL)) {
+	if d.lapsed && i.holds[n].bound() > 0 && p.emptySince(now, i, d.lapsedAt()) {
 		i.holds[n] = hold{idleAt: i.holds[n].idleAt}
 		p.tellShare(d, i)
 		p.changed(i)
 	}
 }
 
-// servedNobodySince reports whether the engine, asked after that moment, has said that it serves nobody. One that hangs says nothing any more, and serves nobody.
-func (p *sharing) servedNobodySince(now time.Duration, i *instance, at time.Duration) bool {
+// emptySince reports whether nobody can have a lease on the instance any more who could get none after that moment: the engine, asked since, has said that it
+// serves nobody, or hangs, and serves nobody any more; or the longest request that there may be has ended.
+func (p *sharing) emptySince(now time.Duration, i *instance, at time.Duration) bool {
+	if longest := i.m.Timeouts.Total; longest > 0 && now > at+longest {
+		return true
+	}
 	return i.seen != nil && (i.seen.Asked && i.seen.Running == 0 && i.seen.RunningAt > at || i.seen.Hangs && now > at)
 }
 
@@ -52,9 +56,9 @@ func (p *sharing) revoked(now time.Duration, i *instance) bool {
 }
 
 // isProven reports whether nobody but the dispatchers that are known can have a lease on an adopted instance: what an earlier planner gave
-// has expired, and the engine, asked since, has said that it serves nobody. Until then shares are only confirmed.
+// has expired, and nothing of it can be left. Until then shares are only confirmed.
 func (p *sharing) isProven(now time.Duration, i *instance) bool {
-	if i.trust == adopted && (p.cfg.TTL == 0 || p.servedNobodySince(now, i, p.started+p.cfg.TTL)) {
+	if i.trust == adopted && (p.cfg.TTL == 0 || p.emptySince(now, i, p.started+p.cfg.TTL)) {
 		i.trust = proven
 	}
 	return i.trust != adopted
@@ -66,6 +70,8 @@ func (p *sharing) shareOut(now time.Duration, i *instance) {
 		for n := range i.holds {
 			p.give(i, n, 0)
 		}
+	case p.paused != "" && p.cfg.TTL > 0:
+		// Another planner may be sharing it out: nothing more is given. Resume has it looked at again.
 	case !p.isProven(now, i):
 		for n := range i.holds { // confirm, no more
 			p.give(i, n, max(i.holds[n].foreign, i.holds[n].slots()))
@@ -75,19 +81,22 @@ func (p *sharing) shareOut(now time.Duration, i *instance) {
 	}
 }
 
-// unbalanced reports whether the slots should be divided anew: some are free, or one dispatcher lacks what another has to spare.
+// unbalanced reports whether the slots should be divided anew: some are free, or one dispatcher lacks what another has to spare, or would have none for its
+// next request.
 func (p *sharing) unbalanced(i *instance) bool {
-	sum, lacking, spare := 0, false, false
+	sum, lacking, spare, without, rich := 0, false, false, false, false
 	for n, d := range p.peers {
 		slots, dem := i.holds[n].slots(), &d.demands[i.m.index]
 		sum += slots
+		without = without || slots == 0 && d.known && !d.lapsed
+		rich = rich || slots > max(1, dem.Inflight+dem.Waiting)
 		lacking = lacking || dem.Waiting > 0 && !d.lapsed && (slots == 0 || len(p.peers) > 1)
 		spare = spare || slots > 0 && (slots > dem.Inflight+dem.Waiting || d.lapsed)
 		if lacking && slots == 0 {
 			return true
 		}
 	}
-	return sum < i.capacity() || lacking && spare && len(p.peers) > 1
+	return sum < i.capacity() || without && rich || lacking && spare && len(p.peers) > 1
 }
 
 // divide gives each dispatcher its slots.
@@ -185,28 +194,35 @@ func (s *state) tellOutlook(m *model) {
 // timer sends again: sending again whenever an acknowledgement lags never ends.
 func (p *sharing) buildTables(now time.Duration) {
 	for n, d := range p.peers {
-		late := p.cfg.Resend > 0 && d.ackSeq != d.table && now >= d.tableAt+p.cfg.Resend
-		beat := p.cfg.TTL > 0 && now >= d.tableAt+p.cfg.TTL/4
-		if d.seq > 0 && (d.tell || late || beat) {
+		beat := d.ttl > 0 && now >= d.tableAt+d.ttl/4
+		if d.seq > 0 && (d.tell || d.late(now) || beat) {
 			p.tables = append(p.tables, p.tableFor(now, n))
 		}
 		next := alarm{now: now}
-		if p.cfg.TTL > 0 {
-			next.due(d.lapsedAt(p.cfg.TTL))
-			next.due(d.tableAt + p.cfg.TTL/4)
+		if d.ttl > 0 {
+			next.due(d.tableAt + d.ttl/4)
 		}
-		if p.cfg.Resend > 0 && d.ackSeq != d.table {
-			next.due(d.tableAt + p.cfg.Resend)
+		if d.ttl > 0 && !d.near {
+			next.due(d.lapsedAt())
+		}
+		if d.resend > 0 && !d.acknowledged() {
+			next.due(d.unackedAt + d.resend)
 		}
 		p.alarms.set(&d.timer, &next)
 	}
 }
 
 func (p *sharing) tableFor(now time.Duration, n int) *protocol.Table {
-	d := p.peers[n]
+	d := p.peers[n] // Its tables end a little before the planner takes them for ended: a planner may be the last to hear that it is none any more.
+	if d.late(now) {
+		d.whole = true
+	}
+	if d.whole || d.acknowledged() {
+		d.unackedAt = now
+	}
 	d.table++
 	t := &protocol.Table{
-		To: d.id, Incarnation: d.incarnation, Term: p.cfg.Term, Seq: d.table, Stamp: d.stamp, Heard: d.seq, TTL: p.cfg.TTL,
+		To: d.id, Incarnation: d.incarnation, Term: p.cfg.Term, Seq: d.table, Stamp: d.pledged, Heard: d.seq, TTL: d.ttl - d.ttl/8,
 	}
 	d.tableAt, d.tell = now, false
 	if t.Hello = !d.known; t.Hello {
@@ -215,9 +231,9 @@ func (p *sharing) tableFor(now time.Duration, n int) *protocol.Table {
 	if d.plain == 0 {
 		d.plain = d.table
 	}
-	// In one process each table arrives, in order. Elsewhere one may be lost, so that each must say everything.
+	// What is lost is said again by a whole table, once its acknowledgement is late.
 	shares, outlooks := d.shares, d.outlooks
-	if t.Partial = p.cfg.TTL == 0 && p.cfg.Resend == 0 && !d.whole; !t.Partial {
+	if t.Partial = !d.whole; !t.Partial {
 		shares, outlooks = p.instances, p.models
 	}
 	for _, i := range shares {
@@ -229,7 +245,7 @@ func (p *sharing) tableFor(now time.Duration, n int) *protocol.Table {
 		}
 	}
 	for _, m := range outlooks {
-		if m.outlook.Answer != "" || t.Partial {
+		if m.outlook.Answer != "" || m.outlook.Parked || t.Partial {
 			o := m.outlook
 			o.Model = m.ID
 			o.ETA = max(o.ETA-(now-m.outlookAt), 0)

@@ -16,7 +16,8 @@ type Report struct {
 	AckTerm, AckSeq uint64        // the last table taken
 	Partial         bool          // an instance that is not under Held is held as it was
 	Demands         []Demand
-	Held            []Held // instances with slots or leases. Of a whole report: one that is not listed has neither
+	Held            []Held   // instances with slots or leases. Of a whole report: one that is not listed has neither
+	Condemned       []string // instances whose engines keep failing requests of this server's own: they are to be replaced
 }
 
 // Demand is what one dispatcher sees of one model.

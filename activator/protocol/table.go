@@ -41,5 +41,6 @@ type Share struct {
 // Outlook is what can be told to those who wait for one model.
 type Outlook struct {
 	fleet.Outlook
-	Known bool // ETA is an estimate, not "unknown"
+	Known  bool // ETA is an estimate, not "unknown"
+	Parked bool // an instance is parked, and none is nearer to being ready
 }

@@ -37,7 +37,7 @@ var rooms = map[string]room{
 	}},
 	"activator/roster": {files: []string{"doc", "roster", "place", "sight", "existence", "liveness", "instance", "slot", "source", "state", "nouns"}},
 	"activator/dispatch": {files: []string{
-		"doc", "waiting", "dispatcher", "status", "table", "answer", "report", "refusal", "queue", "timers", "waiter", "lease", "instance", "hash", "ask", "errors",
+		"doc", "waiting", "expiry", "dispatcher", "status", "table", "answer", "report", "refusal", "queue", "timers", "waiter", "lease", "instance", "hash", "ask", "errors",
 	}},
 }
 
