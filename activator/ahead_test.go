@@ -40,7 +40,7 @@ func TestExplain_ForetellsWhatARequestFindsAndWhatComesWithout(t *testing.T) {
 		at := time.Now().Add(30 * time.Second) // idle_after
 		time.Sleep(10 * time.Second)
 		w.wantAhead("a", "would be served at once", fmt.Sprintf("%s will be parked at %s UTC, in 20s", a, at.UTC().Format("15:04:05")))
-		w.wantAhead("b", "would park idle "+a+" of a, then start it from cold on GPUs 0 to 7 of slot local-0: about 1m46s", "")
+		w.wantAhead("b", "would park idle "+a+" of a, then start it from cold on GPUs 0 to 7 of slot local-0: about 1m52s", "")
 		time.Sleep(time.Until(at) - time.Second)
 		w.wantState("a", "hot")
 		time.Sleep(time.Second + w.parkTime)

@@ -354,7 +354,7 @@ func TestParking_EveryMoveIsTold(t *testing.T) {
 			{"", fleet.Starting, 240, time.Minute},
 			{fleet.Starting, fleet.Ready, 80, 20 * time.Second},
 			{fleet.Ready, fleet.Draining, 0, 0},
-			{fleet.Draining, fleet.Parking, 16, 0},
+			{fleet.Draining, fleet.Parking, 32, 0},
 			{fleet.Parking, fleet.Asleep, 8, 0},
 			{fleet.Asleep, fleet.Resuming, 16, 4 * time.Second},
 			{fleet.Resuming, fleet.Ready, 12, 3 * time.Second},

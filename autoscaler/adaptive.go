@@ -29,7 +29,7 @@ type AdaptiveConfig struct {
 //
 //   - an idle instance stays hot until idle_after where its slot is held anyway and idle_cost is 0, and else for the time that minimises what is to be expected
 //     of idling, switching and waiting, from a histogram of the model's idle gaps at its present pace, with the whole fleet's as a prior (idle.go has all rules);
-//   - then it is parked where its pool can, and woken just before its next call if it is called in a rhythm; parked engines stay by what a cold start in their place would cost, for their memory;
+//   - then it is parked where its pool can, and woken just before its next call if it is called in a rhythm, or behind another model that it follows; parked engines stay by what a cold start in their place would cost, for their memory;
 //   - a busy model gets as many instances as Knative's rule asks for, all at once.
 //
 // What it learns is bounded per model, and Save and Load carry it over a restart.
@@ -39,6 +39,7 @@ type Adaptive struct {
 	fleet  [contexts]histogram   // idle gaps of all models
 	models map[string]*knowledge // model ID -> what is known of it
 	began  time.Time             // the first event of this life; zero before
+	lately []rise                // the last ones, oldest first
 }
 
 // knowledge is what is known of one model.
@@ -47,9 +48,11 @@ type knowledge struct {
 	Wakes     waitCost
 	Colds     waitCost
 	Moves     moves
-	Seen      [3]bool // a cold start, a wake, a park
+	Seen      [4]bool // a cold start, a wake, a park, a first park
 	Rhythm    rhythm
-	wasParked bool // it was parked since its last request
+	Leaders   []leader
+	followers []string // models that have it as a leader
+	wasParked bool     // it was parked since its last request
 	rate      rate
 	scale     scale
 	busy      bool
@@ -82,7 +85,7 @@ func (a *Adaptive) Observe(e fleet.Event) {
 	m := a.model(e.Model)
 	switch e.Kind {
 	case fleet.EventArrived:
-		a.arrive(e.At, m, e.N)
+		a.arrive(e.At, e.Model, m, e.N)
 	case fleet.EventBusy:
 		m.busy = true
 	case fleet.EventIdle:
@@ -93,17 +96,14 @@ func (a *Adaptive) Observe(e fleet.Event) {
 		m.learnStart(e.From, e.Took)
 	case fleet.EventParked:
 		m.wasParked = m.wasParked || !m.busy
-		if e.Took > 0 {
-			learn(&m.Moves.Park, e.Took, !m.Seen[2])
-			m.Seen[2] = true
-		}
+		m.learnPark(e.First, e.Took)
 	}
 }
 
 // arrive takes requests; the first after idleness ends a gap.
-func (a *Adaptive) arrive(now time.Time, m *knowledge, n int) {
+func (a *Adaptive) arrive(now time.Time, id string, m *knowledge, n int) {
 	if !m.busy {
-		a.endGap(now, m)
+		a.endGap(now, id, m)
 	}
 	m.last = now
 	m.rate.add(now, n)
@@ -111,16 +111,20 @@ func (a *Adaptive) arrive(now time.Time, m *knowledge, n int) {
 	m.Colds.arrive(now, n)
 }
 
-func (a *Adaptive) endGap(now time.Time, m *knowledge) {
+func (a *Adaptive) endGap(now time.Time, id string, m *knowledge) {
 	if m.wasParked {
 		m.wasParked = false
 		m.Rhythm.call(now, m.Moves)
+		a.follows(now, id, m)
 	}
 	since := m.idle
 	if since.Before(m.last) {
 		since = m.last // it came and went between two reports
 	}
 	gap := now.Sub(since)
+	if gap > risesAfter {
+		a.rises(now, id, m)
+	}
 	t := m.Moves
 	m.Wakes.open(now, t.Wake, 0.05)
 	if (since.IsZero() || gap > longGap) && now.After(m.Colds.ends) {
@@ -147,6 +151,18 @@ func (m *knowledge) learnStart(from fleet.Tier, took time.Duration) {
 	m.Seen[0] = true
 }
 
+func (m *knowledge) learnPark(first bool, took time.Duration) {
+	switch {
+	case took <= 0:
+	case first:
+		learn(&m.Moves.FirstPark, took, !m.Seen[3])
+		m.Seen[3] = true
+	default:
+		learn(&m.Moves.Park, took, !m.Seen[2])
+		m.Seen[2] = true
+	}
+}
+
 // takes gives what the model's moves take, as far as they are known.
 func (m *knowledge) takes(gpus int) moves {
 	t := guess(gpus)
@@ -158,6 +174,10 @@ func (m *knowledge) takes(gpus int) moves {
 	}
 	if m.Seen[2] {
 		t.Park = m.Moves.Park
+	}
+	t.FirstPark = firstParkTimes * t.Park
+	if m.Seen[3] {
+		t.FirstPark = m.Moves.FirstPark
 	}
 	return t
 }
@@ -174,6 +194,8 @@ func (a *Adaptive) Decide(now time.Time, v *fleet.ModelView) fleet.Desired {
 	d.Need = max(atLeast(float64(demand(v)), float64(capacity(v.Model))), 1)
 	a.keepIdle(now, v, m, t, &d)
 	a.wakeAhead(now, v, m, t, &d)
+	a.wakeFollower(now, v, m, t, &d)
+	d.Also = a.risen(now, v.Model.ID, m)
 	bound(now, v, &d)
 	return d
 }

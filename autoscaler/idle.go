@@ -43,7 +43,7 @@ func (a *Adaptive) keepIdle(now time.Time, v *fleet.ModelView, m *knowledge, t m
 		d.Hot = max(d.Hot, len(v.Hot))
 		return
 	}
-	usual, kept := a.usualRule(v, m, t), 0
+	usual, kept := a.usualRule(v, m, t, t.Park), 0
 	for i := range v.Hot {
 		since := v.Hot[i].IdleSince
 		if since.IsZero() {
@@ -51,6 +51,9 @@ func (a *Adaptive) keepIdle(now time.Time, v *fleet.ModelView, m *knowledge, t m
 			continue
 		}
 		r := usual
+		if v.Hot[i].Unparked && v.Parks {
+			r = a.usualRule(v, m, t, t.FirstPark)
+		}
 		if i == latest && demand(v) == 0 && m.Gaps.seen() < knownGaps && r.lasts < unknownLasts {
 			r = rule{unknownLasts, "its arrivals are not known yet", "it had too few requests to say when the next one comes"}
 		}
@@ -82,12 +85,12 @@ func latestIdle(v *fleet.ModelView) int {
 	return latest
 }
 
-// usualRule gives the rule for every idle instance of a model that is not new.
-func (a *Adaptive) usualRule(v *fleet.ModelView, m *knowledge, t moves) rule {
+// usualRule gives the rule for every idle instance of a model that is not new, whose park takes so long.
+func (a *Adaptive) usualRule(v *fleet.ModelView, m *knowledge, t moves, park time.Duration) rule {
 	if v.IdleCost <= 0 {
 		return rule{lasts: forever, why: "nobody wants its GPUs"}
 	}
-	c := switchCosts{idle: v.IdleCost, gpus: float64(v.Model.GPUs), off: t.Park.Seconds(), on: t.Wake.Seconds(), lambda: a.weight(v), waits: m.Wakes.value()}
+	c := switchCosts{idle: v.IdleCost, gpus: float64(v.Model.GPUs), off: park.Seconds(), on: t.Wake.Seconds(), lambda: a.weight(v), waits: m.Wakes.value()}
 	both := "a park and a wake"
 	if !v.Parks {
 		c.off, c.on, c.waits = 0, t.Cold.Seconds(), m.Colds.value()

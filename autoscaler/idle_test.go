@@ -32,6 +32,25 @@ func gapsOf(n int, gap time.Duration, c autoscaler.AdaptiveConfig) *life {
 	return l
 }
 
+// The first park of an engine takes longer than later ones, so the engine is kept for longer before it.
+func TestAdaptive_TheFirstParkIsDearer(t *testing.T) {
+	l := gaps(8, 5*time.Minute)
+	l.policy.Observe(fleet.Event{Kind: fleet.EventParked, At: l.now, Model: l.model.ID, N: 1, Took: 12 * time.Second, First: true})
+	kept := func(unparked bool) time.Duration {
+		for after := time.Duration(0); ; after += time.Second {
+			d := l.policy.Decide(l.now.Add(after), &fleet.ModelView{
+				Model: l.model, IdleSince: l.now, IdleCost: 1, Parks: true, Hot: []fleet.HotView{{ID: "i", IdleSince: l.now, ReadyAt: l.now.Add(-time.Hour), Unparked: unparked}},
+			})
+			if d.Hot == 0 || after > time.Minute {
+				return after
+			}
+		}
+	}
+	if first, later := kept(true), kept(false); first != 14*time.Second || later != 4*time.Second { // the idle time that costs as much as a park and a wake of 2 s
+		t.Errorf("kept for %s before its first park and %s before a later one, want 14s and 4s", first, later)
+	}
+}
+
 func TestAdaptive_EachRuleKeepsAsLongAsItSaysAndIsNamed(t *testing.T) {
 	const idleAfter = 30 * time.Second
 	rows := []struct {

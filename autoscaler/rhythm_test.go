@@ -23,6 +23,82 @@ func called(interval func() time.Duration, times int) *life {
 	return l
 }
 
+// pair has a policy see one model called at random, and the model of its life so long behind it, each time with the given probability.
+func pair(delay func() time.Duration, likely float64) *life {
+	l := newLife(autoscaler.NewAdaptive(autoscaler.AdaptiveConfig{}))
+	l.moves(time.Minute, 2*time.Second, 2*time.Second)
+	r := rand.New(rand.NewPCG(7, 8))
+	for range 60 {
+		l.now = l.now.Add(5*time.Minute + time.Duration(r.IntN(600))*time.Second)
+		l.leads()
+		begin := l.now
+		if r.Float64() < likely {
+			l.now = l.now.Add(delay())
+			l.serve(1, time.Second)
+			l.policy.Observe(fleet.Event{Kind: fleet.EventParked, At: l.now.Add(time.Second), Model: l.model.ID, N: 1, Took: 2 * time.Second})
+		}
+		l.now = begin.Add(time.Minute)
+	}
+	return l
+}
+
+// leads has the other model serve one request.
+func (l *life) leads() {
+	for _, e := range []fleet.Event{{Kind: fleet.EventArrived, N: 1}, {Kind: fleet.EventBusy}, {Kind: fleet.EventIdle}} {
+		e.Model, e.At = "leader", l.now
+		l.policy.Observe(e)
+	}
+}
+
+func TestAdaptive_AFollowerIsWokenBehindItsLeader(t *testing.T) {
+	three := func() time.Duration { return 3 * time.Second }
+	for _, restarted := range []bool{false, true} {
+		l := pair(three, 1)
+		if restarted {
+			b, err := l.policy.(*autoscaler.Adaptive).Save()
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := autoscaler.NewAdaptive(autoscaler.AdaptiveConfig{})
+			if err := p.Load(b); err != nil {
+				t.Fatal(err)
+			}
+			l.policy = p
+		}
+		last := l.now
+		l.now = l.now.Add(10 * time.Minute)
+		if d := l.asleep(last, l.now.Sub(last)); d.Hot != 0 {
+			t.Errorf("before its leader is called: got %d hot, want none: %s", d.Hot, d.Reason)
+		}
+		l.leads()
+		lead := *l.model
+		lead.ID = "leader"
+		if d := l.policy.Decide(l.now, &fleet.ModelView{Model: &lead, Inflight: 1}); len(d.Also) != 1 || d.Also[0] != l.model.ID {
+			t.Errorf("got %q to be asked about, too, want the follower", d.Also)
+		}
+		for after, want := range map[time.Duration]int{0: 1, 3 * time.Second: 1, 4 * time.Second: 0} {
+			if d := l.asleep(last, l.now.Add(after).Sub(last)); d.Hot != want {
+				t.Errorf("restarted %t, %s behind its leader: got %d hot, want %d: %s", restarted, after, d.Hot, want, d.Reason)
+			}
+		}
+	}
+}
+
+func TestAdaptive_WhoFollowsByChanceIsNotWoken(t *testing.T) {
+	r := rand.New(rand.NewPCG(9, 10))
+	for name, l := range map[string]*life{
+		"one time in three":     pair(func() time.Duration { return 3 * time.Second }, 0.33),
+		"at any time up to 30s": pair(func() time.Duration { return time.Duration(r.IntN(30_000)) * time.Millisecond }, 0.8),
+	} {
+		last := l.now
+		l.now = l.now.Add(10 * time.Minute)
+		l.leads()
+		if d := l.asleep(last, l.now.Sub(last)); d.Hot != 0 {
+			t.Errorf("%s: got it woken: %s", name, d.Reason)
+		}
+	}
+}
+
 // asleep gives the wish for the parked model after so long.
 func (l *life) asleep(since time.Time, after time.Duration) fleet.Desired {
 	return l.policy.Decide(since.Add(after), &fleet.ModelView{Model: l.model, IdleCost: 1, Parks: true, IdleSince: since, Parked: 1})

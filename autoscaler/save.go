@@ -3,6 +3,7 @@ package autoscaler
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 )
 
 // saved is what Adaptive carries over a restart, in a form that later versions can tell apart. Demand, and what is idle since when, are not in it: after a restart they
@@ -14,12 +15,13 @@ type saved struct {
 }
 
 type savedModel struct {
-	Gaps   gaps
-	Wakes  waitCost
-	Colds  waitCost
-	Moves  moves
-	Seen   [3]bool
-	Rhythm rhythm `json:"Beat"` // the name under which it has always been saved
+	Gaps    gaps
+	Wakes   waitCost
+	Colds   waitCost
+	Moves   moves
+	Seen    [4]bool  // earlier versions had three
+	Rhythm  rhythm   `json:"Beat"` // the name under which it has always been saved
+	Leaders []leader `json:",omitempty"`
 }
 
 const savedVersion = 1
@@ -28,7 +30,7 @@ const savedVersion = 1
 func (a *Adaptive) Save() ([]byte, error) {
 	s := saved{Version: savedVersion, Fleet: a.fleet, Models: make(map[string]savedModel)}
 	for id, m := range a.models {
-		s.Models[id] = savedModel{Gaps: m.Gaps, Wakes: m.Wakes, Colds: m.Colds, Moves: m.Moves, Seen: m.Seen, Rhythm: m.Rhythm}
+		s.Models[id] = savedModel{Gaps: m.Gaps, Wakes: m.Wakes, Colds: m.Colds, Moves: m.Moves, Seen: m.Seen, Rhythm: m.Rhythm, Leaders: m.Leaders}
 	}
 	b, err := json.Marshal(s)
 	if err != nil {
@@ -50,7 +52,17 @@ func (a *Adaptive) Load(b []byte) error {
 	a.fleet = s.Fleet
 	clear(a.models)
 	for id, m := range s.Models {
-		a.models[id] = &knowledge{Gaps: m.Gaps, Wakes: m.Wakes, Colds: m.Colds, Moves: m.Moves, Seen: m.Seen, Rhythm: m.Rhythm}
+		a.models[id] = &knowledge{Gaps: m.Gaps, Wakes: m.Wakes, Colds: m.Colds, Moves: m.Moves, Seen: m.Seen, Rhythm: m.Rhythm, Leaders: m.Leaders}
+	}
+	for id, m := range a.models {
+		for i := range m.Leaders {
+			if of := a.models[m.Leaders[i].Model]; of != nil {
+				of.followers = append(of.followers, id)
+			}
+		}
+	}
+	for _, m := range a.models {
+		slices.Sort(m.followers)
 	}
 	return nil
 }

@@ -40,13 +40,17 @@ func (w *waitCost) arrive(now time.Time, n int) {
 // moves are what switching takes, smoothed.
 type moves struct {
 	Cold, Wake, Park time.Duration
+	FirstPark        time.Duration // of an engine that was never parked
 }
+
+// firstParkTimes is about how many times as long the first park of an engine takes as a later one.
+const firstParkTimes = 2
 
 // guess gives what moves take before any was seen: large models take longer.
 func guess(gpus int) moves {
 	g := time.Duration(max(gpus, 1))
 	wake := time.Second + g*900*time.Millisecond
-	return moves{Cold: 30*time.Second + g*30*time.Second, Wake: wake, Park: wake}
+	return moves{Cold: 30*time.Second + g*30*time.Second, Wake: wake, Park: wake, FirstPark: firstParkTimes * wake}
 }
 
 // learn takes one that took so long; the first replaces the guess.

@@ -39,6 +39,7 @@ func (c *reconciler) adopt(now time.Duration, seen *roster.Instance) *instance {
 	if i.GPUs == 0 && seen.Dedicated() {
 		i.GPUs = m.GPUs
 	}
+	i.slept = s.Slept || i.host == inHost
 	i.Node = "" // see follow
 	c.life.enrol(i)
 	c.locate(now, i)
@@ -58,6 +59,7 @@ func (c *reconciler) adopt(now time.Duration, seen *roster.Instance) *instance {
 
 // locate enters an adopted instance at its place, once that is known.
 func (c *reconciler) locate(now time.Duration, i *instance) {
+	c.parking.learnCopy(now, i)
 	c.unshown.model(i.m)
 	if i.at != nil || !i.exists() {
 		return

@@ -104,6 +104,11 @@ func (d *decider) review(now time.Duration, m *model) {
 	if !m.desired.ReviewAt.IsZero() {
 		m.reviewAt = max(d.clock(m.desired.ReviewAt), now+1)
 	}
+	for _, id := range m.desired.Also {
+		if o := d.modelOf[id]; o != nil && o != m {
+			d.reconsider(o)
+		}
+	}
 	d.rankSpare(m)
 	if m.heldUntil > 0 && !m.held(now) {
 		m.heldUntil = 0

@@ -67,7 +67,7 @@ func (d *demand) idleCost(m *model) float64 {
 }
 
 func (d *demand) hotView(i *instance) fleet.HotView {
-	h := fleet.HotView{ID: i.ID, ReadyAt: d.at(i.readyAt), Leases: i.leases()}
+	h := fleet.HotView{ID: i.ID, ReadyAt: d.at(i.readyAt), Leases: i.leases(), Unparked: !i.slept}
 	if h.Leases == 0 {
 		h.IdleSince = d.at(i.idleSince())
 	}

@@ -13,7 +13,7 @@ import (
 var rare = map[world][]string{
 	slotsWorld: append(rareAnywhere, rareInSlots...),
 	nodesWorld: append(rareAnywhere, rareOnNodes...),
-	mixedWorld: slices.Concat(rareAnywhere, rareInSlots, rareOnNodes),
+	mixedWorld: slices.Concat(rareAnywhere, rareInSlots[1:], rareOnNodes),
 }
 
 var rareAnywhere = reached(
@@ -31,6 +31,7 @@ var rareAnywhere = reached(
 	"a lease was granted on an engine that was gone",
 )
 
+// rareInSlots begins with what is too rare where there are nodes as well.
 var rareInSlots = reached("an engine found no memory to wake", "a slot was lost with streams in it", "a parked instance was resumed")
 
 var rareOnNodes = reached("Nomad has forgotten a job", "Consul vouched for an engine that was gone")

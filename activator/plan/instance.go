@@ -29,6 +29,22 @@ func (i *instance) capacity() int {
 	return i.m.capacity
 }
 
+// nextPark says what its next park is to those who learn what parks take.
+func (i *instance) nextPark() fleet.Tier {
+	if i.slept {
+		return fleet.Hot
+	}
+	return fleet.FirstPark
+}
+
+// keepsCopy reports whether it takes host memory though it is awake: its engine has been parked, and those of its model keep their copy.
+func (i *instance) keepsCopy() bool { return i.slept && i.m.keeps && i.stay == holdsGPU }
+
+// goesOnKeepingCopy reports whether that is so, and it is not about to leave for good.
+func (i *instance) goesOnKeepingCopy() bool {
+	return i.keepsCopy() && i.State != fleet.Stopping && i.State != fleet.Failed
+}
+
 // parkedMemory gives the host memory that it takes while it is parked.
 func (i *instance) parkedMemory() fleet.Bytes {
 	if i.Spec != nil {

@@ -203,14 +203,16 @@ func (l *lifecycle) parked(now time.Duration, i *instance) {
 	if i.failure == "" { // it has served for as long as it was wanted, be that ever so short
 		i.m.failures, i.m.deaths = 0, 0
 	}
+	kind := i.nextPark()
 	if took > 0 {
-		l.learn(i.m, fleet.Hot, took)
-		l.learned = append(l.learned, fleet.Learned{Model: i.Model, From: fleet.Hot, Durations: i.m.parkings.copy()})
+		l.learn(i.m, kind, took)
+		l.learned = append(l.learned, fleet.Learned{Model: i.Model, From: kind, Durations: i.m.past(kind).copy()})
 	}
+	i.slept = true
 	i.State, i.trust = fleet.Asleep, ownLaunch // nobody can have a lease on it, whoever gave one
 	l.note(now, i, from, i.reason)
 	l.vacate(now, i)
-	l.tell(now, fleet.Event{Kind: fleet.EventParked, Model: i.Model, N: 1, Took: took})
+	l.tell(now, fleet.Event{Kind: fleet.EventParked, Model: i.Model, N: 1, Took: took, First: kind == fleet.FirstPark})
 	l.changed(i)
 }
 

@@ -106,9 +106,11 @@ func (m *model) addWaiting(now time.Duration) {
 	m.waitedAt = now
 }
 
-// past gives what moves from a tier took: from parked or cold until ready, from hot until parked.
+// past gives what moves from a tier took: from parked or cold until ready, from hot until parked, the first time or later.
 func (m *model) past(from fleet.Tier) *past {
 	switch from {
+	case fleet.FirstPark:
+		return &m.firsts
 	case fleet.Hot:
 		return &m.parkings
 	case fleet.Parked:
@@ -123,8 +125,13 @@ func (m *model) takes(from fleet.Tier) time.Duration {
 	if known := m.past(from).median; known > 0 {
 		return known
 	}
-	if from == fleet.Cold {
+	switch {
+	case from == fleet.Cold:
 		return 20*time.Second + time.Duration(m.GPUs)*10*time.Second
+	case from == fleet.FirstPark:
+		return firstParkTimes * m.takes(fleet.Hot)
+	case from == fleet.Hot && m.firsts.median > 0:
+		return m.firsts.median / firstParkTimes
 	}
 	guess := 2*time.Second + time.Duration(m.GPUs)*500*time.Millisecond
 	if start := m.starts.median; start > 0 {
@@ -132,6 +139,9 @@ func (m *model) takes(from fleet.Tier) time.Duration {
 	}
 	return guess
 }
+
+// firstParkTimes is about how many times as long the first park of an engine takes as a later one, where too little is known.
+const firstParkTimes = 2
 
 // soonest gives what its next activation is like: a resume, if there is something to resume.
 func (m *model) soonest() *past {

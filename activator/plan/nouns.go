@@ -49,6 +49,7 @@ type instance struct {
 	readyAt      time.Duration
 	leavingAt    time.Duration // draining, parking, stopping: since when
 	served       bool          // it was ready once
+	slept        bool          // it was parked once
 	unproven     bool          // its engine has made no token since it was resumed, as its supervisor says
 	failedWakes  int           // resumes that failed in a row
 	outdated     bool          // the config has changed since it was launched: another is to take its place
@@ -120,6 +121,8 @@ type model struct {
 	starts    past
 	resumes   past
 	parkings  past
+	firsts    past // parkings of engines that had never been parked
+	keeps     bool // its engines keep their copy in host memory while they are awake, as far as has been seen
 
 	timer    timer
 	dirty    bool   // listed in state.dirty

@@ -38,6 +38,25 @@ func TestPark_OneThatFailsCountsAgainstMaxAgain(t *testing.T) {
 	}
 }
 
+// TestPark_TheFirstIsLearnedApart: it takes several times as long as later ones, which are expected to take what later ones took.
+func TestPark_TheFirstIsLearnedApart(t *testing.T) {
+	g, parks := stageParking(t)
+	i := g.p.instanceOf[parks]
+	g.pass(12 * time.Second)
+	g.is(fleet.Sighting{Instance: fleet.Instance{ID: parks, Model: "m", Slot: "y", GPUs: 8, State: fleet.Asleep}, Phase: fleet.PhaseReady, Act: i.order.last, Parks: true, Slept: true})
+	if m := i.m; m.takes(fleet.FirstPark) != 12*time.Second || m.takes(fleet.Hot) >= 12*time.Second || i.nextPark() != fleet.Hot {
+		t.Errorf("first parks are expected to take %s, later ones %s, and this one's next is %q; want 12s, less, and hot", m.takes(fleet.FirstPark), m.takes(fleet.Hot), i.nextPark())
+	}
+	kept := g.p.TakeLearned()
+	if last := kept[len(kept)-1]; last.From != fleet.FirstPark || len(last.Durations) != 1 || last.Durations[0] != 12*time.Second {
+		t.Errorf("got %+v kept over a restart, want the first park", kept)
+	}
+	i.m.past(fleet.Hot).add(3 * time.Second)
+	if got := i.m.takes(fleet.Hot); got != 3*time.Second {
+		t.Errorf("got %s for a later park, want what one took", got)
+	}
+}
+
 // stageParking has n serve in slot x, and m, of which there may be one, being parked in slot y for at most a minute.
 func stageParking(t *testing.T) (g *stage, parks string) {
 	m, n := stageModel("m", "h100", 8, 1), stageModel("n", "h100", 8, 0)

@@ -46,14 +46,23 @@ func (p *parking) finishDrain(now time.Duration, i *instance) {
 	switch {
 	case i.next != fleet.Parking || !i.parkable():
 		p.life.stop(now, i, i.reason)
-	case p.fits(i, (*instance).countsAsParked):
+	case p.fits(i, there):
 		p.life.park(now, i)
-	case p.fits(i, (*instance).staysParked): // who makes room for it is on its way out
+	case p.fits(i, stays): // who makes room for it is on its way out
 		i.host = promised
 	case !p.evictFor(now, i):
 		p.life.stop(now, i, i.reason+"; parked ones are worth more")
 	}
 }
+
+// counting says who takes room among the parked ones: those who are, and, of host memory, those who are awake and keep their copy there.
+type counting struct{ parked, copies func(*instance) bool }
+
+// Those who are there, and those of them who are not about to leave for good.
+var (
+	there = counting{(*instance).countsAsParked, (*instance).keepsCopy}
+	stays = counting{(*instance).staysParked, (*instance).goesOnKeepingCopy}
+)
 
 // countsAsParked reports whether the instance takes room among the parked ones.
 func (i *instance) countsAsParked() bool { return i.host != outOfHost }
@@ -64,12 +73,12 @@ func (i *instance) staysParked() bool {
 }
 
 // fits reports whether there is room to park the instance beside those who count.
-func (p *parking) fits(i *instance, counts func(*instance) bool) bool {
+func (p *parking) fits(i *instance, counts counting) bool {
 	s := i.at.(*slot)
 	if most := s.hostMemory(); most > 0 {
 		used := i.parkedMemory()
 		for _, o := range s.residents {
-			if o != i && counts(o) {
+			if o != i && (counts.parked(o) || counts.copies(o)) {
 				used += o.parkedMemory()
 			}
 		}
@@ -77,7 +86,7 @@ func (p *parking) fits(i *instance, counts func(*instance) bool) bool {
 			return false
 		}
 	}
-	return p.crowdedGPU(i, counts) < 0
+	return p.crowdedGPU(i, counts.parked) < 0
 }
 
 // crowdedGPU gives the first GPU of the instance's block on which more of those who count are parked than may be once the instance is parked
@@ -112,9 +121,9 @@ func (p *parking) crowdedGPU(i *instance, counts func(*instance) bool) int {
 func (p *parking) evictFor(now time.Duration, i *instance) bool {
 	worth := p.demand.parkedValue(now, i)
 	var out []*instance
-	stays := func(o *instance) bool { return o.staysParked() && !slices.Contains(out, o) }
-	for !p.fits(i, stays) {
-		x := p.cheapestAsleep(now, i, p.crowdedGPU(i, stays), out)
+	left := counting{func(o *instance) bool { return o.staysParked() && !slices.Contains(out, o) }, (*instance).goesOnKeepingCopy}
+	for !p.fits(i, left) {
+		x := p.cheapestAsleep(now, i, p.crowdedGPU(i, left.parked), out)
 		if x == nil || p.demand.parkedValue(now, x) > worth {
 			return false
 		}
@@ -185,12 +194,30 @@ func (p *parking) freeMemory(now time.Duration, i *instance) {
 	}
 }
 
+// learnCopy notes what engines of the model do with their copy in host memory while they are awake, as one of them shows. Where it turns out to be kept, fewer
+// may stay parked beside it.
+func (p *parking) learnCopy(now time.Duration, i *instance) {
+	if i.seen.Seen == nil || i.seen.Seen.Copy == "" || i.m.keeps == (i.seen.Seen.Copy == fleet.CopyKept) {
+		return
+	}
+	i.m.keeps = i.seen.Seen.Copy == fleet.CopyKept
+	for _, o := range slices.Clone(i.m.instances) {
+		if s, in := o.at.(*slot); in && i.m.keeps {
+			p.trimSlot(now, s)
+		}
+	}
+}
+
 // trim stops the parked instances that are over the limits to which the pool is tuned, the cheapest to lose first.
 func (p *parking) trim(now time.Duration, q *pool) {
 	for _, s := range q.slots {
-		for x := p.overLimit(now, s); x != nil; x = p.overLimit(now, s) {
-			p.life.stop(now, x, "more are parked than its pool is tuned to hold")
-		}
+		p.trimSlot(now, s)
+	}
+}
+
+func (p *parking) trimSlot(now time.Duration, s *slot) {
+	for x := p.overLimit(now, s); x != nil; x = p.overLimit(now, s) {
+		p.life.stop(now, x, "more are parked than there is room for")
 	}
 }
 
@@ -201,6 +228,9 @@ func (p *parking) overLimit(now time.Duration, s *slot) *instance {
 	var inHost fleet.Bytes
 	on := make([]int, s.GPUs)
 	for _, i := range s.residents {
+		if i.goesOnKeepingCopy() {
+			inHost += i.parkedMemory()
+		}
 		if i.State != fleet.Asleep || i.reserved != nil {
 			continue // who is about to be awake leaves its room
 		}

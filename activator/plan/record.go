@@ -130,7 +130,7 @@ func gpuTime(now time.Duration, i *instance, from fleet.State) time.Duration {
 	case i.State == fleet.Starting && i.trust == ownLaunch, i.State == fleet.Resuming:
 		return i.m.takes(i.from)
 	case i.State == fleet.Parking:
-		return i.m.takes(fleet.Hot)
+		return i.m.takes(i.nextPark())
 	case i.State == fleet.Stopping:
 		return stopTime
 	case from == fleet.Starting || from == fleet.Resuming:
@@ -151,5 +151,5 @@ func (a *activation) waited(now time.Duration) time.Duration {
 // learn notes what a move of the model took.
 func (s *state) learn(m *model, from fleet.Tier, took time.Duration) {
 	m.past(from).add(took)
-	s.leavesLeast = min(s.leavesLeast, m.takes(fleet.Hot))
+	s.leavesLeast = min(s.leavesLeast, m.takes(fleet.Hot), m.takes(fleet.FirstPark))
 }

@@ -192,7 +192,7 @@ func sharedWith(now time.Duration, m *model, s *slot, gpu int) float64 {
 // leaves estimates how long an instance takes to give its GPUs back.
 func (f *rooms) leaves(o *instance) time.Duration {
 	if o.State == fleet.Parking || o.parkable() {
-		return o.m.takes(fleet.Hot)
+		return o.m.takes(o.nextPark())
 	}
 	return stopTime
 }

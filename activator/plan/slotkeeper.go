@@ -181,6 +181,13 @@ func (k *slotKeeper) giveBack(now time.Duration, s *slot, why string) {
 	}
 	k.order(now, s, fleet.ActDropSlot, why)
 	k.markPool(s.pool)
+	if s.Pending { // that it cannot be placed is no longer the word for those who wait
+		for _, m := range k.models {
+			if m.pool == s.pool {
+				k.mark(m)
+			}
+		}
+	}
 }
 
 func (k *slotKeeper) order(now time.Duration, s *slot, kind fleet.ActKind, why string) {

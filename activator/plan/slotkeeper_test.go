@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pilotlight-io/pilotlight/activator/dispatch"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
@@ -34,4 +35,24 @@ func TestSlot_OneThatIsRefusedForEverIsAskedForUnderAnotherName(t *testing.T) {
 		}
 	}
 	g.wantWaits(w)
+}
+
+// TestSlot_GivenBackUnplacedIsTriedAnew: what the back end could place nowhere once may find a place later, so nobody is refused for ever because of it.
+func TestSlot_GivenBackUnplacedIsTriedAnew(t *testing.T) {
+	g := newStage(t, []fleet.Pool{h100}, stageModel("m", "h100", 8, 1))
+	g.lists()
+	w := g.asks("m")
+	act := g.takes(fleet.ActAddSlot, nil)
+	g.slots = []fleet.Slot{{ID: act.Slot, Pool: "h100", GPUs: 8, Pending: true, Unplaced: fleet.UnplacedImpossible}}
+	g.lists()
+	g.step()
+	if _, err := w.Answer(); !errors.Is(err, dispatch.ErrNoCapacity) {
+		t.Fatalf("got %v, want no capacity", err)
+	}
+	g.pass(3 * time.Minute)
+	g.takes(fleet.ActDropSlot, nil)
+	g.slots = nil
+	g.step()
+	g.wantWaits(g.asks("m"))
+	g.takes(fleet.ActAddSlot, nil)
 }

@@ -22,7 +22,7 @@ var arrows = map[string][]string{
 	"activator/protocol": {"internal/fleet"},
 	"activator/roster":   {"internal/fleet"},
 	"autoscaler":         {"internal/fleet"},
-	"benchmarks":         {"internal/bench", "internal/openai", "internal/cluster", "internal/engine", "internal/fleet"},
+	"benchmarks":         {"internal/bench", "internal/openai", "internal/cluster", "internal/engine", "internal/fleet", "internal/trace"},
 	"internal/access":    {"internal/private"},
 	// For tests: a CA and its certificates.
 	"internal/certs/certstest": {},

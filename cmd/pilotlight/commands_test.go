@@ -49,7 +49,7 @@ var contracted = map[string]string{
 	"top":              "--once --json",
 	"completion":       "shell",
 	"config apply":     "file --json",
-	"simulate":         "--trace --models --nodes --policy --seed --lambda --warmup --json --html",
+	"simulate":         "--trace --models --nodes --policy --seed --lambda --warmup --for-p99 --json --html",
 	"job render":       "model --config",
 	"config check":     "file --json",
 	"version":          "--json",

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -21,6 +20,8 @@ import (
 // stands above a block in an HTML comment says where it differs:
 //
 //	<!-- needs: docker openssl -->          skipped without these programs
+//	<!-- needs: cluster -->                 the page has a real Nomad and a real Consul with ACLs; behind its blocks, the commands within its text and that of
+//	                                        runbooks.md are run there, too
 //	<!-- syntax only: why -->               each command's flags are held against the program's, and nothing is run
 //
 // "pilotlight dev" and "pilotlight serve" are over when their server is ready, and end with the page. What listens on 8080 and 8081 does on ports of
@@ -54,68 +55,12 @@ func pages(t *testing.T) []string {
 	return files
 }
 
-// block is one fenced block of a page.
-type block struct {
-	line       int // of its first line
-	lang, text string
-	mark, why  string // what the comment above it says: "needs", "docker"
-	follows    bool   // there is nothing between it and a block of sh before it
-	prints     *string
-}
-
-var (
-	fence   = regexp.MustCompile("^```([a-z]*)\\s*$")
-	comment = regexp.MustCompile(`^<!-- (needs|syntax only): (.+) -->$`)
-)
-
-// blocksOf reads the fenced blocks of a page.
-func blocksOf(t *testing.T, file string) []block {
-	t.Helper()
-	content, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var (
-		list   []block
-		inside bool
-		bare   = true // nothing but blank lines since the last block
-		mark   []string
-	)
-	for i, line := range strings.Split(string(content), "\n") {
-		switch m := fence.FindStringSubmatch(line); {
-		case inside && line == "```":
-			inside, bare, mark = false, true, nil
-			if last := len(list) - 1; list[last].lang == "text" && list[last].follows {
-				prints := list[last].text
-				list[last-1].prints, list = &prints, list[:last]
-			}
-		case inside:
-			list[len(list)-1].text += line + "\n"
-		case m != nil:
-			b := block{line: i + 2, lang: m[1]}
-			if mark != nil {
-				b.mark, b.why = mark[1], mark[2]
-			}
-			b.follows = bare && len(list) > 0 && list[len(list)-1].lang == "sh"
-			list, inside = append(list, b), true
-		case comment.MatchString(line):
-			mark = comment.FindStringSubmatch(line)
-		case strings.TrimSpace(line) != "":
-			bare, mark = false, nil
-		}
-	}
-	if inside {
-		t.Fatalf("%s: a block is not closed", file)
-	}
-	return list
-}
-
 // docPage is a page with what its commands run in.
 type docPage struct {
 	file   string
 	blocks []block
 	root   string            // the repository as the page sees it
-	ports  *strings.Replacer // its own for 8080 and 8081
+	ports  *strings.Replacer // its own for 8080 and 8081, and what else differs on its cluster
 	env    []string
 }
 
@@ -124,7 +69,6 @@ func newPage(t *testing.T, file string) *docPage {
 	p := &docPage{file: file, blocks: blocksOf(t, file), root: filepath.Join(t.TempDir(), "pilotlight")}
 	ports := freePorts(t)
 	public, operators := ports[0], ports[1]
-	p.ports = strings.NewReplacer(":8080", ":"+public, ":8081", ":"+operators)
 	bin := filepath.Join(t.TempDir(), "bin")
 	program, err := filepath.Abs(os.Args[0])
 	if err != nil {
@@ -134,10 +78,15 @@ func newPage(t *testing.T, file string) *docPage {
 	state := t.TempDir()
 	write(t, filepath.Join(bin, "pilotlight"), strings.NewReplacer("PROGRAM", program, "AS", asProgram, "STATE", state, "PUBLIC", public, "OPERATORS", operators).Replace(wrapper))
 	write(t, filepath.Join(bin, "go"), strings.ReplaceAll(goWrapper, "GO", goTool))
-	p.layout(t, filepath.Dir(filepath.Dir(mustAbs(t, "."))))
 	home := t.TempDir()
 	p.env = append(slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, "XDG_") || strings.HasPrefix(e, "PILOTLIGHT_") }),
 		"HOME="+home, "PATH="+bin+":"+os.Getenv("PATH"), "PILOTLIGHT_ADDR=http://127.0.0.1:"+operators, "PILOTLIGHT_CLIENTS="+os.Getenv("PILOTLIGHT_CLIENTS"))
+	replaced := []string{":8080", ":" + public, ":8081", ":" + operators}
+	if p.wantsCluster() {
+		replaced = append(p.startCluster(t, bin, public, operators), replaced...)
+	}
+	p.ports = strings.NewReplacer(replaced...)
+	p.layout(t, filepath.Dir(filepath.Dir(mustAbs(t, "."))))
 	t.Cleanup(func() {
 		p.stop(t, state)
 		if log, err := os.ReadFile(filepath.Join(state, "log")); err == nil && t.Failed() {
@@ -180,7 +129,7 @@ exec GO "$@"
 // layout gives the page a root with everything that is in the repository, and copies of the samples, whose ports are the page's.
 func (p *docPage) layout(t *testing.T, repository string) {
 	t.Helper()
-	for _, name := range []string{"activator", "autoscaler", "benchmarks", "cmd", "go.mod", "go.sum", "internal", "nomad-jobs", "router"} {
+	for _, name := range []string{"activator", "autoscaler", "benchmarks", "cmd", "go.mod", "go.sum", "internal", "router"} {
 		if err := os.MkdirAll(p.root, 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -188,17 +137,18 @@ func (p *docPage) layout(t *testing.T, repository string) {
 			t.Fatal(err)
 		}
 	}
-	docs := filepath.Join(repository, "docs")
-	err := filepath.WalkDir(docs, func(path string, d os.DirEntry, err error) error {
-		if err != nil || d.IsDir() || filepath.Ext(path) == ".png" {
+	for _, dir := range []string{"docs", "nomad-jobs"} {
+		err := filepath.WalkDir(filepath.Join(repository, dir), func(path string, d os.DirEntry, err error) error {
+			if err != nil || d.IsDir() || slices.Contains([]string{".png", ".webp"}, filepath.Ext(path)) {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			write(t, filepath.Join(p.root, strings.TrimPrefix(path, repository)), p.ports.Replace(string(text)))
 			return err
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
-		text, err := os.ReadFile(path)
-		write(t, filepath.Join(p.root, strings.TrimPrefix(path, repository)), p.ports.Replace(string(text)))
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 }
 
@@ -217,7 +167,7 @@ func (p *docPage) run(t *testing.T) {
 			t.Run(name, func(t *testing.T) { p.checkSyntax(t, b) })
 			continue
 		case b.mark == "needs":
-			if missing := absent(b.why); missing != "" {
+			if missing := absent(b.why); missing != "" && b.why != onCluster {
 				t.Run(name, func(t *testing.T) { required(t, "not installed: "+missing) })
 				continue
 			}
@@ -228,7 +178,10 @@ func (p *docPage) run(t *testing.T) {
 	if len(ran) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	if p.wantsCluster() {
+		fmt.Fprintf(&script, "echo inline >%s/at\n{\n%s\n} >%s/inline 2>&1 </dev/null\n", outs, p.ports.Replace(inlineScript(t, p.file, "../../docs/runbooks.md")), outs)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), pageLimit)
 	defer cancel()
 	shell := exec.CommandContext(ctx, "bash", "-c", script.String())
 	shell.Env = p.env
@@ -267,47 +220,6 @@ func (p *docPage) stop(t *testing.T, state string) {
 			_ = syscall.Kill(id, syscall.SIGKILL)
 			t.Error("the page's server did not end")
 			return
-		}
-	}
-}
-
-// printed reports whether an output is what a page says.
-func printed(out, says string) bool {
-	var pattern strings.Builder
-	for line := range strings.Lines(says) {
-		if strings.TrimSpace(line) == "…" {
-			pattern.WriteString(`(?:.*\n)*?`)
-			continue
-		}
-		var parts []string
-		for _, part := range strings.Split(strings.TrimRight(line, " \n"), "…") {
-			parts = append(parts, regexp.MustCompile(` +`).ReplaceAllString(regexp.QuoteMeta(part), ` +`))
-		}
-		pattern.WriteString(strings.Join(parts, `.*`) + ` *\n`)
-	}
-	return regexp.MustCompile(`\A` + pattern.String() + `\z`).MatchString(strings.TrimRight(strings.ReplaceAll(out, "\r\n", "\n"), "\n") + "\n")
-}
-
-func TestDocs_PrintedIsWhatThePageSays(t *testing.T) {
-	for _, row := range []struct {
-		out, says string
-		want      bool
-	}{
-		{"a b\n", "a b\n", true},
-		{"a    b\n", "a b\n", true},
-		{"one\ntwo\nthree\n", "one\n…\nthree\n", true},
-		{"one\nthree\n", "one\n…\nthree\n", true},
-		{"id 42 done\n", "id … done\n", true},
-		{"HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\n", true},
-		{"a c\n", "a b\n", false},
-		{"one\ntwo\n", "one\n", false},
-		{"one\n", "one\ntwo\n", false},
-		{"two\none\n", "one\ntwo\n", false},
-		{"id 42 failed\n", "id … done\n", false},
-		{"", "…\none\n", false},
-	} {
-		if got := printed(row.out, row.says); got != row.want {
-			t.Errorf("%q where the page says %q: got %v, want %v", row.out, row.says, got, row.want)
 		}
 	}
 }

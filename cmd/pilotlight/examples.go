@@ -82,7 +82,10 @@ var examples = map[string][]example{
 	"store backup": {{"A copy of dev's store", "pilotlight store backup backup.db"}},
 	"store check":  {{"Whether the sums follow from the records", "pilotlight store check --config pilotlight.hcl"}},
 	"store prune":  {{"Delete now what is older than ledger.retention", "pilotlight store prune"}},
-	"simulate":     {{"Two policies over a day's requests, on 8 nodes", "pilotlight simulate --trace day.csv.gz --nodes 8 --policy adaptive,fixed-300 --html report.html"}},
+	"simulate": {
+		{"Two policies over a day's requests, on 8 nodes", "pilotlight simulate --trace day.csv.gz --nodes 8 --policy adaptive,fixed-300 --html report.html"},
+		{"How many GPUs the same requests need if at most 1 % may wait longer than 10 s", "pilotlight simulate --trace day.csv.gz --for-p99 10s"},
+	},
 	"bench load": {
 		{"Ten requests a second, as callers who know nothing of each other send them, for a minute", "pilotlight bench load --model meta-llama/Meta-Llama-3.1-8B-Instruct --rate 10 --for 1m --slo ttft=500ms,inter_token=50ms"},
 		{"Another server, 32 requests at once", "OPENAI_API_KEY=\"$KEY\" pilotlight bench load --url http://127.0.0.1:8000/v1 --model llama --concurrency 32 --requests 1000 --out a.json"},

@@ -204,6 +204,9 @@ func writeTokenizer(t *testing.T) string {
 	return dir
 }
 
+// paced is what pacedServer takes, in ms.
+var paced = map[string]float64{bench.MetricTTFT: 600, bench.MetricInterToken: 25, bench.MetricE2E: 600 + 19*25}
+
 // pacedServer answers each chat with 20 tokens, the first after 600 ms and then one each 25 ms.
 func pacedServer(t *testing.T) string {
 	const tokens, first, gap = 20, 600 * time.Millisecond, 25 * time.Millisecond
@@ -222,13 +225,34 @@ func pacedServer(t *testing.T) string {
 	return s.URL
 }
 
-// TestBench_AgreesWithAIPerf measures one server with NVIDIA's harness and with ours.
+// TestBench_AgreesWithAIPerf measures one server with NVIDIA's harness and with ours, one after the other. A machine that was busy during only one of the two makes them
+// differ: they are held against each other again then, some times.
 func TestBench_AgreesWithAIPerf(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs aiperf, which takes half a minute; not in short runs")
 	}
+	const turns = 4
+	url := pacedServer(t)
+	for turn := 1; ; turn++ {
+		apart, busy := apartFromAIPerf(t, url)
+		if len(apart) == 0 {
+			return
+		}
+		if turn == turns && busy {
+			t.Skipf("aiperf itself is more than 3 %% off the server's pace, so this machine is too busy to compare: %s", strings.Join(apart, "; "))
+		}
+		if turn == turns {
+			t.Fatalf("more than 3 %% apart, %d times in a row; the last time: %s", turns, strings.Join(apart, "; "))
+		}
+		t.Logf("turn %d: %s", turn, strings.Join(apart, "; "))
+	}
+}
+
+// apartFromAIPerf measures with both, and tells the figures that are more than 3 % apart, and whether aiperf's are as far from the server's own pace.
+func apartFromAIPerf(t *testing.T, url string) (apart []string, busy bool) {
+	t.Helper()
 	const requests, atOnce = "48", "8"
-	url, out := pacedServer(t), t.TempDir()
+	out := t.TempDir()
 	runHarness(t, "aiperf", "profile", "-m", "m", "--url", url, "--endpoint-type", "chat", "--streaming", "--tokenizer", writeTokenizer(t), "--concurrency", atOnce,
 		"--request-count", requests, "--isl", "20", "--osl", "20", "--use-server-token-count", "--output-artifact-dir", out, "--ui", "none")
 	text, err := os.ReadFile(filepath.Join(out, "profile_export_aiperf.json"))
@@ -257,11 +281,13 @@ func TestBench_AgreesWithAIPerf(t *testing.T) {
 		t.Logf("%s: ours %.3f ms mean, %.3f p50; aiperf's %.3f and %.3f", metric, our.Mean, our.P50, their.Avg, their.P50)
 		for _, pair := range [][2]float64{{our.Mean, their.Avg}, {our.P50, their.P50}} {
 			if math.Abs(pair[0]/pair[1]-1) > 0.03 {
-				t.Errorf("%s: got %v ms, aiperf %v: more than 3 %% apart", metric, pair[0], pair[1])
+				apart = append(apart, fmt.Sprintf("%s: %v ms, aiperf %v", metric, pair[0], pair[1]))
+				busy = busy || math.Abs(pair[1]/paced[metric]-1) > 0.03
 			}
 		}
 	}
 	if ours.Requests != 48 || ours.OutputTokens != 48*20 {
 		t.Errorf("got %d requests and %d tokens, want 48 and 960", ours.Requests, ours.OutputTokens)
 	}
+	return apart, busy
 }

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"time"
@@ -15,8 +17,9 @@ import (
 type simulateCmd struct {
 	Trace  string   `required:"" type:"path" placeholder:"T.csv.gz" help:"The requests, as a gzipped CSV."`
 	Models string   `type:"path" placeholder:"FILE" help:"What the trace's models need; T_models.csv beside the trace if not given."`
-	Nodes  int      `required:"" placeholder:"N" help:"Nodes of the cluster."`
-	Policy []string `placeholder:"A,B" default:"adaptive" help:"fixed-T, kpa and hybrid, each also +park; adaptive, oracle."`
+	Nodes  *int     `placeholder:"N" help:"Nodes of the cluster; with --for-p99 the most that are looked at, half as many again as dedicated engines need if not given."`
+	Policy []string `placeholder:"A,B" help:"fixed-T, kpa and hybrid, each also +park; adaptive, oracle. adaptive if not given, and with --for-p99 fixed-15m and fixed-60+park, too."`
+	ForP99 string   `name:"for-p99" placeholder:"SPAN" help:"Find how many GPUs each policy needs so that at most 1 % of the requests wait longer, beside dedicated engines that are always hot."`
 	Seed   []uint64 `placeholder:"N" default:"7" help:"Seeds of what moves take; several give a run each."`
 	Lambda float64  `default:"10" help:"GPU-hours that an hour of waiting is worth."`
 	Idle   float64  `name:"idle-cost" default:"1" help:"What the adaptive policy counts for idle GPU time, 0 to 1."`
@@ -30,13 +33,25 @@ type simulateCmd struct {
 	Share        float64 `group:"The cluster" default:"0.5" help:"Of its GPUs that one model may hold."`
 	Patience     string  `group:"The cluster" default:"10s" help:"A model waits so long before a busy instance is drained for it."`
 	Residence    string  `group:"The cluster" default:"60s" help:"And that one has been hot so long."`
+	ParkTimes    float64 `group:"The cluster" default:"1" help:"What parks take, times what the trace's models say."`
+	FirstPark    float64 `name:"first-park-times" group:"The cluster" default:"3" help:"What the first park of an engine takes, which pins its host memory, times a later one."`
+	KeepsCopy    bool    `group:"The cluster" help:"Engines that have been parked keep their copy in host memory while they are awake."`
 	IdleAfter    string  `group:"The cluster" placeholder:"SPAN" help:"The longest that an instance stays hot without a request; no bound if not given."`
 	ColdStart    bool    `group:"The cluster" help:"Begin with an empty cluster, not with every engine parked."`
 	jsonFlag
 }
 
-// Run simulates every policy with every seed, and prints what they cost.
+// Run simulates every policy with every seed, and prints what they cost, or how many GPUs they need.
 func (c simulateCmd) Run(env *Env) error {
+	if c.Nodes == nil && c.ForP99 == "" {
+		return errors.New("how many nodes has the cluster? give --nodes, or --for-p99 to have them found")
+	}
+	if len(c.Policy) == 0 {
+		c.Policy = []string{"adaptive"}
+		if c.ForP99 != "" {
+			c.Policy = sizedPolicies
+		}
+	}
 	cfg, err := c.config()
 	if err != nil {
 		return err
@@ -45,6 +60,9 @@ func (c simulateCmd) Run(env *Env) error {
 		if err := simulate.CheckPolicy(p); err != nil {
 			return err
 		}
+	}
+	if c.ForP99 != "" {
+		return c.sizeFleets(env, cfg)
 	}
 	results := []*simulate.Result{}
 	for _, cfg.Policy = range c.Policy {
@@ -85,8 +103,11 @@ func (c simulateCmd) Run(env *Env) error {
 // config makes the simulation's config of the flags.
 func (c simulateCmd) config() (simulate.Config, error) {
 	cfg := simulate.Default()
-	cfg.Trace, cfg.Nodes, cfg.Lambda, cfg.IdleCost, cfg.GPUsPerNode, cfg.ParkedPerGPU, cfg.Share, cfg.Bound = c.Trace, c.Nodes, c.Lambda, c.Idle, c.GPUs, c.ParkedPerGPU, c.Share, c.Bound
-	cfg.StartParked = !c.ColdStart
+	cfg.Trace, cfg.Lambda, cfg.IdleCost, cfg.GPUsPerNode, cfg.ParkedPerGPU, cfg.Share, cfg.Bound = c.Trace, c.Lambda, c.Idle, c.GPUs, c.ParkedPerGPU, c.Share, c.Bound
+	cfg.StartParked, cfg.FirstPark, cfg.KeepsCopy = !c.ColdStart, c.FirstPark, c.KeepsCopy
+	if c.Nodes != nil {
+		cfg.Nodes = *c.Nodes
+	}
 	var err error
 	if cfg.HostMemory, err = fleet.ParseBytes(c.HostMemory); err != nil {
 		return cfg, fmt.Errorf("--host-memory: %w", err)
@@ -110,7 +131,13 @@ func (c simulateCmd) config() (simulate.Config, error) {
 	if c.Models == "" {
 		c.Models = trace.ProfilesBeside(c.Trace)
 	}
+	if !(c.ParkTimes > 0 && c.ParkTimes <= 1000) {
+		return cfg, fmt.Errorf("--park-times %g; write a number above 0, at most 1000", c.ParkTimes)
+	}
 	cfg.Profiles, err = trace.ReadProfiles(c.Models)
+	for i := range cfg.Profiles {
+		cfg.Profiles[i].Park = time.Duration(float64(cfg.Profiles[i].Park) * c.ParkTimes)
+	}
 	return cfg, err
 }
 
@@ -126,14 +153,24 @@ func (c simulateCmd) bound(cfg *simulate.Config) (trace.Bound, error) {
 
 // report writes the page with the plots.
 func (c simulateCmd) report(cfg *simulate.Config, results []*simulate.Result, bound trace.Bound) error {
+	return c.writePage(func(w io.Writer) error {
+		return simulate.WriteHTML(w, simulate.Report{
+			Trace: c.traceName(), Nodes: cfg.Nodes, GPUs: cfg.GPUsPerNode, Lambda: cfg.Lambda, Bound: bound, Results: results,
+		})
+	})
+}
+
+func (c simulateCmd) traceName() string {
+	return strings.TrimSuffix(c.Trace[strings.LastIndexByte(c.Trace, '/')+1:], ".csv.gz")
+}
+
+// writePage writes the file of --html.
+func (c simulateCmd) writePage(write func(io.Writer) error) error {
 	f, err := os.Create(c.HTML)
 	if err != nil {
 		return fmt.Errorf("writing the report: %w", err)
 	}
-	err = simulate.WriteHTML(f, simulate.Report{
-		Trace: strings.TrimSuffix(c.Trace[strings.LastIndexByte(c.Trace, '/')+1:], ".csv.gz"), Nodes: cfg.Nodes, GPUs: cfg.GPUsPerNode,
-		Lambda: cfg.Lambda, Bound: bound, Results: results,
-	})
+	err = write(f)
 	if closed := f.Close(); err == nil {
 		err = closed
 	}

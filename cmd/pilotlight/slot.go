@@ -127,7 +127,7 @@ func (c slotCmd) slot(log *slog.Logger) (*slot.Slot, error) {
 	}
 	cfg := slot.Config{
 		ID: c.ID, Source: "slot/" + c.ID, Node: c.Node, Pool: c.Pool, GPUs: c.GPUs, Dir: c.Dir, Host: host, Grace: c.Grace,
-		Ports: fleet.Range{Min: c.FirstPort, Max: c.LastPort}, KeepTerm: true, PassEnv: c.PassEnv, Log: log.With("component", "slot"),
+		Ports: fleet.Range{Min: c.FirstPort, Max: c.LastPort}, KeepTerm: true, PassEnv: c.PassEnv, Gauge: slot.MachineGauge(), Log: log.With("component", "slot"),
 	}
 	if cfg.User, err = slot.LookUpUser(c.EngineUser); err != nil {
 		return nil, fmt.Errorf("--engine-user: %w", err)

@@ -34,7 +34,7 @@ func (l *Lock) contend(ctx context.Context) error {
 		return fmt.Errorf("making a session: %w", err)
 	}
 	asked := time.Now()
-	pair, _, err := l.client.KV().Get(LockKey(l.cfg.Cluster), l.query(ctx, true))
+	pair, meta, err := l.client.KV().Get(LockKey(l.cfg.Cluster), l.query(ctx, true))
 	if err != nil {
 		return fmt.Errorf("reading the key %s: %w", LockKey(l.cfg.Cluster), err)
 	}
@@ -42,6 +42,10 @@ func (l *Lock) contend(ctx context.Context) error {
 		pair = &api.KVPair{}
 	}
 	last := l.saw(pair)
+	l.index = 0
+	if pair.Session != "" && pair.Session != l.session {
+		l.index = meta.LastIndex
+	}
 	if pair.Session == "" && !l.overtaken(last) {
 		ours, err := l.acquire(ctx, l.session, l.largest())
 		if sessionLost(err) {
@@ -60,6 +64,22 @@ func (l *Lock) contend(ctx context.Context) error {
 		l.hold(asked)
 	}
 	return nil
+}
+
+// await waits until it is time to look again: at once where another server gives the lock up.
+func (l *Lock) await(ctx context.Context) {
+	began := time.Now()
+	if l.index > 0 {
+		ctx, cancel := context.WithTimeout(ctx, lookEvery)
+		defer cancel()
+		q := l.query(ctx, false)
+		q.WaitIndex, q.WaitTime = l.index, lookEvery
+		pair, _, err := l.client.KV().Get(LockKey(l.cfg.Cluster), q)
+		if err == nil && pair != nil && pair.Session == "" {
+			return
+		}
+	}
+	pause(ctx, lookEvery-time.Since(began))
 }
 
 // renew keeps the server's check passing, and registers the server where its agent does not know it.
@@ -109,7 +129,7 @@ func (l *Lock) begin(ctx context.Context) error {
 
 // acquire takes the lock with the session, or writes its value anew where that has it already.
 func (l *Lock) acquire(ctx context.Context, session string, term uint64) (bool, error) {
-	value, err := json.Marshal(claim{Server: l.cfg.Server, ID: l.id, Term: term})
+	value, err := json.Marshal(claim{Server: l.cfg.Server, ID: l.id, At: l.cfg.At, Term: term})
 	if err != nil {
 		return false, err
 	}

@@ -39,6 +39,7 @@ type LockConfig struct {
 	Cluster string
 	Log     *slog.Logger // nil: discard
 	Server  string       // this server's name, for people; "" = the host's name and our process
+	At      string       // where other servers reach this one, host:port; "" = nowhere
 }
 
 // Lock is the leadership lock of a cluster: one server at a time holds it. It is a Consul lock, whose session ends when the server's check is not
@@ -59,6 +60,7 @@ type Lock struct {
 	session    string // "" = there is none
 	registered bool
 	renewed    time.Time
+	index      uint64 // of the key while it is another's; 0 = not known
 
 	mu        sync.Mutex // guards what follows, and session where it is written
 	standing  Standing
@@ -85,6 +87,7 @@ type Standing struct {
 	Stage   Stage
 	Since   time.Time
 	Leader  string // who had the lock last, for people; "" = not known
+	At      string // where other servers reach that one while it has the lock; "" = nobody has it, or nowhere
 	Term    uint64 // the largest that was seen with the lock
 	Trouble error  // why Consul could not be asked or did not do as asked; nil = it did
 }
@@ -93,6 +96,7 @@ type Standing struct {
 type claim struct {
 	Server string `json:"server"`
 	ID     string `json:"id"` // of the server's check
+	At     string `json:"at,omitempty"`
 	Term   uint64 `json:"term"`
 }
 
@@ -120,7 +124,7 @@ func (l *Lock) Run(ctx context.Context) error {
 	defer l.idle()
 	for ctx.Err() == nil {
 		l.look(ctx)
-		pause(ctx, lookEvery)
+		l.await(ctx)
 	}
 	l.leave(context.WithoutCancel(ctx))
 	return nil
@@ -184,8 +188,12 @@ func (l *Lock) saw(pair *api.KVPair) claim {
 	_ = json.Unmarshal(pair.Value, &last) // somebody's hand was in it: then it says nothing
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if last.Term > l.standing.Term || last.Server != l.standing.Leader {
-		l.standing.Term, l.standing.Leader = max(l.standing.Term, last.Term), last.Server
+	at := last.At
+	if pair.Session == "" {
+		at = ""
+	}
+	if last.Term > l.standing.Term || last.Server != l.standing.Leader || at != l.standing.At {
+		l.standing.Term, l.standing.Leader, l.standing.At = max(l.standing.Term, last.Term), last.Server, at
 		l.change()
 	}
 	if pair.Session != l.held {
@@ -220,7 +228,7 @@ func (l *Lock) hold(asked time.Time) {
 	defer l.mu.Unlock()
 	if l.standing.Stage != Taken {
 		l.held, l.confirmed = l.session, asked
-		l.standing.Leader = l.cfg.Server
+		l.standing.Leader, l.standing.At = l.cfg.Server, l.cfg.At
 		l.enter(Holding)
 	}
 }

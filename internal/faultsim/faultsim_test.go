@@ -51,13 +51,34 @@ func TestShrink_FindsTheShortestHistory(t *testing.T) {
 	if n := len(tape.blocks); n < 10 {
 		t.Fatalf("got a history of %d blocks, which shows little", n)
 	}
-	short := replay(shrink(counter, tape.clone()), true)
+	short := replay(shrink(counter, tape.clone(), errors.New("seven, three, nine")), true)
 	if err := counter(short); err == nil {
 		t.Fatal("the shortest history keeps its promise")
 	}
 	want := []string{"7, and 0", "3, and 0", "9, and 0"}
 	if got := short.log[1:]; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestPlay_APanicBreaksAPromise(t *testing.T) {
+	w := World{Play: func(tape *Tape) error {
+		for tape.More() {
+			if tape.Choose(50) == 7 {
+				panic("seven")
+			}
+		}
+		return nil
+	}}
+	r := &run{w: w, last: 1 << 20}
+	r.play()
+	tape := newTape(r.failure, false)
+	err := w.play(tape)
+	if !r.failed || err == nil {
+		t.Fatalf("got failed %v, %v, want a panic that is an error", r.failed, err)
+	}
+	if short := shrink(w.play, tape.clone(), err); len(short) != 3 {
+		t.Errorf("got a shortest history of %d blocks, want setup, one and calm", len(short))
 	}
 }
 

@@ -1,9 +1,11 @@
 package faultsim
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -15,6 +17,16 @@ import (
 type World struct {
 	Play func(*Tape) error // plays one; the error says which promise was broken
 	Rare []string          // states that a long run has to reach
+}
+
+// play plays a history. A panic breaks a promise, too.
+func (w *World) play(tape *Tape) (err error) {
+	defer func() {
+		if what := recover(); what != nil {
+			err = fmt.Errorf("panic: %v\n%s", what, debug.Stack())
+		}
+	}()
+	return w.Play(tape)
 }
 
 // Variables of the environment that say what is played.
@@ -67,7 +79,7 @@ func Run(t *testing.T, w World, n int) {
 func (w *World) playOne(t *testing.T, seed uint64) bool {
 	t.Helper()
 	tape := newTape(seed, true)
-	err := w.Play(tape)
+	err := w.play(tape)
 	t.Logf("seed %d: %d steps, sum %x", seed, tape.steps, tape.sum)
 	if err == nil {
 		return true
@@ -75,8 +87,8 @@ func (w *World) playOne(t *testing.T, seed uint64) bool {
 	t.Logf("seed %d: %v", seed, err)
 	short := tape
 	if os.Getenv(shrinkEnv) != "off" {
-		short = replay(shrink(w.Play, tape.clone()), true)
-		err = w.Play(short)
+		short = replay(shrink(w.play, tape.clone(), err), true)
+		err = w.play(short)
 		t.Logf("the shortest history that was found breaks a promise after %d steps: %v", short.steps, err)
 	}
 	t.Logf("\n%s", strings.Join(short.log, "\n"))
@@ -120,7 +132,7 @@ func (r *run) play() {
 		players.Go(func() {
 			for seed, ok := r.take(); ok; seed, ok = r.take() {
 				tape := newTape(seed, false)
-				r.note(seed, tape, r.w.Play(tape))
+				r.note(seed, tape, r.w.play(tape))
 			}
 		})
 	}
@@ -152,7 +164,7 @@ func (r *run) note(seed uint64, tape *Tape, err error) {
 }
 
 // rareAfter is a number of histories that reach what can be reached.
-const rareAfter = 600
+const rareAfter = 5000
 
 // wantRare says which rare states were never reached.
 func (r *run) wantRare(t *testing.T, o *outcome) {

@@ -2,12 +2,14 @@ package faultsim
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
-// shrinker looks for a shorter history that breaks a promise, too: any promise.
+// shrinker looks for a shorter history that breaks the same promise.
 type shrinker struct {
 	play     func(*Tape) error
+	promise  string
 	blocks   [][]int // of the shortest that was found
 	deadline time.Time
 	tries    int
@@ -19,14 +21,21 @@ const (
 )
 
 // shrink gives the blocks of the shortest history that was found.
-func shrink(play func(*Tape) error, blocks [][]int) [][]int {
-	s := &shrinker{play: play, blocks: blocks, deadline: time.Now().Add(shrinkMost)}
+func shrink(play func(*Tape) error, blocks [][]int, err error) [][]int {
+	s := &shrinker{play: play, promise: promiseOf(err), blocks: blocks, deadline: time.Now().Add(shrinkMost)}
 	for before := -1; before != s.size(); {
 		before = s.size()
 		s.dropBlocks()
 		s.simplifyBlocks()
 	}
 	return s.blocks
+}
+
+// promiseOf gives what an error says without what differs from one history to another: the words without a digit.
+func promiseOf(err error) string {
+	first, _, _ := strings.Cut(err.Error(), "\n") // of a panic, what it says
+	words := slices.DeleteFunc(strings.Fields(first), func(w string) bool { return strings.ContainsAny(w, "0123456789") })
+	return strings.Join(words, " ")
 }
 
 func (s *shrinker) size() (sum int) {
@@ -41,7 +50,7 @@ func (s *shrinker) try(blocks [][]int) bool {
 	if s.tries++; s.tries > triesMost || time.Now().After(s.deadline) {
 		return false
 	}
-	if s.play(replay(blocks, false)) == nil {
+	if err := s.play(replay(blocks, false)); err == nil || promiseOf(err) != s.promise {
 		return false
 	}
 	s.blocks = blocks

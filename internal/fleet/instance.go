@@ -10,6 +10,10 @@ const (
 	Cold   Tier = "cold"
 )
 
+// FirstPark stands for Hot where what moves took is learned: the first park of an engine, which pins the host memory of its copy and takes several times as long as
+// later ones (llm-d guides/gke-pod-snapshots, vLLM PR #58066). It is no tier.
+const FirstPark Tier = "first_park"
+
 // State is where an instance stands.
 //
 //	starting ──► ready ──► draining ──► parking ──► parked ──► resuming ──► ready

@@ -32,6 +32,8 @@ type Sighting struct {
 	Cause   Cause  // of the failure: what is to blame; "" = not known
 	Short   bool   // the failure is a want of GPU memory: others hold more than planned
 	Parks   bool   // the engine was asked, and can be parked
+	Slept   bool   // it has been parked at least once
+	Copy    Copy   // what becomes of its copy in host memory while it is awake; "" = not seen yet
 
 	// Unproven says of one that is ready that its engine has made no token since it was resumed. Until then nobody pays for its time.
 	Unproven bool
@@ -61,6 +63,15 @@ const (
 	CauseMemory  Cause = "memory"  // killed for want of memory
 	CauseRights  Cause = "rights"  // a token or a policy does not allow it
 	CauseEngine  Cause = "engine"  // the engine itself: its exit code, or it never became ready
+)
+
+// Copy says what becomes of the copy of an engine's weights in host memory while the engine is awake.
+type Copy string
+
+// What becomes of a copy. An engine that keeps it parks and wakes without pinning memory again, and its host memory is never free (vLLM #16663).
+const (
+	CopyKept  Copy = "kept"
+	CopyFreed Copy = "freed"
 )
 
 // Health is what a source of liveness says of an instance. It is a hint: whoever would act on bad news asks the engine first.

@@ -25,6 +25,7 @@ type Event struct {
 	N     int
 	From  Tier
 	Took  time.Duration // of ready: what the activation took, from launch or resume on; of parked: what parking took
+	First bool          // of parked: it was the engine's first park, which takes longer than later ones
 }
 
 // ModelView is what a policy may look at when it decides about one model.
@@ -56,6 +57,7 @@ type HotView struct {
 	Leases    int
 	IdleSince time.Time // zero while it has leases
 	ReadyAt   time.Time
+	Unparked  bool // its engine was never parked: its next park is the first
 }
 
 // Desired is a policy's wish for one model. The planner commits to it only as far as leases and GPUs allow.
@@ -68,4 +70,5 @@ type Desired struct {
 	ParkedValue float64   // the same per GB of host memory, for a parked one, as if it were the only copy
 	ReviewAt    time.Time // ask again then at the latest; zero = only after an event
 	Reason      string    // for people: why this many
+	Also        []string  // models about which the policy is to be asked now, too; they must not be changed
 }

@@ -188,6 +188,6 @@ type Failure struct {
 // Learned is what past moves of one model have taken. It is kept over restarts.
 type Learned struct {
 	Model     string
-	From      Tier            // parked and cold: until it was ready; hot: until it was parked
+	From      Tier            // parked and cold: until it was ready; hot: until it was parked, and FirstPark: likewise, of engines that had never been
 	Durations []time.Duration // newest last, bounded
 }

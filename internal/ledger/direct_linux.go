@@ -25,6 +25,7 @@ const (
 type machineFile struct {
 	*os.File
 	raw  syscall.RawConn
+	all  *fsyncs // nil = fsync(2) does
 	slow bool
 	sync atomic.Int64 // when the fsync under way has begun, in nanoseconds since 1970; 0 = none is
 
@@ -39,12 +40,12 @@ type transfer struct {
 	do func(fd uintptr)
 }
 
-func newMachineFile(f *os.File) (File, error) {
+func newMachineFile(f *os.File, all *fsyncs) (File, error) {
 	raw, err := f.SyscallConn()
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	m := &machineFile{File: f, raw: raw}
+	m := &machineFile{File: f, raw: raw, all: all}
 	m.write.do = m.write.once
 	return m, nil
 }
@@ -83,5 +84,10 @@ func (f *machineFile) WriteAt(b []byte, at int64) (int, error) {
 func (f *machineFile) Sync() error {
 	f.sync.Store(time.Now().UnixNano())
 	defer f.sync.Store(0)
+	if f.all != nil {
+		if known, err := f.all.fsync(f.raw); known {
+			return err
+		}
+	}
 	return f.File.Sync()
 }

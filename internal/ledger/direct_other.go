@@ -6,4 +6,11 @@ import "os"
 
 type machineFile struct{ *os.File }
 
-func newMachineFile(f *os.File) (File, error) { return &machineFile{f}, nil }
+func newMachineFile(f *os.File, _ *fsyncs) (File, error) { return &machineFile{f}, nil }
+
+// fsyncs are of Linux.
+type fsyncs struct{}
+
+func newFsyncs() *fsyncs { return nil }
+
+func (*fsyncs) close() error { return nil }

@@ -26,7 +26,9 @@ type File interface {
 }
 
 // Machine is this machine's Disk.
-type Machine struct{}
+type Machine struct {
+	fsyncs *fsyncs // nil = fsync(2) does
+}
 
 // Size is the file's length in bytes.
 func (f *machineFile) Size() (int64, error) {
@@ -37,7 +39,7 @@ func (f *machineFile) Size() (int64, error) {
 	return info.Size(), nil
 }
 
-func (Machine) Create(path string, size int64) (File, error) {
+func (m Machine) Create(path string, size int64) (File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, err
@@ -45,15 +47,15 @@ func (Machine) Create(path string, size int64) (File, error) {
 	if err := allocate(f, size); err != nil {
 		return nil, errors.Join(err, f.Close(), os.Remove(path))
 	}
-	return newMachineFile(f)
+	return newMachineFile(f, m.fsyncs)
 }
 
-func (Machine) Open(path string) (File, error) {
+func (m Machine) Open(path string) (File, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	return newMachineFile(f)
+	return newMachineFile(f, m.fsyncs)
 }
 
 func (Machine) List(dir string) ([]string, error) {

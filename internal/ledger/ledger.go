@@ -54,6 +54,7 @@ type Ledger struct {
 	durability Durability
 	retention  time.Duration
 	lock       *os.File
+	fsyncs     *fsyncs // of its own disk; nil = there are none
 	wal        *wal
 	server     string // ID of the log's directory
 	meters     *meters
@@ -86,7 +87,7 @@ func Open(ctx context.Context, c Config) (*Ledger, error) {
 		return nil, err
 	}
 	if err := l.open(ctx); err != nil {
-		return nil, fmt.Errorf("opening the ledger in %s: %w", c.Dir, err)
+		return nil, errors.Join(fmt.Errorf("opening the ledger in %s: %w", c.Dir, err), l.fsyncs.close())
 	}
 	return l, nil
 }
@@ -110,6 +111,7 @@ func (l *Ledger) Close() error {
 	}
 	err := l.settle()
 	l.wal.close()
+	err = errors.Join(err, l.fsyncs.close())
 	l.moving.Lock()
 	defer l.moving.Unlock()
 	if to, _ := l.wal.extent(); err == nil && l.moved == to {
@@ -137,14 +139,16 @@ func newLedger(c Config) (*Ledger, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
+	var own *fsyncs
 	if c.Disk == nil {
-		c.Disk = Machine{}
+		own = newFsyncs()
+		c.Disk = Machine{own}
 	}
 	if c.Corrected == nil {
 		c.Corrected = func(*Record) {}
 	}
 	l := &Ledger{
-		store: c.Store, corrected: c.Corrected, log: c.Log, durability: c.Durability, retention: c.Retention,
+		store: c.Store, corrected: c.Corrected, log: c.Log, durability: c.Durability, retention: c.Retention, fsyncs: own,
 		wal:     &wal{dir: c.Dir, disk: c.Disk, certain: c.Durability == Sync, cuts: map[string]int64{}, tail: tail{limit: tailMemory}},
 		readers: newGate(queriesAtOnce, queriesOfOrg),
 		sorted:  run{parts: map[string]*part{}},

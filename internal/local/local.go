@@ -44,7 +44,7 @@ func New(cfg Config) (*Local, error) {
 	s, err := slot.New(slot.Config{
 		ID: SlotID, Source: Source, Node: NodeID, Pool: fleet.LocalPool,
 		GPUs: cfg.GPUs, HostMemory: cfg.HostMemory, Dir: cfg.Dir, Self: cfg.Self, Models: cfg.Models,
-		User: cfg.User, Grace: cfg.Grace, Log: cfg.Log,
+		User: cfg.User, Grace: cfg.Grace, Gauge: slot.MachineGauge(), Log: cfg.Log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making the local back end: %w", err)

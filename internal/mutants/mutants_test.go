@@ -1,10 +1,12 @@
 package mutants_test
 
 import (
+	"encoding/json"
 	"errors"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -42,6 +44,49 @@ func TestMutants_AllApply(t *testing.T) {
 	for _, m := range all {
 		if err := m.Check(root); err != nil {
 			t.Errorf("%s: %v", m.Path, err)
+		}
+	}
+}
+
+// TestMutants_AreFoundByFaults has the simulated faults look for the mutants of the core, and writes into the file of PILOTLIGHT_FAULTS_MUTANTS how long that
+// took: `just hunt`. Each mutant has a test of its own all the same, which the suite runs.
+func TestMutants_AreFoundByFaults(t *testing.T) {
+	path := os.Getenv("PILOTLIGHT_FAULTS_MUTANTS")
+	if path == "" {
+		return
+	}
+	all, err := mutants.Find(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := []*mutants.Hunt{}
+	for _, m := range all {
+		pkg := "./activator/plan" // the core's world
+		switch room := strings.Split(m.Path, "/testdata/")[0]; room {
+		case "internal/slot", "internal/ledger":
+			pkg = "./" + room
+		case "activator/plan", "activator/dispatch", "activator/roster":
+		default:
+			continue
+		}
+		if m.Package != pkg || m.Test != "TestFaults" {
+			if only := os.Getenv("MUTANTS"); only != "all" && !slices.Contains(strings.Split(only, ","), m.Name) {
+				continue
+			}
+		}
+		h, err := m.Hunt(t.Context(), root, pkg)
+		if err != nil {
+			t.Errorf("%s: %v", m.Name, err)
+			continue
+		}
+		t.Logf("%+v", *h)
+		found = append(found, h)
+		text, err := json.MarshalIndent(found, "", "\t")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, append(text, '\n'), 0o644); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

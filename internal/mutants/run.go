@@ -20,29 +20,38 @@ var ErrSurvived = errors.New("nobody noticed")
 // Run plays the mutant's test against the broken code. Nil = the test failed, as it must. ErrSurvived = it passed. Any other error is about the mutant itself: its
 // patch no longer applies, it does not compile, or there is no such test.
 func (m *Mutant) Run(ctx context.Context, root string) error {
-	dir, err := os.MkdirTemp("", "mutant-")
+	out, stderr, err := m.play(ctx, root)
 	if err != nil {
 		return err
+	}
+	return m.judge(out, stderr)
+}
+
+// play runs the test, and gives what go test -json says, and what it says beside.
+func (m *Mutant) play(ctx context.Context, root string) (said []byte, stderr string, err error) {
+	dir, err := os.MkdirTemp("", "mutant-")
+	if err != nil {
+		return nil, "", err
 	}
 	defer os.RemoveAll(dir)
 	overlay, err := m.writeOverlay(root, dir)
 	if err != nil {
-		return fmt.Errorf("mutant %s: %w", m.Path, err)
+		return nil, "", fmt.Errorf("mutant %s: %w", m.Path, err)
 	}
 	cmd := exec.CommandContext(ctx, "go", "test", "-json", "-vet=off", "-count=1", "-overlay", overlay, "-run", m.pattern(), m.Package)
 	cmd.Dir = root
 	cmd.Env = append(append(os.Environ(), "PILOTLIGHT_FAULTS_SHRINK=off"), m.Env...) // the shortest history of a fault that we have planted interests nobody
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
+	var beside bytes.Buffer
+	cmd.Stderr = &beside
 	out, err := cmd.Output()
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return nil, "", context.Cause(ctx)
 	}
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
-		return err
+		return nil, "", err
 	}
-	return m.judge(out, stderr.String())
+	return out, beside.String(), nil
 }
 
 // writeOverlay writes the changed files into dir, and beside them what go test needs to take them for the real ones.

@@ -32,8 +32,12 @@ type Config struct {
 	IdleAfter    time.Duration // the longest an instance stays hot without a request; 0 = no bound
 
 	Until     time.Duration // what is held is scored until then; 0 = until the last arrival
+	FirstPark float64       // what an engine's first park takes, times a later one; 0 = no longer
+	KeepsCopy bool          // engines that have been parked keep their copy in host memory while they are awake
+
 	SlotStart time.Duration // from the order of a slot until it is there, in a pool that adds slots
 
+	limit    time.Duration // of the wait, see score
 	site     *Site
 	measured map[move][]time.Duration
 }
@@ -42,7 +46,7 @@ type Config struct {
 func Default() Config {
 	return Config{
 		Policy: "adaptive", Seed: 7, Lambda: 10, IdleCost: 1, Bound: 0.02, Warmup: 24 * time.Hour, GPUsPerNode: 8, ParkedPerGPU: 6, HostMemory: 1900e9,
-		StartParked: true, Share: 0.5, Patience: 10 * time.Second, Residence: time.Minute,
+		StartParked: true, FirstPark: 3, Share: 0.5, Patience: 10 * time.Second, Residence: time.Minute,
 	}
 }
 
@@ -63,6 +67,8 @@ func (c *Config) check() error {
 		return fmt.Errorf("bound may cost %g; write a number from 0 to 1", c.Bound)
 	case c.Share <= 0 || c.Share > 1:
 		return fmt.Errorf("share %g; write a number above 0, at most 1", c.Share)
+	case !(c.FirstPark >= 0 && c.FirstPark <= 1000):
+		return fmt.Errorf("first parks that take %g times as long as later ones; write a number from 0 to 1000", c.FirstPark)
 	case c.Warmup < 0 || c.Patience < 0 || c.Residence < 0 || c.IdleAfter < 0:
 		return errors.New("a negative time span; write one that is not")
 	}
@@ -127,6 +133,7 @@ func (c *Config) learned() []fleet.Learned {
 			{Model: p.Model, From: fleet.Cold, Durations: []time.Duration{p.Cold}},
 			{Model: p.Model, From: fleet.Parked, Durations: []time.Duration{p.Wake}},
 			{Model: p.Model, From: fleet.Hot, Durations: []time.Duration{p.Park}},
+			{Model: p.Model, From: fleet.FirstPark, Durations: []time.Duration{c.firstPark(p)}},
 		} {
 			if measured := c.measured[move{p.Model, usual.From}]; len(measured) > 0 {
 				usual.Durations = measured
@@ -135,6 +142,14 @@ func (c *Config) learned() []fleet.Learned {
 		}
 	}
 	return all
+}
+
+// firstPark gives what the first park of an engine takes usually.
+func (c *Config) firstPark(p *trace.Profile) time.Duration {
+	if c.FirstPark == 0 {
+		return p.Park
+	}
+	return time.Duration(float64(p.Park) * c.FirstPark)
 }
 
 const unbounded = 10 * 365 * 24 * time.Hour

@@ -21,6 +21,7 @@ type engine struct {
 	since    time.Duration // in this state, or idle or busy
 	move     uint64        // the move under way: an event of an earlier one is void
 	act      uint64        // the last act
+	slept    bool          // it has been parked once
 }
 
 // doing says what the engine's GPUs are held for.
@@ -45,7 +46,14 @@ func (e *engine) doing() use {
 // takes gives what a move of the engine takes this time: from cold or parked until it is ready, from hot until it is parked. Where such moves were measured,
 // one of those that the number of the move gives.
 func (s *simulation) takes(e *engine, from fleet.Tier) time.Duration {
-	if measured := s.cfg.measured[move{e.Model, from}]; len(measured) > 0 {
+	if from == fleet.Hot && !e.slept {
+		from = fleet.FirstPark
+	}
+	measured := s.cfg.measured[move{e.Model, from}]
+	if from == fleet.FirstPark && len(measured) == 0 {
+		measured = s.cfg.measured[move{e.Model, fleet.Hot}]
+	}
+	if len(measured) > 0 {
 		s.moves++
 		return measured[mix(s.moves*0x9e3779b97f4a7c15+s.cfg.Seed)%uint64(len(measured))]
 	}
@@ -54,6 +62,8 @@ func (s *simulation) takes(e *engine, from fleet.Tier) time.Duration {
 		return s.jittered(e.profile.Cold)
 	case fleet.Parked:
 		return s.jittered(e.profile.Wake)
+	case fleet.FirstPark:
+		return s.jittered(s.cfg.firstPark(e.profile))
 	default:
 		return s.jittered(e.profile.Park)
 	}
@@ -147,19 +157,22 @@ func (s *simulation) arrived(e *engine) {
 	case fleet.Starting, fleet.Resuming:
 		e.State = fleet.Ready
 	case fleet.Parking:
-		e.State = fleet.Asleep
+		e.State, e.slept = fleet.Asleep, true
 	case fleet.Stopping:
 		gone = true
 		delete(s.engines, e.ID)
 	}
-	seen := e.sighting()
+	seen := s.sighting(e)
 	seen.Gone = gone
 	s.observe(&fleet.Observation{Instances: []fleet.Sighting{seen}})
 }
 
 // sighting is the engine as the cluster sees it.
-func (e *engine) sighting() fleet.Sighting {
-	seen := fleet.Sighting{Instance: e.Instance, Running: -1, Act: e.act, Parks: true}
+func (s *simulation) sighting(e *engine) fleet.Sighting {
+	seen := fleet.Sighting{Instance: e.Instance, Running: -1, Act: e.act, Parks: true, Slept: e.slept}
+	if s.cfg.KeepsCopy && e.slept {
+		seen.Copy = fleet.CopyKept
+	}
 	if e.State == fleet.Ready {
 		seen.Phase = fleet.PhaseReady
 	}

@@ -31,6 +31,9 @@ type Result struct {
 	ByGPUs   []SizeResult  `json:"by_gpus"`
 	ByModel  []ModelResult `json:"by_model"`
 	Timeline Timeline      `json:"-"`
+
+	within       bool // at most one in a hundred requests is late
+	modelsWithin []bool
 }
 
 // SizeResult is what the requests of all models of one size waited.
@@ -72,7 +75,7 @@ func (s *simulation) result() *Result {
 		WaitHours: hours(c.all.sum), WaitMean: c.all.mean(), WaitP50: c.all.quantile(0.5), WaitP99: c.all.quantile(0.99), WaitP999: c.all.quantile(0.999),
 		Resumes: c.resumes, ColdStarts: c.coldStarts, Requests: c.all.n, Over1: c.all.share(c.all.over1), Over10: c.all.share(c.all.over), Drops: c.drops,
 		Refused: c.refused, SlotHeld: hours(c.slotHeld), Slots: c.slotsAdded,
-		Timeline: c.timeline.result(s.cfg.Nodes * s.cfg.GPUsPerNode),
+		Timeline: c.timeline.result(s.cfg.Nodes * s.cfg.GPUsPerNode), within: c.all.within(),
 	}
 	r.Held = r.Busy + r.Idle + r.Switch
 	r.Cost = r.Idle + r.Switch + s.cfg.Lambda*r.WaitHours
@@ -86,6 +89,7 @@ func (s *simulation) result() *Result {
 	}
 	for m := range c.byModel {
 		w, p := &c.byModel[m], &s.cfg.Profiles[m]
+		r.modelsWithin = append(r.modelsWithin, w.within())
 		if w.n == 0 {
 			continue
 		}

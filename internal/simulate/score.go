@@ -20,6 +20,7 @@ const (
 // score adds up what a run costs from the end of the warm-up on.
 type score struct {
 	warmup     time.Duration
+	limit      time.Duration       // a request that waits longer is late; 0 = none is
 	held       [uses]time.Duration // GPU time
 	timeline   timeline
 	all        waits
@@ -34,8 +35,8 @@ type score struct {
 	closed     bool          // GPU time no longer counts
 }
 
-func newScore(warmup time.Duration, models int) score {
-	return score{warmup: warmup, byGPUs: make(map[int]*waits), byModel: make([]waits, models), timeline: newTimeline()}
+func newScore(cfg *Config) score {
+	return score{warmup: cfg.Warmup, limit: cfg.limit, byGPUs: make(map[int]*waits), byModel: make([]waits, len(cfg.Profiles)), timeline: newTimeline()}
 }
 
 // hold counts GPUs held from one moment to another.
@@ -79,9 +80,12 @@ func (s *score) wait(model, gpus int, arrived, waited time.Duration) {
 		w = &waits{}
 		s.byGPUs[gpus] = w
 	}
-	w.add(waited)
-	s.byModel[model].add(waited)
-	s.all.add(waited)
+	for _, w := range [...]*waits{w, &s.byModel[model], &s.all} {
+		w.add(waited)
+		if s.limit > 0 && waited > s.limit {
+			w.late++
+		}
+	}
 }
 
 // timeline says how many GPUs were held for what, in at most timelineMost stretches of equal length.

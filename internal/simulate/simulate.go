@@ -86,7 +86,7 @@ func (s *simulation) play(ctx context.Context, requests Source) (*Result, error)
 func newSimulation(cfg *Config, policy activator.Policy, models []*fleet.Model, pool fleet.Pool, learned []fleet.Learned) *simulation {
 	s := &simulation{
 		cfg: cfg, epoch: cfg.epoch(), byModel: make(map[string]int), engines: make(map[string]*engine),
-		waiting: make(map[*request]bool), slots: make(map[string]*slot), score: newScore(cfg.Warmup, len(cfg.Profiles)),
+		waiting: make(map[*request]bool), slots: make(map[string]*slot), score: newScore(cfg),
 		dispatcher: dispatch.New(dispatch.Config{ID: serverID, Incarnation: 1, Models: models}),
 		planner: plan.New(plan.Config{
 			Policy: policy, Models: models, Learned: learned, Term: 1, Epoch: cfg.epoch(), Seed: cfg.Seed, IdleCost: cfg.IdleCost, Patience: cfg.Patience, Residence: cfg.Residence,

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -88,6 +89,7 @@ func TestRun_CostsWorkedOutByHand(t *testing.T) {
 		name, policy, models, requests string
 		idle, switched, waited, busy   float64 // GPU-seconds, and seconds
 		resumes, colds                 int
+		cold                           bool // nothing is parked at the start
 	}{
 		{
 			name: "parked after ten idle seconds, woken in 1.5", policy: "fixed-10+park", models: one, requests: thrice,
@@ -110,6 +112,10 @@ func TestRun_CostsWorkedOutByHand(t *testing.T) {
 			idle: 2 * 10, switched: 2 * (2.5 + 2.5), waited: 2 * 2.5, busy: 2, resumes: 2,
 		},
 		{
+			name: "the first park of an engine that was started takes three times as long", policy: "fixed-10+park", models: one, requests: thrice, cold: true,
+			idle: 20, switched: 60 + 4.5 + 1.5 + 1.5, waited: 60 + 2*1.5, busy: 2, resumes: 2, colds: 1,
+		},
+		{
 			name: "an idle one is parked for another that has no room", policy: "fixed-100+park", models: one + two,
 			requests: "100000,two,15000,0\n110000,one,25000,0\n200000,two,15000,0\n",
 			// two: wakes to 102.5, serves to 103.5, idle to 110, parks to 112.5. one: wakes to 114, serves to 115, idle to 200.
@@ -118,7 +124,9 @@ func TestRun_CostsWorkedOutByHand(t *testing.T) {
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
-			r := run(t, tiny(t, row.models, row.requests), row.policy)
+			cfg := tiny(t, row.models, row.requests)
+			cfg.StartParked = !row.cold
+			r := run(t, cfg, row.policy)
 			near(t, "idle GPU-seconds", r.Idle*3600, row.idle)
 			near(t, "switching GPU-seconds", r.Switch*3600, row.switched)
 			near(t, "seconds waited", r.WaitHours*3600, row.waited)
@@ -223,6 +231,24 @@ func TestRun_ARhythmIsAwaited(t *testing.T) {
 	}
 }
 
+// A model is called at random, and another three seconds behind it: about what waking it takes.
+func TestRun_AFollowerIsAwake(t *testing.T) {
+	noise := rand.New(rand.NewPCG(5, 6))
+	var requests strings.Builder
+	at := 0
+	for range 200 {
+		at += 300_000 + noise.IntN(600_000)
+		fmt.Fprintf(&requests, "%d,one,25000,0\n%d,two,15000,0\n", at, at+2700+noise.IntN(600))
+	}
+	cfg := tiny(t, one+two, requests.String())
+	cfg.GPUsPerNode, cfg.Warmup = 4, 12*time.Hour
+	for _, m := range run(t, cfg, "adaptive").ByModel {
+		if mean := m.WaitHours * 3600 / float64(m.Requests); m.Model == "two" && mean > 0.3 || m.Model == "one" && mean < 1 {
+			t.Errorf("%s waited %.2f s on average, want 1.5 s for the first, which nothing foretells, and next to none for its follower", m.Model, mean)
+		}
+	}
+}
+
 // A model is called every five minutes, and nobody else wants its GPUs; then somebody does.
 func TestRun_IdleTimeThatCostsNothingIsKept(t *testing.T) {
 	var requests strings.Builder
@@ -235,6 +261,26 @@ func TestRun_IdleTimeThatCostsNothingIsKept(t *testing.T) {
 		cfg.IdleCost = cost
 		if r := run(t, cfg, "adaptive"); r.Resumes < want || cost == 0 && r.Resumes > want || r.WaitP999 > 4 { // 1.5 s to park, 2.5 s to wake
 			t.Errorf("idle cost %g: got %d resumes, and up to %.1f s of waiting, want %d and 4 s", cost, r.Resumes, r.WaitP999, want)
+		}
+	}
+}
+
+// One of three engines is always awake, and two are parked; there is host memory for two. Where the first keeps its copy, one of the others has to go.
+func TestRun_ACopyThatIsKeptTakesHostMemory(t *testing.T) {
+	var requests strings.Builder
+	for at := 1; at < 600; at++ {
+		fmt.Fprintf(&requests, "%d,a,25000,0\n", 1000*at)
+		if name, ok := map[int]string{100: "c", 300: "b", 400: "c"}[at]; ok {
+			fmt.Fprintf(&requests, "%d,%s,25000,0\n", 1000*at, name)
+		}
+	}
+	models := strings.Replace(one, "one", "a", 1) + strings.Replace(one, "one", "b", 1) + strings.Replace(one, "one", "c", 1)
+	cfg := tiny(t, models, requests.String())
+	cfg.HostMemory = 60e9
+	for keeps, colds := range map[bool]int{false: 1, true: 3} { // c was not parked at the start; then each of b and c goes for the other
+		cfg.KeepsCopy = keeps
+		if r := run(t, cfg, "fixed-10+park"); r.ColdStarts != colds {
+			t.Errorf("keeps its copy %t: got %d cold starts, want %d", keeps, r.ColdStarts, colds)
 		}
 	}
 }
@@ -259,6 +305,7 @@ func TestRun_AgreesWithTheReference(t *testing.T) {
 	}
 	cfg := simulate.Default()
 	cfg.Trace, cfg.Nodes = filepath.Join("..", "..", "benchmarks", "traces", "node8_dev.csv.gz"), 1
+	cfg.FirstPark = 1 // it knows no first parks
 	cfg = profiled(t, cfg)
 	rows := []struct {
 		policy      string
@@ -292,6 +339,7 @@ func TestRun_Refuses(t *testing.T) {
 		{"nodes that are too small", "needs 2 GPUs and a node has 1", func(c *simulate.Config) { c.GPUsPerNode = 1 }},
 		{"idle time that counts for more than it is", "idle cost 1.5", func(c *simulate.Config) { c.IdleCost = 1.5 }},
 		{"idle time that counts for nothing known", "idle cost NaN", func(c *simulate.Config) { c.IdleCost = math.NaN() }},
+		{"a first park that takes no known time", "first parks that take NaN times", func(c *simulate.Config) { c.FirstPark = math.NaN() }},
 		{"no share", "share 0", func(c *simulate.Config) { c.Share = 0 }},
 	}
 	for _, r := range rows {

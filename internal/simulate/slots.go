@@ -28,7 +28,7 @@ func (s *simulation) furnish() {
 	}
 	if s.cfg.StartParked && parks(s.cfg.Policy) {
 		for _, e := range s.parkAll(o.Slots) {
-			o.Instances = append(o.Instances, fleet.Sighting{Instance: e.Instance, Phase: fleet.PhaseReady, Running: -1, Parks: true})
+			o.Instances = append(o.Instances, fleet.Sighting{Instance: e.Instance, Phase: fleet.PhaseReady, Running: -1, Parks: true, Slept: true})
 		}
 	}
 	s.settle()
@@ -56,7 +56,7 @@ func (s *simulation) parkAll(slots []fleet.Slot) []*engine {
 			Instance: fleet.Instance{
 				ID: engineID(n), Model: p.Model, Slot: slots[node].ID, Node: slots[node].Node, GPU: gpu, GPUs: p.GPUs, State: fleet.Asleep,
 			},
-			profile: p, model: m,
+			profile: p, model: m, slept: true,
 		}
 		s.engines[e.ID] = e
 		all = append(all, e)
@@ -122,7 +122,7 @@ func (s *simulation) observeAll() {
 		}
 	}
 	for _, e := range slices.SortedFunc(maps.Values(s.engines), func(a, b *engine) int { return cmp.Compare(a.ID, b.ID) }) {
-		o.Instances = append(o.Instances, e.sighting())
+		o.Instances = append(o.Instances, s.sighting(e))
 	}
 	s.observe(&o)
 }

@@ -13,6 +13,7 @@ type waits struct {
 	bins  []uint32 // by logarithm
 	over1 int      // longer than a second
 	over  int      // longer than ten seconds
+	late  int      // longer than asked for
 }
 
 const (
@@ -55,6 +56,9 @@ func (w *waits) quantile(p float64) float64 {
 }
 
 func (w *waits) mean() float64 { return w.sum.Seconds() / float64(max(w.n, 1)) }
+
+// within reports whether at most one in a hundred is late.
+func (w *waits) within() bool { return w.late*100 <= w.n }
 
 // share gives the part of the requests that count.
 func (w *waits) share(count int) float64 { return float64(count) / float64(max(w.n, 1)) }

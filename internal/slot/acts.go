@@ -119,6 +119,7 @@ func (s *Slot) launch(act fleet.Act) error {
 		return err
 	}
 	i := newInstance(s.cfg.ID, m, act)
+	s.acted++
 	s.instances = append(s.instances, i)
 	s.accepted = append(s.accepted, i)
 	poke(s.wake)
@@ -209,10 +210,11 @@ func (s *Slot) parkOrResume(act fleet.Act) error {
 		if err := s.checkFree(i.GPU, i.GPUs, act.Sleepers, i); err != nil {
 			return err
 		}
-	case s.cfg.HostMemory > 0 && s.hostMemory()+i.model.ParkedMemory > s.cfg.HostMemory:
-		return fmt.Errorf("%w: %s of %s is in use, %s more is needed", ErrHostMemory, s.hostMemory(), s.cfg.HostMemory, i.model.ParkedMemory)
+	case s.cfg.HostMemory > 0 && s.hostMemoryBut(i)+i.model.ParkedMemory > s.cfg.HostMemory:
+		return fmt.Errorf("%w: %s of %s is in use, %s more is needed", ErrHostMemory, s.hostMemoryBut(i), s.cfg.HostMemory, i.model.ParkedMemory)
 	}
 	i.last = numberOf(act)
+	s.acted++
 	i.State, i.phase, i.failure, i.short, i.released, i.generates = to, phase, "", false, false, false
 	i.orders <- act.Kind // its process has taken the one before: the state says so
 	s.publish()
@@ -231,6 +233,7 @@ func (s *Slot) stop(act fleet.Act) {
 	if i.quitting || numberOf(act).compare(i.last) <= 0 {
 		return
 	}
+	s.acted++
 	i.last, i.quitting = numberOf(act), true
 	if i.State != fleet.Failed {
 		i.State = fleet.Stopping
@@ -239,10 +242,10 @@ func (s *Slot) stop(act fleet.Act) {
 	s.publish()
 }
 
-// hostMemory is what parked engines take of the machine's memory; one that is being resumed gives it back at the end.
-func (s *Slot) hostMemory() (sum fleet.Bytes) {
+// hostMemoryBut is what others' engines take of the machine's memory that are parked, or are awake and keep their copy; one that is being resumed gives it back at the end, if at all.
+func (s *Slot) hostMemoryBut(self *instance) (sum fleet.Bytes) {
 	for _, i := range s.instances {
-		if i.released || i.State == fleet.Parking || i.State == fleet.Resuming {
+		if i != self && (i.released || i.State == fleet.Parking || i.State == fleet.Resuming || i.keepsCopy()) {
 			sum += i.model.ParkedMemory
 		}
 	}

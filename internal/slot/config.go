@@ -38,6 +38,7 @@ type Config struct {
 	// FirstToken is how long an engine that has been resumed may take for a token before it is called ready without one: it has generated before, and whoever
 	// waits gains nothing by waiting for that token first. One that refuses the token sooner is never called ready. 0 = 3 ms.
 	FirstToken time.Duration
+	Gauge      *Gauge       // reads what parks and resumes free; nil = they are taken at their word
 	Log        *slog.Logger // nil: discard
 }
 

@@ -28,6 +28,8 @@ type instance struct {
 	parks        bool
 	generates    bool // it has generated a token since it was last started or resumed
 	unresponsive bool // it did not answer its health path when last asked
+	slept        bool // it has been parked once
+	copy         fleet.Copy
 	released     bool // it is parked, or was until it was told to stop: its GPUs are others'
 	launched     actNumber
 	last         actNumber
@@ -55,7 +57,7 @@ func (i *instance) sighting() fleet.Sighting {
 	}
 	return fleet.Sighting{
 		Instance: i.Instance, Phase: i.phase, Act: i.last.seq, Running: -1, Health: health, Failure: i.failure, Cause: i.cause, Short: i.short, Parks: i.parks,
-		Unproven: i.State == fleet.Ready && !i.generates,
+		Slept: i.slept, Copy: i.copy, Unproven: i.State == fleet.Ready && !i.generates,
 	}
 }
 
@@ -93,10 +95,23 @@ func (s *Slot) markReady(i *instance, addr string, parks bool) {
 // markParked notes that an engine is parked: by order, or still, because there was no memory to resume it.
 func (s *Slot) markParked(i *instance, end ending) {
 	s.change(i, func() {
-		i.State, i.phase, i.released = fleet.Asleep, fleet.PhaseReady, true
+		i.State, i.phase, i.released, i.slept = fleet.Asleep, fleet.PhaseReady, true, true
 		i.failure, i.cause, i.short = end.failure, end.cause, end.short
 	}, fleet.Parking, fleet.Resuming)
 }
+
+// markCopy notes what becomes of its copy in host memory while it is awake.
+func (s *Slot) markCopy(i *instance, is fleet.Copy) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i.copy != is {
+		i.copy = is
+		s.publish()
+	}
+}
+
+// keepsCopy reports whether it takes host memory though it is awake; it needs Slot.mu.
+func (i *instance) keepsCopy() bool { return i.slept && i.copy == fleet.CopyKept }
 
 // isParked reports whether it is parked, or was until it was told to stop.
 func (s *Slot) isParked(i *instance) bool {

@@ -117,9 +117,13 @@ func (e *process) perform(ctx context.Context, kind fleet.ActKind, order int) st
 		s.err = engine.Probe(ctx, e.i.model, e.addr, e.tellPhase)
 		s.parks = s.err == nil && e.offered(ctx)
 	case fleet.ActPark:
-		s.err = e.within(ctx, e.control.Park)
+		s.err = e.within(ctx, func(ctx context.Context) error { return e.park(ctx, order) })
 	case fleet.ActResume:
+		before, mark, calm := e.readHost()
 		s.err = e.within(ctx, func(ctx context.Context) error { return e.resume(ctx, order) })
+		if s.err == nil && calm {
+			e.seeCopy(before, mark)
+		}
 	}
 	return s
 }
@@ -136,29 +140,6 @@ func (e *process) offered(ctx context.Context) bool {
 		e.slot.cfg.Log.Info("engine cannot be parked", "model", e.i.model.ID, "instance", e.i.ID, "reason", err)
 	}
 	return err == nil
-}
-
-// within bounds a park or a resume.
-func (e *process) within(ctx context.Context, f func(context.Context) error) error {
-	limit := e.slot.cfg.MoveWithin
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it hangs: not done within %s", limit))
-	defer cancel()
-	return f(ctx)
-}
-
-// resume brings the memory back and has a token made.
-func (e *process) resume(ctx context.Context, order int) error {
-	if err := e.control.Resume(ctx); err != nil {
-		return err
-	}
-	var refused atomic.Bool
-	e.tellPhase(fleet.PhaseProbing)
-	e.report(ctx, step{kind: returned, order: order, refused: &refused})
-	if engine.Ask(ctx, e.i.model, e.addr) == nil {
-		return nil
-	}
-	refused.Store(true) // or the connection broke: whether the engine lives is seen elsewhere
-	return engine.Probe(ctx, e.i.model, e.addr, e.tellPhase)
 }
 
 // apply notes how something ended, and says why the engine is no use if it is none.

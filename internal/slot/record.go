@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"time"
 )
 
@@ -32,26 +31,47 @@ func (s *Slot) unrecord(i *instance) { os.Remove(s.file(i, ".pid")) }
 // raiseTerm takes over a higher term. It is kept for the supervisor's next life, whose observations must not look older than those of this one. It
 // needs mu.
 func (s *Slot) raiseTerm(term uint64) {
-	if term <= s.term {
-		return
+	if term > s.term {
+		s.term = term
+		s.keepTerm()
 	}
-	s.term = term
+}
+
+// keepTerm keeps the term, and the number of the last observation. The file is replaced as a whole: a full disk, or the end of this process, leaves the
+// former one.
+func (s *Slot) keepTerm() {
 	if !s.cfg.KeepTerm {
 		return
 	}
-	if err := os.WriteFile(s.termFile(), strconv.AppendUint(nil, term, 10), 0o600); err != nil {
+	next := s.termFile() + ".next"
+	err := os.WriteFile(next, fmt.Appendf(nil, "%d %d", s.term, s.seq), 0o600)
+	if err == nil {
+		err = os.Rename(next, s.termFile())
+	}
+	if err != nil {
 		s.cfg.Log.Warn("the term was not kept", "reason", err)
 	}
 }
 
 func (s *Slot) termFile() string { return filepath.Join(s.dir, "term") }
 
-// restoreTerm goes on where an earlier supervisor of the directory ended: with its term, and with numbers above all that it has used.
-func (s *Slot) restoreTerm() {
-	if data, err := os.ReadFile(s.termFile()); err == nil && s.cfg.KeepTerm {
-		s.term, _ = strconv.ParseUint(string(data), 10, 64)
+// saidMost is more than one life of a supervisor observes after it has last kept a number.
+const saidMost = 1 << 32
+
+// restoreTerm goes on where an earlier supervisor of the directory ended: with its term, and with numbers above all that it has used, though the clock
+// was set back since.
+func (s *Slot) restoreTerm(now time.Time) {
+	s.seq = uint64(now.UnixMicro())
+	if !s.cfg.KeepTerm {
+		return
 	}
-	s.seq = uint64(time.Now().UnixMicro())
+	if data, err := os.ReadFile(s.termFile()); err == nil {
+		var said uint64
+		if n, _ := fmt.Sscan(string(data), &s.term, &said); n == 2 { // before, there was the term alone
+			s.seq = max(s.seq, said+saidMost)
+		}
+	}
+	s.keepTerm()
 }
 
 // killLeftovers kills what an earlier supervisor of this directory has left: by process group what has a process file, one by one

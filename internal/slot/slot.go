@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/private"
@@ -32,6 +33,7 @@ type Slot struct {
 	noSleepMode map[string]bool  // engines' programs that do not know sleep mode
 	recent      []fleet.Sighting // the last that have ended, for new watchers
 	watchers    map[*watcher]struct{}
+	acted       uint64 // acts that were accepted, of all instances
 	oomKills    uint64 // what the kernel had killed for want of memory when last looked at
 }
 
@@ -58,7 +60,7 @@ func New(cfg Config) (*Slot, error) {
 	}
 	s.Configure(cfg.Models)
 	s.oomKills, _ = oomKills()
-	s.restoreTerm()
+	s.restoreTerm(time.Now())
 	return s, nil
 }
 

@@ -53,6 +53,7 @@ type options struct {
 	memory     fleet.Bytes
 	log        io.Writer
 	health     engine.HealthRule
+	gauge      *slot.Gauge
 }
 
 // start makes a slot for the models and runs it until the test ends.
@@ -66,7 +67,7 @@ func start(t *testing.T, o options, models ...*fleet.Model) *world {
 	}
 	s, err := slot.New(slot.Config{
 		ID: "s", Node: "n", Pool: "p", GPUs: o.gpus, Dir: o.dir, Models: models, Grace: o.grace, Self: o.self, User: o.user, PassEnv: o.pass,
-		MoveWithin: o.moveWithin, FirstToken: o.firstToken, HostMemory: o.memory, Health: o.health, Log: slog.New(slog.NewTextHandler(o.log, nil)),
+		MoveWithin: o.moveWithin, FirstToken: o.firstToken, HostMemory: o.memory, Health: o.health, Gauge: o.gauge, Log: slog.New(slog.NewTextHandler(o.log, nil)),
 	})
 	if err != nil {
 		t.Fatal(err)

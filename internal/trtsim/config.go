@@ -44,6 +44,7 @@ type Config struct {
 
 	ChunkedPrefill bool // long prompts are read in chunks; without it one above MaxNumTokens is refused
 	IterStats      bool // keep iteration statistics for GET /metrics
+	KeepCopy       bool // the copy of the weights in host memory stays while the engine is awake, once it has been parked
 	PageableBackup bool // parked weights lie in pageable host memory: waking takes 2.5 times as long
 
 	ControlKey []byte // key of the sleep-mode routes; empty = no sleep mode, its routes answer 404

@@ -24,9 +24,10 @@ const (
 	FaultResume     FaultKind = "resume"      // the next resume fails, and with it the engine's memory for good
 	FaultResumeHang FaultKind = "resume_hang" // the next resume never ends
 
-	FaultResumeShort FaultKind = "resume_short" // the next resume finds no memory, and the engine stays parked
-	FaultRelease     FaultKind = "release"      // the next release fails, and with it the engine's memory for good
-	FaultReleaseHang FaultKind = "release_hang" // the next release never ends
+	FaultResumeShort  FaultKind = "resume_short"  // the next resume finds no memory, and the engine stays parked
+	FaultReleaseShort FaultKind = "release_short" // the next release frees less than half of the GPU memory, and says that it has freed all
+	FaultRelease      FaultKind = "release"       // the next release fails, and with it the engine's memory for good
+	FaultReleaseHang  FaultKind = "release_hang"  // the next release never ends
 )
 
 // Fault is one injected failure.
@@ -48,7 +49,7 @@ func checkFaults(faults []Fault) error {
 			if !(f.Factor > 0) {
 				return fmt.Errorf("fault slow with factor %v; it must be above 0", f.Factor)
 			}
-		case FaultDie, FaultCut, FaultHang, FaultError, FaultFatal, FaultHealth, FaultResume, FaultResumeHang, FaultResumeShort, FaultRelease, FaultReleaseHang:
+		case FaultDie, FaultCut, FaultHang, FaultError, FaultFatal, FaultHealth, FaultResume, FaultResumeHang, FaultResumeShort, FaultReleaseShort, FaultRelease, FaultReleaseHang:
 		default:
 			return fmt.Errorf("unknown fault %q", f.Kind)
 		}

@@ -24,6 +24,7 @@ type account struct {
 type entry struct {
 	GPUs  []string `json:"gpus"`
 	Bytes float64  `json:"bytes"` // on each
+	Host  float64  `json:"host"`  // of the machine's memory
 }
 
 func openAccount(dir string, visible []string, gpus int) (*account, error) {
@@ -60,8 +61,8 @@ func (a *account) free() (bytes float64, err error) {
 	return bytes, err
 }
 
-// set changes what the engine holds on each of its GPUs. It fails, and changes nothing, where that is more than there is.
-func (a *account) set(bytes float64) error {
+// set changes what the engine holds on each of its GPUs, and of the host's memory. It fails, and changes nothing, where that is more than there is.
+func (a *account) set(bytes, host float64) error {
 	return a.locked(func() error {
 		free, err := a.freeLocked()
 		if err != nil {
@@ -70,7 +71,7 @@ func (a *account) set(bytes float64) error {
 		if bytes > free {
 			return fmt.Errorf("%.1f GB are needed on each GPU, %.1f GB are free", bytes/1e9, free/1e9)
 		}
-		content, err := json.Marshal(entry{a.gpus, bytes})
+		content, err := json.Marshal(entry{a.gpus, bytes, host})
 		if err != nil {
 			return err
 		}
@@ -115,6 +116,23 @@ func (a *account) freeLocked() (float64, error) {
 		most = max(most, used[gpu])
 	}
 	return gpuMemory - most, nil
+}
+
+// Usage gives what the engines of a host's account hold of each GPU, and of the host's memory.
+func Usage(dir string) (gpus map[string]float64, host float64, err error) {
+	names, err := filepath.Glob(filepath.Join(dir, "engine-*.json"))
+	if err != nil {
+		return nil, 0, err
+	}
+	gpus = map[string]float64{}
+	for _, name := range names {
+		e := read(name)
+		for _, gpu := range e.GPUs {
+			gpus[gpu] += e.Bytes
+		}
+		host += e.Host
+	}
+	return gpus, host, nil
 }
 
 // read gives another engine's entry; a dead engine's is removed and empty.

@@ -109,6 +109,7 @@ func simOptions() []option {
 			o.config.Speed, err = positive(s)
 			return err
 		}},
+		boolOption("Once it has been parked, keep the copy in host memory while awake.", func(o *options) *bool { return &o.config.KeepCopy }, "sim_keep_copy"),
 		{[]string{"sim_stack"}, "vendor|published", "Whose software surrounds the engine.", func(o *options, s string) error {
 			o.config.Stack = Stack(s)
 			return oneOf(o.config.Stack, StackVendor, StackPublished)

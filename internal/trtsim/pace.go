@@ -85,6 +85,17 @@ func (p *pace) park() time.Duration {
 	return p.wake() * 104 / 100
 }
 
+// firstPark is how long the first park takes, which also makes the host's buffers. Pinned ones are made at the rate seen with 61.7 GiB on one GPU, where that took 9.2 of 17.4 s
+// (llm-d guides/gke-pod-snapshots/benchmark-results/vllm-qwen3-32b-h100.md); each rank makes its own at the same time as the others.
+func (p *pace) firstPark() time.Duration {
+	if p.cfg.PageableBackup {
+		return p.park() * 3 / 2
+	}
+	return p.park() + seconds(p.cfg.Profile.Weights/float64(p.cfg.GPUs)/pinRate)
+}
+
+const pinRate = 61.7 * (1 << 30) / 9.2 // bytes a second
+
 // iteration is the time of one step of the batch: decoders sequences get a token, prefill prompt tokens are read.
 func (p *pace) iteration(decoders, prefill int) time.Duration {
 	if p.cfg.TokenTime > 0 {

@@ -120,7 +120,11 @@ func (e *Engine) release(named []string) error {
 	for _, t := range tags { // from running, nothing else is parked
 		away[t] = true
 	}
-	err = e.memory.charge(away)
+	if _, strikes := e.take(FaultReleaseShort); strikes {
+		err = e.memory.chargeMost()
+	} else {
+		err = e.memory.charge(away)
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err != nil {
@@ -154,11 +158,12 @@ func (e *Engine) beginRelease(named []string) (tags []string, took time.Duration
 		return nil, 0, nil, nil
 	}
 	m.state = parking
-	took = time.Duration(float64(e.pace.park()) * share(tags))
+	park := e.pace.park()
 	if !m.before { // the host's buffers are made once
-		took = took * 3 / 2
+		park = e.pace.firstPark()
 		m.before = true
 	}
+	took = time.Duration(float64(park) * share(tags))
 	ch := make(chan struct{})
 	e.batch.drained = ch
 	e.batch.settle()
