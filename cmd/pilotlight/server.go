@@ -24,6 +24,7 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
 	"github.com/pilotlight-io/pilotlight/internal/openai"
+	"github.com/pilotlight-io/pilotlight/internal/quota"
 	"github.com/pilotlight-io/pilotlight/internal/series"
 	"github.com/pilotlight-io/pilotlight/internal/store"
 	"github.com/pilotlight-io/pilotlight/internal/telemetry"
@@ -61,6 +62,7 @@ type server struct {
 	accessLog *telemetry.AccessLog // nil = there is none
 	tracer    *telemetry.Tracer    // nil = there are no traces
 	accounts  *account.Accounts    // nil until what was spent before is read
+	quota     *quota.Quota         // nil = no other server can share the store
 	backEnd   backEnd
 	silence   silence
 	learned   *learningPolicy // nil = the policy keeps nothing over a restart
@@ -261,6 +263,9 @@ func (s *server) run(ctx context.Context, hurry <-chan struct{}) error {
 	}
 	if s.backEnd.run != nil {
 		stages = append(stages, stage{name: "the back end", run: s.backEnd.run})
+	}
+	if s.quota != nil {
+		stages = append(stages, stage{name: "the drawing from budgets", run: func(ctx context.Context) error { return s.quota.Run(ctx, s.accounts) }})
 	}
 	return runStages(ctx, hurry, append(append(stages, s.telemetryStages()...),
 		stage{name: "the notices of budgets", run: s.tellBudgets},

@@ -1,6 +1,7 @@
 package account
 
 import (
+	"cmp"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +18,9 @@ type Config struct {
 	// Cost gives what a request costs that is paid for so long, at a price of one GPU for one hour: exact, rounded to a nano-dollar in either direction by
 	// half of one at most, never less for a longer time. nil = requests cost nothing, and there are no budgets.
 	Cost func(billed time.Duration, gpus int, price fleet.NanoUSD) fleet.NanoUSD
+
+	Quota      Quota         // where servers that share a store draw from budgets; nil = this is the only one
+	DrawWithin time.Duration // the longest that a request, or the end of one, waits for Quota; 0 = a second
 }
 
 // Accounts are those of all organisations. They are safe for concurrent use.
@@ -31,11 +35,13 @@ type Accounts struct {
 	made    time.Time // what the meters' moments are counted from
 	timer   func(fire func()) *time.Timer
 	notices notices
+	quota   Quota // nil = there are no other servers
+	within  time.Duration
 }
 
 // New makes accounts that nobody uses yet.
 func New(c Config) *Accounts {
-	a := &Accounts{cost: c.Cost, made: time.Now(), timer: idleTimer, notices: notices{some: make(chan struct{}, 1)}}
+	a := &Accounts{cost: c.Cost, quota: c.Quota, within: cmp.Or(c.DrawWithin, drawWithin), made: time.Now(), timer: idleTimer, notices: notices{some: make(chan struct{}, 1)}}
 	a.memory.size = c.Memory
 	a.metrics = a.newMetrics()
 	return a

@@ -133,7 +133,10 @@ func (c *Charge) Settle() {
 	c.Free(Request)
 	c.Free(Answer)
 	c.unlist()
-	c.all.memory.coming.Add(-c.reclaimed)
+	if c.reclaimed > 0 {
+		c.all.memory.coming.Add(-c.reclaimed)
+		c.all.memory.wake() // who has looked since the memory was given back took it for still to come
+	}
 	c.move(closed)
 	c.all, c.token, c.holder = nil, nil, nil
 }

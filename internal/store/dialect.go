@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"time"
 )
 
 // dialect is what SQLite and Postgres do differently. All other SQL, of every package, is such that both understand it: values are $1, $2, …;
@@ -26,6 +27,9 @@ type dialect interface {
 
 	// tables lists all tables of migrations, each after those that it refers to.
 	tables(ctx context.Context, tx *sql.Tx) ([]string, error)
+
+	// now is the time of the clock that all who use the database have in common.
+	now(ctx context.Context, tx *sql.Tx) (time.Time, error)
 
 	// leisure lets a transaction take as long as it takes.
 	leisure(ctx context.Context, tx *sql.Tx) error

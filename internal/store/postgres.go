@@ -198,6 +198,12 @@ func (*postgres) tables(ctx context.Context, tx *sql.Tx) ([]string, error) {
 		AND relname <> 'pilotlight_store' ORDER BY oid`))
 }
 
+func (*postgres) now(ctx context.Context, tx *sql.Tx) (time.Time, error) {
+	var micros int64
+	err := tx.QueryRowContext(ctx, "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)").Scan(&micros)
+	return time.UnixMicro(micros), err
+}
+
 func (*postgres) leisure(ctx context.Context, tx *sql.Tx) error {
 	_, err := tx.ExecContext(ctx, "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0")
 	return err

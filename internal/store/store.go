@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Readers is how many may read at once beside Write, in all: there is one writer, whose connection is its own, so that no
@@ -92,6 +93,15 @@ func (s *Store) write(ctx context.Context, db *sql.DB, f func(*sql.Tx) error) er
 		return fmt.Errorf("committing: %w", explain(err))
 	}
 	return nil
+}
+
+// Now is the time by the database's clock: for what several servers are to agree on.
+func (s *Store) Now(ctx context.Context, tx *sql.Tx) (time.Time, error) {
+	at, err := s.now(ctx, tx)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("reading the store's clock: %w", explain(err))
+	}
+	return at, nil
 }
 
 // Close closes the database. Writes that have returned are safe without it.
