@@ -21,6 +21,8 @@ type Config struct {
 
 	Quota      Quota         // where servers that share a store draw from budgets; nil = this is the only one
 	DrawWithin time.Duration // the longest that a request, or the end of one, waits for Quota; 0 = a second
+	Shares     Shares        // where servers share limits of requests at once; nil = this is the only one
+	AskWithin  time.Duration // the longest that a request waits for Shares; 0 = 50 ms
 }
 
 // Accounts are those of all organisations. They are safe for concurrent use.
@@ -37,12 +39,16 @@ type Accounts struct {
 	notices notices
 	quota   Quota // nil = there are no other servers
 	within  time.Duration
+	shared  *sharing // nil = there are no other servers
 }
 
 // New makes accounts that nobody uses yet.
 func New(c Config) *Accounts {
 	a := &Accounts{cost: c.Cost, quota: c.Quota, within: cmp.Or(c.DrawWithin, drawWithin), made: time.Now(), timer: idleTimer, notices: notices{some: make(chan struct{}, 1)}}
 	a.memory.size = c.Memory
+	if c.Shares != nil {
+		a.shared = &sharing{shares: c.Shares, within: cmp.Or(c.AskWithin, askWithin), made: a.made}
+	}
 	a.metrics = a.newMetrics()
 	return a
 }

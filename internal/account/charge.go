@@ -67,6 +67,9 @@ type Charge struct {
 func (a *Accounts) Admit(c *Charge, claim *Claim, holder Holder) error {
 	t := a.token(claim.Org, claim.Token)
 	standing, err := t.enter(claim, true)
+	if err != nil && a.shared != nil {
+		standing, err = a.shared.enter(t, claim, standing, err)
+	}
 	if err != nil {
 		*c = Charge{standing: standing}
 		return err

@@ -31,6 +31,11 @@ type dialect interface {
 	// now is the time of the clock that all who use the database have in common.
 	now(ctx context.Context, tx *sql.Tx) (time.Time, error)
 
+	// listen calls notified when a transaction that has called notify for a topic is committed, by whatever process, and once at the start; until ctx is
+	// done, or the connection breaks. A database that tells nobody only waits for ctx.
+	listen(ctx context.Context, topic string, notified func()) error
+	notify(ctx context.Context, tx *sql.Tx, topic string) error
+
 	// leisure lets a transaction take as long as it takes.
 	leisure(ctx context.Context, tx *sql.Tx) error
 }
@@ -39,6 +44,7 @@ type dialect interface {
 type connections struct {
 	writer  *sql.DB // one connection
 	readers *sql.DB // that cannot write
+	beside  *sql.DB // one that locks only what its transactions write; nil = there is no such thing, and the writer's is used
 	upgrade *sql.DB // one for migrations, which may take long; nil = the writer's. It is closed after them
 	reading *sql.TxOptions
 }

@@ -63,6 +63,7 @@ func (p *postgres) open(ctx context.Context) (c connections, err error) {
 		return c, errors.Join(err, c.upgrade.Close())
 	}
 	c.writer = p.pool(1, limits, silentAtMost)
+	c.beside = p.pool(1, limits, silentAtMost)
 	reading := map[string]string{"default_transaction_read_only": "on"}
 	for name, value := range limits {
 		reading[name] = value
@@ -202,6 +203,43 @@ func (*postgres) now(ctx context.Context, tx *sql.Tx) (time.Time, error) {
 	var micros int64
 	err := tx.QueryRowContext(ctx, "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)").Scan(&micros)
 	return time.UnixMicro(micros), err
+}
+
+// listen has a connection of its own. While nobody notifies it asks each minute whether the server is still there.
+func (p *postgres) listen(ctx context.Context, topic string, notified func()) (err error) {
+	conn, err := pgx.ConnectConfig(ctx, p.config)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))) }()
+	if _, err := conn.Exec(ctx, "LISTEN "+pgx.Identifier{topic}.Sanitize()); err != nil {
+		return err
+	}
+	for {
+		notified()
+		for heard := false; !heard; {
+			waiting, stop := context.WithTimeout(ctx, time.Minute)
+			_, err := conn.WaitForNotification(waiting)
+			stop()
+			if heard = err == nil; heard {
+				break
+			}
+			if ctx.Err() != nil || !pgconn.Timeout(err) {
+				return err
+			}
+			asking, stop := context.WithTimeout(ctx, silentAtMost)
+			err = conn.Ping(asking)
+			stop()
+			if err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (*postgres) notify(ctx context.Context, tx *sql.Tx, topic string) error {
+	_, err := tx.ExecContext(ctx, "SELECT pg_notify($1, '')", topic)
+	return err
 }
 
 func (*postgres) leisure(ctx context.Context, tx *sql.Tx) error {

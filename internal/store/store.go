@@ -80,8 +80,39 @@ func (s *Store) Write(ctx context.Context, f func(*sql.Tx) error) error {
 	return s.write(ctx, s.writer, f)
 }
 
+// WriteBeside is Write that waits for no other, and no other for it, but where they write the same row: what f reads may change before it commits, unless f has
+// written, before that, a row which whoever changes it writes, too. In SQLite it is Write.
+func (s *Store) WriteBeside(ctx context.Context, f func(*sql.Tx) error) error {
+	if s.beside == nil {
+		return s.Write(ctx, f)
+	}
+	return s.commit(ctx, f, func() (*sql.Tx, error) { return s.beside.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted}) })
+}
+
+// Listen calls notified whenever a transaction is committed that has called Notify with this topic, in whatever process, and once when it begins to listen.
+// It blocks until ctx is done, or the connection breaks: then what was committed meanwhile is not told. SQLite tells nothing: who listens looks now and then
+// all the same.
+func (s *Store) Listen(ctx context.Context, topic string, notified func()) error {
+	if err := s.listen(ctx, topic, notified); err != nil {
+		return fmt.Errorf("listening for %s: %w", topic, explain(err))
+	}
+	return nil
+}
+
+// Notify has who listens for a topic told, if the transaction is committed.
+func (s *Store) Notify(ctx context.Context, tx *sql.Tx, topic string) error {
+	if err := s.notify(ctx, tx, topic); err != nil {
+		return fmt.Errorf("notifying of %s: %w", topic, explain(err))
+	}
+	return nil
+}
+
 func (s *Store) write(ctx context.Context, db *sql.DB, f func(*sql.Tx) error) error {
-	tx, err := s.begin(ctx, db)
+	return s.commit(ctx, f, func() (*sql.Tx, error) { return s.begin(ctx, db) })
+}
+
+func (s *Store) commit(ctx context.Context, f func(*sql.Tx) error, begin func() (*sql.Tx, error)) error {
+	tx, err := begin()
 	if err != nil {
 		return fmt.Errorf("beginning a transaction: %w", explain(err))
 	}
@@ -105,4 +136,10 @@ func (s *Store) Now(ctx context.Context, tx *sql.Tx) (time.Time, error) {
 }
 
 // Close closes the database. Writes that have returned are safe without it.
-func (s *Store) Close() error { return errors.Join(s.readers.Close(), s.writer.Close()) }
+func (s *Store) Close() error {
+	err := errors.Join(s.readers.Close(), s.writer.Close())
+	if s.beside != nil {
+		err = errors.Join(err, s.beside.Close())
+	}
+	return err
+}

@@ -1,0 +1,188 @@
+package shares
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/account"
+)
+
+// round changes this server's shares of some limits in one transaction.
+type round struct {
+	s      *Shares
+	limits []account.Limited // in order
+	back   bool              // what was not used lately is given back
+	now    time.Time
+
+	outcomes []outcome
+}
+
+// outcome is what a round does about one limit.
+type outcome struct {
+	share, lacks int  // lacks: of those who wait
+	others       bool // have something of it
+	unused       bool
+}
+
+func (r *round) run(ctx context.Context) error {
+	r.outcomes = r.outcomes[:0]
+	err := r.s.write(ctx, r.draw)
+	if errors.Is(err, errGivenUp) {
+		return r.s.givenUp(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("sharing limits: %w", err)
+	}
+	for i, of := range r.limits {
+		r.settle(of, &r.outcomes[i])
+	}
+	return nil
+}
+
+// settle has a share hold that the store knows of.
+func (r *round) settle(of account.Limited, o *outcome) {
+	h := r.s.held[of]
+	if h == nil {
+		h = &holding{}
+		r.s.held[of] = h
+	}
+	h.share, h.lacks = o.share, o.lacks
+	switch {
+	case !o.unused:
+		h.unused = time.Time{}
+	case h.unused.IsZero():
+		h.unused = r.now
+	}
+	r.s.accounts.GrantShare(of)
+	r.s.answer(of, o.lacks == 0, o.others)
+	if o.share == 0 && o.lacks == 0 {
+		delete(r.s.held, of)
+	}
+}
+
+// draw is the transaction.
+func (r *round) draw(ctx context.Context, tx *sql.Tx) error {
+	alive := 0
+	for _, o := range r.s.others {
+		if o.alive(r.now) {
+			alive++
+		}
+	}
+	tell := false
+	for _, of := range r.limits {
+		told, err := r.drawOne(ctx, tx, of, alive)
+		if err != nil {
+			return fmt.Errorf("of %s: %w", of.Org, err)
+		}
+		tell = tell || told
+	}
+	if !tell {
+		return nil
+	}
+	return r.s.store.Notify(ctx, tx, topic)
+}
+
+// drawOne changes one share. tell = the others are to look.
+func (r *round) drawOne(ctx context.Context, tx *sql.Tx, of account.Limited, alive int) (tell bool, err error) {
+	_, err = tx.ExecContext(ctx, `INSERT INTO share_limits (org, token_id, changes) VALUES ($1, $2, 1)
+		ON CONFLICT (org, token_id) DO UPDATE SET changes = share_limits.changes + 1`, of.Org, tokenKey(of.Token))
+	if err != nil {
+		return false, err
+	}
+	pool := account.SharePool{Alive: alive, Waiting: r.s.waiting(of), Return: r.back}
+	had, lacked, err := r.read(ctx, tx, of, &pool)
+	if err != nil {
+		return false, err
+	}
+	o := outcome{others: pool.Others > 0}
+	if r.back {
+		o.unused = r.s.accounts.UnusedShare(of)
+	}
+	if h := r.s.held[of]; o.unused && h != nil && !h.unused.IsZero() && r.now.Sub(h.unused) >= unusedFor {
+		r.s.accounts.ForgetShare(of)
+	}
+	var lacks bool
+	if o.share, lacks = r.s.accounts.DrawShare(of, pool); lacks {
+		o.lacks = pool.Waiting
+	}
+	r.outcomes = append(r.outcomes, o)
+	switch {
+	case o.share == had && o.lacks == lacked:
+	case o.share == 0 && o.lacks == 0:
+		_, err = tx.ExecContext(ctx, "DELETE FROM shares WHERE org = $1 AND token_id = $2 AND server = $3", of.Org, tokenKey(of.Token), r.s.server)
+	default:
+		_, err = tx.ExecContext(ctx, `INSERT INTO shares (org, token_id, server, share, lacks) VALUES ($1, $2, $3, $4, $5)
+			ON CONFLICT (org, token_id, server) DO UPDATE SET share = excluded.share, lacks = excluded.lacks`, of.Org, tokenKey(of.Token), r.s.server, o.share, o.lacks)
+	}
+	return o.lacks > 0 || pool.Wished && o.share < had, err
+}
+
+// read gives what the store has of a limit: this server's, and of the others what pool says.
+func (r *round) read(ctx context.Context, tx *sql.Tx, of account.Limited, pool *account.SharePool) (had, lacked int, err error) {
+	rows, err := tx.QueryContext(ctx, "SELECT server, share, lacks FROM shares WHERE org = $1 AND token_id = $2", of.Org, tokenKey(of.Token))
+	if err != nil {
+		return 0, 0, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var server string
+		var share, lacks int
+		if err := rows.Scan(&server, &share, &lacks); err != nil {
+			return 0, 0, err
+		}
+		if server == r.s.server {
+			had, lacked = share, lacks
+			continue
+		}
+		pool.Others += share
+		o := r.s.others[server]
+		pool.Wished = pool.Wished || lacks > 0 && (o == nil || o.alive(r.now))
+	}
+	return had, lacked, rows.Err()
+}
+
+// lacked gives the limits of which this server has something, and others lack something.
+func (s *Shares) lacked(ctx context.Context) (all []account.Limited, err error) {
+	ctx, cancel := context.WithTimeout(ctx, roundWithin)
+	defer cancel()
+	rows, err := s.store.DB().QueryContext(ctx, `SELECT DISTINCT mine.org, mine.token_id FROM shares mine JOIN shares other ON mine.org = other.org AND mine.token_id = other.token_id
+		WHERE mine.server = $1 AND mine.share > 0 AND other.server <> $1 AND other.lacks > 0`, s.server)
+	if err != nil {
+		return nil, fmt.Errorf("reading what others lack: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var of account.Limited
+		if err := rows.Scan(&of.Org, &of.Token); err != nil {
+			return nil, fmt.Errorf("reading what others lack: %w", err)
+		}
+		of.Token = tokenOf(of.Token)
+		if s.accounts.SpareShare(of) {
+			all = append(all, of)
+		}
+	}
+	return all, rows.Err()
+}
+
+func compare(a, b account.Limited) int {
+	return cmp.Or(cmp.Compare(a.Org, b.Org), cmp.Compare(a.Token, b.Token))
+}
+
+// tokenKey is the token_id of a limit: "*" is the organisation's.
+func tokenKey(token string) string {
+	if token == "" {
+		return "*"
+	}
+	return token
+}
+
+func tokenOf(key string) string {
+	if key == "*" {
+		return ""
+	}
+	return key
+}
