@@ -59,6 +59,7 @@ var arrows = map[string][]string{
 	"internal/quota":     {"internal/account", "internal/store", "internal/fleet"},
 	"internal/sample":    {},
 	"internal/secret":    {},
+	"internal/shares":    {"internal/account", "internal/store"},
 	"internal/simulate":  {"activator", "activator/dispatch", "activator/plan", "activator/protocol", "autoscaler", "internal/trace", "internal/plot", "internal/fleet"},
 	"internal/private":   {},
 	"internal/slot":      {"internal/engine", "internal/private", "internal/fleet"},
@@ -91,7 +92,7 @@ var confined = map[string][]string{
 	"github.com/jackc/pgx/v5":         {"internal/store", "internal/store/storetest"},
 	"github.com/hashicorp/nomad/api":  {"internal/nomad"},
 	"github.com/hashicorp/consul/api": {"internal/consul"},
-	"database/sql":                    {"internal/store", "internal/audit", "internal/tenant", "internal/ledger", "internal/quota"},
+	"database/sql":                    {"internal/store", "internal/audit", "internal/tenant", "internal/ledger", "internal/quota", "internal/shares"},
 	"go.opentelemetry.io/otel":        {"internal/telemetry", "internal/telemetry/collector"},
 	"github.com/prometheus":           {"internal/telemetry/scrapes"},
 	"github.com/pb33f":                {"internal/admin/spec"}, // for tests

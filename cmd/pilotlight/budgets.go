@@ -12,12 +12,13 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
 	"github.com/pilotlight-io/pilotlight/internal/quota"
+	"github.com/pilotlight-io/pilotlight/internal/shares"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
 	"github.com/pilotlight-io/pilotlight/internal/webhook"
 )
 
 // openAccounts makes the accounts, which know what has been spent before in every period that goes on. Where other servers may share the store, what they
-// may spend is drawn from it.
+// may spend and have at once is drawn from it.
 func (s *server) openAccounts(ctx context.Context) (err error) {
 	c := account.Config{Memory: int64(s.c.Config.API.BodyBudget), Cost: ledger.Cost}
 	if s.c.Config.Store.Kind == config.StorePostgres {
@@ -25,7 +26,10 @@ func (s *server) openAccounts(ctx context.Context) (err error) {
 		if err != nil {
 			return err
 		}
-		c.Quota = s.quota
+		if s.shares, err = shares.New(shares.Config{Store: s.store, Server: s.ledger.Server(), Log: s.log("limits")}); err != nil {
+			return err
+		}
+		c.Quota, c.Shares = s.quota, s.shares
 	}
 	accounts := account.New(c)
 	from := s.c.Now()

@@ -26,6 +26,7 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/openai"
 	"github.com/pilotlight-io/pilotlight/internal/quota"
 	"github.com/pilotlight-io/pilotlight/internal/series"
+	"github.com/pilotlight-io/pilotlight/internal/shares"
 	"github.com/pilotlight-io/pilotlight/internal/store"
 	"github.com/pilotlight-io/pilotlight/internal/telemetry"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
@@ -63,6 +64,7 @@ type server struct {
 	tracer    *telemetry.Tracer    // nil = there are no traces
 	accounts  *account.Accounts    // nil until what was spent before is read
 	quota     *quota.Quota         // nil = no other server can share the store
+	shares    *shares.Shares       // as quota
 	backEnd   backEnd
 	silence   silence
 	learned   *learningPolicy // nil = the policy keeps nothing over a restart
@@ -266,6 +268,7 @@ func (s *server) run(ctx context.Context, hurry <-chan struct{}) error {
 	}
 	if s.quota != nil {
 		stages = append(stages, stage{name: "the drawing from budgets", run: func(ctx context.Context) error { return s.quota.Run(ctx, s.accounts) }})
+		stages = append(stages, stage{name: "the sharing of limits", run: func(ctx context.Context) error { return s.shares.Run(ctx, s.accounts) }})
 	}
 	return runStages(ctx, hurry, append(append(stages, s.telemetryStages()...),
 		stage{name: "the notices of budgets", run: s.tellBudgets},

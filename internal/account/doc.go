@@ -61,5 +61,8 @@
 // a second at most. What runs is not ended meanwhile; it is billed to the instant at which the block was used up, if nothing more is to be had. How blocks are
 // drawn, and why their sum is the budget, is said in internal/quota.
 //
+// They share limits of requests at once, too: a server admits requests within its share of a limit. Who is refused for want of a share, and not of the limit, asks
+// for more once, 50 ms at most (Shares). What others may let through in a minute is not shared.
+//
 // It decides nothing about rights, does no I/O of its own, and starts no goroutine but that of a meter's timer.
 package account

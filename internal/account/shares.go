@@ -66,7 +66,6 @@ type SharePool struct {
 	Alive   int  // others that were heard of lately
 	Wished  bool // one of the others lacks something
 	Waiting int  // requests here that wait for more
-	Return  bool // what was not used since the last time is to be given back
 }
 
 // Lease says until when this server's shares are good, as the store has them; the time has a monotonic reading. Before the first Lease they are not.
@@ -94,11 +93,6 @@ func (a *Accounts) DrawShare(of Limited, pool SharePool) (share int, lacks bool)
 		}
 	case pool.Wished:
 		next -= (max(next-open, 0) + 1) / 2
-	case pool.Return && pool.Alive > 0:
-		next = min(next, max(p.peak, int64(p.limit/(2*(pool.Alive+1)))))
-	}
-	if pool.Return {
-		p.peak = open
 	}
 	p.next = max(min(next, room), open)
 	p.share = min(p.share, p.next)
@@ -138,22 +132,22 @@ func (g *gate) drop(o *Org) (used bool) {
 	return g.part.limit > 0 && g.open.Load() > 0
 }
 
-// UnusedShare reports whether no request has used a limit since it was last looked at.
-func (a *Accounts) UnusedShare(of Limited) bool {
+// ReturnShare lowers a share to what requests have needed since the last time and half of an equal part, where so many others are alive; all = to what they need
+// at this moment. It gives what is left, which the store is to learn by a DrawShare, and whether no request has used the limit since the last time.
+func (a *Accounts) ReturnShare(of Limited, alive int, all bool) (share int, unused bool) {
 	g, locked := a.gateOf(of)
 	locked.gates.Lock()
 	defer locked.gates.Unlock()
-	return g.part.peak == 0 && g.open.Load() == 0
-}
-
-// gateOf gives a limit's gate, and whose gates guard it.
-func (a *Accounts) gateOf(of Limited) (*gate, *Org) {
-	if of.Token != "" {
-		t := a.token(of.Org, of.Token)
-		return &t.gate, t.Org
+	p, open := &g.part, g.open.Load()
+	switch {
+	case all:
+		p.share = min(p.share, open)
+	case alive > 0:
+		p.share = min(p.share, max(p.peak, open, int64(p.limit/(2*(alive+1)))))
 	}
-	o, _ := a.orgs.LoadOrStore(of.Org, &Org{Name: of.Org, all: a})
-	return &o.(*Org).gate, o.(*Org)
+	unused = p.peak == 0 && open == 0
+	p.peak = open
+	return int(p.share), unused
 }
 
 // SpareShare reports whether this server has more of a limit than its requests use.
@@ -164,10 +158,12 @@ func (a *Accounts) SpareShare(of Limited) bool {
 	return g.part.share > g.open.Load()
 }
 
-// ForgetShare has the next DrawShare give all of a share back that is not used at that moment.
-func (a *Accounts) ForgetShare(of Limited) {
-	g, locked := a.gateOf(of)
-	locked.gates.Lock()
-	defer locked.gates.Unlock()
-	g.part.share = min(g.part.share, g.open.Load())
+// gateOf gives a limit's gate, and whose gates guard it.
+func (a *Accounts) gateOf(of Limited) (*gate, *Org) {
+	if of.Token != "" {
+		t := a.token(of.Org, of.Token)
+		return &t.gate, t.Org
+	}
+	o, _ := a.orgs.LoadOrStore(of.Org, &Org{Name: of.Org, all: a})
+	return &o.(*Org).gate, o.(*Org)
 }

@@ -15,7 +15,6 @@ import (
 type round struct {
 	s      *Shares
 	limits []account.Limited // in order
-	back   bool              // what was not used lately is given back
 	now    time.Time
 
 	outcomes []outcome
@@ -25,7 +24,6 @@ type round struct {
 type outcome struct {
 	share, lacks int  // lacks: of those who wait
 	others       bool // have something of it
-	unused       bool
 }
 
 func (r *round) run(ctx context.Context) error {
@@ -51,12 +49,6 @@ func (r *round) settle(of account.Limited, o *outcome) {
 		r.s.held[of] = h
 	}
 	h.share, h.lacks = o.share, o.lacks
-	switch {
-	case !o.unused:
-		h.unused = time.Time{}
-	case h.unused.IsZero():
-		h.unused = r.now
-	}
 	r.s.accounts.GrantShare(of)
 	r.s.answer(of, o.lacks == 0, o.others)
 	if o.share == 0 && o.lacks == 0 {
@@ -66,13 +58,7 @@ func (r *round) settle(of account.Limited, o *outcome) {
 
 // draw is the transaction.
 func (r *round) draw(ctx context.Context, tx *sql.Tx) error {
-	alive := 0
-	for _, o := range r.s.others {
-		if o.alive(r.now) {
-			alive++
-		}
-	}
-	tell := false
+	alive, tell := r.s.alive(r.now), false
 	for _, of := range r.limits {
 		told, err := r.drawOne(ctx, tx, of, alive)
 		if err != nil {
@@ -93,18 +79,12 @@ func (r *round) drawOne(ctx context.Context, tx *sql.Tx, of account.Limited, ali
 	if err != nil {
 		return false, err
 	}
-	pool := account.SharePool{Alive: alive, Waiting: r.s.waiting(of), Return: r.back}
+	pool := account.SharePool{Alive: alive, Waiting: r.s.waiting(of)}
 	had, lacked, err := r.read(ctx, tx, of, &pool)
 	if err != nil {
 		return false, err
 	}
 	o := outcome{others: pool.Others > 0}
-	if r.back {
-		o.unused = r.s.accounts.UnusedShare(of)
-	}
-	if h := r.s.held[of]; o.unused && h != nil && !h.unused.IsZero() && r.now.Sub(h.unused) >= unusedFor {
-		r.s.accounts.ForgetShare(of)
-	}
 	var lacks bool
 	if o.share, lacks = r.s.accounts.DrawShare(of, pool); lacks {
 		o.lacks = pool.Waiting

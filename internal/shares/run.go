@@ -2,7 +2,6 @@ package shares
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -38,27 +37,31 @@ func (s *Shares) Run(ctx context.Context, accounts *account.Accounts) error {
 		now := time.Now()
 		if !joined {
 			err := s.join(ctx)
-			s.report(ctx, err)
+			s.check(ctx, err)
 			if joined = err == nil; !joined {
 				tick.Reset(beatEvery)
 				continue
 			}
-			beat, returned = time.Time{}, now
+			returned = now
 		}
 		if now.Sub(beat) >= beatEvery {
 			beat = now
-			s.report(ctx, s.beat(ctx))
+			err := s.beat(ctx)
+			s.check(ctx, err)
+			if err == nil {
+				s.works(ctx)
+			}
 		}
 		if told || now.Sub(look) >= lookEvery {
 			look = now
-			s.report(ctx, s.look(ctx))
+			s.check(ctx, s.look(ctx))
 		}
 		if now.Sub(returned) >= returnEvery {
 			returned = now
-			s.report(ctx, s.rounds(ctx, slices.Collect(maps.Keys(s.held)), true))
+			s.check(ctx, s.giveBack(ctx, now))
 		}
 		all, next := s.due(now, told)
-		s.report(ctx, s.rounds(ctx, all, false))
+		s.check(ctx, s.rounds(ctx, all))
 		if !next.IsZero() {
 			tick.Reset(max(time.Until(next), time.Millisecond))
 		} else {
@@ -92,15 +95,32 @@ func (s *Shares) look(ctx context.Context) error {
 			some = append(some, of)
 		}
 	}
-	return s.rounds(ctx, some, false)
+	return s.rounds(ctx, some)
 }
 
-// rounds changes the shares of limits, some in each transaction. back = what was not used lately is given back.
-func (s *Shares) rounds(ctx context.Context, limits []account.Limited, back bool) error {
+// giveBack gives back what was not used lately.
+func (s *Shares) giveBack(ctx context.Context, now time.Time) error {
+	var some []account.Limited
+	for of, h := range s.held {
+		share, unused := s.accounts.ReturnShare(of, s.alive(now), !h.unused.IsZero() && now.Sub(h.unused) >= unusedFor)
+		if share < h.share {
+			some = append(some, of)
+		}
+		if !unused {
+			h.unused = time.Time{}
+		} else if h.unused.IsZero() {
+			h.unused = now
+		}
+	}
+	return s.rounds(ctx, some)
+}
+
+// rounds changes the shares of limits, some in each transaction.
+func (s *Shares) rounds(ctx context.Context, limits []account.Limited) error {
 	slices.SortFunc(limits, compare) // the same order in all transactions
 	limits = slices.Compact(limits)
 	for some := range slices.Chunk(limits, limitsAtime) {
-		r := round{s: s, limits: some, back: back, now: time.Now()}
+		r := round{s: s, limits: some, now: time.Now()}
 		if err := r.run(ctx); err != nil {
 			return err
 		}
@@ -116,5 +136,5 @@ func (s *Shares) givenUp(ctx context.Context) error {
 	if err := s.join(ctx); err != nil {
 		return err
 	}
-	return s.rounds(ctx, used, false)
+	return s.rounds(ctx, used)
 }

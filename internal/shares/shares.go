@@ -86,6 +86,16 @@ type other struct {
 
 func (o *other) alive(now time.Time) bool { return now.Sub(o.at) < aliveFor }
 
+// alive gives how many others live.
+func (s *Shares) alive(now time.Time) (n int) {
+	for _, o := range s.others {
+		if o.alive(now) {
+			n++
+		}
+	}
+	return n
+}
+
 // New makes the shares of a server, which has none yet. Run joins the others.
 func New(c Config) (*Shares, error) {
 	if c.Store == nil || c.Server == "" {
@@ -209,18 +219,12 @@ func (s *Shares) release() {
 	clear(s.asks)
 }
 
-// report notes whether the store answers. If not, all who wait are told.
-func (s *Shares) report(ctx context.Context, err error) {
-	switch {
-	case err == nil:
-		if s.failing {
-			s.failing = false
-			s.log.InfoContext(ctx, "limits of requests at once are shared again")
-		}
+// check tells all who wait if the store has failed.
+func (s *Shares) check(ctx context.Context, err error) {
+	if err == nil || ctx.Err() != nil {
 		return
-	case ctx.Err() != nil:
-		return
-	case !s.failing:
+	}
+	if !s.failing {
 		s.failing = true
 		s.log.ErrorContext(ctx, "limits of requests at once cannot be shared with other servers; what this one has of them is good for five minutes", "reason", err)
 	}
@@ -228,6 +232,14 @@ func (s *Shares) report(ctx context.Context, err error) {
 	defer s.mu.Unlock()
 	s.broken = time.Now().Add(brokenFor)
 	s.release()
+}
+
+// works notes that the store answers.
+func (s *Shares) works(ctx context.Context) {
+	if s.failing {
+		s.failing = false
+		s.log.InfoContext(ctx, "limits of requests at once are shared again")
+	}
 }
 
 func (s *Shares) close() {
