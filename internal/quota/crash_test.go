@@ -26,59 +26,55 @@ func (m *member) spend(n int) (took int) {
 
 // TestBlock_OfACrashedServer is held until the server is back, which has its log; then what was not spent is everybody's again, to the nano-dollar.
 func TestBlock_OfACrashedServer(t *testing.T) {
-	virtually(t, func(t *testing.T) {
-		const all, open, ended = 100, 5, 7
-		c := newCluster(t, all*least)
-		c.live = 0 // as in a server
-		a, b := c.start("a", 0), c.start("b", 0)
-		for range open {
-			if a.begin() == nil {
-				t.Fatal("got a request refused, want it admitted")
-			}
-		}
-		a.spend(3)
-		a.move()
-		if a.spend(ended-3) != ended-3 {
+	const all, open, ended = 100, 5, 7
+	c := newCluster(t, all*least)
+	c.live, c.within = 0, 8*time.Second // the one as in a server, the other longer, but no longer than needed: who is refused waits for so long
+	a, b := c.start("a", 0), c.start("b", 0)
+	for range open {
+		if a.begin() == nil {
 			t.Fatal("got a request refused, want it admitted")
 		}
-		left := a.crash()
-		if left != (ended-3)*least {
-			t.Fatalf("got %d in the log of the one that crashed, want %d", left, (ended-3)*least)
-		}
-		took := b.spend(all)
-		if most := all - open - ended; took > most || took < most-3 { // what a block holds beyond what is owed
-			t.Errorf("got %d requests of the other, want at most %d, and nearly as many", took, most)
-		}
-		a = c.start("a", left)
-		for stop := time.Now().Add(time.Minute); took < all-ended && time.Now().Before(stop); {
-			took += b.spend(all)
-		}
-		if took != all-ended {
-			t.Errorf("got %d requests of the other once all is known, want %d", took, all-ended)
-		}
-		if a.begin() != nil {
-			t.Error("got a request admitted over the budget")
-		}
-		a.stop()
-		b.stop()
-	})
+	}
+	a.spend(3)
+	a.move()
+	if a.spend(ended-3) != ended-3 {
+		t.Fatal("got a request refused, want it admitted")
+	}
+	left := a.crash()
+	if left != (ended-3)*least {
+		t.Fatalf("got %d in the log of the one that crashed, want %d", left, (ended-3)*least)
+	}
+	took := b.spend(all)
+	if most := all - open - ended; took > most || took < most-3 { // what a block holds beyond what is owed
+		t.Errorf("got %d requests of the other, want at most %d, and nearly as many", took, most)
+	}
+	a = c.start("a", left)
+	for stop := time.Now().Add(time.Minute); took < all-ended && time.Now().Before(stop); {
+		took += b.spend(all)
+	}
+	if took != all-ended {
+		t.Errorf("got %d requests of the other once all is known, want %d", took, all-ended)
+	}
+	if a.begin() != nil {
+		t.Error("got a request admitted over the budget")
+	}
+	a.stop()
+	b.stop()
 }
 
 // TestBlock_StoppedServersGiveBack: what a server had drawn is the others' after it has ended in order.
 func TestBlock_StoppedServersGiveBack(t *testing.T) {
-	virtually(t, func(t *testing.T) {
-		const all = 40
-		c := newCluster(t, all*least)
-		a, b := c.start("a", 0), c.start("b", 0)
-		if a.spend(10) != 10 {
-			t.Fatal("got a request refused, want it admitted")
-		}
-		a.stop()
-		if got := b.spend(all); got != all-10 {
-			t.Errorf("got %d requests of the other, want all %d that are left", got, all-10)
-		}
-		b.stop()
-	})
+	const all = 40
+	c := newCluster(t, all*least)
+	a, b := c.start("a", 0), c.start("b", 0)
+	if a.spend(10) != 10 {
+		t.Fatal("got a request refused, want it admitted")
+	}
+	a.stop()
+	if got := b.spend(all); got != all-10 {
+		t.Errorf("got %d requests of the other, want all %d that are left", got, all-10)
+	}
+	b.stop()
 }
 
 // TestDraw_FromAStoreThatHangs: what was drawn is spent meanwhile, and nobody waits for long.
@@ -119,24 +115,22 @@ func TestDraw_FromAStoreThatHangs(t *testing.T) {
 
 // TestBlock_EndsWithTheRaise: what was drawn while a raise stood is not spent after it.
 func TestBlock_EndsWithTheRaise(t *testing.T) {
-	virtually(t, func(t *testing.T) {
-		const base = 20
-		c := newCluster(t, base*least)
-		until := time.Now().Add(2 * time.Second)
-		c.budget.Raise = account.Raise{Limit: 10_000 * least, Until: until}
-		a, b := c.start("a", 0), c.start("b", 0)
-		took := a.spend(6) + b.spend(5)
-		time.Sleep(time.Until(until) + 10*time.Millisecond)
-		if took += a.spend(base) + b.spend(base); took > base {
-			t.Errorf("got %d requests, want %d at most: the raise has ended", took, base)
-		}
-		for stop := time.Now().Add(time.Minute); took < base && time.Now().Before(stop); {
-			took += a.spend(base) + b.spend(base)
-		}
-		if took != base {
-			t.Errorf("got %d requests, want all %d of the budget's own limit", took, base)
-		}
-		a.stop()
-		b.stop()
-	})
+	const base = 20
+	c := newCluster(t, base*least)
+	until := time.Now().Add(2 * time.Second)
+	c.budget.Raise = account.Raise{Limit: 10_000 * least, Until: until}
+	a, b := c.start("a", 0), c.start("b", 0)
+	took := a.spend(6) + b.spend(5)
+	time.Sleep(time.Until(until) + 10*time.Millisecond)
+	if took += a.spend(base) + b.spend(base); took > base {
+		t.Errorf("got %d requests, want %d at most: the raise has ended", took, base)
+	}
+	for stop := time.Now().Add(time.Minute); took < base && time.Now().Before(stop); {
+		took += a.spend(base) + b.spend(base)
+	}
+	if took != base {
+		t.Errorf("got %d requests, want all %d of the budget's own limit", took, base)
+	}
+	a.stop()
+	b.stop()
 }

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/account"
@@ -150,13 +149,4 @@ func (m *member) bill(c *account.Charge, cost fleet.NanoUSD) fleet.NanoUSD {
 	m.append(billed)
 	c.Settle()
 	return billed
-}
-
-// virtually runs a test in virtual time where the store allows that: a socket does not.
-func virtually(t *testing.T, f func(*testing.T)) {
-	if storetest.OnPostgres() {
-		f(t)
-		return
-	}
-	synctest.Test(t, f)
 }

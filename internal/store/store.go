@@ -86,7 +86,9 @@ func (s *Store) WriteBeside(ctx context.Context, f func(*sql.Tx) error) error {
 	if s.beside == nil {
 		return s.Write(ctx, f)
 	}
-	return s.commit(ctx, f, func() (*sql.Tx, error) { return s.beside.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted}) })
+	return s.commit(ctx, f, func() (*sql.Tx, error) {
+		return s.beside.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
+	})
 }
 
 // Listen calls notified whenever a transaction is committed that has called Notify with this topic, in whatever process, and once when it begins to listen.
