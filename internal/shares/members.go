@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -32,6 +33,22 @@ func (s *Shares) write(ctx context.Context, f func(context.Context, *sql.Tx) err
 	return err
 }
 
+// tell has the others know something, once the transaction is committed.
+func (s *Shares) tell(ctx context.Context, tx *sql.Tx, kind string) error {
+	return s.store.Notify(ctx, tx, topic, kind+" "+s.server)
+}
+
+// told notes what a server has said.
+func (s *Shares) told(what string) {
+	switch kind, server, _ := strings.Cut(what, " "); {
+	case server == s.server:
+	case kind == tellLacks:
+		nudge(s.lacks)
+	case kind == tellFreed:
+		nudge(s.freed)
+	}
+}
+
 // join begins this server's life: what a former one has left is nobody's.
 func (s *Shares) join(ctx context.Context) error {
 	began := time.Now()
@@ -45,7 +62,7 @@ func (s *Shares) join(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("joining those who share limits: %w", err)
 		}
-		return s.store.Notify(ctx, tx, topic)
+		return s.tell(ctx, tx, tellFreed)
 	})
 	if err == nil {
 		s.accounts.Lease(began.Add(leaseFor))
@@ -120,7 +137,7 @@ func (s *Shares) giveUp(ctx context.Context, server string, beats int64) error {
 		if _, err := tx.ExecContext(ctx, "DELETE FROM shares WHERE server = $1", server); err != nil {
 			return fmt.Errorf("giving up server %s: %w", server, err)
 		}
-		return s.store.Notify(ctx, tx, topic)
+		return s.tell(ctx, tx, tellFreed)
 	})
 	if err == nil && gone {
 		delete(s.others, server)
@@ -140,7 +157,7 @@ func (s *Shares) leaveAll(ctx context.Context) {
 				return err
 			}
 		}
-		return s.store.Notify(ctx, tx, topic)
+		return s.tell(ctx, tx, tellFreed)
 	})
 	if err != nil {
 		s.log.WarnContext(ctx, "what this server had of limits was not given back; the next start does it, or the others after a while", "reason", err, "for", goneAfter)

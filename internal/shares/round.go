@@ -50,7 +50,7 @@ func (r *round) settle(of account.Limited, o *outcome) {
 	}
 	h.share, h.lacks = o.share, o.lacks
 	r.s.accounts.GrantShare(of)
-	r.s.answer(of, o.lacks == 0, o.others)
+	r.s.answer(of, o.lacks == 0 || r.s.accounts.SpareShare(of), o.others)
 	if o.share == 0 && o.lacks == 0 {
 		delete(r.s.held, of)
 	}
@@ -58,31 +58,26 @@ func (r *round) settle(of account.Limited, o *outcome) {
 
 // draw is the transaction.
 func (r *round) draw(ctx context.Context, tx *sql.Tx) error {
-	alive, tell := r.s.alive(r.now), false
+	alive := r.s.alive(r.now)
 	for _, of := range r.limits {
-		told, err := r.drawOne(ctx, tx, of, alive)
-		if err != nil {
+		if err := r.drawOne(ctx, tx, of, alive); err != nil {
 			return fmt.Errorf("of %s: %w", of.Org, err)
 		}
-		tell = tell || told
 	}
-	if !tell {
-		return nil
-	}
-	return r.s.store.Notify(ctx, tx, topic)
+	return nil
 }
 
-// drawOne changes one share. tell = the others are to look.
-func (r *round) drawOne(ctx context.Context, tx *sql.Tx, of account.Limited, alive int) (tell bool, err error) {
-	_, err = tx.ExecContext(ctx, `INSERT INTO share_limits (org, token_id, changes) VALUES ($1, $2, 1)
+// drawOne changes one share.
+func (r *round) drawOne(ctx context.Context, tx *sql.Tx, of account.Limited, alive int) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO share_limits (org, token_id, changes) VALUES ($1, $2, 1)
 		ON CONFLICT (org, token_id) DO UPDATE SET changes = share_limits.changes + 1`, of.Org, tokenKey(of.Token))
 	if err != nil {
-		return false, err
+		return err
 	}
 	pool := account.SharePool{Alive: alive, Waiting: r.s.waiting(of)}
 	had, lacked, err := r.read(ctx, tx, of, &pool)
 	if err != nil {
-		return false, err
+		return err
 	}
 	o := outcome{others: pool.Others > 0}
 	var lacks bool
@@ -98,7 +93,15 @@ func (r *round) drawOne(ctx context.Context, tx *sql.Tx, of account.Limited, ali
 		_, err = tx.ExecContext(ctx, `INSERT INTO shares (org, token_id, server, share, lacks) VALUES ($1, $2, $3, $4, $5)
 			ON CONFLICT (org, token_id, server) DO UPDATE SET share = excluded.share, lacks = excluded.lacks`, of.Org, tokenKey(of.Token), r.s.server, o.share, o.lacks)
 	}
-	return o.lacks > 0 || pool.Wished && o.share < had, err
+	switch {
+	case err != nil:
+		return err
+	case o.lacks > 0 && o.others:
+		return r.s.tell(ctx, tx, tellLacks)
+	case o.share < had && pool.Wished:
+		return r.s.tell(ctx, tx, tellFreed)
+	}
+	return nil
 }
 
 // read gives what the store has of a limit: this server's, and of the others what pool says.
@@ -119,8 +122,7 @@ func (r *round) read(ctx context.Context, tx *sql.Tx, of account.Limited, pool *
 			continue
 		}
 		pool.Others += share
-		o := r.s.others[server]
-		pool.Wished = pool.Wished || lacks > 0 && (o == nil || o.alive(r.now))
+		pool.Wished = pool.Wished || lacks > 0 && r.s.mayLive(server, r.now)
 	}
 	return had, lacked, rows.Err()
 }
@@ -129,7 +131,7 @@ func (r *round) read(ctx context.Context, tx *sql.Tx, of account.Limited, pool *
 func (s *Shares) lacked(ctx context.Context) (all []account.Limited, err error) {
 	ctx, cancel := context.WithTimeout(ctx, roundWithin)
 	defer cancel()
-	rows, err := s.store.DB().QueryContext(ctx, `SELECT DISTINCT mine.org, mine.token_id FROM shares mine JOIN shares other ON mine.org = other.org AND mine.token_id = other.token_id
+	rows, err := s.store.DB().QueryContext(ctx, `SELECT mine.org, mine.token_id, other.server FROM shares mine JOIN shares other ON mine.org = other.org AND mine.token_id = other.token_id
 		WHERE mine.server = $1 AND mine.share > 0 AND other.server <> $1 AND other.lacks > 0`, s.server)
 	if err != nil {
 		return nil, fmt.Errorf("reading what others lack: %w", err)
@@ -137,11 +139,12 @@ func (s *Shares) lacked(ctx context.Context) (all []account.Limited, err error) 
 	defer rows.Close()
 	for rows.Next() {
 		var of account.Limited
-		if err := rows.Scan(&of.Org, &of.Token); err != nil {
+		var server string
+		if err := rows.Scan(&of.Org, &of.Token, &server); err != nil {
 			return nil, fmt.Errorf("reading what others lack: %w", err)
 		}
 		of.Token = tokenOf(of.Token)
-		if s.accounts.SpareShare(of) {
+		if s.mayLive(server, time.Now()) && s.accounts.SpareShare(of) {
 			all = append(all, of)
 		}
 	}

@@ -25,12 +25,14 @@ func (s *Shares) Run(ctx context.Context, accounts *account.Accounts) error {
 	var joined bool
 	var beat, look, returned time.Time
 	for {
-		told := false
+		lacks, freed := false, false
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-s.heard:
-			told = true
+		case <-s.lacks:
+			lacks = true
+		case <-s.freed:
+			freed = true
 		case <-s.wake:
 		case <-tick.C:
 		}
@@ -52,7 +54,7 @@ func (s *Shares) Run(ctx context.Context, accounts *account.Accounts) error {
 				s.works(ctx)
 			}
 		}
-		if told || now.Sub(look) >= lookEvery {
+		if lacks || now.Sub(look) >= lookEvery {
 			look = now
 			s.check(ctx, s.look(ctx))
 		}
@@ -60,7 +62,7 @@ func (s *Shares) Run(ctx context.Context, accounts *account.Accounts) error {
 			returned = now
 			s.check(ctx, s.giveBack(ctx, now))
 		}
-		all, next := s.due(now, told)
+		all, next := s.due(now, freed)
 		s.check(ctx, s.rounds(ctx, all))
 		if !next.IsZero() {
 			tick.Reset(max(time.Until(next), time.Millisecond))
@@ -73,7 +75,7 @@ func (s *Shares) Run(ctx context.Context, accounts *account.Accounts) error {
 // listen has the loop look as soon as another server has changed something.
 func (s *Shares) listen(ctx context.Context) {
 	for ctx.Err() == nil {
-		_ = s.store.Listen(ctx, topic, func() { nudge(s.heard) }) // whether the store answers is told by the rounds
+		_ = s.store.Listen(ctx, topic, s.told) // whether the store answers is told by the rounds
 		select {
 		case <-ctx.Done():
 		case <-time.After(listenAgain):

@@ -33,6 +33,12 @@ const (
 	topic = "pilotlight_shares"
 )
 
+// What servers tell each other: a kind, a space, and who says it.
+const (
+	tellLacks = "lacks" // requests wait there for more of a limit
+	tellFreed = "freed" // some of a limit has become free
+)
+
 // Config is what New needs.
 type Config struct {
 	Store  *store.Store
@@ -51,7 +57,8 @@ type Shares struct {
 	broken time.Time                // until then the store is not asked
 	ended  bool                     // Run has
 	wake   chan struct{}            // holds one when somebody asks
-	heard  chan struct{}            // holds one when another server has changed something
+	lacks  chan struct{}            // holds one when another server lacks something
+	freed  chan struct{}            // holds one when another server has given something back
 
 	// Of Run alone.
 	accounts *account.Accounts
@@ -96,6 +103,12 @@ func (s *Shares) alive(now time.Time) (n int) {
 	return n
 }
 
+// mayLive reports whether another server lives, as far as is known.
+func (s *Shares) mayLive(server string, now time.Time) bool {
+	o := s.others[server]
+	return o == nil || o.alive(now)
+}
+
 // New makes the shares of a server, which has none yet. Run joins the others.
 func New(c Config) (*Shares, error) {
 	if c.Store == nil || c.Server == "" {
@@ -103,7 +116,7 @@ func New(c Config) (*Shares, error) {
 	}
 	return &Shares{
 		store: c.Store, server: c.Server, log: cmp.Or(c.Log, slog.New(slog.DiscardHandler)), asks: map[account.Limited]*ask{},
-		wake: make(chan struct{}, 1), heard: make(chan struct{}, 1), held: map[account.Limited]*holding{}, others: map[string]*other{},
+		wake: make(chan struct{}, 1), lacks: make(chan struct{}, 1), freed: make(chan struct{}, 1), held: map[account.Limited]*holding{}, others: map[string]*other{},
 	}, nil
 }
 

@@ -31,10 +31,10 @@ type dialect interface {
 	// now is the time of the clock that all who use the database have in common.
 	now(ctx context.Context, tx *sql.Tx) (time.Time, error)
 
-	// listen calls notified when a transaction that has called notify for a topic is committed, by whatever process, and once at the start; until ctx is
-	// done, or the connection breaks. A database that tells nobody only waits for ctx.
-	listen(ctx context.Context, topic string, notified func()) error
-	notify(ctx context.Context, tx *sql.Tx, topic string) error
+	// listen calls notified with what a transaction has called notify with for a topic, when it is committed, by whatever process; until ctx is done, or the
+	// connection breaks. A database that tells nobody only waits for ctx.
+	listen(ctx context.Context, topic string, notified func(what string)) error
+	notify(ctx context.Context, tx *sql.Tx, topic, what string) error
 
 	// leisure lets a transaction take as long as it takes.
 	leisure(ctx context.Context, tx *sql.Tx) error

@@ -206,7 +206,7 @@ func (*postgres) now(ctx context.Context, tx *sql.Tx) (time.Time, error) {
 }
 
 // listen has a connection of its own. While nobody notifies it asks each minute whether the server is still there.
-func (p *postgres) listen(ctx context.Context, topic string, notified func()) (err error) {
+func (p *postgres) listen(ctx context.Context, topic string, notified func(string)) (err error) {
 	conn, err := pgx.ConnectConfig(ctx, p.config)
 	if err != nil {
 		return err
@@ -216,17 +216,13 @@ func (p *postgres) listen(ctx context.Context, topic string, notified func()) (e
 		return err
 	}
 	for {
-		notified()
-		for heard := false; !heard; {
-			waiting, stop := context.WithTimeout(ctx, time.Minute)
-			_, err := conn.WaitForNotification(waiting)
-			stop()
-			if heard = err == nil; heard {
-				break
-			}
-			if ctx.Err() != nil || !pgconn.Timeout(err) {
-				return err
-			}
+		n, err := awaitNotification(ctx, conn)
+		switch {
+		case err == nil:
+			notified(n.Payload)
+		case ctx.Err() != nil || !pgconn.Timeout(err):
+			return err
+		default:
 			asking, stop := context.WithTimeout(ctx, silentAtMost)
 			err = conn.Ping(asking)
 			stop()
@@ -237,8 +233,15 @@ func (p *postgres) listen(ctx context.Context, topic string, notified func()) (e
 	}
 }
 
-func (*postgres) notify(ctx context.Context, tx *sql.Tx, topic string) error {
-	_, err := tx.ExecContext(ctx, "SELECT pg_notify($1, '')", topic)
+// awaitNotification waits for a minute at most; a timeout leaves the connection as it is.
+func awaitNotification(ctx context.Context, conn *pgx.Conn) (*pgconn.Notification, error) {
+	ctx, stop := context.WithTimeout(ctx, time.Minute)
+	defer stop()
+	return conn.WaitForNotification(ctx)
+}
+
+func (*postgres) notify(ctx context.Context, tx *sql.Tx, topic, what string) error {
+	_, err := tx.ExecContext(ctx, "SELECT pg_notify($1, $2)", topic, what)
 	return err
 }
 

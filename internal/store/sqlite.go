@@ -67,12 +67,12 @@ func (sqliteFile) tables(ctx context.Context, tx *sql.Tx) ([]string, error) {
 
 func (sqliteFile) now(context.Context, *sql.Tx) (time.Time, error) { return time.Now(), nil } // they are on one machine
 
-func (sqliteFile) listen(ctx context.Context, _ string, _ func()) error {
+func (sqliteFile) listen(ctx context.Context, _ string, _ func(string)) error {
 	<-ctx.Done()
 	return context.Cause(ctx)
 }
 
-func (sqliteFile) notify(context.Context, *sql.Tx, string) error { return nil }
+func (sqliteFile) notify(context.Context, *sql.Tx, string, string) error { return nil }
 
 func (sqliteFile) leisure(context.Context, *sql.Tx) error { return nil }
 

@@ -91,19 +91,19 @@ func (s *Store) WriteBeside(ctx context.Context, f func(*sql.Tx) error) error {
 	})
 }
 
-// Listen calls notified whenever a transaction is committed that has called Notify with this topic, in whatever process, and once when it begins to listen.
+// Listen calls notified whenever a transaction is committed that has called Notify with this topic, in whatever process, with what that has said.
 // It blocks until ctx is done, or the connection breaks: then what was committed meanwhile is not told. SQLite tells nothing: who listens looks now and then
 // all the same.
-func (s *Store) Listen(ctx context.Context, topic string, notified func()) error {
+func (s *Store) Listen(ctx context.Context, topic string, notified func(what string)) error {
 	if err := s.listen(ctx, topic, notified); err != nil {
 		return fmt.Errorf("listening for %s: %w", topic, explain(err))
 	}
 	return nil
 }
 
-// Notify has who listens for a topic told, if the transaction is committed.
-func (s *Store) Notify(ctx context.Context, tx *sql.Tx, topic string) error {
-	if err := s.notify(ctx, tx, topic); err != nil {
+// Notify has who listens for a topic told, if the transaction is committed; the same thing that is said twice in one is told once.
+func (s *Store) Notify(ctx context.Context, tx *sql.Tx, topic, what string) error {
+	if err := s.notify(ctx, tx, topic, what); err != nil {
 		return fmt.Errorf("notifying of %s: %w", topic, explain(err))
 	}
 	return nil
