@@ -23,27 +23,7 @@ func TestServe_TwoOnOneDatabase(t *testing.T) {
 	}
 	database := storetest.ServerOf(t)
 	t.Setenv(databaseURL, database.Database(t))
-	servers := make([]*devServer, 2)
-	for i := range servers {
-		dir := localServe(t)
-		inPostgres(t, dir)
-		s, err := launchServe(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.stopAfter(t)
-		s.awaitReady(t)
-		servers[i] = s
-	}
-	servers[0].newToken(t)
-	servers[1].Token = servers[0].Token
-	eventually(t, 20*time.Second, func() string {
-		if a, err := servers[1].chat(t.Context(), "demo", false); err != nil || !a.whole() {
-			return "the other server does not know the token yet"
-		}
-		return ""
-	})
-	servers[0].mustChat(t, "demo", true)
+	servers := serveBoth(t)
 
 	limit := spentBy(t, servers[0]) + 100_000 // some dozens of milliseconds
 	if _, err := servers[0].admin(t).UpdateOrg(t.Context(), "acme", admin.OrgChange{LimitsChange: admin.LimitsChange{BudgetUSD: new(limit.String())}}); err != nil {
@@ -93,6 +73,86 @@ func TestServe_TwoOnOneDatabase(t *testing.T) {
 	if !slices.Equal(ids[0], ids[1]) {
 		t.Errorf("got %d records from one server and %d from the other, want the same", len(ids[0]), len(ids[1]))
 	}
+}
+
+// TestServe_LimitsHoldOverServers: two servers of one database never have more requests of an organisation at engines at once than its limit, and let as many in.
+func TestServe_LimitsHoldOverServers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts Postgres and two servers")
+	}
+	database := storetest.ServerOf(t)
+	t.Setenv(databaseURL, database.Database(t))
+	servers := serveBoth(t)
+	const limit = 3
+	if _, err := servers[0].admin(t).UpdateOrg(t.Context(), "acme", admin.OrgChange{LimitsChange: admin.LimitsChange{Concurrency: new(limit)}}); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(time.Second) // a change is known everywhere after it
+	before := len(servers[0].records(t))
+	const clients, each = 8, 15
+	var running sync.WaitGroup
+	for n := range clients {
+		s := servers[n%2]
+		running.Go(func() {
+			for done := 0; done < each; {
+				a, err := s.chat(t.Context(), "demo", true)
+				switch {
+				case err != nil:
+					t.Error(err)
+					return
+				case a.status == http.StatusOK:
+					done++
+				case a.status != http.StatusTooManyRequests || !strings.Contains(a.body, "concurrency_limit_exceeded"):
+					t.Errorf("got status %d and %s", a.status, a.body)
+					return
+				}
+			}
+		})
+	}
+	running.Wait()
+	time.Sleep(time.Second) // a record of another server is there half a second after its request
+	records := servers[0].records(t)[before:]
+	if len(records) != clients*each {
+		t.Errorf("got %d records, want %d", len(records), clients*each)
+	}
+	for _, r := range records {
+		open := 0
+		for _, other := range records {
+			if !other.DispatchedAt.After(r.DispatchedAt) && other.DispatchedAt.Add(other.Upstream).After(r.DispatchedAt) {
+				open++
+			}
+		}
+		if open > limit {
+			t.Fatalf("got %d requests at engines at %s, want %d at most", open, r.DispatchedAt, limit)
+		}
+	}
+}
+
+// serveBoth starts two servers of one database, each with engines and a log of its own, that both know a token of the organisation acme.
+func serveBoth(t *testing.T) []*devServer {
+	t.Helper()
+	servers := make([]*devServer, 2)
+	for i := range servers {
+		dir := localServe(t)
+		inPostgres(t, dir)
+		s, err := launchServe(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.stopAfter(t)
+		s.awaitReady(t)
+		servers[i] = s
+	}
+	servers[0].newToken(t)
+	servers[1].Token = servers[0].Token
+	eventually(t, 20*time.Second, func() string {
+		if a, err := servers[1].chat(t.Context(), "demo", false); err != nil || !a.whole() {
+			return "the other server does not know the token yet"
+		}
+		return ""
+	})
+	servers[0].mustChat(t, "demo", true)
+	return servers
 }
 
 // spentBy is the sum of all records once none waits in a log.
