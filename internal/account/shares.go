@@ -30,6 +30,7 @@ type sharing struct {
 type part struct {
 	limit int   // of requests at once, when it was last asked for; 0 = none
 	share int64 // so many of them may be here
+	of    int   // of a limit of so many: of a lower one it may be too much
 	next  int64 // what share is to be once the store knows
 	peak  int64 // the most that were here since it was last looked at
 }
@@ -37,6 +38,9 @@ type part struct {
 // most is how many requests may be here at this moment.
 func (s *sharing) most(p *part) int64 {
 	if int64(time.Since(s.made)) >= s.until.Load() {
+		return 0
+	}
+	if p.limit < p.of {
 		return 0
 	}
 	return p.share
@@ -95,7 +99,7 @@ func (a *Accounts) DrawShare(of Limited, pool SharePool) (share int, lacks bool)
 		next -= (max(next-open, 0) + 1) / 2
 	}
 	p.next = max(min(next, room), open)
-	p.share = min(p.share, p.next)
+	p.share, p.of = min(p.share, p.next), p.limit
 	return int(p.next), p.next < need
 }
 

@@ -169,3 +169,32 @@ func TestDrawShare_NeverBelowWhatRuns(t *testing.T) {
 		}
 	})
 }
+
+// A limit that was lowered holds at once: a share of the one before may be too much, and is drawn anew.
+func TestAdmit_AfterALimitWasLowered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &sharer{}
+		a := sharing(s)
+		acme := account.Limited{Org: "acme"}
+		claim := account.Claim{Org: "acme", Token: "t", OrgLimits: atOnce(10)}
+		_, _ = a.MayAdmit(&claim)
+		grant(a, acme, 10, 8)
+		claim.OrgLimits = atOnce(4)
+		var first, second, third account.Charge
+		if limit := ask(t, a, &first, claim); limit == nil || len(s.asked) != 1 {
+			t.Errorf("got %v and %v asked, want it to ask what is its share of the new limit, and to be refused", limit, s.asked)
+		}
+		s.give = func(of account.Limited) bool {
+			_, lacks := a.DrawShare(of, account.SharePool{Others: 2, Alive: 1, Waiting: 1})
+			a.GrantShare(of)
+			return !lacks
+		}
+		for i, c := range []*account.Charge{&first, &second, &third} {
+			if limit := ask(t, a, c, claim); (limit == nil) != (i < 2) {
+				t.Errorf("request %d of a share of 2: got %v", i, limit)
+			}
+		}
+		first.Settle()
+		second.Settle()
+	})
+}

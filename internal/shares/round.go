@@ -33,6 +33,9 @@ func (r *round) run(ctx context.Context) error {
 		return r.s.givenUp(ctx)
 	}
 	if err != nil {
+		for _, of := range r.limits {
+			r.s.holding(of).share = uncertain
+		}
 		return fmt.Errorf("sharing limits: %w", err)
 	}
 	for i, of := range r.limits {
@@ -43,11 +46,7 @@ func (r *round) run(ctx context.Context) error {
 
 // settle has a share hold that the store knows of.
 func (r *round) settle(of account.Limited, o *outcome) {
-	h := r.s.held[of]
-	if h == nil {
-		h = &holding{}
-		r.s.held[of] = h
-	}
+	h := r.s.holding(of)
 	h.share, h.lacks = o.share, o.lacks
 	r.s.accounts.GrantShare(of)
 	r.s.answer(of, o.lacks == 0 || r.s.accounts.SpareShare(of), o.others)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -81,8 +82,20 @@ type waiter struct {
 
 // holding is what the store has of this server and one limit.
 type holding struct {
-	share, lacks int
+	share, lacks int       // share may be uncertain
 	unused       time.Time // since then no request has used it; zero = some have
+}
+
+// uncertain is a share of which is not known whether the store has it: more than any is, so that it is soon told again.
+const uncertain = math.MaxInt
+
+func (s *Shares) holding(of account.Limited) *holding {
+	h := s.held[of]
+	if h == nil {
+		h = &holding{}
+		s.held[of] = h
+	}
+	return h
 }
 
 // other is another server.
