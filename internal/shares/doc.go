@@ -16,7 +16,6 @@
 //     others measures by its own clock, from when it has itself seen the last sign of life; so no clock is compared with another. A server that comes back finds
 //     that it was given up, and begins with what its running requests hold. One that starts again says so at once: whoever has the log's directory is the only
 //     one that uses that name.
-//
 //  5. A share of a limit that was lowered since admits nobody until it is drawn anew.
 //
 // Never over: by 2 the sum of G is at most the limit, by 1 and 3 R <= A <= G at any moment at which a request is admitted. Two things are excepted, because
