@@ -149,7 +149,7 @@ func (a *Activator) Acquire(ask Ask) (*Lease, *Waiter, error) {
 		a.metrics.queued(l.Model.ID, 0)
 		return l, nil, nil
 	}
-	w := &Waiter{owner: a, ready: make(chan struct{})}
+	w := &Waiter{owner: a, ready: make(chan struct{}), lease: l}
 	w.place.Value = w
 	err := a.dispatcher.Enqueue(now, &ask, &w.place, &w.lease.Lease)
 	a.finishLeasing(now)

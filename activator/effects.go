@@ -30,7 +30,7 @@ func (a *Activator) takeLeasingEffects() leasingEffects {
 	}
 	for _, w := range e.answered {
 		if l, _ := w.Answer(); l != nil {
-			lease := &w.Value.(*Waiter).lease
+			lease := w.Value.(*Waiter).lease
 			lease.owner = a
 			a.breakers.lend(lease)
 		}

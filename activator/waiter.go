@@ -10,7 +10,7 @@ type Waiter struct {
 	owner *Activator
 	ready chan struct{}
 	place dispatch.Waiter
-	lease Lease // to be granted
+	lease *Lease // to be granted
 }
 
 // Ready is closed when the answer is there.
@@ -21,7 +21,7 @@ func (w *Waiter) Answer() (*Lease, error) {
 	if l, err := w.place.Answer(); l == nil {
 		return nil, err
 	}
-	return &w.lease, nil
+	return w.lease, nil
 }
 
 // Leave gives the place up at once. A lease that was granted at the same moment goes back. It may be called at any time,

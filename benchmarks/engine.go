@@ -25,6 +25,7 @@ type engineCmd struct {
 	Port   int           `required:""`
 	Load   time.Duration `help:"Time before it listens."`
 	Report string        `help:"UDP address that is told of events."`
+	Silent bool          `help:"Writes no line when it listens, as every server does."`
 	Model  string        `help:"Ignored; here for command lines that name one."`
 }
 
@@ -59,6 +60,9 @@ func (e *engineCmd) Run(ctx context.Context) error {
 		}
 	}
 	s.tell("listening", strconv.FormatInt(born.UnixNano(), 10))
+	if !e.Silent {
+		fmt.Fprintln(os.Stderr, "listening on", ln.Addr())
+	}
 	var conns sync.WaitGroup
 	defer conns.Wait()
 	for {

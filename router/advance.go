@@ -75,6 +75,9 @@ func (x *exchange) acquire() *failure {
 	case waiter != nil:
 		x.attempt.waiter, x.stage = waiter, stageWaiting
 		x.waits(asked)
+		if in.conn != nil {
+			in.conn.Shed()
+		}
 	default:
 		return x.granted(lease)
 	}

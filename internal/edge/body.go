@@ -74,6 +74,7 @@ func (u Upload) Read(ctx *fasthttp.RequestCtx, b *Body) *Refusal {
 	}
 	err := in.read()
 	if err == nil {
+		in.conn.noteTaken(ctx, length)
 		return nil
 	}
 	b.Free()

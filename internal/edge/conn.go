@@ -53,6 +53,7 @@ type Conn struct {
 	linger atomic.Bool  // Close waits for the caller to have read the answer
 
 	line    requestLine // only the connection's own goroutine uses it
+	taken   int         // bytes that the request has at least, of one whose body was read whole; 0 = not known. Only the connection's own goroutine uses it
 	writeBy time.Time   // only the connection's own goroutine writes
 	readBy  time.Time   // the read deadline that was set; zero = none. Only the connection's own goroutine reads
 	armedBy time.Time   // the one in force, never after readBy while a Read waits; zero = none
@@ -89,6 +90,7 @@ func (c *Conn) begin() bool {
 // rest says that the answer has been sent.
 func (c *Conn) rest() {
 	c.line.awaited()
+	c.taken = 0
 	c.stage.CompareAndSwap(busy, resting)
 }
 

@@ -58,9 +58,11 @@ func nameOf(line []byte) int {
 // requestLine watches how the first line of a request ends, which fasthttp keeps from its handlers. Its end decides nothing, but who ends it in a
 // bare LF means to be read in two ways. A request that was sent before the answer to the one before is not watched.
 type requestLine struct {
-	stage lineStage
-	last  byte
-	empty bool // nothing of the line has come yet: empty lines before it are skipped
+	stage  lineStage
+	last   byte
+	empty  bool   // nothing of the line has come yet: empty lines before it are skipped
+	buffer []byte // the reader's whole buffer
+	got    int    // bytes read since the line began
 }
 
 type lineStage uint8
@@ -86,11 +88,12 @@ func (l *requestLine) begun() {
 // read is told what was read into b.
 func (l *requestLine) read(b []byte, n int) {
 	if l.stage == lineAwaited && n > 0 {
-		l.stage, l.last, l.empty = lineUnknown, 0, true
+		l.stage, l.last, l.empty, l.got = lineUnknown, 0, true, 0
 		if len(b) == HeadLimit { // the reader's whole buffer: it held nothing
-			l.stage = lineReading
+			l.stage, l.buffer = lineReading, b
 		}
 	}
+	l.got += n
 	if l.stage != lineReading {
 		return
 	}

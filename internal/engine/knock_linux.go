@@ -7,8 +7,8 @@ import (
 )
 
 // refused reports whether a connection to the address (numeric, with a port) is refused at once, which is how an engine of this machine
-// answers until it listens. One socket and one connect: a tenth of what a dial costs, and it is tried hundreds of times a
-// second. Anything but a plain refusal is false: then dial, and see.
+// answers until it listens. One socket and one connect: a tenth of what a dial costs, and it is tried for as long as the engine
+// loads. Anything but a plain refusal is false: then dial, and see.
 func refused(addr string) bool {
 	a, err := netip.ParseAddrPort(addr)
 	if err != nil {

@@ -15,37 +15,45 @@ import (
 var ErrProbe = errors.New("engine refuses the probe")
 
 const (
-	// knockFirst and knockMost bound the pause between two looks at an engine that does not answer yet, which grows with the wait: half of it
-	// is added to a start on average, at most 2 ms, and less to one that takes milliseconds.
-	knockFirst, knockMost = 1 * time.Millisecond, 4 * time.Millisecond
-	knockShare            = 64 // of the wait
 	// healthWithin bounds one health request: an engine that took the connection while starting may never answer it.
 	healthWithin = 5 * time.Second
 	// refusedFor bounds how long an engine may answer the token request with errors. TensorRT-LLM says 400 for nearly every
 	// failure, passing ones too, so that the first refusal says little.
 	refusedFor = 10 * time.Second
-	// askPause is the longest pause between two refused token requests.
-	askPause = 100 * time.Millisecond
+	// askFirst and askMost bound the pause between two refused token requests.
+	askFirst, askMost = 4 * time.Millisecond, 100 * time.Millisecond
 )
 
-// Probe returns nil the moment the engine at addr (host:port) has generated its first token for the model. It blocks until then, until ctx
-// is done (it returns the cause), or until the engine has refused for so long that it will not change (ErrProbe). The
-// phases are told from the calling goroutine: loading at once, probing when the engine says that it is healthy.
+// Starting is an engine on its way to its first token. Model, Addr and Phase are required.
+type Starting struct {
+	Model  *fleet.Model
+	Addr   string            // host:port
+	Phase  func(fleet.Phase) // is told from the calling goroutine: loading at once, probing when the engine says that it is healthy
+	Output <-chan struct{}   // gets something when the engine has written something; nil = that is not seen
+}
+
+// Await returns nil the moment the engine has generated its first token for the model. It blocks until then, until ctx is done (it returns the
+// cause), or until the engine has refused for so long that it will not change (ErrProbe). It starts no goroutine.
 //
-// While nothing listens it tries to connect every 1 to 4 ms; it starts no goroutine.
-func Probe(ctx context.Context, m *fleet.Model, addr string, phase func(fleet.Phase)) error {
-	k, ok := kinds[m.Engine.Kind]
+// While nothing listens it tries to connect: at once when the engine writes something, and else at a pace that slows down from 1 to 50 ms.
+func (s Starting) Await(ctx context.Context) error {
+	k, ok := kinds[s.Model.Engine.Kind]
 	if !ok {
-		return fmt.Errorf("probing %s: %w %q", m.ID, ErrUnknownKind, m.Engine.Kind)
+		return fmt.Errorf("probing %s: %w %q", s.Model.ID, ErrUnknownKind, s.Model.Engine.Kind)
 	}
-	w := &wire{addr: addr}
+	w := &wire{addr: s.Addr}
 	defer w.close()
-	phase(fleet.PhaseLoading)
-	if err := untilHealthy(ctx, w, k); err != nil {
+	s.Phase(fleet.PhaseLoading)
+	if err := untilHealthy(ctx, w, k, newPace(s.Output)); err != nil {
 		return err
 	}
-	phase(fleet.PhaseProbing)
-	return untilToken(ctx, w, questions(m))
+	s.Phase(fleet.PhaseProbing)
+	return untilToken(ctx, w, questions(s.Model))
+}
+
+// Probe is Await for an engine whose output is not seen.
+func Probe(ctx context.Context, m *fleet.Model, addr string, phase func(fleet.Phase)) error {
+	return Starting{Model: m, Addr: addr, Phase: phase}.Await(ctx)
 }
 
 // Ask returns nil if the engine at addr generates a token for the model, and ErrProbe with its answer if it refuses. It asks once on
@@ -90,37 +98,28 @@ func Alive(ctx context.Context, k fleet.EngineKind, addr string, limit time.Dura
 }
 
 // untilHealthy waits for a 200 of the health path.
-func untilHealthy(ctx context.Context, w *wire, k kind) error {
-	began := time.Now()
+func untilHealthy(ctx context.Context, w *wire, k kind, p *pace) error {
 	for {
-		if refused(w.addr) {
-			if err := pause(ctx, knockPause(time.Since(began))); err != nil {
-				return err
+		if w.conn != nil || !refused(w.addr) {
+			status, _, err := within(ctx, healthWithin, w, http.MethodGet, k.health, nil)
+			switch {
+			case err == nil && status == http.StatusOK:
+				return nil
+			case err == nil && k.optional && (status == http.StatusNotFound || status == http.StatusMethodNotAllowed):
+				return nil
 			}
-			continue
 		}
-		status, _, err := within(ctx, healthWithin, w, http.MethodGet, k.health, nil)
-		switch {
-		case err == nil && status == http.StatusOK:
-			return nil
-		case err == nil && k.optional && (status == http.StatusNotFound || status == http.StatusMethodNotAllowed):
-			return nil
-		}
-		if err := pause(ctx, knockPause(time.Since(began))); err != nil {
+		if err := p.await(ctx); err != nil {
 			return err
 		}
 	}
-}
-
-func knockPause(waited time.Duration) time.Duration {
-	return min(max(waited/knockShare, knockFirst), knockMost)
 }
 
 // untilToken asks until an answer holds a generated token. An endpoint that refuses makes the next one be tried: a model
 // without a chat template completes text all the same.
 func untilToken(ctx context.Context, w *wire, asked []question) error {
 	var refusedSince time.Time
-	wait := knockMost
+	wait := askFirst
 	for n := 0; ; n++ {
 		q := asked[n%len(asked)]
 		// No limit but ctx: an engine's first answer can take minutes of compilation.
@@ -138,7 +137,7 @@ func untilToken(ctx context.Context, w *wire, asked []question) error {
 		if err := pause(ctx, wait); err != nil {
 			return err
 		}
-		wait = min(wait*2, askPause)
+		wait = min(wait*2, askMost)
 	}
 }
 

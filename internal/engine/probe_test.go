@@ -212,18 +212,3 @@ func TestAlive_IsAnyAnswerButAServersError(t *testing.T) {
 		t.Error("got alive from an engine that does not answer")
 	}
 }
-
-// TestProbe_AddsLittleToAStart holds the pause between two looks against the wait so far, beside which it is to be small, and against what
-// looking costs: a load of a minute is looked at four times as seldom as one of milliseconds.
-func TestProbe_AddsLittleToAStart(t *testing.T) {
-	for _, c := range []struct{ waited, want time.Duration }{
-		{0, time.Millisecond},
-		{10 * time.Millisecond, time.Millisecond},
-		{128 * time.Millisecond, 2 * time.Millisecond},
-		{time.Minute, 4 * time.Millisecond},
-	} {
-		if got := engine.KnockPause(c.waited); got != c.want {
-			t.Errorf("after %v: got a pause of %v, want %v", c.waited, got, c.want)
-		}
-	}
-}

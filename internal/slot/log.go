@@ -21,7 +21,8 @@ const (
 // engineLog is where an engine's output goes: a bounded file, and its end in memory. A full disk stops the file, never
 // the engine, so Write does not fail.
 type engineLog struct {
-	path string
+	path  string
+	wrote chan struct{} // holds one when the engine has written something
 
 	mu   sync.Mutex // guards all below
 	file *os.File
@@ -34,7 +35,7 @@ func openLog(path string) (*engineLog, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &engineLog{path: path, file: file}
+	l := &engineLog{path: path, file: file, wrote: make(chan struct{}, 1)}
 	if info, err := file.Stat(); err == nil {
 		l.size = info.Size()
 	}
@@ -43,6 +44,7 @@ func openLog(path string) (*engineLog, error) {
 
 // Write implements io.Writer. It is called from the copier of one process at a time.
 func (l *engineLog) Write(p []byte) (int, error) {
+	poke(l.wrote)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.tail = append(l.tail, p...)

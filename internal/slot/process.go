@@ -20,7 +20,8 @@ type process struct {
 	child   *child
 	addr    string
 	control *engine.Control
-	offers  bool // it was launched with what it takes to be parked
+	output  <-chan struct{} // gets something when the engine has written something
+	offers  bool            // it was launched with what it takes to be parked
 
 	exited chan exit // how it ended, once
 	steps  chan step // what has been done
@@ -114,7 +115,7 @@ func (e *process) perform(ctx context.Context, kind fleet.ActKind, order int) st
 	s := step{kind: kind, order: order}
 	switch kind {
 	case fleet.ActLaunch:
-		s.err = engine.Probe(ctx, e.i.model, e.addr, e.tellPhase)
+		s.err = engine.Starting{Model: e.i.model, Addr: e.addr, Phase: e.tellPhase, Output: e.output}.Await(ctx)
 		s.parks = s.err == nil && e.offered(ctx)
 	case fleet.ActPark:
 		s.err = e.within(ctx, func(ctx context.Context) error { return e.park(ctx, order) })

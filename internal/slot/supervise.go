@@ -93,7 +93,7 @@ func (s *Slot) runProcess(ctx context.Context, spawn *spawner, i *instance, hold
 	addr := net.JoinHostPort(s.cfg.Host, strconv.Itoa(port.number))
 	e := &process{
 		slot: s, i: i, child: child, addr: addr,
-		control: engine.NewControl(i.model.Engine.Kind, addr, []byte(key)), offers: sleeps,
+		control: engine.NewControl(i.model.Engine.Kind, addr, []byte(key)), output: out.wrote, offers: sleeps,
 		exited: make(chan exit, 1), steps: make(chan step),
 	}
 	return e.run(ctx, out, port)
