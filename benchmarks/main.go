@@ -17,6 +17,7 @@
 //	go run ./benchmarks scale       what the core costs at 100, 1,000 and 10,000 instances
 //	go run ./benchmarks fairness    an honest organisation beside one that hoards
 //	go run ./benchmarks ledger      reads of ten million usage records while more arrive
+//	go run ./benchmarks soak        memory, goroutines and descriptors over two hours
 //	go run ./benchmarks extend      a longer trace of a trace, with a daily profile and models that rise together
 //	go run ./benchmarks compare REV the Go benchmarks of REV and of the working tree, in turns
 package main
@@ -71,6 +72,7 @@ type cli struct {
 	Scale      scaleCmd      `cmd:"" help:"What the core costs at 100, 1,000 and 10,000 instances, by the Go benchmarks beside its code."`
 	Fairness   fairnessCmd   `cmd:"" help:"First tokens of an honest organisation beside one that hoards what both share."`
 	Ledger     ledgerCmd     `cmd:"" help:"Reads of many usage records while more arrive, by the Go benchmark beside the ledger."`
+	Soak       soakCmd       `cmd:"" help:"Memory, goroutines and descriptors over hours of all kinds of callers."`
 	Extend     extendCmd     `cmd:"" help:"Two weeks with a daily profile and models that rise together, made of a trace of one week."`
 	Compare    compareCmd    `cmd:"" help:"The Go benchmarks of two revisions, in turns, and what benchstat makes of them."`
 	NetHTTP    netHTTPCmd    `cmd:"" name:"net-http" hidden:"" help:"A router of Go's standard library, to measure beside."`

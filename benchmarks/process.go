@@ -18,6 +18,7 @@ import (
 type process struct {
 	cmd  *exec.Cmd
 	done chan error
+	log  string // file
 	pids func() []int
 }
 
@@ -28,7 +29,7 @@ func start(log string, env []string, name string, args ...string) (*process, err
 		return nil, fmt.Errorf("opening the log of %s: %w", name, err)
 	}
 	defer out.Close()
-	p := &process{cmd: exec.Command(name, args...), done: make(chan error, 1)}
+	p := &process{cmd: exec.Command(name, args...), done: make(chan error, 1), log: log}
 	p.cmd.Stdout, p.cmd.Stderr = out, out
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -38,6 +39,20 @@ func start(log string, env []string, name string, args ...string) (*process, err
 	p.pids = func() []int { return []int{p.cmd.Process.Pid} }
 	go func() { p.done <- p.cmd.Wait() }() // ends with the process, for which stop waits
 	return p, nil
+}
+
+// lastWords is the end of what the process has written, and how it ended, if it has.
+func (p *process) lastWords() string {
+	const most = 4 << 10
+	log, _ := os.ReadFile(p.log)
+	said := string(log[max(0, len(log)-most):])
+	select {
+	case err := <-p.done:
+		p.done <- err
+		return fmt.Sprintf("%s\n%s has ended: %v", said, p.cmd.Path, err)
+	default:
+		return said
+	}
 }
 
 // stop asks the process to end and kills its group after the grace.
@@ -94,13 +109,16 @@ func (p *process) rss() int64 {
 	return total
 }
 
-// children lists the direct children of a process.
+// children lists the direct children of a process, whichever of its threads made them.
 func children(pid int) []int {
-	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	var out []int
-	for _, field := range strings.Fields(string(b)) {
-		child, _ := strconv.Atoi(field)
-		out = append(out, child)
+	for _, list := range lists {
+		b, _ := os.ReadFile(list) // gone with its thread: the children are another's by now
+		for _, field := range strings.Fields(string(b)) {
+			child, _ := strconv.Atoi(field)
+			out = append(out, child)
+		}
 	}
 	return out
 }

@@ -221,24 +221,36 @@ autoscaler { policy = "fixed" }
 
 // issue creates an org and a token of it through the command line, as an operator would.
 func (s *stage) issue(ctx context.Context, server *pilotlight, org string) (string, error) {
-	run := func(args ...string) ([]byte, error) {
-		cmd := exec.CommandContext(ctx, s.binary, append(args, "--addr", "http://"+server.admin)...)
-		cmd.Env = append(os.Environ(), "PILOTLIGHT_ADMIN_TOKEN="+adminToken)
-		cmd.Stderr = os.Stderr
-		return cmd.Output()
+	if _, err := s.operator(ctx, server, "org", "create", org); err != nil {
+		return "", err
 	}
-	if _, err := run("org", "create", org); err != nil {
-		return "", fmt.Errorf("creating the org: %w", err)
-	}
-	out, err := run("token", "create", "--org", org, "--name", "bench", "--json")
+	_, token, err := s.newToken(ctx, server, org)
+	return token, err
+}
+
+// newToken makes another token of an org.
+func (s *stage) newToken(ctx context.Context, server *pilotlight, org string) (id, token string, err error) {
+	out, err := s.operator(ctx, server, "token", "create", "--org", org, "--name", "bench", "--json")
 	if err != nil {
-		return "", fmt.Errorf("creating the token: %w", err)
+		return "", "", err
 	}
-	var created struct{ Token string }
+	var created struct{ ID, Token string }
 	if err := json.Unmarshal(out, &created); err != nil {
-		return "", fmt.Errorf("reading the token from %q: %w", out, err)
+		return "", "", fmt.Errorf("reading the token from %q: %w", out, err)
 	}
-	return created.Token, nil
+	return created.ID, created.Token, nil
+}
+
+// operator runs a command of pilotlight's against a server.
+func (s *stage) operator(ctx context.Context, server *pilotlight, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, s.binary, append(args, "--addr", "http://"+server.admin)...)
+	cmd.Env = append(os.Environ(), "PILOTLIGHT_ADMIN_TOKEN="+adminToken)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("running pilotlight %s: %w", strings.Join(args, " "), err)
+	}
+	return out, nil
 }
 
 // warm sends one request, so that the engine is ready.
@@ -256,27 +268,36 @@ func (t *target) warm() error {
 
 // get reads a page of the admin API.
 func (p *pilotlight) get(ctx context.Context, path string, into any) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.admin+path, nil)
+	body, err := p.read(ctx, path)
 	if err != nil {
-		return fmt.Errorf("asking for %s: %w", path, err)
-	}
-	request.Header.Set("Authorization", "Bearer "+adminToken)
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return fmt.Errorf("asking for %s: %w", path, err)
-	}
-	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
-	if err != nil {
-		return fmt.Errorf("reading %s: %w", path, err)
-	}
-	if answer.StatusCode != http.StatusOK {
-		return fmt.Errorf("asking for %s: status %d: %s", path, answer.StatusCode, body)
+		return err
 	}
 	if err := json.Unmarshal(body, into); err != nil {
 		return fmt.Errorf("reading %s: %w", path, err)
 	}
 	return nil
+}
+
+// read gives what the admin listener says at a path.
+func (p *pilotlight) read(ctx context.Context, path string) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.admin+path, nil)
+	if err != nil {
+		return nil, fmt.Errorf("asking for %s: %w", path, err)
+	}
+	request.Header.Set("Authorization", "Bearer "+adminToken)
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("asking for %s: %w", path, err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", path, err)
+	}
+	if answer.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("asking for %s: status %d: %s", path, answer.StatusCode, body)
+	}
+	return body, nil
 }
 
 // waiting is how many requests of the model wait.

@@ -11,6 +11,7 @@ import (
 
 // The first signal ends the sending, and what was measured until then is reported.
 func TestBench_InterruptedLoadReports(t *testing.T) {
+	notQuick(t)
 	s := startDev(t, t.TempDir())
 	s.mustChat(t, benchModel, false)
 	cmd := exec.Command(os.Args[0], "bench", "load", "--url", s.API, "--model", benchModel, "--rate", "50", "--for", "1h", "--output-tokens", "4", "--json")

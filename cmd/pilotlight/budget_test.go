@@ -116,6 +116,7 @@ func (s *devServer) setBudget(t *testing.T, usd string) {
 
 // TestBudget_OverRestarts: what was spent before counts, whatever ended the server, and each notice is told once.
 func TestBudget_OverRestarts(t *testing.T) {
+	notQuick(t)
 	const model = "meta-llama/Meta-Llama-3-8B-Instruct"
 	hook, dir := newReceiver(t), t.TempDir()
 	t.Setenv("BUDGET_SECRET", "a text of more than 24 bytes")

@@ -17,6 +17,7 @@ import (
 )
 
 func TestDev_EightModelsMakeRoomForEachOtherAndGoToZero(t *testing.T) {
+	notQuick(t)
 	const idleAfter = 2 * time.Second
 	s := startDev(t, t.TempDir(), "--sim-speed", "500", "--config", writeConfig(t, catalogueIdleAfter(idleAfter)))
 	client := s.admin(t)
@@ -49,6 +50,7 @@ func TestDev_EightModelsMakeRoomForEachOtherAndGoToZero(t *testing.T) {
 }
 
 func TestDev_WithoutParkingEnginesAreGoneAfterIdleAfter(t *testing.T) {
+	notQuick(t)
 	const idleAfter = 2 * time.Second
 	file := writeConfig(t, "pool \"local\" {\n  max_parked_per_gpu = 0\n}\n"+catalogueIdleAfter(idleAfter))
 	s := startDev(t, t.TempDir(), "--sim-speed", "500", "--config", file)

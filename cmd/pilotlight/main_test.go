@@ -1,11 +1,14 @@
 package main
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/pilotlight-io/pilotlight/internal/store/storetest"
 )
 
 // asProgram makes the test binary behave as pilotlight, for tests that start it as a process of its own.
@@ -24,10 +27,20 @@ func TestMain(m *testing.M) {
 type withCluster struct{ *testing.M }
 
 func (m withCluster) Run() int {
+	flag.Parse()
+	storetest.Quick()
 	code := m.M.Run()
 	if err := shared.stop(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return code
+}
+
+// notQuick skips a test that starts servers and engines for seconds: the quick tests have others that do.
+func notQuick(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("starts servers and engines for seconds; not in short runs")
+	}
 }

@@ -94,6 +94,7 @@ func (s *observed) scrape(t *testing.T) scrapes.Scrape {
 
 // TestObserved holds what is shown of a running server against what the docs say of it.
 func TestObserved(t *testing.T) {
+	notQuick(t)
 	s := observe(t)
 	var base scrapes.Scrape
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) { // until the records have been moved

@@ -84,6 +84,7 @@ model "acme/comes" {
 
 // TestDev_TakesAChangedConfigUnderLoad changes everything at once while one request is being served and two wait.
 func TestDev_TakesAChangedConfigUnderLoad(t *testing.T) {
+	notQuick(t)
 	path := writeConfig(t, configBefore)
 	s := startDev(t, t.TempDir(), "--sim-speed", "20", "--config", path)
 	client := s.admin(t)

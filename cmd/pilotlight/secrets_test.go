@@ -93,6 +93,7 @@ func TestDev_OfAUserWithoutRights(t *testing.T) {
 
 // The engines of root's dev are nobody's, though the program and the data lie where only root can look; or whose the config says.
 func TestDev_OfRoot(t *testing.T) {
+	notQuick(t)
 	if os.Geteuid() != 0 {
 		required(t, "only root's engines are somebody else's: run the tests as root, too")
 	}

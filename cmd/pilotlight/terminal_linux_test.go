@@ -100,6 +100,7 @@ func (x *terminal) ends(t *testing.T) int {
 func serverOf(s *devServer) []string { return []string{addrVariable + "=" + s.Admin} }
 
 func TestTop_OnATerminal(t *testing.T) {
+	notQuick(t)
 	s := startDev(t, t.TempDir(), "--sim-speed", "20", "--sim-load-time", "40s")
 	top := onTerminal(t, 24, 100, serverOf(s), "top", "--every", "100ms", "--data-dir", s.DataDir)
 	top.shows(t, screenOpen)
@@ -170,6 +171,7 @@ func TestTop_ServerGone(t *testing.T) {
 
 // TestModelStart_ShowsPhasesLive: on a terminal each phase is one line that goes on until the phase has ended.
 func TestModelStart_ShowsPhasesLive(t *testing.T) {
+	notQuick(t)
 	s := startDev(t, t.TempDir(), "--sim-speed", "20", "--sim-load-time", "30s")
 	client, ctx := s.admin(t), t.Context()
 	if _, err := client.StartModel(ctx, greeted, time.Minute); err != nil { // from it is known how long the next start takes

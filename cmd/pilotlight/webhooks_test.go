@@ -46,6 +46,7 @@ func (b *billing) answers(status int) {
 
 // TestWebhook_EachRecordArrivesThoughEndpointAndServerFail kills the server while its endpoint is down.
 func TestWebhook_EachRecordArrivesThoughEndpointAndServerFail(t *testing.T) {
+	notQuick(t)
 	endpoint := &billing{status: http.StatusOK, seen: map[string]int{}}
 	receiver := httptest.NewServer(endpoint)
 	defer receiver.Close()

@@ -65,6 +65,7 @@ type Conn struct {
 	mu    sync.Mutex // guards the fields below
 	left  bool
 	armed Departure // is told when the caller leaves
+	told  bool      // it has been
 	held  Departure // of the request that is handled, whether or not it is armed yet
 }
 

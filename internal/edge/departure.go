@@ -16,8 +16,8 @@ type Departure interface{ Leave(cause error) }
 // has been read: what the caller sends from then on is for later.
 func (c *Conn) Arm(d Departure) {
 	c.mu.Lock()
-	c.armed = d
 	left := c.left
+	c.armed, c.told = d, left
 	c.mu.Unlock()
 	if left {
 		d.Leave(ErrGone)
@@ -51,20 +51,31 @@ func (c *Conn) Disarm() {
 	c.mu.Unlock()
 }
 
+// departed is told of each sign of it: who half-closes a connection and then drops it gives two.
 func (c *Conn) departed() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.left = true
-	if c.armed != nil {
-		c.armed.Leave(ErrGone)
-	}
+	c.leave(ErrGone)
 }
 
 // Cancel ends the connection's request with a cause; a connection without one is closed.
 func (c *Conn) Cancel(cause error) {
-	if !c.Tell(func(d Departure) { d.Leave(cause) }) {
+	c.mu.Lock()
+	armed := c.leave(cause)
+	c.mu.Unlock()
+	if !armed {
 		c.abort()
 	}
+}
+
+// leave tells whom Arm has named, once, and is false where that is nobody. It is called with mu.
+func (c *Conn) leave(cause error) bool {
+	if c.armed != nil && !c.told {
+		c.told = true
+		c.armed.Leave(cause)
+	}
+	return c.armed != nil
 }
 
 // Tell calls f, which must not block, with whom Arm has named, and is false where that is nobody.

@@ -36,6 +36,7 @@ func OnBoth(m M) M { return both{m} }
 
 func (b both) Run() int {
 	flag.Parse()
+	Quick()
 	only := os.Getenv("STORE")
 	if only != onPostgres {
 		if code := b.M.Run(); code != 0 || only == sqlite || only == "" && testing.Short() || flagged("test.list") || flagged("test.fuzz") || flagged("test.fuzzworker") {

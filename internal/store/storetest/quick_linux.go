@@ -1,0 +1,21 @@
+//go:build linux
+
+package storetest
+
+import (
+	"os"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// Quick has the files of a quick run lie in memory, where that is a file system with room: what it waits for else is the disk. The whole suite
+// is for the disk. It is called before the first test, after the flags have been parsed.
+func Quick() {
+	const memory, room = "/dev/shm", 2 << 30
+	var fs unix.Statfs_t
+	if !testing.Short() || os.Getenv("TMPDIR") != "" || unix.Statfs(memory, &fs) != nil || fs.Bavail*uint64(fs.Bsize) < room {
+		return
+	}
+	_ = os.Setenv("TMPDIR", memory) // it fails for malformed names only
+}
