@@ -44,6 +44,10 @@ simulate-faults budget="10m":
 crash points="500":
     PILOTLIGHT_CRASH_POINTS={{ points }} PILOTLIGHT_CRASH_RESULT="$PWD/benchmarks/results/crash.json" go test -v -count=1 -timeout 60m -run TestCrash_ ./cmd/pilotlight
 
+# break a whole installation for so long, and keep the outcome: needs Linux and root
+chaos time="20m":
+    PILOTLIGHT_CHAOS={{ time }} PILOTLIGHT_CHAOS_RESULT="$PWD/benchmarks/results/chaos.json" go test -v -count=1 -timeout 0 -run '^TestChaos$' ./internal/chaos
+
 # every fuzz target, one after the other, for ten minutes each
 fuzz-all time="10m":
     grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9]*' . | sed 's|/[^/]*_test.go:func | |' | sort | while read -r package target; do go test -run '^$' -fuzz "^$target\$" -fuzztime {{ time }} "$package" || exit 1; done

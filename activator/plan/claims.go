@@ -25,7 +25,7 @@ func (c *claims) place(now time.Duration, m *model, among []place) {
 		if among == nil {
 			m.remember(now, &best)
 			if !best.now || best.needs == drainsBusy {
-				c.slots.grow(now, m)
+				c.slots.grow(now, m, best.found)
 			}
 		}
 		if !best.now {

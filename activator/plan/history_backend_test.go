@@ -214,6 +214,7 @@ func (s *backend) tell(o fleet.Observation) {
 	if s.out[o.Source] {
 		return
 	}
+	s.h.formerSees(o)
 	if s.h.planner.Observe(s.h.now, &o) {
 		s.h.told.take(s.h, &o)
 	}

@@ -21,6 +21,7 @@ var rareAnywhere = reached(
 	"a start failed because the disk was full",
 	"an adopted instance was leased",
 	"a lapsed server's streams were waited for",
+	"a former leader told a server of its shares",
 	"an instance went on the engine's word alone",
 	"two servers leased one instance at once",
 	"a busy instance made room",

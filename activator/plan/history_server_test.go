@@ -78,6 +78,9 @@ func (s *server) step() {
 	}
 	s.d.Report(s.now(), r)
 	s.h.send(s.n, "report", func() {
+		if s.h.formerHears(r) {
+			return
+		}
 		if s.h.planner.Hear(s.h.now, r) {
 			s.h.hears(r)
 		}

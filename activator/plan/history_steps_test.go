@@ -165,6 +165,7 @@ func (h *history) stepRestart() {
 		return
 	}
 	h.note("restart")
+	h.former = nil
 	h.net, h.drawer = nil, nil
 	for _, s := range h.servers {
 		s.restart()

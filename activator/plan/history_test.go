@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -17,8 +16,7 @@ import (
 // history is one random run of both machines: a planner, two dispatchers, a network that loses, delays, doubles and reorders, and a back
 // end whose engines fail. Every choice comes from the chooser, so that a history replays and shrinks.
 type history struct {
-	t          *faultsim.Tape
-	broken     error // the first broken promise
+	faultsim.History
 	now        time.Duration
 	epoch      time.Time
 	models     []*fleet.Model
@@ -30,6 +28,7 @@ type history struct {
 	parks      bool // the engines of slots can be parked
 
 	planner *Planner
+	former  *Planner // see history_leaders_test.go; nil = nobody leads on
 	view    View
 	term    uint64
 	policy  *wisher
@@ -59,38 +58,30 @@ type packet struct {
 	what    string
 }
 
-var errBroken = errors.New("broken promise")
-
 func (h *history) fail(format string, args ...any) {
-	if h.broken == nil {
-		h.broken = fmt.Errorf("%w: at %s: %s", errBroken, h.now, fmt.Sprintf(format, args...))
-	}
+	h.Fail("at %s: %s", h.now, fmt.Sprintf(format, args...))
 }
 
 func (h *history) note(format string, args ...any) {
-	if h.t.Logs() {
-		h.t.Note("%8s %s", h.now.Round(time.Millisecond), fmt.Sprintf(format, args...))
+	if h.Logs() {
+		h.Note("%8s %s", h.now.Round(time.Millisecond), fmt.Sprintf(format, args...))
 	}
 }
 
 // reach counts a rare state.
-func (h *history) reach(state string) { h.t.Reach("reached: " + state) }
+func (h *history) reach(state string) { h.Reached(state) }
 
 // choose gives 0 to n-1.
-func (h *history) choose(n int) int { return h.t.Choose(n) }
+func (h *history) choose(n int) int { return h.Choose(n) }
 
 // pick chooses one of a list.
-func pick[T any](h *history, s []T) T { return faultsim.Pick(h.t, s) }
+func pick[T any](h *history, s []T) T { return faultsim.Pick(h.Tape, s) }
 
-// kind is a kind of steps.
-type kind struct {
-	name string
-	do   func()
-}
+type kind = faultsim.Kind
 
 func newHistory(t *faultsim.Tape, w world) *history {
 	h := &history{
-		t: t, world: w, epoch: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), now: time.Second,
+		History: faultsim.History{Tape: t}, world: w, epoch: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), now: time.Second,
 		unheard: make(map[string]map[string]bool),
 		held:    make(map[string]time.Duration), cut: make([]bool, 2),
 	}
@@ -134,61 +125,57 @@ func newHistory(t *faultsim.Tape, w world) *history {
 	return h
 }
 
-// chooseKinds decides which steps this history has, and how often: a uniform choice would miss what needs many of one kind, or none of another.
+// chooseKinds decides which steps this history has, and how often.
 func (h *history) chooseKinds() {
 	all := []kind{
-		{"ask", h.stepAsk},
-		{"ask", h.stepAsk},
-		{"release", h.stepRelease},
-		{"leave", h.stepLeave},
-		{"time", h.stepTime},
-		{"deliver", h.stepDeliver},
-		{"message lost", h.stepLose},
-		{"message doubled", h.stepDouble},
-		{"engine moves on, fails or dies", h.stepEngine},
-		{"list", h.stepObserve},
-		{"liveness", h.stepLiveness},
-		{"network cut or mended", h.stepCut},
-		{"operator", h.stepOperator},
-		{"breaker", h.stepBreaker},
-		{"server crashes", h.stepCrashServer},
-		{"long time", h.stepLongTime},
-		{"message late", h.stepLate},
-		{"message late", h.stepLate},
+		{Name: "ask", Do: h.stepAsk},
+		{Name: "ask", Do: h.stepAsk},
+		{Name: "release", Do: h.stepRelease},
+		{Name: "leave", Do: h.stepLeave},
+		{Name: "time", Do: h.stepTime},
+		{Name: "deliver", Do: h.stepDeliver},
+		{Name: "message lost", Do: h.stepLose},
+		{Name: "message doubled", Do: h.stepDouble},
+		{Name: "engine moves on, fails or dies", Do: h.stepEngine},
+		{Name: "list", Do: h.stepObserve},
+		{Name: "liveness", Do: h.stepLiveness},
+		{Name: "network cut or mended", Do: h.stepCut},
+		{Name: "operator", Do: h.stepOperator},
+		{Name: "breaker", Do: h.stepBreaker},
+		{Name: "server crashes", Do: h.stepCrashServer},
+		{Name: "long time", Do: h.stepLongTime},
+		{Name: "message late", Do: h.stepLate},
+		{Name: "message late", Do: h.stepLate},
 	}
 	if h.ttl > 0 {
-		all = append(all, kind{"leader crashes", h.stepCrashPlanner})
+		all = append(all, kind{Name: "leader crashes", Do: h.stepCrashPlanner}, kind{Name: "leader is replaced and lives on", Do: h.stepReplaceLeader})
 	} else {
-		all = append(all, kind{"process restarts", h.stepRestart})
+		all = append(all, kind{Name: "process restarts", Do: h.stepRestart})
 	}
 	if h.parks {
-		all = append(all, kind{"engine moves on, fails or dies", h.stepEngine}, kind{"engine moves on, fails or dies", h.stepEngine})
+		all = append(all, kind{Name: "engine moves on, fails or dies", Do: h.stepEngine}, kind{Name: "engine moves on, fails or dies", Do: h.stepEngine})
 	}
 	if h.pool.Slots.Max > 0 {
-		all = append(all, kind{"slots outdated", h.stepOutdated})
+		all = append(all, kind{Name: "slots outdated", Do: h.stepOutdated})
 	}
 	if h.pool.GPUsPerSlot > 0 {
-		all = append(all, kind{"slot placed or lost", h.stepSlot})
+		all = append(all, kind{Name: "slot placed or lost", Do: h.stepSlot})
 	}
 	if h.world != slotsWorld {
-		all = append(all, kind{"probe", h.stepProbe}, kind{"Consul forgets", h.stepConsul}, kind{"Consul is stale", h.stepStaleConsul}, kind{"Nomad forgets", h.stepForget}, kind{"probe is deaf", h.stepDeaf}, kind{"node", h.stepNode}, kind{"node", h.stepNode})
+		all = append(all, kind{Name: "probe", Do: h.stepProbe}, kind{Name: "Consul forgets", Do: h.stepConsul}, kind{Name: "Consul is stale", Do: h.stepStaleConsul}, kind{Name: "Nomad forgets", Do: h.stepForget}, kind{Name: "probe is deaf", Do: h.stepDeaf}, kind{Name: "node", Do: h.stepNode}, kind{Name: "node", Do: h.stepNode})
 	}
 	if h.world != slotsWorld || h.supervised {
-		all = append(all, kind{"source lost or found", h.stepOutage}, kind{"source lost or found", h.stepOutage}, kind{"list", h.stepListOne}, kind{"slow list", h.stepSlowList})
+		all = append(all, kind{Name: "source lost or found", Do: h.stepOutage}, kind{Name: "source lost or found", Do: h.stepOutage}, kind{Name: "list", Do: h.stepListOne}, kind{Name: "slow list", Do: h.stepSlowList})
 	}
 	if h.supervised {
-		all = append(all, kind{"condition", h.stepCondition}, kind{"slot closes", h.stepClose}, kind{"clock of a slot", h.stepSkew})
+		all = append(all, kind{Name: "condition", Do: h.stepCondition}, kind{Name: "slot closes", Do: h.stepClose}, kind{Name: "clock of a slot", Do: h.stepSkew})
 	}
-	all = append(all, kind{"engine hangs", h.stepHang}, kind{"disk full", h.stepDisk})
-	for _, k := range all {
-		for range pick(h, []int{0, 1, 2, 6}) {
-			h.kinds = append(h.kinds, k)
-		}
-	}
+	all = append(all, kind{Name: "engine hangs", Do: h.stepHang}, kind{Name: "disk full", Do: h.stepDisk})
+	h.kinds = h.Swarm(all...)
 	for range pick(h, []int{0, 4, 12}) {
-		h.kinds = append(h.kinds, kind{"all goes well", h.stepWell}, kind{"many ask", h.stepCrowd}, kind{"release", h.stepRelease})
+		h.kinds = append(h.kinds, kind{Name: "all goes well", Do: h.stepWell}, kind{Name: "many ask", Do: h.stepCrowd}, kind{Name: "release", Do: h.stepRelease})
 	}
-	h.kinds = append(h.kinds, kind{"ask", h.stepAsk}, kind{"deliver", h.stepDeliver}, kind{"engine moves on, fails or dies", h.stepEngine}, kind{"time", h.stepTime})
+	h.kinds = append(h.kinds, kind{Name: "ask", Do: h.stepAsk}, kind{Name: "deliver", Do: h.stepDeliver}, kind{Name: "engine moves on, fails or dies", Do: h.stepEngine}, kind{Name: "time", Do: h.stepTime})
 	h.eager = h.choose(5)
 }
 
@@ -200,24 +187,20 @@ func (h *history) run() error {
 		h.stepListOne()
 	}
 	h.deliverAll()
-	for h.broken == nil && h.t.More() {
-		k := pick(h, h.kinds)
-		h.t.Reach(k.name)
-		k.do()
+	err := h.Play(h.kinds, func() {
 		h.settle()
 		if h.choose(4) < h.eager {
 			h.deliverAll()
 		}
-	}
-	if h.broken == nil {
-		h.calmDown()
-	}
-	if h.broken == nil {
-		h.checkLinear()
-	} else {
+	}, func() {
+		if h.calmDown(); !h.Broken() {
+			h.checkLinear()
+		}
+	})
+	if err != nil {
 		h.dump()
 	}
-	return h.broken
+	return err
 }
 
 func (h *history) startPlanner() {
@@ -239,7 +222,7 @@ func (h *history) startPlanner() {
 
 // settle lets every part do what is due, puts what it says on the network, and holds all promises: it is one step.
 func (h *history) settle() {
-	h.t.Step()
+	h.Step()
 	for _, s := range h.servers {
 		s.step()
 	}
@@ -262,6 +245,7 @@ func (h *history) settle() {
 	}
 	p.TakeLearned()
 	p.TakeEnded()
+	h.stepFormer()
 	h.check()
 }
 
@@ -291,7 +275,7 @@ func (h *history) deliver(k int) {
 // deliverAll delivers in order until nothing is on its way.
 func (h *history) deliverAll() {
 	for range 1000 + 8*len(h.net) {
-		if len(h.net) == 0 || h.broken != nil {
+		if len(h.net) == 0 || h.Broken() {
 			return
 		}
 		h.deliver(0)
@@ -304,6 +288,7 @@ func (h *history) calmDown() {
 	h.note("calm")
 	h.calmAt = h.now
 	h.policy.wild = false
+	h.former = nil
 	h.cut = make([]bool, len(h.servers))
 	h.backend.healthy = true
 	h.backend.recover()
@@ -313,7 +298,7 @@ func (h *history) calmDown() {
 		h.planner.modelOf[m.ID].heldUntil, h.planner.modelOf[m.ID].stale = 0, true
 	}
 	for range 400 {
-		if h.broken != nil {
+		if h.Broken() {
 			return
 		}
 		h.calmRound()

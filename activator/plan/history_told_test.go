@@ -27,7 +27,7 @@ func newTold() *told {
 }
 
 func (k *told) take(h *history, o *fleet.Observation) {
-	if h.t.Logs() {
+	if h.Logs() {
 		h.note("told by %s, number %d of %s, complete %v, lost %v: nodes %v, slots %v, %d instances", o.Source, o.Seq, o.At.Sub(h.epoch), o.Complete, o.Lost, o.Nodes, o.Slots, len(o.Instances))
 	}
 	if k.lost[o.Source] = o.Lost != nil; o.Lost != nil {

@@ -10,7 +10,7 @@ import (
 func TestFaults(t *testing.T) {
 	for _, w := range worlds {
 		t.Run(string(w), func(t *testing.T) {
-			n := 300
+			n := 700
 			if testing.Short() {
 				n = 40
 			}

@@ -105,8 +105,9 @@ func (k *slotKeeper) mayAdd(now time.Duration, q *pool) bool {
 	return !k.closing && q.GPUsPerSlot > 0 && q.existing() < q.Slots.Max && now >= q.retryAt
 }
 
-// grow adds a slot to the pool of a model whose demand finds no room but by draining busy instances, unless one is on its way already.
-func (k *slotKeeper) grow(now time.Duration, m *model) {
+// grow adds a slot to the pool of a model whose demand finds no room but by draining busy instances (drains), or none, unless one is on its way already. Where it finds none and
+// the pool can have no other slot, an outdated one is emptied.
+func (k *slotKeeper) grow(now time.Duration, m *model, drains bool) {
 	q := m.pool
 	if m.dedicated() || m.GPUs > q.GPUsPerSlot || !k.demand.demanded(now, m) {
 		return
@@ -121,7 +122,7 @@ func (k *slotKeeper) grow(now time.Duration, m *model) {
 	if m.waiting > 0 && q.open() > 0 && now < m.oldest+k.cfg.Patience {
 		return
 	}
-	if late := (m.waiting > 0 || m.short > 0) && now >= m.urgency()+k.cfg.Patience; late && q.Slots.Max > 0 && q.existing() >= q.Slots.Max {
+	if late := (m.waiting > 0 || m.short > 0) && now >= m.urgency()+k.cfg.Patience; late && !drains && q.Slots.Max > 0 && q.existing() >= q.Slots.Max {
 		k.emptyOutdated(now, m)
 	}
 	if !k.mayAdd(now, q) {

@@ -8,7 +8,7 @@ import (
 
 // A slot lives as long as its job, and has what its job was launched with. Where that lacks something of the present config, nothing new is launched there.
 // What runs there serves on, and leaves when it is idle; when nothing there is awake, the slot is given back, and others come as they are needed. Nobody
-// who is busy is moved for it, but where the pool can have no other slot and somebody waits for one.
+// who is busy is moved for it, but where the pool can have no other slot and somebody finds no room without one.
 
 const outdatedIdle = 30 * time.Second // an instance in such a slot stays for so long after its last request
 
@@ -34,7 +34,8 @@ func (q *pool) mayReplace() bool {
 	return running >= q.Slots.Min || q.existing() >= q.Slots.Max && !onItsWay
 }
 
-// emptyOutdated has one slot of the model's pool emptied in which the model cannot be started, and where the fewest are served: the pool can have no other.
+// emptyOutdated has one slot of the model's pool emptied in which the model cannot be started, and where the fewest are served: the pool can have no other,
+// and has room for it nowhere.
 func (k *slotKeeper) emptyOutdated(now time.Duration, m *model) {
 	var best *slot
 	least := 0

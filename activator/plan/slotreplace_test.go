@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pilotlight-io/pilotlight/autoscaler"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
@@ -122,5 +123,43 @@ func TestSlot_WithAnotherConfigWhereThePoolCanHaveNoOther(t *testing.T) {
 	if act := g.p.instanceOf[one.Instance]; emptied != act.Slot {
 		t.Errorf("got %q emptied, want %s, where b is served", emptied, act.Slot)
 	}
+	g.wantWaits(w)
+}
+
+// TestSlot_WithAnotherConfigIsNotEmptiedForWhatIsResumedThere: who can be resumed in such a slot waits for its GPUs, and gets them; the slot is not given back over it.
+func TestSlot_WithAnotherConfigIsNotEmptiedForWhatIsResumedThere(t *testing.T) {
+	pool := h100
+	pool.MaxParkedPerGPU, pool.Slots.Max = 1, 1
+	g := newStage(t, []fleet.Pool{pool}, stageModel("m", "h100", 8, 1), stageModel("n", "h100", 4, 1))
+	g.p.cfg.Policy = autoscaler.NewFixed(autoscaler.FixedConfig{Park: true})
+	g.withSlots("x")
+	w := g.asks("m")
+	act := g.takes(fleet.ActLaunch, nil)
+	g.starts(act, fleet.Ready)
+	g.d.Release(g.now, g.wantServed(w))
+	g.step()
+	g.p.life.park(g.now, g.p.instanceOf[act.Instance])
+	g.step()
+	park := g.takes(fleet.ActPark, nil)
+	g.is(fleet.Sighting{Instance: fleet.Instance{ID: act.Instance, Model: "m", Slot: "x", GPUs: 8, State: fleet.Asleep}, Phase: fleet.PhaseReady, Act: park.Seq, Parks: true, Slept: true, Running: -1})
+	w = g.asks("n")
+	other := g.takes(fleet.ActLaunch, nil)
+	g.starts(other, fleet.Ready)
+	lease := g.wantServed(w)
+	g.changes()
+	w = g.asks("m")
+	g.pass(g.p.cfg.Patience + g.p.cfg.Residence)
+	m := g.p.modelOf["m"]
+	if o := g.p.instanceOf[other.Instance]; o.State != fleet.Draining || m.pending() != 1 {
+		t.Fatalf("n's is %s (%s) and %d of m are pending, want n's to be drained for m", o.State, o.reason, m.pending())
+	}
+	g.d.Release(g.now, lease)
+	g.step()
+	g.takes(fleet.ActStop, nil)
+	g.is(fleet.Sighting{Instance: fleet.Instance{ID: other.Instance, Model: "n", Slot: "x", GPUs: 4}, Gone: true})
+	if resume := g.takes(fleet.ActResume, nil); resume.Instance != act.Instance {
+		t.Errorf("got %s resumed, want %s", resume.Instance, act.Instance)
+	}
+	g.wantNo(fleet.ActDropSlot)
 	g.wantWaits(w)
 }

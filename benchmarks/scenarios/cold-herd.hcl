@@ -16,8 +16,8 @@ step "herd-6000" {
 }
 
 step "held" {
-  about   = "Memory and idle CPU of 10,000 requests that are held and not let go, beside one that waits for the same loading engine."
-  command = ["held"]
+  about   = "Memory and idle CPU of 6,000 requests that are held and not let go, beside one that waits for the same loading engine: about as many as a server takes from one address where it may have 20,000 open files. `--requests 10000` takes `ulimit -n 40000`."
+  command = ["held", "--requests", "6000", "--pairs", "3", "--watch", "6s"]
   goal "memory per held request" { at_most = 16 }
   goal "CPU per second, one waiting for the loading engine" { at_most = 5 }
 }
@@ -29,8 +29,15 @@ step "release" {
   goal "engine's first token to first held request" { at_most = 5 }
 }
 
+step "release-10s" {
+  about   = "The same of an engine that loads for ten seconds and, as servers do, writes a line when it begins to listen."
+  command = ["release", "--load", "10s", "--starts", "8"]
+  goal "engine listens to first held request at the engine" { at_most = 5 }
+}
+
 does_not_show = [
   "10,000 requests that are let go: that takes `ulimit -n 40000` or more, of the server and of the load, and `--requests 10000`.",
+  "An engine that writes nothing while it loads (`release --silent`): it is looked at every sixty-fourth of its wait, every 50 ms at most.",
   "A real engine's own queue: this one answers at once, so that what is left is Pilotlight's part.",
   "Streams: these are whole answers. Keep-alives of waiting streams are not sent.",
   "Fairness between organisations in the queue: that is the scenario fairness.",

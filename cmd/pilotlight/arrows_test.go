@@ -33,7 +33,9 @@ var arrows = map[string][]string{
 	"internal/console":         {"internal/access", "internal/audit", "internal/fleet", "internal/tenant", "internal/tenant/wire", "internal/ledger", "internal/invoice", "internal/export", "internal/edge", "internal/whatif", "internal/series"},
 	"internal/admin":           {"internal/access", "internal/audit", "internal/fleet", "internal/tenant", "internal/tenant/wire", "internal/provision", "internal/ledger", "internal/invoice", "internal/webhook", "internal/openai", "internal/account", "internal/edge", "internal/export", "internal/whatif"},
 	// For tests: it holds answers against the OpenAPI document.
-	"internal/admin/spec":   {},
+	"internal/admin/spec": {},
+	// A test of a whole installation, and nothing else.
+	"internal/chaos":        {},
 	"internal/cluster":      {},
 	"internal/cluster/demo": {"internal/cluster", "internal/config"},
 	"internal/config":       {"internal/fleet"},

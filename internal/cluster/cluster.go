@@ -119,8 +119,7 @@ func findTools(ctx context.Context, cfg Config) (t tools, err error) {
 	if t.consul, err = Consul(ctx); err != nil {
 		return t, err
 	}
-	gpu, err := gpuTool.build(ctx)
-	t.plugins = filepath.Dir(gpu)
+	t.plugins, err = Plugins(ctx)
 	return t, err
 }
 

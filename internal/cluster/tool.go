@@ -35,6 +35,12 @@ func Nomad(ctx context.Context) (string, error) { return nomadTool.find(ctx) }
 // Consul gives the path of a consul program, as Nomad does.
 func Consul(ctx context.Context) (string, error) { return consulTool.find(ctx) }
 
+// Plugins gives the directory of Nomad's device plugin that offers simulated H100s, nvidia-gpu, which it builds.
+func Plugins(ctx context.Context) (string, error) {
+	gpu, err := gpuTool.build(ctx)
+	return filepath.Dir(gpu), err
+}
+
 func (t tool) find(ctx context.Context) (string, error) {
 	if path, err := exec.LookPath(t.output); err == nil {
 		return filepath.Abs(path)

@@ -120,3 +120,47 @@ func TestChain_IsTheLogsOrder(t *testing.T) {
 		t.Errorf("got the end %s, %v, want a hash", text, err)
 	}
 }
+
+// What a power cut has left of the log is one chain, though it has taken a record in the middle: the next ones come behind the last that is there.
+func TestChain_WhatComesBehindALostRecordIsLinkedAnew(t *testing.T) {
+	for _, moved := range []bool{true, false} {
+		dir := t.TempDir()
+		s := storetest.Open(t, filepath.Join(dir, "p.db"))
+		log := filepath.Join(dir, "ledger")
+		l := openIn(t, log, s)
+		appendOf(t, l, "acme", "zoo")
+		if moved {
+			l.flush(t.Context())
+		}
+		next := func() (before string) {
+			l.wal.mu.Lock()
+			defer l.wal.mu.Unlock()
+			before = l.wal.path(l.wal.active().number)
+			if err := l.wal.rotate(); err != nil {
+				t.Fatal(err)
+			}
+			return before
+		}
+		first := next()
+		appendOf(t, l, "acme", "new")
+		lost := next()
+		appendOf(t, l, "acme", "new", "acme", "zoo")
+		l.Crash()
+		if err := os.Remove(lost); err != nil {
+			t.Fatal(err)
+		}
+		if !moved {
+			if _, err := os.Stat(first); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l = openIn(t, log, s)
+		records := everything(t, l)
+		if len(records) != 6 {
+			t.Errorf("got %d records, want the 6 that are left", len(records))
+		}
+		appendOf(t, l, "acme", "new", "zoo")
+		wantChains(t, everything(t, l))
+		l.Close()
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
@@ -103,7 +104,8 @@ func (d *forgetful) cutPower() *forgetful {
 	for _, path := range d.removed[back:] {
 		d.files[path] = d.gone[path]
 	}
-	for path, f := range d.files {
+	for _, path := range slices.Sorted(maps.Keys(d.files)) { // in one order, so that a seed is one history
+		f := d.files[path]
 		if !f.listed && d.random.IntN(2) == 0 {
 			continue
 		}

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,14 +34,13 @@ func TestFaults(t *testing.T) {
 
 // faults is one history of a ledger.
 type faults struct {
-	t      *faultsim.Tape
+	faultsim.History
 	config Config
 	l      *Ledger // nil = it could not be opened
 	disk   *forgetful
 	full   bool
 	away   bool // the store is
 	clock  time.Time
-	broken error
 
 	made    int
 	records []*made
@@ -70,14 +70,6 @@ func (d fullDisk) Create(path string, size int64) (File, error) {
 	return d.forgetful.Create(path, size)
 }
 
-func (f *faults) fail(format string, args ...any) {
-	if f.broken == nil {
-		f.broken = fmt.Errorf("broken promise: %s", fmt.Sprintf(format, args...))
-	}
-}
-
-func (f *faults) reach(what string) { f.t.Reach("reached: " + what) }
-
 func playFaults(tape *faultsim.Tape, parent string) error {
 	dir, err := os.MkdirTemp(parent, "")
 	if err != nil {
@@ -89,55 +81,39 @@ func playFaults(tape *faultsim.Tape, parent string) error {
 		return err
 	}
 	defer s.Close()
-	f := &faults{t: tape, clock: time.Now().Add(-24 * time.Hour).Truncate(time.Hour)}
+	f := &faults{History: faultsim.History{Tape: tape}, clock: time.Date(2025, 6, 15, 12, 0, 0, 0, time.UTC)}
 	f.disk = newForgetful(f.random())
 	f.config = Config{Dir: filepath.Join(dir, "ledger"), Store: s, Durability: faultsim.Pick(tape, []Durability{Sync, Async})}
 	f.open()
-	kinds := f.chooseKinds()
-	for f.broken == nil && tape.More() {
-		k := faultsim.Pick(tape, kinds)
-		tape.Reach(k.name)
-		tape.Note("%s", k.name)
-		tape.Step()
-		k.do()
-	}
-	if f.broken == nil {
-		f.calmDown()
-	}
-	f.close()
-	return f.broken
-}
-
-type faultKind struct {
-	name string
-	do   func()
+	defer f.close()
+	return f.Play(f.chooseKinds(), f.Step, f.calmDown)
 }
 
 // chooseKinds decides which steps this history has, and how often.
-func (f *faults) chooseKinds() []faultKind {
-	kinds := []faultKind{{"append", f.stepAppend}, {"append", f.stepAppend}, {"move", f.stepMove}, {"fsync", f.stepSync}}
-	for _, k := range []faultKind{
-		{"append", f.stepAppend},
-		{"process killed", f.stepKill},
-		{"power cut", f.stepPowerCut},
-		{"disk full", f.stepFull},
-		{"fsyncs fail", f.stepFailing},
-		{"store away", f.stepAway},
-		{"clock jumps", f.stepClock},
-		{"sort", f.stepSort},
-		{"look", f.check},
-		{"restart", f.stepRestart},
-	} {
-		for range faultsim.Pick(f.t, []int{0, 1, 2, 6}) {
-			kinds = append(kinds, k)
-		}
-	}
-	return kinds
+func (f *faults) chooseKinds() []faultsim.Kind {
+	kinds := []faultsim.Kind{{Name: "append", Do: f.stepAppend}, {Name: "append", Do: f.stepAppend}, {Name: "move", Do: f.stepMove}, {Name: "fsync", Do: f.stepSync}}
+	return append(kinds, f.Swarm([]faultsim.Kind{
+		{Name: "append", Do: f.stepAppend},
+		{Name: "process killed", Do: f.stepKill},
+		{Name: "power cut", Do: f.stepPowerCut},
+		{Name: "disk full", Do: f.stepFull},
+		{Name: "fsyncs fail", Do: f.stepFailing},
+		{Name: "store away", Do: f.stepAway},
+		{Name: "clock jumps", Do: f.stepClock},
+		{Name: "sort", Do: f.stepSort},
+		{Name: "look", Do: f.check},
+		{Name: "restart", Do: f.stepRestart},
+	}...)...)
+}
+
+// said gives what an error says without the directory, which is another each time.
+func (f *faults) said(err error) string {
+	return strings.ReplaceAll(fmt.Sprint(err), f.config.Dir, "ledger")
 }
 
 // random gives what decides for the disk: which sectors it wrote back before a power cut, and which fsyncs fail.
 func (f *faults) random() *rand.Rand {
-	return rand.New(rand.NewPCG(uint64(f.t.Choose(1<<30)), 1))
+	return rand.New(rand.NewPCG(uint64(f.Choose(1<<30)), 1))
 }
 
 // ctx is done where the store is away.
@@ -154,13 +130,13 @@ func (f *faults) ctx() context.Context {
 func (f *faults) open() {
 	f.config.Disk = fullDisk{f.disk, f}
 	l, err := Open(f.ctx(), f.config)
-	f.t.Note("opens: %v", err)
+	f.Note("opens: %v", f.said(err))
 	if f.l = l; err == nil {
 		return
 	}
-	f.reach("the ledger could not be opened")
+	f.Reached("the ledger could not be opened")
 	if f.l = nil; !f.full && !f.away && f.disk.failing == 0 {
-		f.fail("it cannot be opened, and nothing is in its way: %v", err)
+		f.Fail("it cannot be opened, and nothing is in its way: %v", err)
 	}
 }
 
@@ -176,19 +152,19 @@ func (f *faults) stepAppend() {
 	if !f.ready() {
 		return
 	}
-	for range 1 + f.t.Choose(3) {
+	for range 1 + f.Choose(3) {
 		f.made++
-		m := &made{id: fmt.Sprintf("usg_%06d", f.made), org: fmt.Sprint("org", f.t.Choose(3))}
+		m := &made{id: fmt.Sprintf("usg_%06d", f.made), org: fmt.Sprint("org", f.Choose(3))}
 		r := &Record{ID: m.id, Org: m.org, TokenID: "t", Model: "m", GPUs: 1, Price: 8_250_000_000, DispatchedAt: f.clock, ReceivedAt: f.clock, Billed: time.Second, Status: Complete}
 		err := f.l.Append(r)
-		f.t.Note("%s of %s: %v", m.id, m.org, err)
+		f.Note("%s of %s: %v", m.id, m.org, f.said(err))
 		m.answered, m.durable = err == nil, err == nil && f.config.Durability == Sync
 		if err != nil {
-			f.reach("a record was withheld")
+			f.Reached("a record was withheld")
 			m.unsaid = f.full
 		}
 		if err != nil && !f.full && f.disk.failing == 0 {
-			f.fail("%s was not taken, and nothing is in its way: %v", m.id, err)
+			f.Fail("%s was not taken, and nothing is in its way: %v", m.id, err)
 		}
 		f.records = append(f.records, m)
 	}
@@ -199,11 +175,11 @@ func (f *faults) stepMove() {
 		return
 	}
 	err := f.l.flush(f.ctx())
-	f.t.Note("moves: %v", err)
+	f.Note("moves: %v", f.said(err))
 	if err != nil {
-		f.reach("a move failed")
+		f.Reached("a move failed")
 		if !f.away && f.disk.failing == 0 {
-			f.fail("a move failed, and nothing is in its way: %v", err)
+			f.Fail("a move failed, and nothing is in its way: %v", err)
 		}
 		return
 	}
@@ -219,7 +195,7 @@ func (f *faults) stepSync() {
 		return
 	}
 	err := f.l.wal.sync(f.l.wal.pending())
-	f.t.Note("fsyncs: %v", err)
+	f.Note("fsyncs: %v", f.said(err))
 	for _, m := range f.records {
 		switch {
 		case err != nil: // the kernel may have dropped what it could not write, and the next fsync does not know
@@ -233,7 +209,7 @@ func (f *faults) stepSync() {
 func (f *faults) stepSort() {
 	if f.ready() && !f.away {
 		if err := f.l.Sort(context.Background()); err != nil && f.disk.failing == 0 {
-			f.fail("sorting failed: %v", err)
+			f.Fail("sorting failed: %v", err)
 		}
 	}
 }
@@ -256,14 +232,14 @@ func (f *faults) stepRestart() {
 		return
 	}
 	if err := f.l.Close(); err != nil {
-		f.fail("closing: %v", err)
+		f.Fail("closing: %v", err)
 	}
 	f.l = nil
 	f.open()
 }
 
 func (f *faults) stepPowerCut() {
-	if f.t.Choose(3) > 0 {
+	if f.Choose(3) > 0 {
 		return
 	}
 	next := f.disk.cutPower()
@@ -273,9 +249,9 @@ func (f *faults) stepPowerCut() {
 	for _, m := range f.records {
 		switch {
 		case m.durable && !m.moved:
-			f.reach("records outlived a power cut before they were moved")
+			f.Reached("records outlived a power cut before they were moved")
 		case m.answered && !m.durable:
-			f.reach("a power cut lost what was not durable")
+			f.Reached("a power cut lost what was not durable")
 			m.gone = true
 		}
 	}
@@ -284,17 +260,17 @@ func (f *faults) stepPowerCut() {
 
 func (f *faults) stepFull()    { f.full = !f.full }
 func (f *faults) stepAway()    { f.away = !f.away }
-func (f *faults) stepFailing() { f.disk.failing = faultsim.Pick(f.t, []int{0, 0, 10, 50}) }
+func (f *faults) stepFailing() { f.disk.failing = faultsim.Pick(f.Tape, []int{0, 0, 10, 50}) }
 
 func (f *faults) stepClock() {
-	jump := faultsim.Pick(f.t, []time.Duration{time.Second, time.Minute, 26 * time.Hour, -time.Hour, -50 * time.Hour})
+	jump := faultsim.Pick(f.Tape, []time.Duration{time.Second, time.Minute, 26 * time.Hour, -time.Hour, -50 * time.Hour})
 	if f.clock = f.clock.Add(jump); jump < 0 {
-		f.reach("the clock was set back")
+		f.Reached("the clock was set back")
 	}
 }
 
 func (f *faults) calmDown() {
-	f.t.Note("calm")
+	f.Note("calm")
 	f.full, f.away, f.disk.failing = false, false, 0
 	f.check()
 	f.stepKill()
@@ -306,18 +282,14 @@ func (f *faults) check() {
 	if f.away || !f.ready() {
 		return
 	}
-	if f.stepMove(); f.broken != nil || f.disk.failing > 0 {
+	if f.stepMove(); f.Broken() || f.disk.failing > 0 {
 		return
-	}
-	lost := make(map[string]bool) // of what was on its way to the disk at a power cut, one may be torn and the next be there
-	for _, m := range f.records {
-		lost[m.id] = m.gone
 	}
 	found, last, sums := make(map[string]int), make(map[[2]string]Hash), make(map[string]int64)
 	for cursor := ""; ; {
 		page, err := f.l.Records(context.Background(), "", cursor, MaxRecordsLimit)
 		if err != nil {
-			f.fail("looking: %v", err)
+			f.Fail("looking: %v", err)
 			return
 		}
 		for k := range page.Records {
@@ -325,8 +297,8 @@ func (f *faults) check() {
 			found[r.ID]++
 			sums[r.Org]++
 			key := [2]string{r.Chain, r.Org}
-			if r.Previous != last[key] && !lost[r.ID] {
-				f.fail("%s of %s does not come behind what came before it", r.ID, r.Org)
+			if r.Previous != last[key] {
+				f.Fail("%s of %s does not come behind what came before it", r.ID, r.Org)
 			}
 			last[key] = HashOf(r)
 		}
@@ -336,19 +308,19 @@ func (f *faults) check() {
 	}
 	for _, m := range f.records {
 		if n := found[m.id]; n > 1 || n == 0 && m.answered && !m.gone || n > 0 && !m.answered && !m.unsaid {
-			f.fail("%+v is there %d times", *m, n)
+			f.Fail("%+v is there %d times", *m, n)
 		}
 	}
 	rows, _, err := f.l.Usage(context.Background(), Query{})
 	if err != nil {
-		f.fail("summing: %v", err)
+		f.Fail("summing: %v", err)
 	}
 	for _, row := range rows {
 		sums[row.Org] -= row.Requests
 	}
 	for org, n := range sums {
 		if n != 0 {
-			f.fail("%s: the sums differ by %d from the records", org, n)
+			f.Fail("%s: the sums differ by %d from the records", org, n)
 		}
 	}
 }

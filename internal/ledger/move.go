@@ -20,6 +20,7 @@ type move struct {
 	from    int64
 	data    []byte // of the segment from there on
 	damage  error
+	links   links
 
 	covered coverage
 	block   block
@@ -144,6 +145,7 @@ func (m *move) begin(ctx context.Context, tx *sql.Tx) (err error) {
 	m.block.reset()
 	clear(m.days)
 	clear(m.ends)
+	m.links.begin()
 	m.covered, err = covered(ctx, tx, m.segment, extent{m.from, m.from + int64(len(m.data))})
 	return err
 }
@@ -175,6 +177,9 @@ func (m *move) frame(ctx context.Context, tx *sql.Tx, start, end int, payload []
 				return err
 			}
 		}
+	}
+	if err := m.links.mend(ctx, tx, &f, m.data[start:end]); err != nil {
+		return err
 	}
 	if m.block.records == 0 {
 		m.run.begin(0)

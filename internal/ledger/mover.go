@@ -101,6 +101,7 @@ func (l *Ledger) moveSegment(ctx context.Context, number uint64, to place) error
 	if err := m.read(l.wal, number, from, limit); err != nil {
 		return err
 	}
+	m.links.mends = number < l.wal.first
 	err := l.store.Write(ctx, func(tx *sql.Tx) error {
 		err := m.move(context.WithoutCancel(ctx), tx) // the driver starts a goroutine for a statement that can be cancelled; the transaction can be
 		if err == nil && m.damage != nil {
@@ -110,6 +111,7 @@ func (l *Ledger) moveSegment(ctx context.Context, number uint64, to place) error
 	})
 	if err == nil {
 		l.keepFrom(m.days)
+		l.reportMended(number, m.links.mended)
 		l.moved = place{number, m.from + int64(len(m.data))}
 		l.wal.forget(l.moved)
 	}

@@ -9,16 +9,16 @@ import (
 // deliver has an act arrive, and holds what must be true of the answer.
 func (f *faults) deliver(act fleet.Act) {
 	was := f.s.find(act.Instance)
-	repeated := f.began[numberOf(act)]
+	repeated, asleep := f.began[numberOf(act)], was != nil && was.State == fleet.Asleep
 	err := f.s.do(act)
-	f.t.Note("%s %s of term %d, number %d, GPU %d+%d: %v", act.Kind, act.Instance, act.Term, act.Seq, act.GPU, act.GPUs, err)
+	f.Note("%s %s of term %d, number %d, GPU %d+%d: %v", act.Kind, act.Instance, act.Term, act.Seq, act.GPU, act.GPUs, err)
 	if err != nil {
-		f.reach(whyOf(err))
+		f.Reached(whyOf(err))
 	}
 	switch {
 	case act.Term < f.fenced:
 		if err == nil {
-			f.fail("%s %s of term %d was accepted after term %d", act.Kind, act.Instance, act.Term, f.fenced)
+			f.Fail("%s %s of term %d was accepted after term %d", act.Kind, act.Instance, act.Term, f.fenced)
 		}
 		return
 	case err == nil || f.s.term == act.Term:
@@ -28,11 +28,11 @@ func (f *faults) deliver(act fleet.Act) {
 		return
 	}
 	if repeated {
-		f.reach("an act came again")
+		f.Reached("an act came again")
 		return
 	}
 	for _, e := range f.running() {
-		if e.i == was && act.Kind == fleet.ActResume {
+		if e.i == was && asleep && act.Kind == fleet.ActResume { // one that is on its way has its room: what a later one allows takes it from nobody
 			e.sleepers = act.Sleepers
 		}
 	}
@@ -42,7 +42,7 @@ func (f *faults) deliver(act fleet.Act) {
 		f.stopped[act.Instance] = true
 	case act.Kind == fleet.ActLaunch && was == nil && now != nil:
 		if f.stopped[act.Instance] {
-			f.fail("%s was launched after it was stopped", act.Instance)
+			f.Fail("%s was launched after it was stopped", act.Instance)
 		}
 	}
 	f.begin(act.Sleepers)
@@ -64,19 +64,19 @@ func (f *faults) running() []*simulated {
 // stepEngine has one process do what is next.
 func (f *faults) stepEngine() {
 	if es := f.running(); len(es) > 0 {
-		f.moveOn(es[f.t.Choose(len(es))])
+		f.moveOn(es[f.Choose(len(es))])
 	}
 }
 
 // stepDie ends a process that nobody has ended.
 func (f *faults) stepDie() {
-	if es := f.running(); len(es) > 0 && f.t.Choose(3) == 0 {
-		f.end(es[f.t.Choose(len(es))], ending{failure: "killed", cause: fleet.CauseMemory})
+	if es := f.running(); len(es) > 0 && f.Choose(3) == 0 {
+		f.end(es[f.Choose(len(es))], ending{failure: "killed", cause: fleet.CauseMemory})
 	}
 }
 
 func (f *faults) end(e *simulated, how ending) {
-	f.t.Note("%s ends: %s", e.i.ID, how.failure)
+	f.Note("%s ends: %s", e.i.ID, how.failure)
 	e.ended, e.awake = true, false
 	f.s.markEnded(e.i, how)
 }
@@ -86,7 +86,7 @@ func (f *faults) moveOn(e *simulated) {
 	quit := false
 	select {
 	case <-e.i.quit:
-		quit = f.t.Choose(4) < 3 || f.s.closed
+		quit = f.Choose(4) < 3 || f.s.closed
 	default:
 		quit = f.s.closed
 	}
@@ -110,10 +110,10 @@ func (f *faults) moveOn(e *simulated) {
 
 // finish brings to an end what a process does, well or not.
 func (f *faults) finish(e *simulated) {
-	did, fails := e.doing, f.t.Choose(8) == 0
+	did, fails := e.doing, f.Choose(8) == 0
 	e.doing = ""
-	if did == fleet.ActResume && fails && f.t.Choose(2) == 0 {
-		f.reach("an engine found no memory to wake")
+	if did == fleet.ActResume && fails && f.Choose(2) == 0 {
+		f.Reached("an engine found no memory to wake")
 		e.awake = false
 		f.s.markParked(e.i, ending{failure: "out of memory", cause: fleet.CauseMemory, short: true})
 		return
@@ -126,16 +126,16 @@ func (f *faults) finish(e *simulated) {
 	switch did {
 	case fleet.ActLaunch:
 		if e.ready = true; e.i.State == fleet.Stopping {
-			f.reach("an engine was ready after it was told to stop")
+			f.Reached("an engine was ready after it was told to stop")
 		}
 		f.s.markPhase(e.i, fleet.PhaseLoading)
-		f.s.markReady(e.i, "127.0.0.1:1", e.i.GPUs > 0 && f.t.Choose(6) > 0)
+		f.s.markReady(e.i, "127.0.0.1:1", e.i.GPUs > 0 && f.Choose(6) > 0)
 	case fleet.ActPark:
 		e.awake = false
 		f.s.markParked(e.i, ending{})
 	case fleet.ActResume:
-		f.reach("an engine was resumed")
-		if f.t.Choose(2) == 0 {
+		f.Reached("an engine was resumed")
+		if f.Choose(2) == 0 {
 			f.s.markResumed(e.i)
 		}
 		f.s.markGenerated(e.i)
@@ -146,7 +146,7 @@ func (f *faults) finish(e *simulated) {
 func (f *faults) checkGPUs(e *simulated) {
 	for _, o := range f.running() {
 		if o != e && o.awake && e.i.GPUs > 0 && o.i.GPUs > 0 && o.i.GPU < e.i.GPU+e.i.GPUs && e.i.GPU < o.i.GPU+o.i.GPUs {
-			f.fail("%s takes GPUs that %s still holds", e.i.ID, o.i.ID)
+			f.Fail("%s takes GPUs that %s still holds", e.i.ID, o.i.ID)
 		}
 	}
 	for g := e.i.GPU; g < e.i.GPU+e.i.GPUs; g++ {
@@ -157,14 +157,14 @@ func (f *faults) checkGPUs(e *simulated) {
 			}
 		}
 		if e.sleepers > 0 && parked > e.sleepers {
-			f.fail("%s takes GPU %d beside %d parked ones, %d may be", e.i.ID, g, parked, e.sleepers)
+			f.Fail("%s takes GPU %d beside %d parked ones, %d may be", e.i.ID, g, parked, e.sleepers)
 		}
 	}
 }
 
 // settle takes what the supervisor has said, and holds all promises: it is one step.
 func (f *faults) settle() {
-	f.t.Step()
+	f.Step()
 	used := fleet.Bytes(0)
 	for _, e := range f.running() {
 		if !e.awake {
@@ -172,7 +172,7 @@ func (f *faults) settle() {
 		}
 	}
 	if used > f.s.cfg.HostMemory {
-		f.fail("parked engines take %d bytes of host memory, of %d", used, f.s.cfg.HostMemory)
+		f.Fail("parked engines take %d bytes of host memory, of %d", used, f.s.cfg.HostMemory)
 	}
 	for _, o := range f.s.takeQueue(f.w) {
 		f.hear(&o)
@@ -182,13 +182,13 @@ func (f *faults) settle() {
 // hear holds what must be true of a list.
 func (f *faults) hear(o *fleet.Observation) {
 	if o.Term < f.saidTerm || o.Term == f.saidTerm && o.Seq <= f.saidSeq {
-		f.fail("list %d of term %d came after %d of term %d", o.Seq, o.Term, f.saidSeq, f.saidTerm)
+		f.Fail("list %d of term %d came after %d of term %d", o.Seq, o.Term, f.saidSeq, f.saidTerm)
 	}
 	f.saidTerm, f.saidSeq = o.Term, o.Seq
 	holders := make([]string, faultsGPUs)
 	for _, s := range o.Instances {
 		if f.gone[s.ID] {
-			f.fail("%s is listed after it was gone", s.ID)
+			f.Fail("%s is listed after it was gone", s.ID)
 		}
 		f.gone[s.ID] = s.Gone
 		if s.Gone || s.State == fleet.Asleep || f.parkedAndStopping(s.ID) {
@@ -196,7 +196,7 @@ func (f *faults) hear(o *fleet.Observation) {
 		}
 		for g := s.GPU; g < s.GPU+s.GPUs; g++ {
 			if holders[g] != "" && s.State != fleet.Stopping && s.State != fleet.Failed {
-				f.fail("%s and %s are said to hold GPU %d", holders[g], s.ID, g)
+				f.Fail("%s and %s are said to hold GPU %d", holders[g], s.ID, g)
 			}
 			if s.State != fleet.Stopping && s.State != fleet.Failed {
 				holders[g] = s.ID

@@ -32,13 +32,12 @@ func TestFaults(t *testing.T) {
 
 // faults is one history of a supervisor.
 type faults struct {
-	t      *faultsim.Tape
+	faultsim.History
 	dir    string
 	s      *Slot
 	w      *watcher
 	clock  time.Time
 	memory fleet.Bytes // of the host, for parked engines
-	broken error
 
 	term    uint64 // of the newest leader
 	seq     map[uint64]uint64
@@ -66,78 +65,47 @@ type simulated struct {
 
 const faultsGPUs = 4
 
-var errBroken = errors.New("broken promise")
-
-func (f *faults) fail(format string, args ...any) {
-	if f.broken == nil {
-		f.broken = fmt.Errorf("%w: %s", errBroken, fmt.Sprintf(format, args...))
-	}
-}
-
-func (f *faults) reach(what string) { f.t.Reach("reached: " + what) }
-
 func playFaults(tape *faultsim.Tape, parent string) error {
 	dir, err := os.MkdirTemp(parent, "")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	f := &faults{t: tape, dir: dir, clock: time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC), term: 1, seq: make(map[uint64]uint64)}
+	f := &faults{History: faultsim.History{Tape: tape}, dir: dir, clock: time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC), term: 1, seq: make(map[uint64]uint64)}
 	f.memory = faultsim.Pick(tape, []fleet.Bytes{6, 12, 40})
 	f.start()
-	kinds := f.chooseKinds()
-	for f.broken == nil && tape.More() {
-		k := faultsim.Pick(tape, kinds)
-		tape.Reach(k.name)
-		tape.Note("%s", k.name)
-		k.do()
-		f.settle()
-	}
-	if f.broken == nil {
-		f.calmDown()
-	}
-	return f.broken
-}
-
-type faultKind struct {
-	name string
-	do   func()
+	return f.Play(f.chooseKinds(), f.settle, f.calmDown)
 }
 
 // chooseKinds decides which steps this history has, and how often.
-func (f *faults) chooseKinds() []faultKind {
-	basic := []faultKind{{"launch", f.stepLaunch}, {"deliver", f.stepDeliver}, {"engine moves on", f.stepEngine}, {"all goes well", f.stepWell}, {"park, resume or stop", f.stepMove}}
-	var kinds []faultKind
-	for range faultsim.Pick(f.t, []int{1, 4, 12}) {
+func (f *faults) chooseKinds() []faultsim.Kind {
+	basic := []faultsim.Kind{{Name: "launch", Do: f.stepLaunch}, {Name: "deliver", Do: f.stepDeliver}, {Name: "engine moves on", Do: f.stepEngine}, {Name: "all goes well", Do: f.stepWell}, {Name: "park, resume or stop", Do: f.stepMove}}
+	var kinds []faultsim.Kind
+	for range faultsim.Pick(f.Tape, []int{1, 4, 12}) {
 		kinds = append(kinds, basic...)
 	}
-	for _, k := range []faultKind{
-		{"launch", f.stepLaunch},
-		{"park, resume or stop", f.stepMove},
-		{"park, resume or stop", f.stepMove},
-		{"act doubled", f.stepDouble},
-		{"act lost", f.stepLose},
-		{"engine dies", f.stepDie},
-		{"new leader", f.stepLeader},
-		{"leader fences", f.stepFence},
-		{"supervisor restarts", f.stepRestart},
-		{"supervisor shuts down", f.stepClose},
-		{"new watcher", f.stepWatch},
-		{"time", f.stepTime},
-		{"old leader acts", f.stepOldLeader},
-	} {
-		for range faultsim.Pick(f.t, []int{0, 1, 2, 6}) {
-			kinds = append(kinds, k)
-		}
-	}
-	return kinds
+	return append(kinds, f.Swarm([]faultsim.Kind{
+		{Name: "launch", Do: f.stepLaunch},
+		{Name: "park, resume or stop", Do: f.stepMove},
+		{Name: "park, resume or stop", Do: f.stepMove},
+		{Name: "act doubled", Do: f.stepDouble},
+		{Name: "act lost", Do: f.stepLose},
+		{Name: "engine dies", Do: f.stepDie},
+		{Name: "new leader", Do: f.stepLeader},
+		{Name: "leader fences", Do: f.stepFence},
+		{Name: "supervisor restarts", Do: f.stepRestart},
+		{Name: "supervisor shuts down", Do: f.stepClose},
+		{Name: "new watcher", Do: f.stepWatch},
+		{Name: "time", Do: f.stepTime},
+		{Name: "old leader acts", Do: f.stepOldLeader},
+	}...)...)
 }
 
 // start begins a life of the supervisor.
 func (f *faults) start() {
 	s, err := New(Config{ID: "x", Dir: f.dir, GPUs: faultsGPUs, HostMemory: f.memory, KeepTerm: true})
 	if err != nil {
-		f.fail("starting: %v", err)
+		f.Fail("starting: %v", err)
 		return
 	}
 	s.term, s.seq = 0, 0
@@ -163,41 +131,41 @@ func (f *faults) stepLaunch() { f.launch(f.term) }
 
 func (f *faults) launch(term uint64) {
 	f.ids++
-	gpus := faultsim.Pick(f.t, []int{0, 1, 1, 2, 2, 4})
+	gpus := faultsim.Pick(f.Tape, []int{0, 1, 1, 2, 2, 4})
 	act := f.act(fleet.ActLaunch, term, fmt.Sprint("i", f.ids))
-	if f.t.Choose(6) == 0 {
-		act.Instance = fmt.Sprint("i", 1+f.t.Choose(f.ids)) // of one that may be there, or have been
+	if f.Choose(6) == 0 {
+		act.Instance = fmt.Sprint("i", 1+f.Choose(f.ids)) // of one that may be there, or have been
 	}
 	m := &fleet.Model{ID: fmt.Sprint("m", gpus), GPUs: gpus, ParkedMemory: fleet.Bytes(1 + gpus), Engine: fleet.EngineSpec{Kind: fleet.EngineSim}}
-	act.Model, act.Config, act.GPUs, act.GPU = m.ID, m, gpus, f.t.Choose(faultsGPUs)
-	if gpus > 0 && f.t.Choose(8) > 0 {
+	act.Model, act.Config, act.GPUs, act.GPU = m.ID, m, gpus, f.Choose(faultsGPUs)
+	if gpus > 0 && f.Choose(8) > 0 {
 		act.GPU -= act.GPU % gpus
 	}
-	act.Sleepers = f.t.Choose(3)
+	act.Sleepers = f.Choose(3)
 	f.net = append(f.net, act)
 }
 
 func (f *faults) stepMove() { f.move(f.term) }
 
 func (f *faults) move(term uint64) {
-	if is := f.s.instances; len(is) > 0 && f.t.Choose(4) > 0 {
-		i, kind := is[f.t.Choose(len(is))], fleet.ActStop
+	if is := f.s.instances; len(is) > 0 && f.Choose(4) > 0 {
+		i, kind := is[f.Choose(len(is))], fleet.ActStop
 		switch i.State {
 		case fleet.Ready:
 			kind = fleet.ActPark
 		case fleet.Asleep:
 			kind = fleet.ActResume
 		case fleet.Starting, fleet.Parking, fleet.Resuming:
-			if f.t.Choose(4) > 0 {
+			if f.Choose(4) > 0 {
 				return // it goes on
 			}
 		}
 		act := f.act(kind, term, i.ID)
-		act.Sleepers = f.t.Choose(3)
+		act.Sleepers = f.Choose(3)
 		f.net = append(f.net, act)
 	} else if f.ids > 0 {
-		kind := faultsim.Pick(f.t, []fleet.ActKind{fleet.ActPark, fleet.ActPark, fleet.ActResume, fleet.ActResume, fleet.ActStop})
-		id := fmt.Sprint("i", max(1, f.ids-f.t.Choose(6)))
+		kind := faultsim.Pick(f.Tape, []fleet.ActKind{fleet.ActPark, fleet.ActPark, fleet.ActResume, fleet.ActResume, fleet.ActStop})
+		id := fmt.Sprint("i", max(1, f.ids-f.Choose(6)))
 		f.net = append(f.net, f.act(kind, term, id))
 	}
 }
@@ -205,7 +173,7 @@ func (f *faults) move(term uint64) {
 // stepOldLeader has a leader order something that has been replaced, and does not know.
 func (f *faults) stepOldLeader() {
 	if f.term > 1 {
-		if old := 1 + uint64(f.t.Choose(int(f.term-1))); f.t.Choose(2) == 0 {
+		if old := 1 + uint64(f.Choose(int(f.term-1))); f.Choose(2) == 0 {
 			f.launch(old)
 		} else {
 			f.move(old)
@@ -225,26 +193,26 @@ func (f *faults) stepWell() {
 
 func (f *faults) stepDouble() {
 	if len(f.net) > 0 {
-		f.net = append(f.net, faultsim.Pick(f.t, f.net))
+		f.net = append(f.net, faultsim.Pick(f.Tape, f.net))
 	}
 }
 
 func (f *faults) stepLose() {
 	if len(f.net) > 0 {
-		k := f.t.Choose(len(f.net))
+		k := f.Choose(len(f.net))
 		f.net = slices.Delete(f.net, k, k+1)
 	}
 }
 
 // stepDeliver has some of what is on its way arrive, in any order; one may arrive once more.
 func (f *faults) stepDeliver() {
-	for range 1 + f.t.Choose(4) {
+	for range 1 + f.Choose(4) {
 		if len(f.net) == 0 {
 			return
 		}
-		k := f.t.Choose(len(f.net))
+		k := f.Choose(len(f.net))
 		act := f.net[k]
-		if f.t.Choose(6) > 0 {
+		if f.Choose(6) > 0 {
 			f.net = slices.Delete(f.net, k, k+1)
 		}
 		f.deliver(act)
@@ -252,14 +220,14 @@ func (f *faults) stepDeliver() {
 }
 
 func (f *faults) stepLeader() {
-	if f.t.Choose(3) == 0 {
+	if f.Choose(3) == 0 {
 		f.term++
 	}
 }
 
 func (f *faults) stepFence() {
 	err := f.s.Fence(context.Background(), f.term)
-	f.t.Note("fence %d: %v", f.term, err)
+	f.Note("fence %d: %v", f.term, err)
 	if err == nil {
 		f.fenced = max(f.fenced, f.term)
 	}
@@ -267,20 +235,20 @@ func (f *faults) stepFence() {
 
 // stepRestart ends the supervisor, and with it all engines and connections, and has another one begin, whose clock may be another.
 func (f *faults) stepRestart() {
-	if f.t.Choose(12) > 0 && !f.s.closed {
+	if f.Choose(12) > 0 && !f.s.closed {
 		return
 	}
-	if f.t.Choose(2) == 0 {
-		f.clock = f.clock.Add(-time.Duration(1+f.t.Choose(100)) * time.Hour)
-		f.reach("the clock was set back over a restart")
+	if f.Choose(2) == 0 {
+		f.clock = f.clock.Add(-time.Duration(1+f.Choose(100)) * time.Hour)
+		f.Reached("the clock was set back over a restart")
 	}
-	f.t.Note("restart")
+	f.Note("restart")
 	f.start()
 }
 
 func (f *faults) stepClose() {
-	if f.t.Choose(12) == 0 {
-		f.t.Note("shuts down")
+	if f.Choose(12) == 0 {
+		f.Note("shuts down")
 		f.s.close()
 	}
 }
@@ -288,12 +256,12 @@ func (f *faults) stepClose() {
 func (f *faults) stepWatch() { f.watch() }
 
 func (f *faults) stepTime() {
-	f.clock = f.clock.Add(time.Duration(f.t.Choose(10_000)) * time.Millisecond)
+	f.clock = f.clock.Add(time.Duration(f.Choose(10_000)) * time.Millisecond)
 }
 
 // calmDown has a new leader stop all that it hears of: then nothing may be left.
 func (f *faults) calmDown() {
-	f.t.Note("calm")
+	f.Note("calm")
 	f.net = nil
 	f.term++
 	f.stepFence()
@@ -309,7 +277,7 @@ func (f *faults) calmDown() {
 			return
 		}
 	}
-	f.fail("%d instances do not end", len(f.s.instances))
+	f.Fail("%d instances do not end", len(f.s.instances))
 }
 
 // whyOf gives the sentinel of a refusal.
