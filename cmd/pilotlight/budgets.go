@@ -8,22 +8,43 @@ import (
 
 	"github.com/pilotlight-io/pilotlight/internal/account"
 	"github.com/pilotlight-io/pilotlight/internal/admin"
+	"github.com/pilotlight-io/pilotlight/internal/config"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
+	"github.com/pilotlight-io/pilotlight/internal/quota"
+	"github.com/pilotlight-io/pilotlight/internal/shares"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
 	"github.com/pilotlight-io/pilotlight/internal/webhook"
 )
 
-// openAccounts makes the accounts, which know what has been spent before in every period that goes on.
-func (s *server) openAccounts(ctx context.Context) error {
-	accounts := account.New(account.Config{Memory: int64(s.c.Config.API.BodyBudget), Cost: ledger.Cost})
+// openAccounts makes the accounts, which know what has been spent before in every period that goes on. Where other servers may share the store, what they
+// may spend and have at once is drawn from it.
+func (s *server) openAccounts(ctx context.Context) (err error) {
+	c := account.Config{Memory: int64(s.c.Config.API.BodyBudget), Cost: ledger.Cost}
+	if s.c.Config.Store.Kind == config.StorePostgres {
+		s.quota, err = quota.New(quota.Config{Store: s.store, Server: s.ledger.Server(), DeniedFor: quota.DeniedFor, Log: s.log("budgets")})
+		if err != nil {
+			return err
+		}
+		if s.shares, err = shares.New(shares.Config{Store: s.store, Server: s.ledger.Server(), Log: s.log("limits")}); err != nil {
+			return err
+		}
+		c.Quota, c.Shares = s.quota, s.shares
+	}
+	accounts := account.New(c)
 	from := s.c.Now()
 	for _, p := range tenant.Periods() {
 		if begun, _ := p.Window(s.c.Now()); begun.Before(from) {
 			from = begun
 		}
 	}
-	err := s.ledger.Spent(ctx, from, func(d ledger.Spent) { accounts.Count(d.Org, d.TokenID, d.Day, d.Cost) })
+	err = s.ledger.Spent(ctx, from, func(d ledger.Spent) {
+		if d.Others {
+			accounts.CountOthers(d.Org, d.TokenID, d.Day, d.Cost)
+		} else {
+			accounts.Count(d.Org, d.TokenID, d.Day, d.Cost)
+		}
+	})
 	s.accounts = accounts
 	return err
 }

@@ -25,7 +25,9 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
 	"github.com/pilotlight-io/pilotlight/internal/openai"
+	"github.com/pilotlight-io/pilotlight/internal/quota"
 	"github.com/pilotlight-io/pilotlight/internal/series"
+	"github.com/pilotlight-io/pilotlight/internal/shares"
 	"github.com/pilotlight-io/pilotlight/internal/store"
 	"github.com/pilotlight-io/pilotlight/internal/telemetry"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
@@ -62,6 +64,8 @@ type server struct {
 	accessLog *telemetry.AccessLog // nil = there is none
 	tracer    *telemetry.Tracer    // nil = there are no traces
 	accounts  *account.Accounts    // nil until what was spent before is read
+	quota     *quota.Quota         // nil = no other server can share the store
+	shares    *shares.Shares       // as quota
 	backEnd   backEnd
 	silence   silence
 	learned   *learningPolicy // nil = the policy keeps nothing over a restart
@@ -263,6 +267,10 @@ func (s *server) run(ctx context.Context, hurry <-chan struct{}) error {
 	}
 	if s.backEnd.run != nil {
 		stages = append(stages, stage{name: "the back end", run: s.backEnd.run})
+	}
+	if s.quota != nil {
+		stages = append(stages, stage{name: "the drawing from budgets", run: func(ctx context.Context) error { return s.quota.Run(ctx, s.accounts) }})
+		stages = append(stages, stage{name: "the sharing of limits", run: func(ctx context.Context) error { return s.shares.Run(ctx, s.accounts) }})
 	}
 	if s.heirs != nil {
 		stages = slices.Insert(stages, 0, stage{name: "the handover", run: func(ctx context.Context) error { return s.heirs.run(ctx, s) }}) // before anything ends

@@ -87,7 +87,8 @@ func TestAwait_OneWithinItsShareIsServed(t *testing.T) {
 					all = append(all, many...)
 				}
 			}
-			go func() { // whoever is told to end does so
+			var ending sync.WaitGroup
+			ending.Go(func() { // whoever is told to end does so
 				for range 1000 {
 					for _, r := range all {
 						if r.ended.Swap(false) {
@@ -96,12 +97,12 @@ func TestAwait_OneWithinItsShareIsServed(t *testing.T) {
 					}
 					time.Sleep(time.Millisecond)
 				}
-			}()
+			})
 			honest := admit(a, "honest")
 			if err := honest.Await(account.Request, 32*mib, patience, nil); err != nil {
 				t.Errorf("%d hoarders: got %v, want the honest organisation served", hoarders, err)
 			}
-			time.Sleep(time.Minute)
+			ending.Wait()
 			honest.Settle()
 			settle(all)
 		})

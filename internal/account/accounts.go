@@ -1,6 +1,7 @@
 package account
 
 import (
+	"cmp"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +18,11 @@ type Config struct {
 	// Cost gives what a request costs that is paid for so long, at a price of one GPU for one hour: exact, rounded to a nano-dollar in either direction by
 	// half of one at most, never less for a longer time. nil = requests cost nothing, and there are no budgets.
 	Cost func(billed time.Duration, gpus int, price fleet.NanoUSD) fleet.NanoUSD
+
+	Quota      Quota         // where servers that share a store draw from budgets; nil = this is the only one
+	DrawWithin time.Duration // the longest that a request, or the end of one, waits for Quota; 0 = a second
+	Shares     Shares        // where servers share limits of requests at once; nil = this is the only one
+	AskWithin  time.Duration // the longest that a request waits for Shares; 0 = 50 ms
 }
 
 // Accounts are those of all organisations. They are safe for concurrent use.
@@ -31,12 +37,18 @@ type Accounts struct {
 	made    time.Time // what the meters' moments are counted from
 	timer   func(fire func()) *time.Timer
 	notices notices
+	quota   Quota // nil = there are no other servers
+	within  time.Duration
+	shared  *sharing // nil = there are no other servers
 }
 
 // New makes accounts that nobody uses yet.
 func New(c Config) *Accounts {
-	a := &Accounts{cost: c.Cost, made: time.Now(), timer: idleTimer, notices: notices{some: make(chan struct{}, 1)}}
+	a := &Accounts{cost: c.Cost, quota: c.Quota, within: cmp.Or(c.DrawWithin, drawWithin), made: time.Now(), timer: idleTimer, notices: notices{some: make(chan struct{}, 1)}}
 	a.memory.size = c.Memory
+	if c.Shares != nil {
+		a.shared = &sharing{shares: c.Shares, within: cmp.Or(c.AskWithin, askWithin), made: a.made}
+	}
 	a.metrics = a.newMetrics()
 	return a
 }

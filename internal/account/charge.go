@@ -67,6 +67,9 @@ type Charge struct {
 func (a *Accounts) Admit(c *Charge, claim *Claim, holder Holder) error {
 	t := a.token(claim.Org, claim.Token)
 	standing, err := t.enter(claim, true)
+	if err != nil && a.shared != nil {
+		standing, err = a.shared.enter(t, claim, standing, err)
+	}
 	if err != nil {
 		*c = Charge{standing: standing}
 		return err
@@ -133,7 +136,10 @@ func (c *Charge) Settle() {
 	c.Free(Request)
 	c.Free(Answer)
 	c.unlist()
-	c.all.memory.coming.Add(-c.reclaimed)
+	if c.reclaimed > 0 {
+		c.all.memory.coming.Add(-c.reclaimed)
+		c.all.memory.wake() // who has looked since the memory was given back took it for still to come
+	}
 	c.move(closed)
 	c.all, c.token, c.holder = nil, nil, nil
 }

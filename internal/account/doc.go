@@ -54,5 +54,15 @@
 // before is not made unspent, and nobody is billed to an instant before it. A clock that is set changes no bill: moments are of the clock that nobody sets.
 // Only which period a dispatch is in, and when a raise ends, is said by the wall's.
 //
-// It decides nothing about rights, does no I/O, and starts no goroutine but that of a meter's timer.
+// # Several servers
+//
+// Servers of one store share a budget in blocks: a period's limit is, on each of them, what others have spent, and its own block, where that is less. Who lacks
+// more than the block asks for it (Quota): a request before it is refused, the timer before it ends anybody, the end of a request before it is billed. They wait
+// a second at most. What runs is not ended meanwhile; it is billed to the instant at which the block was used up, if nothing more is to be had. How blocks are
+// drawn, and why their sum is the budget, is said in internal/quota.
+//
+// They share limits of requests at once, too: a server admits requests within its share of a limit. Who is refused for want of a share, and not of the limit, asks
+// for more once, 50 ms at most (Shares). What others may let through in a minute is not shared.
+//
+// It decides nothing about rights, does no I/O of its own, and starts no goroutine but that of a meter's timer.
 package account

@@ -10,22 +10,27 @@ type gate struct {
 	open atomic.Int64 // requests at once
 	stay atomic.Int64 // how long one is open, in microseconds: a moving mean of those that were limited; 0 = none has ended
 	rate bucket       // guarded by the organisation's gates
+	part part         // guarded by them, too
 }
 
 // refuses says which of the limits one request more would exceed; Limit 0 = none. The rate's comes first, for it says exactly when the next is admitted.
-func (g *gate) refuses(l *Limits) LimitError {
+// shared = the limit of requests at once is, beyond what it says, this server's share of it.
+func (g *gate) refuses(l *Limits, shared *sharing) LimitError {
 	if wait := g.rate.wait(l.RPM); wait > 0 {
 		return LimitError{Limit: l.RPM, After: time.Duration(wait) * time.Microsecond}
 	}
-	if l.Concurrency > 0 && g.open.Load() >= int64(l.Concurrency) {
-		next := g.stay.Load() / int64(l.Concurrency) // so many, on their way, end one after the other
-		return LimitError{AtOnce: true, Limit: l.Concurrency, After: time.Duration(next) * time.Microsecond}
+	if l.Concurrency > 0 {
+		short := shared != nil && g.open.Load() >= shared.most(&g.part)
+		if full := g.open.Load() >= int64(l.Concurrency); full || short {
+			next := g.stay.Load() / int64(l.Concurrency) // so many, on their way, end one after the other
+			return LimitError{AtOnce: true, Limit: l.Concurrency, After: time.Duration(next) * time.Microsecond, ofShare: !full}
+		}
 	}
 	return LimitError{}
 }
 
 func (g *gate) take(l *Limits) {
-	g.open.Add(1)
+	g.part.peak = max(g.part.peak, g.open.Add(1))
 	g.rate.take(l.RPM)
 }
 

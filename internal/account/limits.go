@@ -34,12 +34,17 @@ type LimitError struct {
 	Limit    int           // requests
 	After    time.Duration // until the next request is admitted; of a limit of requests at once an estimate, 0 = not known
 	Standing Standing
+
+	ofShare bool // of that limit this server has nothing left, though its requests do not reach it
 }
 
 func (e *LimitError) Error() string {
 	whose := "this token"
 	if !e.OfToken {
 		whose = fmt.Sprintf("the organisation %q", e.Org)
+	}
+	if e.ofShare {
+		return fmt.Sprintf("%s may have %s open, and other servers have what this one has not; one more is admitted when one of them has ended", whose, count(e.Limit, "request"))
 	}
 	if e.AtOnce {
 		return fmt.Sprintf("%s has %s open, which is its limit; one more is admitted when one of them has ended", whose, count(e.Limit, "request"))
@@ -74,9 +79,14 @@ func (t *Token) enter(claim *Claim, take bool) (Standing, error) {
 	at := o.all.micros(claim.At)
 	o.gate.rate.refill(ofOrg.RPM, at)
 	t.gate.rate.refill(ofToken.RPM, at)
-	refused := t.gate.refuses(ofToken)
+	shared := o.all.shared
+	if !take {
+		shared = nil // who only wants to know waits for no share
+	}
+	o.gate.part.limit, t.gate.part.limit = ofOrg.Concurrency, ofToken.Concurrency
+	refused := t.gate.refuses(ofToken, shared)
 	refused.OfToken = true
-	if r := o.gate.refuses(ofOrg); r.Limit != 0 && (refused.Limit == 0 || refused.AtOnce && !r.AtOnce || refused.AtOnce == r.AtOnce && r.After > refused.After) {
+	if r := o.gate.refuses(ofOrg, shared); r.before(&refused) {
 		refused = r
 	}
 	if refused.Limit == 0 && take {
@@ -90,6 +100,19 @@ func (t *Token) enter(claim *Claim, take bool) (Standing, error) {
 	why := refused // on the heap only where there is one
 	why.Org, why.Standing = o.Name, standing
 	return standing, &why
+}
+
+// before reports whether a reason of the organisation's is told instead of one of the token's: one that is certain, that says when, that lasts longer.
+func (e *LimitError) before(token *LimitError) bool {
+	switch {
+	case e.Limit == 0 || token.Limit == 0:
+		return e.Limit != 0
+	case e.ofShare != token.ofShare:
+		return token.ofShare
+	case e.AtOnce != token.AtOnce:
+		return token.AtOnce
+	}
+	return e.After > token.After
 }
 
 func tighter(token, org Standing) Standing {

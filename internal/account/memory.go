@@ -84,6 +84,11 @@ func (m *memory) share(holders int64) int64 { return m.size / (holders + 1) }
 
 func (m *memory) give(o *Org, n int64) {
 	m.add(o, -n)
+	m.wake()
+}
+
+// wake has all who wait look again.
+func (m *memory) wake() {
 	if !m.awake.Load() {
 		return
 	}

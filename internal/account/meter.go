@@ -78,10 +78,28 @@ func (m *meter) periodsOf(token *spending, day int64) [2]*period {
 func (m *meter) admits(token *spending, least fleet.NanoUSD, now time.Time) *BudgetError {
 	at, day := m.all.since(now), dayOf(now)
 	for _, p := range m.periodsOf(token, day) {
-		if p != nil && !p.of.budget.Soft && !m.holds(p, at, least, p.of.budget.limitAt(at)) {
-			m.tell(p, at, true)
-			return p.exceeded(m.name, at)
+		if p == nil || p.of.budget.Soft || m.holds(p, at, least, m.allowed(p, at)) {
+			continue
 		}
+		e := p.exceeded(m.name, at)
+		if e.ofBlock = m.ofBlock(p, at, least); e.ofBlock {
+			p.block.want(least)
+		} else {
+			m.tell(p, at, true)
+		}
+		return e
+	}
+	return nil
+}
+
+// mayJoin says whether a budget that a request would be paid from has nothing left.
+func (m *meter) mayJoin(r *run, token string, now time.Time) error {
+	m.lock()
+	defer m.mu.Unlock()
+	of := m.spendingOf(token)
+	r.left(m.periodsOf(of, dayOf(now)), m.all.since(now))
+	if e := m.admits(of, 1, now); e != nil {
+		return e
 	}
 	return nil
 }

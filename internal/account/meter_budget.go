@@ -61,7 +61,9 @@ func (a *Accounts) SetBudget(org, token string, b Budget) {
 	if b.Limit == 0 && !a.budgeted(org, token) {
 		return
 	}
-	a.meterOf(org).set(token, b, time.Now())
+	m := a.meterOf(org)
+	m.set(token, b, time.Now())
+	m.redraw()
 }
 
 // budgeted reports whether there may be a budget.
@@ -109,6 +111,7 @@ func (m *meter) replace(s *spending, next limits, at int64) {
 	s.budget = next
 	for _, p := range s.periods {
 		p.floor, p.round = next.since, 0
+		p.block.raised = p.block.raised && next.end > at
 	}
 	k := ofToken
 	if s == &m.org {
@@ -202,6 +205,9 @@ type BudgetError struct {
 	Period string    // its name
 	Resets time.Time // UTC: when the next period begins
 	Raised time.Time // UTC: when the raise ends that the limit is of; zero = it is of none
+
+	ofBlock bool // what this server has drawn of it is used up: there may be more
+	of      Period
 }
 
 func (e *BudgetError) Error() string {
@@ -219,7 +225,7 @@ func (e *BudgetError) Error() string {
 // exceeded says that a period's budget is used up at a moment.
 func (p *period) exceeded(org string, at int64) *BudgetError {
 	b := &p.of.budget
-	e := &BudgetError{Org: org, Token: p.of.token, Limit: b.limitAt(at), Period: b.Period, Resets: dayTime(p.to)}
+	e := &BudgetError{Org: org, Token: p.of.token, Limit: b.limitAt(at), Period: b.Period, Resets: dayTime(p.to), of: Period{org, p.of.token, p.from, p.to}}
 	if at < b.end {
 		e.Raised = b.Raise.Until.UTC()
 	}

@@ -19,15 +19,7 @@ func (c *Charge) MaySpend(r Rate) error {
 	if !m.limited.Load() {
 		return nil
 	}
-	now := time.Now()
-	m.lock()
-	defer m.mu.Unlock()
-	token := m.spendingOf(c.token.ID)
-	c.run.left(m.periodsOf(token, dayOf(now)), c.all.since(now))
-	if e := m.admits(token, 1, now); e != nil {
-		return e
-	}
-	return nil
+	return m.drawing(func() error { return m.mayJoin(&c.run, c.token.ID, time.Now()) })
 }
 
 // Spend puts the request on its organisation's meter; proven = its engine has proven itself before. The error is a *BudgetError where too little is left
@@ -40,7 +32,11 @@ func (c *Charge) Spend(r Rate, proven bool, spender Spender) error {
 	if proven {
 		c.run.proven = 0
 	}
-	return c.token.Org.metered().join(&c.run, c.token.ID, time.Now())
+	m := c.token.Org.metered()
+	if m.all.quota == nil {
+		return m.join(&c.run, c.token.ID, time.Now())
+	}
+	return m.drawing(func() error { return m.join(&c.run, c.token.ID, time.Now()) })
 }
 
 // Dispatched says when the request was sent to an engine, which decides the period that pays. What is said last counts.
@@ -64,7 +60,12 @@ func (c *Charge) Bill(dispatched, from, until time.Time) time.Time {
 	if c.run.meter == nil || c.run.state == runBilled {
 		return until
 	}
-	return c.run.meter.bill(&c.run, dispatched, from, until)
+	m := c.run.meter
+	if m.all.quota != nil {
+		m.stop(&c.run, dispatched, from, until)
+		m.draw(func(leave map[Period]bool) (Period, bool) { return m.lacksFor(&c.run, until, leave) })
+	}
+	return m.bill(&c.run, dispatched, from, until)
 }
 
 // Unspend takes the request off the meter, if it is on it, and gives back what it has spent: nobody pays for it.

@@ -23,8 +23,9 @@ type spending struct {
 }
 
 type spentDay struct {
-	day  int64 // since 1970
-	cost fleet.NanoUSD
+	day    int64 // since 1970
+	cost   fleet.NanoUSD
+	others fleet.NanoUSD // of it: what other servers have spent
 }
 
 // keptDays is how many days are kept: a month and the one before it.
@@ -38,6 +39,7 @@ type period struct {
 	floor    int64         // it is not used up before: since then what there is has not been made less
 	told     int           // levels of toldOf of which was told
 	toldOf   fleet.NanoUSD
+	block    block // of several servers
 
 	runs   int
 	least  fleet.NanoUSD // of all runs
@@ -56,27 +58,34 @@ const rateMost = 1 << 46
 
 // add counts a cost on a day.
 func (s *spending) add(day int64, cost fleet.NanoUSD) {
-	if cost == 0 {
-		return
+	if cost != 0 {
+		s.count(spentDay{day, cost, 0})
 	}
+}
+
+// count adds to a day.
+func (s *spending) count(d spentDay) {
 	i := len(s.days)
-	for i > 0 && s.days[i-1].day > day {
+	for i > 0 && s.days[i-1].day > d.day {
 		i--
 	}
-	if i > 0 && s.days[i-1].day == day {
-		s.days[i-1].cost = plus(s.days[i-1].cost, cost)
+	if i > 0 && s.days[i-1].day == d.day {
+		of := &s.days[i-1]
+		of.cost, of.others = plus(of.cost, d.cost), plus(of.others, d.others)
 	} else {
-		s.days = slices.Insert(s.days, i, spentDay{day, cost})
+		s.days = slices.Insert(s.days, i, d)
 		for s.days[len(s.days)-1].day-s.days[0].day >= keptDays {
 			s.days = slices.Delete(s.days, 0, 1)
 		}
 	}
 	for _, p := range s.periods {
-		if p.from <= day && day < p.to {
-			p.spent = plus(p.spent, cost)
+		if p.has(d.day) {
+			p.spent, p.block.others = plus(p.spent, d.cost), plus(p.block.others, d.others)
 		}
 	}
 }
+
+func (p *period) has(day int64) bool { return p.from <= day && day < p.to }
 
 // periodOf gives the period of the budget that a day is in; nil = there is no budget.
 func (s *spending) periodOf(day int64) *period {
@@ -84,15 +93,15 @@ func (s *spending) periodOf(day int64) *period {
 		return nil
 	}
 	for _, p := range s.periods {
-		if p.from <= day && day < p.to {
+		if p.has(day) {
 			return p
 		}
 	}
 	from, to := s.budget.Window(time.Unix(day*daySeconds, 0).UTC())
-	p := &period{of: s, from: dayOf(from), to: dayOf(to), floor: s.budget.since}
+	p := &period{of: s, from: dayOf(from), to: dayOf(to), floor: s.budget.since, block: block{renewAt: math.MaxInt64}}
 	for _, d := range s.days {
-		if p.from <= d.day && d.day < p.to {
-			p.spent = plus(p.spent, d.cost)
+		if p.has(d.day) {
+			p.spent, p.block.others = plus(p.spent, d.cost), plus(p.block.others, d.others)
 		}
 	}
 	s.periods = slices.DeleteFunc(s.periods, func(p *period) bool { return p.runs == 0 })
@@ -202,15 +211,15 @@ func (m *meter) usedUp(p *period, at int64) (last int64, over bool) {
 		at = p.floor
 	}
 	if b.end <= p.floor || at < b.end { // one limit held all the time
-		return m.search(p, p.floor, at, b.limitAt(at))
+		return m.search(p, p.floor, at, m.allowed(p, at))
 	}
-	if m.holds(p, at, 0, b.Limit) {
+	if m.holds(p, at, 0, m.allowed(p, at)) {
 		return 0, false
 	}
-	if last, over := m.search(p, p.floor, b.end-1, b.Raise.Limit); over {
+	if last, over := m.search(p, p.floor, b.end-1, m.allowed(p, b.end-1)); over {
 		return last, true
 	}
-	return m.search(p, b.end-1, at, b.Limit)
+	return m.search(p, b.end-1, at, m.allowed(p, at))
 }
 
 // search is usedUp between two moments and with one limit. What is owed at from may be more than that: then from is the last moment.
@@ -243,6 +252,9 @@ func (m *meter) search(p *period, from, to int64, limit fleet.NanoUSD) (last int
 
 // costOf is what a run costs that is paid for until a moment.
 func (a *Accounts) costOf(r *run, until int64) fleet.NanoUSD {
+	if r.stop > 0 {
+		until = min(until, r.stop)
+	}
 	if !r.paying || until <= r.from {
 		return 0
 	}

@@ -38,6 +38,7 @@ type run struct {
 	sent, proven int64      // when it was, and from when on its engine had proven itself; never = not yet
 	paying       bool       // both are known
 	from         int64      // is paid for from then on, if it is paying
+	stop         int64      // it has ended then, and waits for more of a block; 0 = it has not
 	in           [2]*period // of its organisation's budget and of its token's; nil = there is none
 
 	limited bool          // by a budget

@@ -3,19 +3,30 @@ package account
 import "time"
 
 // fire is called by the timer: soon after a budget is used up, or a part of it of which is told, and sooner.
-func (m *meter) fire() { m.look(time.Now()) }
+func (m *meter) fire() {
+	asked := time.Now()
+	m.draw(func(leave map[Period]bool) (Period, bool) { // for what nothing was asked, nothing is ended
+		asked = time.Now()
+		return m.lacks(asked, leave)
+	})
+	m.lookBehind(time.Now(), asked)
+}
 
 // look does what is due.
-func (m *meter) look(now time.Time) {
+func (m *meter) look(now time.Time) { m.lookBehind(now, now) }
+
+// lookBehind is look that ends what was due at a moment before.
+func (m *meter) lookBehind(now, before time.Time) {
 	m.lock()
 	defer m.mu.Unlock()
 	at := m.all.since(now)
 	m.armed = never
 	m.each(func(s *spending) { s.budget.clock(m.all, now) })
-	m.expire(at - int64(late))
+	m.expire(m.all.since(before) - int64(late))
 	m.each(func(s *spending) {
 		for _, p := range s.periods {
 			m.tell(p, at, false)
+			m.renew(p, at)
 			m.arm(m.due(p, at), at)
 		}
 	})
@@ -43,9 +54,9 @@ func (m *meter) due(p *period, now int64) int64 {
 		return never
 	}
 	b := &p.of.budget
-	due := later(p.lasts(p.nextLevel(now)), 1)
+	due := min(later(p.lasts(p.nextLevel(now)), 1), m.renewal(p))
 	if !b.Soft {
-		end := max(p.lasts(b.limitAt(now)), p.floor)
+		end := max(p.lasts(m.allowed(p, now)), p.floor)
 		if end-now < int64(late) { // then the bound is not near enough
 			if used, over := m.usedUp(p, now+int64(time.Minute)); over {
 				end = used

@@ -94,11 +94,16 @@ var sumColumns = []string{"requests", "prompt_tokens", "completion_tokens", "bil
 func addTo(table, key string) string {
 	var sets []string
 	for _, c := range sumColumns {
-		sets = append(sets, strings.NewReplacer("{c}", c, "{t}", table, "{max}", fmt.Sprint(math.MaxInt64), "{min}", fmt.Sprint(-math.MaxInt64)).Replace(
-			`{c} = CASE WHEN excluded.{c} > 0 AND {t}.{c} > {max} - excluded.{c} THEN {max}
-				WHEN excluded.{c} < 0 AND {t}.{c} < {min} - excluded.{c} THEN {min} ELSE {t}.{c} + excluded.{c} END`))
+		sets = append(sets, saturating(table, c))
 	}
 	return " ON CONFLICT (" + key + ", org, token_id, model) DO UPDATE SET " + strings.Join(sets, ", ")
+}
+
+// saturating adds what an INSERT has brought to a column, which stops at the ends of an int64.
+func saturating(table, column string) string {
+	return strings.NewReplacer("{c}", column, "{t}", table, "{max}", fmt.Sprint(math.MaxInt64), "{min}", fmt.Sprint(-math.MaxInt64)).Replace(
+		`{c} = CASE WHEN excluded.{c} > 0 AND {t}.{c} > {max} - excluded.{c} THEN {max}
+			WHEN excluded.{c} < 0 AND {t}.{c} < {min} - excluded.{c} THEN {min} ELSE {t}.{c} + excluded.{c} END`)
 }
 
 var (

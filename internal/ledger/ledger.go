@@ -56,6 +56,7 @@ type Ledger struct {
 	lock       *os.File
 	fsyncs     *fsyncs // of its own disk; nil = there are none
 	wal        *wal
+	server     string // ID of the log's directory
 	meters     *meters
 	readers    *gate
 	damages    damages
@@ -164,7 +165,11 @@ func (l *Ledger) open(ctx context.Context) (err error) {
 	if l.lock, err = lockFile(filepath.Join(l.wal.dir, "lock")); err != nil {
 		return err
 	}
-	if err := errors.Join(l.replay(ctx), l.recallClock(ctx), l.learnOpen(ctx)); err != nil {
+	err = l.openServer()
+	if err == nil {
+		err = errors.Join(l.replay(ctx), l.recallClock(ctx), l.learnOpen(ctx))
+	}
+	if err != nil {
 		l.lock.Close()
 		return err
 	}

@@ -127,8 +127,12 @@ func pruneDay(ctx context.Context, tx *sql.Tx, before int64) (more bool, err err
 			return false, err
 		}
 	}
-	_, err = tx.ExecContext(ctx, "DELETE FROM usage_days WHERE day = $1", day.Int64)
-	return true, err
+	for _, table := range [...]string{"usage_days", "usage_servers"} {
+		if _, err := tx.ExecContext(ctx, "DELETE FROM "+table+" WHERE day = $1", day.Int64); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // source is a part of the sums: rows of a table whose period is from start on and before end.

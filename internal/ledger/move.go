@@ -14,6 +14,7 @@ import (
 // it. Only where the place does not tell (a record that the log may hold twice, a segment whose header is damaged) is a record
 // looked up by its ID. What is left out, damaged or there already ends a block, so that blocks need no list of exceptions.
 type move struct {
+	server  string // whose log it is
 	segment string
 	unknown bool // the header is damaged: segment is an ID made up
 	from    int64
@@ -125,6 +126,9 @@ func (m *move) move(ctx context.Context, tx *sql.Tx) error {
 		return err
 	}
 	if err := m.days.store(ctx, tx); err != nil {
+		return err
+	}
+	if err := m.days.storeServer(ctx, tx, m.server); err != nil {
 		return err
 	}
 	return m.ends.store(ctx, tx)

@@ -97,6 +97,7 @@ func (l *Ledger) moveSegment(ctx context.Context, number uint64, to place) error
 		limit = to.end
 	}
 	m := &l.mover
+	m.server = l.server
 	if err := m.read(l.wal, number, from, limit); err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 type Spent struct {
 	Org, TokenID string
 	Day          time.Time // midnight, UTC: the day of the dispatches
+	Others       bool      // other servers of the store have brought it
 	Cost         fleet.NanoUSD
 }
 
@@ -19,7 +20,8 @@ type Spent struct {
 func (l *Ledger) Spent(ctx context.Context, from time.Time, f func(Spent)) error {
 	first := floorDay(from.UnixMicro())
 	err := l.read(ctx, "", func(v *view) error {
-		rows, err := v.tx.QueryContext(ctx, "SELECT day, org, token_id, cost_nano_usd FROM usage_days WHERE day >= $1 AND cost_nano_usd <> 0", first)
+		rows, err := v.tx.QueryContext(ctx, `SELECT day, org, token_id, server, cost_nano_usd FROM usage_servers
+			WHERE day >= $1 AND cost_nano_usd <> 0 AND token_id <> $2`, first, ofOrg)
 		if err != nil {
 			return err
 		}
@@ -27,10 +29,11 @@ func (l *Ledger) Spent(ctx context.Context, from time.Time, f func(Spent)) error
 		for rows.Next() {
 			var s Spent
 			var day int64
-			if err := rows.Scan(&day, &s.Org, &s.TokenID, &s.Cost); err != nil {
+			var server string
+			if err := rows.Scan(&day, &s.Org, &s.TokenID, &server, &s.Cost); err != nil {
 				return err
 			}
-			s.Day = timeOfDay(day)
+			s.Day, s.Others = timeOfDay(day), server != l.server
 			f(s)
 		}
 		if err := rows.Err(); err != nil {

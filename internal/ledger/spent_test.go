@@ -36,3 +36,37 @@ func TestSpent_IsWhatTheStoreAndTheLogHave(t *testing.T) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
+
+// TestSpent_TellsOthersApart: what another log has brought to the same store is told as others'.
+func TestSpent_TellsOthersApart(t *testing.T) {
+	mine, c := newLedger(t)
+	other, err := ledger.Open(context.Background(), ledger.Config{Dir: t.TempDir(), Store: c.Store})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { other.Close() })
+	if mine.Server() == other.Server() {
+		t.Fatalf("both are server %s", mine.Server())
+	}
+	appendAll(t, mine, record(1), record(2))
+	appendAll(t, other, record(3))
+	move(t, mine)
+	move(t, other)
+	appendAll(t, mine, record(4))
+	const each = 18_333_333
+	for l, want := range map[*ledger.Ledger][2]fleet.NanoUSD{mine: {3 * each, each}, other: {each, 2 * each}} {
+		var got [2]fleet.NanoUSD // own, others'
+		if err := l.Spent(context.Background(), noon, func(s ledger.Spent) {
+			if s.Others {
+				got[1] += s.Cost
+			} else {
+				got[0] += s.Cost
+			}
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if got != want {
+			t.Errorf("server %s: got %v of its own and of others, want %v", l.Server(), got, want)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"time"
 )
 
 // dialect is what SQLite and Postgres do differently. All other SQL, of every package, is such that both understand it: values are $1, $2, …;
@@ -27,6 +28,14 @@ type dialect interface {
 	// tables lists all tables of migrations, each after those that it refers to.
 	tables(ctx context.Context, tx *sql.Tx) ([]string, error)
 
+	// now is the time of the clock that all who use the database have in common.
+	now(ctx context.Context, tx *sql.Tx) (time.Time, error)
+
+	// listen calls notified with what a transaction has called notify with for a topic, when it is committed, by whatever process; until ctx is done, or the
+	// connection breaks. A database that tells nobody only waits for ctx.
+	listen(ctx context.Context, topic string, notified func(what string)) error
+	notify(ctx context.Context, tx *sql.Tx, topic, what string) error
+
 	// leisure lets a transaction take as long as it takes.
 	leisure(ctx context.Context, tx *sql.Tx) error
 }
@@ -35,6 +44,7 @@ type dialect interface {
 type connections struct {
 	writer  *sql.DB // one connection
 	readers *sql.DB // that cannot write
+	beside  *sql.DB // one that locks only what its transactions write; nil = there is no such thing, and the writer's is used
 	upgrade *sql.DB // one for migrations, which may take long; nil = the writer's. It is closed after them
 	reading *sql.TxOptions
 }

@@ -63,6 +63,7 @@ func (p *postgres) open(ctx context.Context) (c connections, err error) {
 		return c, errors.Join(err, c.upgrade.Close())
 	}
 	c.writer = p.pool(1, limits, silentAtMost)
+	c.beside = p.pool(1, limits, silentAtMost)
 	reading := map[string]string{"default_transaction_read_only": "on"}
 	for name, value := range limits {
 		reading[name] = value
@@ -196,6 +197,52 @@ func (*postgres) setVersion(ctx context.Context, tx *sql.Tx, version int) error 
 func (*postgres) tables(ctx context.Context, tx *sql.Tx) ([]string, error) {
 	return texts(tx.QueryContext(ctx, `SELECT relname::text FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'
 		AND relname <> 'pilotlight_store' ORDER BY oid`))
+}
+
+func (*postgres) now(ctx context.Context, tx *sql.Tx) (time.Time, error) {
+	var micros int64
+	err := tx.QueryRowContext(ctx, "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)").Scan(&micros)
+	return time.UnixMicro(micros), err
+}
+
+// listen has a connection of its own. While nobody notifies it asks each minute whether the server is still there.
+func (p *postgres) listen(ctx context.Context, topic string, notified func(string)) (err error) {
+	conn, err := pgx.ConnectConfig(ctx, p.config)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))) }()
+	if _, err := conn.Exec(ctx, "LISTEN "+pgx.Identifier{topic}.Sanitize()); err != nil {
+		return err
+	}
+	for {
+		n, err := awaitNotification(ctx, conn)
+		switch {
+		case err == nil:
+			notified(n.Payload)
+		case ctx.Err() != nil || !pgconn.Timeout(err):
+			return err
+		default:
+			asking, stop := context.WithTimeout(ctx, silentAtMost)
+			err = conn.Ping(asking)
+			stop()
+			if err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// awaitNotification waits for a minute at most; a timeout leaves the connection as it is.
+func awaitNotification(ctx context.Context, conn *pgx.Conn) (*pgconn.Notification, error) {
+	ctx, stop := context.WithTimeout(ctx, time.Minute)
+	defer stop()
+	return conn.WaitForNotification(ctx)
+}
+
+func (*postgres) notify(ctx context.Context, tx *sql.Tx, topic, what string) error {
+	_, err := tx.ExecContext(ctx, "SELECT pg_notify($1, $2)", topic, what)
+	return err
 }
 
 func (*postgres) leisure(ctx context.Context, tx *sql.Tx) error {

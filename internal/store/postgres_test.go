@@ -37,7 +37,7 @@ func TestPostgres(t *testing.T) {
 	for name, test := range map[string]func(*testing.T, *storetest.Server){
 		"several open and migrate at once": severalMigrate, "refuses what it cannot use": refusesDatabases, "tells no password": tellsNoPassword,
 		"writers wait for each other": writersWait, "commits are durable": commitsAreDurable, "readers cannot write": readersCannotWrite,
-		"keeps what belongs to no package": keepsOwnTables,
+		"keeps what belongs to no package": keepsOwnTables, "tells of what is written beside": tellsBeside,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, server) })
 	}

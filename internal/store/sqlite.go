@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"time"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
 )
@@ -63,6 +64,15 @@ func (sqliteFile) setVersion(ctx context.Context, tx *sql.Tx, version int) error
 func (sqliteFile) tables(ctx context.Context, tx *sql.Tx) ([]string, error) {
 	return texts(tx.QueryContext(ctx, "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY rowid"))
 }
+
+func (sqliteFile) now(context.Context, *sql.Tx) (time.Time, error) { return time.Now(), nil } // they are on one machine
+
+func (sqliteFile) listen(ctx context.Context, _ string, _ func(string)) error {
+	<-ctx.Done()
+	return context.Cause(ctx)
+}
+
+func (sqliteFile) notify(context.Context, *sql.Tx, string, string) error { return nil }
 
 func (sqliteFile) leisure(context.Context, *sql.Tx) error { return nil }
 

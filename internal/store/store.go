@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Readers is how many may read at once beside Write, in all: there is one writer, whose connection is its own, so that no
@@ -79,8 +80,41 @@ func (s *Store) Write(ctx context.Context, f func(*sql.Tx) error) error {
 	return s.write(ctx, s.writer, f)
 }
 
+// WriteBeside is Write that waits for no other, and no other for it, but where they write the same row: what f reads may change before it commits, unless f has
+// written, before that, a row which whoever changes it writes, too. In SQLite it is Write.
+func (s *Store) WriteBeside(ctx context.Context, f func(*sql.Tx) error) error {
+	if s.beside == nil {
+		return s.Write(ctx, f)
+	}
+	return s.commit(ctx, f, func() (*sql.Tx, error) {
+		return s.beside.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
+	})
+}
+
+// Listen calls notified whenever a transaction is committed that has called Notify with this topic, in whatever process, with what that has said.
+// It blocks until ctx is done, or the connection breaks: then what was committed meanwhile is not told. SQLite tells nothing: who listens looks now and then
+// all the same.
+func (s *Store) Listen(ctx context.Context, topic string, notified func(what string)) error {
+	if err := s.listen(ctx, topic, notified); err != nil {
+		return fmt.Errorf("listening for %s: %w", topic, explain(err))
+	}
+	return nil
+}
+
+// Notify has who listens for a topic told, if the transaction is committed; the same thing that is said twice in one is told once.
+func (s *Store) Notify(ctx context.Context, tx *sql.Tx, topic, what string) error {
+	if err := s.notify(ctx, tx, topic, what); err != nil {
+		return fmt.Errorf("notifying of %s: %w", topic, explain(err))
+	}
+	return nil
+}
+
 func (s *Store) write(ctx context.Context, db *sql.DB, f func(*sql.Tx) error) error {
-	tx, err := s.begin(ctx, db)
+	return s.commit(ctx, f, func() (*sql.Tx, error) { return s.begin(ctx, db) })
+}
+
+func (s *Store) commit(ctx context.Context, f func(*sql.Tx) error, begin func() (*sql.Tx, error)) error {
+	tx, err := begin()
 	if err != nil {
 		return fmt.Errorf("beginning a transaction: %w", explain(err))
 	}
@@ -94,5 +128,20 @@ func (s *Store) write(ctx context.Context, db *sql.DB, f func(*sql.Tx) error) er
 	return nil
 }
 
+// Now is the time by the database's clock: for what several servers are to agree on.
+func (s *Store) Now(ctx context.Context, tx *sql.Tx) (time.Time, error) {
+	at, err := s.now(ctx, tx)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("reading the store's clock: %w", explain(err))
+	}
+	return at, nil
+}
+
 // Close closes the database. Writes that have returned are safe without it.
-func (s *Store) Close() error { return errors.Join(s.readers.Close(), s.writer.Close()) }
+func (s *Store) Close() error {
+	err := errors.Join(s.readers.Close(), s.writer.Close())
+	if s.beside != nil {
+		err = errors.Join(err, s.beside.Close())
+	}
+	return err
+}
