@@ -77,6 +77,6 @@ func relink(frame []byte, previous, to Hash) bool {
 func (l *Ledger) reportMended(number uint64, mended int) {
 	if mended > 0 {
 		l.log.Error("usage records that were not durable are lost: those behind them were linked to the last that is there",
-			"segment", l.wal.path(number), "linked_anew", mended)
+			"segment", l.wal.path(number), "records", mended)
 	}
 }
