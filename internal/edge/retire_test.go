@@ -167,20 +167,21 @@ func TestRetire_EndsNoConnectionWithinARequest(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer idle.Close()
-	for _, part := range []string{"POST / HT", "TP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n", "ab"} {
-		if _, err := io.WriteString(c, part); err != nil {
-			t.Fatal(err)
+	send := func(parts ...string) {
+		for _, part := range parts {
+			if _, err := io.WriteString(c, part); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(20 * time.Millisecond) // so that it is read by itself; the test holds where it is not
 		}
-		time.Sleep(20 * time.Millisecond) // so that it is read by itself; the test holds where it is not
 	}
+	send("POST / HT", "TP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n", "ab")
 	p.conns.Retire(nil)
 	_ = idle.SetReadDeadline(time.Now().Add(20 * time.Second))
 	if n, err := idle.Read(make([]byte, 1)); err != io.EOF {
 		t.Errorf("who has sent nothing: got %d bytes, %v, want the end", n, err)
 	}
-	if _, err := io.WriteString(c, "cd"); err != nil {
-		t.Fatal(err)
-	}
+	send("c", "d") // of which the second is a read that begins when the connection is to retire
 	response, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil {
 		t.Fatal(err)
