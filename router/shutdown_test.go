@@ -33,13 +33,20 @@ func slowly(n int, span time.Duration) http.HandlerFunc {
 func TestShutdown_LiveStreamsComplete(t *testing.T) {
 	w := newWorld(t, setup{tcp: true, model: func(m *fleet.Model) { m.MaxConcurrency = 200 }})
 	w.heat(chatModel)
-	w.engines.swap(slowly(20, 25*time.Millisecond))
+	begin := make(chan struct{}) // closed when all are there, however long that takes
+	w.engines.swap(func(rw http.ResponseWriter, r *http.Request) {
+		select {
+		case <-begin:
+		case <-r.Context().Done():
+		}
+		slowly(20, 25*time.Millisecond)(rw, r)
+	})
 	answers := make(chan answer, 100)
 	for range 100 {
 		go func() { answers <- w.do(call{body: chat(chatModel, stream)}) }()
 	}
 	w.soon("streaming", func() bool { return w.inflight(chatModel) == 100 })
-	time.Sleep(100 * time.Millisecond)
+	close(begin)
 	w.stopRouter()
 	for range 100 {
 		if a := <-answers; a.err != nil || !strings.HasSuffix(a.text, "data: [DONE]\n\n") {
