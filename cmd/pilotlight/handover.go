@@ -129,6 +129,9 @@ func (h *heirs) run(ctx context.Context, s *server) error {
 	return nil
 }
 
+// handedOn reports whether another process has the listeners.
+func (h *heirs) handedOn() bool { return h != nil && h.handed.Load() }
+
 // asked is closed when the successor asks this server to end; nil = it never is.
 func (h *heirs) asked() <-chan struct{} {
 	if h.post == nil {

@@ -283,10 +283,13 @@ func (s *server) run(ctx context.Context, hurry <-chan struct{}) error {
 	))
 }
 
-// drain answers whoever waits for a model, so that the router is left with requests that an engine is serving.
+// drain answers whoever waits for a model, so that the router is left with requests that an engine is serving. Where another process takes over the router
+// does so itself, a while after it has read the last request: what it had just read is to be served.
 func (s *server) drain() {
 	s.draining.Store(true)
-	s.activator.Drain()
+	if !s.heirs.handedOn() {
+		s.activator.Drain()
+	}
 }
 
 // close releases what openServer has opened. It does not touch the listeners, which Serve closes.
