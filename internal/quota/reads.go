@@ -67,7 +67,7 @@ func (q *Quota) periods(ctx context.Context, query string) (map[account.Period]b
 		if err := rows.Scan(&p.Org, &p.Token, &p.From, &p.To); err != nil {
 			return nil, fmt.Errorf("reading blocks of budgets: %w", err)
 		}
-		p.Token = tokenOf(p.Token)
+		p.Token = account.TokenOf(p.Token)
 		all[p] = true
 	}
 	return all, rows.Err()
@@ -97,7 +97,7 @@ func (q *Quota) readOthers(ctx context.Context, now time.Time) error {
 		all[k] += cost
 	}
 	for k, cost := range all {
-		q.accounts.Others(k.org, tokenOf(k.token), k.day, cost)
+		q.accounts.Others(k.org, account.TokenOf(k.token), k.day, cost)
 	}
 	return rows.Err()
 }

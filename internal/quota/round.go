@@ -146,7 +146,7 @@ func (r *round) drawOne(ctx context.Context, tx *sql.Tx, p account.Period, bump 
 	_, err = tx.ExecContext(ctx, `INSERT INTO quota_blocks (org, token_id, from_day, to_day, server, granted, wished, answered)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (org, token_id, from_day, to_day, server)
 		DO UPDATE SET granted = excluded.granted, wished = excluded.wished, answered = excluded.answered`,
-		p.Org, tokenKey(p.Token), p.From, p.To, r.q.server, d.granted, d.wished, d.answered)
+		p.Org, account.TokenKey(p.Token), p.From, p.To, r.q.server, d.granted, d.wished, d.answered)
 	return err
 }
 
@@ -194,7 +194,7 @@ func (r *round) read(ctx context.Context, tx *sql.Tx, p account.Period) (map[str
 		return all[server]
 	}
 	rows, err := tx.QueryContext(ctx, `SELECT server, granted, wished, answered FROM quota_blocks
-		WHERE org = $1 AND token_id = $2 AND from_day = $3 AND to_day = $4`, p.Org, tokenKey(p.Token), p.From, p.To)
+		WHERE org = $1 AND token_id = $2 AND from_day = $3 AND to_day = $4`, p.Org, account.TokenKey(p.Token), p.From, p.To)
 	if err != nil {
 		return nil, err
 	}
@@ -216,7 +216,7 @@ func (r *round) read(ctx context.Context, tx *sql.Tx, p account.Period) (map[str
 
 func (r *round) readSpent(ctx context.Context, tx *sql.Tx, p account.Period, of func(server string) *standing) error {
 	rows, err := tx.QueryContext(ctx, `SELECT day, server, cost_nano_usd FROM usage_servers
-		WHERE org = $1 AND token_id = $2 AND day >= $3 AND day < $4`, p.Org, tokenKey(p.Token), p.From, p.To)
+		WHERE org = $1 AND token_id = $2 AND day >= $3 AND day < $4`, p.Org, account.TokenKey(p.Token), p.From, p.To)
 	if err != nil {
 		return err
 	}
@@ -237,21 +237,6 @@ func (r *round) readSpent(ctx context.Context, tx *sql.Tx, p account.Period, of 
 		r.q.accounts.Others(p.Org, p.Token, day, cost)
 	}
 	return rows.Err()
-}
-
-// tokenKey is the token_id of a budget: all = "*" has the organisation's.
-func tokenKey(token string) string {
-	if token == "" {
-		return "*"
-	}
-	return token
-}
-
-func tokenOf(key string) string {
-	if key == "*" {
-		return ""
-	}
-	return key
 }
 
 func today(at time.Time) int64 { return at.Unix() / int64(24*time.Hour/time.Second) }

@@ -69,7 +69,7 @@ func (r *round) draw(ctx context.Context, tx *sql.Tx) error {
 // drawOne changes one share.
 func (r *round) drawOne(ctx context.Context, tx *sql.Tx, of account.Limited, alive int) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO share_limits (org, token_id, changes) VALUES ($1, $2, 1)
-		ON CONFLICT (org, token_id) DO UPDATE SET changes = share_limits.changes + 1`, of.Org, tokenKey(of.Token))
+		ON CONFLICT (org, token_id) DO UPDATE SET changes = share_limits.changes + 1`, of.Org, account.TokenKey(of.Token))
 	if err != nil {
 		return err
 	}
@@ -87,10 +87,10 @@ func (r *round) drawOne(ctx context.Context, tx *sql.Tx, of account.Limited, ali
 	switch {
 	case o.share == had && o.lacks == lacked:
 	case o.share == 0 && o.lacks == 0:
-		_, err = tx.ExecContext(ctx, "DELETE FROM shares WHERE org = $1 AND token_id = $2 AND server = $3", of.Org, tokenKey(of.Token), r.s.server)
+		_, err = tx.ExecContext(ctx, "DELETE FROM shares WHERE org = $1 AND token_id = $2 AND server = $3", of.Org, account.TokenKey(of.Token), r.s.server)
 	default:
 		_, err = tx.ExecContext(ctx, `INSERT INTO shares (org, token_id, server, share, lacks) VALUES ($1, $2, $3, $4, $5)
-			ON CONFLICT (org, token_id, server) DO UPDATE SET share = excluded.share, lacks = excluded.lacks`, of.Org, tokenKey(of.Token), r.s.server, o.share, o.lacks)
+			ON CONFLICT (org, token_id, server) DO UPDATE SET share = excluded.share, lacks = excluded.lacks`, of.Org, account.TokenKey(of.Token), r.s.server, o.share, o.lacks)
 	}
 	switch {
 	case err != nil:
@@ -105,7 +105,7 @@ func (r *round) drawOne(ctx context.Context, tx *sql.Tx, of account.Limited, ali
 
 // read gives what the store has of a limit: this server's, and of the others what pool says.
 func (r *round) read(ctx context.Context, tx *sql.Tx, of account.Limited, pool *account.SharePool) (had, lacked int, err error) {
-	rows, err := tx.QueryContext(ctx, "SELECT server, share, lacks FROM shares WHERE org = $1 AND token_id = $2", of.Org, tokenKey(of.Token))
+	rows, err := tx.QueryContext(ctx, "SELECT server, share, lacks FROM shares WHERE org = $1 AND token_id = $2", of.Org, account.TokenKey(of.Token))
 	if err != nil {
 		return 0, 0, err
 	}
@@ -142,7 +142,7 @@ func (s *Shares) lacked(ctx context.Context) (all []account.Limited, err error) 
 		if err := rows.Scan(&of.Org, &of.Token, &server); err != nil {
 			return nil, fmt.Errorf("reading what others lack: %w", err)
 		}
-		of.Token = tokenOf(of.Token)
+		of.Token = account.TokenOf(of.Token)
 		if s.mayLive(server, time.Now()) && s.accounts.SpareShare(of) {
 			all = append(all, of)
 		}
@@ -152,19 +152,4 @@ func (s *Shares) lacked(ctx context.Context) (all []account.Limited, err error) 
 
 func compare(a, b account.Limited) int {
 	return cmp.Or(cmp.Compare(a.Org, b.Org), cmp.Compare(a.Token, b.Token))
-}
-
-// tokenKey is the token_id of a limit: "*" is the organisation's.
-func tokenKey(token string) string {
-	if token == "" {
-		return "*"
-	}
-	return token
-}
-
-func tokenOf(key string) string {
-	if key == "*" {
-		return ""
-	}
-	return key
 }
