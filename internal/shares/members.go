@@ -152,8 +152,8 @@ func (s *Shares) leaveAll(ctx context.Context) {
 	defer cancel()
 	s.accounts.DropShares()
 	err := s.store.WriteBeside(ctx, func(tx *sql.Tx) error {
-		for _, table := range [...]string{"share_servers", "shares"} {
-			if _, err := tx.ExecContext(ctx, "DELETE FROM "+table+" WHERE server = $1", s.server); err != nil {
+		for _, statement := range [...]string{"DELETE FROM share_servers WHERE server = $1", "DELETE FROM shares WHERE server = $1"} {
+			if _, err := tx.ExecContext(ctx, statement, s.server); err != nil {
 				return err
 			}
 		}
