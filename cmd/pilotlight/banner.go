@@ -68,7 +68,7 @@ func greetedOf(models []*fleet.Model) string {
 
 // curlLine is one line that a shell takes as it is.
 func curlLine(api, token, model string) string {
-	body := fmt.Sprintf(`{"model": %s, "stream": true, "messages": [{"role": "user", "content": "What is a pilot light?"}]}`, strconv.Quote(model))
+	body := fmt.Sprintf(`{"model": %s, "stream": true, "max_tokens": 200, "messages": [{"role": "user", "content": "What is a pilot light?"}]}`, strconv.Quote(model))
 	return fmt.Sprintf(`curl -N %s/chat/completions -H "Authorization: Bearer %s" -H "Content-Type: application/json" -d '%s'`, api, token, body)
 }
 
