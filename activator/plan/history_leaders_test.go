@@ -18,7 +18,7 @@ type leader struct {
 	followed []bool // servers that take it for the one that leads: the new one hears nothing of them
 }
 
-// stepReplaceLeader has another server lead, while the one that led lives on; later one server more finds the new one, or the former ends.
+// stepReplaceLeader has another server lead, while the one that led lives on; later one server more finds the new one, or serves by the former's word, or the former ends.
 func (h *history) stepReplaceLeader() {
 	switch {
 	case h.former == nil:
@@ -28,9 +28,14 @@ func (h *history) stepReplaceLeader() {
 	case h.choose(4) == 0:
 		h.endFormer()
 	default:
-		if k := h.choose(len(h.servers)); h.servers[k].id != h.former.self {
-			h.note("%s finds the new leader", h.servers[k].id)
-			h.former.followed[k] = false
+		s := pick(h, h.servers)
+		switch followed := h.former.followed[s.n]; {
+		case followed && h.choose(3) > 0:
+			s.ask()
+			s.ask()
+		case s.id != h.former.self:
+			h.note("%s finds the new leader", s.id)
+			h.former.followed[s.n] = false
 		}
 	}
 }
