@@ -47,10 +47,12 @@ type moments struct {
 
 // Len, Less, Swap, Push and Pop are container/heap's.
 func (m *moments) Len() int { return len(m.all) }
+
 func (m *moments) Less(i, j int) bool {
 	a, b := &m.all[i], &m.all[j]
 	return a.at < b.at || a.at == b.at && a.order < b.order
 }
+
 func (m *moments) Swap(i, j int) { m.all[i], m.all[j] = m.all[j], m.all[i] }
 func (m *moments) Push(x any)    { m.all = append(m.all, x.(moment)) }
 
