@@ -16,6 +16,11 @@ import (
 // application marks our databases, so that another program's is not filled with our tables: "PiLi" in ASCII.
 const application = 0x50694c69
 
+// writerCache is how many KiB of pages the writer keeps in memory: those of its largest transactions, in which a segment of the ledger's log is moved, or as much
+// is sorted. Readers keep SQLite's usual 2 MiB each, which they lose whenever something was written, several times a second. A page takes twice its size there,
+// because the driver's allocator rounds up to a power of two; and none of that is Go's heap, so that no limit of the heap holds for it.
+const writerCache = 8 << 10
+
 // sqliteFile is the dialect of an SQLite file: its path.
 type sqliteFile string
 
@@ -33,10 +38,10 @@ func (f sqliteFile) open(ctx context.Context) (c connections, err error) {
 		return c, err
 	}
 	common := []string{"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)"}
-	if c.writer, err = pool(abs, 1, append(common, "cache_size(-65536)", "wal_autocheckpoint(4000)")); err != nil {
+	if c.writer, err = pool(abs, 1, append(common, fmt.Sprintf("cache_size(-%d)", writerCache), "wal_autocheckpoint(4000)")); err != nil {
 		return c, err
 	}
-	if c.readers, err = pool(abs, Readers, append(common, "cache_size(-16384)", "query_only(1)")); err != nil {
+	if c.readers, err = pool(abs, Readers, append(common, "query_only(1)")); err != nil {
 		return c, errors.Join(err, c.writer.Close())
 	}
 	c.reading = &sql.TxOptions{ReadOnly: true}
