@@ -67,15 +67,20 @@ func stageParking(t *testing.T) (g *stage, parks string) {
 	g.withSlots("x")
 	g.hot("n") // and its lease does not end
 	g.withSlots("y")
-	w := g.asks("m")
-	act := g.takes(fleet.ActLaunch, nil)
-	g.starts(act, fleet.Ready)
+	return g, g.parks("m").Instance
+}
+
+// parks has a model served once, and then its engine told to park.
+func (g *stage) parks(model string) fleet.Act {
+	g.Helper()
+	w := g.asks(model)
+	launch := g.takes(fleet.ActLaunch, nil)
+	g.starts(launch, fleet.Ready)
 	g.d.Release(g.now, g.wantServed(w))
 	g.step()
-	g.p.life.park(g.now, g.p.instanceOf[act.Instance])
+	g.p.life.park(g.now, g.p.instanceOf[launch.Instance])
 	g.step()
-	g.next(fleet.ActPark)
-	return g, act.Instance
+	return g.next(fleet.ActPark)
 }
 
 func (g *stage) wantStopped(instance string) {

@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/handover"
@@ -81,7 +80,6 @@ func (i *inherited) close() {
 type heirs struct {
 	post    *handover.Post // nil = there can be none
 	log     *slog.Logger
-	handed  *atomic.Bool // the listeners are another's
 	api     net.Listener
 	admin   *pausable
 	apiName string
@@ -91,7 +89,7 @@ type heirs struct {
 // openHeirs opens the meeting place. A server without one serves as well: its callers are refused while it is replaced.
 func (c *candidate) openHeirs(api net.Listener, admin *pausable) *heirs {
 	h := &heirs{
-		log: c.log, handed: new(atomic.Bool), api: api, admin: admin, apiName: listenerName("api", c.cfg.API.Addr), adName: listenerName("admin", c.cfg.Admin.Addr),
+		log: c.log, api: api, admin: admin, apiName: listenerName("api", c.cfg.API.Addr), adName: listenerName("admin", c.cfg.Admin.Addr),
 	}
 	path, _ := ownPath(c.cfg)
 	post, err := handover.Open(handoverPath(path), c.log)
@@ -122,15 +120,11 @@ func (h *heirs) run(ctx context.Context, s *server) error {
 		return errors.Join(to.Close(), h.post.Remove())
 	}
 	h.log.Info("another process takes over", "pid", to.PID)
-	h.handed.Store(true)
 	h.admin.pause()
 	s.router.HandOn(to.GiveConn)
 	h.log.Debug("the listeners are handed over", "took", time.Since(began))
 	return nil
 }
-
-// handedOn reports whether another process has the listeners.
-func (h *heirs) handedOn() bool { return h != nil && h.handed.Load() }
 
 // asked is closed when the successor asks this server to end; nil = it never is.
 func (h *heirs) asked() <-chan struct{} {

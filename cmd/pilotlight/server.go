@@ -254,7 +254,7 @@ func (s *server) run(ctx context.Context, hurry <-chan struct{}) error {
 		{
 			name:   "the public API",
 			run:    func(ctx context.Context) error { return s.router.Serve(ctx, s.c.API) },
-			before: s.drain,
+			before: func() { s.draining.Store(true) }, // the router drains
 		},
 		{name: "the admin API", run: func(ctx context.Context) error { return s.admin.Serve(ctx, s.c.Admin) }},
 		{name: "the console", run: s.console.Run},
@@ -281,15 +281,6 @@ func (s *server) run(ctx context.Context, hurry <-chan struct{}) error {
 		stage{name: "the tenants", run: s.tenants.Run},
 		stage{name: "the ledger", run: s.ledger.Run},
 	))
-}
-
-// drain answers whoever waits for a model, so that the router is left with requests that an engine is serving. Where another process takes over the router
-// does so itself, a while after it has read the last request: what it had just read is to be served.
-func (s *server) drain() {
-	s.draining.Store(true)
-	if !s.heirs.handedOn() {
-		s.activator.Drain()
-	}
 }
 
 // close releases what openServer has opened. It does not touch the listeners, which Serve closes.

@@ -5,11 +5,11 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/account"
+	"github.com/pilotlight-io/pilotlight/internal/rounds"
 	"github.com/pilotlight-io/pilotlight/internal/store"
 )
 
@@ -62,16 +62,10 @@ type Quota struct {
 
 // ask is for more of one period's budget.
 type ask struct {
-	waiting []*waiter
+	waiting rounds.Waiting
 	due     bool      // in the next round
 	wish    wish      // of which an answer is waited for
 	denied  time.Time // until then there is nothing more to be had
-}
-
-// waiter is one Draw.
-type waiter struct {
-	got  chan bool
-	seen bool // by a round: its outcome is the waiter's
 }
 
 // wish is a call to the others for what they do not need.
@@ -112,7 +106,6 @@ func (q *Quota) Draw(of account.Period, until time.Time) bool {
 	if !now.Before(until) {
 		return false
 	}
-	w := &waiter{got: make(chan bool, 1)}
 	q.mu.Lock()
 	a := q.asks[of]
 	if a == nil {
@@ -123,29 +116,22 @@ func (q *Quota) Draw(of account.Period, until time.Time) bool {
 		q.mu.Unlock()
 		return false
 	}
-	a.due, a.waiting = true, append(a.waiting, w)
+	a.due = true
+	w := a.waiting.Join()
 	q.mu.Unlock()
-	q.nudge()
-	late := time.NewTimer(until.Sub(now))
-	defer late.Stop()
-	select {
-	case more := <-w.got:
-		return more
-	case <-late.C:
-		q.leave(of, w)
-		return false
-	}
+	rounds.Nudge(q.wake)
+	return w.Wait(until, func() { q.leave(of, w) })
 }
 
 // leave undoes the waiting of a Draw.
-func (q *Quota) leave(of account.Period, w *waiter) {
+func (q *Quota) leave(of account.Period, w *rounds.Waiter) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	a := q.asks[of]
 	if a == nil {
 		return
 	}
-	a.waiting = slices.DeleteFunc(a.waiting, func(other *waiter) bool { return other == w })
+	a.waiting.Leave(w)
 	a.due = true // the others need not give anything more
 }
 
@@ -159,14 +145,7 @@ func (q *Quota) Wake(org string) {
 		}
 	}
 	q.mu.Unlock()
-	q.nudge()
-}
-
-func (q *Quota) nudge() {
-	select {
-	case q.wake <- struct{}{}:
-	default:
-	}
+	rounds.Nudge(q.wake)
 }
 
 // due takes what is to be looked at.
@@ -179,7 +158,7 @@ func (q *Quota) due() (asked []account.Period, woken []string) {
 		case a.due:
 			a.due = false
 			asked = append(asked, of)
-		case len(a.waiting) == 0 && !now.Before(a.denied):
+		case a.waiting.Len() == 0 && !now.Before(a.denied):
 			delete(q.asks, of)
 		}
 	}
@@ -198,10 +177,7 @@ func (q *Quota) asked(of account.Period) (is bool, w wish) {
 	if a == nil {
 		return false, wish{}
 	}
-	for _, w := range a.waiting {
-		w.seen = true
-	}
-	return len(a.waiting) > 0, a.wish
+	return a.waiting.Look() > 0, a.wish
 }
 
 // wished notes what the others were asked.
@@ -218,7 +194,7 @@ func (q *Quota) waits(again bool) (some bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, a := range q.asks {
-		if len(a.waiting) > 0 {
+		if a.waiting.Len() > 0 {
 			some = true
 			a.due = a.due || again
 		}
@@ -235,27 +211,18 @@ func (q *Quota) answer(of account.Period, more bool) {
 		return
 	}
 	a.wish = wish{}
-	told := len(a.waiting)
-	a.waiting = slices.DeleteFunc(a.waiting, func(w *waiter) bool {
-		if w.seen {
-			w.got <- more
-		}
-		return w.seen
-	})
-	if told -= len(a.waiting); told > 0 && !more && q.memory > 0 {
+	if told := a.waiting.Answer(more); told > 0 && !more && q.memory > 0 {
 		a.denied = time.Now().Add(q.memory)
 	}
-	if len(a.waiting) == 0 && a.denied.IsZero() {
+	if a.waiting.Len() == 0 && a.denied.IsZero() {
 		delete(q.asks, of)
 	}
 }
 
 // release has nobody wait.
 func (a *ask) release() {
-	for _, w := range a.waiting {
-		w.got <- false
-	}
-	a.waiting, a.wish, a.due = nil, wish{}, false
+	a.waiting.Release()
+	a.wish, a.due = wish{}, false
 }
 
 // fail tells all who wait that the store does not answer.

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/rounds"
 )
 
 // errGivenUp says that the others have taken this server for gone.
@@ -43,9 +45,9 @@ func (s *Shares) told(what string) {
 	switch kind, server, _ := strings.Cut(what, " "); {
 	case server == s.server:
 	case kind == tellLacks:
-		nudge(s.lacks)
+		rounds.Nudge(s.lacks)
 	case kind == tellFreed:
-		nudge(s.freed)
+		rounds.Nudge(s.freed)
 	}
 }
 

@@ -6,11 +6,11 @@ import (
 	"errors"
 	"log/slog"
 	"math"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/account"
+	"github.com/pilotlight-io/pilotlight/internal/rounds"
 	"github.com/pilotlight-io/pilotlight/internal/store"
 )
 
@@ -70,14 +70,8 @@ type Shares struct {
 
 // ask is for more of one limit.
 type ask struct {
-	waiting []*waiter
+	waiting rounds.Waiting
 	next    time.Time // it is looked at then
-}
-
-// waiter is one Ask.
-type waiter struct {
-	got  chan bool
-	seen bool // by a round: its outcome is the waiter's
 }
 
 // holding is what the store has of this server and one limit.
@@ -139,7 +133,6 @@ func (s *Shares) Ask(of account.Limited, until time.Time) bool {
 	if !now.Before(until) {
 		return false
 	}
-	w := &waiter{got: make(chan bool, 1)}
 	s.mu.Lock()
 	if s.ended || now.Before(s.broken) {
 		s.mu.Unlock()
@@ -150,33 +143,18 @@ func (s *Shares) Ask(of account.Limited, until time.Time) bool {
 		a = &ask{next: now}
 		s.asks[of] = a
 	}
-	a.waiting = append(a.waiting, w)
+	w := a.waiting.Join()
 	s.mu.Unlock()
-	nudge(s.wake)
-	late := time.NewTimer(until.Sub(now))
-	defer late.Stop()
-	select {
-	case more := <-w.got:
-		return more
-	case <-late.C:
-		s.leave(of, w)
-		return false
-	}
+	rounds.Nudge(s.wake)
+	return w.Wait(until, func() { s.leave(of, w) })
 }
 
 // leave undoes the waiting of an Ask. What was asked of the others for it is taken back by the next look.
-func (s *Shares) leave(of account.Limited, w *waiter) {
+func (s *Shares) leave(of account.Limited, w *rounds.Waiter) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if a := s.asks[of]; a != nil {
-		a.waiting = slices.DeleteFunc(a.waiting, func(other *waiter) bool { return other == w })
-	}
-}
-
-func nudge(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
+		a.waiting.Leave(w)
 	}
 }
 
@@ -186,9 +164,9 @@ func (s *Shares) due(now time.Time, again bool) (all []account.Limited, next tim
 	defer s.mu.Unlock()
 	for of, a := range s.asks {
 		switch {
-		case len(a.waiting) == 0 && !now.Before(a.next):
+		case a.waiting.Len() == 0 && !now.Before(a.next):
 			delete(s.asks, of)
-		case len(a.waiting) == 0:
+		case a.waiting.Len() == 0:
 		case again || !now.Before(a.next):
 			all = append(all, of)
 		case next.IsZero() || a.next.Before(next):
@@ -206,10 +184,7 @@ func (s *Shares) waiting(of account.Limited) int {
 	if a == nil {
 		return 0
 	}
-	for _, w := range a.waiting {
-		w.seen = true
-	}
-	return len(a.waiting)
+	return a.waiting.Look()
 }
 
 // answer tells those who wait for a limit, and whom a round has seen, whether to look again. wait = the others were asked: there may be more soon.
@@ -227,20 +202,13 @@ func (s *Shares) answer(of account.Limited, more, wait bool) {
 	if !more && wait {
 		return
 	}
-	a.waiting = slices.DeleteFunc(a.waiting, func(w *waiter) bool {
-		if w.seen {
-			w.got <- more
-		}
-		return w.seen
-	})
+	a.waiting.Answer(more)
 }
 
 // release has nobody wait. s.mu is held.
 func (s *Shares) release() {
 	for _, a := range s.asks {
-		for _, w := range a.waiting {
-			w.got <- false
-		}
+		a.waiting.Release()
 	}
 	clear(s.asks)
 }
