@@ -34,11 +34,11 @@ mutants:
 
 # have the simulated faults look for each planted bug of the core, and keep how long that takes
 hunt:
-    PILOTLIGHT_FAULTS_MUTANTS="$PWD/benchmarks/results/faults-mutants.json" MUTANTS=all go test -v -count=1 -timeout 0 -run TestMutants_AreFoundByFaults ./internal/mutants
+    PILOTLIGHT_FAULTS_MUTANTS="$PWD/benchmarks/results/faults-mutants.json" MUTANTS="${MUTANTS:-all}" go test -v -count=1 -timeout 0 -run TestMutants_AreFoundByFaults ./internal/mutants
 
-# simulated faults from fresh seeds: so many steps in each world, or so long ("10m"); RESULT keeps the outcome
+# simulated faults from fresh seeds: so many steps in each world, or so long ("10m"); PILOTLIGHT_FAULTS_RESULT names a file to which the outcome is added
 simulate-faults budget="10m":
-    STORE=sqlite PILOTLIGHT_FAULTS={{ budget }} go test -v -count=1 -timeout 0 -run '^TestFaults$' ./activator/plan ./internal/slot ./internal/ledger
+    STORE=sqlite PILOTLIGHT_FAULTS={{ budget }} go test -v -count=1 -p 1 -timeout 0 -run '^TestFaults$' ./activator/plan ./internal/slot ./internal/ledger ./internal/quota ./internal/shares
 
 # kill the whole server at 500 random points under load, and keep the outcome
 crash points="500":

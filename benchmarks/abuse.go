@@ -84,6 +84,7 @@ func (c *abuseCmd) repetition(ctx context.Context, s *stage, window time.Duratio
 	}
 	base := server.proc.rss()
 
+	crowd.from = loopback(2)
 	held, err := c.hold(ctx, server, &crowd)
 	defer func() {
 		for _, one := range held {
@@ -93,12 +94,15 @@ func (c *abuseCmd) repetition(ctx context.Context, s *stage, window time.Duratio
 	if err != nil {
 		return err
 	}
+	crowd.from = loopback(3)
 	streams, err := c.stream(&crowd)
 	defer streams.end()
 	if err != nil {
 		return err
 	}
-	bad := c.harm(&server.target)
+	harmed := server.target
+	harmed.from = loopback(4)
+	bad := c.harm(&harmed)
 	defer bad.end()
 	time.Sleep(c.Settle)
 	cpu, sent := server.proc.cpu(), bad.sent.Load()

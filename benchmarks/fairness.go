@@ -209,7 +209,9 @@ func (a *attack) dribble(first string, piece []byte, each time.Duration) {
 		next := []byte(first)
 		for {
 			if conn == nil {
-				conn, _ = net.Dial("tcp", a.to.addr)
+				if one, err := a.to.dial(); err == nil {
+					conn = one.conn
+				}
 				next = []byte(first)
 			}
 			if conn != nil {

@@ -21,8 +21,12 @@ type target struct {
 	name  string
 	addr  string
 	token string
+	from  net.Addr // of who asks it; nil = any
 	proc  *process // nil = its CPU is not measured
 }
+
+// loopback is one of the addresses that a machine has for itself. A server may give one address three quarters of its connections.
+func loopback(n byte) net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, n)} }
 
 // request is a chat completion in wire form, padded to about 600 bytes of body.
 func (t *target) request(prompt string, stream bool) []byte {
@@ -40,7 +44,7 @@ type client struct {
 }
 
 func (t *target) dial() (*client, error) {
-	conn, err := net.Dial("tcp", t.addr)
+	conn, err := (&net.Dialer{LocalAddr: t.from}).Dial("tcp", t.addr)
 	if err != nil {
 		return nil, fmt.Errorf("dialing %s: %w", t.name, err)
 	}

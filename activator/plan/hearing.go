@@ -160,12 +160,12 @@ func (p *hearing) hearDemand(now time.Duration, d *peer, dem *protocol.Demand) {
 	if dem.Service > 0 {
 		m.service = dem.Service
 	}
-	if starved || len(p.peers) > 1 {
+	p.sum(now, m)
+	if starved || m.waiting > 0 && len(p.peers) > 1 {
 		for _, i := range m.instances {
 			p.markShares(i)
 		}
 	}
-	p.sum(now, m)
 }
 
 // sum adds up what the dispatchers see of one model.
@@ -230,7 +230,7 @@ func (p *hearing) lapse(now time.Duration) {
 			}
 			for _, i := range p.instances {
 				p.markShares(i)
-				p.easier(i.at)
+				p.free(i.at)
 			}
 		}
 	}

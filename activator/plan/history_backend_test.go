@@ -113,7 +113,7 @@ func (s *backend) do(act fleet.Act, answer bool) {
 		err = errors.New("timed out") // though it was carried out
 	}
 	if answer {
-		s.h.send(-1, "accepted", func() { s.h.planner.Accepted(s.h.now, &act, err) })
+		s.h.send(-1, "accepted", func() { s.h.accepted(&act, err) })
 	}
 }
 

@@ -22,6 +22,8 @@ var rareAnywhere = reached(
 	"an adopted instance was leased",
 	"a lapsed server's streams were waited for",
 	"a former leader told a server of its shares",
+	"a lease was granted on a former leader's word",
+	"a leader was certain again",
 	"an instance went on the engine's word alone",
 	"two servers leased one instance at once",
 	"a busy instance made room",
@@ -62,6 +64,9 @@ func (s *server) noteGrant(e *process, l *dispatch.Lease) {
 	}
 	if e.term < h.term {
 		h.reach("an adopted instance was leased")
+	}
+	if h.former != nil && h.former.followed[s.n] {
+		h.reach("a lease was granted on a former leader's word")
 	}
 	for _, o := range h.servers {
 		if o != s && slices.ContainsFunc(o.leases, func(other *dispatch.Lease) bool { return other.Instance == l.Instance }) {

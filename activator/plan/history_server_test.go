@@ -66,23 +66,18 @@ func (s *server) step() {
 		return
 	}
 	r := &protocol.Report{}
-	if s.h.self == s.id {
-		if s.d.Heard(s.told); s.h.planner != nil {
-			s.d.Report(s.now(), r)
-			if s.h.planner.Hear(s.h.now, r) {
-				s.told = r.Seq
-				s.h.hears(r)
-			}
+	if s.h.near(s) {
+		s.d.Heard(s.told)
+		s.d.Report(s.now(), r)
+		if _, taken := s.h.tellLeader(s, r); taken {
+			s.told = r.Seq
 		}
 		return
 	}
 	s.d.Report(s.now(), r)
 	s.h.send(s.n, "report", func() {
-		if s.h.formerHears(r) {
-			return
-		}
-		if s.h.planner.Hear(s.h.now, r) {
-			s.h.hears(r)
+		if heard, taken := s.h.tellLeader(s, r); taken {
+			s.h.send(s.n, "answer", heard)
 		}
 	})
 }
@@ -174,7 +169,7 @@ func (s *server) granted(ask *dispatch.Ask, l *dispatch.Lease, a *asked) {
 	if n := h.leasesOn(l.Instance); n > l.Model.MaxConcurrency && !e.gone {
 		h.fail("%d leases on %s, which takes %d", n, l.Instance, l.Model.MaxConcurrency)
 	}
-	if e.stopping && !e.gone {
+	if e.stopping && !e.gone && !e.hangs { // one that hangs serves nobody
 		h.fail("%s: a lease on %s, which is being stopped", s.id, l.Instance)
 	}
 	s.noteGrant(e, l)

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pilotlight-io/pilotlight/activator/protocol"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
@@ -132,10 +133,26 @@ func (h *history) stepCrashServer() {
 		s := pick(h, h.servers)
 		h.note("crash %s", s.id)
 		s.restart()
+		if h.former != nil && s.id == h.former.self {
+			h.former = nil
+		}
 		if s.id == h.self {
 			h.crashPlanner()
 		}
 	}
+}
+
+// stepGoServer has a server end in order, which says so once its last lease has ended, and another of its name start.
+func (h *history) stepGoServer() {
+	s := pick(h, h.servers)
+	if len(s.leases) > 0 || h.near(s) || h.choose(2) == 0 {
+		return
+	}
+	h.note("%s ends in order", s.id)
+	farewell := &protocol.Report{From: s.id, Incarnation: s.life + 1, Seq: 1}
+	h.send(s.n, "report", func() { h.tellLeader(s, farewell) })
+	s.life++
+	s.restart()
 }
 
 // stepCrashPlanner replaces the planner. The backend is fenced first, as facts of the protocol demand; what the old one has ordered and

@@ -28,7 +28,8 @@ type history struct {
 	parks      bool // the engines of slots can be parked
 
 	planner *Planner
-	former  *Planner // see history_leaders_test.go; nil = nobody leads on
+	former  *leader // nil = nobody leads on who was replaced
+	unsure  bool    // the leader is not certain to lead
 	view    View
 	term    uint64
 	policy  *wisher
@@ -148,7 +149,11 @@ func (h *history) chooseKinds() {
 		{Name: "message late", Do: h.stepLate},
 	}
 	if h.ttl > 0 {
-		all = append(all, kind{Name: "leader crashes", Do: h.stepCrashPlanner}, kind{Name: "leader is replaced and lives on", Do: h.stepReplaceLeader})
+		all = append(all,
+			kind{Name: "leader crashes", Do: h.stepCrashPlanner},
+			kind{Name: "leader is replaced and lives on", Do: h.stepReplaceLeader},
+			kind{Name: "leader is not certain to lead", Do: h.stepUnsure},
+			kind{Name: "server ends in order", Do: h.stepGoServer})
 	} else {
 		all = append(all, kind{Name: "process restarts", Do: h.stepRestart})
 	}
@@ -214,7 +219,7 @@ func (h *history) startPlanner() {
 	})
 	h.failed, h.places = make(map[string][]failedStart), make(map[string]string)
 	h.heard = make(map[string]map[string]protocol.Demand)
-	h.begun, h.told = 0, newTold()
+	h.begun, h.told, h.unsure = 0, newTold(), false
 	h.held = make(map[string]time.Duration)
 	h.backend.term = h.term // the fence
 	h.planner.begin(h.now)
@@ -233,13 +238,12 @@ func (h *history) settle() {
 	p.Step(h.now)
 	h.checkPlanner()
 	for _, t := range p.TakeTables() {
-		if t.To == h.self {
-			h.servers[h.indexOf(t.To)].receive(t)
-			continue
-		}
-		h.send(h.indexOf(t.To), "table", func() { h.servers[h.indexOf(t.To)].receive(t) })
+		h.sendTable(h.self, t)
 	}
 	for _, act := range p.TakeActs() {
+		if h.unsure {
+			h.fail("a leader that is not certain to lead orders %s %s", act.Kind, act.Instance)
+		}
 		h.backend.ordered(act)
 		h.send(-1, "act", func() { h.backend.do(act, true) })
 	}
@@ -281,81 +285,6 @@ func (h *history) deliverAll() {
 		h.deliver(0)
 	}
 	h.fail("messages without end: %s", h.net[0].what)
-}
-
-// calmDown ends the history: no faults and no new requests any more.
-func (h *history) calmDown() {
-	h.note("calm")
-	h.calmAt = h.now
-	h.policy.wild = false
-	h.former = nil
-	h.cut = make([]bool, len(h.servers))
-	h.backend.healthy = true
-	h.backend.recover()
-	h.eager = 4
-	for _, m := range h.models {
-		h.held[m.ID] = 0
-		h.planner.modelOf[m.ID].heldUntil, h.planner.modelOf[m.ID].stale = 0, true
-	}
-	for range 400 {
-		if h.Broken() {
-			return
-		}
-		h.calmRound()
-		h.checkAnswered()
-		if h.resting() {
-			return
-		}
-		h.pass(time.Duration(1+h.choose(20)) * time.Second)
-	}
-	h.fail("no rest: %s", h.unrest())
-}
-
-func (h *history) calmRound() {
-	for _, s := range h.servers {
-		s.closeBreakers()
-		for len(s.leases) > 0 {
-			s.release()
-		}
-	}
-	h.settle()
-	h.deliverAll()
-	h.backend.progress()
-	h.stepObserve()
-	if h.world != slotsWorld {
-		h.stepProbe()
-		h.stepConsul()
-	}
-	h.deliverAll()
-	h.settle()
-	h.deliverAll()
-}
-
-// answerWithin is how long after the last fault whoever waits may wait for an answer.
-const answerWithin = 15 * time.Minute
-
-func (h *history) checkAnswered() {
-	for _, s := range h.servers {
-		if ws := s.waiting(); len(ws) > 0 && h.now > h.calmAt+answerWithin {
-			h.fail("%s after the faults ended %d still wait at %s, the first for %s", answerWithin, len(ws), s.id, ws[0].ask.Model)
-		}
-	}
-}
-
-func (h *history) resting() bool { return h.unrest() == "" }
-
-func (h *history) unrest() string {
-	for _, s := range h.servers {
-		if n := len(s.waiting()); n > 0 {
-			return fmt.Sprintf("%d still wait at %s, the first for %s", n, s.id, s.waiting()[0].ask.Model)
-		}
-	}
-	for _, e := range h.backend.engines {
-		if !e.gone && e.State != fleet.Asleep {
-			return fmt.Sprintf("%s of %s is still there", e.ID, e.Model)
-		}
-	}
-	return ""
 }
 
 // wisher is the fixed policy, but sometimes it wishes what nobody needs.

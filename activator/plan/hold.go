@@ -10,6 +10,7 @@ import (
 type hold struct {
 	given   []given // oldest first; those before the last acknowledged one are forgotten
 	foreign int
+	due     int // slots that it is to have, once others have given theirs back
 	leases  int
 	idleAt  time.Duration // since when it has no lease here; valid while it has none
 	report  uint64        // the last whole report that listed it

@@ -115,6 +115,9 @@ type model struct {
 	causes       map[fleet.Cause]int
 	lastFailure  fleet.Failure // for operators
 
+	standings []standing // of the dispatchers; see state.standings
+	stoodIn   uint64     // the step in which they were made
+
 	queued    queued
 	outlook   protocol.Outlook
 	outlookAt time.Duration

@@ -36,7 +36,7 @@ func New(cfg Config) *Planner {
 		cfg.Residence = defaultResidence
 	}
 	s := newState(cfg)
-	p := &Planner{state: s, hearing: &hearing{s}, demand: &demand{s}, sharing: &sharing{s}}
+	p := &Planner{state: s, hearing: &hearing{s}, demand: &demand{s}, sharing: &sharing{state: s}}
 	p.rooms = &rooms{state: s, demand: p.demand}
 	p.life = &lifecycle{s, p.demand}
 	p.parking = &parking{s, p.demand, p.life, p.sharing}

@@ -25,7 +25,7 @@ const (
 
 // crowd is a fleet of hot instances of one GPU each in slots of eight, with its planner and its dispatcher in one process. Its cluster is full.
 type crowd struct {
-	b      *testing.B
+	b      testing.TB
 	nodes  bool // the instances are on machines that the back end chooses, not in slots
 	p      *Planner
 	d      *dispatch.Dispatcher
@@ -40,6 +40,7 @@ type crowd struct {
 	apart  time.Duration   // between events
 	turns  []int           // the numbers of the instances in the order in which they are replaced
 	next   int
+	post   func(*protocol.Table) // takes tables for other servers; nil = there are none
 }
 
 // newCrowd makes a fleet of so many instances. Where models wait for room, which need two GPUs or more, every instance is busy; else one in two is.
@@ -159,7 +160,9 @@ func (c *crowd) exchange() {
 		}
 		c.p.Step(c.now)
 		for _, t := range c.p.TakeTables() {
-			c.d.Receive(c.now, t)
+			if !c.d.Receive(c.now, t) && c.post != nil {
+				c.post(t)
+			}
 		}
 		if !c.d.ReportDue(c.now) {
 			break
@@ -214,9 +217,9 @@ func (c *crowd) busy() int {
 	}
 }
 
-func (c *crowd) metrics() {
-	report(c.b, c.took, "")
-	report(c.b, c.spent, "cpu-")
+func (c *crowd) metrics(b *testing.B) {
+	report(b, c.took, "")
+	report(b, c.spent, "cpu-")
 }
 
 // report gives the median and the 99th percentile of a sample.
@@ -256,7 +259,7 @@ func steps(b *testing.B, nodes bool) {
 					for b.Loop() {
 						event.does(c)
 					}
-					c.metrics()
+					c.metrics(b)
 				})
 			}
 		}

@@ -93,7 +93,7 @@ func BenchmarkScale_List(b *testing.B) {
 							b.Fatalf("got %v to do, want nothing", acts[0])
 						}
 					}
-					c.metrics()
+					c.metrics(b)
 				})
 			}
 		}

@@ -8,7 +8,10 @@ import (
 )
 
 // sharing gives the dispatchers their shares of the instances: it lowers them at once, and raises them only into what nobody else may hold.
-type sharing struct{ *state }
+type sharing struct {
+	*state
+	targets []int // used again and again
+}
 
 // divideAll sets the shares of every instance of which something has changed.
 func (p *sharing) divideAll(now time.Duration) {
@@ -76,33 +79,15 @@ func (p *sharing) shareOut(now time.Duration, i *instance) {
 		for n := range i.holds { // confirm, no more
 			p.give(i, n, max(i.holds[n].foreign, i.holds[n].slots()))
 		}
-	case p.unbalanced(i):
+	default:
 		p.divide(i)
 	}
 }
 
-// unbalanced reports whether the slots should be divided anew: some are free, or one dispatcher lacks what another has to spare, or would have none for its
-// next request.
-func (p *sharing) unbalanced(i *instance) bool {
-	sum, lacking, spare, without, rich := 0, false, false, false, false
-	for n, d := range p.peers {
-		slots, dem := i.holds[n].slots(), &d.demands[i.m.index]
-		sum += slots
-		without = without || slots == 0 && d.known && !d.lapsed
-		rich = rich || slots > max(1, dem.Inflight+dem.Waiting)
-		lacking = lacking || dem.Waiting > 0 && !d.lapsed && (slots == 0 || len(p.peers) > 1)
-		spare = spare || slots > 0 && (slots > dem.Inflight+dem.Waiting || d.lapsed)
-		if lacking && slots == 0 {
-			return true
-		}
-	}
-	return sum < i.capacity() || without && rich || lacking && spare && len(p.peers) > 1
-}
-
 // divide gives each dispatcher its slots.
 func (p *sharing) divide(i *instance) {
-	targets := p.targets(i)
-	total := 0
+	p.targets = p.divided(i, p.targets)
+	targets, total := p.targets, 0
 	for n := range i.holds {
 		if targets[n] < i.holds[n].slots() {
 			p.give(i, n, targets[n])
@@ -118,52 +103,14 @@ func (p *sharing) divide(i *instance) {
 			p.give(i, n, allowed)
 			total += max(allowed-own, 0)
 		}
+		i.holds[n].due = targets[n]
 	}
-}
-
-// targets divides the instance's slots: first one for each that has waiters, the longest wait first; then by what each still lacks;
-// then evenly.
-func (p *sharing) targets(i *instance) []int {
-	targets := make([]int, len(p.peers))
-	if len(p.peers) == 1 && p.peers[0].known && !p.peers[0].lapsed {
-		targets[0] = i.capacity()
-		return targets
-	}
-	for left := i.capacity(); left > 0; left-- {
-		best := -1
-		for n, d := range p.peers {
-			if d.known && !d.lapsed && (best < 0 || p.needsMore(i.m, n, best, targets)) {
-				best = n
-			}
-		}
-		if best < 0 {
-			break
-		}
-		targets[best]++
-	}
-	return targets
-}
-
-// needsMore reports whether dispatcher n should get the next slot rather than k.
-func (p *sharing) needsMore(m *model, n, k int, targets []int) bool {
-	dn, dk := &p.peers[n].demands[m.index], &p.peers[k].demands[m.index]
-	firstN, firstK := targets[n] == 0 && dn.Waiting > 0, targets[k] == 0 && dk.Waiting > 0
-	if firstN != firstK {
-		return firstN
-	}
-	if firstN {
-		return p.peers[n].since[m.index] < p.peers[k].since[m.index]
-	}
-	lackN, lackK := max(dn.Waiting+dn.Inflight-targets[n], 0), max(dk.Waiting+dk.Inflight-targets[k], 0)
-	if lackN != lackK {
-		return lackN > lackK
-	}
-	return targets[n] < targets[k]
 }
 
 // give writes a number of slots into the dispatcher's next table.
 func (p *sharing) give(i *instance, n, slots int) {
 	h, d := &i.holds[n], p.peers[n]
+	h.due = slots
 	if h.slots() == slots || !d.known {
 		return
 	}

@@ -32,6 +32,6 @@ step "scale" {
 }
 
 does_not_show = [
-  "Back ends and their networks, several dispatchers, events that come in bursts, fleets of which thousands of models wait.",
+  "Back ends and their networks, events that come in bursts, fleets of which thousands of models wait.",
 ]
 notes = ["A step is the dispatcher's report, the planner's decisions, the tables back, and when to wake next. Its events: a lease given back (`lease`), another word on an instance (`sighting`), its last lease given back (`idle`), its end, the launch of another in its place and its readiness (`replaced`); each in slots (`Step`) and on machines where the back end places (`NodeStep`), in a full fleet with 30 models waiting for room and in one without. Goals are for the thread's CPU time, since the machine is shared."]

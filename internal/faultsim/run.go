@@ -33,7 +33,7 @@ func (w *World) play(tape *Tape) (err error) {
 const (
 	budgetEnv = "PILOTLIGHT_FAULTS"        // so many steps ("10000000"), or so long ("30s"), from fresh seeds, instead of the test's own
 	seedEnv   = "PILOTLIGHT_FAULTS_SEED"   // this history alone, with its notes
-	resultEnv = "PILOTLIGHT_FAULTS_RESULT" // a file that takes in the outcome
+	resultEnv = "PILOTLIGHT_FAULTS_RESULT" // a file to which the outcome is added
 	shrinkEnv = "PILOTLIGHT_FAULTS_SHRINK" // "off": the history of a failing seed is played as it is
 )
 
@@ -69,7 +69,8 @@ func Run(t *testing.T, w World, n int) {
 	}
 	r.wantRare(t, o)
 	if path := os.Getenv(resultEnv); path != "" {
-		if err := o.keep(path, t.Name()); err != nil {
+		o.World = worldOf(t.Name())
+		if err := o.keep(path); err != nil {
 			t.Error(err)
 		}
 	}

@@ -4,8 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
+	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -19,6 +23,37 @@ type Hunt struct {
 	Histories int     `json:"histories"` // that were played until then, in that world
 	Seconds   float64 `json:"seconds"`   // the same
 	Promise   string  `json:"promise"`
+}
+
+// Hunts are those of several mutants, by their names.
+type Hunts map[string]*Hunt
+
+// ReadHunts reads what Write has written; a file that is not there has none.
+func ReadHunts(path string) (Hunts, error) {
+	hunts, list := Hunts{}, []*Hunt{}
+	text, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(text, &list)
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("reading earlier hunts: %w", err)
+	}
+	for _, h := range list {
+		hunts[h.Mutant] = h
+	}
+	return hunts, nil
+}
+
+// Write writes them into a file, in the order of their worlds and names.
+func (h Hunts) Write(path string) error {
+	list := slices.SortedFunc(maps.Values(h), func(a, b *Hunt) int {
+		return strings.Compare(a.World+" "+a.Mutant, b.World+" "+b.Mutant)
+	})
+	text, err := json.MarshalIndent(list, "", "\t")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, append(text, '\n'), 0o644)
 }
 
 // Hunt has the simulated faults of a package look for the mutant. The error is ErrSurvived where they do not find it.

@@ -191,6 +191,10 @@ func (f *faults) hear(o *fleet.Observation) {
 			f.Fail("%s is listed after it was gone", s.ID)
 		}
 		f.gone[s.ID] = s.Gone
+		if f.stopping[s.ID] && s.State == fleet.Ready {
+			f.Fail("%s is said to be ready after it was said to be stopping", s.ID)
+		}
+		f.stopping[s.ID] = f.stopping[s.ID] || s.State == fleet.Stopping
 		if s.Gone || s.State == fleet.Asleep || f.parkedAndStopping(s.ID) {
 			continue
 		}

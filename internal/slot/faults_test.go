@@ -49,7 +49,7 @@ type faults struct {
 	ids     int
 
 	saidTerm, saidSeq uint64
-	gone              map[string]bool // as it was said
+	gone, stopping    map[string]bool // as it was said
 }
 
 // simulated is an engine process.
@@ -111,7 +111,7 @@ func (f *faults) start() {
 	s.term, s.seq = 0, 0
 	s.restoreTerm(f.clock)
 	f.s, f.engines, f.stopped, f.began, f.net = s, nil, make(map[string]bool), make(map[actNumber]bool), nil
-	f.gone = make(map[string]bool)
+	f.gone, f.stopping = make(map[string]bool), make(map[string]bool)
 	f.watch()
 }
 
