@@ -65,8 +65,8 @@ func (x *exchange) budgeted(sent *tried, b bill) bill {
 
 // budgetFailure is the failure of a request whose budget is used up, nil for any other cause.
 func budgetFailure(err error) *failure {
-	var used *account.BudgetError
-	if !errors.As(err, &used) {
+	used, is := errors.AsType[*account.BudgetError](err)
+	if !is {
 		return nil
 	}
 	return failf(codeBudgetExceeded, "%s.", upperFirst(used.Error())).because(err)

@@ -3,6 +3,8 @@ package router_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"net/http"
 	"regexp"
 	"strings"
 	"testing"
@@ -84,6 +86,33 @@ func TestChat_StreamHasWholeEventsAndAReceipt(t *testing.T) {
 		r := w.lastRecord(1)
 		if got := usage.Pilotlight; got["start"] != "cold" || got["billed_us"] != float64(r.Billed.Microseconds()) || got["cost_usd"] != r.Cost.String() {
 			t.Errorf("got receipt %v, want that of %+v", got, r)
+		}
+	})
+}
+
+// An event is one chunk however large it is: in pieces, each would be a write of its own, and a wake-up of its caller.
+func TestChat_AnEventLeavesAsOneChunk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, setup{})
+		w.heat(chatModel)
+		event := token(strings.Repeat("x", 20<<10))
+		w.engines.swap(func(rw http.ResponseWriter, _ *http.Request) {
+			events(rw, event)
+			time.Sleep(time.Second)
+			events(rw, usageChunk, "data: [DONE]\n\n")
+		})
+		c := w.dial()
+		defer c.Close()
+		w.post(c, chat(chatModel, stream))
+		for line := ""; line != "\r\n"; {
+			var err error
+			line, err = c.r.ReadString('\n')
+			w.must(err)
+		}
+		size, err := c.r.ReadString('\n')
+		w.must(err)
+		if want := fmt.Sprintf("%x\r\n", len(event)); size != want {
+			t.Errorf("got a first chunk of %q bytes, want %q: the whole event", size, want)
 		}
 	})
 }

@@ -16,7 +16,7 @@
 //
 // One request is one exchange, of three parts: the intake, what its caller has sent and what it may; an attempt, a fresh one for each try on an
 // engine; and the response, what the caller is told. It moves through these stages in its connection's own goroutine, first in the handler, and
-// from the commit on inside the response's reader:
+// from the commit on as the response's body:
 //
 //	admit ──► waiting ──► asking ──► relaying ──► sealed
 //	  │          │          │  ▲         │

@@ -126,5 +126,8 @@ func (x *exchange) retire() {
 	x.r.idle.Put(x)
 }
 
-// interface of fasthttp's body streams.
-var _ io.ReadCloser = (*exchange)(nil)
+// interfaces of fasthttp's body streams.
+var (
+	_ io.ReadCloser         = (*exchange)(nil)
+	_ fasthttp.BodyWriterTo = (*exchange)(nil)
+)

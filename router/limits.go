@@ -52,8 +52,8 @@ func limitsOf(l *tenant.Limits) account.Limits {
 
 // limitFailure maps why a request was not admitted; nil for nil.
 func limitFailure(err error) *failure {
-	var limit *account.LimitError
-	if err == nil || !errors.As(err, &limit) {
+	limit, is := errors.AsType[*account.LimitError](err)
+	if !is {
 		return nil
 	}
 	c, wait := codeRateLimit, limit.After

@@ -18,7 +18,7 @@ var errCut = errors.New("the answer was cut short")
 // connection's life.
 const inlineLimit = 16 << 10
 
-// commitStream makes the exchange the response's body: fasthttp reads from it after the handler, in the same goroutine.
+// commitStream makes the exchange the response's body: fasthttp has it write itself after the handler, in the same goroutine.
 func (x *exchange) commitStream(ctx *fasthttp.RequestCtx) {
 	h := &ctx.Response.Header
 	h.SetContentType("text/event-stream")
@@ -70,32 +70,6 @@ func (x *exchange) commitWhole(ctx *fasthttp.RequestCtx) *failure {
 	s.ready = body
 	ctx.SetBodyStream(x, len(body))
 	return nil
-}
-
-// Read gives fasthttp the next bytes of the response. It waits only for the engine, never to gather more.
-func (x *exchange) Read(b []byte) (n int, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			x.crashed(p)
-			n, err = 0, errCut
-		}
-	}()
-	for len(x.response.ready) == 0 {
-		switch x.stage {
-		case stageRelaying:
-			x.relay()
-		case stageSealed:
-			return 0, io.EOF
-		case stageFailed:
-			return 0, x.response.last
-		default:
-			x.resume()
-		}
-	}
-	n = copy(b, x.response.ready)
-	x.response.ready = x.response.ready[n:]
-	x.written += int64(n)
-	return n, nil
 }
 
 // resume goes on with what a keep-alive has interrupted.
@@ -265,42 +239,4 @@ func (x *exchange) fail(f *failure, end error) {
 		x.attempt.out = append(x.attempt.out, f.wire().Event()...)
 	}
 	s.ready = x.attempt.out
-}
-
-// endWithin bounds how long an engine may take to end its answer behind [DONE].
-const endWithin = time.Second
-
-// drain reads the end of the engine's answer behind [DONE], so that its connection can serve again. It is false if the end has not come by then.
-func (x *exchange) drain(by time.Time) bool {
-	for {
-		if _, err := x.line.call.NextBy(0, by); err != nil {
-			return !errors.Is(err, upstream.ErrNotYet)
-		}
-	}
-}
-
-// Close ends the exchange: fasthttp calls it once, at the response's end or when the caller cannot be written to.
-func (x *exchange) Close() error {
-	if x.underway {
-		x.line.call.Abort(errClientGone)
-		<-x.asked
-		x.underway = false
-	}
-	if x.stage != stageSealed && x.stage != stageFailed {
-		x.attempt.leaveQueue()
-		x.settleFailure(&failure{code: codeClientGone})
-		x.failed = codeClientGone
-		x.intake.model.metrics.answered(statusClientGone)
-	}
-	if x.stage != stageSealed || !x.intake.fields.Stream || x.drain(x.attempt.endedAt) {
-		x.retire()
-		return nil
-	}
-	x.intake.conn.Disarm()
-	x.intake.conn = nil // its caller has all, and may send another request
-	x.r.asking.Go(func() {
-		x.drain(time.Now().Add(endWithin))
-		x.retire()
-	})
-	return nil
 }

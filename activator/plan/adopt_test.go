@@ -16,14 +16,7 @@ func TestAdopt_OneThatItsSlotEndsKeepsItsStreams(t *testing.T) {
 	s := fleet.Sighting{Running: 1, Phase: fleet.PhaseReady, Instance: fleet.Instance{ID: "6-1", Model: "m", Slot: "x", GPUs: 8, State: fleet.Stopping}}
 	g.lists()
 	g.is(s)
-	g.pass(30 * time.Second)
-	g.wantNo(fleet.ActStop)
-	if got := g.p.InstanceState("6-1"); got != fleet.Draining {
-		t.Errorf("got it %q, want it draining", got)
-	}
-	s.Running = 0
-	g.is(s)
-	g.takes(fleet.ActStop, nil)
+	g.wantNotStoppedWhileItServes(s)
 }
 
 // TestAdopt_OneThatTheProbeMissesKeepsItsStreams: that an engine is asked for its first token is the new leader's affair. It may be serving.
@@ -36,10 +29,16 @@ func TestAdopt_OneThatTheProbeMissesKeepsItsStreams(t *testing.T) {
 	missed := s
 	missed.Running, missed.Failure = -1, "no answer"
 	g.hears(&fleet.Observation{Source: "probe", Instances: []fleet.Sighting{missed}})
+	g.wantNotStoppedWhileItServes(s)
+}
+
+// wantNotStoppedWhileItServes fails the test where an instance that runs something is stopped before it says that it does not any more.
+func (g *stage) wantNotStoppedWhileItServes(s fleet.Sighting) {
+	g.Helper()
 	g.pass(30 * time.Second)
 	g.wantNo(fleet.ActStop)
-	if got := g.p.InstanceState("6-1"); got != fleet.Draining {
-		t.Errorf("got it %q, want it draining", got)
+	if got := g.p.InstanceState(s.ID); got != fleet.Draining {
+		g.Errorf("got it %q, want it draining", got)
 	}
 	s.Running = 0
 	g.is(s)

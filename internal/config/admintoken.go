@@ -37,17 +37,13 @@ func (r *reader) adminTokens(blocks []*adminTokenHCL) []AdminToken {
 	var all []AdminToken
 	first := map[string]int{} // name -> line
 	for _, f := range blocks {
-		if line, again := first[f.Name]; again {
-			r.wrong(f.Range, "token %q was written before, in line %d; leave one of them", f.Name, line)
+		if !r.first(first, "token", f.Name, f.Range) {
 			continue
 		}
-		first[f.Name] = f.Range.Start.Line
-		switch {
-		case f.Name == rootToken:
+		if f.Name == rootToken {
 			r.wrong(f.Range, "token %q is that of admin.token_env; name this one after whoever has it", rootToken)
-		case !wordPattern.MatchString(f.Name):
-			r.wrong(f.Range, "token %q: a name has letters, digits, - and _, at most 63", f.Name)
 		}
+		r.label("token", f.Name, f.Range)
 		all = append(all, r.adminToken(f))
 	}
 	return all

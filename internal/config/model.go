@@ -17,12 +17,9 @@ func (r *reader) models(f *fileHCL, c *Config) []*fleet.Model {
 	var models []*fleet.Model
 	first := map[string]int{} // model ID -> line
 	for _, block := range f.Models {
-		if line, again := first[block.ID]; again {
-			r.wrong(block.Range, "model %q was written before, in line %d; leave one of them", block.ID, line)
-			continue
+		if r.first(first, "model", block.ID, block.Range) {
+			models = append(models, r.model(block, c))
 		}
-		first[block.ID] = block.Range.Start.Line
-		models = append(models, r.model(block, c))
 	}
 	return models
 }

@@ -113,3 +113,20 @@ func suggestion(word string, known []string) string {
 	}
 	return "possible are " + strings.Join(known, ", ")
 }
+
+// first reports whether a block is the first of its kind and name. lines: name -> line of the first.
+func (r *reader) first(lines map[string]int, kind, name string, at hcl.Range) bool {
+	if line, again := lines[name]; again {
+		r.wrong(at, "%s %q was written before, in line %d; leave one of them", kind, name, line)
+		return false
+	}
+	lines[name] = at.Start.Line
+	return true
+}
+
+// label refuses a block's name that is no word.
+func (r *reader) label(kind, name string, at hcl.Range) {
+	if !wordPattern.MatchString(name) {
+		r.wrong(at, "%s %q: a name has letters, digits, - and _, at most 63", kind, name)
+	}
+}

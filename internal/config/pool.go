@@ -18,14 +18,10 @@ func (r *reader) pools(blocks []*poolHCL, b Backend) []fleet.Pool {
 	}
 	first := map[string]int{} // name -> line
 	for _, f := range blocks {
-		if line, again := first[f.Name]; again {
-			r.wrong(f.Range, "pool %q was written before, in line %d; leave one of them", f.Name, line)
+		if !r.first(first, "pool", f.Name, f.Range) {
 			continue
 		}
-		first[f.Name] = f.Range.Start.Line
-		if !wordPattern.MatchString(f.Name) {
-			r.wrong(f.Range, "pool %q: a name has letters, digits, - and _, at most 63", f.Name)
-		}
+		r.label("pool", f.Name, f.Range)
 		p := defaultPool(f.Name)
 		if b.Kind == BackendLocal && f.Name == fleet.LocalPool {
 			p, pools = pools[0], nil

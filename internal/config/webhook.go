@@ -48,15 +48,10 @@ func (r *reader) webhooks(blocks []*webhookHCL) []Webhook {
 	var all []Webhook
 	first := map[string]int{} // name -> line
 	for _, f := range blocks {
-		if line, again := first[f.Name]; again {
-			r.wrong(f.Range, "webhook %q was written before, in line %d; leave one of them", f.Name, line)
-			continue
+		if r.first(first, "webhook", f.Name, f.Range) {
+			r.label("webhook", f.Name, f.Range)
+			all = append(all, r.webhook(f))
 		}
-		first[f.Name] = f.Range.Start.Line
-		if !wordPattern.MatchString(f.Name) {
-			r.wrong(f.Range, "webhook %q: a name has letters, digits, - and _, at most 63", f.Name)
-		}
-		all = append(all, r.webhook(f))
 	}
 	return all
 }

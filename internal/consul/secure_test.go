@@ -5,13 +5,10 @@ package consul_test
 import (
 	"bytes"
 	"context"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -19,6 +16,7 @@ import (
 
 	"github.com/hashicorp/consul/api"
 
+	"github.com/pilotlight-io/pilotlight/internal/certs/certstest"
 	"github.com/pilotlight-io/pilotlight/internal/cluster"
 	"github.com/pilotlight-io/pilotlight/internal/consul"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
@@ -83,7 +81,7 @@ func TestRealConsul_NeedsNoMoreThanItsPolicy(t *testing.T) {
 	if _, _, err := ask(t, consul.Config{Token: secret.Fixed("00000000-0000-0000-0000-000000000001")}); err == nil || !strings.Contains(err.Error(), "ACL not found") {
 		t.Errorf("with an unknown token: got %v, want that it is unknown", err)
 	}
-	t.Setenv("CONSUL_CACERT", otherCA(t))
+	t.Setenv("CONSUL_CACERT", certstest.New(t).File)
 	if _, _, err := ask(t, consul.Config{}); err == nil || !strings.Contains(err.Error(), "certificate signed by unknown authority") {
 		t.Errorf("with another CA: got %v, want that the certificate is by an unknown one", err)
 	}
@@ -149,17 +147,4 @@ func token(t *testing.T, operator *api.Client, name, rules string) string {
 		t.Fatal(err)
 	}
 	return made.SecretID
-}
-
-// otherCA is the file of a certificate that did not sign the cluster's.
-func otherCA(t *testing.T) string {
-	t.Helper()
-	server := httptest.NewTLSServer(nil)
-	defer server.Close()
-	file := filepath.Join(t.TempDir(), "ca.pem")
-	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
-	if err := os.WriteFile(file, text, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	return file
 }

@@ -64,8 +64,8 @@ func (w *wal) start(number uint64) error {
 }
 
 // append writes one record and gives the batch whose fsync will make it durable. A write costs more than what is written, so
-// whoever would write lets the goroutines that are ready to run go first: of a busy server some bring records of their own, on
-// an idle one there are none. After an error the record was taken back.
+// whoever would write lets the goroutines that are ready to run go first: of a busy server some bring records of their own.
+// Who is alone goes ahead, for giving way would wake an idle processor for nothing. After an error the record was taken back.
 func (w *wal) append(r *Record) (*batch, error) {
 	claimed, err := w.claimFor(r)
 	if err != nil {
@@ -73,7 +73,9 @@ func (w *wal) append(r *Record) (*batch, error) {
 	}
 	g, first := w.join(r, claimed)
 	if first {
-		runtime.Gosched()
+		if w.claimed.Load() > recordRoom+claimed {
+			runtime.Gosched()
+		}
 		w.write(g)
 	} else {
 		g.written.Wait()

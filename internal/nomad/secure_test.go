@@ -8,14 +8,11 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"io"
 	"io/fs"
 	"net/http"
-	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -24,6 +21,7 @@ import (
 
 	"github.com/hashicorp/nomad/api"
 
+	"github.com/pilotlight-io/pilotlight/internal/certs/certstest"
 	"github.com/pilotlight-io/pilotlight/internal/cluster"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/nomad"
@@ -60,23 +58,10 @@ func TestNomad_NeedsNoMoreThanItsPolicy(t *testing.T) {
 	if err := refused(t, stranger); !strings.Contains(err, "or does not exist") && !strings.Contains(err, "ACL token not found") {
 		t.Errorf("with an unknown token: got %s, want that it may be unknown", err)
 	}
-	t.Setenv("NOMAD_CACERT", otherCA(t))
+	t.Setenv("NOMAD_CACERT", certstest.New(t).File)
 	if err := refused(t, w.backend(nil)); !strings.Contains(err, "certificate signed by unknown authority") {
 		t.Errorf("with another CA: got %s, want that the certificate is by an unknown one", err)
 	}
-}
-
-// otherCA is the file of a certificate that did not sign the cluster's.
-func otherCA(t *testing.T) string {
-	t.Helper()
-	server := httptest.NewTLSServer(nil)
-	defer server.Close()
-	file := filepath.Join(t.TempDir(), "ca.pem")
-	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
-	if err := os.WriteFile(file, text, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	return file
 }
 
 // policy is a published one.

@@ -15,7 +15,7 @@ import (
 // A file grows as long as its server lives. What connections keep of it in memory does not.
 func TestSQLite_KeepsFewPagesInMemory(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "p.db"))
-	const rows, each, most = 8000, 3 << 10, 21 << 20 // a page holds one
+	const rows, each, most = 2000, 3 << 10, 21 << 20 // a page holds one
 	text := strings.Repeat("x", each)
 	err := s.Write(t.Context(), func(tx *sql.Tx) error {
 		for n := range rows {
