@@ -109,6 +109,8 @@ func (p *Planner) Step(now time.Duration) {
 		for round := 0; round < roundsMost && (round == 0 || len(p.dirty)+len(p.freed) > 0); round++ {
 			looked = p.round(now, looked)
 		}
+	} else {
+		p.keepTold(now)
 	}
 	p.sharing.divideAll(now)
 	if p.paused == "" {
@@ -121,6 +123,16 @@ func (p *Planner) Step(now time.Duration) {
 		}
 	}
 	p.sharing.buildTables(now)
+}
+
+// keepTold has those who wait told what is true while nothing is decided. What has changed since stays to be looked at.
+func (p *Planner) keepTold(now time.Duration) {
+	for _, m := range p.dirty {
+		if m.waiting > 0 {
+			p.forecast.renewOne(now, m)
+			p.limits.setAlarm(now, m)
+		}
+	}
 }
 
 // decides reports whether anything may be decided: demand is known, and nobody has suspended the planner.
