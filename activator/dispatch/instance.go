@@ -63,8 +63,13 @@ func (i *instance) preferredTo(other *instance, affinity string) bool {
 	return mix(i.hash^key) > mix(other.hash^key)
 }
 
-func (i *instance) held(now time.Duration) protocol.Held {
+// held is what the instance has of this dispatcher: of a share that has expired, and that nobody vouches for, only what is leased. Whoever has given it may
+// have given it to another since.
+func (i *instance) held(now time.Duration, expired bool) protocol.Held {
 	h := protocol.Held{Instance: i.id, Slots: i.slots, Leases: i.leases}
+	if expired && i.vouched <= now {
+		h.Slots = 0
+	}
 	if i.leases == 0 && i.slots > 0 {
 		h.Idle = now - i.idleSince
 	}

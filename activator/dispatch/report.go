@@ -15,13 +15,14 @@ func (d *Dispatcher) Report(now time.Duration, r *protocol.Report) {
 	r.AckTerm, r.AckSeq = d.term, d.seq
 	d.reportDemands(now, r)
 	r.Held = r.Held[:0]
+	expired := d.expired(now)
 	if r.Partial {
 		for _, i := range d.unsettled {
-			r.Held = append(r.Held, i.held(now))
+			r.Held = append(r.Held, i.held(now, expired))
 		}
 	} else {
 		for _, i := range d.instances {
-			r.Held = append(r.Held, i.held(now))
+			r.Held = append(r.Held, i.held(now, expired))
 		}
 	}
 	for _, i := range d.unsettled {
