@@ -85,9 +85,6 @@ func (d *Dispatcher) chooseInstance(now time.Duration, q *queue, ask *Ask, avoid
 	return best
 }
 
-// expired reports whether the last table is too old to grant by.
-func (d *Dispatcher) expired(now time.Duration) bool { return !d.neverExpires && now >= d.expiry }
-
 // refuse gives the waiter its error.
 func (d *Dispatcher) refuse(now time.Duration, w *Waiter, err error) {
 	w.done = true

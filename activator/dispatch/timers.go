@@ -1,5 +1,7 @@
 package dispatch
 
+import "time"
+
 // timers is a heap of waiters by the moment at which something is due for them.
 type timers []*Waiter
 
@@ -72,3 +74,6 @@ func (t *timers) swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
 	h[i].timer, h[j].timer = i, j
 }
+
+// expired reports whether the last table is too old to grant by.
+func (d *Dispatcher) expired(now time.Duration) bool { return !d.neverExpires && now >= d.expiry }
