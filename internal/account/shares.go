@@ -29,7 +29,7 @@ type sharing struct {
 // part is what this server has of one limit.
 type part struct {
 	limit int   // of requests at once, when it was last asked for; 0 = none
-	share int64 // so many of them may be here
+	share int64 // so many of them may be here: less than are, where others have taken what those have that run
 	of    int   // of a limit of so many: of a lower one it may be too much
 	next  int64 // what share is to be once the store knows
 	peak  int64 // the most that were here since it was last looked at
@@ -78,7 +78,7 @@ func (a *Accounts) Lease(until time.Time) { a.shared.until.Store(int64(until.Sub
 // DrawShare says how large this server's share of a limit is to be. Where that is less than before, it holds from now on; where it is more, from GrantShare
 // on, which is to be called when the store has it. lacks = those who wait need more than that.
 //
-// A share is never less than the requests that are here.
+// A share is never less than the requests that are here. Of those that are here though the others leave no room for them, none is replaced when it ends.
 func (a *Accounts) DrawShare(of Limited, pool SharePool) (share int, lacks bool) {
 	g, locked := a.gateOf(of)
 	locked.gates.Lock()
@@ -86,7 +86,7 @@ func (a *Accounts) DrawShare(of Limited, pool SharePool) (share int, lacks bool)
 	p, open := &g.part, g.open.Load()
 	need := open + int64(pool.Waiting)
 	room := max(int64(p.limit-pool.Others), 0)
-	next := p.share
+	next := max(p.share, open)
 	switch {
 	case pool.Waiting > 0:
 		next = max(next, need)
@@ -96,11 +96,11 @@ func (a *Accounts) DrawShare(of Limited, pool SharePool) (share int, lacks bool)
 			next += (spare + 1) / 2
 		}
 	case pool.Wished:
-		next -= (max(next-open, 0) + 1) / 2
+		next -= (next - open + 1) / 2
 	}
-	p.next = max(min(next, room), open)
+	p.next = min(next, room)
 	p.share, p.of = min(p.share, p.next), p.limit
-	return int(p.next), p.next < need
+	return int(max(p.next, open)), pool.Waiting > 0 && p.next < need
 }
 
 // GrantShare has a share hold that the store knows of.
@@ -151,7 +151,7 @@ func (a *Accounts) ReturnShare(of Limited, alive int, all bool) (share int, unus
 	}
 	unused = p.peak == 0 && open == 0
 	p.peak = open
-	return int(p.share), unused
+	return int(max(p.share, open)), unused
 }
 
 // SpareShare reports whether this server has more of a limit than its requests use.

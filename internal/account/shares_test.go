@@ -198,3 +198,46 @@ func TestAdmit_AfterALimitWasLowered(t *testing.T) {
 		second.Settle()
 	})
 }
+
+// Requests that run beyond the share, because others have taken it or the limit was lowered, are not ended for it; nor does another begin in the place of one.
+func TestAdmit_NobodyInThePlaceOfOneBeyondTheShare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &sharer{}
+		a := sharing(s)
+		acme := account.Limited{Org: "acme"}
+		claim := account.Claim{Org: "acme", Token: "t", OrgLimits: atOnce(4)}
+		_, _ = a.MayAdmit(&claim)
+		grant(a, acme, 4, 4)
+		var open [4]account.Charge
+		for i := range open[:3] {
+			if limit := ask(t, a, &open[i], claim); limit != nil {
+				t.Fatal(limit)
+			}
+		}
+		a.DropShares()
+		others := 4 // that run elsewhere
+		s.give = func(of account.Limited) bool {
+			_, lacks := a.DrawShare(of, account.SharePool{Others: others, Alive: 1, Waiting: 1})
+			a.GrantShare(of)
+			return !lacks
+		}
+		if share, _ := a.DrawShare(acme, account.SharePool{Others: others, Alive: 1}); share != 3 {
+			t.Errorf("got a share of %d, want it to hold the 3 that run", share)
+		}
+		a.GrantShare(acme)
+		open[0].Settle()
+		if ask(t, a, &open[3], claim) == nil {
+			t.Error("got a request admitted in the place of one that the others have taken, want it refused")
+		}
+		if share, _ := a.ReturnShare(acme, 1, false); share != 2 {
+			t.Errorf("got a share of %d when one has ended, want the 2 that run", share)
+		}
+		others = 1
+		if limit := ask(t, a, &open[3], claim); limit != nil {
+			t.Errorf("got %v when there is room again, want it admitted", limit)
+		}
+		for i := range open {
+			open[i].Settle()
+		}
+	})
+}

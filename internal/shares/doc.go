@@ -11,7 +11,7 @@
 //  1. A server admits a request only if then R(j) <= A(j), and only as long as its lease lasts: five minutes from before it has last told the store that it lives.
 //  2. Whoever raises its share has at most limit - the sum of the others' G. It reads that and writes its own in one transaction, and whoever changes shares
 //     of a limit writes that limit's row first: so there is one at a time.
-//  3. A share that becomes smaller is smaller here first, then in the store; one that becomes larger is larger in the store first. It never becomes smaller than R.
+//  3. A share that becomes smaller is smaller here first, then in the store; one that becomes larger is larger in the store first. There it never becomes smaller than R.
 //  4. A server that has said nothing for longer than its lease may last is taken for gone, and its shares are the others'. How long it has said nothing, each of the
 //     others measures by its own clock, from when it has itself seen the last sign of life; so no clock is compared with another. A server that comes back finds
 //     that it was given up, and begins with what its running requests hold. One that starts again says so at once: whoever has the log's directory is the only
@@ -20,7 +20,7 @@
 //
 // Never over: by 2 the sum of G is at most the limit, by 1 and 3 R <= A <= G at any moment at which a request is admitted. Two things are excepted, because
 // requests that run are not ended for them: a limit that was lowered below what runs, and what runs on a server that was given up but goes on; both end with
-// those requests.
+// those requests, for then A < R there, and nobody is admitted in the place of one.
 //
 // Who would refuse a request asks the store once, 50 ms at most. If the others have what it needs, it says what it lacks, and they give half of what they do not
 // use, until nobody lacks anything or nobody has anything. So shares go where requests are. A server alone has all of a limit, and asks once in its life; beside

@@ -2,7 +2,6 @@ package shares
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
@@ -15,19 +14,19 @@ import (
 var errGivenUp = errors.New("other servers have given this one up")
 
 // write is a transaction of this server, which says that it lives. Once it has returned, shares are good for their lease from when it began.
-func (s *Shares) write(ctx context.Context, f func(context.Context, *sql.Tx) error) error {
+func (s *Shares) write(ctx context.Context, f func(context.Context, page) error) error {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, roundWithin)
 	defer cancel()
-	err := s.store.WriteBeside(ctx, func(tx *sql.Tx) error {
-		done, err := tx.ExecContext(ctx, "UPDATE share_servers SET beats = beats + 1 WHERE server = $1", s.server)
+	err := s.book.write(ctx, func(p page) error {
+		known, err := p.beat(ctx, s.server)
 		if err != nil {
 			return fmt.Errorf("saying that this server lives: %w", err)
 		}
-		if n, err := done.RowsAffected(); err != nil || n == 0 {
-			return errors.Join(errGivenUp, err)
+		if !known {
+			return errGivenUp
 		}
-		return f(ctx, tx)
+		return f(ctx, p)
 	})
 	if err == nil {
 		s.accounts.Lease(began.Add(leaseFor))
@@ -36,8 +35,8 @@ func (s *Shares) write(ctx context.Context, f func(context.Context, *sql.Tx) err
 }
 
 // tell has the others know something, once the transaction is committed.
-func (s *Shares) tell(ctx context.Context, tx *sql.Tx, kind string) error {
-	return s.store.Notify(ctx, tx, topic, kind+" "+s.server)
+func (s *Shares) tell(ctx context.Context, p page, kind string) error {
+	return p.tell(ctx, kind+" "+s.server)
 }
 
 // told notes what a server has said.
@@ -56,15 +55,11 @@ func (s *Shares) join(ctx context.Context) error {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, roundWithin)
 	defer cancel()
-	err := s.store.WriteBeside(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, "INSERT INTO share_servers (server, beats) VALUES ($1, 1) ON CONFLICT (server) DO UPDATE SET beats = share_servers.beats + 1", s.server)
-		if err == nil {
-			_, err = tx.ExecContext(ctx, "DELETE FROM shares WHERE server = $1", s.server)
-		}
-		if err != nil {
+	err := s.book.write(ctx, func(p page) error {
+		if err := p.join(ctx, s.server); err != nil {
 			return fmt.Errorf("joining those who share limits: %w", err)
 		}
-		return s.tell(ctx, tx, tellFreed)
+		return s.tell(ctx, p, tellFreed)
 	})
 	if err == nil {
 		s.accounts.Lease(began.Add(leaseFor))
@@ -74,7 +69,7 @@ func (s *Shares) join(ctx context.Context) error {
 
 // beat says that this server lives, and looks who else does.
 func (s *Shares) beat(ctx context.Context) error {
-	err := s.write(ctx, func(context.Context, *sql.Tx) error { return nil })
+	err := s.write(ctx, func(context.Context, page) error { return nil })
 	if errors.Is(err, errGivenUp) {
 		err = s.givenUp(ctx)
 	}
@@ -97,26 +92,17 @@ func (s *Shares) beat(ctx context.Context) error {
 func (s *Shares) readOthers(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, roundWithin)
 	defer cancel()
-	rows, err := s.store.DB().QueryContext(ctx, "SELECT server, beats FROM share_servers WHERE server <> $1", s.server)
+	all, err := s.book.beats(ctx, s.server)
 	if err != nil {
-		return fmt.Errorf("reading who shares limits: %w", err)
+		return err
 	}
-	defer rows.Close()
 	there := map[string]*other{}
-	for rows.Next() {
-		var server string
-		var beats int64
-		if err := rows.Scan(&server, &beats); err != nil {
-			return fmt.Errorf("reading who shares limits: %w", err)
-		}
+	for server, beats := range all {
 		o := s.others[server]
 		if o == nil || o.beats != beats {
 			o = &other{beats: beats, at: time.Now()}
 		}
 		there[server] = o
-	}
-	if err := rows.Err(); err != nil {
-		return fmt.Errorf("reading who shares limits: %w", err)
 	}
 	s.others = there
 	return nil
@@ -127,19 +113,14 @@ func (s *Shares) giveUp(ctx context.Context, server string, beats int64) error {
 	ctx, cancel := context.WithTimeout(ctx, roundWithin)
 	defer cancel()
 	gone := false
-	err := s.store.WriteBeside(ctx, func(tx *sql.Tx) error {
-		done, err := tx.ExecContext(ctx, "DELETE FROM share_servers WHERE server = $1 AND beats = $2", server, beats)
-		if err != nil {
+	err := s.book.write(ctx, func(p page) (err error) {
+		if gone, err = p.giveUp(ctx, server, beats); err != nil {
 			return fmt.Errorf("giving up server %s: %w", server, err)
 		}
-		if n, err := done.RowsAffected(); err != nil || n == 0 {
-			return err // it has just said something
+		if !gone {
+			return nil // it has just said something
 		}
-		gone = true
-		if _, err := tx.ExecContext(ctx, "DELETE FROM shares WHERE server = $1", server); err != nil {
-			return fmt.Errorf("giving up server %s: %w", server, err)
-		}
-		return s.tell(ctx, tx, tellFreed)
+		return s.tell(ctx, p, tellFreed)
 	})
 	if err == nil && gone {
 		delete(s.others, server)
@@ -153,13 +134,11 @@ func (s *Shares) leaveAll(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, roundWithin)
 	defer cancel()
 	s.accounts.DropShares()
-	err := s.store.WriteBeside(ctx, func(tx *sql.Tx) error {
-		for _, statement := range [...]string{"DELETE FROM share_servers WHERE server = $1", "DELETE FROM shares WHERE server = $1"} {
-			if _, err := tx.ExecContext(ctx, statement, s.server); err != nil {
-				return err
-			}
+	err := s.book.write(ctx, func(p page) error {
+		if err := p.leave(ctx, s.server); err != nil {
+			return err
 		}
-		return s.tell(ctx, tx, tellFreed)
+		return s.tell(ctx, p, tellFreed)
 	})
 	if err != nil {
 		s.log.WarnContext(ctx, "what this server had of limits was not given back; the next start does it, or the others after a while", "reason", err, "for", goneAfter)

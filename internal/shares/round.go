@@ -3,7 +3,6 @@ package shares
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"time"
@@ -56,10 +55,10 @@ func (r *round) settle(of account.Limited, o *outcome) {
 }
 
 // draw is the transaction.
-func (r *round) draw(ctx context.Context, tx *sql.Tx) error {
+func (r *round) draw(ctx context.Context, p page) error {
 	alive := r.s.alive(r.now)
 	for _, of := range r.limits {
-		if err := r.drawOne(ctx, tx, of, alive); err != nil {
+		if err := r.drawOne(ctx, p, of, alive); err != nil {
 			return fmt.Errorf("of %s: %w", of.Org, err)
 		}
 	}
@@ -67,14 +66,12 @@ func (r *round) draw(ctx context.Context, tx *sql.Tx) error {
 }
 
 // drawOne changes one share.
-func (r *round) drawOne(ctx context.Context, tx *sql.Tx, of account.Limited, alive int) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO share_limits (org, token_id, changes) VALUES ($1, $2, 1)
-		ON CONFLICT (org, token_id) DO UPDATE SET changes = share_limits.changes + 1`, of.Org, account.TokenKey(of.Token))
-	if err != nil {
+func (r *round) drawOne(ctx context.Context, p page, of account.Limited, alive int) error {
+	if err := p.touch(ctx, of); err != nil {
 		return err
 	}
 	pool := account.SharePool{Alive: alive, Waiting: r.s.waiting(of)}
-	had, lacked, err := r.read(ctx, tx, of, &pool)
+	had, err := r.read(ctx, p, of, &pool)
 	if err != nil {
 		return err
 	}
@@ -84,70 +81,49 @@ func (r *round) drawOne(ctx context.Context, tx *sql.Tx, of account.Limited, ali
 		o.lacks = pool.Waiting
 	}
 	r.outcomes = append(r.outcomes, o)
-	switch {
-	case o.share == had && o.lacks == lacked:
-	case o.share == 0 && o.lacks == 0:
-		_, err = tx.ExecContext(ctx, "DELETE FROM shares WHERE org = $1 AND token_id = $2 AND server = $3", of.Org, account.TokenKey(of.Token), r.s.server)
-	default:
-		_, err = tx.ExecContext(ctx, `INSERT INTO shares (org, token_id, server, share, lacks) VALUES ($1, $2, $3, $4, $5)
-			ON CONFLICT (org, token_id, server) DO UPDATE SET share = excluded.share, lacks = excluded.lacks`, of.Org, account.TokenKey(of.Token), r.s.server, o.share, o.lacks)
+	if now := (row{r.s.server, o.share, o.lacks}); now != had {
+		if err := p.put(ctx, of, now); err != nil {
+			return err
+		}
 	}
 	switch {
-	case err != nil:
-		return err
 	case o.lacks > 0 && o.others:
-		return r.s.tell(ctx, tx, tellLacks)
-	case o.share < had && pool.Wished:
-		return r.s.tell(ctx, tx, tellFreed)
+		return r.s.tell(ctx, p, tellLacks)
+	case o.share < had.share && pool.Wished:
+		return r.s.tell(ctx, p, tellFreed)
 	}
 	return nil
 }
 
 // read gives what the store has of a limit: this server's, and of the others what pool says.
-func (r *round) read(ctx context.Context, tx *sql.Tx, of account.Limited, pool *account.SharePool) (had, lacked int, err error) {
-	rows, err := tx.QueryContext(ctx, "SELECT server, share, lacks FROM shares WHERE org = $1 AND token_id = $2", of.Org, account.TokenKey(of.Token))
+func (r *round) read(ctx context.Context, p page, of account.Limited, pool *account.SharePool) (had row, err error) {
+	all, err := p.shares(ctx, of)
 	if err != nil {
-		return 0, 0, err
+		return row{}, err
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var server string
-		var share, lacks int
-		if err := rows.Scan(&server, &share, &lacks); err != nil {
-			return 0, 0, err
-		}
-		if server == r.s.server {
-			had, lacked = share, lacks
+	had.server = r.s.server
+	for _, other := range all {
+		if other.server == r.s.server {
+			had = other
 			continue
 		}
-		pool.Others += share
-		pool.Wished = pool.Wished || lacks > 0 && r.s.mayLive(server, r.now)
+		pool.Others += other.share
+		pool.Wished = pool.Wished || other.lacks > 0 && r.s.mayLive(other.server, r.now)
 	}
-	return had, lacked, rows.Err()
+	return had, nil
 }
 
-// lacked gives the limits of which this server has something, and others lack something.
+// lacked gives the limits of which this server has something to spare, and others lack something.
 func (s *Shares) lacked(ctx context.Context) (all []account.Limited, err error) {
 	ctx, cancel := context.WithTimeout(ctx, roundWithin)
 	defer cancel()
-	rows, err := s.store.DB().QueryContext(ctx, `SELECT mine.org, mine.token_id, other.server FROM shares mine JOIN shares other ON mine.org = other.org AND mine.token_id = other.token_id
-		WHERE mine.server = $1 AND mine.share > 0 AND other.server <> $1 AND other.lacks > 0`, s.server)
-	if err != nil {
-		return nil, fmt.Errorf("reading what others lack: %w", err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var of account.Limited
-		var server string
-		if err := rows.Scan(&of.Org, &of.Token, &server); err != nil {
-			return nil, fmt.Errorf("reading what others lack: %w", err)
-		}
-		of.Token = account.TokenOf(of.Token)
-		if s.mayLive(server, time.Now()) && s.accounts.SpareShare(of) {
-			all = append(all, of)
+	lacks, err := s.book.lacked(ctx, s.server)
+	for _, l := range lacks {
+		if s.mayLive(l.by, time.Now()) && s.accounts.SpareShare(l.of) {
+			all = append(all, l.of)
 		}
 	}
-	return all, rows.Err()
+	return all, err
 }
 
 func compare(a, b account.Limited) int {

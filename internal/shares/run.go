@@ -75,7 +75,7 @@ func (s *Shares) Run(ctx context.Context, accounts *account.Accounts) error {
 // listen has the loop look as soon as another server has changed something.
 func (s *Shares) listen(ctx context.Context) {
 	for ctx.Err() == nil {
-		_ = s.store.Listen(ctx, topic, s.told) // whether the store answers is told by the rounds
+		_ = s.book.listen(ctx, s.told) // whether the store answers is told by the rounds
 		select {
 		case <-ctx.Done():
 		case <-time.After(listenAgain):

@@ -49,7 +49,7 @@ type Config struct {
 
 // Shares has the shares of one server. It is safe for concurrent use.
 type Shares struct {
-	store  *store.Store
+	book   book
 	server string
 	log    *slog.Logger
 
@@ -121,10 +121,14 @@ func New(c Config) (*Shares, error) {
 	if c.Store == nil || c.Server == "" {
 		return nil, errors.New("shares: a store and the server's ID are required")
 	}
+	return newShares(tables{c.Store}, c), nil
+}
+
+func newShares(b book, c Config) *Shares {
 	return &Shares{
-		store: c.Store, server: c.Server, log: cmp.Or(c.Log, slog.New(slog.DiscardHandler)), asks: map[account.Limited]*ask{},
+		book: b, server: c.Server, log: cmp.Or(c.Log, slog.New(slog.DiscardHandler)), asks: map[account.Limited]*ask{},
 		wake: make(chan struct{}, 1), lacks: make(chan struct{}, 1), freed: make(chan struct{}, 1), held: map[account.Limited]*holding{}, others: map[string]*other{},
-	}, nil
+	}
 }
 
 // Ask is the Shares' of accounts.
