@@ -46,12 +46,18 @@ func (f *Fields) Refused(e *Engine) *Finding {
 // has reports whether a field of the table was given.
 func (f *Fields) has(row *field) bool { return f.seen[row.number/64]&(1<<(row.number%64)) != 0 }
 
+// usualDepth is how deep known members lie in most bodies, in steps: messages, the index of one, content, the index of a part, text.
+const usualDepth = 6
+
+// reset forgets all but the memory. It is done in place: a second Fields on the stack would double the stack of every request that waits behind it.
 func (f *Fields) reset() {
 	clear(f.segments[:cap(f.segments)])
 	clear(f.edits[:cap(f.edits)])
 	clear(f.findings[:cap(f.findings)])
-	*f = Fields{
-		findings: f.findings[:0], path: f.path[:0], scratch: f.scratch[:0],
-		edits: f.edits[:0], segments: f.segments[:0],
+	if f.path == nil {
+		f.path = make([]step, 0, usualDepth)
 	}
+	findings, path, scratch, edits, segments := f.findings[:0], f.path[:0], f.scratch[:0], f.edits[:0], f.segments[:0]
+	*f = Fields{}
+	f.findings, f.path, f.scratch, f.edits, f.segments = findings, path, scratch, edits, segments
 }
