@@ -13,3 +13,9 @@ func NewPace(output <-chan struct{}) func(context.Context) error { return newPac
 
 // SetQuiet shortens the quiet after which an engine that counts its iterations is taken for idle.
 func (l *Load) SetQuiet(d time.Duration) { l.quiet = d }
+
+// NewKnocker gives what asks whether a connection is refused, and what ends it.
+func NewKnocker(addr string) (refused func() bool, end func()) {
+	k := newKnocker(addr)
+	return k.refused, k.close
+}

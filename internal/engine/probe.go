@@ -99,8 +99,10 @@ func Alive(ctx context.Context, k fleet.EngineKind, addr string, limit time.Dura
 
 // untilHealthy waits for a 200 of the health path.
 func untilHealthy(ctx context.Context, w *wire, k kind, p *pace) error {
+	door := newKnocker(w.addr)
+	defer door.close()
 	for {
-		if w.conn != nil || !refused(w.addr) {
+		if w.conn != nil || !door.refused() {
 			status, _, err := within(ctx, healthWithin, w, http.MethodGet, k.health, nil)
 			switch {
 			case err == nil && status == http.StatusOK:
