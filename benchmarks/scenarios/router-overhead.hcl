@@ -6,6 +6,7 @@ step "json" {
   about   = "CPU and rate of a small request (600 B in, 400 B out), with tokens, limits, metering, the log of usage records and SQLite on, in turns with nginx that forwards the same."
   command = ["json", "--concurrency", "16,128"]
   goal "pilotlight / nginx, CPU per request, c=*" { at_most = 1.15 }
+  goal "pilotlight / nginx, requests per second, c=*" { at_least = 0.95 }
 }
 
 step "latency" {
@@ -20,6 +21,13 @@ step "peers" {
   goal "pilotlight / nginx, requests per second" { at_least = 0.95 }
   goal "pilotlight / caddy, requests per second" { at_least = 4 }
   goal "pilotlight / net/http, CPU per request" { at_most = 0.2 }
+}
+
+step "accounting" {
+  about   = "What of a request's cost is for being somebody's: its token, limits of requests, concurrency and money, and its usage record."
+  command = ["accounting"]
+  goal "token, limits, budget and record of a request" { at_most = 20 }
+  goal "allocations of them" { at_most = 10 }
 }
 
 does_not_show = [

@@ -9,6 +9,8 @@ step "sse" {
   goal "pilotlight / nginx, delay p50, 100 streams" { at_most = 1 }
   goal "pilotlight / nginx, delay p50, 200 streams" { at_most = 1 }
   goal "pilotlight / nginx, delay p99, 100 streams" { at_most = 1 }
+  goal "pilotlight / nginx, delay p99, 200 streams" { at_most = 1 }
+  goal "pilotlight / nginx, delay p99, 500 streams" { at_most = 1.25 }
   goal "pilotlight / nginx, delay p99, 1000 streams" { at_most = 1.25 }
 }
 
