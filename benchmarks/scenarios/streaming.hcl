@@ -16,7 +16,7 @@ step "sse" {
 
 step "sse-burst" {
   about   = "The same where the engine writes as fast as it can."
-  command = ["sse", "--streams", "16", "--events", "5000", "--interval", "0s"]
+  command = ["sse", "--streams", "16", "--events", "40000", "--interval", "0s"]
   goal "pilotlight / nginx, CPU per event, *" { at_most = 0.9 }
 }
 
