@@ -48,6 +48,10 @@ crash points="500":
 chaos time="20m":
     PILOTLIGHT_CHAOS={{ time }} PILOTLIGHT_CHAOS_RESULT="$PWD/benchmarks/results/chaos.json" go test -v -count=1 -timeout 0 -run '^TestChaos$' ./internal/chaos
 
+# kill and stop the server that leads so many times each, under a load of hot requests, and keep the outcome
+failover runs="50":
+    PILOTLIGHT_FAILOVER={{ runs }} PILOTLIGHT_FAILOVER_OUT="$PWD/benchmarks/results/failover.json" go test -v -count=1 -timeout 0 -run '^TestNomad_Failover$' ./cmd/pilotlight
+
 # every fuzz target, one after the other, for ten minutes each
 fuzz-all time="10m":
     grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9]*' . | sed 's|/[^/]*_test.go:func | |' | sort | while read -r package target; do go test -run '^$' -fuzz "^$target\$" -fuzztime {{ time }} "$package" || exit 1; done
