@@ -38,7 +38,7 @@ hunt:
 
 # simulated faults from fresh seeds: so many steps in each world, or so long ("10m"); PILOTLIGHT_FAULTS_RESULT names a file to which the outcome is added
 simulate-faults budget="10m":
-    STORE=sqlite PILOTLIGHT_FAULTS={{ budget }} go test -v -count=1 -p 1 -timeout 0 -run '^TestFaults$' ./activator/plan ./internal/slot ./internal/ledger
+    STORE=sqlite PILOTLIGHT_FAULTS={{ budget }} go test -v -count=1 -p 1 -timeout 0 -run '^TestFaults$' ./activator/plan ./internal/slot ./internal/ledger ./internal/quota ./internal/shares
 
 # kill the whole server at 500 random points under load, and keep the outcome
 crash points="500":
@@ -47,6 +47,10 @@ crash points="500":
 # break a whole installation for so long, and keep the outcome: needs Linux and root
 chaos time="20m":
     PILOTLIGHT_CHAOS={{ time }} PILOTLIGHT_CHAOS_RESULT="$PWD/benchmarks/results/chaos.json" go test -v -count=1 -timeout 0 -run '^TestChaos$' ./internal/chaos
+
+# kill and stop the server that leads so many times each, under a load of hot requests, and keep the outcome
+failover runs="50":
+    PILOTLIGHT_FAILOVER={{ runs }} PILOTLIGHT_FAILOVER_OUT="$PWD/benchmarks/results/failover.json" go test -v -count=1 -timeout 0 -run '^TestNomad_Failover$' ./cmd/pilotlight
 
 # every fuzz target, one after the other, for ten minutes each
 fuzz-all time="10m":

@@ -272,6 +272,34 @@ func TestServers_ADeadLeaderIsReplacedAndNobodyWhoWaitsIsLost(t *testing.T) {
 	})
 }
 
+func TestServers_HotModelsAreServedThroughAChangeOfLeaders(t *testing.T) {
+	for _, end := range []struct {
+		name string
+		of   func(*site, *member)
+	}{{"dies", (*site).kill}, {"hands over", (*site).demote}} {
+		t.Run("the leader "+end.name, func(t *testing.T) {
+			inSite(t, 3, []*fleet.Model{model("a", 1)}, func(s *site) {
+				s.lead(s.servers[0])
+				for _, m := range s.servers {
+					s.at(m).serve("a", time.Second)
+				}
+				time.Sleep(3 * time.Second)
+				end.of(s, s.servers[0])
+				time.Sleep(4 * time.Second)
+				s.lead(s.servers[1])
+				for range 300 { // until well after all that the former leader had promised has expired
+					for _, m := range s.servers[1:] {
+						if c := s.at(m).serve("a", 50*time.Millisecond); c.took != 0 {
+							t.Fatalf("%s served it after %v, %v after the change", m.name, c.took, time.Since(s.began))
+						}
+					}
+				}
+				s.wantLaunches("a", 1)
+			})
+		})
+	}
+}
+
 func TestServers_ALeaderThatHandsOverServesOnAndTakesNothingWithIt(t *testing.T) {
 	inSite(t, 2, []*fleet.Model{model("a", 1), model("b", 1)}, func(s *site) {
 		s.lead(s.servers[0])

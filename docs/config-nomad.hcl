@@ -92,6 +92,19 @@ admin {
 #|   }
 }
 
+# Where the servers of one cluster meet that share a Postgres store: one of them leads, the others follow it. With SQLite there is one server, and nothing listens here.
+servers {
+  # What this server listens on for the others. They speak TLS 1.3, in which both sides show that they know the servers key: nobody else learns or does anything.
+  addr = ":8082"
+
+  # Where the others reach this server, such as "10.0.0.5:8082"; "" = at addr, on the first private address of this machine where addr names none.
+  advertise = ""
+
+  # The environment variable that holds the servers key, 24 characters or more, the same for all; or NAME_FILE names a file that does. Where it is not set, the
+  # key is in the Nomad Variable pilotlight/servers/CLUSTER, made there by the first server.
+  key_env = "PILOTLIGHT_SERVERS_KEY"
+}
+
 # What a GPU costs, in US dollars an hour. Requests are billed by the microsecond: time from dispatch to last byte, times
 # GPUs, times this.
 price {

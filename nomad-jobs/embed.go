@@ -22,6 +22,8 @@ const (
 	DedicatedRaw = "dedicated-raw.nomad.hcl" // the same through raw_exec
 	Slot         = "slot.nomad.hcl"          // a pool's slot: the supervisor of engines that share GPUs
 	Pilotlight   = "pilotlight.nomad.hcl"    // Pilotlight itself
+
+	Servers = "pilotlight-servers.nomad.hcl" // several servers of it
 )
 
 // Files holds the job files, under models/ values for the published models, and under policies/ the ACL policies that Pilotlight needs.

@@ -41,7 +41,7 @@ func TestFiles_EnginesLeaveConsulBeforeTheyEnd(t *testing.T) {
 }
 
 func TestFiles_EveryVariableHasADefault(t *testing.T) {
-	for _, name := range append(engines, nomadjobs.Slot, nomadjobs.Pilotlight) {
+	for _, name := range append(engines, nomadjobs.Slot, nomadjobs.Pilotlight, nomadjobs.Servers) {
 		text := read(t, name)
 		variables := regexp.MustCompile(`(?ms)^variable "(\w+)" \{\n(.*?)^\}`).FindAllStringSubmatch(text, -1)
 		if len(variables) == 0 {

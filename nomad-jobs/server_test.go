@@ -38,7 +38,7 @@ func TestFiles_PassARealNomad(t *testing.T) {
 	if err != nil || len(models) != 8 {
 		t.Fatalf("got %v, %v; want the values of eight models", models, err)
 	}
-	for _, name := range append(engines, nomadjobs.Slot, nomadjobs.Pilotlight) {
+	for _, name := range append(engines, nomadjobs.Slot, nomadjobs.Pilotlight, nomadjobs.Servers) {
 		check(t, c, name, "")
 	}
 	check(t, c, nomadjobs.Slot, `

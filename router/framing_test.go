@@ -61,6 +61,16 @@ func TestFraming_OfRequests(t *testing.T) {
 		{"chunked twice", head + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked + smuggled, ""},
 		{"identity", head + "Transfer-Encoding: identity\r\n" + length + "\r\n" + body, ""},
 		{"bare LF in a size", head + "Transfer-Encoding: chunked\r\n\r\n" + fmt.Sprintf("%x\n%s\r\n0\r\n\r\n", len(body), body) + smuggled, ""},
+		{"bare LF in a trailer", head + "Transfer-Encoding: chunked\r\n\r\n" + fmt.Sprintf("%x\r\n%s\r\n0\r\nX: y\n\r\n", len(body), body) + smuggled, "404"},
+		{"bare LF behind a trailer", head + "Transfer-Encoding: chunked\r\n\r\n" + fmt.Sprintf("%x\r\n%s\r\n0\r\nX: y\r\n\n", len(body), body) + smuggled, "404"},
+		{"obs-fold in a trailer", head + "Transfer-Encoding: chunked\r\n\r\n" + fmt.Sprintf("%x\r\n%s\r\n0\r\nX: y\r\n z\r\n\r\n", len(body), body) + smuggled, "404"},
+		{"bare LF in a trailer of a refused request", strings.Replace(head, w.secret, "pl_wrong", 1) + "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX: y\n\r\n" + smuggled, "401"},
+		{"bare LF in a trailer of GET", "GET /v1/models HTTP/1.1\r\nHost: a\r\n" + auth + "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX: y\n\r\n" + smuggled, "200"},
+		{"a length in a trailer", head + "Transfer-Encoding: chunked\r\n\r\n" + fmt.Sprintf("%x\r\n%s\r\n0\r\nContent-Length: 5\r\n\r\n", len(body), body) + smuggled, ""},
+		{"bare LF in an extension", head + "Transfer-Encoding: chunked\r\n\r\n" + fmt.Sprintf("%x;a\nb\r\n%s\r\n0\r\n\r\n", len(body), body) + smuggled, ""},
+		{"bare CR in an extension", head + "Transfer-Encoding: chunked\r\n\r\n" + fmt.Sprintf("%x;a\rb\r\n%s\r\n0\r\n\r\n", len(body), body) + smuggled, ""},
+		{"a size that wraps around", head + "Transfer-Encoding: chunked\r\n\r\n" + fmt.Sprintf("1%016x\r\n%s\r\n0\r\n\r\n", len(body), body) + smuggled, ""},
+		{"a length that wraps around", head + fmt.Sprintf("Content-Length: 184467440737095516%02d\r\n\r\n", 16+len(body)) + body, ""},
 		{"no CRLF after a chunk", head + "Transfer-Encoding: chunked\r\n\r\n" + fmt.Sprintf("%x\r\n%s0\r\n\r\n", len(body), body) + smuggled, ""},
 		{"hex with a prefix", head + "Transfer-Encoding: chunked\r\n\r\n" + fmt.Sprintf("0x%x\r\n%s\r\n0\r\n\r\n", len(body), body) + smuggled, ""},
 		{"space before the colon", head + fmt.Sprintf("Content-Length : %d\r\n", len(body)) + "\r\n" + body, ""},
@@ -85,6 +95,7 @@ func TestFraming_OfRequests(t *testing.T) {
 		{"CR in a value", head + "X: a\rb\r\n" + length + "\r\n" + body, ""},
 		{"TE on HTTP/1.0", strings.Replace(head, "1.1", "1.0", 1) + "Transfer-Encoding: chunked\r\n\r\n" + chunked, ""},
 		{"HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", ""},
+		{"HTTP/2.0", strings.Replace(head, "1.1", "2.0", 1) + length + "\r\n" + body, ""},
 		{"HTTP/1.2", strings.Replace(head, "1.1", "1.2", 1) + length + "\r\n" + body, "404"},
 		{"unread body is no request", strings.Replace(head, w.secret, "pl_wrong", 1) + fmt.Sprintf("Content-Length: %d\r\n\r\n", len(smuggled)) + smuggled, "401"},
 		{"GET with a body", "GET /v1/models HTTP/1.1\r\nHost: a\r\n" + auth + fmt.Sprintf("Content-Length: %d\r\n\r\n", len(smuggled)) + smuggled, "200"},
@@ -240,6 +251,34 @@ func TestBody_ChunkedIsCounted(t *testing.T) {
 		resp.Body.Close()
 		if resp.StatusCode != want {
 			t.Errorf("%d bytes: got %d, want %d", size, resp.StatusCode, want)
+		}
+	}
+}
+
+// What frames a body is bounded by the body: nobody sends for ever, within every limit, what no limit of bodies counts.
+func TestBody_WhatFramesItIsBounded(t *testing.T) {
+	w := newWorld(t, setup{tcp: true})
+	body := chat(chatModel)
+	spelled := func(each string) string {
+		var b strings.Builder
+		for i := range len(body) {
+			fmt.Fprintf(&b, each, body[i:i+1])
+		}
+		return b.String() + "0\r\n\r\n"
+	}
+	for _, tt := range []struct {
+		name, chunks string
+		want         string
+	}{
+		{"a byte in each chunk", spelled("1\r\n%s\r\n"), "200"},
+		{"an extension of each byte", spelled("1;name=value\r\n%s\r\n"), "200"},
+		{"one extension of megabytes", fmt.Sprintf("%x;%s\r\n%s\r\n0\r\n\r\n", len(body), strings.Repeat("a", 4<<20), body), "400"},
+		{"extensions of megabytes", strings.Repeat("1;"+strings.Repeat("a", 2000)+"\r\n \r\n", 2000) + spelled("1\r\n%s\r\n"), "400"},
+		{"trailers of megabytes", fmt.Sprintf("%x\r\n%s\r\n0\r\n%s\r\n", len(body), body, strings.Repeat("X: y\r\n", 1<<20)), "400"},
+	} {
+		got := w.exchange("POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + w.secret + "\r\nTransfer-Encoding: chunked\r\n\r\n" + tt.chunks)
+		if !strings.HasPrefix(got, "HTTP/1.1 "+tt.want) || strings.Contains(got, "Connection: close") != (tt.want == "400") {
+			t.Errorf("%s: got %.300q, want %s", tt.name, got, tt.want)
 		}
 	}
 }

@@ -75,7 +75,9 @@ func TestHostile_SmugglingBehindProxies(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts nginx and HAProxy; not in short runs")
 	}
-	for name, start := range map[string]func(*testing.T, string, string) *exec.Cmd{"nginx": nginx, "haproxy": haproxy} {
+	for name, start := range map[string]func(*testing.T, string, string) *exec.Cmd{
+		"nginx": nginx, "nginx that takes odd names": oddNames, "haproxy": haproxy, "haproxy that takes what is not valid": invalidTaken,
+	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, setup{tcp: true})
 			at := freeAddr(t)
@@ -126,6 +128,10 @@ func smuggled(secret string) []string {
 		head+"Transfer-Encoding: chunked\r\n\r\n0;\n\r\n\r\n"+hidden,
 		head+"Transfer-Encoding: chunked\r\n\r\n00000000000000000\r\n\r\n"+hidden,
 		head+"Transfer-Encoding: chunked\r\n\r\n1\r\nZ\r\n0\r\nContent-Length: 5\r\n\r\n"+hidden,
+		head+"Transfer-Encoding: chunked\r\n\r\n1\r\nZ\r\n0\r\nX: y\n\r\n"+hidden,
+		head+"Transfer-Encoding: chunked\r\n\r\n1\r\nZ\r\n0\r\nX: y\r\n\n"+hidden,
+		head+"Transfer-Encoding: chunked\r\n\r\n1;\n\r\nZ\r\n0\r\n\r\n"+hidden,
+		head+"Transfer-Encoding: chunked\r\n\r\n1;a\rb\r\nZ\r\n0\r\n\r\n"+hidden,
 		"GET /healthz HTTP/1.1\r\nHost: a\r\n"+length(len(hidden))+"\r\n"+hidden,
 		"GET /healthz HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"+length(len(hidden))+"\r\n"+hidden,
 		"GET /healthz HTTP/1.1\nHost: a\n\n"+hidden,
@@ -186,7 +192,13 @@ func proxied(t *testing.T, cmd *exec.Cmd, at string) {
 	}
 }
 
-func nginx(t *testing.T, at, to string) *exec.Cmd {
+func nginx(t *testing.T, at, to string) *exec.Cmd { return nginxWith(t, at, to, "") }
+
+func oddNames(t *testing.T, at, to string) *exec.Cmd {
+	return nginxWith(t, at, to, "ignore_invalid_headers off;\n    underscores_in_headers on;")
+}
+
+func nginxWith(t *testing.T, at, to, more string) *exec.Cmd {
 	dir, user := t.TempDir(), ""
 	if os.Geteuid() == 0 {
 		user = "user root;"
@@ -211,6 +223,7 @@ http {
   }
   server {
     listen %s;
+    %s
     location / {
       proxy_pass http://pilotlight;
       proxy_http_version 1.1;
@@ -220,11 +233,17 @@ http {
     }
   }
 }
-`, user, dir, temp.String(), to, at))
+`, user, dir, temp.String(), to, at, more))
 	return exec.Command(installed(t, "nginx"), "-e", filepath.Join(dir, "error.log"), "-c", file)
 }
 
-func haproxy(t *testing.T, at, to string) *exec.Cmd {
+func haproxy(t *testing.T, at, to string) *exec.Cmd { return haproxyWith(t, at, to, "") }
+
+func invalidTaken(t *testing.T, at, to string) *exec.Cmd {
+	return haproxyWith(t, at, to, "option accept-invalid-http-request")
+}
+
+func haproxyWith(t *testing.T, at, to, more string) *exec.Cmd {
 	file := config(t, t.TempDir(), fmt.Sprintf(`global
   maxconn 200
 defaults
@@ -235,10 +254,11 @@ defaults
   http-reuse always
 frontend callers
   bind %s
+  %s
   default_backend pilotlight
 backend pilotlight
   server one %s
-`, at, to))
+`, at, more, to))
 	return exec.Command(installed(t, "haproxy"), "-db", "-f", file)
 }
 

@@ -42,6 +42,7 @@ func (c *reconciler) adopt(now time.Duration, seen *roster.Instance) *instance {
 	i.slept = s.Slept || i.host == inHost
 	i.Node = "" // see follow
 	c.life.enrol(i)
+	c.takeFormer(now, i)
 	c.locate(now, i)
 	c.note(now, i, "", "adopted")
 	switch {

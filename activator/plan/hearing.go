@@ -53,6 +53,7 @@ func (p *hearing) peerOf(id string) int {
 	}
 	d := &peer{
 		id: id, ttl: p.cfg.TTL, resend: p.cfg.Resend, demands: make([]protocol.Demand, len(p.models)), since: make([]time.Duration, len(p.models)), whole: true, tell: true,
+		unfound: make(map[string]protocol.Held),
 	}
 	if d.near = id == p.cfg.Self; d.near {
 		d.resend = 0
@@ -72,6 +73,7 @@ func (p *hearing) reborn(now time.Duration, n int) {
 	d := p.peers[n]
 	d.whole, d.tell, d.known, d.plain, d.pledged = true, true, false, 0, 0
 	d.unsettled = d.unsettled[:0]
+	clear(d.unfound)
 	for _, i := range p.instances {
 		i.holds[n] = hold{}
 		p.changed(i)
@@ -101,10 +103,15 @@ func (p *hearing) hearHeld(now time.Duration, n int, r *protocol.Report) {
 			return h.settled()
 		})
 	}
+	if !r.Partial {
+		clear(d.unfound)
+	}
 	for k := range r.Held {
 		if i := p.instanceOf[r.Held[k].Instance]; i != nil {
-			p.takeHeld(now, i, n, &r.Held[k], foreign)
+			p.takeHeld(now, i, n, &r.Held[k])
 			i.holds[n].report = r.Seq
+		} else {
+			d.keepUnfound(&r.Held[k])
 		}
 	}
 	if r.Partial {
@@ -112,7 +119,7 @@ func (p *hearing) hearHeld(now time.Duration, n int, r *protocol.Report) {
 	}
 	for _, i := range p.instances {
 		if h := &i.holds[n]; h.report != r.Seq {
-			p.takeHeld(now, i, n, &protocol.Held{Idle: max(now-max(h.idleAt, i.readyAt), 0)}, foreign)
+			p.takeHeld(now, i, n, &protocol.Held{Idle: max(now-max(h.idleAt, i.readyAt), 0)})
 		}
 	}
 }
@@ -125,20 +132,6 @@ func (p *hearing) own(n int) {
 			p.changed(i)
 		}
 	}
-}
-
-func (p *hearing) takeHeld(now time.Duration, i *instance, n int, held *protocol.Held, foreign bool) {
-	h, slots := &i.holds[n], 0
-	if foreign {
-		slots = held.Slots
-	}
-	if h.leases != held.Leases || h.foreign != slots {
-		p.changed(i)
-	}
-	if h.idleAt != now-held.Idle {
-		p.unshown.model(i.m)
-	}
-	h.leases, h.foreign, h.idleAt = held.Leases, slots, now-held.Idle
 }
 
 func (p *hearing) hearDemand(now time.Duration, d *peer, dem *protocol.Demand) {

@@ -16,12 +16,13 @@ type peer struct {
 	heardAt         time.Duration
 	pledged         time.Duration // its stamp when it was heard last while decisions could be made: its tables are good from then on
 	ackTerm, ackSeq uint64
-	demands         []protocol.Demand // by model
-	since           []time.Duration   // by model: since when its first waits, or since when it is idle
-	known           bool              // its last report answers this planner, so it says what it holds as of this planner's life
-	foreign         bool              // what it holds may have been given by an earlier planner
-	plain           uint64            // the first table for this life that was no Hello; 0 = none yet
-	table           uint64            // the last table built for it
+	demands         []protocol.Demand        // by model
+	since           []time.Duration          // by model: since when its first waits, or since when it is idle
+	known           bool                     // its last report answers this planner, so it says what it holds as of this planner's life
+	foreign         bool                     // what it holds may have been given by an earlier planner
+	unfound         map[string]protocol.Held // instance ID -> what it holds on one of which nobody has told yet
+	plain           uint64                   // the first table for this life that was no Hello; 0 = none yet
+	table           uint64                   // the last table built for it
 	tableAt         time.Duration
 	unackedAt       time.Duration // since when a table is not acknowledged; valid while that is so
 	lapsed          bool          // its tables had expired when last looked at
@@ -36,6 +37,15 @@ type peer struct {
 
 // lapsedAt gives the moment from which the dispatcher leases nothing more unless it is heard again.
 func (d *peer) lapsedAt() time.Duration { return d.heardAt + d.ttl }
+
+// keepUnfound keeps what the dispatcher holds on an instance that is not known, until that is found.
+func (d *peer) keepUnfound(held *protocol.Held) {
+	if held.Slots+held.Leases > 0 {
+		d.unfound[held.Instance] = *held
+	} else {
+		delete(d.unfound, held.Instance)
+	}
+}
 
 // acknowledged reports whether the dispatcher has taken the last table.
 func (d *peer) acknowledged() bool { return d.ackSeq == d.table }

@@ -69,13 +69,13 @@ func (p *sharing) isProven(now time.Duration, i *instance) bool {
 
 func (p *sharing) shareOut(now time.Duration, i *instance) {
 	switch {
-	case i.State != fleet.Ready:
+	case i.State != fleet.Ready && !i.mayServe():
 		for n := range i.holds {
 			p.give(i, n, 0)
 		}
 	case p.paused != "" && p.cfg.TTL > 0:
 		// Another planner may be sharing it out: nothing more is given. Resume has it looked at again.
-	case !p.isProven(now, i):
+	case i.mayServe() || !p.isProven(now, i):
 		for n := range i.holds { // confirm, no more
 			p.give(i, n, max(i.holds[n].foreign, i.holds[n].slots()))
 		}
@@ -140,12 +140,16 @@ func (s *state) tellOutlook(m *model) {
 // buildTables makes a table for each dispatcher that must learn something, or that has not acknowledged for too long. Only the
 // timer sends again: sending again whenever an acknowledgement lags never ends.
 func (p *sharing) buildTables(now time.Duration) {
+	finds := p.finds(now)
 	for n, d := range p.peers {
 		beat := d.ttl > 0 && now >= d.tableAt+d.ttl/4
-		if d.seq > 0 && (d.tell || d.late(now) || beat) {
+		if d.seq > 0 && (d.tell || d.late(now) || beat) && !(finds && d.known) {
 			p.tables = append(p.tables, p.tableFor(now, n))
 		}
 		next := alarm{now: now}
+		if finds {
+			next.due(p.findsUntil())
+		}
 		if d.ttl > 0 {
 			next.due(d.tableAt + d.ttl/4)
 		}
@@ -187,7 +191,7 @@ func (p *sharing) tableFor(now time.Duration, n int) *protocol.Table {
 		if slots := i.slotsFor(n); slots > 0 || t.Partial {
 			t.Shares = append(t.Shares, protocol.Share{
 				Instance: i.ID, Model: i.Model, Addr: i.Addr, Slots: slots, GPUs: i.GPUs, Spare: i.spare, From: i.from,
-				Took: i.readyAt - i.began, ReadyFor: now - i.readyAt, Unproven: i.unproven,
+				Took: max(i.readyAt-i.began, 0), ReadyFor: now - i.readyAt, Unproven: i.unproven,
 			})
 		}
 	}

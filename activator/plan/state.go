@@ -37,6 +37,7 @@ type state struct {
 	claimed  uint64 // reservations, and room for slots
 	started  time.Duration
 	begun    bool
+	found    bool // see finds
 	closing  bool
 	fenced   bool   // a newer server has taken over
 	paused   string // why nothing is decided at present, for those who wait; "" = it is
@@ -250,19 +251,6 @@ func (s *state) assign(m *model, q *pool) {
 	}
 	m.pool = q
 	q.models = append(q.models, m)
-}
-
-// known reports whether all has spoken that would say what exists where the model is placed. Until then nothing of it is started, and
-// nothing is refused.
-func (s *state) known(m *model) bool {
-	switch {
-	case m.dedicated():
-		return s.roster.NodesKnown()
-	case m.Pool == "":
-		return s.roster.LocalSlotKnown() && s.roster.SlotsKnown()
-	default:
-		return s.roster.SlotsKnown()
-	}
 }
 
 // newID gives an ID that was never used.

@@ -24,6 +24,7 @@ var arrows = map[string][]string{
 	"autoscaler":         {"internal/fleet"},
 	"benchmarks":         {"internal/bench", "internal/openai", "internal/cluster", "internal/engine", "internal/fleet", "internal/trace"},
 	"internal/access":    {"internal/private"},
+	"internal/peers":     {"activator", "activator/protocol", "internal/certs", "internal/fleet"},
 	// For tests: a CA and its certificates.
 	"internal/certs/certstest": {},
 	"internal/certs":           {"internal/private"},
@@ -66,7 +67,7 @@ var arrows = map[string][]string{
 	"internal/shares":    {"internal/account", "internal/rounds", "internal/store"},
 	"internal/simulate":  {"activator", "activator/dispatch", "activator/plan", "activator/protocol", "autoscaler", "internal/trace", "internal/plot", "internal/fleet"},
 	"internal/private":   {},
-	"internal/slot":      {"internal/engine", "internal/private", "internal/fleet"},
+	"internal/slot":      {"internal/certs", "internal/engine", "internal/private", "internal/fleet"},
 	"internal/socket":    {},
 	"internal/store":     {"internal/fleet"},
 	// For tests: it runs a package's tests on SQLite and on Postgres.

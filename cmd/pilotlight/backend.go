@@ -27,6 +27,12 @@ type backEnd struct {
 	orphans   admin.Orphans                       // nil = nothing outlives the server
 	jobName   func(model, instance string) string // of an instance's job; nil = instances are no jobs
 
+	// Of a member of a cluster; nil where there is one server.
+	serversKey func(context.Context) (string, error)
+	fencedTerm func(context.Context) (uint64, error)                           // the highest that has fenced others
+	askSlot    func(ctx context.Context, id string) (fleet.Observation, error) // what a slot's supervisor says now
+	survey     func(context.Context)                                           // has the places known while nobody watches the observers
+
 	configure func(models []*fleet.Model, pools []fleet.Pool) // has launches from now on be of these
 }
 
@@ -83,10 +89,11 @@ func (s *server) openNomad(self string) (backEnd, error) {
 	p := probe.New(probe.Config{Models: cfg.Models, Log: s.log("probe")})
 	// The slots are watched also where there is no pool yet: one may be added.
 	observers := []activator.Observer{
-		s.silence.await("Nomad", nomad.Source, p.Over(n)), s.silence.await("Consul", consul.Source, p.Over(c)), p, p.Over(n.Slots()),
+		s.silence.await("Nomad", nomad.Source, p.Over(n)), s.silence.await("Consul", consul.Source, p.Over(c)), p, s.places.heed(p.Over(n.Slots())),
 	}
 	return backEnd{
 		Backend: n, close: n.Close, observers: observers, orphans: n,
+		serversKey: n.ServersKey, fencedTerm: n.Term, askSlot: n.AskSlot, survey: func(ctx context.Context) { s.survey(ctx, n) },
 		configure: func(models []*fleet.Model, pools []fleet.Pool) {
 			n.Configure(models, pools)
 			p.Configure(models)

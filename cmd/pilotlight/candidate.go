@@ -65,9 +65,11 @@ func (c *candidate) await(ctx context.Context) (locked io.Closer, err error) {
 	if locked, err = c.awaitFile(ctx); err != nil {
 		return nil, err
 	}
-	c.lead.contend()
-	if err := c.awaitLock(ctx); err != nil {
-		return nil, errors.Join(err, locked.Close())
+	if !sharesCluster(c.cfg) { // else it serves whether it leads or not
+		c.lead.contend()
+		if err := c.awaitLock(ctx); err != nil {
+			return nil, errors.Join(err, locked.Close())
+		}
 	}
 	if c.store, err = c.awaitStore(ctx); err != nil {
 		return nil, errors.Join(err, locked.Close())
@@ -144,6 +146,9 @@ func (c *candidate) sayStanding(s consul.Standing) {
 		c.say("Consul refuses this server's token, or a right, and without it none can lead", s.Trouble)
 	case s.Trouble != nil:
 		c.say("Consul cannot be reached, and without it none can lead", s.Trouble)
+	case s.At != "":
+		c.say("the servers of this cluster share a Postgres store, and this one has another: it cannot join them",
+			fmt.Errorf("%s leads cluster %s with a Postgres store that servers share, and this one has %s; give it that store to join, or another cluster name", s.Leader, c.cfg.Cluster, c.cfg.Store.Kind))
 	default:
 		c.say("another server leads the cluster", fmt.Errorf("%s leads cluster %s", s.Leader, c.cfg.Cluster))
 	}

@@ -44,12 +44,15 @@ func (s *server) openConsole(ctx context.Context) error {
 
 // serversShown is what the console shows of the cluster's servers: this one, for those that wait serve no console.
 func (s *server) serversShown() []console.Server {
-	standing, _ := s.c.Lead.standing()
+	standing := s.standing()
 	one := console.Server{
-		Name: s.hostName, Version: readVersion().Version, Term: s.c.Lead.term, Standing: "leads", Since: s.began, Lost: strings.Join(s.degraded(), "; "),
+		Name: s.hostName, Version: readVersion().Version, Term: s.term(), Standing: "leads", Since: s.began, Lost: strings.Join(s.degraded(), "; "),
 	}
 	if !standing.Since.IsZero() {
 		one.Since = standing.Since
+	}
+	if standing.Stage == consul.Waiting {
+		one.Standing = "follows"
 	}
 	if standing.Stage == consul.Unsure || standing.Stage == consul.Taken {
 		one.Standing = "unsure"

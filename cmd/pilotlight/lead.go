@@ -68,6 +68,21 @@ func (l *lead) contend() {
 	l.running.Go(func() { _ = l.lock.Run(ctx) }) // it has no error of its own
 }
 
+// await waits until the lock is ours; false = ctx is done.
+func (l *lead) await(ctx context.Context) bool {
+	for {
+		s, changed := l.standing()
+		if s.Stage == consul.Holding {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-changed:
+		}
+	}
+}
+
 // yield gives the lead up, so that another server need not wait.
 func (l *lead) yield() {
 	if l.stop != nil {

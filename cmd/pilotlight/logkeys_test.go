@@ -15,7 +15,7 @@ import (
 // logKeys are the keys of log lines. One thing has one word, that of the config, the API and the metrics; a new thing is added here.
 var logKeys = strings.Fields(`
 	act action actor addr after again before block by cause change changes clock cluster component connections copy copy_error correction counts
-	credit_usd damage differs failure failures file for from gpus grace in instance invoices its_term job kind known kv_tokens leader limit_usd
+	credit_usd damage differs failure failures file follower for from gpus grace in instance invoices its_term job kind known kv_tokens leader limit_usd
 	listener method model month months node operator org path percent period pid place pool processes reason record records request resets_at
 	segment service setting settings signal simulated_seconds slot soft source speed spent_usd stack start state subject template term to token tokens
 	took until usd via webhook whose working

@@ -83,6 +83,7 @@ type nomadFile struct {
 	models  []nomadModel
 	nomad   string // Nomad's address; "" = the cluster's
 	consul  string // Consul's address; "" = the cluster's
+	more    string // lines at the top level
 }
 
 // nomadModel is a model of the catalogue with a simulated engine.
@@ -113,6 +114,7 @@ func (f nomadFile) ids() []string {
 func (f nomadFile) text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "cluster = %q\napi { addr = \"127.0.0.1:0\" }\nadmin { addr = \"127.0.0.1:0\" }\n", f.name)
+	b.WriteString(f.more)
 	fmt.Fprintf(&b, "backend \"nomad\" {\n  addr = %q\n  consul { addr = %q }\n}\n",
 		cmp.Or(f.nomad, f.cluster.Nomad.Addr), cmp.Or(f.consul, f.cluster.Consul.Addr))
 	for _, m := range f.models {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -62,4 +63,15 @@ func (c *candidate) awaitStore(ctx context.Context) (*store.Store, error) {
 		case <-time.After(tryStoreEvery):
 		}
 	}
+}
+
+// Where a store keeps its name.
+const (
+	storeScope = "servers"
+	storeKey   = "store"
+)
+
+// nameStore gives the store's name, made where it has none.
+func nameStore(ctx context.Context, s *store.Store) (string, error) {
+	return s.FirstSetting(ctx, storeScope, storeKey, rand.Text()[:12])
 }

@@ -63,6 +63,12 @@ func (p *learningPolicy) Decide(now time.Time, v *fleet.ModelView) fleet.Desired
 	return p.adaptive.Decide(now, &weighed)
 }
 
+func (p *learningPolicy) load(text []byte) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.adaptive.Load(text)
+}
+
 func (p *learningPolicy) save() ([]byte, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -92,7 +98,7 @@ func (s *server) recall(ctx context.Context) error {
 	if !ok {
 		return nil
 	}
-	if err := s.learned.adaptive.Load([]byte(text)); err != nil {
+	if err := s.learned.load([]byte(text)); err != nil {
 		s.log("autoscaler").Warn("what the policy had learned cannot be read; it learns anew", "reason", err)
 	}
 	return nil
@@ -113,7 +119,11 @@ func (s *server) retain(ctx context.Context) error {
 	}
 }
 
+// retainOnce keeps what the policy has learned, where it is this server's that decides.
 func (s *server) retainOnce(ctx context.Context) {
+	if !s.leads() {
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	text, err := s.learned.save()

@@ -10,6 +10,9 @@ import (
 
 // unready says, for anybody to read, why no request should be sent here; nil = requests are served. An outage that hot models survive is no such reason.
 func (s *server) unready() error {
+	if s.c.Member != nil {
+		return s.c.Member.unready()
+	}
 	if err := s.c.Lead.err(); err != nil {
 		return err
 	}
@@ -44,8 +47,12 @@ func (s *server) readiness() error {
 // degraded says, for anybody to read, what is lacking of a server that serves.
 func (s *server) degraded() []string {
 	var all []string
-	if standing, _ := s.c.Lead.standing(); standing.Stage == consul.Unsure {
+	standing := s.standing()
+	if standing.Stage == consul.Unsure {
 		all = append(all, "it is not certain which server leads, "+since(standing.Since)+": nothing is started or stopped")
+	}
+	if s.c.Member != nil && standing.Stage == consul.Waiting {
+		all = append(all, s.c.Member.lacks()...)
 	}
 	for _, source := range s.activator.Sources() {
 		switch {

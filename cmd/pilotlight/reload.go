@@ -42,6 +42,7 @@ type configurer struct {
 	draining func() bool
 	reopen   func()     // logs and certificates, at each hangup; nil = there are none
 	audit    *audit.Log // of what SIGHUP does; what comes by the admin API, that keeps
+	foreign  *foreign   // models that only other servers have; nil = there are no others
 	log      *slog.Logger
 
 	turn    sync.Mutex     // held for one whole change; guards what follows
@@ -103,12 +104,12 @@ func (c *configurer) apply(ctx context.Context, next *config.Config) error {
 	}
 	next.Keep(c.current)
 	err := c.tuning.reconfigure(ctx, next, func(pools []fleet.Pool) error {
-		told := withRemoved(pools, c.told)
-		c.parts.backEnd(next.Models, told)
+		told, models := withRemoved(pools, c.told), c.foreign.beside(next.Models, pools)
+		c.parts.backEnd(models, told)
 		c.parts.policy(next.Autoscaler)
-		if err := c.parts.planner(next.Models, pools); err != nil {
+		if err := c.parts.planner(models, pools); err != nil {
 			c.parts.policy(c.current.Autoscaler)
-			c.parts.backEnd(c.current.Models, c.told)
+			c.parts.backEnd(c.foreign.beside(c.current.Models, pools), c.told)
 			return err
 		}
 		c.told = told
@@ -120,6 +121,13 @@ func (c *configurer) apply(ctx context.Context, next *config.Config) error {
 	c.parts.others(next)
 	c.current = next
 	return nil
+}
+
+// again has the config in force taken anew, with what pools are tuned to by now.
+func (c *configurer) again(ctx context.Context) error {
+	c.turn.Lock()
+	defer c.turn.Unlock()
+	return c.apply(ctx, c.current)
 }
 
 // withRemoved adds the pools that are no longer there: the back end goes on to tell of their slots, which else would seem to be gone with all that runs
@@ -198,6 +206,9 @@ func (s *server) openConfigurer(context.Context) error {
 		source: s.c.Source, tuning: s.tuning, draining: s.draining.Load, audit: s.audit, reopen: s.reopen, log: s.log("config"), current: s.c.Config, told: s.c.Config.Pools,
 		parts: configurable{planner: s.activator.Configure, backEnd: s.backEnd.configure, policy: s.reweigh, others: s.reconfigureOthers, admins: s.readAdmins},
 	}
+	if s.c.Member != nil {
+		s.configurer.foreign = &foreign{store: s.store, server: s.ledger.Server()}
+	}
 	return nil
 }
 
@@ -222,6 +233,9 @@ func (s *server) reconfigureOthers(c *config.Config) {
 	s.tenants.Configure(ids)
 	s.ledger.Configure(ids)
 	s.router.Configure(c.Models, c.Price)
+	if s.c.Member != nil {
+		s.c.Member.show(c)
+	}
 }
 
 func changesView(changes config.Changes) []admin.ConfigChange {

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestSecurity_EveryAttackHasItsTest holds the tests that docs/SECURITY.md names to those that there are, and every fuzz target to that page.
+// TestSecurity_EveryAttackHasItsTest holds the tests that docs/SECURITY.md names to those that there are, and every fuzz target to that page and to inputs that are kept.
 func TestSecurity_EveryAttackHasItsTest(t *testing.T) {
 	text, err := os.ReadFile("../../docs/SECURITY.md")
 	if err != nil {
@@ -22,7 +22,11 @@ func TestSecurity_EveryAttackHasItsTest(t *testing.T) {
 		}
 		source, err := os.ReadFile(path)
 		for _, f := range function.FindAllSubmatch(source, -1) {
-			is[string(f[1])] = true
+			name := string(f[1])
+			is[name] = true
+			if kept, _ := os.ReadDir(filepath.Join(filepath.Dir(path), "testdata", "fuzz", name)); strings.HasPrefix(name, "Fuzz") && len(kept) == 0 {
+				t.Errorf("%s of %s has no inputs that are kept", name, path)
+			}
 		}
 		return err
 	})

@@ -39,7 +39,7 @@ func (c serveCmd) Run(env *Env) error {
 	if err != nil {
 		return err
 	}
-	lock, err := leadershipLock(cfg, env.Getenv)
+	lock, err := leadershipLock(cfg, env.Getenv, log)
 	if err != nil {
 		return err
 	}
@@ -53,16 +53,51 @@ func (c serveCmd) Run(env *Env) error {
 	return err
 }
 
-// leadershipLock is the lock of the config's cluster; nil = its back end has none.
-func leadershipLock(cfg *config.Config, getenv func(string) string) (*consul.Lock, error) {
-	if cfg.Backend.Kind != config.BackendNomad {
+// leadershipLock is the lock of the config's cluster that a server has while it serves; nil = its back end has none, or it serves whether it leads or not.
+func leadershipLock(cfg *config.Config, getenv func(string) string, log *slog.Logger) (*consul.Lock, error) {
+	if cfg.Backend.Kind != config.BackendNomad || sharesCluster(cfg) {
 		return nil, nil
 	}
-	_, token, err := secretsOf(getenv, cfg)
+	c, err := lockConfig(cfg, getenv, log)
 	if err != nil {
 		return nil, err
 	}
-	return consul.NewLock(consul.LockConfig{Addr: cfg.Backend.Consul.Addr, Token: token, Cluster: cfg.Cluster})
+	return consul.NewLock(c)
+}
+
+func lockConfig(cfg *config.Config, getenv func(string) string, log *slog.Logger) (consul.LockConfig, error) {
+	_, token, err := secretsOf(getenv, cfg)
+	return consul.LockConfig{Addr: cfg.Backend.Consul.Addr, Token: token, Cluster: cfg.Cluster, Log: log.With("component", "lead")}, err
+}
+
+// openMember makes the server one of several, where the config says that it is; nil = it is the only one.
+func (l *leader) openMember() (*member, error) {
+	if !sharesCluster(l.cfg) {
+		return nil, nil
+	}
+	ln, err := listen(l.cfg.Servers.Addr, "servers.addr in "+l.file)
+	if err != nil {
+		return nil, err
+	}
+	at := reachedAt(l.cfg.Servers, ln)
+	c, err := lockConfig(l.cfg, l.env.Getenv, l.log)
+	c.At = at
+	var m *member
+	if err == nil {
+		m, err = newMember(memberConfig{
+			Listener: ln, At: at, Log: l.log.With("component", "servers"),
+			NewLock: func(looks bool) (*consul.Lock, error) {
+				c := c
+				c.Looks = looks
+				return consul.NewLock(c)
+			},
+		})
+	}
+	if err != nil {
+		return nil, errors.Join(err, ln.Close())
+	}
+	l.env.say("other servers reach this one at %s", at)
+	return m, nil
 }
 
 // leader is a candidate, and a server once it leads.
@@ -110,14 +145,21 @@ func (l *leader) serve(ctx context.Context, hurry <-chan struct{}) error {
 	}
 	pausableAdmin := newPausable(adminLn.(*net.TCPListener))
 	adminLn = pausableAdmin
+	member, err := l.openMember()
+	if err != nil {
+		return errors.Join(err, api.Close(), adminLn.Close())
+	}
 	opened := l.store
 	l.store = nil
 	s, err := openServer(ctx, serverConfig{
 		Config: l.cfg, Dir: serverDir(l.cfg), Store: opened, Admins: l.admins, Certs: l.certs, Getenv: l.env.Getenv, Stdout: l.env.Stdout, Now: l.env.Now,
 		Source:  configSource{path: l.file, parse: config.Options{BaseDir: filepath.Dir(l.file)}.Parse},
-		Hangups: l.hangups, Lead: l.lead, API: api, Admin: adminLn, Log: l.log,
+		Hangups: l.hangups, Lead: l.lead, Member: member, API: api, Admin: adminLn, Log: l.log,
 	})
 	if err != nil {
+		if member != nil {
+			err = errors.Join(err, member.c.Listener.Close())
+		}
 		return errors.Join(err, api.Close(), adminLn.Close())
 	}
 	l.serves.Store(true)

@@ -47,7 +47,8 @@ type serverConfig struct {
 	Stdout     io.Writer
 	Now        func() time.Time
 	Store      *store.Store // it is ours; nil = it is opened as Config says
-	Lead       *lead        // it is ours; whoever made it yields it once the server has ended
+	Lead       *lead        // it is ours; whoever made it yields it once the server has ended. nil with Member
+	Member     *member      // the server is one of several of its cluster; nil = it is the only one
 	API, Admin net.Listener
 	Log        *slog.Logger
 }
@@ -68,6 +69,7 @@ type server struct {
 	shares    *shares.Shares       // as quota
 	backEnd   backEnd
 	silence   silence
+	places    places
 	learned   *learningPolicy // nil = the policy keeps nothing over a restart
 	tuning    *tuning
 	whatIf    *asking
@@ -77,6 +79,7 @@ type server struct {
 	admin     *admin.Server
 	console   *console.Console
 	hostName  string    // for people
+	storeName string    // tells the store from others; "" = no other server can share it
 	began     time.Time // when this life did
 	draining  atomic.Bool
 	opened    time.Time
@@ -150,15 +153,23 @@ func (s *server) openFleet(ctx context.Context) error {
 	if err := s.recall(ctx); err != nil {
 		return err
 	}
-	if err := s.c.Lead.begin(ctx, s.store, s.backEnd.Backend, s.c.Now()); err != nil {
-		return err
-	}
-	s.activator, err = activator.New(activator.Config{
-		Term: s.c.Lead.term, Backend: guarded{s.backEnd.Backend, s.c.Lead}, Observers: s.backEnd.observers, Policy: policy,
-		Models: s.c.Config.Models, Pools: s.tuning.pools(),
-		Learned: learned, Learn: s.learner(context.WithoutCancel(ctx)),
+	c := activator.Config{
+		Observers: s.backEnd.observers, Policy: policy, Models: s.c.Config.Models, Pools: s.tuning.pools(), Learned: learned, Learn: s.learner(context.WithoutCancel(ctx)),
 		Probe: engine.Ask, IdleCost: s.c.Config.Autoscaler.IdleCost, Log: s.log("activator"),
-	})
+	}
+	if m := s.c.Member; m != nil {
+		if s.storeName, err = nameStore(ctx, s.store); err != nil {
+			return err
+		}
+		m.show(s.c.Config)
+		c.Server, c.Backend = s.ledger.Server(), guardedMember{s.backEnd.Backend, m}
+	} else {
+		if err := s.c.Lead.begin(ctx, s.store, s.backEnd.Backend, s.c.Now()); err != nil {
+			return err
+		}
+		c.Term, c.Backend = s.c.Lead.term, guarded{s.backEnd.Backend, s.c.Lead}
+	}
+	s.activator, err = activator.New(c)
 	return err
 }
 
@@ -189,7 +200,7 @@ func (s *server) openAPIs(context.Context) (err error) {
 		return err
 	}
 	s.admin, err = admin.New(admin.Config{
-		Fleet: s.fleet(), Tuner: s.tuning, WhatIf: s.whatIf, Config: s.configurer, Tenants: s.tenants, Ledger: s.ledger, Audit: s.audit, Webhooks: s.webhooks, Servers: s.servers, Accounts: s.accounts, Admins: s.c.Admins,
+		Fleet: s.fleet(), Tuner: s.tuning, WhatIf: s.whatIf, Config: s.configurer, Tenants: s.tenants, Ledger: s.ledger, Audit: s.audit, Webhooks: s.webhooks, Servers: s.servers, Leader: s.passOn(), Accounts: s.accounts, Admins: s.c.Admins,
 		MaxConnections: room.Admin, TLS: listenerTLS(s.c.Certs.admin),
 		Metrics: s.metrics(),
 		Orphans: s.backEnd.orphans, JobName: s.backEnd.jobName, Ready: s.readiness, Degraded: s.degraded, Console: s.console.Operator(), Errors: fleetAnswer, Log: s.log("admin"),
@@ -243,6 +254,8 @@ func fleetAnswer(err error) *openai.Error {
 		return openai.NewError(openai.CodeNoCapacity, err.Error())
 	case errors.Is(err, activator.ErrShuttingDown):
 		return openai.NewError(openai.CodeShuttingDown, err.Error())
+	case errors.Is(err, activator.ErrFollows):
+		return openai.NewError(openai.CodeOverloaded, "this server does not lead the cluster any more; try again")
 	}
 	return nil
 }
@@ -259,8 +272,15 @@ func (s *server) run(ctx context.Context, hurry <-chan struct{}) error {
 		{name: "the admin API", run: func(ctx context.Context) error { return s.admin.Serve(ctx, s.c.Admin) }},
 		{name: "the console", run: s.console.Run},
 		{name: "the live series", run: s.series.Run},
-		{name: "the activator", run: s.activator.Run},
-		{name: "the lead", run: func(ctx context.Context) error { return s.c.Lead.run(ctx, s.activator, s.backEnd.Backend) }}, // after the last act
+	}
+	if m := s.c.Member; m != nil {
+		stages = append(stages,
+			stage{name: "the other servers", run: func(ctx context.Context) error { return m.mingle(ctx, s) }}, // when the last request has ended
+			stage{name: "the activator", run: s.activator.Run})
+	} else {
+		stages = append(stages,
+			stage{name: "the activator", run: s.activator.Run},
+			stage{name: "the lead", run: func(ctx context.Context) error { return s.c.Lead.run(ctx, s.activator, s.backEnd.Backend) }}) // after the last act
 	}
 	if s.learned != nil {
 		stages = append(stages, stage{name: "the policy's memory", run: s.retain})
@@ -274,6 +294,9 @@ func (s *server) run(ctx context.Context, hurry <-chan struct{}) error {
 	}
 	if s.heirs != nil {
 		stages = slices.Insert(stages, 0, stage{name: "the handover", run: func(ctx context.Context) error { return s.heirs.run(ctx, s) }}) // before anything ends
+	}
+	if m := s.c.Member; m != nil {
+		stages = slices.Insert(stages, 0, stage{name: "the lead", run: func(ctx context.Context) error { return m.run(ctx, s) }}) // another server need not wait for this one's requests
 	}
 	return runStages(ctx, hurry, append(append(stages, s.telemetryStages()...),
 		stage{name: "the notices of budgets", run: s.tellBudgets},

@@ -2,6 +2,8 @@ package main
 
 import (
 	"os"
+	"strings"
+	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/admin"
 )
@@ -29,22 +31,39 @@ func (c serverListCmd) Run(env *Env) error {
 	if c.JSON {
 		return writeJSON(env.Stdout, servers)
 	}
-	t := newTable("HOST", ">PROCESS", "ROLE", ">TERM", "API", "ADMIN", "STARTED", "VERSION")
+	t := newTable("HOST", ">PROCESS", "ROLE", ">TERM", ">LAG", "CONFIG", "API", "ADMIN", "STARTED", "VERSION")
 	for _, s := range servers {
-		role := "waits"
+		role, lag := "follows", (time.Duration(s.LagMS) * time.Millisecond).String()
 		if s.Leader {
-			role = "leads"
+			role, lag = "leads", ""
 		}
-		t.row(s.Host, s.PID, role, s.Term, s.API, s.Admin, shortTime(&s.StartedAt), s.Version)
+		t.row(s.Host, s.PID, role, s.Term, lag, s.Config, s.API, s.Admin, shortTime(&s.StartedAt), s.Version)
 	}
-	return t.write(env.Stdout)
+	if err := t.write(env.Stdout); err != nil {
+		return err
+	}
+	for _, s := range servers {
+		if len(s.Differs) > 0 {
+			env.say("%s (process %d) has another config than the server that leads: %s", s.Host, s.PID, strings.Join(s.Differs, "; "))
+		}
+	}
+	return nil
 }
 
-// servers are those that this one knows: itself.
+// servers are those that this one knows: itself, and where it leads those that follow it.
 func (s *server) servers() []admin.ServerInfo {
+	all := []admin.ServerInfo{s.self()}
+	if m := s.c.Member; m != nil {
+		all[0].Config = m.part.Load().version
+		all = append(all, m.followers()...)
+	}
+	return all
+}
+
+func (s *server) self() admin.ServerInfo {
 	host, _ := os.Hostname() // without it, the process and the addresses still tell
-	return []admin.ServerInfo{{
-		Host: host, PID: os.Getpid(), Version: readVersion().Version, Leader: s.c.Lead.leads(), Term: s.c.Lead.term,
-		StartedAt: admin.Time{Time: s.opened}, API: s.c.API.Addr().String(), Admin: s.c.Admin.Addr().String(),
-	}}
+	return admin.ServerInfo{
+		Host: host, PID: os.Getpid(), Version: readVersion().Version, Leader: s.leads(), Term: s.term(),
+		StartedAt: admin.Time{Time: s.opened}, API: s.c.API.Addr().String(), Admin: s.c.Admin.Addr().String(), Differs: []string{},
+	}
 }

@@ -54,7 +54,7 @@ func (s *server) telemetryStages() (stages []stage) {
 
 // metrics are all that /metrics shows but the process's own.
 func (s *server) metrics() []*metrics.Set {
-	all := []*metrics.Set{s.router.Metrics(), s.accounts.Metrics(), s.activator.Metrics(), s.ledger.Metrics(), s.webhooks.Metrics(), s.c.Lead.metrics}
+	all := []*metrics.Set{s.router.Metrics(), s.accounts.Metrics(), s.activator.Metrics(), s.ledger.Metrics(), s.webhooks.Metrics(), s.leadMetrics()}
 	if s.accessLog != nil {
 		all = append(all, s.accessLog.Metrics())
 	}

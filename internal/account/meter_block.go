@@ -147,12 +147,14 @@ func (m *meter) lacksFor(r *run, end time.Time, leave map[Period]bool) (of Perio
 
 func (m *meter) nameOf(p *period) Period { return Period{m.name, p.of.token, p.from, p.to} }
 
+// short reports whether a period is used up before a moment, and would not be so soon if the block were larger. However late that is asked, less than the whole
+// of that moment's debt may be left elsewhere.
 func (m *meter) short(p *period, at int64) bool {
 	if p.of.budget.Soft {
 		return false
 	}
-	_, over := m.usedUp(p, at)
-	return over && m.ofBlock(p, at, 0)
+	last, over := m.usedUp(p, at)
+	return over && m.ofBlock(p, last+1, 0)
 }
 
 // renewal is when more is to be drawn, before it is needed.

@@ -50,8 +50,10 @@ type Config struct {
 	Audit    *audit.Log          // of what operators change
 	Webhooks Webhooks            // nil = there are none
 	Servers  func() []ServerInfo // the servers of the cluster; nil = none are known
-	Accounts *account.Accounts   // that bodies are charged to, as callers' are; nil = none
-	Admins   *access.Admins      // who may ask, and for what
+	// Leader has the server that leads answer what only that one can. It gives nil where this server leads. nil = this server answers all.
+	Leader   func(ctx context.Context, c Call) (*Reply, error)
+	Accounts *account.Accounts // that bodies are charged to, as callers' are; nil = none
+	Admins   *access.Admins    // who may ask, and for what
 	// MaxConnections bounds the connections of operators; 0 = 512.
 	MaxConnections int
 	Metrics        []*metrics.Set                      // shown at /metrics before the process's own; may be empty

@@ -19,6 +19,9 @@ import (
 func (s *Server) guard(c *fiber.Ctx) error {
 	ctx := c.Context()
 	c.Set(fiber.HeaderXRequestID, edge.RequestID(ctx, ledger.NewID))
+	if ctx.UserValue(passedKey) != nil { // another server has admitted it
+		return c.Next()
+	}
 	if err := s.admit(ctx); err != nil {
 		return err
 	}

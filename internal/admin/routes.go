@@ -107,6 +107,9 @@ func (s *Server) newApp(routes []route) *fiber.App {
 	for _, r := range routes {
 		for _, method := range r.methods() {
 			app.Add(method, pattern(r.path), func(c *fiber.Ctx) error {
+				if passed, err := s.passOn(c, r); passed {
+					return err
+				}
 				return s.audited(c, r, func() error {
 					if err := r.admits(c); err != nil {
 						return err

@@ -12,6 +12,10 @@ type ServerInfo struct {
 	StartedAt Time   `json:"started_at"`
 	API       string `json:"api"`   // where its public API listens
 	Admin     string `json:"admin"` // where its admin API listens
+
+	Config  string   `json:"config"`  // version of its config; "" = it is the only server
+	LagMS   int64    `json:"lag_ms"`  // since the server that leads has heard it last; 0 = it is that one
+	Differs []string `json:"differs"` // what of its config differs from that of the server that leads
 }
 
 type serverList struct {

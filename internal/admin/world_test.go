@@ -46,6 +46,7 @@ type world struct {
 	ledger  *ledger.Ledger
 	audit   *audit.Log
 	client  *admin.Client
+	server  *admin.Server
 	http    *http.Client
 	stop    func() // ends Serve and waits for it
 }
@@ -87,6 +88,7 @@ func newWorld(t *testing.T, adapt ...func(*admin.Config)) *world {
 	}
 	server, err := admin.New(c)
 	check(t, err)
+	w.server = server
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	check(t, err)
 	serving, cancel := context.WithCancel(ctx)

@@ -2,7 +2,7 @@
 //
 // It promises that changed files are taken within a second of the next handshake, without a restart and without the end of any connection; that what
 // cannot be used is never taken: the former certificate stays, and the log says why, once; and that a private key which others may read is refused.
-// It speaks TLS 1.2 and later, and HTTP/1.1 alone. It never makes a certificate or a key.
+// It speaks TLS 1.2 and later, and HTTP/1.1 alone. It never makes a certificate or a key, but of a key that both sides know (ByKey).
 package certs
 
 import (

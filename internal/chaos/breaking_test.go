@@ -75,13 +75,79 @@ func nodeUnreachable(s *site, random *rand.Rand) (string, func() error, error) {
 // serverCut takes a Pilotlight from Nomad and Consul. It reaches engines, the store and its callers.
 func serverCut(s *site, random *rand.Rand) (string, func() error, error) {
 	l := pick(random, s.lights)
-	l.nomad.held.Store(true)
+	l.hold(true, l.nomad)
 	heal := func() error {
-		l.nomad.held.Store(false)
+		l.hold(false, l.nomad)
 		return l.machine.heal()
 	}
 	return l.machine.name, heal, l.machine.cut(s.controls...)
 }
+
+// leaderCut takes the Pilotlight that leads from Nomad, Consul and the other ones. It reaches engines, the store and its callers.
+func leaderCut(s *site, _ *rand.Rand) (string, func() error, error) {
+	l := s.leading()
+	if l == nil {
+		return "", nil, errNothing
+	}
+	others := slices.DeleteFunc(s.servers(), func(m *machine) bool { return m == l.machine })
+	l.hold(true, l.nomad)
+	heal := func() error {
+		l.hold(false, l.nomad)
+		return l.machine.heal()
+	}
+	return l.machine.name, heal, l.machine.cut(append(others, s.controls...)...)
+}
+
+// serversCut takes a Pilotlight from the other ones alone.
+func serversCut(s *site, random *rand.Rand) (string, func() error, error) {
+	m := pick(random, s.servers())
+	return m.name, m.heal, m.cut(slices.DeleteFunc(s.servers(), func(o *machine) bool { return o == m })...)
+}
+
+// nodeUnreachableForOne takes a node from one Pilotlight.
+func nodeUnreachableForOne(s *site, random *rand.Rand) (string, func() error, error) {
+	m, node := pick(random, s.servers()), pick(random, s.nodes)
+	return node.name + " for " + m.name, m.heal, m.cut(node)
+}
+
+// allKilled ends all Pilotlights as kill -9 does; the end starts them again.
+func allKilled(s *site, _ *rand.Rand) (whom string, end func() error, err error) {
+	for _, l := range s.lights {
+		err = errors.Join(err, l.kill())
+	}
+	return "all servers", func() (err error) {
+		for _, l := range s.lights {
+			err = errors.Join(err, l.start())
+		}
+		return err
+	}, err
+}
+
+// without holds back all that goes between a Pilotlight and something else.
+func without(which func(*site, *rand.Rand) *light, what func(*light) []*proxy) begin {
+	return func(s *site, random *rand.Rand) (string, func() error, error) {
+		l := which(s, random)
+		if l == nil {
+			return "", nil, errNothing
+		}
+		l.hold(true, what(l)...)
+		return l.machine.name, func() error {
+			l.hold(false, what(l)...)
+			return nil
+		}, nil
+	}
+}
+
+// hold holds back what goes through proxies, or lets it pass again.
+func (l *light) hold(back bool, proxies ...*proxy) {
+	for _, p := range proxies {
+		p.held.Store(back)
+	}
+}
+
+func aLight(s *site, random *rand.Rand) *light { return pick(random, s.lights) }
+
+func (s *site) leads(*rand.Rand) *light { return s.leading() }
 
 // packetsLost has a machine lose a share of what comes in.
 func packetsLost(s *site, random *rand.Rand) (string, func() error, error) {

@@ -7,8 +7,11 @@
 // It needs Linux and root. All of it runs in a child in a process, mount and network namespace of its own, so that whatever happens to the test, the kernel ends each
 // process and takes each interface, rule and mount away with the child.
 //
-//	go test -v -run TestChaos ./internal/chaos                                    # a slice of about a minute and a half
+//	go test -v -run TestChaos ./internal/chaos                                    # a slice of three to four minutes
 //	PILOTLIGHT_CHAOS=20m PILOTLIGHT_SEED=7 go test -v -timeout 0 -run TestChaos ./internal/chaos
+//
+// The clients ask two Pilotlights through what a load balancer would do: who gets no connection, or a 503 before anything else, asks the other. How long it takes until a server leads again,
+// and what requests for a hot model take meanwhile at the server that was not hit, is in the outcome.
 //
 // PILOTLIGHT_CHAOS is how long faults are made; then the seed is fresh unless PILOTLIGHT_SEED gives it. PILOTLIGHT_CHAOS_ONLY names the kinds of faults that are made,
 // separated by commas (default: all), and PILOTLIGHT_CHAOS_RESULT a file for the outcome.

@@ -5,6 +5,7 @@ package chaos_test
 import (
 	"errors"
 	"math/rand/v2"
+	"strings"
 	"time"
 )
 
@@ -46,6 +47,11 @@ var faults = []fault{
 
 	{kind: "consul-slow", begin: slow(func(l *light) *proxy { return l.consul })},
 	{kind: "nomad-slow", begin: slow(func(l *light) *proxy { return l.nomad })},
+	{kind: "server-without-nomad", begin: without(aLight, func(l *light) []*proxy { return []*proxy{l.nomad} })},
+	{kind: "server-without-store", begin: without(aLight, func(l *light) []*proxy { return []*proxy{l.store} })},
+	{kind: "server-store-slow", begin: slow(func(l *light) *proxy { return l.store })},
+	{kind: "server-without-node", begin: nodeUnreachableForOne},
+	{kind: "servers-cut", begin: serversCut, servers: 2},
 	{kind: "store-slow", begin: storeSlow},
 	{kind: "store-unreachable", begin: storeUnreachable},
 	{kind: "store-stopped", begin: storeStopped},
@@ -63,8 +69,12 @@ var faults = []fault{
 	{kind: "leader-killed", begin: killed(leader), failOver: true},
 	{kind: "leader-stopped", begin: stopped(leader), failOver: true},
 	{kind: "leader-told-to-stop", begin: toldToStop(leader), failOver: true},
+	{kind: "leader-without-consul", begin: without((*site).leads, func(l *light) []*proxy { return []*proxy{l.consul} }), failOver: true},
+	{kind: "leader-cut", begin: leaderCut, servers: 2, failOver: true},
 	{kind: "follower-killed", begin: killed(follower), servers: 2, failOver: true},
 	{kind: "follower-stopped", begin: stopped(follower), servers: 2, failOver: true},
+	{kind: "follower-told-to-stop", begin: toldToStop(follower), servers: 2, failOver: true},
+	{kind: "all-killed", begin: allKilled, servers: 2},
 }
 
 // servers are the machines of the Pilotlights.
@@ -123,6 +133,23 @@ func follower(s *site, _ *rand.Rand) *process {
 		}
 	}
 	return nil
+}
+
+// leads is how a server's log says that it leads from now on.
+const leads = `msg="this server leads"`
+
+// ledSince is when a Pilotlight led for the first time after a moment; zero = none has.
+func (s *site) ledSince(since time.Time) (first time.Time) {
+	for _, l := range s.lights {
+		for line := range strings.Lines(l.lastWords(4 << 20)) {
+			text, _, is := strings.Cut(line, " ")
+			at, err := time.Parse(time.RFC3339, strings.TrimPrefix(text, "time="))
+			if is && err == nil && strings.Contains(line, leads) && at.After(since) && (first.IsZero() || at.Before(first)) {
+				first = at
+			}
+		}
+	}
+	return first
 }
 
 // leading is the Pilotlight that leads; nil = none says so.

@@ -27,7 +27,7 @@ type plan struct {
 
 // slice is what is run without being asked for more: always the same faults.
 var slice = plan{
-	seed: 1, size: size{Controls: 3, Nodes: 2, Servers: 1}, calm: 8 * time.Second, longest: 6 * time.Second,
+	seed: 1, size: size{Controls: 3, Nodes: 2, Servers: 2}, calm: 8 * time.Second, longest: 6 * time.Second,
 	kinds: []string{"engine-killed", "nomad-leader-killed", "store-restarted", "node-cut", "leader-killed", "consul-slow"},
 }
 
@@ -176,7 +176,7 @@ func (r *run) breakAndMend(chosen []fault) {
 	ended := time.Now()
 	took := r.recover("it", ended, most)
 	for _, f := range now {
-		r.keep(f.fault, began, ended, took)
+		r.keep(f.fault, began, ended, took, len(now) == 1)
 	}
 }
 

@@ -28,8 +28,8 @@ const (
 // light is one Pilotlight on a machine with a Consul agent.
 type light struct {
 	*process
-	api, admin    string // base URLs
-	nomad, consul *proxy
+	api, admin           string // base URLs
+	nomad, consul, store *proxy
 }
 
 func newLight(t *testing.T, s *site, m *machine) *light {
@@ -41,11 +41,12 @@ func newLight(t *testing.T, s *site, m *machine) *light {
 	for _, c := range s.controls {
 		nomads = append(nomads, c.address(nomadPort))
 	}
-	l.nomad, l.consul = newProxy(t, nomads...), newProxy(t, m.address(consulPort))
+	l.nomad, l.consul, l.store = newProxy(t, nomads...), newProxy(t, m.address(consulPort)), newProxy(t, s.store.address)
 	l.process = agent(t, m, "pilotlight", l.config(s, m), s.Pilotlight, "serve", "--config")
 	l.env = []string{
 		"PILOTLIGHT_ADMIN_TOKEN=" + adminToken,
-		fmt.Sprintf("PILOTLIGHT_DATABASE_URL=postgres://postgres@%s/%s?sslmode=disable", s.store.address, s.database),
+		fmt.Sprintf("PILOTLIGHT_DATABASE_URL=postgres://postgres@%s/%s?sslmode=disable", l.store.address, s.database),
+		"PILOTLIGHT_SERVERS_KEY=another key of no fewer than 24 characters",
 	}
 	return l
 }
@@ -107,9 +108,9 @@ pool "h100" {
   }
   timeouts {
     start      = "60s"
-    first_byte = "30s"
+    first_byte = "20s"
     idle       = "20s"
-    total      = "2m"
+    total      = "30s" # a new leader shares a busy engine out anew when its longest request must have ended
   }
   engine "sim" {
     driver  = "raw_exec"

@@ -22,7 +22,9 @@ import (
 type outcome struct {
 	id, model    string
 	light        *light
+	asked        time.Time // when its client asked first, of whichever server
 	began, ended time.Time
+	passedOn     bool // it was refused with 503 before anything else, and another server was asked
 	left         bool // by the client
 	answer
 }
@@ -106,11 +108,12 @@ func (l *load) work(w worker, random *rand.Rand) {
 	}
 }
 
-// ask asks the servers one after the other until one takes the connection, which is the one that answers.
+// ask asks the servers one after the other, as a load balancer does: until one takes the connection and does not answer 503 before anything else.
 func (l *load) ask(w worker, n int, random *rand.Rand) {
-	for i := range l.site.lights {
-		o := &outcome{id: fmt.Sprintf("%s-%d-%d", w.name, n, i), model: w.model, light: l.site.lights[(n+i)%len(l.site.lights)], began: time.Now()}
-		refused := l.send(o, w, n%2 == 0 || w.leaves, random)
+	servers, asked := len(l.site.lights), time.Now()
+	for i := range servers {
+		o := &outcome{id: fmt.Sprintf("%s-%d-%d", w.name, n, i), model: w.model, light: l.site.lights[(n+i)%servers], asked: asked, began: time.Now()}
+		refused := l.send(o, w, n/servers%2 == 0 || w.leaves, random)
 		o.ended = time.Now()
 		if refused {
 			l.mu.Lock()
@@ -118,8 +121,11 @@ func (l *load) ask(w worker, n int, random *rand.Rand) {
 			l.mu.Unlock()
 			continue
 		}
+		o.passedOn = o.status == http.StatusServiceUnavailable && i < servers-1
 		l.judge(o, w.tokens)
-		return
+		if !o.passedOn {
+			return
+		}
 	}
 }
 
@@ -214,12 +220,12 @@ func (l *load) unanswered(since time.Time) (missing []string) {
 	return missing
 }
 
-// hot gives the requests for the hot model that began in a time, those of clients that left excepted.
+// hot gives the requests for the hot model that began in a time, those of clients that left and those that another server was asked for excepted.
 func (l *load) hot(from, to time.Time) (out []*outcome) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, o := range l.outcomes {
-		if o.model == hotModel && !o.left && o.began.After(from) && o.began.Before(to) {
+		if o.model == hotModel && !o.left && !o.passedOn && o.began.After(from) && o.began.Before(to) {
 			out = append(out, o)
 		}
 	}

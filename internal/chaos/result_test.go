@@ -20,7 +20,7 @@ type latencies struct {
 func latenciesOf(outcomes []*outcome) (l latencies) {
 	for _, o := range outcomes {
 		if o.whole {
-			l.took = append(l.took, o.ended.Sub(o.began))
+			l.took = append(l.took, o.ended.Sub(o.asked))
 		} else {
 			l.failed++
 		}
@@ -37,6 +37,12 @@ func (l latencies) at(q float64) time.Duration {
 	return l.took[min(int(q*float64(len(l.took))), len(l.took)-1)]
 }
 
+// above counts those that took longer.
+func (l latencies) above(most time.Duration) int {
+	at, _ := slices.BinarySearch(l.took, most+1)
+	return len(l.took) - at
+}
+
 func (l latencies) String() string {
 	return fmt.Sprintf("%d hot requests, %d failed, p50 %v, p99 %v, p99.9 %v, slowest %v", len(l.took)+l.failed, l.failed,
 		l.at(0.5).Round(time.Millisecond), l.at(0.99).Round(time.Millisecond), l.at(0.999).Round(time.Millisecond), l.at(1).Round(time.Millisecond))
@@ -49,15 +55,16 @@ func (l latencies) MarshalJSON() ([]byte, error) {
 
 // kindResult is what faults of one kind have done.
 type kindResult struct {
-	Times   int     `json:"times"`
-	Slowest float64 `json:"slowest_recovery_s"`
+	Times     int       `json:"times"`
+	Slowest   float64   `json:"slowest_recovery_s"`
+	FailOvers []float64 `json:"fail_overs_s,omitempty"` // until another server led
 }
 
 // settles is how long after a fault began a fail-over is looked at, at least.
 const settles = 10 * time.Second
 
-// keep notes a fault that is over.
-func (r *run) keep(f fault, began, ended time.Time, took time.Duration) {
+// keep notes a fault that is over. alone: nothing else was broken meanwhile.
+func (r *run) keep(f fault, began, ended time.Time, took time.Duration, alone bool) {
 	k := r.kinds[f.kind]
 	if k == nil {
 		k = &kindResult{}
@@ -65,8 +72,13 @@ func (r *run) keep(f fault, began, ended time.Time, took time.Duration) {
 	}
 	k.Times++
 	k.Slowest = max(k.Slowest, float64(took.Round(100*time.Millisecond).Milliseconds())/1000)
-	if !f.failOver || len(r.site.lights) < 2 {
+	if !f.failOver || len(r.site.lights) < 2 || !alone {
 		return
+	}
+	if led := r.site.ledSince(began); !led.IsZero() {
+		after := led.Sub(began)
+		r.logf("a server led after %.2f s", after.Seconds())
+		k.FailOvers = append(k.FailOvers, float64(after.Milliseconds())/1000)
 	}
 	until := began.Add(settles)
 	if ended.After(until) {
@@ -75,6 +87,11 @@ func (r *run) keep(f fault, began, ended time.Time, took time.Duration) {
 	hot := slices.DeleteFunc(r.load.hot(began, until), func(o *outcome) bool { return o.light.hit(began, until) })
 	over := latenciesOf(hot)
 	r.logf("by the other servers meanwhile: %v", over)
+	for _, o := range hot {
+		if !o.whole {
+			r.t.Errorf("%s, hot, failed at %s while another server was hit: status %d, %s, %v", o.id, o.light.name, o.status, o.code, o.err)
+		}
+	}
 	r.over.took, r.over.failed = append(r.over.took, over.took...), r.over.failed+over.failed
 	slices.Sort(r.over.took)
 }
@@ -87,6 +104,8 @@ func (r *run) tell(records int) {
 		switch {
 		case o.whole:
 			ends["answered"]++
+		case o.passedOn:
+			ends["refused with 503, and another server asked"]++
 		case o.left:
 			ends["left by the client"]++
 		case o.code != "":
@@ -100,7 +119,7 @@ func (r *run) tell(records int) {
 		"go": runtime.Version(), "seed": r.plan.seed, "controls": r.plan.size.Controls, "nodes": r.plan.size.Nodes, "servers": r.plan.size.Servers,
 		"seconds": int(time.Since(r.began).Seconds()), "faults": r.number, "kinds": r.kinds, "processes_that_ended_by_themselves": r.died,
 		"requests": len(r.load.outcomes), "ends": ends, "connections_refused": r.load.refused, "records": records, "wrong": len(r.load.wrong),
-		"hot_calm": r.calm, "hot_during_fail_overs": r.over, "failed": r.t.Failed(),
+		"hot_calm": r.calm, "hot_during_fail_overs": r.over, "hot_slower_than_calm_p999": r.over.above(r.calm.at(0.999)), "failed": r.t.Failed(),
 	}
 	text, err := json.MarshalIndent(result, "", "  ")
 	if err != nil {

@@ -57,6 +57,12 @@ var adminAttributes = append([]attribute[Admin]{
 	{key: "token_env", effect: effectRestart, text: func(a *Admin) string { return quoted(a.TokenEnv) }},
 }, tlsAttributes(func(a *Admin) *TLS { return &a.TLS })...)
 
+var serversAttributes = []attribute[Servers]{
+	{key: "addr", effect: effectRestart, text: func(s *Servers) string { return quoted(s.Addr) }},
+	{key: "advertise", effect: effectRestart, text: func(s *Servers) string { return quoted(s.Advertise) }},
+	{key: "key_env", effect: effectRestart, text: func(s *Servers) string { return quoted(s.KeyEnv) }},
+}
+
 var storeAttributes = []attribute[Store]{
 	{key: "kind", effect: effectRestart, text: func(s *Store) string { return quoted(s.Kind) }},
 	{key: "path", effect: effectRestart, text: func(s *Store) string { return quoted(s.Path) }},

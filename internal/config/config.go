@@ -19,6 +19,7 @@ type Config struct {
 	Cluster    string // part of every Nomad job's name
 	API        API
 	Admin      Admin
+	Servers    Servers
 	Price      fleet.NanoUSD // per GPU-hour
 	Store      Store
 	Ledger     Ledger
@@ -51,6 +52,16 @@ type Admin struct {
 	TokenEnv string       // the environment variable that holds the admin token of root, an operator
 	Tokens   []AdminToken // others, in the order of the file
 	TLS      TLS
+}
+
+// ServersKeyEnv is the environment variable that holds the servers key where the file names none; where it is not set either, a Nomad Variable has the key.
+const ServersKeyEnv = "PILOTLIGHT_SERVERS_KEY"
+
+// Servers is where the servers of one cluster meet, on Nomad with Postgres.
+type Servers struct {
+	Addr      string // that this server listens on for the others
+	Advertise string // where the others reach it, host:port; "" = at Addr, on an address of this machine where that has none
+	KeyEnv    string // the environment variable that holds the key that all of them know
 }
 
 // The kinds of store.

@@ -34,6 +34,7 @@ func TestDefaultsAreThePromisedOnes(t *testing.T) {
 			Addr: "127.0.0.1:8080", BodyLimit: 32 << 20, Keepalive: "comment", StreamHeartbeat: 15 * time.Second, BodyBudget: 1 << 30, EventLimit: 32 << 20,
 		},
 		Admin:      config.Admin{Addr: "127.0.0.1:8081", TokenEnv: "PILOTLIGHT_ADMIN_TOKEN"},
+		Servers:    config.Servers{Addr: ":8082", KeyEnv: "PILOTLIGHT_SERVERS_KEY"},
 		Price:      8_250_000_000,
 		Store:      config.Store{Kind: "sqlite", Path: "pilotlight.db"},
 		Ledger:     config.Ledger{Dir: "ledger", Durability: "async", Retention: 9600 * time.Hour},

@@ -34,6 +34,7 @@ func (o Options) Default() *Config {
 			EventLimit:      32 << 20,
 		},
 		Admin:      Admin{Addr: "127.0.0.1:8081", TokenEnv: "PILOTLIGHT_ADMIN_TOKEN"},
+		Servers:    Servers{Addr: ":8082", KeyEnv: ServersKeyEnv},
 		Price:      8_250_000_000,
 		Store:      Store{Kind: StoreSQLite, Path: o.resolve("pilotlight.db")},
 		Ledger:     Ledger{Dir: o.resolve("ledger"), Durability: DurabilityAsync, Retention: 400 * 24 * time.Hour},

@@ -24,6 +24,7 @@ func Diff(old, next *Config) Changes {
 	all = compare(all, Change{Block: "api"}, apiAttributes, &old.API, &next.API)
 	all = compare(all, Change{Block: "admin"}, adminAttributes, &old.Admin, &next.Admin)
 	all = diffAdminTokens(all, old.Admin.Tokens, next.Admin.Tokens)
+	all = compare(all, Change{Block: "servers"}, serversAttributes, &old.Servers, &next.Servers)
 	all = compare(all, Change{Block: "price"}, priceAttributes, old, next)
 	all = compare(all, Change{Block: "store"}, storeAttributes, &old.Store, &next.Store)
 	all = compare(all, Change{Block: "ledger"}, ledgerAttributes, &old.Ledger, &next.Ledger)

@@ -57,7 +57,7 @@ func TestSamplesListEveryField(t *testing.T) {
 	for sample, others := range map[string][]string{
 		sampleLocal: {
 			"backend.addr", "backend.token_env", "backend.namespace", "backend.datacenters", "backend.node_pool", "backend.consul.addr", "backend.consul.token_env",
-			"pool.gpus_per_slot", "pool.node_pool", "pool.slot_idle", "pool.slots.min", "pool.slots.max",
+			"servers.addr", "servers.advertise", "servers.key_env", "pool.gpus_per_slot", "pool.node_pool", "pool.slot_idle", "pool.slots.min", "pool.slots.max",
 		},
 		sampleNomad: {"backend.gpus", "backend.host_memory"},
 	} {

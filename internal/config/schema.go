@@ -9,6 +9,7 @@ type fileHCL struct {
 	Cluster    *hcl.Attribute `hcl:"cluster,optional"`
 	API        *apiHCL        `hcl:"api,block"`
 	Admin      *adminHCL      `hcl:"admin,block"`
+	Servers    *serversHCL    `hcl:"servers,block"`
 	Price      *priceHCL      `hcl:"price,block"`
 	Store      *storeHCL      `hcl:"store,block"`
 	Ledger     *ledgerHCL     `hcl:"ledger,block"`
@@ -39,6 +40,13 @@ type adminHCL struct {
 	TokenEnv *hcl.Attribute   `hcl:"token_env,optional"`
 	Tokens   []*adminTokenHCL `hcl:"token,block"`
 	TLS      *tlsHCL          `hcl:"tls,block"`
+}
+
+type serversHCL struct {
+	Addr      *hcl.Attribute `hcl:"addr,optional"`
+	Advertise *hcl.Attribute `hcl:"advertise,optional"`
+	KeyEnv    *hcl.Attribute `hcl:"key_env,optional"`
+	Range     hcl.Range      `hcl:",def_range"`
 }
 
 type priceHCL struct {

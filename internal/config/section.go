@@ -37,6 +37,7 @@ func (r *reader) config(f *fileHCL, c *Config) {
 		r.share(f.Autoscaler.IdleCost, &c.Autoscaler.IdleCost)
 	}
 	r.backends(f.Backends, &c.Backend)
+	r.servers(f.Servers, c)
 	c.Pools = r.pools(f.Pools, c.Backend)
 	c.Models = r.models(f, c)
 	r.poolsHold(f, c)
@@ -72,6 +73,43 @@ func (r *reader) listeners(f *fileHCL, c *Config) {
 		at = f.Admin.Addr.Range // one of both was written, or the defaults would clash
 	}
 	r.wrong(at, "api and admin both listen on %s; give them different ports", c.API.Addr)
+}
+
+func (r *reader) servers(f *serversHCL, c *Config) {
+	if f == nil {
+		return
+	}
+	if c.Backend.Kind != BackendNomad {
+		r.wrong(f.Range, `servers belongs to backend "nomad"; leave it out`)
+		return
+	}
+	r.addr(f.Addr, &c.Servers.Addr)
+	r.variable(f.KeyEnv, &c.Servers.KeyEnv)
+	r.advertised(f.Advertise, &c.Servers.Advertise)
+	if f.Addr == nil || strings.HasSuffix(c.Servers.Addr, ":0") {
+		return
+	}
+	for name, other := range map[string]string{"api": c.API.Addr, "admin": c.Admin.Addr} {
+		if c.Servers.Addr == other {
+			r.wrong(f.Addr.Range, "servers and %s both listen on %s; give them different ports", name, other)
+		}
+	}
+}
+
+// advertised reads an address that others can reach.
+func (r *reader) advertised(attr *hcl.Attribute, to *string) {
+	const right = `host:port in quotes, such as "10.0.0.5:8082"`
+	var s string
+	if !r.text(attr, &s, right) || s == "" {
+		return
+	}
+	host, port, err := net.SplitHostPort(s)
+	n, portErr := strconv.ParseUint(port, 10, 16)
+	if ip := net.ParseIP(host); err != nil || portErr != nil || n == 0 || host == "" || strings.ContainsAny(host, " /") || ip != nil && ip.IsUnspecified() {
+		r.wrong(attr.Expr.Range(), "%s: %q is no address at which others reach this server; write %s", attr.Name, s, right)
+		return
+	}
+	*to = s
 }
 
 // bodyBudget reads the memory for bodies, which grows with the largest body where the file does not say how large it is.

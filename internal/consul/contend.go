@@ -25,13 +25,15 @@ func (l *Lock) look(ctx context.Context) {
 	l.conclude(blame(err))
 }
 
-// contend takes the lock if nobody has it.
+// contend takes the lock if nobody has it, unless it only looks.
 func (l *Lock) contend(ctx context.Context) error {
-	if err := l.renew(ctx); err != nil {
-		return fmt.Errorf("registering this server: %w", err)
-	}
-	if err := l.begin(ctx); err != nil {
-		return fmt.Errorf("making a session: %w", err)
+	if !l.cfg.Looks {
+		if err := l.renew(ctx); err != nil {
+			return fmt.Errorf("registering this server: %w", err)
+		}
+		if err := l.begin(ctx); err != nil {
+			return fmt.Errorf("making a session: %w", err)
+		}
 	}
 	asked := time.Now()
 	pair, meta, err := l.client.KV().Get(LockKey(l.cfg.Cluster), l.query(ctx, true))
@@ -43,8 +45,11 @@ func (l *Lock) contend(ctx context.Context) error {
 	}
 	last := l.saw(pair)
 	l.index = 0
-	if pair.Session != "" && pair.Session != l.session {
+	if pair.Session != "" && pair.Session != l.session || l.cfg.Looks {
 		l.index = meta.LastIndex
+	}
+	if l.cfg.Looks {
+		return nil
 	}
 	if pair.Session == "" && !l.overtaken(last) {
 		ours, err := l.acquire(ctx, l.session, l.largest())
@@ -74,8 +79,8 @@ func (l *Lock) await(ctx context.Context) {
 		defer cancel()
 		q := l.query(ctx, false)
 		q.WaitIndex, q.WaitTime = l.index, lookEvery
-		pair, _, err := l.client.KV().Get(LockKey(l.cfg.Cluster), q)
-		if err == nil && pair != nil && pair.Session == "" {
+		pair, meta, err := l.client.KV().Get(LockKey(l.cfg.Cluster), q)
+		if err == nil && pair != nil && (pair.Session == "" && !l.cfg.Looks || l.cfg.Looks && meta.LastIndex != l.index) {
 			return
 		}
 	}

@@ -40,6 +40,7 @@ type LockConfig struct {
 	Log     *slog.Logger // nil: discard
 	Server  string       // this server's name, for people; "" = the host's name and our process
 	At      string       // where other servers reach this one, host:port; "" = nowhere
+	Looks   bool         // it only looks who has the lock, and never takes it: it is waiting for good
 }
 
 // Lock is the leadership lock of a cluster: one server at a time holds it. It is a Consul lock, whose session ends when the server's check is not

@@ -221,6 +221,56 @@ func TestLock_SecondWaitsAndHasItAtOnceWhenTheFirstEnds(t *testing.T) {
 	})
 }
 
+func TestLock_OneThatLooksKnowsWhoLeadsAndNeverDoes(t *testing.T) {
+	r := newRegistry(t)
+	begin := func(name string, looks bool) (l *consul.Lock, end func()) {
+		l, err := consul.NewLock(consul.LockConfig{Addr: r.URL, Cluster: "blue", Server: name, At: name + ":8082", Looks: looks})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		var running sync.WaitGroup
+		running.Go(func() { _ = l.Run(ctx) })
+		end = sync.OnceFunc(func() {
+			cancel()
+			running.Wait()
+		})
+		t.Cleanup(end)
+		return l, end
+	}
+	looks, _ := begin("looks", true)
+	until := func(at string) {
+		t.Helper()
+		for deadline := time.After(10 * time.Second); ; {
+			s, changed := looks.Standing()
+			if s.Stage != consul.Waiting {
+				t.Fatalf("it is %s", s.Stage)
+			}
+			if s.At == at {
+				return
+			}
+			select {
+			case <-changed:
+			case <-deadline:
+				t.Fatalf("it says that %q leads, want %q", s.At, at)
+			}
+		}
+	}
+	time.Sleep(600 * time.Millisecond) // in which it could have taken the lock
+	until("")
+	r.with(func() {
+		if r.made != 0 || len(r.services) != 0 {
+			t.Errorf("it has made %d sessions and registered %v", r.made, r.services)
+		}
+	})
+	_, end := begin("one", false)
+	until("one:8082")
+	end()
+	until("")
+	begin("two", false)
+	until("two:8082")
+}
+
 func TestLock_LostSessionIsGotAgainWithTheSameTermIfNobodyElseLedMeanwhile(t *testing.T) {
 	r := newRegistry(t)
 	l := contend(t, r.URL, "one")

@@ -70,11 +70,13 @@ func (u Upload) Read(ctx *fasthttp.RequestCtx, b *Body) *Refusal {
 	in := intake{Upload: u, from: stream, conn: Of(ctx), body: b, length: length}
 	if in.conn != nil {
 		in.conn.upload.Store(uploadRead)
+		in.conn.framing = framing{counts: length < 0}
 		defer in.conn.endUpload()
 	}
 	err := in.read()
 	if err == nil {
 		in.conn.noteTaken(ctx, length)
+		in.conn.noteEnd(ctx)
 		return nil
 	}
 	b.Free()
@@ -136,6 +138,7 @@ func (in *intake) read() error {
 		got, err := in.from.Read(in.body.mem.B[n:min(in.charged, len(in.body.mem.B))])
 		n += got
 		in.body.B = in.body.mem.B[:n]
+		in.conn.noteBody(n)
 		switch {
 		case n > in.Limit:
 			return fasthttp.ErrBodyTooLarge

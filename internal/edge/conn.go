@@ -55,6 +55,7 @@ type Conn struct {
 	retired atomic.Bool // it ends between two requests
 
 	line    requestLine // only the connection's own goroutine uses it
+	framing framing     // only the connection's own goroutine uses it
 	taken   int         // bytes that the request has at least, of one whose body was read whole; 0 = not known. Only the connection's own goroutine uses it
 	writeBy time.Time   // only the connection's own goroutine writes
 	readBy  time.Time   // the read deadline that was set; zero = none. Only the connection's own goroutine reads
@@ -93,7 +94,7 @@ func (c *Conn) begin() bool {
 // rest says that the answer has been sent.
 func (c *Conn) rest() {
 	c.line.awaited()
-	c.taken = 0
+	c.taken, c.framing = 0, framing{}
 	c.stage.CompareAndSwap(busy, resting)
 }
 
@@ -141,6 +142,7 @@ func (c *Conn) Interrupt() {
 
 // endUpload undoes what an interruption has done to the deadlines.
 func (c *Conn) endUpload() {
+	c.framing.counts = false
 	if c.upload.Swap(uploadNone) == uploadCut {
 		c.armedBy = longAgo // the next Read sees that it is not the one that was set
 	}
@@ -172,6 +174,9 @@ func (c *Conn) Read(b []byte) (int, error) {
 	if c.line.stage == lineBare {
 		return 0, errBareLF
 	}
+	if c.framing.excessive() {
+		return 0, errFraming
+	}
 	if c.retires(b) {
 		if c.peek == nil {
 			return c.retire()
@@ -186,6 +191,7 @@ func (c *Conn) Read(b []byte) (int, error) {
 		return 0, io.EOF
 	}
 	c.line.read(b, n)
+	c.framing.raw += n
 	return n, err
 }
 

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"bytes"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -40,13 +41,14 @@ func (g Guard) Handler(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 			g.Prepare(ctx)
 		}
 		switch {
-		case !strict(ctx.Request.Header.RawHeaders()), c != nil && c.line.stage == lineBare:
+		case !strict(ctx.Request.Header.RawHeaders()), c != nil && c.line.stage == lineBare, !bytes.HasPrefix(ctx.Request.Header.Protocol(), []byte("HTTP/1.")):
 			g.Refuse(ctx, ProtocolRefusal(http.StatusBadRequest))
 		case !ctx.IsPost() && !ctx.IsGet() && !slices.Contains(g.Methods, string(ctx.Method())):
 			ctx.Response.Header.Set("Allow", "GET, HEAD, POST, OPTIONS")
 			g.Refuse(ctx, ProtocolRefusal(http.StatusMethodNotAllowed))
 		default:
 			next(ctx)
+			c.endChunked(ctx)
 		}
 	}
 }

@@ -97,5 +97,9 @@ func discard(ctx *fasthttp.RequestCtx, c *Conn) bool {
 	}
 	_ = c.SetReadDeadline(time.Now().Add(discardPatience))
 	n, err := io.Copy(io.Discard, io.LimitReader(stream, discardLimit))
-	return err == nil && n < discardLimit
+	if err != nil || n == discardLimit {
+		return false
+	}
+	c.noteEnd(ctx)
+	return true
 }

@@ -72,9 +72,9 @@ func (l *Ledger) openChain(ctx context.Context) error {
 	return keepFile(path, c.id+"\n")
 }
 
-// keepFile replaces a file so that it has the one text or the other, whatever happens.
+// keepFile replaces a file, which only its owner reads, so that it has the one text or the other, whatever happens.
 func keepFile(path, text string) error {
-	f, err := os.Create(path + ".new")
+	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}

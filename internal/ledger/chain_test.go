@@ -31,6 +31,26 @@ func appendOf(t *testing.T, l *Ledger, orgs ...string) {
 	}
 }
 
+// Nobody else reads what a log keeps, wherever it is kept.
+func TestOpen_ItsFilesAreItsOwners(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	l := openIn(t, dir, storetest.Open(t, filepath.Join(t.TempDir(), "p.db")))
+	defer l.Close()
+	appendOf(t, l, "acme")
+	files, err := os.ReadDir(dir)
+	if err != nil || len(files) < 3 {
+		t.Fatalf("got %v, %v, want its files", files, err)
+	}
+	for _, f := range files {
+		if info, err := f.Info(); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: got %v, %v, want mode 0600", f.Name(), info.Mode(), err)
+		}
+	}
+}
+
 // A server's chains go on over restarts, however it ended, with or without records in its log.
 func TestChain_GoesOnOverRestarts(t *testing.T) {
 	dir := t.TempDir()

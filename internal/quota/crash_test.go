@@ -134,3 +134,29 @@ func TestBlock_EndsWithTheRaise(t *testing.T) {
 	a.stop()
 	b.stop()
 }
+
+// TestPoll_ByAServerThatIsAlwaysBusy: what it does not need is had by others, though something of its own is to be looked at all the time.
+func TestPoll_ByAServerThatIsAlwaysBusy(t *testing.T) {
+	const all = 40
+	c := newCluster(t, all*least)
+	c.within = 0 // as in a server
+	a, b := c.start("a", 0), c.start("b", 0)
+	if a.spend(10) != 10 {
+		t.Fatal("got a request refused, want it admitted")
+	}
+	busy, over := context.WithCancel(context.Background())
+	var waking sync.WaitGroup
+	waking.Go(func() {
+		for busy.Err() == nil {
+			a.quota.Wake("other")
+			time.Sleep(time.Millisecond)
+		}
+	})
+	if got := b.spend(all); got != all-10 {
+		t.Errorf("got %d requests of the other, want all %d that are left", got, all-10)
+	}
+	over()
+	waking.Wait()
+	a.stop()
+	b.stop()
+}

@@ -40,7 +40,7 @@ const DeniedFor = deniedFor
 
 // Quota draws the blocks of one server. It is safe for concurrent use.
 type Quota struct {
-	store  *store.Store
+	book   book
 	server string
 	memory time.Duration
 	live   time.Duration
@@ -91,13 +91,14 @@ func New(c Config) (*Quota, error) {
 	if c.Store == nil || c.Server == "" {
 		return nil, errors.New("quota: a store and the server's ID are required")
 	}
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
-	}
+	return newQuota(tables{c.Store}, c), nil
+}
+
+func newQuota(b book, c Config) *Quota {
 	return &Quota{
-		store: c.Store, server: c.Server, memory: c.DeniedFor, live: cmp.Or(c.LiveFor, liveFor), log: c.Log, asks: map[account.Period]*ask{}, woken: map[string]bool{}, wake: make(chan struct{}, 1),
+		book: b, server: c.Server, memory: c.DeniedFor, live: cmp.Or(c.LiveFor, liveFor), log: cmp.Or(c.Log, slog.New(slog.DiscardHandler)), asks: map[account.Period]*ask{}, woken: map[string]bool{}, wake: make(chan struct{}, 1),
 		held: map[account.Period]*held{},
-	}, nil
+	}
 }
 
 // Draw is the Quota's of accounts.

@@ -2,9 +2,7 @@ package quota
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
-	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/account"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
@@ -32,11 +30,12 @@ func (r *round) run(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, roundWithin)
 	defer cancel()
 	r.live, r.drawn = map[string]bool{}, map[account.Period]*drawing{}
-	err := r.q.store.Write(ctx, func(tx *sql.Tx) error { return r.draw(context.WithoutCancel(ctx), tx) })
+	err := r.q.book.write(ctx, func(p page) error { return r.draw(context.WithoutCancel(ctx), p) })
 	if err != nil {
 		return fmt.Errorf("drawing from budgets: %w", err)
 	}
-	for of, d := range r.drawn {
+	for _, of := range r.periods {
+		d := r.drawn[of]
 		if d.gone {
 			delete(r.q.held, of)
 		} else {
@@ -53,44 +52,36 @@ func (r *round) run(ctx context.Context) error {
 }
 
 // draw is the transaction.
-func (r *round) draw(ctx context.Context, tx *sql.Tx) error {
-	if err := r.readLive(ctx, tx); err != nil {
+func (r *round) draw(ctx context.Context, p page) error {
+	if err := r.readLive(ctx, p); err != nil {
 		return err
 	}
 	wish := int64(0) // the version of this transaction, once there is one
-	bump := func() (int64, error) {
-		if wish > 0 {
-			return wish, nil
+	bump := func() (version int64, err error) {
+		if wish == 0 {
+			wish, err = p.bump(ctx)
 		}
-		err := tx.QueryRowContext(ctx, "UPDATE changes SET version = version + 1 WHERE topic = 'quota' RETURNING version").Scan(&wish)
 		return wish, err
 	}
-	for _, p := range r.periods {
-		if err := r.drawOne(ctx, tx, p, bump); err != nil {
+	for _, of := range r.periods {
+		if err := r.drawOne(ctx, p, of, bump); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r *round) readLive(ctx context.Context, tx *sql.Tx) error {
-	now, err := r.q.store.Now(ctx, tx)
+func (r *round) readLive(ctx context.Context, p page) error {
+	now, err := p.now(ctx)
 	if err != nil {
 		return err
 	}
-	rows, err := tx.QueryContext(ctx, "SELECT server FROM quota_servers WHERE heard_at > $1 AND server <> $2", now.Add(-r.q.live).UnixMicro(), r.q.server)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var server string
-		if err := rows.Scan(&server); err != nil {
-			return err
-		}
+	heard, err := p.heard(ctx, now.Add(-r.q.live), now.Add(beatEvery)) // what was said later than now was said by a clock that was set back since
+	for _, server := range heard {
 		r.live[server] = true
 	}
-	return rows.Err()
+	delete(r.live, r.q.server)
+	return err
 }
 
 // standing is what the store has of one server in one period.
@@ -101,8 +92,8 @@ type standing struct {
 }
 
 // drawOne draws one block, or wishes for what others have of it.
-func (r *round) drawOne(ctx context.Context, tx *sql.Tx, p account.Period, bump func() (int64, error)) error {
-	all, err := r.read(ctx, tx, p)
+func (r *round) drawOne(ctx context.Context, on page, p account.Period, bump func() (int64, error)) error {
+	all, err := r.read(ctx, on, p)
 	if err != nil {
 		return err
 	}
@@ -143,11 +134,7 @@ func (r *round) drawOne(ctx context.Context, tx *sql.Tx, p account.Period, bump 
 			return err
 		}
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO quota_blocks (org, token_id, from_day, to_day, server, granted, wished, answered)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (org, token_id, from_day, to_day, server)
-		DO UPDATE SET granted = excluded.granted, wished = excluded.wished, answered = excluded.answered`,
-		p.Org, account.TokenKey(p.Token), p.From, p.To, r.q.server, d.granted, d.wished, d.answered)
-	return err
+	return on.put(ctx, p, r.q.server, d.block)
 }
 
 // reserved is what nobody else may spend.
@@ -185,7 +172,7 @@ func (r *round) wish(d *drawing, others map[string]*standing, before wish, bump 
 }
 
 // read gives what the store has of a period, by server, and tells the accounts what others have spent.
-func (r *round) read(ctx context.Context, tx *sql.Tx, p account.Period) (map[string]*standing, error) {
+func (r *round) read(ctx context.Context, on page, p account.Period) (map[string]*standing, error) {
 	all := map[string]*standing{r.q.server: {}}
 	of := func(server string) *standing {
 		if all[server] == nil {
@@ -193,50 +180,27 @@ func (r *round) read(ctx context.Context, tx *sql.Tx, p account.Period) (map[str
 		}
 		return all[server]
 	}
-	rows, err := tx.QueryContext(ctx, `SELECT server, granted, wished, answered FROM quota_blocks
-		WHERE org = $1 AND token_id = $2 AND from_day = $3 AND to_day = $4`, p.Org, account.TokenKey(p.Token), p.From, p.To)
+	blocks, err := on.blocks(ctx, p)
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var server string
-		var b block
-		if err := rows.Scan(&server, &b.granted, &b.wished, &b.answered); err != nil {
-			return nil, err
-		}
+	for server, b := range blocks {
 		s := of(server)
 		s.block, s.drew = b, true
 	}
-	if err := rows.Err(); err != nil {
+	spent, err := on.spent(ctx, p)
+	if err != nil {
 		return nil, err
 	}
-	return all, r.readSpent(ctx, tx, p, of)
-}
-
-func (r *round) readSpent(ctx context.Context, tx *sql.Tx, p account.Period, of func(server string) *standing) error {
-	rows, err := tx.QueryContext(ctx, `SELECT day, server, cost_nano_usd FROM usage_servers
-		WHERE org = $1 AND token_id = $2 AND day >= $3 AND day < $4`, p.Org, account.TokenKey(p.Token), p.From, p.To)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
 	others := map[int64]fleet.NanoUSD{}
-	for rows.Next() {
-		var day, cost int64
-		var server string
-		if err := rows.Scan(&day, &server, &cost); err != nil {
-			return err
-		}
-		of(server).spent += cost
-		if server != r.q.server {
-			others[day] += fleet.NanoUSD(cost)
+	for _, on := range spent {
+		of(on.server).spent += on.cost
+		if on.server != r.q.server {
+			others[on.day] += fleet.NanoUSD(on.cost)
 		}
 	}
 	for day, cost := range others {
 		r.q.accounts.Others(p.Org, p.Token, day, cost)
 	}
-	return rows.Err()
+	return all, nil
 }
-
-func today(at time.Time) int64 { return at.Unix() / int64(24*time.Hour/time.Second) }

@@ -1,12 +1,14 @@
 package quota
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/account"
+	"github.com/pilotlight-io/pilotlight/internal/rounds"
 )
 
 // Run draws for accounts, whose Quota this is, until ctx is done; then it gives back what is not needed, and returns nil.
@@ -16,17 +18,23 @@ func (q *Quota) Run(ctx context.Context, accounts *account.Accounts) error {
 	defer q.giveBack(context.WithoutCancel(ctx))
 	tick := time.NewTimer(0)
 	defer tick.Stop()
-	var beat, others, returned time.Time
-	settled := false
+	var polled, beat, others, returned time.Time
+	next, settled := time.Duration(0), false
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
 		case <-q.wake:
 		case <-tick.C:
-			q.poll(ctx)
+		}
+		if ctx.Err() != nil {
+			return nil
 		}
 		now := time.Now()
+		_ = rounds.Nudged(q.wake)    // one look is enough for all that is to be looked at
+		if now.Sub(polled) >= next { // also where something wakes it sooner all the time
+			polled = now
+			q.poll(ctx)
+		}
 		if !settled && q.settle(ctx) == nil {
 			settled, returned = true, now
 		}
@@ -43,7 +51,7 @@ func (q *Quota) Run(ctx context.Context, accounts *account.Accounts) error {
 			q.report(ctx, q.returnIdle(ctx))
 		}
 		q.drawDue(ctx)
-		next := pollEvery
+		next = pollEvery
 		if q.waits(false) {
 			next = pollWaiting
 		}
@@ -64,8 +72,8 @@ func (q *Quota) report(ctx context.Context, err error) {
 func (q *Quota) poll(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, roundWithin)
 	defer cancel()
-	var version int64
-	if err := q.store.DB().QueryRowContext(ctx, "SELECT version FROM changes WHERE topic = 'quota'").Scan(&version); err != nil {
+	version, err := q.book.version(ctx)
+	if err != nil {
 		q.report(ctx, err)
 		return
 	}
@@ -73,7 +81,7 @@ func (q *Quota) poll(ctx context.Context) {
 		return
 	}
 	q.waits(true)
-	wished, err := q.askedFor(ctx)
+	wished, err := q.book.askedFor(ctx, q.server)
 	if err == nil {
 		err = q.rounds(ctx, wished, false)
 	}
@@ -103,7 +111,9 @@ func (q *Quota) drawDue(ctx context.Context) {
 
 // settle gives back, once, what a former life has left of its blocks: its log is in the store.
 func (q *Quota) settle(ctx context.Context) error {
-	left, err := q.left(ctx)
+	reading, cancel := context.WithTimeout(ctx, roundWithin)
+	left, err := q.book.left(reading, q.server)
+	cancel()
 	if err == nil {
 		err = q.rounds(ctx, left, true)
 	}
@@ -141,11 +151,16 @@ func (q *Quota) giveBack(ctx context.Context) {
 
 // rounds draws for periods, some in each transaction. back = what is not needed is given back.
 func (q *Quota) rounds(ctx context.Context, periods map[account.Period]bool, back bool) error {
-	for some := range slices.Chunk(slices.Collect(maps.Keys(periods)), periodsAtime) {
+	for some := range slices.Chunk(slices.SortedFunc(maps.Keys(periods), compare), periodsAtime) {
 		r := round{q: q, periods: some, back: back}
 		if err := r.run(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// compare is the order in which periods are drawn.
+func compare(a, b account.Period) int {
+	return cmp.Or(cmp.Compare(a.Org, b.Org), cmp.Compare(a.Token, b.Token), cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To))
 }

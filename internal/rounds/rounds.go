@@ -80,3 +80,13 @@ func Nudge(c chan<- struct{}) {
 	default:
 	}
 }
+
+// Nudged takes what Nudge has left, and reports whether there was anything.
+func Nudged(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -79,8 +81,8 @@ func (s *Shares) beat(ctx context.Context) error {
 	if err := s.readOthers(ctx); err != nil {
 		return err
 	}
-	for server, o := range s.others {
-		if time.Since(o.at) >= goneAfter {
+	for _, server := range slices.Sorted(maps.Keys(s.others)) {
+		if o := s.others[server]; time.Since(o.at) >= goneAfter {
 			if err := s.giveUp(ctx, server, o.beats); err != nil {
 				return err
 			}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/account"
+	"github.com/pilotlight-io/pilotlight/internal/rounds"
 )
 
 // Run shares the limits of accounts, whose Shares this is, with the other servers, until ctx is done; then it gives up all that this server has, and returns
@@ -28,7 +29,6 @@ func (s *Shares) Run(ctx context.Context, accounts *account.Accounts) error {
 		lacks, freed := false, false
 		select {
 		case <-ctx.Done():
-			return nil
 		case <-s.lacks:
 			lacks = true
 		case <-s.freed:
@@ -36,7 +36,11 @@ func (s *Shares) Run(ctx context.Context, accounts *account.Accounts) error {
 		case <-s.wake:
 		case <-tick.C:
 		}
-		now := time.Now()
+		if ctx.Err() != nil {
+			return nil
+		}
+		_ = rounds.Nudged(s.wake) // one look is enough for all that is to be looked at
+		now, lacks, freed := time.Now(), rounds.Nudged(s.lacks) || lacks, rounds.Nudged(s.freed) || freed
 		if !joined {
 			err := s.join(ctx)
 			s.check(ctx, err)

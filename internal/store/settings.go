@@ -50,6 +50,20 @@ func (s *Store) SaveSetting(ctx context.Context, scope, name, value string) erro
 	return s.SaveSettings(ctx, scope, map[string]string{name: value}, nil)
 }
 
+// FirstSetting keeps one setting of a scope unless there is one, and gives what is kept. Of several servers at the same time, all are given the same.
+func (s *Store) FirstSetting(ctx context.Context, scope, name, value string) (kept string, err error) {
+	err = s.Write(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, "INSERT INTO settings (scope, name, value) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", scope, name, value); err != nil {
+			return explain(err)
+		}
+		return explain(tx.QueryRowContext(ctx, "SELECT value FROM settings WHERE scope = $1 AND name = $2", scope, name).Scan(&kept))
+	})
+	if err != nil {
+		return "", fmt.Errorf("keeping setting %s of %s: %w", name, scope, err)
+	}
+	return kept, nil
+}
+
 // SaveSettings keeps settings of a scope, all of them or none; an empty value removes one. also writes something in the same transaction; nil = nothing.
 func (s *Store) SaveSettings(ctx context.Context, scope string, settings map[string]string, also Also) error {
 	return s.Write(ctx, func(tx *sql.Tx) error {

@@ -2,6 +2,9 @@ package store_test
 
 import (
 	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -39,5 +42,24 @@ func TestSettingScopes(t *testing.T) {
 	scopes, err := s.SettingScopes(t.Context(), "pool/")
 	if diff := cmp.Diff([]string{"pool/a", "pool/b"}, scopes); diff != "" || err != nil {
 		t.Errorf("%v, scopes (-want +got):\n%s", err, diff)
+	}
+}
+
+func TestFirstSetting_StaysWhatItWasFirst(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "p.db"))
+	defer s.Close()
+	var asking sync.WaitGroup
+	got := make([]string, 8)
+	for i := range got {
+		asking.Go(func() {
+			var err error
+			if got[i], err = s.FirstSetting(t.Context(), "servers", "store", strconv.Itoa(i)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	asking.Wait()
+	if first := got[0]; first == "" || slices.ContainsFunc(got, func(one string) bool { return one != first }) {
+		t.Errorf("got %q, want the same for all", got)
 	}
 }

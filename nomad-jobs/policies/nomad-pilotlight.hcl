@@ -12,6 +12,11 @@ namespace "default" {
     path "pilotlight/fence/*" {
       capabilities = ["read", "write"]
     }
+
+    # The key by which several servers of a cluster know each other. The first one makes it; where it is put there by hand, or given otherwise, read is enough.
+    path "pilotlight/servers/*" {
+      capabilities = ["read", "write"]
+    }
   }
 }
 

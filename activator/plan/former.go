@@ -1,0 +1,62 @@
+package plan
+
+import (
+	"slices"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/activator/protocol"
+	"github.com/pilotlight-io/pilotlight/internal/fleet"
+)
+
+// known reports whether all has spoken that would say what exists where the model is placed. Until then nothing of it is started, and
+// nothing is refused.
+func (s *state) known(m *model) bool {
+	switch {
+	case m.dedicated():
+		return s.roster.NodesKnown()
+	case m.Pool == "":
+		return s.roster.LocalSlotKnown() && s.roster.SlotsKnown()
+	default:
+		return s.roster.SlotsKnown()
+	}
+}
+
+// finds reports whether it is not known yet what runs, but soon will be. A table that tells a dispatcher which shares it has would take from it those of
+// instances that have not been found: until then it goes by what the planner before has told it.
+func (p *sharing) finds(now time.Duration) bool {
+	if !p.found {
+		p.found = now >= p.findsUntil() || !slices.ContainsFunc(p.models, func(m *model) bool { return !p.known(m) })
+	}
+	return !p.found
+}
+
+// findsUntil gives the moment from which nobody is waited for any more who would say what runs.
+func (p *sharing) findsUntil() time.Duration { return p.started + p.cfg.TTL/6 }
+
+// takeFormer enters what the dispatchers have reported to hold on an instance before that was found.
+func (s *state) takeFormer(now time.Duration, i *instance) {
+	for n, d := range s.peers {
+		if held, holds := d.unfound[i.ID]; holds {
+			delete(d.unfound, i.ID)
+			s.takeHeld(now, i, n, &held)
+		}
+	}
+}
+
+// takeHeld takes what a dispatcher holds on an instance.
+func (s *state) takeHeld(now time.Duration, i *instance, n int, held *protocol.Held) {
+	h, slots := &i.holds[n], 0
+	if s.peers[n].foreign {
+		slots = held.Slots
+	}
+	if h.leases != held.Leases || h.foreign != slots {
+		s.changed(i)
+	}
+	if h.idleAt != now-held.Idle {
+		s.unshown.model(i.m)
+	}
+	h.leases, h.foreign, h.idleAt = held.Leases, slots, now-held.Idle
+}
+
+// mayServe reports whether an instance that was found, and of which the planner has not heard yet that it is ready, may have been so before.
+func (i *instance) mayServe() bool { return i.State == fleet.Starting && i.trust == adopted }

@@ -1,0 +1,268 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/store/storetest"
+)
+
+// members are servers of one cluster with one database, on machines, that is directories, of their own.
+type members struct {
+	*testing.T
+	f   nomadFile
+	all []*devServer // that live
+}
+
+func newMembers(t *testing.T, name string, models ...nomadModel) *members {
+	t.Helper()
+	c, sim := startShared(t)
+	t.Setenv(databaseURL, storetest.ServerOf(t).Database(t))
+	counts := filepath.Join(t.TempDir(), "counts.yml") // engines say how many requests they serve
+	if err := os.WriteFile(counts, []byte("enable_iter_perf_stats: true\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for i := range models {
+		models[i].args = append(slices.Clone(models[i].args), "--extra_llm_api_options", counts)
+	}
+	return &members{T: t, f: nomadFile{cluster: c, name: name, sim: sim, models: models, more: "store \"postgres\" {}\nservers { addr = \"127.0.0.1:0\" }\n"}}
+}
+
+// begin starts one more, which serves, whether it leads or not.
+func (m *members) begin() *devServer {
+	m.Helper()
+	dir := m.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "pilotlight.hcl"), []byte(m.f.text()), 0o600); err != nil {
+		m.Fatal(err)
+	}
+	s, err := launchServe(dir)
+	if err != nil {
+		m.Fatal(err)
+	}
+	m.Cleanup(func() {
+		s.kill()
+		if m.Failed() {
+			m.Logf("log of %s:\n%s", dir, s.stderr)
+		}
+	})
+	s.awaitReady(m.T)
+	if len(m.all) == 0 {
+		s.newToken(m.T)
+	} else {
+		s.Token = m.all[0].Token
+		eventually(m.T, 20*time.Second, func() string {
+			if r, err := s.post(m.Context(), "/chat/completions", []byte("{}")); err != nil || r.status != 400 {
+				return fmt.Sprintf("the token is not known here yet: %+v, %v", r, err)
+			}
+			return ""
+		})
+	}
+	m.all = append(m.all, s)
+	return s
+}
+
+// leader gives the one that leads, and the others.
+func (m *members) leader() (leader *devServer, others []*devServer) {
+	m.Helper()
+	eventually(m.T, 20*time.Second, func() string {
+		leader, others = nil, nil
+		for _, s := range m.all {
+			if strings.Contains(authorized(m.T, s.Admin+"/metrics"), "pilotlight_leader 1\n") {
+				leader = s
+			} else {
+				others = append(others, s)
+			}
+		}
+		if leader == nil {
+			return "nobody leads"
+		}
+		return ""
+	})
+	return leader, others
+}
+
+// leadAfter does what ends a leader, and gives how long it takes until another of those leads.
+func (m *members) leadAfter(end func(), others ...*devServer) time.Duration {
+	m.Helper()
+	led := func() (n int) {
+		for _, s := range others {
+			n += strings.Count(s.stderr.String(), "this server leads\"")
+		}
+		return n
+	}
+	before, began := led(), time.Now()
+	end()
+	for led() == before {
+		if time.Since(began) > 30*time.Second {
+			m.Fatal("no other server leads")
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	return time.Since(began)
+}
+
+func (m *members) forget(gone *devServer) {
+	m.all = slices.DeleteFunc(m.all, func(s *devServer) bool { return s == gone })
+}
+
+// tally is what became of requests for hot models.
+type tally struct {
+	mu     sync.Mutex // guards what follows
+	took   []time.Duration
+	failed []string
+}
+
+func (t *tally) note(took time.Duration, failed string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.took = append(t.took, took); failed != "" {
+		t.failed = append(t.failed, failed)
+	}
+}
+
+func (t *tally) sum() hotRequests {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	slices.Sort(t.took)
+	h := hotRequests{Requests: len(t.took), Errors: len(t.failed)}
+	if n := len(t.took); n > 0 {
+		h.P50, h.P999, h.Max = ms(t.took[n/2]), ms(t.took[min(n*999/1000, n-1)]), ms(t.took[n-1])
+	}
+	return h
+}
+
+// loads has each of these servers asked for a hot model again and again, until end is called. No request may fail.
+func (m *members) loads(servers []*devServer, model string, into *tally) (end func()) {
+	ctx, cancel := context.WithCancel(m.Context())
+	var asks sync.WaitGroup
+	for _, s := range servers {
+		asks.Go(func() {
+			for n := 0; ctx.Err() == nil; n++ {
+				began, failed := time.Now(), ""
+				if a, err := s.chat(m.Context(), model, n%2 == 0); err != nil || !a.whole() {
+					failed = fmt.Sprintf("%+v, %v", a, err)
+					m.Errorf("a request for a hot model failed: %s", failed)
+				}
+				into.note(time.Since(began), failed)
+				time.Sleep(5 * time.Millisecond)
+			}
+		})
+	}
+	return func() {
+		cancel()
+		asks.Wait()
+	}
+}
+
+// hold sends a request for a cold model, which is to be answered in the end.
+func (m *members) hold(s *devServer, model string) (answered func()) {
+	var asking sync.WaitGroup
+	asking.Go(func() {
+		began := time.Now()
+		ctx, cancel := context.WithTimeout(m.Context(), time.Minute)
+		defer cancel()
+		if a, err := s.chat(ctx, model, false); err != nil || !a.whole() {
+			m.Errorf("who waited got %+v, %v after %v", a, err, time.Since(began))
+			return
+		}
+		m.Logf("who waited for %s was answered after %v", model, time.Since(began))
+	})
+	return asking.Wait
+}
+
+func memberModels() []nomadModel {
+	slow := []string{"--sim-container-start", "0s", "--sim-load-time", "6s", "--sim-token-time", "2ms"}
+	fast := []string{"--sim-container-start", "0s", "--sim-load-time", "200ms", "--sim-token-time", "2ms"}
+	return []nomadModel{
+		{id: "meta-llama/Meta-Llama-3-8B-Instruct", args: fast}, {id: "mistralai/Mistral-7B-Instruct-v0.3", args: slow}, {id: "meta-llama/Meta-Llama-3-70B-Instruct", args: slow},
+	}
+}
+
+func TestNomad_SeveralServersServeTogether(t *testing.T) {
+	m := newMembers(t, "members", memberModels()...)
+	const hot, cold, colder = "meta-llama/Meta-Llama-3-8B-Instruct", "mistralai/Mistral-7B-Instruct-v0.3", "meta-llama/Meta-Llama-3-70B-Instruct"
+	m.begin()
+	m.begin()
+	leader, others := m.leader()
+	if len(others) != 1 {
+		t.Fatalf("%d of two servers follow", len(others))
+	}
+	follower := others[0]
+	instance := follower.mustChat(t, hot, true).header.Get("X-Pilotlight-Instance") // a request that only the follower has starts it
+	eventually(t, 10*time.Second, func() string {
+		if got := leader.mustChat(t, hot, false).header.Get("X-Pilotlight-Instance"); got != instance {
+			return fmt.Sprintf("the leader serves on %s, the follower on %s", got, instance)
+		}
+		return ""
+	})
+	third := m.begin()
+	if got := third.mustChat(t, hot, true).header.Get("X-Pilotlight-Instance"); got != instance {
+		t.Errorf("one that came late serves on %s, want %s", got, instance)
+	}
+
+	// The leader dies, and somebody asks another one for a model that nobody has.
+	var hots tally
+	end := m.loads([]*devServer{follower, third}, hot, &hots)
+	time.Sleep(time.Second)
+	m.forget(leader)
+	var waits func()
+	took := m.leadAfter(func() {
+		leader.kill()
+		waits = m.hold(follower, cold)
+	}, follower, third)
+	t.Logf("another server led %v after the leader was killed", took)
+	if took > 8*time.Second {
+		t.Errorf("another server led after %v, want 8 s at most", took)
+	}
+	waits()
+	end()
+
+	// The next is told to stop.
+	leader, others = m.leader()
+	end = m.loads(others, hot, &hots)
+	time.Sleep(time.Second)
+	m.forget(leader)
+	took = m.leadAfter(func() {
+		waits = m.hold(others[0], colder)
+		_ = leader.cmd.Process.Signal(syscall.SIGINT)
+	}, others...)
+	t.Logf("another server led %v after the leader was told to stop", took)
+	if took > time.Second {
+		t.Errorf("another server led after %v, want 1 s at most", took)
+	}
+	waits()
+	end()
+	t.Logf("hot requests: %+v", hots.sum())
+	<-leader.ended
+	if leader.err != nil {
+		t.Errorf("the one that was told to stop: %v", leader.err)
+	}
+	m.begin()
+	_, others = m.leader()
+	if got := others[0].mustChat(t, hot, true).header.Get("X-Pilotlight-Instance"); got != instance {
+		t.Errorf("in the end %s serves, want %s", got, instance)
+	}
+	if jobs := runningJobs(t, m.f.cluster, m.f.name); len(jobs) != 3 {
+		t.Errorf("there are jobs %v, want one of each model", jobs)
+	}
+	leader, _ = m.leader()
+	for _, model := range m.f.ids() {
+		if _, err := leader.admin(t).StopModel(t.Context(), model); err != nil {
+			t.Error(err)
+		}
+	}
+	eventually(t, time.Minute, func() string {
+		if jobs := runningJobs(t, m.f.cluster, m.f.name); len(jobs) != 0 {
+			return fmt.Sprintf("jobs %v run", jobs)
+		}
+		return ""
+	})
+}

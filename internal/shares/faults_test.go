@@ -1,0 +1,632 @@
+package shares
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/internal/account"
+	"github.com/pilotlight-io/pilotlight/internal/faultsim"
+	"github.com/pilotlight-io/pilotlight/internal/store/storetest"
+)
+
+// TestFaults plays histories of servers that share limits by a simulated store, in virtual time: transactions are lost, answered to nobody or committed late, the
+// store is away or slow, servers are cut off from it, crash, and start again on their log or without it. See faultsim.
+func TestFaults(t *testing.T) {
+	if storetest.OnPostgres() {
+		return
+	}
+	n := 60
+	if testing.Short() {
+		n = 8
+	}
+	faultsim.Run(t, faultsim.World{Play: func(tape *faultsim.Tape) (err error) {
+		f := &faults{History: faultsim.History{Tape: tape}}
+		synctest.Test(t, func(*testing.T) { err = f.play() })
+		if err == nil {
+			err = f.checkLinear()
+		}
+		return err
+	}, Rare: []string{
+		"reached: a transaction was lost", "reached: a commit's answer was lost", "reached: a commit was on its way when its server gave it up", "reached: a transaction waited for a row",
+		"reached: a server was given up", "reached: a server that was given up had requests that ran on", "reached: requests ran beyond a lowered limit",
+		"reached: all of a limit was had at one server", "reached: a dead server's shares were had", "reached: a request was refused at once", "reached: a request waited for a share, and got it",
+	}}, n)
+}
+
+// faults is one history.
+type faults struct {
+	faultsim.History
+	store   *faultsim.Database[content]
+	servers []*server
+	names   int
+	healthy time.Time // from then on nothing has failed
+	clients sync.WaitGroup
+	limits  map[account.Limited]int
+	most    map[account.Limited]int // that a limit has been
+
+	mu      sync.Mutex // guards all below, and the servers' requests
+	counts  map[string]int
+	failure string
+	moment  int64
+	ops     []op
+	known   map[string]bool         // servers that the store knew after the last commit
+	left    map[string]bool         // those that have ended in order
+	orphans map[account.Limited]int // requests that ever ran on when their server was given up
+}
+
+// server is one of them, over its lives.
+type server struct {
+	f    *faults
+	name string
+	up   bool
+
+	// Of a life.
+	link     *faultsim.Link[content]
+	accounts *account.Accounts
+	shares   *Shares
+	end      context.CancelFunc
+	running  sync.WaitGroup
+	jitter   *rand.Rand
+	open     []*request
+}
+
+// request is one that was admitted, and has not ended.
+type request struct {
+	at     *server
+	charge *account.Charge
+	token  string
+	orphan bool // the others have given its server up
+	done   chan struct{}
+}
+
+const (
+	faultsOrg   = "acme"
+	askAtMost   = 50*time.Millisecond + 10*time.Microsecond // that a request waits for a share
+	settledSoon = 8 * time.Second                           // after the last fault, what live servers hold is where it can be had
+	goneFor     = goneAfter + settledSoon                   // the same of dead ones
+)
+
+func (f *faults) play() (err error) {
+	defer func() {
+		if what := recover(); what != nil {
+			fmt.Fprintf(os.Stderr, "panic: %v\n%s", what, debug.Stack()) // goroutines that are left hide it
+			err = fmt.Errorf("panic: %v", what)
+		}
+	}()
+	f.counts, f.known, f.left, f.orphans = map[string]int{}, map[string]bool{}, map[string]bool{}, map[account.Limited]int{}
+	f.store = faultsim.NewDatabase(newContent(), (*content).clone, f.count, f.look)
+	f.limits = map[account.Limited]int{{Org: faultsOrg}: 1 + f.Choose(9)}
+	if f.Choose(2) == 0 {
+		f.limits[account.Limited{Org: faultsOrg, Token: "t0"}] = 1 + f.Choose(5)
+	}
+	f.most = map[account.Limited]int{}
+	for of, limit := range f.limits {
+		f.most[of] = limit
+	}
+	for range 2 + f.Choose(2) {
+		f.servers = append(f.servers, &server{f: f})
+	}
+	for _, s := range f.servers {
+		f.name(s)
+		f.start(s)
+	}
+	err = f.History.Play(f.chooseKinds(), f.settle, f.calmDown)
+	f.close()
+	for what, n := range f.counts {
+		for range n {
+			f.Reached(what)
+		}
+	}
+	if err == nil && f.failure != "" {
+		err = fmt.Errorf("broken promise: %s", f.failure)
+	}
+	return err
+}
+
+func (f *faults) chooseKinds() []faultsim.Kind {
+	kinds := []faultsim.Kind{{Name: "requests come", Do: f.stepCome}, {Name: "requests come", Do: f.stepCome}, {Name: "requests end", Do: f.stepEnd}, {Name: "time", Do: f.stepTime}}
+	return append(kinds, f.Swarm([]faultsim.Kind{
+		{Name: "requests come", Do: f.stepCome},
+		{Name: "requests end", Do: f.stepEnd},
+		{Name: "time", Do: f.stepTime},
+		{Name: "minutes", Do: f.stepMinutes},
+		{Name: "store away", Do: f.stepAway},
+		{Name: "store slow", Do: f.stepSlow},
+		{Name: "server cut off", Do: f.stepCut},
+		{Name: "transactions lost", Do: f.stepLossy},
+		{Name: "notifications lost", Do: f.stepDeaf},
+		{Name: "server crashes", Do: f.stepCrash},
+		{Name: "server stops", Do: f.stepStop},
+		{Name: "server starts", Do: f.stepStart},
+		{Name: "log lost", Do: f.stepLoseLog},
+		{Name: "limit changes", Do: f.stepLimit},
+	}...)...)
+}
+
+// count counts a rare state, from any goroutine.
+func (f *faults) count(what string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.counts[what]++
+}
+
+// broke notes a broken promise, from any goroutine; mu is held.
+func (f *faults) broke(format string, args ...any) {
+	if f.failure == "" {
+		f.failure = fmt.Sprintf(format, args...)
+	}
+}
+
+// settle lets what was done have its effect.
+func (f *faults) settle() {
+	time.Sleep(time.Duration(1_000_000 + f.Choose(200_000_000)))
+	synctest.Wait()
+	f.Step()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.Logs() {
+		f.store.Look(func(c *content) { f.Note("  %s: %s", time.Now().Format("15:04:05.000"), c) })
+	}
+	if f.failure != "" {
+		f.Fail("%s", f.failure)
+	}
+}
+
+// unwell says that something fails until a moment.
+func (f *faults) unwell(until time.Time) {
+	if until.After(f.healthy) {
+		f.healthy = until
+	}
+}
+
+// name gives a server another log, and so another name.
+func (f *faults) name(s *server) {
+	f.names++
+	s.name = fmt.Sprint("s", f.names)
+}
+
+// start begins a life of a server.
+func (f *faults) start(s *server) {
+	seed := uint64(f.Choose(1 << 30))
+	s.link = f.store.Link(seed)
+	s.shares = newShares(simulated{s.link}, Config{Server: s.name})
+	s.jitter = rand.New(rand.NewPCG(seed, 3))
+	s.accounts = account.New(account.Config{Memory: 1, Shares: askers{s}})
+	ctx, cancel := context.WithCancel(context.Background())
+	f.mu.Lock()
+	s.end, s.up, s.open = cancel, true, nil
+	delete(f.left, s.name)
+	f.mu.Unlock()
+	life, accounts := s.shares, s.accounts
+	s.running.Go(func() { _ = life.Run(ctx, accounts) })
+	f.unwell(time.Now().Add(2 * time.Second))
+	f.Note("%s starts", s.name)
+}
+
+// askers are the requests of a server that ask for a share. What they are answered at once, they hear one after the other.
+type askers struct{ s *server }
+
+func (a askers) Ask(of account.Limited, until time.Time) bool {
+	late := time.Duration(1 + a.s.jitter.IntN(5000))
+	got := a.s.shares.Ask(of, until)
+	time.Sleep(late)
+	return got
+}
+
+// find gives a server that is up or is not, if there is one.
+func (f *faults) find(up bool) *server {
+	var all []*server
+	for _, s := range f.servers {
+		if s.up == up {
+			all = append(all, s)
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return faultsim.Pick(f.Tape, all)
+}
+
+func (f *faults) stepCome() {
+	for range 1 + f.Choose(3) {
+		if s := f.find(true); s != nil {
+			f.come(s, time.Duration(f.Choose(40_000))*time.Millisecond)
+		}
+	}
+}
+
+// come has a request ask at a server, and run for a while if it is admitted.
+func (f *faults) come(s *server, runs time.Duration) {
+	token := fmt.Sprint("t", f.Choose(2))
+	claim := account.Claim{
+		Org: faultsOrg, Token: token, OrgLimits: account.Limits{Concurrency: f.limits[account.Limited{Org: faultsOrg}]},
+		TokenLimits: account.Limits{Concurrency: f.limits[account.Limited{Org: faultsOrg, Token: token}]},
+	}
+	strict := time.Now().After(f.healthy)
+	f.clients.Go(func() {
+		if r := s.begin(&claim, strict); r != nil {
+			select {
+			case <-time.After(runs):
+			case <-r.done:
+			}
+			s.finish(r)
+		}
+	})
+	time.Sleep(time.Duration(1 + f.Choose(100_000)))
+	synctest.Wait()
+}
+
+// begin gives nil where the request is refused.
+func (s *server) begin(claim *account.Claim, strict bool) *request {
+	f, accounts := s.f, s.accounts
+	began, called := time.Now(), f.tick()
+	r := &request{at: s, charge: new(account.Charge), token: claim.Token, done: make(chan struct{})}
+	err := accounts.Admit(r.charge, claim, nil)
+	took := time.Since(began)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if took > askAtMost {
+		f.broke("%s answered a request after %s", s.name, took)
+	}
+	if s.accounts != accounts || !s.up {
+		return nil // nobody hears of it
+	}
+	if err != nil {
+		refusal := (*account.LimitError)(nil)
+		if !errors.As(err, &refusal) {
+			f.broke("%s: %v", s.name, err)
+			return nil
+		}
+		if took < time.Millisecond*49 {
+			f.counts["a request was refused at once"]++
+		}
+		if !refusal.OfToken {
+			f.did(op{kind: opRefused, limit: claim.OrgLimits.Concurrency, strict: strict && took < 49*time.Millisecond, call: called})
+		}
+		return nil
+	}
+	if took > 0 {
+		f.counts["a request waited for a share, and got it"]++
+	}
+	s.open = append(s.open, r)
+	f.did(op{kind: opAdmitted, limit: claim.OrgLimits.Concurrency, call: called})
+	f.checkAdmitted(r, claim)
+	return r
+}
+
+// checkAdmitted holds that a request may have been admitted; mu is held.
+func (f *faults) checkAdmitted(r *request, claim *account.Claim) {
+	for of, limit := range map[account.Limited]int{{Org: faultsOrg}: claim.OrgLimits.Concurrency, {Org: faultsOrg, Token: r.token}: claim.TokenLimits.Concurrency} {
+		if limit == 0 {
+			continue
+		}
+		all, here := 0, 0
+		for _, s := range f.servers {
+			for _, other := range s.open {
+				if (of.Token == "" || of.Token == other.token) && !other.orphan {
+					all++
+					if s == r.at {
+						here++
+					}
+				}
+			}
+		}
+		if all > limit {
+			f.broke("%s admitted request %d at once of %s, more than its limit of %d", r.at.name, all, whose(of), limit)
+		}
+		f.store.Look(func(c *content) {
+			if has := c.shares[of][r.at.name].share; here > has {
+				f.broke("%s admitted request %d of %s, of which the store gives it %d", r.at.name, here, whose(of), has)
+			}
+		})
+	}
+}
+
+func whose(of account.Limited) string {
+	if of.Token == "" {
+		return "the organisation"
+	}
+	return "its token"
+}
+
+func (s *server) finish(r *request) {
+	f := s.f
+	f.mu.Lock()
+	k := slices.Index(s.open, r)
+	if k < 0 {
+		f.mu.Unlock()
+		return // its server has died
+	}
+	s.open = slices.Delete(s.open, k, k+1)
+	if !r.orphan {
+		f.did(op{kind: opEnded, call: f.tickLocked()})
+	}
+	f.mu.Unlock()
+	r.charge.Settle()
+}
+
+func (f *faults) stepEnd() {
+	s := f.find(true)
+	if s == nil {
+		return
+	}
+	f.mu.Lock()
+	open := slices.Clone(s.open)
+	f.mu.Unlock()
+	for _, r := range open {
+		if f.Choose(2) == 0 {
+			f.endOne(r)
+		}
+	}
+}
+
+func (f *faults) endOne(r *request) {
+	f.mu.Lock()
+	over := !slices.Contains(r.at.open, r)
+	f.mu.Unlock()
+	if over {
+		return
+	}
+	close(r.done)
+	synctest.Wait()
+	time.Sleep(time.Duration(1 + f.Choose(1000)))
+}
+
+func (f *faults) stepTime() {
+	time.Sleep(faultsim.Pick(f.Tape, []time.Duration{10 * time.Millisecond, 100 * time.Millisecond, time.Second, 6 * time.Second}))
+}
+
+func (f *faults) stepMinutes() {
+	if f.Choose(3) == 0 {
+		time.Sleep(faultsim.Pick(f.Tape, []time.Duration{20 * time.Second, time.Minute, 5*time.Minute + 5*time.Second, 5*time.Minute + 30*time.Second}))
+	}
+}
+
+// until chooses how long a fault lasts.
+func (f *faults) until() time.Time {
+	until := time.Now().Add(faultsim.Pick(f.Tape, []time.Duration{100 * time.Millisecond, time.Second, 5 * time.Second, 30 * time.Second, 5*time.Minute + 12*time.Second, 6 * time.Minute}))
+	f.unwell(until.Add(settledSoon))
+	return until
+}
+
+func (f *faults) stepAway() { f.store.Away(f.until()) }
+
+func (f *faults) stepSlow() { f.store.Slow(f.until()) }
+
+func (f *faults) stepCut() { f.fault((*faultsim.Link[content]).Away) }
+
+func (f *faults) stepLossy() { f.fault((*faultsim.Link[content]).Lossy) }
+
+func (f *faults) stepDeaf() { f.fault((*faultsim.Link[content]).Deaf) }
+
+func (f *faults) fault(do func(*faultsim.Link[content], time.Time)) {
+	if s := f.find(true); s != nil {
+		f.Note("  %s", s.name)
+		do(s.link, f.until())
+	}
+}
+
+func (f *faults) stepCrash() {
+	if s := f.find(true); s != nil {
+		f.crash(s)
+	}
+}
+
+// crash ends a server without a word, and its requests with it.
+func (f *faults) crash(s *server) {
+	f.Note("  %s", s.name)
+	s.link.Die()
+	f.mu.Lock()
+	s.up = false
+	for _, r := range s.open {
+		if !r.orphan {
+			f.did(op{kind: opEnded, call: f.tickLocked()})
+		}
+	}
+	s.open = nil
+	f.mu.Unlock()
+	s.end()
+	f.unwell(time.Now().Add(time.Hour)) // until it is back, or its shares were taken: see stepStart
+}
+
+// stepStop ends a server in order.
+func (f *faults) stepStop() {
+	if s := f.find(true); s != nil && f.Choose(3) == 0 {
+		f.stop(s)
+	}
+}
+
+func (f *faults) stop(s *server) {
+	f.Note("  %s", s.name)
+	f.endAll(s)
+	f.mu.Lock()
+	s.up, f.left[s.name] = false, true
+	f.mu.Unlock()
+	s.end()
+	s.running.Wait()
+	f.unwell(time.Now().Add(settledSoon))
+}
+
+func (f *faults) endAll(s *server) {
+	f.mu.Lock()
+	open := slices.Clone(s.open)
+	f.mu.Unlock()
+	for _, r := range open {
+		f.endOne(r)
+	}
+}
+
+func (f *faults) stepStart() {
+	if s := f.find(false); s != nil {
+		s.running.Wait()
+		f.start(s)
+		if f.allUp() {
+			f.healthy = time.Time{} // what dead ones had is free again
+			f.unwell(time.Now().Add(settledSoon))
+			for _, s := range f.servers {
+				f.unwell(s.link.Unwell().Add(settledSoon))
+			}
+		}
+	}
+}
+
+func (f *faults) allUp() bool {
+	for _, s := range f.servers {
+		if !s.up {
+			return false
+		}
+	}
+	return true
+}
+
+// stepLoseLog has a server that is down start with another log the next time: what it had is nobody's until it is taken for gone.
+func (f *faults) stepLoseLog() {
+	if s := f.find(false); s != nil {
+		f.name(s)
+		f.unwell(time.Now().Add(goneFor))
+	}
+}
+
+// stepLimit changes a limit. Who runs goes on; the next that asks is under it.
+func (f *faults) stepLimit() {
+	of := account.Limited{Org: faultsOrg}
+	if f.Choose(3) == 0 {
+		of.Token = "t0"
+	}
+	if f.limits[of] == 0 {
+		return
+	}
+	limit := 1 + f.Choose(9)
+	f.Note("  %s: %d", whose(of), limit)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if limit < f.limits[of] {
+		n := 0
+		for _, s := range f.servers {
+			n += len(s.open)
+		}
+		if n > limit {
+			f.counts["requests ran beyond a lowered limit"]++
+		}
+	}
+	f.limits[of], f.most[of] = limit, max(f.most[of], limit)
+	f.unwell(time.Now().Add(settledSoon))
+}
+
+// look is called after each commit.
+func (f *faults) look() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.store.Look(f.lookAt)
+}
+
+// lookAt is look's; mu is held.
+func (f *faults) lookAt(now *content) {
+	for name, was := range f.known {
+		if _, is := now.beats[name]; was && !is && !f.left[name] {
+			f.counts["a server was given up"]++
+		}
+	}
+	for _, s := range f.servers {
+		if _, is := now.beats[s.name]; f.known[s.name] && !is && s.up {
+			f.orphan(s)
+		}
+	}
+	clear(f.known)
+	for name := range now.beats {
+		f.known[name] = true
+	}
+	for of, most := range f.most {
+		if sum := now.sum(of); sum > most+f.orphans[of] {
+			f.broke("the shares of %s are %d in all, more than its limit of %d and the %d that ran on", whose(of), sum, most, f.orphans[of])
+		}
+	}
+}
+
+// orphan has the requests of a server that was given up run on beside the limit.
+func (f *faults) orphan(s *server) {
+	for _, r := range s.open {
+		if r.orphan {
+			continue
+		}
+		r.orphan = true
+		f.counts["a server that was given up had requests that ran on"]++
+		f.orphans[account.Limited{Org: faultsOrg}]++
+		f.orphans[account.Limited{Org: faultsOrg, Token: r.token}]++
+		f.did(op{kind: opEnded, call: f.tickLocked()})
+	}
+}
+
+// calmDown ends all faults. After a stated time all of each limit can be had, whoever asks.
+func (f *faults) calmDown() {
+	f.Note("calm")
+	f.store.Heal()
+	dead := f.names > len(f.servers)
+	for _, s := range f.servers {
+		s.link.Heal()
+		if !s.up && (f.Choose(3) > 0 || f.find(true) == nil) {
+			s.running.Wait()
+			f.start(s)
+		}
+		dead = dead || !s.up
+	}
+	time.Sleep(faultsim.LateMost)
+	for _, s := range f.servers {
+		f.endAll(s)
+	}
+	if time.Sleep(settledSoon); dead {
+		f.count("a dead server's shares were had")
+		time.Sleep(goneFor)
+	}
+	synctest.Wait()
+	for range 2 {
+		s := f.find(true)
+		f.fill(s, "t1", account.Limited{Org: faultsOrg})
+		if of := (account.Limited{Org: faultsOrg, Token: "t0"}); f.limits[of] > 0 {
+			f.fill(s, "t0", of)
+		}
+	}
+}
+
+// fill has a server take all of a limit.
+func (f *faults) fill(s *server, token string, of account.Limited) {
+	claim := account.Claim{
+		Org: faultsOrg, Token: token, OrgLimits: account.Limits{Concurrency: f.limits[account.Limited{Org: faultsOrg}]},
+		TokenLimits: account.Limits{Concurrency: f.limits[account.Limited{Org: faultsOrg, Token: token}]},
+	}
+	want := min(f.limits[of], claim.OrgLimits.Concurrency)
+	var got []*request
+	for began := time.Now(); len(got) < want && time.Since(began) < 3*time.Second; time.Sleep(10*time.Millisecond + 7) {
+		if r := s.begin(&claim, false); r != nil {
+			got = append(got, r)
+		}
+	}
+	if len(got) < want {
+		f.Fail("only %d of %s's limit of %d can be had at %s", len(got), whose(of), want, s.name)
+	}
+	f.count("all of a limit was had at one server")
+	for _, r := range got {
+		s.finish(r)
+	}
+}
+
+// close ends all that still runs.
+func (f *faults) close() {
+	for _, s := range f.servers {
+		if s.up {
+			f.stop(s)
+		}
+		s.running.Wait()
+	}
+	f.clients.Wait()
+	time.Sleep(faultsim.LateMost)
+}
