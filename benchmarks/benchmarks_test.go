@@ -43,7 +43,6 @@ func TestScenarios_Run(t *testing.T) {
 		{false, []string{"abuse", "--held", "30", "--streams", "20", "--each", "50ms", "--bad", "10", "--settle", "100ms"}},
 		{false, []string{"activation", "--runs", "1"}},
 		{false, []string{"scale", "--runs", "1", "--only", "Memory"}},
-		{false, []string{"accounting", "--runs", "1"}},
 	} {
 		t.Run(tt.args[0], func(t *testing.T) {
 			if _, err := exec.LookPath("nginx"); err != nil && tt.paired {

@@ -14,7 +14,6 @@
 //	go run ./benchmarks release     engine ready to first held request sent to it
 //	go run ./benchmarks drain       live streams at SIGTERM that complete
 //	go run ./benchmarks activation  what an activation adds: embedded, and on a real Nomad and Consul
-//	go run ./benchmarks accounting  what a request pays for token, limits, budget and record
 //	go run ./benchmarks scale       what the core costs at 100, 1,000 and 10,000 instances
 //	go run ./benchmarks fairness    an honest organisation beside one that hoards
 //	go run ./benchmarks abuse       first tokens beside a held herd, a crowd of streams and bad clients
@@ -78,7 +77,6 @@ type cli struct {
 	Soak       soakCmd       `cmd:"" help:"Memory, goroutines and descriptors over hours of all kinds of callers."`
 	Extend     extendCmd     `cmd:"" help:"Two weeks with a daily profile and models that rise together, made of a trace of one week."`
 	Compare    compareCmd    `cmd:"" help:"The Go benchmarks of two revisions, in turns, and what benchstat makes of them."`
-	Accounting accountingCmd `cmd:"" help:"What a request pays for being somebody's, by the Go benchmark beside the router: token, limits, budget, record."`
 	NetHTTP    netHTTPCmd    `cmd:"" name:"net-http" hidden:"" help:"A router of Go's standard library, to measure beside."`
 	Engine     engineCmd     `cmd:"" hidden:"" help:"The fake engine that the scenarios drive."`
 }

@@ -23,13 +23,6 @@ step "peers" {
   goal "pilotlight / net/http, CPU per request" { at_most = 0.2 }
 }
 
-step "accounting" {
-  about   = "What of a request's cost is for being somebody's: its token, limits of requests, concurrency and money, and its usage record."
-  command = ["accounting"]
-  goal "token, limits, budget and record of a request" { at_most = 20 }
-  goal "allocations of them" { at_most = 10 }
-}
-
 does_not_show = [
   "TLS, a network between the machines, or more than the machine's CPUs: client, engine and proxies share them.",
   "Equal work: Pilotlight checks tokens and limits, reads the body, bills and writes a record that survives a crash; nginx, HAProxy and Caddy only forward.",
