@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/peers"
 	"github.com/pilotlight-io/pilotlight/internal/store"
 )
 
@@ -46,8 +47,9 @@ func (f *foreign) tell(ctx context.Context, now time.Time, models []*fleet.Model
 	return f.store.SaveSetting(ctx, modelsScope, f.server, string(text))
 }
 
-// read reads what the other servers have, and reports whether that has changed. Of several that have a model of one ID, the last to tell is believed.
-func (f *foreign) read(ctx context.Context, now time.Time) (changed bool, err error) {
+// read reads what the other servers have beside a server's own models, and reports whether that has changed. Of several that have a model of one ID, the last to
+// tell is believed.
+func (f *foreign) read(ctx context.Context, now time.Time, own map[string]*fleet.Model) (changed bool, err error) {
 	all, err := f.store.Settings(ctx, modelsScope)
 	if err != nil {
 		return false, err
@@ -59,7 +61,7 @@ func (f *foreign) read(ctx context.Context, now time.Time) (changed bool, err er
 			continue // what another version has written in another way is not known
 		}
 		for _, m := range k.Models {
-			if found[m.ID] == nil || k.At.After(at[m.ID]) {
+			if own[m.ID] == nil && (found[m.ID] == nil || k.At.After(at[m.ID])) {
 				found[m.ID], at[m.ID] = m, k.At
 			}
 		}
@@ -95,8 +97,34 @@ func (f *foreign) beside(own []*fleet.Model, pools []fleet.Pool) []*fleet.Model 
 	return all
 }
 
-// exchangeModels tells the others this server's models, and takes theirs while it leads, until ctx is done.
-func (m *member) exchangeModels(ctx context.Context, s *server) {
+// know takes the models of a server that is met, which has told the store of them, and gives what this one plans with.
+func (m *member) know(ctx context.Context, s *server, theirs peers.Parts) peers.Parts {
+	own := m.part.Load()
+	known := maps.Clone(own.parts)
+	if len(own.parts.Differences(theirs)) == 0 {
+		return known
+	}
+	m.takeModels(ctx, s)
+	for _, f := range s.configurer.foreign.beside(nil, s.tuning.pools()) {
+		known[peers.Model(f.ID)] = digest(f)
+	}
+	return known
+}
+
+// takeModels takes models that only other servers have, where they have changed.
+func (m *member) takeModels(ctx context.Context, s *server) {
+	changed, err := s.configurer.foreign.read(ctx, s.c.Now(), m.part.Load().models)
+	if err == nil && changed {
+		m.c.Log.Info("models of other servers' configs are taken")
+		err = s.configurer.again(ctx)
+	}
+	if err != nil && ctx.Err() == nil {
+		m.c.Log.Warn("models of other servers' configs were not taken", "reason", err)
+	}
+}
+
+// exchangeModels tells the others this server's models, and takes theirs while it leads, until ctx is done. It calls done once it has tried to tell them.
+func (m *member) exchangeModels(ctx context.Context, s *server, done func()) {
 	f := s.configurer.foreign
 	told, at := "", time.Time{}
 	tick := time.NewTicker(lookAtModelsMost)
@@ -110,13 +138,9 @@ func (m *member) exchangeModels(ctx context.Context, s *server) {
 				m.c.Log.Warn("the other servers were not told this one's models", "reason", err)
 			}
 		}
+		done()
 		if _, leads := m.term(); leads {
-			if changed, err := f.read(ctx, s.c.Now()); err == nil && changed {
-				m.c.Log.Info("models of other servers' configs are taken")
-				if err := s.configurer.again(ctx); err != nil && ctx.Err() == nil {
-					m.c.Log.Warn("models of other servers' configs were not taken", "reason", err)
-				}
-			}
+			m.takeModels(ctx, s)
 		}
 		select {
 		case <-ctx.Done():

@@ -25,7 +25,7 @@ func TestForeign_ModelsOfOtherServersAreTakenBesideOnesOwn(t *testing.T) {
 	}
 	read := func(at time.Time, want bool) {
 		t.Helper()
-		if changed, err := one.read(ctx, at); err != nil || changed != want {
+		if changed, err := one.read(ctx, at, map[string]*fleet.Model{"shared": shared}); err != nil || changed != want {
 			t.Errorf("reading: got %v, %v, want %v", changed, err, want)
 		}
 	}

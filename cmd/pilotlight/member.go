@@ -45,7 +45,7 @@ type member struct {
 
 	now  atomic.Pointer[lead]  // the present try for the lock, or the tenure; nil = there is none
 	ties atomic.Pointer[ties]  // to the others; nil = the key is not known yet
-	met  atomic.Bool           // it has led, or followed, once
+	met  atomic.Bool           // it has led and heard what runs, or followed, once
 	part atomic.Pointer[shown] // of the config in force
 }
 
@@ -154,7 +154,7 @@ func (m *member) contend(ctx context.Context, s *server) error {
 	}
 	began := time.Now()
 	blind()
-	learned, err := s.remember(ctx)
+	learned, err := m.remember(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -162,7 +162,6 @@ func (m *member) contend(ctx context.Context, s *server) error {
 		return err
 	}
 	m.c.Log.Info("this server leads", "term", l.term, "took", time.Since(began).Round(time.Millisecond))
-	m.met.Store(true)
 	survey.Wait() // the planner's own observers tell from now on
 	leading, stop := context.WithCancel(ctx)
 	var planning sync.WaitGroup
@@ -179,7 +178,7 @@ func (m *member) contend(ctx context.Context, s *server) error {
 }
 
 // remember reads anew from the store what a planner begins with.
-func (s *server) remember(ctx context.Context) ([]fleet.Learned, error) {
+func (m *member) remember(ctx context.Context, s *server) ([]fleet.Learned, error) {
 	learned, err := s.store.Learned(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("reading what past activations took: %w", err)
@@ -187,7 +186,7 @@ func (s *server) remember(ctx context.Context) ([]fleet.Learned, error) {
 	if err := s.recall(ctx); err != nil {
 		return nil, err
 	}
-	if _, err := s.configurer.foreign.read(ctx, s.c.Now()); err != nil {
+	if _, err := s.configurer.foreign.read(ctx, s.c.Now(), m.part.Load().models); err != nil {
 		return nil, fmt.Errorf("reading other servers' models: %w", err)
 	}
 	return learned, s.configurer.again(ctx)

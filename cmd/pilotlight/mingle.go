@@ -34,7 +34,8 @@ func (m *member) mingle(ctx context.Context, s *server) error {
 	defer blind()
 	all.Go(func() { _ = m.looks.Run(looking) }) // it has no error of its own
 	all.Go(func() { m.vouch(ctx, s) })
-	all.Go(func() { m.exchangeModels(ctx, s) })
+	told := make(chan struct{})
+	all.Go(func() { m.exchangeModels(ctx, s, sync.OnceFunc(func() { close(told) })) })
 	key, ok := m.awaitKey(ctx, s)
 	if !ok {
 		return nil
@@ -44,6 +45,10 @@ func (m *member) mingle(ctx context.Context, s *server) error {
 		return err
 	}
 	m.ties.Store(t)
+	select {
+	case <-told: // so that who leads finds this server's models when it is met
+	case <-ctx.Done():
+	}
 	hearing, deaf := context.WithCancel(context.Background()) // who leads next says so only when we have told it
 	defer deaf()
 	failed := make(chan error, 1)
@@ -115,7 +120,7 @@ func (m *member) key(ctx context.Context, s *server) (string, error) {
 func (m *member) tie(key string, s *server) (*ties, error) {
 	self := func() (peers.Info, peers.Parts) { return m.info(s), m.part.Load().parts }
 	servers := activator.ServersOf(s.activator)
-	hub, err := peers.NewHub(peers.HubConfig{Key: key, Cluster: s.c.Config.Cluster, Leader: servers, Term: m.term, Self: self, Operate: s.operate, Log: m.c.Log})
+	hub, err := peers.NewHub(peers.HubConfig{Key: key, Cluster: s.c.Config.Cluster, Leader: servers, Term: m.term, Self: self, Known: func(ctx context.Context, theirs peers.Parts) peers.Parts { return m.know(ctx, s, theirs) }, Operate: s.operate, Log: m.c.Log})
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pilotlight-io/pilotlight/internal/admin"
 	"github.com/pilotlight-io/pilotlight/internal/store/storetest"
 )
 
@@ -33,6 +35,16 @@ func newMembers(t *testing.T, name string, models ...nomadModel) *members {
 	for i := range models {
 		models[i].args = append(slices.Clone(models[i].args), "--extra_llm_api_options", counts)
 	}
+	t.Cleanup(func() { // also where the test has failed
+		var jobs []struct{ ID, Status string }
+		nomad := nomadServer{t, c.Nomad.Addr}
+		nomad.ask(http.MethodGet, "/v1/jobs?prefix=pilotlight-"+name+"-", nil, &jobs)
+		for _, j := range jobs {
+			if j.Status != "dead" {
+				nomad.ask(http.MethodDelete, "/v1/job/"+j.ID, nil, nil)
+			}
+		}
+	})
 	return &members{T: t, f: nomadFile{cluster: c, name: name, sim: sim, models: models, more: "store \"postgres\" {}\nservers { addr = \"127.0.0.1:0\" }\n"}}
 }
 
@@ -43,17 +55,7 @@ func (m *members) begin() *devServer {
 	if err := os.WriteFile(filepath.Join(dir, "pilotlight.hcl"), []byte(m.f.text()), 0o600); err != nil {
 		m.Fatal(err)
 	}
-	s, err := launchServe(dir)
-	if err != nil {
-		m.Fatal(err)
-	}
-	m.Cleanup(func() {
-		s.kill()
-		if m.Failed() {
-			m.Logf("log of %s:\n%s", dir, s.stderr)
-		}
-	})
-	s.awaitReady(m.T)
+	s := m.launch(dir)
 	if len(m.all) == 0 {
 		s.newToken(m.T)
 	} else {
@@ -66,6 +68,23 @@ func (m *members) begin() *devServer {
 		})
 	}
 	m.all = append(m.all, s)
+	return s
+}
+
+// launch starts a server in its directory.
+func (m *members) launch(dir string) *devServer {
+	m.Helper()
+	s, err := launchServe(dir)
+	if err != nil {
+		m.Fatal(err)
+	}
+	m.Cleanup(func() {
+		s.kill()
+		if m.Failed() {
+			m.Logf("log of %s:\n%s", dir, s.stderr)
+		}
+	})
+	s.awaitReady(m.T)
 	return s
 }
 
@@ -245,24 +264,86 @@ func TestNomad_SeveralServersServeTogether(t *testing.T) {
 	if leader.err != nil {
 		t.Errorf("the one that was told to stop: %v", leader.err)
 	}
-	m.begin()
-	_, others = m.leader()
-	if got := others[0].mustChat(t, hot, true).header.Get("X-Pilotlight-Instance"); got != instance {
-		t.Errorf("in the end %s serves, want %s", got, instance)
-	}
 	if jobs := runningJobs(t, m.f.cluster, m.f.name); len(jobs) != 3 {
 		t.Errorf("there are jobs %v, want one of each model", jobs)
 	}
-	leader, _ = m.leader()
-	for _, model := range m.f.ids() {
-		if _, err := leader.admin(t).StopModel(t.Context(), model); err != nil {
-			t.Error(err)
-		}
+}
+
+// TestNomad_HotModelsAreServedWithoutConsulOrALeader: for as long as it takes, on engines of their own and in slots.
+func TestNomad_HotModelsAreServedWithoutConsulOrALeader(t *testing.T) {
+	away := 30 * time.Second // longer than any table is good for
+	if long, err := time.ParseDuration(os.Getenv("PILOTLIGHT_OUTAGE")); err == nil {
+		away = long
 	}
-	eventually(t, time.Minute, func() string {
-		if jobs := runningJobs(t, m.f.cluster, m.f.name); len(jobs) != 0 {
-			return fmt.Sprintf("jobs %v run", jobs)
-		}
-		return ""
-	})
+	m := newMembers(t, "outage", memberModels()[0])
+	gate := newGate(t, m.f.cluster.Consul.Addr)
+	gate.open.Store(true)
+	m.f.consul = gate.url()
+	hot := m.f.models[0].id
+	m.begin()
+	m.begin()
+	leader, others := m.leader()
+	if err := holdHot(t, leader, hot); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []*devServer{leader, others[0]} {
+		s.mustChat(t, hot, true)
+	}
+	var hots tally
+	end := m.loads([]*devServer{leader, others[0]}, hot, &hots)
+	gate.open.Store(false)
+	time.Sleep(away)
+	end()
+	t.Logf("without Consul for %v: %+v", away, hots.sum())
+	if text := getText(t, leader.Admin+"/readyz", http.StatusOK); !strings.Contains(text, "nothing is started") {
+		t.Errorf("readyz of who led says %s", text)
+	}
+	m.forget(leader)
+	leader.kill()
+	hots = tally{}
+	end = m.loads(others, hot, &hots)
+	time.Sleep(away)
+	end()
+	t.Logf("without Consul and a leader for %v: %+v", away, hots.sum())
+	took := m.leadAfter(func() { gate.open.Store(true) }, others...)
+	t.Logf("the one that is left led %v after Consul was back", took)
+	others[0].mustChat(t, hot, true)
+}
+
+// TestNomad_AServerWithAnotherConfig has a model that the one that leads does not have: it is started for it, and left alone by whoever leads.
+func TestNomad_AServerWithAnotherConfig(t *testing.T) {
+	m := newMembers(t, "configs", memberModels()[:2]...)
+	both := m.f.models
+	m.f.models = both[:1]
+	first := m.begin()
+	m.f.models = both
+	second := m.begin()
+	other := both[1].id
+	second.mustChat(t, other, true)
+	if a, err := first.chat(t.Context(), other, false); err != nil || a.status != http.StatusNotFound {
+		t.Errorf("the server without the model: got %+v, %v, want 404", a, err)
+	}
+	servers, err := first.admin(t).Servers(t.Context())
+	if err != nil || len(servers) != 2 || servers[0].Config == servers[1].Config || !slices.ContainsFunc(servers, func(s admin.ServerInfo) bool {
+		return slices.Contains(s.Differs, "model "+other+" is only in it")
+	}) {
+		t.Errorf("got the servers %+v, %v, want the difference", servers, err)
+	}
+	if !strings.Contains(first.stderr.String(), "a server has another config") {
+		t.Error("the leader's log does not say so")
+	}
+	// One without the model leads next, and finds its instance.
+	m.f.models = both[:1]
+	third := m.begin()
+	m.forget(second)
+	second.kill()
+	m.forget(first)
+	m.leadAfter(func() { _ = first.cmd.Process.Signal(syscall.SIGINT) }, third)
+	time.Sleep(5 * time.Second)
+	if jobs := runningJobs(t, m.f.cluster, m.f.name); jobs[other] == "" {
+		t.Errorf("the jobs %v run, want that of the model that another server has", jobs)
+	}
+	if strings.Contains(third.stderr.String(), "no longer in the config") {
+		t.Error("its instance was drained")
+	}
 }

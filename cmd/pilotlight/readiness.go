@@ -10,12 +10,23 @@ import (
 
 // unready says, for anybody to read, why no request should be sent here; nil = requests are served. An outage that hot models survive is no such reason.
 func (s *server) unready() error {
-	if s.c.Member != nil {
-		return s.c.Member.unready()
+	if m := s.c.Member; m != nil {
+		_, leads := m.term()
+		if m.met.Load() || !leads {
+			return m.unready()
+		}
+		err := s.unheard()
+		m.met.Store(err == nil)
+		return err
 	}
 	if err := s.c.Lead.err(); err != nil {
 		return err
 	}
+	return s.unheard()
+}
+
+// unheard says, for anybody to read, whose first word is waited for; nil = nobody's.
+func (s *server) unheard() error {
 	sources := s.activator.Sources()
 	if err := s.silence.err(sources); err != nil {
 		return err

@@ -36,8 +36,10 @@ type HubConfig struct {
 	Key     string // of MinKey characters or more
 	Cluster string
 	Leader  Leader
-	Term    func() (uint64, bool)                              // the term in which this server leads; false = it does not
-	Self    func() (Info, Parts)                               // this server
+	Term    func() (uint64, bool) // the term in which this server leads; false = it does not
+	Self    func() (Info, Parts)  // this server
+	// Known gives the parts that this server plans with, where those are more than its own config has, for a server with these: nil = its own.
+	Known   func(ctx context.Context, theirs Parts) Parts
 	Operate func(ctx context.Context, c Call) (*Answer, error) // answers an operator's call; nil = none is
 	Log     *slog.Logger                                       // nil = discard
 }
@@ -218,6 +220,9 @@ func (h *Hub) serveFollow(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	s := &stream{w: w, control: http.NewResponseController(w)}
 	_ = s.control.SetReadDeadline(time.Time{}) // the stream lasts
+	if h.cfg.Known != nil {
+		parts = h.cfg.Known(ctx, theirs.Parts)
+	}
 	if s.send(welcome{self, term, parts}) != nil {
 		return
 	}

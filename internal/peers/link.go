@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -27,6 +28,8 @@ const (
 	dialWithin = 2 * time.Second
 	againFirst = 20 * time.Millisecond // the next leader is known by the lock before it has begun
 	againMost  = time.Second
+
+	lackingAgain = 5 * time.Second
 )
 
 // Follower is what a link asks of its server; activator.Servers is one.
@@ -52,6 +55,8 @@ type Link struct {
 	cfg  LinkConfig
 	log  *slog.Logger
 	http *http.Client
+
+	lacked unknown // of Run alone: what the server that leads did not know when it was met last
 
 	mu    sync.Mutex // guards what follows
 	state State
@@ -174,7 +179,12 @@ func (l *Link) follow(ctx context.Context, at string) (stood bool, err error) {
 		return false, fmt.Errorf("%w: no welcome: %w", ErrBadMessage, cmp.Or(lines.Err(), io.ErrUnexpectedEOF))
 	}
 	l.linked(&w)
-	lacks := lacking(parts, w.Parts)
+	lacks, relieved := lacking(parts, w.Parts), l.lacked
+	l.lacked = lacks
+	if len(lacks) > 0 { // it may know more when it is asked again
+		again := time.AfterFunc(lackingAgain, func() { cancel(errNewConfig) })
+		defer again.Stop()
+	}
 	var reporting sync.WaitGroup
 	defer reporting.Wait()
 	reporting.Go(func() { cancel(l.report(ctx, at, parts.Version())) })
@@ -190,7 +200,10 @@ func (l *Link) follow(ctx context.Context, at string) (stood bool, err error) {
 			return true, err
 		}
 		for _, t := range m.Tables {
-			l.cfg.Follower.Take(lacks.in(t))
+			l.cfg.Follower.Take(lacks.in(t, relieved))
+			if !t.Hello {
+				relieved = nil
+			}
 		}
 	}
 	err = cmp.Or(lines.Err(), io.ErrUnexpectedEOF)
@@ -351,9 +364,17 @@ func lacking(own, leaders Parts) unknown {
 	return all
 }
 
-// in has a whole table say so.
-func (u unknown) in(t *protocol.Table) *protocol.Table {
-	if len(u) == 0 || t.Partial || t.Hello {
+// in has a whole table say so, and the next one no longer of those that are known by now.
+func (u unknown) in(t *protocol.Table, before unknown) *protocol.Table {
+	if t.Hello {
+		return t
+	}
+	for id := range before {
+		if !u[id] && !slices.ContainsFunc(t.Outlooks, func(o protocol.Outlook) bool { return o.Model == id }) {
+			t.Outlooks = append(t.Outlooks, protocol.Outlook{Outlook: fleet.Outlook{Model: id}})
+		}
+	}
+	if t.Partial {
 		return t
 	}
 	for id := range u {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -469,7 +470,15 @@ func TestConfigs_DifferencesAreSaidAndUnknownModelsAnswered(t *testing.T) {
 	s := newSite(t)
 	l, f := &leader{mail: make(chan []*protocol.Table)}, newFollower()
 	l.lead(1)
-	h, at, _ := s.hub(l)
+	var known atomic.Bool
+	h, at, _ := s.hub(l, func(c *peers.HubConfig) {
+		c.Known = func(_ context.Context, theirs peers.Parts) peers.Parts {
+			if known.Load() {
+				return theirs
+			}
+			return peers.Parts{peers.Model("a"): "1"}
+		}
+	})
 	s.point(at)
 	theirs := peers.Parts{peers.Model("a"): "2", peers.Model("b"): "1"}
 	k := s.link(f, func(c *peers.LinkConfig) {
@@ -492,6 +501,21 @@ func TestConfigs_DifferencesAreSaidAndUnknownModelsAnswered(t *testing.T) {
 		}
 		if o := f.took[1].Outlooks; len(o) != 0 {
 			return fmt.Sprintf("a partial table says %+v", o)
+		}
+		return ""
+	})
+	known.Store(true) // and it is asked again
+	later := table(3)
+	later.Partial = true
+	eventually(t, func() string {
+		select {
+		case l.mail <- []*protocol.Table{later}:
+		case <-time.After(100 * time.Millisecond):
+		}
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if !slices.ContainsFunc(f.took, func(t *protocol.Table) bool { return len(t.Outlooks) == 1 && t.Outlooks[0].Model == "b" && t.Outlooks[0].Answer == "" }) {
+			return "once the leader knows the model no table says so"
 		}
 		return ""
 	})
