@@ -212,6 +212,10 @@ func (f *faults) serve(s *server, o order) {
 		f.mu.Unlock()
 		return
 	}
+	r.alone = len(s.open) == 0 && admitted.Unix()/86400 == day
+	for _, other := range s.open {
+		other.alone = false
+	}
 	s.open = append(s.open, r)
 	if admitted.Unix()/86400 != day {
 		f.counts["a request was dispatched in another period than it was admitted in"]++
@@ -250,6 +254,12 @@ func (f *faults) serve(s *server, o order) {
 	}
 	cost := int64(ledger.Cost(max(billed.Sub(from), 0), rate.GPUs, rate.Price))
 	s.open = slices.DeleteFunc(s.open, func(other *request) bool { return other == r })
+	if cost == 0 && !o.free && ends.Sub(from) >= time.Microsecond {
+		f.counts["a request was let in, and billed nothing"]++
+		if r.alone && f.changed.Before(sent.Add(-changedWithin)) && f.budget.Raise.Until.Before(sent) && f.own.Raise.Until.Before(sent) {
+			f.broke("%s let a request in, alone, and bills it nothing for %s", s.name, ends.Sub(from))
+		}
+	}
 	if cost > 0 {
 		s.logged++
 		s.log = append(s.log, record{s.logged, o.token, day, cost})

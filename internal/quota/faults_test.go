@@ -104,6 +104,7 @@ type request struct {
 	done   chan struct{} // closed by the world, when it is to end
 	ending bool          // it is closed
 	cut    chan struct{}
+	alone  bool // no other ran on its server, and it was dispatched in the period in which it was let in
 }
 
 // OutOfBudget ends it.
@@ -136,7 +137,7 @@ func (f *faults) play() (err error) {
 	}()
 	f.counts, f.billed, f.most = map[string]int{}, map[account.Period]map[string]int64{}, map[account.Period]fleet.NanoUSD{}
 	f.store = faultsim.NewDatabase(newContent(), (*content).clone, f.count, f.look)
-	time.Sleep(faultsim.Pick(f.Tape, []time.Duration{12 * time.Hour, 24*time.Hour - 3*time.Minute, 24*time.Hour - 20*time.Second}))
+	time.Sleep(faultsim.Pick(f.Tape, []time.Duration{12 * time.Hour, 24*time.Hour - 3*time.Minute, 24*time.Hour - 20*time.Second, 24*time.Hour - 4*time.Second}))
 	f.memory = faultsim.Pick(f.Tape, []time.Duration{0, deniedFor})
 	f.budget = account.Budget{Limit: f.chooseLimit(), Period: "daily", Window: daily}
 	if f.Choose(2) == 0 {

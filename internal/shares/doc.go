@@ -20,7 +20,8 @@
 //
 // Never over: by 2 the sum of G is at most the limit, by 1 and 3 R <= A <= G at any moment at which a request is admitted. Two things are excepted, because
 // requests that run are not ended for them: a limit that was lowered below what runs, and what runs on a server that was given up but goes on; both end with
-// those requests, for then A < R there, and nobody is admitted in the place of one.
+// those requests, for then A < R there, and nobody is admitted in the place of one. Where a limit was higher for a while, a server that has not heard of that admits
+// within its share of the lower one, beside what others still run of the higher.
 //
 // Who would refuse a request asks the store once, 50 ms at most. If the others have what it needs, it says what it lacks, and they give half of what they do not
 // use, until nobody lacks anything or nobody has anything. So shares go where requests are. A server alone has all of a limit, and asks once in its life; beside

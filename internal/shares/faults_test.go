@@ -58,9 +58,10 @@ type faults struct {
 	failure string
 	moment  int64
 	ops     []op
-	known   map[string]bool         // servers that the store knew after the last commit
-	left    map[string]bool         // those that have ended in order
-	orphans map[account.Limited]int // requests that ever ran on when their server was given up
+	known   map[string]bool          // servers that the store knew after the last commit
+	left    map[string]bool          // those that have ended in order
+	orphans map[account.Limited]int  // requests that ever ran on when their server was given up
+	raised  map[account.Limited]bool // limits that have been made higher
 }
 
 // server is one of them, over its lives.
@@ -84,7 +85,8 @@ type request struct {
 	at     *server
 	charge *account.Charge
 	token  string
-	orphan bool // the others have given its server up
+	limits map[account.Limited]int // that it was admitted under
+	orphan bool                    // the others have given its server up
 	done   chan struct{}
 }
 
@@ -102,7 +104,7 @@ func (f *faults) play() (err error) {
 			err = fmt.Errorf("panic: %v", what)
 		}
 	}()
-	f.counts, f.known, f.left, f.orphans = map[string]int{}, map[string]bool{}, map[string]bool{}, map[account.Limited]int{}
+	f.counts, f.known, f.left, f.orphans, f.raised = map[string]int{}, map[string]bool{}, map[string]bool{}, map[account.Limited]int{}, map[account.Limited]bool{}
 	f.store = faultsim.NewDatabase(newContent(), (*content).clone, f.count, f.look)
 	f.limits = map[account.Limited]int{{Org: faultsOrg}: 1 + f.Choose(9)}
 	if f.Choose(2) == 0 {
@@ -237,9 +239,13 @@ func (f *faults) find(up bool) *server {
 }
 
 func (f *faults) stepCome() {
-	for range 1 + f.Choose(3) {
+	for range faultsim.Pick(f.Tape, []int{1, 2, 3, 9}) {
 		if s := f.find(true); s != nil {
-			f.come(s, time.Duration(f.Choose(40_000))*time.Millisecond)
+			runs := time.Duration(f.Choose(40_000)) * time.Millisecond
+			if f.Choose(5) == 0 {
+				runs *= 20
+			}
+			f.come(s, runs)
 		}
 	}
 }
@@ -269,7 +275,9 @@ func (f *faults) come(s *server, runs time.Duration) {
 func (s *server) begin(claim *account.Claim, strict bool) *request {
 	f, accounts := s.f, s.accounts
 	began, called := time.Now(), f.tick()
-	r := &request{at: s, charge: new(account.Charge), token: claim.Token, done: make(chan struct{})}
+	r := &request{at: s, charge: new(account.Charge), token: claim.Token, done: make(chan struct{}), limits: map[account.Limited]int{
+		{Org: faultsOrg}: claim.OrgLimits.Concurrency, {Org: faultsOrg, Token: claim.Token}: claim.TokenLimits.Concurrency,
+	}}
 	err := accounts.Admit(r.charge, claim, nil)
 	took := time.Since(began)
 	f.mu.Lock()
@@ -298,7 +306,7 @@ func (s *server) begin(claim *account.Claim, strict bool) *request {
 		f.counts["a request waited for a share, and got it"]++
 	}
 	s.open = append(s.open, r)
-	f.did(op{kind: opAdmitted, limit: claim.OrgLimits.Concurrency, call: called})
+	f.did(op{kind: opAdmitted, limit: claim.OrgLimits.Concurrency, raised: f.raised[account.Limited{Org: faultsOrg}], call: called})
 	f.checkAdmitted(r, claim)
 	return r
 }
@@ -312,7 +320,7 @@ func (f *faults) checkAdmitted(r *request, claim *account.Claim) {
 		all, here := 0, 0
 		for _, s := range f.servers {
 			for _, other := range s.open {
-				if (of.Token == "" || of.Token == other.token) && !other.orphan {
+				if (of.Token == "" || of.Token == other.token) && !other.orphan && (!f.raised[of] || other.limits[of] <= limit) {
 					all++
 					if s == r.at {
 						here++
@@ -518,6 +526,7 @@ func (f *faults) stepLimit() {
 			f.counts["requests ran beyond a lowered limit"]++
 		}
 	}
+	f.raised[of] = f.raised[of] || limit > f.limits[of] // what was admitted under the higher one runs on beside shares of the lower
 	f.limits[of], f.most[of] = limit, max(f.most[of], limit)
 	f.unwell(time.Now().Add(settledSoon))
 }

@@ -12,6 +12,7 @@ import (
 type op struct {
 	kind      opKind
 	limit     int  // that the request was under
+	raised    bool // it had been higher for a while: what runs of that counts for nothing here
 	strict    bool // nothing had failed, and it was refused before it had waited for others
 	call, ret int64
 }
@@ -30,7 +31,7 @@ var limitModel = porcupine.Model{
 	Step: func(state, in, _ any) (bool, any) {
 		switch open, o := state.(int), in.(op); o.kind {
 		case opAdmitted:
-			return open < o.limit, open + 1
+			return o.raised || open < o.limit, open + 1
 		case opRefused:
 			return !o.strict || open >= o.limit, open
 		default:
