@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	writeBuffer = 8 << 10 // an event of up to 4 KiB with its framing leaves in one write
+	writeBuffer = 16 << 10 // what one read of an engine brings, with its framing, leaves in one write
 
 	headTimeout = 15 * time.Second // for a request's head; bodies re-arm it
 	idleTimeout = 75 * time.Second

@@ -6,6 +6,7 @@ step "json" {
   about   = "CPU and rate of a small request (600 B in, 400 B out), with tokens, limits, metering, the log of usage records and SQLite on, in turns with nginx that forwards the same."
   command = ["json", "--concurrency", "16,128"]
   goal "pilotlight / nginx, CPU per request, c=*" { at_most = 1.15 }
+  goal "pilotlight / nginx, requests per second, c=*" { at_least = 0.95 }
 }
 
 step "latency" {

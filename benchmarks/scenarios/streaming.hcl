@@ -9,12 +9,14 @@ step "sse" {
   goal "pilotlight / nginx, delay p50, 100 streams" { at_most = 1 }
   goal "pilotlight / nginx, delay p50, 200 streams" { at_most = 1 }
   goal "pilotlight / nginx, delay p99, 100 streams" { at_most = 1 }
+  goal "pilotlight / nginx, delay p99, 200 streams" { at_most = 1 }
+  goal "pilotlight / nginx, delay p99, 500 streams" { at_most = 1.25 }
   goal "pilotlight / nginx, delay p99, 1000 streams" { at_most = 1.25 }
 }
 
 step "sse-burst" {
   about   = "The same where the engine writes as fast as it can."
-  command = ["sse", "--streams", "16", "--events", "5000", "--interval", "0s"]
+  command = ["sse", "--streams", "16", "--events", "40000", "--interval", "0s"]
   goal "pilotlight / nginx, CPU per event, *" { at_most = 0.9 }
 }
 

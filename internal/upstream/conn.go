@@ -2,14 +2,22 @@ package upstream
 
 import (
 	"net"
+	"sync"
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/socket"
 )
 
 // bufferSize is what one read takes at most: enough for the head of any engine's answer and for many events, small enough
-// for thousands of streams.
-const bufferSize = 8 << 10
+// for thousands of streams. An engine that fills it is read by burstSize, until a read brings less than half of that: a system call costs as
+// much as the events that it brings.
+const (
+	bufferSize = 8 << 10
+	burstSize  = 16 << 10
+)
+
+// bursts has buffers for engines that write faster than they are read.
+var bursts = sync.Pool{New: func() any { return new([burstSize]byte) }}
 
 // conn is one connection. It has one owner at a time: the pool, or the call in whose own field it stands.
 type conn struct {
@@ -17,6 +25,7 @@ type conn struct {
 	sock  *socket.Socket // nc's, for what is small
 	addr  string
 	buf   []byte
+	small []byte    // the usual buffer, while buf is one of bursts; else nil
 	r, w  int       // buf[r:w] was read from the connection and not yet taken
 	armed time.Time // the read deadline in force; zero = none
 	wrote time.Time // the write deadline in force; zero = none
@@ -59,11 +68,28 @@ func (k *conn) arm(t time.Time) {
 func (k *conn) room() {
 	switch {
 	case k.r == k.w:
+		k.fit(k.w)
 		k.r, k.w = 0, 0
 	case k.w == len(k.buf):
 		k.w = copy(k.buf, k.buf[k.r:k.w])
 		k.r = 0
 	}
+}
+
+// fit chooses the buffer, now empty, for an engine whose last bytes have filled so much of it.
+func (k *conn) fit(filled int) {
+	switch {
+	case k.small == nil && filled == bufferSize && len(k.buf) == bufferSize:
+		k.small, k.buf = k.buf, bursts.Get().(*[burstSize]byte)[:]
+	case k.small != nil && filled < burstSize/2:
+		k.calm()
+	}
+}
+
+// calm goes back to the usual buffer.
+func (k *conn) calm() {
+	bursts.Put((*[burstSize]byte)(k.buf))
+	k.buf, k.small = k.small, nil
 }
 
 // grow doubles a buffer that is full, up to limit; false if it may not.
@@ -81,9 +107,12 @@ func (k *conn) grow(limit int) bool {
 	return true
 }
 
-// shrink lets go of a buffer that an unusually long head has made large.
+// shrink lets go of a buffer that a burst or an unusually long head has made large.
 func (k *conn) shrink() {
-	if len(k.buf) > bufferSize {
+	switch {
+	case k.small != nil:
+		k.calm()
+	case len(k.buf) > bufferSize:
 		k.buf = make([]byte, bufferSize)
 	}
 	k.r, k.w = 0, 0

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -220,5 +221,65 @@ func TestNextGivesAtMostWhatWasAsked(t *testing.T) {
 	body, pieces, err := readAll(&call, 3)
 	if err != nil || body != "helloworld" || pieces != 4 {
 		t.Errorf("got %q in %d pieces, error %v; want helloworld in 4", body, pieces, err)
+	}
+}
+
+// TestNext_BurstsAndPauses: however fast an engine writes, and however the buffer is changed for it, its bytes come as they were written.
+func TestNext_BurstsAndPauses(t *testing.T) {
+	var want bytes.Buffer
+	for _, size := range []int{100_000, 10, 9_000, 40_000, 1, 8_192, 16_384, 3, 70_000} {
+		for n := range size {
+			want.WriteByte(byte('a' + (want.Len()+n)%26))
+		}
+	}
+	taken := make(chan bool)
+	e := newEngine(t, func(_ int64, c *serverConn) {
+		for {
+			if _, _, ok := c.request(); !ok {
+				return
+			}
+			c.say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+			for rest := want.Bytes(); len(rest) > 0; {
+				for range 30 { // at once, in chunks of a size that fits no buffer
+					n := min(777, len(rest))
+					fmt.Fprintf(c, "%x\r\n%s\r\n", n, rest[:n])
+					rest = rest[n:]
+					if n < 777 {
+						break
+					}
+				}
+				<-taken
+			}
+			c.say("0\r\n\r\n")
+		}
+	})
+	cl := newClient(t, upstream.Config{})
+	var call upstream.Call
+	for range 3 { // on one connection
+		if err := cl.Do(&call, post(e.addr, "{}")); err != nil {
+			t.Fatal(err)
+		}
+		var got bytes.Buffer
+		for {
+			piece, err := call.NextBy(0, time.Now().Add(20*time.Millisecond))
+			got.Write(piece)
+			if errors.Is(err, upstream.ErrNotYet) {
+				taken <- true
+				continue
+			}
+			if err != nil {
+				if err != io.EOF {
+					t.Fatal(err)
+				}
+				break
+			}
+		}
+		if !bytes.Equal(got.Bytes(), want.Bytes()) {
+			t.Fatalf("got %d bytes that are not the %d written", got.Len(), want.Len())
+		}
+		call.Close()
+	}
+	if n := e.accepted.Load(); n != 1 {
+		t.Errorf("%d connections, want 1", n)
 	}
 }
