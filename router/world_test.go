@@ -28,12 +28,13 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/audit"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
-	"github.com/pilotlight-io/pilotlight/internal/store"
+	"github.com/pilotlight-io/pilotlight/internal/store/storetest"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
 	"github.com/pilotlight-io/pilotlight/router"
 )
 
 func TestMain(m *testing.M) {
+	storetest.Quick()
 	document()
 	// fasthttp starts a goroutine for its clock with the first server, which must not be born in a bubble.
 	app := fiber.New(fiber.Config{DisableStartupMessage: true})
@@ -125,7 +126,7 @@ func newWorld(t testing.TB, s setup) *world {
 			m.IdleAfter = time.Minute
 		}
 	}
-	st, err := store.Open(ctx, t.TempDir()+"/test.db")
+	st, err := storetest.TryOpen(t, t.TempDir()+"/test.db")
 	w.must(err)
 	w.audit = audit.New(st, nil)
 	w.tenants, err = tenant.New(ctx, st, tenant.Config{})

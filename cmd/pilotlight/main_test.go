@@ -1,7 +1,6 @@
 package main
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -27,7 +26,6 @@ func TestMain(m *testing.M) {
 type withCluster struct{ *testing.M }
 
 func (m withCluster) Run() int {
-	flag.Parse()
 	storetest.Quick()
 	code := m.M.Run()
 	if err := shared.stop(); err != nil {

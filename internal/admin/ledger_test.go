@@ -10,12 +10,13 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/admin"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
 	"github.com/pilotlight-io/pilotlight/internal/store"
+	"github.com/pilotlight-io/pilotlight/internal/store/storetest"
 )
 
 // withLedger makes a world with a ledger over a store that is prepared first.
 func withLedger(t *testing.T, prepare func(*store.Store)) (*world, *store.Store) {
 	t.Helper()
-	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "other.db"))
+	db, err := storetest.TryOpen(t, filepath.Join(t.TempDir(), "other.db"))
 	check(t, err)
 	t.Cleanup(func() { check(t, db.Close()) })
 	prepare(db)

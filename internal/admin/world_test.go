@@ -22,13 +22,14 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/audit"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
-	"github.com/pilotlight-io/pilotlight/internal/store"
+	"github.com/pilotlight-io/pilotlight/internal/store/storetest"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
 )
 
 const adminToken = "a-token-of-twenty-four-characters"
 
 func TestMain(m *testing.M) {
+	storetest.Quick()
 	// fasthttp keeps its Date header fresh for as long as the process lives, and its pool's cleaner notices its end only
 	// when it next wakes, within 10 s.
 	goleak.VerifyTestMain(m,
@@ -70,7 +71,7 @@ var tokens = map[access.Role]string{
 func newWorld(t *testing.T, adapt ...func(*admin.Config)) *world {
 	t.Helper()
 	ctx := context.Background()
-	db, err := store.Open(ctx, filepath.Join(t.TempDir(), "p.db"))
+	db, err := storetest.TryOpen(t, filepath.Join(t.TempDir(), "p.db"))
 	check(t, err)
 	t.Cleanup(func() { check(t, db.Close()) })
 	tenants, err := tenant.New(ctx, db, tenant.Config{Models: []string{"acme/a", "acme/b"}})

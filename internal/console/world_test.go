@@ -22,8 +22,14 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
 	"github.com/pilotlight-io/pilotlight/internal/store"
+	"github.com/pilotlight-io/pilotlight/internal/store/storetest"
 	"github.com/pilotlight-io/pilotlight/internal/tenant"
 )
+
+func TestMain(m *testing.M) {
+	storetest.Quick()
+	m.Run()
+}
 
 const adminToken = "an-admin-token-of-a-test-0123456789"
 
@@ -154,7 +160,7 @@ func models() []fleet.ModelStatus {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	dir := t.TempDir()
-	s, err := store.Open(t.Context(), filepath.Join(dir, "p.db"))
+	s, err := storetest.TryOpen(t, filepath.Join(dir, "p.db"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,13 +15,13 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/export"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
-	"github.com/pilotlight-io/pilotlight/internal/store"
+	"github.com/pilotlight-io/pilotlight/internal/store/storetest"
 )
 
 func newLedger(t *testing.T) *ledger.Ledger {
 	t.Helper()
 	dir := t.TempDir()
-	s, err := store.Open(t.Context(), filepath.Join(dir, "p.db"))
+	s, err := storetest.TryOpen(t, filepath.Join(dir, "p.db"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,27 +39,29 @@ func (s *Store) migrate(ctx context.Context) (err error) {
 		s.upgrade = nil
 		defer db.Close()
 	}
-	for i, name := range migrationNames() {
-		if err := s.write(ctx, db, func(tx *sql.Tx) error { return s.apply(ctx, tx, name, i) }); err != nil {
-			return fmt.Errorf("applying %s: %w", name, err)
+	for at, newest := 0, len(migrationNames()); at < newest; {
+		if err := s.write(ctx, db, func(tx *sql.Tx) (err error) { at, err = s.upgradeOne(ctx, tx); return err }); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// apply runs one migration where the database stands right before it. The version is read under the write lock: another
-// server may have migrated since the check.
-func (s *Store) apply(ctx context.Context, tx *sql.Tx, name string, before int) error {
-	version, err := s.version(ctx, tx)
-	if err != nil || version != before {
-		return err
+// upgradeOne runs the migration that follows on the version which the database has, if any does, and gives the version that it has then. It is read under the
+// write lock: another server may have migrated since the check.
+func (s *Store) upgradeOne(ctx context.Context, tx *sql.Tx) (version int, err error) {
+	names := migrationNames()
+	version, err = s.version(ctx, tx)
+	if err != nil || version >= len(names) {
+		return version, err
 	}
+	name := names[version]
 	text, err := migrations.ReadFile(name)
 	if err != nil {
-		return err
+		return version, err
 	}
 	if _, err := tx.ExecContext(ctx, s.migration(string(text))); err != nil {
-		return err
+		return version, fmt.Errorf("applying %s: %w", name, err)
 	}
-	return s.setVersion(ctx, tx, before+1)
+	return version + 1, s.setVersion(ctx, tx, version+1)
 }

@@ -19,10 +19,14 @@ import (
 
 	"github.com/pilotlight-io/pilotlight/internal/ledger"
 	"github.com/pilotlight-io/pilotlight/internal/store"
+	"github.com/pilotlight-io/pilotlight/internal/store/storetest"
 	"github.com/pilotlight-io/pilotlight/internal/webhook"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	storetest.Quick()
+	goleak.VerifyTestMain(m)
+}
 
 // receiver is an endpoint that is up, in the bubble of a test: it talks HTTP over pipes.
 type receiver struct {
@@ -182,7 +186,7 @@ func newWorld(t *testing.T) *world {
 		Name: "billing", URL: "http://receiver.test/usage?key=hidden", Secret: secret, Events: []string{webhook.EventUsage, webhook.EventBudgetThreshold},
 	}}
 	var err error
-	if w.store, err = store.Open(t.Context(), filepath.Join(dir, "p.db")); err != nil {
+	if w.store, err = storetest.TryOpen(t, filepath.Join(dir, "p.db")); err != nil {
 		t.Fatal(err)
 	}
 	w.ledger, err = ledger.Open(t.Context(), ledger.Config{Dir: filepath.Join(dir, "ledger"), Store: w.store, Retention: 10_000 * time.Hour})

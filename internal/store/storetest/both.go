@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -35,7 +36,6 @@ type both struct{ M }
 func OnBoth(m M) M { return both{m} }
 
 func (b both) Run() int {
-	flag.Parse()
 	Quick()
 	only := os.Getenv("STORE")
 	if only != onPostgres {
@@ -91,7 +91,43 @@ func TryOpen(t testing.TB, path string) (*store.Store, error) {
 	if url := URL(t, path); url != "" {
 		return store.OpenPostgres(context.Background(), url)
 	}
+	layTables(path)
 	return store.Open(context.Background(), path)
+}
+
+// empty is the file of a database that was opened and closed, and no more.
+var empty = sync.OnceValues(func() (file []byte, err error) {
+	dir, err := os.MkdirTemp("", "pilotlight-empty-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "p.db")
+	s, err := store.Open(context.Background(), path)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Close(); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+})
+
+// layTables writes a database that has the tables of this version where there is no file yet, so that each test need not make them anew. Where it cannot,
+// whoever opens the path is told why.
+func layTables(path string) {
+	file, err := empty()
+	if err != nil {
+		return
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return
+	}
+	_, err = f.Write(file)
+	if errors.Join(err, f.Close()) != nil {
+		_ = os.Remove(path) // half a database would be taken for a damaged one
+	}
 }
 
 // URL gives the URL of a path's database, which goes with the test that first asks for it; "" on SQLite.

@@ -3,6 +3,7 @@
 package storetest
 
 import (
+	"flag"
 	"os"
 	"testing"
 
@@ -10,8 +11,9 @@ import (
 )
 
 // Quick has the files of a quick run lie in memory, where that is a file system with room: what it waits for else is the disk. The whole suite
-// is for the disk. It is called before the first test, after the flags have been parsed.
+// is for the disk. TestMain calls it; it parses the flags.
 func Quick() {
+	flag.Parse()
 	const memory, room = "/dev/shm", 2 << 30
 	var fs unix.Statfs_t
 	if !testing.Short() || os.Getenv("TMPDIR") != "" || unix.Statfs(memory, &fs) != nil || fs.Bavail*uint64(fs.Bsize) < room {
