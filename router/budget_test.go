@@ -169,7 +169,11 @@ func TestBudget_OfAToken(t *testing.T) {
 // nano-dollar more than its budget, what it has spent is the sum of its records, and a budget that covers all of it exactly refuses nobody: all, that is, of
 // what is paid for; that an engine will die, whose request then costs nothing, nobody knows while it runs.
 func TestBudgets_OfManyClients(t *testing.T) {
-	const orgs, clients = 20, 1000
+	const orgs = 20
+	clients, seeds := 1000, uint64(2)
+	if testing.Short() {
+		clients, seeds = 300, 1
+	}
 	run := func(budgets []fleet.NanoUSD, seed uint64, ends ...string) (spent []fleet.NanoUSD, refused int64) {
 		synctest.Test(t, func(t *testing.T) {
 			accounts := account.New(account.Config{Memory: 1 << 30, Cost: ledger.Cost})
@@ -244,11 +248,11 @@ func TestBudgets_OfManyClients(t *testing.T) {
 		}
 	}
 	near := make([]fleet.NanoUSD, orgs)
-	for seed := range uint64(2) {
+	for seed := range seeds {
 		for i := range near {
 			near[i] = all[i] / 20 * fleet.NanoUSD(i+1)
 		}
-		if _, refused := run(near, seed+2, "done", "leave", "die"); refused < clients/20 {
+		if _, refused := run(near, seed+2, "done", "leave", "die"); refused < int64(clients/20) {
 			t.Errorf("got %d requests refused or ended by budgets that do not suffice, want many", refused)
 		}
 	}

@@ -62,6 +62,7 @@ func (w *world) soon(what string, ok func() bool) time.Duration {
 func TestDeparture_WhileQueued(t *testing.T) {
 	for name, leave := range leavers {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, setup{tcp: true, load: time.Hour})
 			c := w.dial()
 			w.post(c, chat(chatModel))
@@ -91,6 +92,7 @@ func TestDeparture_FromTheEngine(t *testing.T) {
 	for phase, p := range phases {
 		for name, leave := range leavers {
 			t.Run(phase+"/"+name, func(t *testing.T) {
+				t.Parallel()
 				w := newWorld(t, setup{tcp: true})
 				w.heat(chatModel)
 				began, told := make(chan struct{}), make(chan time.Time, 1)

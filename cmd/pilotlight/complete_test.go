@@ -138,6 +138,7 @@ func must[T any](v T, err error) T {
 }
 
 func TestCompletion_Bash(t *testing.T) {
+	t.Parallel()
 	out := inShell(t, "bash", `
 source <(pilotlight completion bash)
 complete -p pilotlight
@@ -165,6 +166,7 @@ try 'pilotlight config check so' pilotlight config check so
 }
 
 func TestCompletion_Zsh(t *testing.T) {
+	t.Parallel()
 	out := inShell(t, "zsh", `
 autoload -Uz compinit && compinit -u -D
 source <(pilotlight completion zsh)
@@ -184,6 +186,7 @@ words=(pilotlight man '') CURRENT=3; _pilotlight
 }
 
 func TestCompletion_Fish(t *testing.T) {
+	t.Parallel()
 	out := inShell(t, "fish", `
 pilotlight completion fish | source
 touch some.hcl

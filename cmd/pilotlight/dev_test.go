@@ -109,6 +109,7 @@ func catalogueIdleAfter(d time.Duration) string {
 }
 
 func TestDev_CurlLineWorksWhenPasted(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("curl"); err != nil {
 		required(t, "curl is missing; on Debian: apt-get install curl")
 	}
@@ -123,6 +124,7 @@ func TestDev_CurlLineWorksWhenPasted(t *testing.T) {
 }
 
 func TestDev_InterruptFinishesLiveStreamsAndStopsEveryEngine(t *testing.T) {
+	t.Parallel()
 	s := startDev(t, t.TempDir(), "--sim-speed", "20")
 	const model = "meta-llama/Meta-Llama-3-8B-Instruct"
 	s.mustChat(t, model, true)
@@ -169,6 +171,7 @@ func TestDev_InterruptFinishesLiveStreamsAndStopsEveryEngine(t *testing.T) {
 }
 
 func TestDev_SecondInterruptEndsAtOnce(t *testing.T) {
+	t.Parallel()
 	s := startDev(t, t.TempDir(), "--sim-speed", "1", "--config", writeConfig(t, `
 model "slow" {
   gpus = 1
@@ -215,6 +218,7 @@ model "slow" {
 }
 
 func TestDev_NextStartFindsNoOrphanAfterKill(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	first, err := launchDev(dir, "--sim-speed", "500")
 	if err != nil {

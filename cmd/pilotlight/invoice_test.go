@@ -61,6 +61,7 @@ func commands(s *devServer) func(args ...string) (code int, stdout, stderr strin
 }
 
 func TestInvoice_FromUsageToACheckedBill(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	now := time.Now().UTC()
 	first := time.Date(now.Year(), now.Month()-3, 1, 12, 0, 0, 0, time.UTC)

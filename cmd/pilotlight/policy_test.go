@@ -32,6 +32,7 @@ func TestPolicy_IsTheOneThatTheConfigNames(t *testing.T) {
 
 // TestPolicy_KeepsWhatItLearnedOverARestart also damages what was kept, which must not keep the server from starting.
 func TestPolicy_KeepsWhatItLearnedOverARestart(t *testing.T) {
+	t.Parallel()
 	const model = "meta-llama/Meta-Llama-3-8B-Instruct"
 	dir := t.TempDir()
 	live := func() *devServer {

@@ -13,6 +13,7 @@ import (
 
 // What others could have put into the data directory, or can still change, ends the start: the error says which file, and how to mend it.
 func TestDev_RefusesFilesThatAreNotItsAlone(t *testing.T) {
+	t.Parallel()
 	written := func(name string, mode os.FileMode) func(dir string) error {
 		return func(dir string) error {
 			path := filepath.Join(dir, name)

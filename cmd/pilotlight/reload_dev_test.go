@@ -34,6 +34,7 @@ func (s *devServer) hangUp(t *testing.T, path, text, want string) {
 }
 
 func TestDev_HangupWithAFileThatItCannotTakeChangesNothing(t *testing.T) {
+	t.Parallel()
 	const own = "model \"demo\" {\n  gpus = 1\n  engine \"sim\" {}\n}\n"
 	path := writeConfig(t, own)
 	s := startDev(t, t.TempDir(), "--sim-speed", "1000", "--config", path)

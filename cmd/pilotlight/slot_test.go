@@ -126,6 +126,7 @@ func simModel(id string, gpus int) *fleet.Model {
 }
 
 func TestSlot_SwapsModelsAndEndsItsEngines(t *testing.T) {
+	t.Parallel()
 	one, two := simModel("meta-llama/Meta-Llama-3-8B-Instruct", 1), simModel("mistralai/Mixtral-8x7B-Instruct-v0.1", 2)
 	s := startSlot(t, t.TempDir(), "127.0.0.1:0", one, two)
 	s.act(fleet.ActLaunch, "i1", one)
@@ -158,6 +159,7 @@ func TestSlot_SwapsModelsAndEndsItsEngines(t *testing.T) {
 }
 
 func TestSlot_ThatWasKilledStartsCleanAndItsWordIsNews(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux ends the engines of a killed supervisor")
 	}

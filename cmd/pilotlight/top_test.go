@@ -68,6 +68,11 @@ func TestTop_FitsTheScreen(t *testing.T) {
 		s.Models = append(s.Models, admin.Model{ID: fmt.Sprintf("acme/m-%03d", i), State: "cold", GPUs: 1})
 		s.Queue.Waiting = append(s.Queue.Waiting, admin.Waiting{Model: "acme/waits", Org: fmt.Sprint(i), Since: s.At})
 	}
+	var codes []string
+	for _, code := range []string{"0", bold, alarm, "32", "33", "34", "2"} {
+		codes = append(codes, "\x1b["+code+"m", "")
+	}
+	uncoloured := strings.NewReplacer(codes...)
 	for _, size := range [][2]int{{80, 24}, {200, 60}, {20, 5}, {1, 1}, {40, 2}, {300, 400}} {
 		for _, colour := range []bool{false, true} {
 			v := topView{state: s, width: size[0], height: size[1], colour: colour}
@@ -77,10 +82,7 @@ func TestTop_FitsTheScreen(t *testing.T) {
 					t.Fatalf("%v: got %d lines", size, len(lines))
 				}
 				for _, l := range lines {
-					plain := l
-					for code := range map[string]bool{"0": true, bold: true, alarm: true, "32": true, "33": true, "34": true, "2": true} {
-						plain = strings.ReplaceAll(plain, "\x1b["+code+"m", "")
-					}
+					plain := uncoloured.Replace(l)
 					if len([]rune(plain)) > size[0] || strings.Contains(plain, "\x1b") {
 						t.Fatalf("%v: %q is too wide, or cut in a colour", size, l)
 					}

@@ -32,6 +32,7 @@ type installed struct {
 // testdata/upgrade/version7.tar.gz is the data directory of a `pilotlight dev` of before there were limits, chains, corrections and invoices
 // (version 7 of the tables), killed right behind its last answers: three of its records are in the log only.
 func TestUpgrade_TakesOverAnEarlierInstallation(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	untar(t, "testdata/upgrade/version7.tar.gz", dir)
 	var old installed

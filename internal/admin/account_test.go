@@ -10,6 +10,7 @@ import (
 
 // TestBodies_AreChargedAsCallersAre: what operators send lies in the memory that all bodies share, and is given back.
 func TestBodies_AreChargedAsCallersAre(t *testing.T) {
+	t.Parallel()
 	accounts := account.New(account.Config{Memory: 64 << 10})
 	w := newWorld(t, func(c *admin.Config) { c.Accounts = accounts })
 	if status, body, _ := w.ask("POST", "/api/orgs", strings.Repeat(" ", 100<<10)+`{"name": "large"}`); status != 503 || !strings.Contains(body, "overloaded") {

@@ -77,6 +77,7 @@ func (w *world) entries(q audit.Query) []audit.Entry {
 
 // TestAudit_EveryRouteThatChangesLeavesAnEntry walks the OpenAPI documents: done, and failing.
 func TestAudit_EveryRouteThatChangesLeavesAnEntry(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(c *admin.Config) { c.Webhooks, c.Orphans = &fakeWebhooks{}, oneOrphan{} })
 	doings, walked := w.doings(), 0
 	public, err := spec.Load(admin.PublicOpenAPI())

@@ -36,6 +36,7 @@ func withRecords(t *testing.T, n int) (*world, *store.Store) {
 var march = admin.UsageQuery{From: "2026-03-01", To: "2026-04-01"}
 
 func TestExportUsage_HasAllPages(t *testing.T) {
+	t.Parallel()
 	w, _ := withRecords(t, 1200) // more than a page
 	q := march
 	q.By = "token,day"
@@ -127,6 +128,7 @@ func TestExportUsage_FOCUS(t *testing.T) {
 }
 
 func TestExportRecords_HasAllAndGoesOnAfterAny(t *testing.T) {
+	t.Parallel()
 	w, db := withRecords(t, 1200)
 	export := func(cursor string) (records []ledger.Record) {
 		t.Helper()

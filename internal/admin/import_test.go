@@ -15,6 +15,7 @@ import (
 )
 
 func TestImport(t *testing.T) {
+	t.Parallel()
 	w, ctx := newWorld(t), t.Context()
 	secret := tenant.NewSecret()
 	sum := sha256.Sum256([]byte(secret))

@@ -1,6 +1,7 @@
 package audit_test
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -308,6 +309,9 @@ func TestAppendOnly(t *testing.T) {
 		}
 		files++
 		text, err := os.ReadFile(path)
+		if !bytes.Contains(bytes.ToLower(text), []byte("audit")) { // the pattern is slow
+			return err
+		}
 		if found := forbidden.Find(text); found != nil {
 			t.Errorf("%s has %q", path, found)
 		}

@@ -189,6 +189,7 @@ func (c *contender) confirmed(within time.Duration) error {
 var errStillWaits = errors.New("still waits")
 
 func TestLock_SecondWaitsAndHasItAtOnceWhenTheFirstEnds(t *testing.T) {
+	t.Parallel()
 	r := newRegistry(t)
 	first := contend(t, r.URL, "one")
 	first.lead(7)
@@ -272,6 +273,7 @@ func TestLock_OneThatLooksKnowsWhoLeadsAndNeverDoes(t *testing.T) {
 }
 
 func TestLock_LostSessionIsGotAgainWithTheSameTermIfNobodyElseLedMeanwhile(t *testing.T) {
+	t.Parallel()
 	r := newRegistry(t)
 	l := contend(t, r.URL, "one")
 	l.lead(7)
@@ -294,6 +296,7 @@ func TestLock_LostSessionIsGotAgainWithTheSameTermIfNobodyElseLedMeanwhile(t *te
 }
 
 func TestLock_IsTakenForGoodOnceAnotherHasHadIt(t *testing.T) {
+	t.Parallel()
 	for name, gone := range map[string]bool{"and has it": false, "and has given it up": true} {
 		t.Run(name, func(t *testing.T) {
 			r := newRegistry(t)
@@ -326,6 +329,7 @@ func TestLock_IsTakenForGoodOnceAnotherHasHadIt(t *testing.T) {
 }
 
 func TestLock_NobodyActsWhileConsulIsSilent(t *testing.T) {
+	t.Parallel()
 	r := newRegistry(t)
 	l := contend(t, r.URL, "one")
 	l.lead(7)
@@ -344,6 +348,7 @@ func TestLock_NobodyActsWhileConsulIsSilent(t *testing.T) {
 }
 
 func TestLock_AFurtherTermOfOursIsNobodyElses(t *testing.T) {
+	t.Parallel()
 	r := newRegistry(t)
 	l := contend(t, r.URL, "one")
 	for term := uint64(7); term < 40; term++ { // the lock is looked at meanwhile
@@ -356,6 +361,7 @@ func TestLock_AFurtherTermOfOursIsNobodyElses(t *testing.T) {
 }
 
 func TestLock_SaysWhichRightIsMissing(t *testing.T) {
+	t.Parallel()
 	for refused, says := range map[string]string{
 		"agent/service": "registering this server", "session/create": "making a session",
 		"GET /v1/kv": "pilotlight/blue/leader", "PUT /v1/kv": "pilotlight/blue/leader",

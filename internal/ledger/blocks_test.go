@@ -197,7 +197,7 @@ func TestUsage_IsTheSumOfItsRecords(t *testing.T) {
 	l.CloseAll(t)
 	rounds := 500
 	if testing.Short() {
-		rounds = 100
+		rounds = 40
 	}
 	for round := range rounds {
 		if deleted := round*5/rounds - 2; round*5%rounds == 0 && deleted > 0 { // what is left when the first day, and then the first month is deleted

@@ -48,10 +48,10 @@ func unmoved(t testing.TB) (data []byte, ends []int) {
 	return data, ends
 }
 
-// looked says whether a byte of a segment is tried: each, and in a short run those about the header's and each record's ends, and every 23rd.
+// looked says whether a byte of a segment is tried: each, and in a short run those about the header's and each record's ends, and every 61st.
 func looked(at int, ends []int) bool {
 	near := func(end int) bool { return max(at-end, end-at) <= 2 }
-	return !testing.Short() || at%23 == 0 || near(headerLen) || slices.ContainsFunc(ends, near)
+	return !testing.Short() || at%61 == 0 || near(headerLen) || slices.ContainsFunc(ends, near)
 }
 
 // reopen opens a ledger on a segment and gives what it finds there.

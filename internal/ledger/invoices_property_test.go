@@ -121,7 +121,7 @@ func jsonLine(t *testing.T, r ledger.Record) []byte {
 func TestInvoices_HaveEachRecordOnce(t *testing.T) {
 	histories := 40
 	if testing.Short() {
-		histories = 10
+		histories = 6
 	}
 	for seed := range uint64(histories) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {

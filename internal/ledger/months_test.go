@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -42,43 +43,45 @@ func TestSourcesOf_CoverTheDaysOnce(t *testing.T) {
 
 // All-time usage once read a row for each day, token and model: it reads one for each month, and of the days that are not over.
 func TestUsage_OfAllTimeReadsMonths(t *testing.T) {
-	l := open(t, Async)
-	first := time.Date(2025, 1, 1, 12, 0, 0, 0, time.UTC)
-	for day := range 400 {
-		for n := range 4 {
-			if err := l.Append(&Record{Org: fmt.Sprint("org-", n%2), Model: fmt.Sprint("m", n), DispatchedAt: first.AddDate(0, 0, day)}); err != nil {
-				t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) { // there is a pause after each day
+		l := open(t, Async)
+		first := time.Date(2025, 1, 1, 12, 0, 0, 0, time.UTC)
+		for day := range 400 {
+			for n := range 4 {
+				if err := l.Append(&Record{Org: fmt.Sprint("org-", n%2), Model: fmt.Sprint("m", n), DispatchedAt: first.AddDate(0, 0, day)}); err != nil {
+					t.Fatal(err)
+				}
 			}
 		}
-	}
-	if err := l.flush(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := l.sumMonths(t.Context(), floorDay(time.Now().UnixMicro())); err != nil {
-		t.Fatal(err)
-	}
-	rows := func(table string) (n int) {
-		if err := l.store.DB().QueryRow("SELECT count(*) FROM " + table).Scan(&n); err != nil {
+		if err := l.flush(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		return n
-	}
-	if days, months := rows("usage_days"), rows("usage_months"); days != 1600 || months != 14*4 {
-		t.Errorf("got %d rows of days and %d of months", days, months)
-	}
-	// The days that are in their months are changed: who reads months does not notice.
-	Exec(t, l.store, "UPDATE usage_days SET requests = 1000 WHERE day < (SELECT day FROM usage_summed)")
-	february := time.Date(2025, 2, 1, 0, 0, 0, 0, time.UTC)
-	for want, q := range map[int64]Query{1600: {}, 800: {Org: "org-1"}, 112: {From: february, To: february.AddDate(0, 1, 0)}, 1476: {From: february}} {
-		got := int64(0)
-		found, _, err := l.Usage(context.Background(), q)
-		for _, row := range found {
-			got += row.Requests
+		if err := l.sumMonths(t.Context(), floorDay(first.AddDate(2, 0, 0).UnixMicro())); err != nil {
+			t.Fatal(err)
 		}
-		if err != nil || got != want {
-			t.Errorf("%+v: got %d requests, %v, want %d", q, got, err, want)
+		rows := func(table string) (n int) {
+			if err := l.store.DB().QueryRow("SELECT count(*) FROM " + table).Scan(&n); err != nil {
+				t.Fatal(err)
+			}
+			return n
 		}
-	}
+		if days, months := rows("usage_days"), rows("usage_months"); days != 1600 || months != 14*4 {
+			t.Errorf("got %d rows of days and %d of months", days, months)
+		}
+		// The days that are in their months are changed: who reads months does not notice.
+		Exec(t, l.store, "UPDATE usage_days SET requests = 1000 WHERE day < (SELECT day FROM usage_summed)")
+		february := time.Date(2025, 2, 1, 0, 0, 0, 0, time.UTC)
+		for want, q := range map[int64]Query{1600: {}, 800: {Org: "org-1"}, 112: {From: february, To: february.AddDate(0, 1, 0)}, 1476: {From: february}} {
+			got := int64(0)
+			found, _, err := l.Usage(context.Background(), q)
+			for _, row := range found {
+				got += row.Requests
+			}
+			if err != nil || got != want {
+				t.Errorf("%+v: got %d requests, %v, want %d", q, got, err, want)
+			}
+		}
+	})
 }
 
 func TestUsage_SumsOfSeveralDaysStopAtTheMost(t *testing.T) {

@@ -101,6 +101,7 @@ func (w *world) observe(watch func(context.Context, func(fleet.Observation)) err
 }
 
 func TestSlots_LostOnceAnOutage(t *testing.T) {
+	t.Parallel()
 	w, _, g, _ := withSlot(t)
 	for outage := range 2 {
 		g.set(true, 0)
@@ -120,6 +121,7 @@ func TestSlots_LostOnceAnOutage(t *testing.T) {
 }
 
 func TestSlots_AStreamThatBreaksOffOnceIsNoLoss(t *testing.T) {
+	t.Parallel()
 	w, _, g, _ := withSlot(t)
 	g.mu.Lock()
 	g.cut()
@@ -171,6 +173,7 @@ func TestSlots_AskAgain(t *testing.T) {
 
 // A supervisor that needs longer for its list than there is between two questions is heard all the same.
 func TestSlots_AskedMoreOftenThanItAnswers(t *testing.T) {
+	t.Parallel()
 	w, _, g, slots := withSlot(t)
 	g.set(false, 300*time.Millisecond)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -103,6 +103,7 @@ func supervise(t *testing.T) string {
 }
 
 func TestSlots_AreToldOfFromPendingToGone(t *testing.T) {
+	t.Parallel()
 	addr := supervise(t)
 	w, f := pretend(t, &fleet.Model{ID: "m", GPUs: 1, Pool: "p", Engine: fleet.EngineSpec{Kind: "none"}})
 	w.follow(w.Nomad)

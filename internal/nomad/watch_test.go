@@ -72,6 +72,7 @@ func TestWatch_TellsWhatHasChanged(t *testing.T) {
 }
 
 func TestWatch_OldEventsChangeNothing(t *testing.T) {
+	t.Parallel()
 	w, f := pretend(t)
 	old := engineJob("i0")
 	f.put(old)
@@ -106,6 +107,7 @@ func TestWatch_OldEventsChangeNothing(t *testing.T) {
 }
 
 func TestWatch_WhatNomadForgetsIsMissed(t *testing.T) {
+	t.Parallel()
 	w, f := pretend(t)
 	w.watch(w.Nomad, w.said)
 	j := w.running(f, "i1")
@@ -265,6 +267,7 @@ func TestWatch_ANodeThatIsAwayMayHoldIt(t *testing.T) {
 
 // A node that has just come back was not asked yet by the last try to place.
 func TestWatch_ANodeThatCameBackIsAskedFirst(t *testing.T) {
+	t.Parallel()
 	w, f := pretend(t)
 	n := machine("n1", 2)
 	n.Status = api.NodeStatusDown

@@ -229,7 +229,11 @@ func slice(t *testing.T, name string, lines int) simulate.Config {
 }
 
 func TestRun_OneSeedGivesOneResult(t *testing.T) {
-	cfg := slice(t, "node8_dev.csv.gz", 4000)
+	lines := 4000
+	if testing.Short() {
+		lines = 1000
+	}
+	cfg := slice(t, "node8_dev.csv.gz", lines)
 	for _, policy := range []string{"fixed-60", "fixed-60+park", "kpa", "kpa+park", "hybrid", "hybrid+park", "adaptive", "oracle"} {
 		asJSON := func(seed uint64) []byte {
 			cfg.Seed = seed

@@ -118,6 +118,7 @@ func TestConfigure_ReplacesTheModels(t *testing.T) {
 }
 
 func TestClosing_IsToldWhileEnginesEnd(t *testing.T) {
+	t.Parallel()
 	w := start(t, options{gpus: 2, grace: time.Second}, fake("deaf", 1, "deaf"))
 	w.launch("i1", "deaf", 0, 1)
 	w.until("i1", ready)

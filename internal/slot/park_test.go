@@ -298,6 +298,7 @@ func TestParked_EngineIsStoppedWhileAnotherHasItsGPUs(t *testing.T) {
 }
 
 func TestParked_EngineThatDoesNotStopIsKilledSoon(t *testing.T) {
+	t.Parallel()
 	w := start(t, options{gpus: 1, grace: 10 * time.Minute}, sim(small, 1))
 	w.parked("i1", small, 0, 1)
 	syscall.Kill(recordedPID(t, filepath.Join(w.dir, "engines", "i1.pid")), syscall.SIGSTOP) // it hears nothing but SIGKILL
@@ -332,6 +333,7 @@ func TestResume_ThatFailsKillsTheEngine(t *testing.T) {
 }
 
 func TestResume_EngineThatSurvivesWantOfMemoryStaysParked(t *testing.T) {
+	t.Parallel()
 	w := start(t, options{gpus: 1}, sim(small, 1))
 	i := w.parked("i1", small, 0, 1)
 	inject(t, i.Addr, `[{"kind":"resume_short","times":1}]`)
@@ -438,6 +440,7 @@ func TestPark_ThatHangsKillsTheEngine(t *testing.T) {
 }
 
 func TestLaunch_WithoutRoomBesideParkedOnesSaysSo(t *testing.T) {
+	t.Parallel()
 	w := start(t, options{gpus: 1}, sim(small, 1), sim(other, 1))
 	w.launch("greedy", small, 0, 1) // with nothing left for parked ones
 	w.until("greedy", ready)

@@ -3,6 +3,7 @@
 package slot_test
 
 import (
+	"context"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -20,6 +21,7 @@ func running(n int) func(fleet.Sighting) bool {
 }
 
 func TestRunning_FollowsEachList(t *testing.T) {
+	t.Parallel()
 	w := start(t, options{gpus: 2}, fake("busy", 1, "busy=3"), fake("silent", 1))
 	w.launch("i1", "busy", 0, 1)
 	w.launch("i2", "silent", 1, 1)
@@ -42,6 +44,7 @@ func TestRunning_FollowsEachList(t *testing.T) {
 }
 
 func TestRunning_IsAskedOnceASecondAtMost(t *testing.T) {
+	t.Parallel()
 	w := start(t, options{gpus: 1}, fake("m", 1, "busy=0"))
 	w.launch("i1", "m", 0, 1)
 	i, _ := w.until("i1", running(0))
@@ -58,22 +61,28 @@ func TestRunning_IsAskedOnceASecondAtMost(t *testing.T) {
 }
 
 func TestRunning_OfTheSimulatorThatCountsIterations(t *testing.T) {
+	t.Parallel()
 	yaml := filepath.Join(t.TempDir(), "extra.yaml")
 	must(t, os.WriteFile(yaml, []byte("enable_iter_perf_stats: true\n"), 0o600))
 	w := start(t, options{gpus: 1}, sim(small, 1, "--sim-speed", "1", "--extra_llm_api_options", yaml))
 	i := w.hot("i1", small, 0, 1)
+	ctx, leave := context.WithCancel(t.Context())
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+i.Addr+"/v1/chat/completions",
+		strings.NewReader(`{"model":"`+small+`","messages":[{"role":"user","content":"hi"}],"max_tokens":400,"ignore_eos":true}`))
+	must(t, err)
+	r.Header.Set("Content-Type", "application/json")
 	var asking sync.WaitGroup
 	asking.Go(func() {
-		resp, err := http.Post("http://"+i.Addr+"/v1/chat/completions", "application/json",
-			strings.NewReader(`{"model":"`+small+`","messages":[{"role":"user","content":"hi"}],"max_tokens":400,"ignore_eos":true}`))
-		if err != nil {
+		resp, err := http.DefaultClient.Do(r)
+		if err == nil {
+			resp.Body.Close()
+		} else if ctx.Err() == nil {
 			t.Error(err)
-			return
 		}
-		resp.Body.Close()
 	})
 	defer http.DefaultClient.CloseIdleConnections()
 	defer asking.Wait()
+	defer leave() // once it is told of, the rest of the answer is waited for by nobody
 	told := false
 	for end := time.Now().Add(10 * time.Second); !told && time.Now().Before(end); {
 		w.AskAgain()

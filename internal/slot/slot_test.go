@@ -325,6 +325,7 @@ func TestRun_EndsEveryEngine(t *testing.T) {
 
 // TestRun_LetsRequestsFinish has an engine that ends at SIGTERM whatever it is at.
 func TestRun_LetsRequestsFinish(t *testing.T) {
+	t.Parallel()
 	w := start(t, options{gpus: 1}, fake("m", 1, "busy=1"))
 	w.launch("i1", "m", 0, 1)
 	i, _ := w.until("i1", ready)
