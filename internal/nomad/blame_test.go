@@ -52,7 +52,6 @@ func nobody(t *testing.T) string {
 }
 
 func TestDo_SaysWhatIsToBlame(t *testing.T) {
-	t.Parallel()
 	m := &fleet.Model{ID: "m", GPUs: 1, Engine: fleet.EngineSpec{Kind: fleet.EngineTRTLLM}}
 	for _, row := range []struct {
 		name, addr string

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"log/slog"
 	"net/http"
 	"os"
@@ -25,7 +26,11 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/nomad"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain has more tests run at once than there are cores: those that are parallel wait, and compute next to nothing.
+func TestMain(m *testing.M) {
+	_ = flag.Set("test.parallel", "8") // -parallel, which is read later, beats it
+	goleak.VerifyTestMain(m)
+}
 
 // world is a real cluster, and a back end that is watched.
 type world struct {
