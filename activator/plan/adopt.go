@@ -30,7 +30,7 @@ func (c *reconciler) adopt(now time.Duration, seen *roster.Instance) *instance {
 			i.trust = ownLaunch // nobody can have a lease on one that is parked
 		}
 	}
-	if s.State == fleet.Starting && !seen.Dedicated() {
+	if i.State == fleet.Resuming || s.State == fleet.Starting && !seen.Dedicated() {
 		i.trust = proven // its supervisor says so, who refuses earlier planners: none can have shared it out
 	}
 	if s.Spec != nil && s.Spec.GPUs > 0 && i.GPUs == 0 {
@@ -43,6 +43,7 @@ func (c *reconciler) adopt(now time.Duration, seen *roster.Instance) *instance {
 	i.Node = "" // see follow
 	c.life.enrol(i)
 	c.takeFormer(now, i)
+	c.doubt(i)
 	c.locate(now, i)
 	c.note(now, i, "", "adopted")
 	switch {
@@ -56,6 +57,16 @@ func (c *reconciler) adopt(now time.Duration, seen *roster.Instance) *instance {
 		c.life.dismiss(now, i, "the model is no longer in the config")
 	}
 	return i
+}
+
+// takeFormer enters what the dispatchers have reported to hold on an instance before that was found.
+func (c *reconciler) takeFormer(now time.Duration, i *instance) {
+	for n, d := range c.peers {
+		if held, holds := d.unfound[i.ID]; holds {
+			delete(d.unfound, i.ID)
+			c.takeHeld(now, i, n, &held)
+		}
+	}
 }
 
 // locate enters an adopted instance at its place, once that is known.

@@ -33,13 +33,11 @@ func (p *sharing) finds(now time.Duration) bool {
 // findsUntil gives the moment from which nobody is waited for any more who would say what runs.
 func (p *sharing) findsUntil() time.Duration { return p.started + p.cfg.TTL/6 }
 
-// takeFormer enters what the dispatchers have reported to hold on an instance before that was found.
-func (s *state) takeFormer(now time.Duration, i *instance) {
-	for n, d := range s.peers {
-		if held, holds := d.unfound[i.ID]; holds {
-			delete(d.unfound, i.ID)
-			s.takeHeld(now, i, n, &held)
-		}
+// doubt notes that somebody may have leases on an instance who is not heard.
+func (s *state) doubt(i *instance) {
+	if !i.doubted && s.cfg.TTL > 0 {
+		i.doubted = true
+		s.doubted, s.resolveAt = append(s.doubted, i), 0
 	}
 }
 

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -17,6 +18,9 @@ func newTerm(t *testing.T, pools []fleet.Pool, slots int) *stage {
 	g := newStage(t, pools, stageModel("m", pool, 1, 1))
 	g.p.cfg.TTL, g.p.cfg.Self = 12*time.Second, "self"
 	g.nodes = []fleet.Node{{ID: "n", GPUs: 8}}
+	if slots == 0 {
+		return g
+	}
 	shares := []protocol.Share{{Instance: "6-1", Model: "m", Addr: "n:1", Slots: slots, GPUs: 1}}
 	g.d.Receive(g.now, &protocol.Table{To: "self", Incarnation: 1, Term: 6, Seq: 1, Stamp: g.now, TTL: 10 * time.Second, Shares: shares})
 	return g
@@ -91,4 +95,105 @@ func TestFormer_LeasesOnWhatIsFoundLateAreKnown(t *testing.T) {
 	g.hears(&fleet.Observation{Source: "probe", Instances: []fleet.Sighting{idle}})
 	g.pass(time.Second)
 	g.wantNo(fleet.ActStop)
+}
+
+// probed has the probe say something of the instance.
+func (g *stage) probed(s fleet.Sighting) {
+	g.hears(&fleet.Observation{Source: "probe", Instances: []fleet.Sighting{s}})
+}
+
+// TestFormer_OneThatHadNotServedYetIsSharedOutAtOnce: nobody has a lease on an engine that did not listen when the term had begun.
+func TestFormer_OneThatHadNotServedYetIsSharedOutAtOnce(t *testing.T) {
+	for _, row := range []struct {
+		name     string
+		asked    time.Duration // when nobody listened, from the term's beginning
+		listened bool          // somebody did, whenever it was asked
+		served   bool
+	}{
+		{name: "nobody listened", asked: time.Second, served: true},
+		{name: "somebody listened", listened: true},
+		{name: "nobody had listened before the term began", asked: -time.Second},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			g := newTerm(t, nil, 0)
+			w := g.asks("m")
+			s := foundOnNode()
+			g.is(s)
+			g.pass(2 * time.Second)
+			if !row.listened {
+				s.Phase, s.Refuses = fleet.PhaseLoading, true
+				g.hears(&fleet.Observation{Source: "probe", At: g.epoch.Add(time.Second + row.asked), Instances: []fleet.Sighting{s}})
+			}
+			s.Phase, s.Refuses = fleet.PhaseReady, false
+			g.probed(s)
+			if row.served {
+				g.wantServed(w)
+			} else {
+				g.wantWaits(w)
+			}
+		})
+	}
+}
+
+// TestFormer_OneThatWasWakingIsSharedOutAtOnce: whoever had leases on it gave them back before it was parked.
+func TestFormer_OneThatWasWakingIsSharedOutAtOnce(t *testing.T) {
+	g := newTerm(t, []fleet.Pool{h100}, 0)
+	w := g.asks("m")
+	g.withSlots("x")
+	s := fleet.Sighting{Running: -1, Instance: fleet.Instance{ID: "6-1", Model: "m", Slot: "x", GPUs: 1, State: fleet.Resuming, Addr: "n:1"}}
+	g.is(s)
+	g.pass(time.Second)
+	s.State, s.Phase = fleet.Ready, fleet.PhaseReady
+	g.is(s)
+	g.wantServed(w)
+}
+
+// TestFormer_EnginesAreAskedForWhatNobodyReports: once all that was promised has expired, and seldom where they count nothing.
+func TestFormer_EnginesAreAskedForWhatNobodyReports(t *testing.T) {
+	g := newTerm(t, nil, 0)
+	w := g.asks("m")
+	s := foundOnNode()
+	g.is(s)
+	s.Phase = fleet.PhaseReady
+	g.probed(s)
+	asked := func(want bool) {
+		t.Helper()
+		if got := slices.Contains(g.p.Unsure(), "probe"); got != want {
+			t.Errorf("at %s: the probe is to be asked: %v, want %v", g.now, got, want)
+		}
+	}
+	g.pass(11 * time.Second)
+	asked(false)
+	g.pass(2 * time.Second)
+	asked(true)
+	s.Running = fleet.Uncounted
+	g.probed(s)
+	g.pass(2 * time.Second)
+	asked(false)
+	g.wantWaits(w)
+	g.pass(time.Minute)
+	asked(true)
+	s.Running = 1
+	g.probed(s)
+	g.wantWaits(w)
+	s.Running = 0
+	g.probed(s)
+	g.wantServed(w)
+	g.pass(time.Second)
+	asked(false)
+}
+
+// TestFormer_ThatCountsNothingIsSharedOutWhenItsLongestRequestMustHaveEnded: and at that moment, though nobody says anything.
+func TestFormer_ThatCountsNothingIsSharedOutWhenItsLongestRequestMustHaveEnded(t *testing.T) {
+	g := newTerm(t, nil, 0)
+	g.p.models[0].Timeouts.Total = 5 * time.Minute
+	w := g.asks("m")
+	s := foundOnNode()
+	g.is(s)
+	s.Phase, s.Running = fleet.PhaseReady, fleet.Uncounted
+	g.probed(s)
+	g.pass(5 * time.Minute)
+	g.wantWaits(w)
+	g.pass(13 * time.Second)
+	g.wantServed(w)
 }

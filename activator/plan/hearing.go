@@ -224,6 +224,7 @@ func (p *hearing) lapse(now time.Duration) {
 			for _, i := range p.instances {
 				p.markShares(i)
 				p.free(i.at)
+				p.doubt(i)
 			}
 		}
 	}

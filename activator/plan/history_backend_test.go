@@ -43,6 +43,7 @@ type process struct {
 	dead     bool // its death is noted
 	unplaced fleet.Unplaced
 	moved    bool   // its streams died with what ran before
+	listens  bool   // the probe has found something at its address
 	taking   int64  // when a stop or a park was ordered last
 	ended    bool   // stopping because its slot shuts down
 	term     uint64 // in which it was launched
@@ -192,8 +193,11 @@ func (s *backend) changed(e *process) {
 
 func (s *backend) sighting(e *process) fleet.Sighting {
 	running := s.h.leasesOn(e.ID)
-	if e.hangs || !s.healthy && s.h.choose(2) == 0 {
-		running = -1
+	switch {
+	case e.hangs || !s.healthy && s.h.choose(2) == 0:
+		running = fleet.Unasked
+	case s.h.uncounted[e.Model] && s.h.calmAt == 0:
+		running = fleet.Uncounted
 	}
 	ph := e.phase
 	if e.dedicated() {

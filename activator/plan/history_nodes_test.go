@@ -58,7 +58,7 @@ func (s *backend) tellProbe(complete bool, engines ...*process) {
 	o := s.observation("probe", complete)
 	for _, e := range engines {
 		if !e.gone && e.Addr != "" {
-			ph := fleet.PhaseLoading
+			ph, refuses := fleet.PhaseLoading, false
 			switch {
 			case e.hangs && e.dedicated():
 				h := e.Instance
@@ -69,8 +69,11 @@ func (s *backend) tellProbe(complete bool, engines ...*process) {
 				ph = fleet.PhaseReady
 			case !e.dedicated():
 				continue // its supervisor says how far it is
+			default:
+				refuses = !e.listens && s.h.choose(2) == 0
+				e.listens = !refuses
 			}
-			o.Instances = append(o.Instances, fleet.Sighting{Instance: e.Instance, Phase: ph, Running: -1})
+			o.Instances = append(o.Instances, fleet.Sighting{Instance: e.Instance, Phase: ph, Running: -1, Refuses: refuses})
 		}
 	}
 	s.send(o)

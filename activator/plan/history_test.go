@@ -25,7 +25,8 @@ type history struct {
 	world      world
 	supervised bool // each slot's engines are told by its own source
 	pool       fleet.Pool
-	parks      bool // the engines of slots can be parked
+	parks      bool            // the engines of slots can be parked
+	uncounted  map[string]bool // models whose engines do not say how many requests they serve, until the faults end
 
 	planner *Planner
 	former  *leader // nil = nobody leads on who was replaced
@@ -83,8 +84,8 @@ type kind = faultsim.Kind
 func newHistory(t *faultsim.Tape, w world) *history {
 	h := &history{
 		History: faultsim.History{Tape: t}, world: w, epoch: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), now: time.Second,
-		unheard: make(map[string]map[string]bool),
-		held:    make(map[string]time.Duration), cut: make([]bool, 2),
+		unheard: make(map[string]map[string]bool), uncounted: make(map[string]bool),
+		held: make(map[string]time.Duration), cut: make([]bool, 2),
 	}
 	h.ttl = pick(h, []time.Duration{0, 20 * time.Second, 60 * time.Second})
 	if h.ttl > 0 && h.choose(2) == 0 {
@@ -102,6 +103,7 @@ func newHistory(t *faultsim.Tape, w world) *history {
 			ParkedMemory: fleet.Bytes(h.choose(4)),
 			Timeouts:     fleet.Timeouts{Start: pick(h, []time.Duration{time.Minute, 3 * time.Minute})}, // a launch whose every trace is lost ends by it
 		})
+		h.uncounted[h.models[i].ID] = h.choose(6) == 0
 	}
 	h.policy = &wisher{h: h, inner: autoscaler.NewFixed(autoscaler.FixedConfig{}), wild: h.choose(3) == 0, wished: make(map[string]int)}
 	if w == slotsWorld {

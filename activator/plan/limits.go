@@ -142,8 +142,5 @@ func (l *limits) instanceAlarm(i *instance, next *alarm) {
 			next.due(i.idleSince() + outdatedIdle)
 		}
 	}
-	if i.trust == adopted && l.cfg.TTL > 0 {
-		next.due(l.started + l.cfg.TTL + 1)
-	}
 	i.order.alarm(next)
 }

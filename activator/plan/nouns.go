@@ -59,6 +59,7 @@ type instance struct {
 	spare bool
 
 	effort      knownEffort
+	doubted     bool // listed in state.doubted
 	sharesDirty bool // listed in state.sharesDirty
 }
 

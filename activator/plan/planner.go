@@ -16,6 +16,7 @@ type Planner struct {
 	demand   *demand
 	rooms    *rooms
 	sharing  *sharing
+	doubts   *doubts
 	life     *lifecycle
 	parking  *parking
 	slots    *slotKeeper
@@ -36,7 +37,7 @@ func New(cfg Config) *Planner {
 		cfg.Residence = defaultResidence
 	}
 	s := newState(cfg)
-	p := &Planner{state: s, hearing: &hearing{s}, demand: &demand{s}, sharing: &sharing{state: s}}
+	p := &Planner{state: s, hearing: &hearing{s}, demand: &demand{s}, sharing: &sharing{state: s}, doubts: newDoubts(s)}
 	p.rooms = &rooms{state: s, demand: p.demand}
 	p.life = &lifecycle{s, p.demand}
 	p.parking = &parking{s, p.demand, p.life, p.sharing}
@@ -90,8 +91,8 @@ func (p *Planner) Accepted(now time.Duration, act *fleet.Act, err error) {
 	p.orders.accepted(now, act, err)
 }
 
-// Unsure gives the sources that should be asked for a fresh complete list.
-func (p *Planner) Unsure() []string { return p.roster.Unsure() }
+// Unsure gives the sources that should be asked for a fresh complete list, and for how many requests engines serve: for the latter each time once.
+func (p *Planner) Unsure() []string { return append(p.roster.Unsure(), take(&p.doubts.sources)...) }
 
 // roundsMost bounds how often one step goes through what its own decisions have changed.
 const roundsMost = 8
@@ -104,6 +105,7 @@ func (p *Planner) Step(now time.Duration) {
 	p.changes.apply(now)
 	p.alarms.ring(now)
 	p.hearing.lapse(now)
+	p.doubts.resolve(now)
 	var looked []*model
 	if p.decides() {
 		for round := 0; round < roundsMost && (round == 0 || len(p.dirty)+len(p.freed) > 0); round++ {

@@ -58,16 +58,22 @@ func (p *sharing) revoked(now time.Duration, i *instance) bool {
 	return p.isProven(now, i)
 }
 
-// isProven reports whether nobody but the dispatchers that are known can have a lease on an adopted instance: what an earlier planner gave
-// has expired, and nothing of it can be left. Until then shares are only confirmed.
+// isProven reports whether nobody but the dispatchers that are known can have a lease on an adopted instance: it was not ready yet when this life began, or what an
+// earlier planner gave has expired, and nothing of it can be left. Until then shares are only confirmed.
 func (p *sharing) isProven(now time.Duration, i *instance) bool {
-	if i.trust == adopted && (p.cfg.TTL == 0 || p.emptySince(now, i, p.started+p.cfg.TTL)) {
+	if i.trust == adopted && (p.cfg.TTL == 0 || p.neverServed(i) || p.emptySince(now, i, p.started+p.cfg.TTL)) {
 		i.trust = proven
 	}
 	return i.trust != adopted
 }
 
+// neverServed reports whether nobody listened at the instance's address when this planner's life had begun: no planner before it can have found it ready.
+func (p *sharing) neverServed(i *instance) bool {
+	return i.seen != nil && i.seen.Refused && i.seen.RefusedAt >= p.started
+}
+
 func (p *sharing) shareOut(now time.Duration, i *instance) {
+	proven := p.isProven(now, i)
 	switch {
 	case i.State != fleet.Ready && !i.mayServe():
 		for n := range i.holds {
@@ -75,7 +81,7 @@ func (p *sharing) shareOut(now time.Duration, i *instance) {
 		}
 	case p.paused != "" && p.cfg.TTL > 0:
 		// Another planner may be sharing it out: nothing more is given. Resume has it looked at again.
-	case i.mayServe() || !p.isProven(now, i):
+	case i.mayServe() || !proven:
 		for n := range i.holds { // confirm, no more
 			p.give(i, n, max(i.holds[n].foreign, i.holds[n].slots()))
 		}

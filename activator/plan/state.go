@@ -55,11 +55,13 @@ type state struct {
 	sharesDirty []*instance // whose shares may have to change
 	reserved    []*instance // with a reservation
 	draining    []*instance
-	unplaced    []*instance // launched, and not placed by the back end
-	ordered     []ordered   // acts to hand over
-	freed       []place     // where something was freed since those who wait for room were looked at
-	short       []*model    // which wait for room, the most urgent first
-	stuck       []*slot     // which the back end has not placed, for want of room; some may be so no longer
+	doubted     []*instance   // on which somebody may have leases who is not heard
+	resolveAt   time.Duration // when these are to be looked at again
+	unplaced    []*instance   // launched, and not placed by the back end
+	ordered     []ordered     // acts to hand over
+	freed       []place       // where something was freed since those who wait for room were looked at
+	short       []*model      // which wait for room, the most urgent first
+	stuck       []*slot       // which the back end has not placed, for want of room; some may be so no longer
 	alarms      alarms
 
 	unshown     unshown

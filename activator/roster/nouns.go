@@ -148,6 +148,11 @@ type Instance struct {
 	RunningAt time.Duration
 	Asked     bool // it was ever asked for Running
 
+	Uncounted   bool // its engine said last that it counts no requests
+	UncountedAt time.Duration
+	Refused     bool          // nobody listened at its address
+	RefusedAt   time.Duration // when it was last asked and that was so
+
 	Phase        fleet.Phase // as the probe says; "" = it has said nothing
 	ProbeFailure string      // why the probe gave it up; "" = it did not
 	Hangs        bool        // the probe, which looks after it, has given it up, whatever others say

@@ -23,8 +23,7 @@ func (r *Roster) sight(now time.Duration, src *source, o *fleet.Observation, s *
 	if s.Addr != "" && (i.believes(src) || i.Addr == "") {
 		i.Addr = s.Addr
 	}
-	if s.Running >= 0 {
-		i.Running, i.RunningAt, i.Asked = s.Running, r.cfg.clock(o.At), true
+	if i.hearRunning(r.cfg.clock(o.At), s) {
 		r.changed(Change{Kind: InstanceSeen, Instance: i})
 	}
 	if !src.places() {
@@ -42,6 +41,32 @@ func (r *Roster) sight(now time.Duration, src *source, o *fleet.Observation, s *
 	if fresh || i.Seen == nil || !same(i.Seen, s) {
 		r.seen(i, s)
 		r.changed(Change{Kind: InstanceSeen, Instance: i})
+	}
+}
+
+// hearRunning takes what an engine said, asked at a moment, of the requests that it serves, and whether there is one that serves any. It reports whether that may prove something.
+func (i *Instance) hearRunning(at time.Duration, s *fleet.Sighting) bool {
+	switch {
+	case s.Running >= 0:
+		i.Running, i.RunningAt, i.Asked, i.Uncounted = s.Running, at, true, false
+	case s.Running == fleet.Uncounted:
+		i.Uncounted, i.UncountedAt = true, at
+	}
+	if s.Refuses {
+		i.Refused, i.RefusedAt = true, at
+	}
+	return s.Running >= 0 || s.Refuses
+}
+
+// CountedBy gives the source that asks the instance's engine how many requests it serves; "" = not known.
+func (i *Instance) CountedBy() string {
+	switch {
+	case i.Dedicated():
+		return ProbeSource
+	case i.Slot != nil && i.Slot.supervisor != nil:
+		return i.Slot.supervisor.name
+	default:
+		return ""
 	}
 }
 

@@ -34,14 +34,18 @@ func NewLoad(k fleet.EngineKind, addr string) *Load {
 	return &Load{kind: k, addr: addr, quiet: quietFor}
 }
 
-// Running gives the number of requests that the engine says it serves, waiting ones included; -1 = it does not say.
+// Running gives the number of requests that the engine says it serves, waiting ones included; else fleet.Uncounted where its answer has none, and fleet.Unasked where it
+// gives no answer, or not yet one that can be told from that of an engine which counts none.
 func (l *Load) Running(ctx context.Context) int {
 	w := &wire{addr: l.addr, most: metricsMost}
 	defer w.close()
 	asked := time.Now()
 	status, body, err := w.do(ctx, http.MethodGet, MetricsPath(l.kind), nil)
-	if err != nil || status != http.StatusOK {
-		return -1
+	switch {
+	case err == nil && (status == http.StatusNotFound || status == http.StatusNotImplemented):
+		return fleet.Uncounted
+	case err != nil || status != http.StatusOK:
+		return fleet.Unasked
 	}
 	if kinds[l.kind].iterations {
 		return l.ofIterations(asked, body)
@@ -57,7 +61,7 @@ func (l *Load) ofIterations(asked time.Time, body []byte) int {
 		Queued int `json:"numQueuedRequests"`
 	}
 	if json.Unmarshal(body, &iterations) != nil {
-		return -1
+		return fleet.Uncounted
 	}
 	since := l.quietSince
 	if n := len(iterations); n > 0 {
@@ -65,15 +69,19 @@ func (l *Load) ofIterations(asked time.Time, body []byte) int {
 		if last := iterations[n-1]; last.Active+last.Queued > 0 {
 			return last.Active + last.Queued
 		}
-		return -1
+		return fleet.Unasked
 	}
-	if since.IsZero() {
+	switch {
+	case since.IsZero():
 		l.quietSince = asked
-	}
-	if l.counts && asked.Sub(since) >= l.quiet {
+		return fleet.Unasked
+	case asked.Sub(since) < l.quiet:
+		return fleet.Unasked
+	case l.counts:
 		return 0
+	default:
+		return fleet.Uncounted
 	}
-	return -1
 }
 
 // gauges are the metrics that tell of requests, in Prometheus' text format: vLLM's, which NIM has without the prefix, and llama.cpp's. Of those that
@@ -99,7 +107,7 @@ func ofGauges(body []byte) int {
 		known = known || g.served
 	}
 	if !known {
-		return -1
+		return fleet.Uncounted
 	}
 	return int(sum)
 }

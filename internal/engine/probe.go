@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"syscall"
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
@@ -30,6 +31,9 @@ type Starting struct {
 	Addr   string            // host:port
 	Phase  func(fleet.Phase) // is told from the calling goroutine: loading at once, probing when the engine says that it is healthy
 	Output <-chan struct{}   // gets something when the engine has written something; nil = that is not seen
+
+	// Refuses is told, once and from the calling goroutine, of the first look at which nobody listened, with the moment when it began; nil = nobody wants to know.
+	Refuses func(time.Time)
 }
 
 // Await returns nil the moment the engine has generated its first token for the model. It blocks until then, until ctx is done (it returns the
@@ -44,7 +48,7 @@ func (s Starting) Await(ctx context.Context) error {
 	w := &wire{addr: s.Addr}
 	defer w.close()
 	s.Phase(fleet.PhaseLoading)
-	if err := untilHealthy(ctx, w, k, newPace(s.Output)); err != nil {
+	if err := s.untilHealthy(ctx, w, k); err != nil {
 		return err
 	}
 	s.Phase(fleet.PhaseProbing)
@@ -98,11 +102,12 @@ func Alive(ctx context.Context, k fleet.EngineKind, addr string, limit time.Dura
 }
 
 // untilHealthy waits for a 200 of the health path.
-func untilHealthy(ctx context.Context, w *wire, k kind, p *pace) error {
+func (s Starting) untilHealthy(ctx context.Context, w *wire, k kind) error {
 	door := newKnocker(w.addr)
 	defer door.close()
-	for {
-		if w.conn != nil || !door.refused() {
+	for p := newPace(s.Output); ; {
+		looked, refuses := time.Now(), w.conn == nil && door.refused()
+		if !refuses {
 			status, _, err := within(ctx, healthWithin, w, http.MethodGet, k.health, nil)
 			switch {
 			case err == nil && status == http.StatusOK:
@@ -110,6 +115,11 @@ func untilHealthy(ctx context.Context, w *wire, k kind, p *pace) error {
 			case err == nil && k.optional && (status == http.StatusNotFound || status == http.StatusMethodNotAllowed):
 				return nil
 			}
+			refuses = errors.Is(err, syscall.ECONNREFUSED)
+		}
+		if refuses && s.Refuses != nil {
+			s.Refuses(looked)
+			s.Refuses = nil
 		}
 		if err := p.await(ctx); err != nil {
 			return err

@@ -113,6 +113,27 @@ func TestProbe_WaitsForTheListener(t *testing.T) {
 	}
 }
 
+// TestAwait_TellsOnceThatNobodyListens: with the moment at which it looked; and nothing where somebody listens, whatever he says.
+func TestAwait_TellsOnceThatNobodyListens(t *testing.T) {
+	busy := serve(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "loading", http.StatusServiceUnavailable) })
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.Close()
+	for addr, want := range map[string]int{busy: 0, ln.Addr().String(): 1} {
+		began, told := time.Now(), 0
+		err := engine.Starting{Model: model("vllm", "chat"), Addr: addr, Phase: func(fleet.Phase) {}, Refuses: func(at time.Time) {
+			if told++; at.Before(began) || at.After(time.Now()) {
+				t.Errorf("%s: nobody listened at %v, want a look since %v", addr, at, began)
+			}
+		}}.Await(within(t, 100*time.Millisecond))
+		if told != want || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s: told %d times, want %d; ended with %v", addr, told, want, err)
+		}
+	}
+}
+
 func TestProbe_HealthIsOptionalForKindOpenAIOnly(t *testing.T) {
 	addr := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/v1/chat/completions" {

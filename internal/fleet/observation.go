@@ -25,7 +25,7 @@ type Sighting struct {
 	Instance
 	Phase   Phase
 	Act     uint64 // Seq of the last act that the source has carried out on it
-	Running int    // requests that the engine says it is serving; -1 = not asked
+	Running int    // requests that the engine says it is serving; else Unasked or Uncounted
 	Gone    bool   // exited or deleted: the GPUs are free
 	Health  Health // "" = this source does not watch liveness; a slot's is Passing while the engine generates and answers
 	Failure string // why it failed, for operators; "" = it did not
@@ -38,10 +38,19 @@ type Sighting struct {
 	// Unproven says of one that is ready that its engine has made no token since it was resumed. Until then nobody pays for its time.
 	Unproven bool
 
+	// Refuses says that nobody listened at the instance's address when asking began: its engine, which is not ready yet, has never served.
+	Refuses bool
+
 	// Unplaced says that the back end has accepted the launch and found no node for it; it is cleared by the sighting that says
 	// where the instance was placed.
 	Unplaced Unplaced
 }
+
+// What Running is where it is no number of requests.
+const (
+	Unasked   = -1 // nobody has asked the engine, or it has not answered
+	Uncounted = -2 // it was asked, and counts none as far as it has said
+)
 
 // Unplaced is why a back end that places instances by itself has not placed one.
 type Unplaced string

@@ -60,9 +60,14 @@ func (p *Prober) ask(q question, tell func(fleet.Observation)) {
 	if q.again {
 		err = p.confirm(q)
 	} else {
-		err = engine.Probe(q.ctx, q.model, q.instance.Addr, func(phase fleet.Phase) {
-			tell(observation(began, q.seen(phase)))
-		})
+		err = engine.Starting{
+			Model: q.model, Addr: q.instance.Addr, Phase: func(phase fleet.Phase) { tell(observation(began, q.seen(phase))) },
+			Refuses: func(looked time.Time) {
+				s := q.seen(fleet.PhaseLoading)
+				s.Refuses = true
+				tell(observation(looked, s))
+			},
+		}.Await(q.ctx)
 	}
 	if !p.finish(q, began, err) {
 		return

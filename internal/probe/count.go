@@ -15,7 +15,7 @@ const (
 	countAtOnce = 64
 )
 
-// count tells how many requests those dedicated engines serve that were found ready and say so, as of the moment when asking began; before, where that is
+// count tells how many requests those dedicated engines serve that were found ready, or that they count none, as of the moment when asking began; before, where that is
 // asked again, which were.
 func (p *Prober) count(ctx context.Context, tell func(fleet.Observation), again bool) {
 	if again {
@@ -80,7 +80,7 @@ func (p *Prober) counted(began time.Time, ready []*target, running []int) fleet.
 	defer p.mu.Unlock()
 	o := fleet.Observation{Source: Source, At: began}
 	for n, t := range ready {
-		if running[n] < 0 || t.state != answered || p.targets[t.instance.ID] != t {
+		if running[n] == fleet.Unasked || t.state != answered || p.targets[t.instance.ID] != t {
 			continue
 		}
 		s := t.seen(fleet.PhaseReady)

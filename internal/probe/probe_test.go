@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -94,6 +95,12 @@ func follow(t *testing.T, p *probe.Prober) *follower {
 			if s.Running >= 0 {
 				word += fmt.Sprintf(", serving %d", s.Running)
 			}
+			if s.Running == fleet.Uncounted {
+				word += ", counting nothing"
+			}
+			if s.Refuses {
+				word += ", nobody listens"
+			}
 			f.told <- s.ID + " " + word
 		})
 	}()
@@ -178,6 +185,31 @@ func TestProber_TellsEachPhaseUntilATokenWasGenerated(t *testing.T) {
 	if n := e.asked.Load(); n != 1 {
 		t.Errorf("asked for %d tokens, want 1", n)
 	}
+}
+
+// TestProber_SaysThatNobodyListenedYet: a new leader knows by that who cannot have served.
+func TestProber_SaysThatNobodyListenedYet(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.Close()
+	p := newProber()
+	f := follow(t, p)
+	p.Observe(placed(at("a", ln.Addr().String())))
+	f.want("a loading", "a loading, nobody listens")
+	f.quiet()
+}
+
+// TestProber_SaysWhoCountsNothing: that is more than that nobody was asked.
+func TestProber_SaysWhoCountsNothing(t *testing.T) {
+	p, e := newProber(), ready(t)
+	e.metrics.Store("no list")
+	f := follow(t, p)
+	p.Observe(placed(at("a", e.addr())))
+	f.want("a loading", "a probing", "a ready")
+	p.AskAgain("probe")
+	f.want("a ready", "a ready, counting nothing")
 }
 
 func TestProber_AsksSeveralAtOnce(t *testing.T) {

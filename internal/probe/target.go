@@ -51,7 +51,7 @@ func (t *target) seen(phase fleet.Phase) fleet.Sighting {
 	if phase == fleet.PhaseReady {
 		i.State = fleet.Ready
 	}
-	return fleet.Sighting{Instance: i, Phase: phase, Running: -1}
+	return fleet.Sighting{Instance: i, Phase: phase, Running: fleet.Unasked}
 }
 
 // observation is what is said of one target.

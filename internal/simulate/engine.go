@@ -171,7 +171,7 @@ func (s *simulation) arrived(e *engine) {
 
 // sighting is the engine as the cluster sees it.
 func (s *simulation) sighting(e *engine) fleet.Sighting {
-	seen := fleet.Sighting{Instance: e.Instance, Running: -1, Act: e.act, Parks: true, Slept: e.slept}
+	seen := fleet.Sighting{Instance: e.Instance, Running: fleet.Unasked, Act: e.act, Parks: true, Slept: e.slept}
 	if s.cfg.KeepsCopy && e.slept {
 		seen.Copy = fleet.CopyKept
 	}

@@ -28,7 +28,7 @@ func (s *simulation) furnish() {
 	}
 	if s.cfg.StartParked && parks(s.cfg.Policy) {
 		for _, e := range s.parkAll(o.Slots) {
-			o.Instances = append(o.Instances, fleet.Sighting{Instance: e.Instance, Phase: fleet.PhaseReady, Running: -1, Parks: true, Slept: true})
+			o.Instances = append(o.Instances, fleet.Sighting{Instance: e.Instance, Phase: fleet.PhaseReady, Running: fleet.Unasked, Parks: true, Slept: true})
 		}
 	}
 	s.settle()

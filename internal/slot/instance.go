@@ -56,7 +56,7 @@ func (i *instance) sighting() fleet.Sighting {
 		health = fleet.Passing
 	}
 	return fleet.Sighting{
-		Instance: i.Instance, Phase: i.phase, Act: i.last.seq, Running: -1, Health: health, Failure: i.failure, Cause: i.cause, Short: i.short, Parks: i.parks,
+		Instance: i.Instance, Phase: i.phase, Act: i.last.seq, Running: fleet.Unasked, Health: health, Failure: i.failure, Cause: i.cause, Short: i.short, Parks: i.parks,
 		Slept: i.slept, Copy: i.copy, Unproven: i.State == fleet.Ready && !i.generates,
 	}
 }

@@ -53,7 +53,7 @@ func (s *Slot) loads() map[string]*engine.Load {
 	return loads
 }
 
-// askRunning asks all at once, and gives the numbers of those who know.
+// askRunning asks all at once, and gives what those say who answer.
 func askRunning(ctx context.Context, loads map[string]*engine.Load) map[string]int {
 	ctx, cancel := context.WithTimeout(ctx, countWithin)
 	defer cancel()
@@ -62,7 +62,7 @@ func askRunning(ctx context.Context, loads map[string]*engine.Load) map[string]i
 	var asking sync.WaitGroup
 	for id, load := range loads {
 		asking.Go(func() {
-			if n := load.Running(ctx); n >= 0 {
+			if n := load.Running(ctx); n != fleet.Unasked {
 				mu.Lock()
 				defer mu.Unlock()
 				running[id] = n
