@@ -18,11 +18,11 @@ type division struct {
 // more often than they must.
 func (s *state) divided(i *instance, targets []int) []int {
 	if len(s.peers) == 1 && s.peers[0].known && !s.peers[0].lapsed {
-		return append(targets[:0], i.capacity())
+		return append(targets[:0], i.shareable())
 	}
 	v := division{i, s.standings(i.m), append(targets[:0], make([]int, len(s.peers))...)}
 	lacking := slices.ContainsFunc(v.standings, func(st standing) bool { return st.lacks() })
-	left, owed := i.capacity(), 0
+	left, owed := i.shareable(), 0
 	for n := range v.targets {
 		switch due := i.holds[n].due; {
 		case v.standings[n].able || !lacking:
@@ -38,7 +38,7 @@ func (s *state) divided(i *instance, targets []int) []int {
 	for ; left < 0; left++ {
 		v.take(v.donor(func(int) bool { return true }))
 	}
-	for k := i.capacity(); lacking && k > 0 && v.even(); k-- {
+	for k := i.shareable(); lacking && k > 0 && v.even(); k-- {
 	}
 	return v.targets
 }

@@ -45,7 +45,11 @@ func (s *state) doubt(i *instance) {
 func (s *state) takeHeld(now time.Duration, i *instance, n int, held *protocol.Held) {
 	h, slots := &i.holds[n], 0
 	if s.peers[n].foreign {
-		slots = held.Slots
+		slots = max(held.Slots, h.foreign) // what has expired since may be vouched for again
+		if claim := max(held.Slots, held.Leases); claim > h.claimed {
+			i.confirmed += claim - h.claimed
+			h.claimed = claim
+		}
 	}
 	if h.leases != held.Leases || h.foreign != slots {
 		s.changed(i)
@@ -54,6 +58,20 @@ func (s *state) takeHeld(now time.Duration, i *instance, n int, held *protocol.H
 		s.unshown.model(i.m)
 	}
 	h.leases, h.foreign, h.idleAt = held.Leases, slots, now-held.Idle
+}
+
+// shareable gives the slots of an instance that may be divided. While somebody unknown may have some, those are what others had when this planner's life began, or later: an
+// earlier planner gave no more then, and never more than there are.
+func (i *instance) shareable() int {
+	if i.trust == adopted {
+		return min(i.confirmed, i.capacity())
+	}
+	return i.capacity()
+}
+
+// inherits reports whether a dispatcher still goes by what an earlier planner gave it of the instance.
+func (i *instance) inherits() bool {
+	return slices.ContainsFunc(i.holds, func(h hold) bool { return h.foreign > 0 })
 }
 
 // mayServe reports whether an instance that was found, and of which the planner has not heard yet that it is ready, may have been so before.

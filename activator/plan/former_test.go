@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pilotlight-io/pilotlight/activator/dispatch"
 	"github.com/pilotlight-io/pilotlight/activator/protocol"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
@@ -196,4 +197,42 @@ func TestFormer_ThatCountsNothingIsSharedOutWhenItsLongestRequestMustHaveEnded(t
 	g.wantWaits(w)
 	g.pass(13 * time.Second)
 	g.wantServed(w)
+}
+
+// TestFormer_WhatIsConfirmedIsDividedAmongThoseWhoAreHeard: a server that lacks slots gets some of another's before all is over that the former leader had promised; and of what nobody has
+// reported, none.
+func TestFormer_WhatIsConfirmedIsDividedAmongThoseWhoAreHeard(t *testing.T) {
+	g := newTerm(t, nil, 3)
+	g.is(foundOnNode())
+	s := foundOnNode()
+	s.Phase = fleet.PhaseReady
+	g.probed(s)
+	g.pass(time.Second)
+	o := dispatch.New(dispatch.Config{ID: "other", Incarnation: 1, Models: []*fleet.Model{g.p.models[0].Model}})
+	w, l := &dispatch.Waiter{}, &dispatch.Lease{}
+	if err := o.Enqueue(g.now, &dispatch.Ask{Model: "m", Org: "o"}, w, l); err != nil {
+		t.Fatal(err)
+	}
+	most := 0
+	for range 20 {
+		r := &protocol.Report{}
+		o.Report(g.now, r)
+		g.p.Hear(g.now, r)
+		g.d.Report(g.now, &g.r)
+		g.p.Hear(g.now, &g.r)
+		g.p.Step(g.now)
+		for _, table := range g.p.TakeTables() {
+			o.Receive(g.now, table)
+			g.d.Receive(g.now, table)
+		}
+		i, _ := o.Instance("6-1")
+		most = max(most, i.Slots+g.held())
+		g.now += 100 * time.Millisecond
+	}
+	if l, err := w.Answer(); l == nil {
+		t.Errorf("a server without slots is not served beside one that has 3 free: %v", err)
+	}
+	if most != 3 {
+		t.Errorf("%d slots were shared out, want the 3 that were confirmed: another server may have the fourth", most)
+	}
 }

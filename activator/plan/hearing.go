@@ -75,7 +75,7 @@ func (p *hearing) reborn(now time.Duration, n int) {
 	d.unsettled = d.unsettled[:0]
 	clear(d.unfound)
 	for _, i := range p.instances {
-		i.holds[n] = hold{}
+		i.holds[n] = hold{claimed: i.holds[n].claimed}
 		p.changed(i)
 	}
 	for _, m := range p.models {

@@ -10,6 +10,7 @@ import (
 type hold struct {
 	given   []given // oldest first; those before the last acknowledged one are forgotten
 	foreign int
+	claimed int // the most that it has reported to hold of those
 	due     int // slots that it is to have, once others have given theirs back
 	leases  int
 	idleAt  time.Duration // since when it has no lease here; valid while it has none

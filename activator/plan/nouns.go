@@ -55,8 +55,9 @@ type instance struct {
 	outdated     bool          // the config has changed since it was launched: another is to take its place
 	drainsOthers bool          // launched, and not placed: busy ones may be drained for it
 
-	holds []hold // by dispatcher
-	spare bool
+	holds     []hold // by dispatcher
+	confirmed int    // adopted: slots that the dispatchers which are heard have together had of an earlier planner
+	spare     bool
 
 	effort      knownEffort
 	doubted     bool // listed in state.doubted

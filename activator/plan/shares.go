@@ -33,7 +33,7 @@ func (p *sharing) divideAll(now time.Duration) {
 func (p *sharing) void(now time.Duration, i *instance, n int) {
 	d := p.peers[n]
 	if d.lapsed && i.holds[n].bound() > 0 && p.emptySince(now, i, d.lapsedAt()) {
-		i.holds[n] = hold{idleAt: i.holds[n].idleAt}
+		i.holds[n] = hold{idleAt: i.holds[n].idleAt, claimed: i.holds[n].claimed}
 		p.tellShare(d, i)
 		p.changed(i)
 	}
@@ -59,7 +59,7 @@ func (p *sharing) revoked(now time.Duration, i *instance) bool {
 }
 
 // isProven reports whether nobody but the dispatchers that are known can have a lease on an adopted instance: it was not ready yet when this life began, or what an
-// earlier planner gave has expired, and nothing of it can be left. Until then shares are only confirmed.
+// earlier planner gave has expired, and nothing of it can be left. Until then only what was confirmed is divided.
 func (p *sharing) isProven(now time.Duration, i *instance) bool {
 	if i.trust == adopted && (p.cfg.TTL == 0 || p.neverServed(i) || p.emptySince(now, i, p.started+p.cfg.TTL)) {
 		i.trust = proven
@@ -81,7 +81,7 @@ func (p *sharing) shareOut(now time.Duration, i *instance) {
 		}
 	case p.paused != "" && p.cfg.TTL > 0:
 		// Another planner may be sharing it out: nothing more is given. Resume has it looked at again.
-	case i.mayServe() || !proven:
+	case i.mayServe() || !proven && i.inherits():
 		for n := range i.holds { // confirm, no more
 			p.give(i, n, max(i.holds[n].foreign, i.holds[n].slots()))
 		}
@@ -104,7 +104,7 @@ func (p *sharing) divide(i *instance) {
 	}
 	for n := range i.holds {
 		own := i.holds[n].bound()
-		allowed := min(targets[n], i.capacity()-(total-own))
+		allowed := min(targets[n], i.shareable()-(total-own))
 		if allowed > i.holds[n].slots() {
 			p.give(i, n, allowed)
 			total += max(allowed-own, 0)
