@@ -16,6 +16,6 @@ does_not_show = [
 ]
 
 notes = [
-  "The run on this page is one of 35 minutes, on a machine that did other work meanwhile; one of two hours since the cause below was mended is still to come.",
-  "A run of two hours before showed memory growing by 45 MB an hour, 1.39 times from its second quarter to its last. It was SQLite's page cache, outside Go's heap, in which usage records stayed: some 200 bytes of memory for each. By its own limits it would have stopped at 320 MB. It stops at some 40 MB now, at this load after about 20 minutes, and so between the quarters of this run: half of its looks lie within 2 MB of the highest.",
+  "The machine did other work meanwhile, most of the time more than it has CPUs for.",
+  "A run of two hours before showed memory growing by 45 MB an hour, 1.39 times from its second quarter to its last. It was SQLite's page cache, outside Go's heap, in which usage records stayed: some 200 bytes of memory for each. By its own limits it would have stopped at 320 MB. It stops at some 40 MB now, at this load after about 20 minutes.",
 ]
