@@ -166,10 +166,12 @@ func (m *members) loads(servers []*devServer, model string, into *tally) (end fu
 		asks.Go(func() {
 			for n := 0; ctx.Err() == nil; n++ {
 				began, failed := time.Now(), ""
-				if a, err := s.chat(m.Context(), model, n%2 == 0); err != nil || !a.whole() {
+				asking, done := context.WithTimeout(m.Context(), time.Minute)
+				if a, err := s.chat(asking, model, n%2 == 0); err != nil || !a.whole() {
 					failed = fmt.Sprintf("%+v, %v", a, err)
 					m.Errorf("a request for a hot model failed: %s", failed)
 				}
+				done()
 				into.note(time.Since(began), failed)
 				time.Sleep(5 * time.Millisecond)
 			}

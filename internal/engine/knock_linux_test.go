@@ -46,7 +46,7 @@ func TestKnocker_TellsRefusalFromAllElse(t *testing.T) {
 		}
 		ln.Close()
 	}
-	for _, addr := range []string{"", "localhost:80", "127.0.0.1", "192.0.2.1:9"} { // of the last, nobody answers
+	for _, addr := range []string{"", "localhost:80", "127.0.0.1"} {
 		refused, end := engine.NewKnocker(addr)
 		if refused() {
 			t.Errorf("%q: refused, want a dial to see", addr)

@@ -514,7 +514,9 @@ func TestConfigs_DifferencesAreSaidAndUnknownModelsAnswered(t *testing.T) {
 		}
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		if !slices.ContainsFunc(f.took, func(t *protocol.Table) bool { return len(t.Outlooks) == 1 && t.Outlooks[0].Model == "b" && t.Outlooks[0].Answer == "" }) {
+		if !slices.ContainsFunc(f.took, func(t *protocol.Table) bool {
+			return len(t.Outlooks) == 1 && t.Outlooks[0].Model == "b" && t.Outlooks[0].Answer == ""
+		}) {
 			return "once the leader knows the model no table says so"
 		}
 		return ""
