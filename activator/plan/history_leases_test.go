@@ -2,7 +2,6 @@ package plan
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/anishathalye/porcupine"
 )
@@ -87,21 +86,5 @@ func (h *history) noteDeath(e *process) {
 	if e != nil && (e.gone || e.moved || e.ended || e.hangs) && !e.dead {
 		e.dead = true
 		h.did(engineDied, e.ID, 0, h.tick())
-	}
-}
-
-// linearWithin bounds what one history's check takes; what is not known by then counts for nothing.
-const linearWithin = time.Second
-
-// checkLinear holds that some order of all that was done to leases is one that a single counter for each instance would have had.
-func (h *history) checkLinear() {
-	switch porcupine.CheckOperationsTimeout(leaseModel, h.ops, linearWithin) {
-	case porcupine.Illegal:
-		h.fail("no order explains what was leased")
-		for _, op := range h.ops {
-			h.note("%d to %d: %+v", op.Call, op.Return, op.Input)
-		}
-	case porcupine.Unknown:
-		h.reach("lease history too long to check")
 	}
 }

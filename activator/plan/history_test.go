@@ -201,7 +201,7 @@ func (h *history) run() error {
 		}
 	}, func() {
 		if h.calmDown(); !h.Broken() {
-			h.checkLinear()
+			h.CheckLinear(leaseModel, h.ops, "what was leased")
 		}
 	})
 	if err != nil {

@@ -10,11 +10,7 @@ import (
 func TestFaults(t *testing.T) {
 	for _, w := range worlds {
 		t.Run(string(w), func(t *testing.T) {
-			n := 700
-			if testing.Short() {
-				n = 40
-			}
-			faultsim.Run(t, faultsim.World{Play: func(tape *faultsim.Tape) error { return newHistory(tape, w).run() }, Rare: rare[w]}, n)
+			faultsim.Run(t, faultsim.World{Play: func(tape *faultsim.Tape) error { return newHistory(tape, w).run() }, Rare: rare[w]}, 700, 40)
 		})
 	}
 }

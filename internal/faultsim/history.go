@@ -1,6 +1,11 @@
 package faultsim
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+)
 
 // Kind is a kind of things that happen in a world.
 type Kind struct {
@@ -51,4 +56,20 @@ func (h *History) Play(kinds []Kind, settle, calm func()) error {
 		calm()
 	}
 	return h.broken
+}
+
+// linearWithin bounds what one history's check takes; what is not known by then counts for nothing.
+const linearWithin = time.Second
+
+// CheckLinear holds that the model allows some order of what was done, which explains what is named.
+func (h *History) CheckLinear(model porcupine.Model, ops []porcupine.Operation, explains string) {
+	switch porcupine.CheckOperationsTimeout(model, ops, linearWithin) {
+	case porcupine.Illegal:
+		h.Fail("no order explains %s", explains)
+		for _, op := range ops {
+			h.Note("%d to %d: %+v", op.Call, op.Return, op.Input)
+		}
+	case porcupine.Unknown:
+		h.Reach("history too long to check")
+	}
 }

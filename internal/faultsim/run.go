@@ -37,9 +37,12 @@ const (
 	shrinkEnv = "PILOTLIGHT_FAULTS_SHRINK" // "off": the history of a failing seed is played as it is
 )
 
-// Run plays the histories of seeds 0 to n-1, or what the environment says: see `just simulate-faults`.
-func Run(t *testing.T, w World, n int) {
+// Run plays n histories, or so many as a short run has, of seeds from 0 on; or what the environment says: see `just simulate-faults`.
+func Run(t *testing.T, w World, n, short int) {
 	t.Helper()
+	if testing.Short() {
+		n = short
+	}
 	if text := os.Getenv(seedEnv); text != "" {
 		seed, err := strconv.ParseUint(text, 10, 64)
 		if err != nil {

@@ -21,15 +21,11 @@ func TestFaults(t *testing.T) {
 	if storetest.OnPostgres() {
 		return
 	}
-	n := 60
-	if testing.Short() {
-		n = 3
-	}
 	dir := t.TempDir()
 	faultsim.Run(t, faultsim.World{Play: func(tape *faultsim.Tape) error { return playFaults(tape, dir) }, Rare: []string{
 		"reached: a record was withheld", "reached: a power cut lost what was not durable", "reached: the ledger could not be opened", "reached: a move failed",
 		"reached: records outlived a power cut before they were moved", "reached: the clock was set back",
-	}}, n)
+	}}, 60, 3)
 }
 
 // faults is one history of a ledger.

@@ -1,23 +1,20 @@
 package quota
 
 import (
-	"errors"
 	"fmt"
-	"time"
 
 	"github.com/anishathalye/porcupine"
 )
 
 // op is what is done to the organisation's budget, as those who do it see it.
 type op struct {
-	kind      opKind
-	day       int64 // whose period it is
-	least     int64 // that the request is to have, in nano-dollars
-	cost      int64 // that it is billed in the end, of one that was admitted
-	unknown   bool  // it is never billed, and owes nobody knows how much until then
-	limit     int64
-	strict    bool // it was refused before it had waited for long, and nothing had failed
-	call, ret int64
+	kind    opKind
+	day     int64 // whose period it is
+	least   int64 // that the request is to have, in nano-dollars
+	cost    int64 // that it is billed in the end, of one that was admitted
+	unknown bool  // it is never billed, and owes nobody knows how much until then
+	limit   int64
+	strict  bool // it was refused before it had waited for long, and nothing had failed
 }
 
 type opKind string
@@ -41,7 +38,7 @@ var budgetModel = porcupine.Model{
 		var parts [][]porcupine.Operation
 		of := map[int64]int{}
 		for _, o := range all {
-			day := o.Input.(op).day
+			day := o.Input.(*op).day
 			k, known := of[day]
 			if !known {
 				k = len(parts)
@@ -53,7 +50,7 @@ var budgetModel = porcupine.Model{
 	},
 	Init: func() any { return spentState{} },
 	Step: func(state, in, _ any) (bool, any) {
-		s, o := state.(spentState), in.(op)
+		s, o := state.(spentState), in.(*op)
 		switch {
 		case o.kind == opGone:
 			s.unknown--
@@ -70,47 +67,18 @@ var budgetModel = porcupine.Model{
 	DescribeOperation: func(in, _ any) string { return fmt.Sprintf("%+v", in) },
 }
 
-// tick gives the next moment of the order in which things are said and heard; mu is held.
-func (f *faults) tick() int64 {
-	f.moment++
-	return f.moment
-}
-
-// did records what began at a moment and ends now, and gives its place; mu is held.
-func (f *faults) did(o op) int {
-	o.ret = f.tick()
-	f.ops = append(f.ops, o)
-	return len(f.ops) - 1
-}
-
-// admitted records that a request runs, which has asked at a moment, and of which nobody knows yet what it costs; mu is held.
-func (f *faults) admitted(day, least, called int64) int {
-	return f.did(op{kind: opAdmitted, day: day, least: least, unknown: true, call: called})
+// admitted records that a request runs, which has asked at a moment, and of which nobody knows yet what it costs; what it gives is guarded by mu.
+func (f *faults) admitted(day, least, called int64) *op {
+	o := &op{kind: opAdmitted, day: day, least: least, unknown: true}
+	f.Did(o, called)
+	return o
 }
 
 // ended records what a request costs; mu is held.
-func (f *faults) ended(k int, cost int64, free bool) {
-	if o := &f.ops[k]; free {
-		f.did(op{kind: opGone, day: o.day, call: f.tick()})
+func (f *faults) ended(o *op, cost int64, free bool) {
+	if free {
+		f.Did(&op{kind: opGone, day: o.day}, f.Tick())
 	} else {
 		o.cost, o.unknown = cost, false
 	}
-}
-
-// checkLinear holds that one budget, asked by one after the other, explains the history.
-func (f *faults) checkLinear() error {
-	all := make([]porcupine.Operation, len(f.ops))
-	for k, o := range f.ops {
-		all[k] = porcupine.Operation{ClientId: k, Input: o, Call: o.call, Return: o.ret}
-	}
-	switch porcupine.CheckOperationsTimeout(budgetModel, all, time.Second) {
-	case porcupine.Illegal:
-		for _, o := range f.ops {
-			f.Note("%d to %d: %+v", o.call, o.ret, o)
-		}
-		return errors.New("broken promise: no order explains who was refused")
-	case porcupine.Unknown:
-		f.Reach("history too long to check")
-	}
-	return nil
 }

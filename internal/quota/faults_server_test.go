@@ -28,7 +28,7 @@ func (f *faults) start(s *server) {
 	s.life++
 	life := s.life
 	f.mu.Unlock()
-	s.link, s.disk, s.begun = f.store.Link(seed), f.store.Link(seed+1), true
+	s.link, s.disk, s.begun = f.Store.Link(seed), f.Store.Link(seed+1), true
 	s.jitter = rand.New(rand.NewPCG(seed, 3))
 	ctx, cancel := context.WithCancel(context.Background())
 	s.end = cancel
@@ -38,7 +38,7 @@ func (f *faults) start(s *server) {
 			_ = s.quota.Run(ctx, s.accounts)
 		}
 	})
-	f.unwell(time.Now().Add(settledSoon))
+	f.Unwell(time.Now().Add(settledSoon))
 	f.Note("%s starts", s.name)
 	time.Sleep(time.Duration(1 + f.Choose(1000)))
 	synctest.Wait()
@@ -165,7 +165,7 @@ type order struct {
 func (f *faults) come(s *server) {
 	o := order{
 		token: fmt.Sprint("t", f.Choose(2)), gpus: 1 + 3*f.Choose(2), waits: time.Duration(f.Choose(2000)) * time.Millisecond, runs: time.Duration(f.Choose(40_000))*time.Millisecond + time.Duration(f.Choose(2000)),
-		free: f.Choose(8) == 0, strict: time.Now().After(f.healthy) && f.names == len(f.servers),
+		free: f.Choose(8) == 0, strict: f.Healthy(time.Now()) && f.names == len(f.servers),
 	}
 	if f.Choose(3) == 0 {
 		o.runs = time.Duration(f.Choose(3000)) // a few nano-dollars
@@ -218,9 +218,9 @@ func (f *faults) serve(s *server, o order) {
 	}
 	s.open = append(s.open, r)
 	if admitted.Unix()/86400 != day {
-		f.counts["a request was dispatched in another period than it was admitted in"]++
+		f.Count("a request was dispatched in another period than it was admitted in")
 	}
-	k := f.admitted(day, int64(o.gpus)*1000, called)
+	spends := f.admitted(day, int64(o.gpus)*1000, called)
 	f.mu.Unlock()
 	from := sent
 	if o.proven > 0 {
@@ -234,7 +234,7 @@ func (f *faults) serve(s *server, o order) {
 	case <-over.C:
 	case <-r.done:
 	case <-r.cut:
-		f.count("a request was ended by its budget")
+		f.Count("a request was ended by its budget")
 	}
 	ends := time.Now()
 	billed := from
@@ -247,7 +247,7 @@ func (f *faults) serve(s *server, o order) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if took > answeredSoon {
-		f.broke("%s billed a request after %s", s.name, took)
+		f.Broke("%s billed a request after %s", s.name, took)
 	}
 	if s.life != life {
 		return // it has died with its server
@@ -255,9 +255,9 @@ func (f *faults) serve(s *server, o order) {
 	cost := int64(ledger.Cost(max(billed.Sub(from), 0), rate.GPUs, rate.Price))
 	s.open = slices.DeleteFunc(s.open, func(other *request) bool { return other == r })
 	if cost == 0 && !o.free && ends.Sub(from) >= time.Microsecond {
-		f.counts["a request was let in, and billed nothing"]++
+		f.Count("a request was let in, and billed nothing")
 		if r.alone && f.changed.Before(sent.Add(-changedWithin)) && f.budget.Raise.Until.Before(sent) && f.own.Raise.Until.Before(sent) {
-			f.broke("%s let a request in, alone, and bills it nothing for %s", s.name, ends.Sub(from))
+			f.Broke("%s let a request in, alone, and bills it nothing for %s", s.name, ends.Sub(from))
 		}
 	}
 	if cost > 0 {
@@ -265,7 +265,7 @@ func (f *faults) serve(s *server, o order) {
 		s.log = append(s.log, record{s.logged, o.token, day, cost})
 		f.bill(s, o.token, day, cost)
 	}
-	f.ended(k, cost, o.free)
+	f.ended(spends, cost, o.free)
 }
 
 // ask asks whether there is something left for a request, and gives the moment at which it did.
@@ -276,37 +276,37 @@ func (f *faults) ask(s *server, life int, o order, least int64, do func() error)
 		return false, 0
 	}
 	began := time.Now()
-	called = f.tick()
+	called = f.Tick()
 	f.mu.Unlock()
 	err := do()
 	took := time.Since(began)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if took > answeredSoon {
-		f.broke("%s answered a request after %s", s.name, took)
+		f.Broke("%s answered a request after %s", s.name, took)
 	}
 	if s.life != life {
 		return false, 0
 	}
 	if err == nil {
 		if took > 0 {
-			f.counts["a block was drawn from others"]++
+			f.Count("a block was drawn from others")
 		}
 		return true, called
 	}
-	f.counts["a request was refused"]++
+	f.Count("a request was refused")
 	why := (*account.BudgetError)(nil)
 	if !errors.As(err, &why) {
-		f.broke("%s: %v", s.name, err)
+		f.Broke("%s: %v", s.name, err)
 		return false, 0
 	}
 	atOnce := took < time.Second-10*time.Millisecond
 	if atOnce {
-		f.counts["a request was refused at once"]++
+		f.Count("a request was refused at once")
 	}
 	known := f.memory > 0 && began.Before(s.denied.Add(f.memory+time.Millisecond))
 	if s.denied = time.Now(); why.Token == "" {
-		f.did(op{kind: opRefused, day: began.Unix() / 86400, least: least, limit: int64(f.budget.Limit), strict: o.strict && atOnce && !known && f.healthy.Before(began), call: called})
+		f.Did(&op{kind: opRefused, day: began.Unix() / 86400, least: least, limit: int64(f.budget.Limit), strict: o.strict && atOnce && !known && f.Healthy(began)}, called)
 	}
 	return false, 0
 }

@@ -12,16 +12,7 @@ import (
 
 // find gives a server that is begun or is not, if there is one.
 func (f *faults) find(begun bool) *server {
-	var all []*server
-	for _, s := range f.servers {
-		if s.begun == begun {
-			all = append(all, s)
-		}
-	}
-	if len(all) == 0 {
-		return nil
-	}
-	return faultsim.Pick(f.Tape, all)
+	return faultsim.PickWhere(f.Tape, f.servers, func(s *server) bool { return s.begun == begun })
 }
 
 func (f *faults) stepCome() {
@@ -57,26 +48,11 @@ func (f *faults) endOne(s *server, r *request) {
 	synctest.Wait()
 }
 
-func (f *faults) stepTime() {
-	time.Sleep(faultsim.Pick(f.Tape, []time.Duration{10 * time.Millisecond, 100 * time.Millisecond, time.Second, 6 * time.Second}))
-}
-
 func (f *faults) stepMinutes() {
 	if f.Choose(3) == 0 {
 		time.Sleep(faultsim.Pick(f.Tape, []time.Duration{20 * time.Second, time.Minute, 3 * time.Minute}))
 	}
 }
-
-// until chooses how long a fault lasts.
-func (f *faults) until() time.Time {
-	until := time.Now().Add(faultsim.Pick(f.Tape, []time.Duration{100 * time.Millisecond, time.Second, 5 * time.Second, 30 * time.Second, 3 * time.Minute}))
-	f.unwell(until.Add(settledSoon))
-	return until
-}
-
-func (f *faults) stepAway() { f.store.Away(f.until()) }
-
-func (f *faults) stepSlow() { f.store.Slow(f.until()) }
 
 func (f *faults) stepCut() { f.fault((*faultsim.Link[content]).Away) }
 
@@ -86,7 +62,7 @@ func (f *faults) stepLossy() { f.fault((*faultsim.Link[content]).Lossy) }
 func (f *faults) fault(do func(*faultsim.Link[content], time.Time)) {
 	if s := f.find(true); s != nil {
 		f.Note("  %s", s.name)
-		until := f.until()
+		until := f.Until()
 		do(s.link, until)
 		do(s.disk, until)
 	}
@@ -94,14 +70,14 @@ func (f *faults) fault(do func(*faultsim.Link[content], time.Time)) {
 
 func (f *faults) stepClock() {
 	jump := faultsim.Pick(f.Tape, []time.Duration{time.Second, -time.Second, time.Minute, -time.Minute, -26 * time.Hour, 26 * time.Hour})
-	f.store.Look(func(c *content) { c.ahead += jump })
-	f.unwell(time.Now().Add(settledSoon))
+	f.Store.Look(func(c *content) { c.ahead += jump })
+	f.Unwell(time.Now().Add(settledSoon))
 }
 
 // stepLate has the log of a server come late.
 func (f *faults) stepLate() {
 	if s := f.find(true); s != nil {
-		until := f.until()
+		until := f.Until()
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		s.late = until
@@ -121,13 +97,13 @@ func (f *faults) crash(s *server) {
 	s.disk.Die()
 	f.mu.Lock()
 	if len(s.open) > 0 {
-		f.counts["a server died with requests that ran"]++
+		f.Count("a server died with requests that ran")
 	}
 	s.life++
 	s.up, s.begun, s.open = false, false, nil
 	f.mu.Unlock()
 	s.end()
-	f.unwell(time.Now().Add(48 * time.Hour)) // until it is back
+	f.Unwell(time.Now().Add(48 * time.Hour)) // until it is back
 }
 
 // stepStop ends a server in order.
@@ -149,7 +125,7 @@ func (f *faults) stop(s *server) {
 	f.mu.Unlock()
 	s.end()
 	s.running.Wait()
-	f.unwell(time.Now().Add(48 * time.Hour))
+	f.Unwell(time.Now().Add(48 * time.Hour))
 }
 
 func (f *faults) stepStart() {
@@ -160,13 +136,12 @@ func (f *faults) stepStart() {
 	s.running.Wait()
 	f.start(s)
 	if f.find(false) == nil {
-		f.healthy = time.Time{} // what they held is known again
+		f.UnwellOnly(time.Now().Add(settledSoon)) // what they held is known again
 		for _, s := range f.servers {
-			f.unwell(s.link.Unwell().Add(settledSoon))
-			f.unwell(s.disk.Unwell().Add(settledSoon))
-			f.unwell(s.late.Add(settledSoon))
+			f.Unwell(s.link.Unwell().Add(settledSoon))
+			f.Unwell(s.disk.Unwell().Add(settledSoon))
+			f.Unwell(s.late.Add(settledSoon))
 		}
-		f.unwell(time.Now().Add(settledSoon))
 	}
 }
 
@@ -174,7 +149,7 @@ func (f *faults) stepStart() {
 func (f *faults) stepLoseLog() {
 	if s := f.find(false); s != nil {
 		if len(s.log) > 0 {
-			f.counts["a server died with a log that never came"]++
+			f.Count("a server died with a log that never came")
 		}
 		f.name(s)
 	}
@@ -223,14 +198,14 @@ func (f *faults) change(of *account.Budget, token string, next account.Budget) {
 			synctest.Wait()
 		}
 	}
-	f.unwell(time.Now().Add(changedWithin))
-	f.unwell(next.Raise.Until.Add(settledSoon))
+	f.Unwell(time.Now().Add(changedWithin))
+	f.Unwell(next.Raise.Until.Add(settledSoon))
 }
 
 // calmDown ends all faults. After a stated time all that is left can be spent, to the nano-dollar, whoever asks.
 func (f *faults) calmDown() {
 	f.Note("calm")
-	f.store.Heal()
+	f.Store.Heal()
 	for _, s := range f.servers {
 		s.link.Heal()
 		s.disk.Heal()
@@ -258,7 +233,7 @@ func (f *faults) calmDown() {
 	}
 	time.Sleep(changedWithin)
 	synctest.Wait()
-	if f.settle(); !f.Broken() {
+	if f.Settle(); !f.Broken() {
 		f.spendAll(f.find(true))
 	}
 }
@@ -269,7 +244,7 @@ func (f *faults) spendAll(s *server) {
 	f.mu.Lock()
 	up := s.up
 	left := int64(f.budget.Limit)
-	f.store.Look(func(c *content) {
+	f.Store.Look(func(c *content) {
 		spent := map[string]int64{}
 		for name, n := range f.billed[of] {
 			spent[name] = n
@@ -296,7 +271,7 @@ func (f *faults) spendAll(s *server) {
 		f.Fail("%s could spend %d of the %d that were left", s.name, got, want)
 	}
 	if left >= 1000 {
-		f.count("what was left was spent to the microsecond")
+		f.Count("what was left was spent to the microsecond")
 	}
 }
 

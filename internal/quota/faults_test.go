@@ -2,15 +2,11 @@ package quota
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/account"
@@ -26,42 +22,31 @@ func TestFaults(t *testing.T) {
 	if storetest.OnPostgres() {
 		return
 	}
-	n := 40
-	if testing.Short() {
-		n = 8
-	}
-	faultsim.Run(t, faultsim.World{Play: func(tape *faultsim.Tape) (err error) {
-		f := &faults{History: faultsim.History{Tape: tape}}
-		synctest.Test(t, func(*testing.T) { err = f.play() })
-		if err == nil {
-			err = f.checkLinear()
-		}
-		return err
+	faultsim.Run(t, faultsim.World{Play: func(tape *faultsim.Tape) error {
+		f := &faults{SharedHistory: faultsim.SharedHistory[content]{
+			History: faultsim.History{Tape: tape}, Settles: settledSoon,
+			Faults: []time.Duration{100 * time.Millisecond, time.Second, 5 * time.Second, 30 * time.Second, 3 * time.Minute},
+		}}
+		return f.PlayBubble(t, f.play, budgetModel, "who was refused")
 	}, Rare: []string{
 		"reached: a transaction was lost", "reached: a commit's answer was lost", "reached: a commit was on its way when its server gave it up", "reached: a transaction waited for a row",
 		"reached: a request was refused", "reached: a request was ended by its budget", "reached: a request was dispatched in another period than it was admitted in",
 		"reached: a server died with a log that never came", "reached: a server died with requests that ran", "reached: what was left was spent to the microsecond",
 		"reached: a request was refused at once", "reached: a block was drawn from others",
-	}}, n)
+	}}, 40, 8)
 }
 
 // faults is one history.
 type faults struct {
-	faultsim.History
-	store   *faultsim.Database[content]
+	faultsim.SharedHistory[content]
 	servers []*server
 	names   int
-	healthy time.Time // from then on nothing has failed
 	clients sync.WaitGroup
 	budget  account.Budget // of the organisation
 	own     account.Budget // of token t0; the zero value = none
 	memory  time.Duration  // Config.DeniedFor
 
-	mu      sync.Mutex // guards all below, and the servers
-	counts  map[string]int
-	failure string
-	moment  int64
-	ops     []op
+	mu      sync.Mutex                          // guards all below, and the servers
 	billed  map[account.Period]map[string]int64 // by the server's name
 	most    map[account.Period]fleet.NanoUSD    // that a limit has been while something was spent
 	before  [2]fleet.NanoUSD                    // most that the limits have been a short while ago
@@ -128,15 +113,9 @@ func daily(at time.Time) (from, to time.Time) {
 	return from, from.AddDate(0, 0, 1)
 }
 
-func (f *faults) play() (err error) {
-	defer func() {
-		if what := recover(); what != nil {
-			fmt.Fprintf(os.Stderr, "panic: %v\n%s", what, debug.Stack()) // goroutines that are left hide it
-			err = fmt.Errorf("panic: %v", what)
-		}
-	}()
-	f.counts, f.billed, f.most = map[string]int{}, map[account.Period]map[string]int64{}, map[account.Period]fleet.NanoUSD{}
-	f.store = faultsim.NewDatabase(newContent(), (*content).clone, f.count, f.look)
+func (f *faults) play() error {
+	f.billed, f.most = map[account.Period]map[string]int64{}, map[account.Period]fleet.NanoUSD{}
+	f.Store = faultsim.NewDatabase(newContent(), (*content).clone, f.Count, f.look)
 	time.Sleep(faultsim.Pick(f.Tape, []time.Duration{12 * time.Hour, 24*time.Hour - 3*time.Minute, 24*time.Hour - 20*time.Second, 24*time.Hour - 4*time.Second}))
 	f.memory = faultsim.Pick(f.Tape, []time.Duration{0, deniedFor})
 	f.budget = account.Budget{Limit: f.chooseLimit(), Period: "daily", Window: daily}
@@ -150,18 +129,8 @@ func (f *faults) play() (err error) {
 		f.name(s)
 		f.start(s)
 	}
-	f.settle()
-	err = f.History.Play(f.chooseKinds(), f.settle, f.calmDown)
-	f.close()
-	for what, n := range f.counts {
-		for range n {
-			f.Reached(what)
-		}
-	}
-	if err == nil && f.failure != "" {
-		err = fmt.Errorf("broken promise: %s", f.failure)
-	}
-	return err
+	f.Settle()
+	return f.Play(f.chooseKinds(), f.calmDown, f.close)
 }
 
 // chooseLimit gives what so many seconds cost, and some nano-dollars.
@@ -171,14 +140,14 @@ func (f *faults) chooseLimit() fleet.NanoUSD {
 }
 
 func (f *faults) chooseKinds() []faultsim.Kind {
-	kinds := []faultsim.Kind{{Name: "requests come", Do: f.stepCome}, {Name: "requests come", Do: f.stepCome}, {Name: "requests end", Do: f.stepEnd}, {Name: "time", Do: f.stepTime}}
+	kinds := []faultsim.Kind{{Name: "requests come", Do: f.stepCome}, {Name: "requests come", Do: f.stepCome}, {Name: "requests end", Do: f.stepEnd}, {Name: "time", Do: f.StepTime}}
 	return append(kinds, f.Swarm([]faultsim.Kind{
 		{Name: "requests come", Do: f.stepCome},
 		{Name: "requests end", Do: f.stepEnd},
-		{Name: "time", Do: f.stepTime},
+		{Name: "time", Do: f.StepTime},
 		{Name: "minutes", Do: f.stepMinutes},
-		{Name: "store away", Do: f.stepAway},
-		{Name: "store slow", Do: f.stepSlow},
+		{Name: "store away", Do: f.StepAway},
+		{Name: "store slow", Do: f.StepSlow},
 		{Name: "store's clock is set", Do: f.stepClock},
 		{Name: "server cut off", Do: f.stepCut},
 		{Name: "transactions lost", Do: f.stepLossy},
@@ -189,42 +158,6 @@ func (f *faults) chooseKinds() []faultsim.Kind {
 		{Name: "log lost", Do: f.stepLoseLog},
 		{Name: "budget changes", Do: f.stepBudget},
 	}...)...)
-}
-
-// count counts a rare state, from any goroutine.
-func (f *faults) count(what string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.counts[what]++
-}
-
-// broke notes a broken promise, from any goroutine; mu is held.
-func (f *faults) broke(format string, args ...any) {
-	if f.failure == "" {
-		f.failure = fmt.Sprintf(format, args...)
-	}
-}
-
-// settle lets what was done have its effect.
-func (f *faults) settle() {
-	time.Sleep(time.Duration(1_000_000 + f.Choose(200_000_000)))
-	synctest.Wait()
-	f.Step()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.Logs() {
-		f.store.Look(func(c *content) { f.Note("  %s: %s", time.Now().Format("15:04:05.000"), c) })
-	}
-	if f.failure != "" {
-		f.Fail("%s", f.failure)
-	}
-}
-
-// unwell says that something fails until a moment.
-func (f *faults) unwell(until time.Time) {
-	if until.After(f.healthy) {
-		f.healthy = until
-	}
 }
 
 // periodOf gives the period of a budget at a day.
@@ -253,10 +186,10 @@ func (f *faults) mostOf(of account.Period) fleet.NanoUSD {
 func (f *faults) look() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.store.Look(func(c *content) {
+	f.Store.Look(func(c *content) {
 		for _, of := range slices.SortedFunc(maps.Keys(c.blocks), compare) {
 			if sum := c.reserved(of); sum > int64(f.mostOf(of)) {
-				f.broke("the servers may spend %d in all of period %v, more than its limit of %d", sum, of, f.most[of])
+				f.Broke("the servers may spend %d in all of period %v, more than its limit of %d", sum, of, f.most[of])
 			}
 		}
 	})
@@ -277,11 +210,11 @@ func (f *faults) bill(s *server, token string, day, cost int64) {
 			sum += n
 		}
 		if sum > int64(f.mostOf(of)) {
-			f.broke("%d were billed in all of period %v, more than its limit of %d", sum, of, f.most[of])
+			f.Broke("%d were billed in all of period %v, more than its limit of %d", sum, of, f.most[of])
 		}
-		f.store.Look(func(c *content) {
+		f.Store.Look(func(c *content) {
 			if mine, granted := f.billed[of][s.name], c.blocks[of][s.name].granted; mine > granted {
-				f.broke("%s has billed %d of period %v, of which the store grants it %d", s.name, mine, of, granted)
+				f.Broke("%s has billed %d of period %v, of which the store grants it %d", s.name, mine, of, granted)
 			}
 		})
 	}

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"testing"
@@ -24,40 +22,29 @@ func TestFaults(t *testing.T) {
 	if storetest.OnPostgres() {
 		return
 	}
-	n := 60
-	if testing.Short() {
-		n = 8
-	}
-	faultsim.Run(t, faultsim.World{Play: func(tape *faultsim.Tape) (err error) {
-		f := &faults{History: faultsim.History{Tape: tape}}
-		synctest.Test(t, func(*testing.T) { err = f.play() })
-		if err == nil {
-			err = f.checkLinear()
-		}
-		return err
+	faultsim.Run(t, faultsim.World{Play: func(tape *faultsim.Tape) error {
+		f := &faults{SharedHistory: faultsim.SharedHistory[content]{
+			History: faultsim.History{Tape: tape}, Settles: settledSoon,
+			Faults: []time.Duration{100 * time.Millisecond, time.Second, 5 * time.Second, 30 * time.Second, 5*time.Minute + 12*time.Second, 6 * time.Minute},
+		}}
+		return f.PlayBubble(t, f.play, limitModel, "who was admitted and who was refused")
 	}, Rare: []string{
 		"reached: a transaction was lost", "reached: a commit's answer was lost", "reached: a commit was on its way when its server gave it up", "reached: a transaction waited for a row",
 		"reached: a server was given up", "reached: a server that was given up had requests that ran on", "reached: requests ran beyond a lowered limit",
 		"reached: all of a limit was had at one server", "reached: a dead server's shares were had", "reached: a request was refused at once", "reached: a request waited for a share, and got it",
-	}}, n)
+	}}, 60, 8)
 }
 
 // faults is one history.
 type faults struct {
-	faultsim.History
-	store   *faultsim.Database[content]
+	faultsim.SharedHistory[content]
 	servers []*server
 	names   int
-	healthy time.Time // from then on nothing has failed
 	clients sync.WaitGroup
 	limits  map[account.Limited]int
 	most    map[account.Limited]int // that a limit has been
 
-	mu      sync.Mutex // guards all below, and the servers' requests
-	counts  map[string]int
-	failure string
-	moment  int64
-	ops     []op
+	mu      sync.Mutex               // guards all below, and the servers' requests
 	known   map[string]bool          // servers that the store knew after the last commit
 	left    map[string]bool          // those that have ended in order
 	orphans map[account.Limited]int  // requests that ever ran on when their server was given up
@@ -97,15 +84,9 @@ const (
 	goneFor     = goneAfter + settledSoon                   // the same of dead ones
 )
 
-func (f *faults) play() (err error) {
-	defer func() {
-		if what := recover(); what != nil {
-			fmt.Fprintf(os.Stderr, "panic: %v\n%s", what, debug.Stack()) // goroutines that are left hide it
-			err = fmt.Errorf("panic: %v", what)
-		}
-	}()
-	f.counts, f.known, f.left, f.orphans, f.raised = map[string]int{}, map[string]bool{}, map[string]bool{}, map[account.Limited]int{}, map[account.Limited]bool{}
-	f.store = faultsim.NewDatabase(newContent(), (*content).clone, f.count, f.look)
+func (f *faults) play() error {
+	f.known, f.left, f.orphans, f.raised = map[string]bool{}, map[string]bool{}, map[account.Limited]int{}, map[account.Limited]bool{}
+	f.Store = faultsim.NewDatabase(newContent(), (*content).clone, f.Count, f.look)
 	f.limits = map[account.Limited]int{{Org: faultsOrg}: 1 + f.Choose(9)}
 	if f.Choose(2) == 0 {
 		f.limits[account.Limited{Org: faultsOrg, Token: "t0"}] = 1 + f.Choose(5)
@@ -121,28 +102,18 @@ func (f *faults) play() (err error) {
 		f.name(s)
 		f.start(s)
 	}
-	err = f.History.Play(f.chooseKinds(), f.settle, f.calmDown)
-	f.close()
-	for what, n := range f.counts {
-		for range n {
-			f.Reached(what)
-		}
-	}
-	if err == nil && f.failure != "" {
-		err = fmt.Errorf("broken promise: %s", f.failure)
-	}
-	return err
+	return f.Play(f.chooseKinds(), f.calmDown, f.close)
 }
 
 func (f *faults) chooseKinds() []faultsim.Kind {
-	kinds := []faultsim.Kind{{Name: "requests come", Do: f.stepCome}, {Name: "requests come", Do: f.stepCome}, {Name: "requests end", Do: f.stepEnd}, {Name: "time", Do: f.stepTime}}
+	kinds := []faultsim.Kind{{Name: "requests come", Do: f.stepCome}, {Name: "requests come", Do: f.stepCome}, {Name: "requests end", Do: f.stepEnd}, {Name: "time", Do: f.StepTime}}
 	return append(kinds, f.Swarm([]faultsim.Kind{
 		{Name: "requests come", Do: f.stepCome},
 		{Name: "requests end", Do: f.stepEnd},
-		{Name: "time", Do: f.stepTime},
+		{Name: "time", Do: f.StepTime},
 		{Name: "minutes", Do: f.stepMinutes},
-		{Name: "store away", Do: f.stepAway},
-		{Name: "store slow", Do: f.stepSlow},
+		{Name: "store away", Do: f.StepAway},
+		{Name: "store slow", Do: f.StepSlow},
 		{Name: "server cut off", Do: f.stepCut},
 		{Name: "transactions lost", Do: f.stepLossy},
 		{Name: "notifications lost", Do: f.stepDeaf},
@@ -154,42 +125,6 @@ func (f *faults) chooseKinds() []faultsim.Kind {
 	}...)...)
 }
 
-// count counts a rare state, from any goroutine.
-func (f *faults) count(what string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.counts[what]++
-}
-
-// broke notes a broken promise, from any goroutine; mu is held.
-func (f *faults) broke(format string, args ...any) {
-	if f.failure == "" {
-		f.failure = fmt.Sprintf(format, args...)
-	}
-}
-
-// settle lets what was done have its effect.
-func (f *faults) settle() {
-	time.Sleep(time.Duration(1_000_000 + f.Choose(200_000_000)))
-	synctest.Wait()
-	f.Step()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.Logs() {
-		f.store.Look(func(c *content) { f.Note("  %s: %s", time.Now().Format("15:04:05.000"), c) })
-	}
-	if f.failure != "" {
-		f.Fail("%s", f.failure)
-	}
-}
-
-// unwell says that something fails until a moment.
-func (f *faults) unwell(until time.Time) {
-	if until.After(f.healthy) {
-		f.healthy = until
-	}
-}
-
 // name gives a server another log, and so another name.
 func (f *faults) name(s *server) {
 	f.names++
@@ -199,7 +134,7 @@ func (f *faults) name(s *server) {
 // start begins a life of a server.
 func (f *faults) start(s *server) {
 	seed := uint64(f.Choose(1 << 30))
-	s.link = f.store.Link(seed)
+	s.link = f.Store.Link(seed)
 	s.shares = newShares(simulated{s.link}, Config{Server: s.name})
 	s.jitter = rand.New(rand.NewPCG(seed, 3))
 	s.accounts = account.New(account.Config{Memory: 1, Shares: askers{s}})
@@ -210,7 +145,7 @@ func (f *faults) start(s *server) {
 	f.mu.Unlock()
 	life, accounts := s.shares, s.accounts
 	s.running.Go(func() { _ = life.Run(ctx, accounts) })
-	f.unwell(time.Now().Add(2 * time.Second))
+	f.Unwell(time.Now().Add(2 * time.Second))
 	f.Note("%s starts", s.name)
 }
 
@@ -226,16 +161,7 @@ func (a askers) Ask(of account.Limited, until time.Time) bool {
 
 // find gives a server that is up or is not, if there is one.
 func (f *faults) find(up bool) *server {
-	var all []*server
-	for _, s := range f.servers {
-		if s.up == up {
-			all = append(all, s)
-		}
-	}
-	if len(all) == 0 {
-		return nil
-	}
-	return faultsim.Pick(f.Tape, all)
+	return faultsim.PickWhere(f.Tape, f.servers, func(s *server) bool { return s.up == up })
 }
 
 func (f *faults) stepCome() {
@@ -257,7 +183,7 @@ func (f *faults) come(s *server, runs time.Duration) {
 		Org: faultsOrg, Token: token, OrgLimits: account.Limits{Concurrency: f.limits[account.Limited{Org: faultsOrg}]},
 		TokenLimits: account.Limits{Concurrency: f.limits[account.Limited{Org: faultsOrg, Token: token}]},
 	}
-	strict := time.Now().After(f.healthy)
+	strict := f.Healthy(time.Now())
 	f.clients.Go(func() {
 		if r := s.begin(&claim, strict); r != nil {
 			select {
@@ -274,7 +200,7 @@ func (f *faults) come(s *server, runs time.Duration) {
 // begin gives nil where the request is refused.
 func (s *server) begin(claim *account.Claim, strict bool) *request {
 	f, accounts := s.f, s.accounts
-	began, called := time.Now(), f.tick()
+	began, called := time.Now(), f.Tick()
 	r := &request{at: s, charge: new(account.Charge), token: claim.Token, done: make(chan struct{}), limits: map[account.Limited]int{
 		{Org: faultsOrg}: claim.OrgLimits.Concurrency, {Org: faultsOrg, Token: claim.Token}: claim.TokenLimits.Concurrency,
 	}}
@@ -283,7 +209,7 @@ func (s *server) begin(claim *account.Claim, strict bool) *request {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if took > askAtMost {
-		f.broke("%s answered a request after %s", s.name, took)
+		f.Broke("%s answered a request after %s", s.name, took)
 	}
 	if s.accounts != accounts || !s.up {
 		return nil // nobody hears of it
@@ -291,22 +217,22 @@ func (s *server) begin(claim *account.Claim, strict bool) *request {
 	if err != nil {
 		refusal := (*account.LimitError)(nil)
 		if !errors.As(err, &refusal) {
-			f.broke("%s: %v", s.name, err)
+			f.Broke("%s: %v", s.name, err)
 			return nil
 		}
 		if took < time.Millisecond*49 {
-			f.counts["a request was refused at once"]++
+			f.Count("a request was refused at once")
 		}
 		if !refusal.OfToken {
-			f.did(op{kind: opRefused, limit: claim.OrgLimits.Concurrency, strict: strict && took < 49*time.Millisecond, call: called})
+			f.Did(op{kind: opRefused, limit: claim.OrgLimits.Concurrency, strict: strict && took < 49*time.Millisecond}, called)
 		}
 		return nil
 	}
 	if took > 0 {
-		f.counts["a request waited for a share, and got it"]++
+		f.Count("a request waited for a share, and got it")
 	}
 	s.open = append(s.open, r)
-	f.did(op{kind: opAdmitted, limit: claim.OrgLimits.Concurrency, raised: f.raised[account.Limited{Org: faultsOrg}], call: called})
+	f.Did(op{kind: opAdmitted, limit: claim.OrgLimits.Concurrency, raised: f.raised[account.Limited{Org: faultsOrg}]}, called)
 	f.checkAdmitted(r, claim)
 	return r
 }
@@ -329,11 +255,11 @@ func (f *faults) checkAdmitted(r *request, claim *account.Claim) {
 			}
 		}
 		if all > limit {
-			f.broke("%s admitted request %d at once of %s, more than its limit of %d", r.at.name, all, whose(of), limit)
+			f.Broke("%s admitted request %d at once of %s, more than its limit of %d", r.at.name, all, whose(of), limit)
 		}
-		f.store.Look(func(c *content) {
+		f.Store.Look(func(c *content) {
 			if has := c.shares[of][r.at.name].share; here > has {
-				f.broke("%s admitted request %d of %s, of which the store gives it %d", r.at.name, here, whose(of), has)
+				f.Broke("%s admitted request %d of %s, of which the store gives it %d", r.at.name, here, whose(of), has)
 			}
 		})
 	}
@@ -356,7 +282,7 @@ func (s *server) finish(r *request) {
 	}
 	s.open = slices.Delete(s.open, k, k+1)
 	if !r.orphan {
-		f.did(op{kind: opEnded, call: f.tickLocked()})
+		f.Did(op{kind: opEnded}, f.Tick())
 	}
 	f.mu.Unlock()
 	r.charge.Settle()
@@ -389,26 +315,11 @@ func (f *faults) endOne(r *request) {
 	time.Sleep(time.Duration(1 + f.Choose(1000)))
 }
 
-func (f *faults) stepTime() {
-	time.Sleep(faultsim.Pick(f.Tape, []time.Duration{10 * time.Millisecond, 100 * time.Millisecond, time.Second, 6 * time.Second}))
-}
-
 func (f *faults) stepMinutes() {
 	if f.Choose(3) == 0 {
 		time.Sleep(faultsim.Pick(f.Tape, []time.Duration{20 * time.Second, time.Minute, 5*time.Minute + 5*time.Second, 5*time.Minute + 30*time.Second}))
 	}
 }
-
-// until chooses how long a fault lasts.
-func (f *faults) until() time.Time {
-	until := time.Now().Add(faultsim.Pick(f.Tape, []time.Duration{100 * time.Millisecond, time.Second, 5 * time.Second, 30 * time.Second, 5*time.Minute + 12*time.Second, 6 * time.Minute}))
-	f.unwell(until.Add(settledSoon))
-	return until
-}
-
-func (f *faults) stepAway() { f.store.Away(f.until()) }
-
-func (f *faults) stepSlow() { f.store.Slow(f.until()) }
 
 func (f *faults) stepCut() { f.fault((*faultsim.Link[content]).Away) }
 
@@ -419,7 +330,7 @@ func (f *faults) stepDeaf() { f.fault((*faultsim.Link[content]).Deaf) }
 func (f *faults) fault(do func(*faultsim.Link[content], time.Time)) {
 	if s := f.find(true); s != nil {
 		f.Note("  %s", s.name)
-		do(s.link, f.until())
+		do(s.link, f.Until())
 	}
 }
 
@@ -437,13 +348,13 @@ func (f *faults) crash(s *server) {
 	s.up = false
 	for _, r := range s.open {
 		if !r.orphan {
-			f.did(op{kind: opEnded, call: f.tickLocked()})
+			f.Did(op{kind: opEnded}, f.Tick())
 		}
 	}
 	s.open = nil
 	f.mu.Unlock()
 	s.end()
-	f.unwell(time.Now().Add(time.Hour)) // until it is back, or its shares were taken: see stepStart
+	f.Unwell(time.Now().Add(time.Hour)) // until it is back, or its shares were taken: see stepStart
 }
 
 // stepStop ends a server in order.
@@ -461,7 +372,7 @@ func (f *faults) stop(s *server) {
 	f.mu.Unlock()
 	s.end()
 	s.running.Wait()
-	f.unwell(time.Now().Add(settledSoon))
+	f.Unwell(time.Now().Add(settledSoon))
 }
 
 func (f *faults) endAll(s *server) {
@@ -478,10 +389,9 @@ func (f *faults) stepStart() {
 		s.running.Wait()
 		f.start(s)
 		if f.allUp() {
-			f.healthy = time.Time{} // what dead ones had is free again
-			f.unwell(time.Now().Add(settledSoon))
+			f.UnwellOnly(time.Now().Add(settledSoon)) // what dead ones had is free again
 			for _, s := range f.servers {
-				f.unwell(s.link.Unwell().Add(settledSoon))
+				f.Unwell(s.link.Unwell().Add(settledSoon))
 			}
 		}
 	}
@@ -500,7 +410,7 @@ func (f *faults) allUp() bool {
 func (f *faults) stepLoseLog() {
 	if s := f.find(false); s != nil {
 		f.name(s)
-		f.unwell(time.Now().Add(goneFor))
+		f.Unwell(time.Now().Add(goneFor))
 	}
 }
 
@@ -523,26 +433,26 @@ func (f *faults) stepLimit() {
 			n += len(s.open)
 		}
 		if n > limit {
-			f.counts["requests ran beyond a lowered limit"]++
+			f.Count("requests ran beyond a lowered limit")
 		}
 	}
 	f.raised[of] = f.raised[of] || limit > f.limits[of] // what was admitted under the higher one runs on beside shares of the lower
 	f.limits[of], f.most[of] = limit, max(f.most[of], limit)
-	f.unwell(time.Now().Add(settledSoon))
+	f.Unwell(time.Now().Add(settledSoon))
 }
 
 // look is called after each commit.
 func (f *faults) look() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.store.Look(f.lookAt)
+	f.Store.Look(f.lookAt)
 }
 
 // lookAt is look's; mu is held.
 func (f *faults) lookAt(now *content) {
 	for name, was := range f.known {
 		if _, is := now.beats[name]; was && !is && !f.left[name] {
-			f.counts["a server was given up"]++
+			f.Count("a server was given up")
 		}
 	}
 	for _, s := range f.servers {
@@ -556,7 +466,7 @@ func (f *faults) lookAt(now *content) {
 	}
 	for of, most := range f.most {
 		if sum := now.sum(of); sum > most+f.orphans[of] {
-			f.broke("the shares of %s are %d in all, more than its limit of %d and the %d that ran on", whose(of), sum, most, f.orphans[of])
+			f.Broke("the shares of %s are %d in all, more than its limit of %d and the %d that ran on", whose(of), sum, most, f.orphans[of])
 		}
 	}
 }
@@ -568,17 +478,17 @@ func (f *faults) orphan(s *server) {
 			continue
 		}
 		r.orphan = true
-		f.counts["a server that was given up had requests that ran on"]++
+		f.Count("a server that was given up had requests that ran on")
 		f.orphans[account.Limited{Org: faultsOrg}]++
 		f.orphans[account.Limited{Org: faultsOrg, Token: r.token}]++
-		f.did(op{kind: opEnded, call: f.tickLocked()})
+		f.Did(op{kind: opEnded}, f.Tick())
 	}
 }
 
 // calmDown ends all faults. After a stated time all of each limit can be had, whoever asks.
 func (f *faults) calmDown() {
 	f.Note("calm")
-	f.store.Heal()
+	f.Store.Heal()
 	dead := f.names > len(f.servers)
 	for _, s := range f.servers {
 		s.link.Heal()
@@ -593,7 +503,7 @@ func (f *faults) calmDown() {
 		f.endAll(s)
 	}
 	if time.Sleep(settledSoon); dead {
-		f.count("a dead server's shares were had")
+		f.Count("a dead server's shares were had")
 		time.Sleep(goneFor)
 	}
 	synctest.Wait()
@@ -622,7 +532,7 @@ func (f *faults) fill(s *server, token string, of account.Limited) {
 	if len(got) < want {
 		f.Fail("only %d of %s's limit of %d can be had at %s", len(got), whose(of), want, s.name)
 	}
-	f.count("all of a limit was had at one server")
+	f.Count("all of a limit was had at one server")
 	for _, r := range got {
 		s.finish(r)
 	}

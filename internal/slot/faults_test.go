@@ -17,17 +17,13 @@ import (
 // TestFaults plays histories of a supervisor without processes: engines, leaders, and the network between are simulated, and leaders know no better than to order
 // anything. See faultsim.
 func TestFaults(t *testing.T) {
-	n := 1000
-	if testing.Short() {
-		n = 100
-	}
 	dir := t.TempDir()
 	faultsim.Run(t, faultsim.World{Play: func(tape *faultsim.Tape) error { return playFaults(tape, dir) }, Rare: []string{
 		"reached: " + ErrOldTerm.Error(), "reached: " + ErrEnded.Error(), "reached: " + ErrBusy.Error(), "reached: " + ErrCrowded.Error(),
 		"reached: " + ErrHostMemory.Error(), "reached: " + ErrShuttingDown.Error(), "reached: " + ErrState.Error(), "reached: " + ErrUnknown.Error(),
 		"reached: an engine was resumed", "reached: an engine found no memory to wake", "reached: an engine was ready after it was told to stop",
 		"reached: the clock was set back over a restart", "reached: an act came again",
-	}}, n)
+	}}, 1000, 100)
 }
 
 // faults is one history of a supervisor.
