@@ -127,6 +127,8 @@ func (f *faults) chooseKinds() []faultsim.Kind {
 
 // name gives a server another log, and so another name.
 func (f *faults) name(s *server) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.names++
 	s.name = fmt.Sprint("s", f.names)
 }
@@ -134,12 +136,12 @@ func (f *faults) name(s *server) {
 // start begins a life of a server.
 func (f *faults) start(s *server) {
 	seed := uint64(f.Choose(1 << 30))
+	ctx, cancel := context.WithCancel(context.Background())
+	f.mu.Lock()
 	s.link = f.Store.Link(seed)
 	s.shares = newShares(simulated{s.link}, Config{Server: s.name})
 	s.jitter = rand.New(rand.NewPCG(seed, 3))
 	s.accounts = account.New(account.Config{Memory: 1, Shares: askers{s}})
-	ctx, cancel := context.WithCancel(context.Background())
-	f.mu.Lock()
 	s.end, s.up, s.open = cancel, true, nil
 	delete(f.left, s.name)
 	f.mu.Unlock()
@@ -153,8 +155,10 @@ func (f *faults) start(s *server) {
 type askers struct{ s *server }
 
 func (a askers) Ask(of account.Limited, until time.Time) bool {
-	late := time.Duration(1 + a.s.jitter.IntN(5000))
-	got := a.s.shares.Ask(of, until)
+	a.s.f.mu.Lock()
+	late, shares := time.Duration(1+a.s.jitter.IntN(5000)), a.s.shares
+	a.s.f.mu.Unlock()
+	got := shares.Ask(of, until)
 	time.Sleep(late)
 	return got
 }
