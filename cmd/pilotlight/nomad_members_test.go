@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,8 +21,9 @@ import (
 // members are servers of one cluster with one database, on machines, that is directories, of their own.
 type members struct {
 	*testing.T
-	f   nomadFile
-	all []*devServer // that live
+	f       nomadFile
+	all     []*devServer // that live
+	program string       // pilotlight; "" = the tests'
 }
 
 func newMembers(t *testing.T, name string, models ...nomadModel) *members {
@@ -71,10 +73,18 @@ func (m *members) begin() *devServer {
 	return s
 }
 
-// launch starts a server in its directory.
-func (m *members) launch(dir string) *devServer {
+// launch starts a server in its directory; more are flags.
+func (m *members) launch(dir string, more ...string) *devServer {
 	m.Helper()
-	s, err := launchServe(dir)
+	cmd, env := exec.Command(os.Args[0]), []string{asProgram + "=1"}
+	if m.program != "" {
+		cmd, env = exec.Command(m.program), nil
+	}
+	cmd.Args = append(append(cmd.Args, "serve", "--config", filepath.Join(dir, "pilotlight.hcl")), more...)
+	s, err := beginServeAs(cmd, env...)
+	if err == nil {
+		err = s.awaitServing(dir)
+	}
 	if err != nil {
 		m.Fatal(err)
 	}
@@ -86,6 +96,21 @@ func (m *members) launch(dir string) *devServer {
 	})
 	s.awaitReady(m.T)
 	return s
+}
+
+// replace has another process take a server's place, which callers go on to ask at the same address.
+func (m *members) replace(old *devServer) {
+	m.Helper()
+	s := m.launch(old.DataDir, "--take-over")
+	<-old.ended
+	if old.err != nil {
+		m.Errorf("the one that was replaced: %v", old.err)
+	}
+	if s.API != old.API {
+		m.Errorf("the next listens at %s, want %s", s.API, old.API)
+	}
+	s.Token = old.Token
+	m.all[slices.Index(m.all, old)] = s
 }
 
 // leader gives the one that leads, and the others.
@@ -266,9 +291,26 @@ func TestNomad_SeveralServersServeTogether(t *testing.T) {
 	if leader.err != nil {
 		t.Errorf("the one that was told to stop: %v", leader.err)
 	}
+	m.begin()
+	_, others = m.leader()
+	if got := others[0].mustChat(t, hot, false).header.Get("X-Pilotlight-Instance"); got != instance {
+		t.Errorf("in the end %s serves, want %s", got, instance)
+	}
 	if jobs := runningJobs(t, m.f.cluster, m.f.name); len(jobs) != 3 {
 		t.Errorf("there are jobs %v, want one of each model", jobs)
 	}
+	leader, _ = m.leader()
+	for _, model := range m.f.ids() {
+		if _, err := leader.admin(t).StopModel(t.Context(), model); err != nil {
+			t.Error(err)
+		}
+	}
+	eventually(t, time.Minute, func() string {
+		if jobs := runningJobs(t, m.f.cluster, m.f.name); len(jobs) != 0 {
+			return fmt.Sprintf("jobs %v run", jobs)
+		}
+		return ""
+	})
 }
 
 // TestNomad_HotModelsAreServedWithoutConsulOrALeader: for as long as it takes, on engines of their own and in slots.
@@ -310,6 +352,15 @@ func TestNomad_HotModelsAreServedWithoutConsulOrALeader(t *testing.T) {
 	took := m.leadAfter(func() { gate.open.Store(true) }, others...)
 	t.Logf("the one that is left led %v after Consul was back", took)
 	others[0].mustChat(t, hot, true)
+	if _, err := others[0].admin(t).StopModel(t.Context(), hot); err != nil {
+		t.Error(err)
+	}
+	eventually(t, time.Minute, func() string {
+		if jobs := runningJobs(t, m.f.cluster, m.f.name); len(jobs) != 0 {
+			return fmt.Sprintf("jobs %v run", jobs)
+		}
+		return ""
+	})
 }
 
 // TestNomad_AServerWithAnotherConfig has a model that the one that leads does not have: it is started for it, and left alone by whoever leads.

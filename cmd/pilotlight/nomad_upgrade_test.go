@@ -1,0 +1,77 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// build builds pilotlight with these flags.
+func build(t *testing.T, flags ...string) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "pilotlight")
+	args := append(append([]string{"build"}, flags...), "-o", program, "github.com/pilotlight-io/pilotlight/cmd/pilotlight")
+	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+		t.Fatalf("building pilotlight: %v\n%s", err, out)
+	}
+	return program
+}
+
+// TestNomad_RollingUpgradeLosesNothing replaces the servers of a cluster by those of another build, one after the other, under load: no request fails, and each one
+// has its record.
+func TestNomad_RollingUpgradeLosesNothing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs Nomad, Consul and Postgres; not in short runs")
+	}
+	m := newMembers(t, "rolling", memberModels()[0])
+	hot := m.f.models[0].id
+	next := build(t, "-ldflags=-s -w") // and the tests' own is the one before
+	m.begin()
+	m.begin()
+	leader, _ := m.leader()
+	if err := holdHot(t, leader, hot); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range m.all {
+		s.mustChat(t, hot, true)
+	}
+	time.Sleep(time.Second) // a record of another server is there half a second after its request
+	before := len(m.all[0].records(t))
+	var hots tally
+	end := m.loads(m.all, hot, &hots)
+	time.Sleep(2 * time.Second)
+	m.program = next
+	for _, old := range m.all {
+		m.replace(old)
+		time.Sleep(2 * time.Second)
+	}
+	end()
+	sum := hots.sum()
+	t.Logf("while both servers were replaced: %+v", sum)
+	time.Sleep(2 * time.Second)
+	if got := len(m.all[0].records(t)) - before; got != sum.Requests {
+		t.Errorf("there are %d records of %d requests", got, sum.Requests)
+	}
+	servers, err := m.all[1].admin(t).Servers(t.Context())
+	if err != nil || len(servers) != 2 {
+		t.Fatalf("got the servers %+v, %v, want two", servers, err)
+	}
+	for _, s := range servers {
+		if program, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", s.PID)); err != nil || program != next {
+			t.Errorf("server %d is of %s (%v), want %s", s.PID, program, err, next)
+		}
+	}
+	leader, _ = m.leader()
+	if _, err := leader.admin(t).StopModel(t.Context(), hot); err != nil {
+		t.Error(err)
+	}
+	eventually(t, time.Minute, func() string {
+		if jobs := runningJobs(t, m.f.cluster, m.f.name); len(jobs) != 0 {
+			return fmt.Sprintf("jobs %v run", jobs)
+		}
+		return ""
+	})
+}
