@@ -17,6 +17,9 @@ type serversCmd struct {
 	Concurrency int `default:"16" help:"Connections to each server."`
 }
 
+// meetWithin is long enough for a server to hear of another's token, and of what runs.
+const meetWithin = 30 * time.Second
+
 func (c *serversCmd) Run(ctx context.Context, o *options) error {
 	if c.Servers < 1 || c.Servers > 1 && os.Getenv("PILOTLIGHT_DATABASE_URL") == "" {
 		return fmt.Errorf("%d servers; write 1 or more, and for more than one name the Postgres that they share in PILOTLIGHT_DATABASE_URL", c.Servers)
@@ -93,20 +96,29 @@ model "bench" {
 `, site.Nomad.Addr, site.Consul.Addr, s.self)
 	if c.Servers > 1 {
 		s.store = `store "postgres" { url_env = "PILOTLIGHT_DATABASE_URL" }`
+		text += "servers {\n  addr = \"127.0.0.1:0\"\n}\n"
 	}
-	var servers []*pilotlight
-	for range c.Servers {
-		server, err := s.serve(ctx, text)
+	first, err := s.serve(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	servers := []*pilotlight{first}
+	for len(servers) < c.Servers {
+		next, err := s.launch(ctx, text)
 		if err != nil {
 			return nil, err
 		}
-		if len(servers) > 0 {
-			server.token = servers[0].token // of the same store
+		next.token = first.token // of the same store
+		servers = append(servers, next)
+	}
+	for _, server := range servers {
+		for deadline := time.Now().Add(meetWithin); ; time.Sleep(settle) {
+			if err := server.warm(); err == nil {
+				break
+			} else if time.Now().After(deadline) {
+				return nil, err
+			}
 		}
-		if err := server.warm(); err != nil {
-			return nil, err
-		}
-		servers = append(servers, server)
 	}
 	return servers, nil
 }

@@ -176,6 +176,16 @@ func (s *stage) against(ctx context.Context, binary, model string) (*target, err
 
 // serve starts the real program with back end and models as given, an org and a token.
 func (s *stage) serve(ctx context.Context, rest string) (*pilotlight, error) {
+	server, err := s.launch(ctx, rest)
+	if err != nil {
+		return nil, err
+	}
+	server.token, err = s.issue(ctx, server, "bench")
+	return server, err
+}
+
+// launch starts the real program with back end and models as given.
+func (s *stage) launch(ctx context.Context, rest string) (*pilotlight, error) {
 	api, err := freeAddr()
 	if err != nil {
 		return nil, err
@@ -215,8 +225,7 @@ autoscaler { policy = "fixed" }
 		log, _ := os.ReadFile(filepath.Join(dir, "pilotlight.log"))
 		return nil, fmt.Errorf("%w\n%s", err, log)
 	}
-	server.token, err = s.issue(ctx, server, "bench")
-	return server, err
+	return server, nil
 }
 
 // issue creates an org and a token of it through the command line, as an operator would.
