@@ -30,7 +30,7 @@ func (r *round) run(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, roundWithin)
 	defer cancel()
 	r.live, r.drawn = map[string]bool{}, map[account.Period]*drawing{}
-	err := r.q.book.write(ctx, func(p page) error { return r.draw(context.WithoutCancel(ctx), p) })
+	err := r.q.book.write(ctx, func(p page) error { return r.draw(ctx, p) })
 	if err != nil {
 		return fmt.Errorf("drawing from budgets: %w", err)
 	}
