@@ -25,7 +25,7 @@ func TestFiles_PassARealNomad(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Minute) // the first run on a machine builds both
 	defer cancel()
-	c, err := cluster.Start(ctx, cluster.Config{Nodes: 1, GPUs: 8})
+	c, err := cluster.Start(ctx, cluster.Config{Nodes: 2, GPUs: 8})
 	if err != nil {
 		t.Fatal(err)
 	}

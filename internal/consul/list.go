@@ -59,7 +59,7 @@ func sighting(e *api.ServiceEntry) (s fleet.Sighting, sound bool) {
 	s = fleet.Sighting{
 		Instance: fleet.Instance{ID: id, Model: model, Addr: net.JoinHostPort(host, strconv.Itoa(e.Service.Port))},
 		Health:   health(e.Checks),
-		Running:  -1,
+		Running:  fleet.Unasked,
 	}
 	if s.Health == fleet.Passing {
 		s.Phase = fleet.PhaseReady // as far as checks can tell

@@ -18,7 +18,7 @@ const restartedByHand = "its process was restarted by hand"
 
 // sight says how an instance stands, and notes what is to be done with its job; false = it has been stopped and is gone.
 func (w *watch) sight(j *job) (fleet.Sighting, bool) {
-	s := fleet.Sighting{Running: -1, Phase: fleet.PhaseSubmitted}
+	s := fleet.Sighting{Running: fleet.Unasked, Phase: fleet.PhaseSubmitted}
 	s.ID, s.Model, s.State, s.Spec = j.instance(), j.Meta[metaModel], fleet.Starting, j.spec
 	if s.GPUs = j.demand().gpus; j.spec != nil {
 		s.GPUs = j.spec.GPUs

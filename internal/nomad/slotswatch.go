@@ -217,7 +217,7 @@ func (f *follower) lastWord(e *entry) fleet.Observation {
 	}
 	for _, i := range f.engines {
 		i.State = fleet.Failed
-		o.Instances = append(o.Instances, fleet.Sighting{Instance: i, Gone: true, Running: -1, Failure: "its slot has ended: " + e.reason, Cause: cause})
+		o.Instances = append(o.Instances, fleet.Sighting{Instance: i, Gone: true, Running: fleet.Unasked, Failure: "its slot has ended: " + e.reason, Cause: cause})
 	}
 	return o
 }

@@ -32,13 +32,13 @@ func TestRunning_FollowsEachList(t *testing.T) {
 	w.AskAgain()
 	o := w.untilTold("a fresh list", func(o fleet.Observation) bool { return o.At.After(began) })
 	for _, i := range o.Instances {
-		if i.Running != -1 {
-			t.Errorf("the list that waits for no engine says that %s serves %d requests, want -1: nobody was asked", i.ID, i.Running)
+		if i.Running != fleet.Unasked {
+			t.Errorf("the list that waits for no engine says that %s serves %d requests, want %d: nobody was asked", i.ID, i.Running, fleet.Unasked)
 		}
 	}
 	o = w.untilTold("one that was asked for after it", func(o fleet.Observation) bool { return o.At.After(began) && o.Instances[0].Running == 3 })
-	if !o.Complete || o.Instances[1].Running != -1 || len(o.Slots) != 1 {
-		t.Errorf("got %+v, want a complete list, with -1 of the engine that has no such metric", o)
+	if !o.Complete || o.Instances[1].Running != fleet.Uncounted || len(o.Slots) != 1 {
+		t.Errorf("got %+v, want a complete list, with %d of the engine that has no such metric", o, fleet.Uncounted)
 	}
 	get(t, o.Instances[0].Addr, "/busy/0") // or its end would be waited for
 }
