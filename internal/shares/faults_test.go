@@ -210,6 +210,7 @@ func (s *server) begin(claim *account.Claim, strict bool) *request {
 	}}
 	err := accounts.Admit(r.charge, claim, nil)
 	took := time.Since(began)
+	strict = strict && f.Healthy(began) // and nothing has failed since
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if took > askAtMost {
