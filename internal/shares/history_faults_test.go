@@ -11,7 +11,7 @@ type op struct {
 	kind   opKind
 	limit  int  // that the request was under
 	raised bool // it had been higher for a while: what runs of that counts for nothing here
-	strict bool // nothing had failed, and it was refused before it had waited for others
+	strict bool // nothing had failed, none ran on of a server that was given up, and it was refused before it had waited for others
 }
 
 type opKind string

@@ -103,6 +103,9 @@ func (k *conn) grow(limit int) bool {
 	}
 	larger := make([]byte, min(2*len(k.buf), limit))
 	copy(larger, k.buf[:k.w])
+	if k.small != nil { // of the bursts' buffers, none may be a part of something larger
+		k.calm()
+	}
 	k.buf = larger
 	return true
 }
