@@ -24,7 +24,7 @@ var arrows = map[string][]string{
 	"autoscaler":         {"internal/fleet"},
 	"benchmarks":         {"internal/bench", "internal/openai", "internal/cluster", "internal/engine", "internal/fleet", "internal/trace"},
 	"internal/access":    {"internal/private"},
-	"internal/peers":     {"activator", "activator/protocol", "internal/certs", "internal/fleet"},
+	"internal/peers":     {"activator", "activator/protocol", "internal/certs", "internal/httpserver", "internal/fleet"},
 	// For tests: a CA and its certificates.
 	"internal/certs/certstest": {},
 	"internal/certs":           {"internal/private"},
@@ -46,12 +46,13 @@ var arrows = map[string][]string{
 	"internal/engine":       {"internal/socket", "internal/fleet"},
 	"internal/export":       {"internal/ledger", "internal/fleet"},
 	// For tests: it plays histories of simulated worlds.
-	"internal/faultsim":  {},
-	"internal/fleet":     {},
-	"internal/invoice":   {"internal/ledger", "internal/fleet"},
-	"internal/handover":  {},
-	"internal/hashchain": {},
-	"internal/ledger":    {"internal/audit", "internal/hashchain", "internal/store", "internal/fleet"},
+	"internal/faultsim":   {},
+	"internal/fleet":      {},
+	"internal/invoice":    {"internal/ledger", "internal/fleet"},
+	"internal/handover":   {},
+	"internal/hashchain":  {},
+	"internal/httpserver": {},
+	"internal/ledger":     {"internal/audit", "internal/hashchain", "internal/store", "internal/fleet"},
 	// For tests: it applies patches to the tree and runs its tests against them.
 	"internal/mutants":   {},
 	"internal/local":     {"internal/slot", "internal/fleet"},
@@ -67,7 +68,7 @@ var arrows = map[string][]string{
 	"internal/shares":    {"internal/account", "internal/rounds", "internal/store"},
 	"internal/simulate":  {"activator", "activator/dispatch", "activator/plan", "activator/protocol", "autoscaler", "internal/trace", "internal/plot", "internal/fleet"},
 	"internal/private":   {},
-	"internal/slot":      {"internal/certs", "internal/engine", "internal/private", "internal/fleet"},
+	"internal/slot":      {"internal/certs", "internal/engine", "internal/httpserver", "internal/private", "internal/fleet"},
 	"internal/socket":    {},
 	"internal/store":     {"internal/fleet"},
 	// For tests: it runs a package's tests on SQLite and on Postgres.

@@ -20,6 +20,17 @@ func build(t *testing.T, flags ...string) string {
 	return program
 }
 
+// awaitRecords waits until so many requests have their records, and no more: those of another server are there half a second after their requests.
+func (m *members) awaitRecords(want int) {
+	m.Helper()
+	eventually(m.T, 10*time.Second, func() string {
+		if got := len(m.all[0].records(m.T)); got != want {
+			return fmt.Sprintf("there are %d records of %d requests", got, want)
+		}
+		return ""
+	})
+}
+
 // TestNomad_RollingUpgradeLosesNothing replaces the servers of a cluster by those of another build, one after the other, under load: no request fails, and each one
 // has its record.
 func TestNomad_RollingUpgradeLosesNothing(t *testing.T) {
@@ -38,8 +49,8 @@ func TestNomad_RollingUpgradeLosesNothing(t *testing.T) {
 	for _, s := range m.all {
 		s.mustChat(t, hot, true)
 	}
-	time.Sleep(time.Second) // a record of another server is there half a second after its request
-	before := len(m.all[0].records(t))
+	before := len(m.all)
+	m.awaitRecords(before)
 	var hots tally
 	end := m.loads(m.all, hot, &hots)
 	time.Sleep(2 * time.Second)
@@ -51,10 +62,7 @@ func TestNomad_RollingUpgradeLosesNothing(t *testing.T) {
 	end()
 	sum := hots.sum()
 	t.Logf("while both servers were replaced: %+v", sum)
-	time.Sleep(2 * time.Second)
-	if got := len(m.all[0].records(t)) - before; got != sum.Requests {
-		t.Errorf("there are %d records of %d requests", got, sum.Requests)
-	}
+	m.awaitRecords(before + sum.Requests)
 	servers, err := m.all[1].admin(t).Servers(t.Context())
 	if err != nil || len(servers) != 2 {
 		t.Fatalf("got the servers %+v, %v, want two", servers, err)

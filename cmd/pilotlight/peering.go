@@ -24,9 +24,9 @@ const (
 	farewellIn = time.Second
 )
 
-// mingle follows whoever leads, answers the others while this server does, and has instances vouched for where no leader is heard, until ctx is done. Then it says
+// peering follows whoever leads, answers the others while this server does, and has instances vouched for where no leader is heard, until ctx is done. Then it says
 // farewell, and returns nil.
-func (m *member) mingle(ctx context.Context, s *server) error {
+func (m *member) peering(ctx context.Context, s *server) error {
 	var all sync.WaitGroup
 	defer all.Wait()
 	defer m.c.Listener.Close()

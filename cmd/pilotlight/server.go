@@ -275,7 +275,7 @@ func (s *server) run(ctx context.Context, hurry <-chan struct{}) error {
 	}
 	if m := s.c.Member; m != nil {
 		stages = append(stages,
-			stage{name: "the other servers", run: func(ctx context.Context) error { return m.mingle(ctx, s) }}, // when the last request has ended
+			stage{name: "the other servers", run: func(ctx context.Context) error { return m.peering(ctx, s) }}, // when the last request has ended
 			stage{name: "the activator", run: s.activator.Run})
 	} else {
 		stages = append(stages,

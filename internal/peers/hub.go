@@ -17,6 +17,7 @@ import (
 	"github.com/pilotlight-io/pilotlight/activator"
 	"github.com/pilotlight-io/pilotlight/activator/protocol"
 	"github.com/pilotlight-io/pilotlight/internal/certs"
+	"github.com/pilotlight-io/pilotlight/internal/httpserver"
 )
 
 // MinKey is the least length of a servers key.
@@ -86,29 +87,12 @@ func (h *Hub) Forget() { h.members.clear() }
 func (h *Hub) Serve(ctx context.Context, ln net.Listener) error {
 	server := &http.Server{
 		Handler: http.HandlerFunc(h.serve), ReadHeaderTimeout: sendWithin, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
-		ErrorLog:    slog.NewLogLogger(newSeldom(h.log).Handler(), slog.LevelWarn),
-		BaseContext: func(net.Listener) context.Context { return ctx },
+		ErrorLog: slog.NewLogLogger(&seldom{Handler: h.log.Handler()}, slog.LevelWarn),
 	}
-	var ending sync.WaitGroup
-	defer ending.Wait()
-	ended := make(chan struct{})
-	ending.Go(func() {
-		select {
-		case <-ctx.Done():
-		case <-ended:
-		}
-		brief, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		if server.Shutdown(brief) != nil {
-			server.Close()
-		}
-	})
-	err := server.Serve(tls.NewListener(ln, h.tls))
-	close(ended)
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
+	if err := httpserver.Serve(ctx, server, tls.NewListener(ln, h.tls)); err != nil {
+		return fmt.Errorf("serving other servers: %w", err)
 	}
-	return fmt.Errorf("serving other servers: %w", err)
+	return nil
 }
 
 // serve admits who is of this cluster and speaks this version.
@@ -272,17 +256,9 @@ func (s *stream) write(data []byte) error {
 	return s.control.Flush()
 }
 
-// newSeldom gives a log of what strangers bring about: a line of each kind a minute at most.
-func newSeldom(log *slog.Logger) *slog.Logger {
-	return slog.New(&seldom{Handler: log.Handler(), state: &seldomState{}})
-}
-
+// seldom is a log of what strangers bring about: a line a minute at most.
 type seldom struct {
 	slog.Handler
-	state *seldomState
-}
-
-type seldomState struct {
 	mu   sync.Mutex // guards said
 	said time.Time
 }
@@ -292,12 +268,12 @@ func (s *seldom) Handle(ctx context.Context, r slog.Record) error {
 	if strings.Contains(r.Message, "EOF") {
 		return nil
 	}
-	s.state.mu.Lock()
-	again := time.Since(s.state.said) < time.Minute
+	s.mu.Lock()
+	again := time.Since(s.said) < time.Minute
 	if !again {
-		s.state.said = time.Now()
+		s.said = time.Now()
 	}
-	s.state.mu.Unlock()
+	s.mu.Unlock()
 	if again {
 		return nil
 	}

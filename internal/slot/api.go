@@ -6,7 +6,6 @@ import (
 	"crypto/subtle"
 	"crypto/tls"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -16,6 +15,7 @@ import (
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
+	"github.com/pilotlight-io/pilotlight/internal/httpserver"
 )
 
 // MinKey is the least length of a slot key.
@@ -69,28 +69,11 @@ func NewAPI(cfg APIConfig) (*API, error) {
 func (a *API) Serve(ctx context.Context, ln net.Listener) error {
 	server := &http.Server{
 		Handler: http.HandlerFunc(a.serve), ReadHeaderTimeout: sendWithin, IdleTimeout: idleMost, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
-		BaseContext: func(net.Listener) context.Context { return ctx },
 	}
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	ended := make(chan struct{})
-	wg.Go(func() {
-		select {
-		case <-ctx.Done():
-		case <-ended:
-		}
-		brief, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		if server.Shutdown(brief) != nil {
-			server.Close()
-		}
-	})
-	err := server.Serve(either{ln, a.tls})
-	close(ended)
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
+	if err := httpserver.Serve(ctx, server, either{ln, a.tls}); err != nil {
+		return fmt.Errorf("serving the slot's API: %w", err)
 	}
-	return fmt.Errorf("serving the slot's API: %w", err)
+	return nil
 }
 
 // serve bounds how long a request's body may take, also where nobody reads it: a stranger keeps no connection by being slow.
