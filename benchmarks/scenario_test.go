@@ -15,7 +15,7 @@ func TestScenarios_AgreeWithReportsAndREADME(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	known := map[string]bool{"profile.md": true, "crash.json": true, "console-page.json": true, "json-against.json": true, "faults.json": true, "faults-mutants.json": true, "chaos.json": true} // told of in the README, with their commands
+	known := map[string]bool{"profile.md": true, "crash.json": true, "console-page.json": true, "json-against.json": true, "faults.json": true, "faults-mutants.json": true, "chaos.json": true, "failover.json": true} // told of in the README, with their commands
 	for _, s := range all {
 		checkPage(t, s)
 		known[s.Name+".md"] = true
