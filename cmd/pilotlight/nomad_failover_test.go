@@ -92,7 +92,7 @@ func TestNomad_Failover(t *testing.T) {
 		handovers = append(handovers, move(func(s *devServer) { _ = s.cmd.Process.Signal(syscall.SIGINT) }))
 	}
 	found := failover{
-		What:    "three servers, a Consul of one agent, a Nomad of four nodes and a Postgres on one machine, which the whole test suite shares",
+		What:    "three servers, a Consul of one agent, a Nomad of four nodes and a Postgres on one machine",
 		Crashes: replacedIn(crashes), Handover: replacedIn(handovers), Calm: calm.sum(), During: during.sum(), Machine: map[string]any{"at": time.Now().UTC().Format(time.RFC3339)},
 	}
 	text, err := json.MarshalIndent(found, "", "  ")
