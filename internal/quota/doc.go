@@ -20,8 +20,8 @@
 //
 // Never refused while it suffices: whoever would refuse a request, or end one, asks the store once more. If what it needs is in others' blocks, it wishes
 // for it, and they give back what they do not need: all of it where nothing of theirs runs, else half. It refuses when all of them have answered, or after a
-// second. So a remainder, to the nano-dollar, goes where it is needed. Meanwhile requests run on: what they owe is within the budget once the block has
-// grown, and is cut to the instant of the old block if it does not.
+// second; shortly before that it takes what is nobody's, whoever has not answered. So a remainder, to the nano-dollar, goes where it is needed. Meanwhile
+// requests run on: what they owe is within the budget once the block has grown, and is cut to the instant of the old block if it does not.
 //
 // After a crash a server that starts on the same log brings that to the store before it serves. Then S(j) = M(j), exactly, and it gives the rest of its
 // block back. Until then the rest is held: nobody else can know what the log has. That is little: a block lasts five minutes at the rate of what runs, and

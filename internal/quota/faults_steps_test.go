@@ -202,7 +202,7 @@ func (f *faults) change(of *account.Budget, token string, next account.Budget) {
 	f.Unwell(next.Raise.Until.Add(settledSoon))
 }
 
-// calmDown ends all faults. After a stated time all that is left can be spent, to the nano-dollar, whoever asks.
+// calmDown ends all faults. After a stated time all that is left can be spent, to the nano-dollar, whoever asks, and who is refused then is refused soon.
 func (f *faults) calmDown() {
 	f.Note("calm")
 	f.Store.Heal()
@@ -234,7 +234,9 @@ func (f *faults) calmDown() {
 	time.Sleep(changedWithin)
 	synctest.Wait()
 	if f.Settle(); !f.Broken() {
-		f.spendAll(f.find(true))
+		s := f.find(true)
+		f.spendAll(s)
+		f.refuse(s)
 	}
 }
 
@@ -272,6 +274,25 @@ func (f *faults) spendAll(s *server) {
 	}
 	if left >= 1000 {
 		f.Count("what was left was spent to the microsecond")
+	}
+}
+
+// refuse has one request more come when nothing is left. It waits for servers that answer, and for none that is no more.
+func (f *faults) refuse(s *server) {
+	time.Sleep(f.memory)
+	gone := false
+	f.mu.Lock()
+	f.Store.Look(func(c *content) {
+		now := time.Now().Add(c.ahead)
+		for name, at := range c.heard { // whom the store's clock, which was set, has pass for alive meanwhile
+			gone = gone || !f.serves(name) && at.After(now.Add(-liveFor-time.Second)) && at.Before(now.Add(beatEvery+2*time.Second))
+		}
+	})
+	f.mu.Unlock()
+	began := time.Now()
+	f.serve(s, order{token: "t1", gpus: 1})
+	if took := time.Since(began); took > refusedSoon && !gone {
+		f.Fail("%s refused a request after %s, though all who live answer", s.name, took)
 	}
 }
 

@@ -98,6 +98,7 @@ func (r *request) OutOfBudget(*account.BudgetError, time.Time) { close(r.cut) }
 const (
 	faultsOrg     = "acme"
 	answeredSoon  = time.Second + 20*time.Microsecond // the longest that somebody waits for a block
+	refusedSoon   = 800 * time.Millisecond            // where nothing fails: two questions
 	settledSoon   = 8 * time.Second                   // after the last fault
 	changedWithin = 15 * time.Second                  // then nothing that was worked out under the limit before is on its way
 )

@@ -22,6 +22,7 @@ const (
 	returnEvery  = 30 * time.Second       // what nobody has used in that time is given back
 	deniedFor    = 250 * time.Millisecond // what was not to be had is not asked for again
 	brokenFor    = 500 * time.Millisecond // a store that has failed is not asked again
+	calledBefore = 100 * time.Millisecond // somebody gives up waiting, what is nobody's is drawn
 	roundWithin  = 10 * time.Second
 	periodsAtime = 64 // in one transaction
 )
@@ -65,6 +66,7 @@ type ask struct {
 	waiting rounds.Waiting
 	due     bool      // in the next round
 	wish    wish      // of which an answer is waited for
+	called  time.Time // the last call was made for who waits until then
 	denied  time.Time // until then there is nothing more to be had
 }
 
@@ -118,10 +120,10 @@ func (q *Quota) Draw(of account.Period, until time.Time) bool {
 		return false
 	}
 	a.due = true
-	w := a.waiting.Join()
+	w := a.waiting.Join(until)
 	q.mu.Unlock()
 	rounds.Nudge(q.wake)
-	return w.Wait(until, func() { q.leave(of, w) })
+	return w.Wait(func() { q.leave(of, w) })
 }
 
 // leave undoes the waiting of a Draw.
@@ -156,7 +158,7 @@ func (q *Quota) due() (asked []account.Period, woken []string) {
 	now := time.Now()
 	for of, a := range q.asks {
 		switch {
-		case a.due:
+		case a.due, !a.lastCall(now).IsZero():
 			a.due = false
 			asked = append(asked, of)
 		case a.waiting.Len() == 0 && !now.Before(a.denied):
@@ -170,23 +172,35 @@ func (q *Quota) due() (asked []account.Period, woken []string) {
 	return asked, woken
 }
 
-// asked reports whether somebody waits for more of a period, and what the others were asked.
-func (q *Quota) asked(of account.Period) (is bool, w wish) {
+// lastCall gives the moment at which the first of those who wait for the others' answers gives up, once it is near; zero = it is not, or was called before.
+func (a *ask) lastCall(now time.Time) time.Time {
+	first := a.waiting.First()
+	if a.wish.version == 0 || first.IsZero() || first.Equal(a.called) || now.Before(first.Add(-calledBefore)) {
+		return time.Time{}
+	}
+	return first
+}
+
+// asked reports whether somebody waits for more of a period, what the others were asked, and the last call.
+func (q *Quota) asked(of account.Period) (is bool, w wish, last time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	a := q.asks[of]
 	if a == nil {
-		return false, wish{}
+		return false, wish{}, time.Time{}
 	}
-	return a.waiting.Look() > 0, a.wish
+	return a.waiting.Look() > 0, a.wish, a.lastCall(time.Now())
 }
 
-// wished notes what the others were asked.
-func (q *Quota) wished(of account.Period, w wish) {
+// wished notes what the others were asked, and a last call that was made.
+func (q *Quota) wished(of account.Period, w wish, last time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if a := q.asks[of]; a != nil {
 		a.wish = w
+		if !last.IsZero() {
+			a.called = last
+		}
 	}
 }
 

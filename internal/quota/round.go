@@ -3,6 +3,7 @@ package quota
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/account"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
@@ -21,9 +22,10 @@ type round struct {
 // drawing is what a round does about one period.
 type drawing struct {
 	block
-	gone  bool // there is no such budget here any more
-	lacks bool // not enough was drawn
-	wish  wish // that is open
+	gone  bool      // there is no such budget here any more
+	lacks bool      // not enough was drawn
+	wish  wish      // that is open
+	last  time.Time // for whom it is the last call: who gives up then
 }
 
 func (r *round) run(ctx context.Context) error {
@@ -43,7 +45,7 @@ func (r *round) run(ctx context.Context) error {
 			r.q.accounts.Grant(of, d.wish.version == 0)
 		}
 		if d.wish.version > 0 {
-			r.q.wished(of, d.wish)
+			r.q.wished(of, d.wish, d.last)
 		} else {
 			r.q.answer(of, !d.lacks)
 		}
@@ -99,8 +101,8 @@ func (r *round) drawOne(ctx context.Context, on page, p account.Period, bump fun
 	}
 	mine := all[r.q.server]
 	delete(all, r.q.server)
-	asked, before := r.q.asked(p)
-	d := &drawing{block: mine.block}
+	asked, before, last := r.q.asked(p)
+	d := &drawing{block: mine.block, last: last}
 	r.drawn[p] = d
 	pool := account.Pool{Alone: len(r.live) == 0, Return: r.back, Asked: asked}
 	for _, s := range all {
@@ -122,7 +124,7 @@ func (r *round) drawOne(ctx context.Context, on page, p account.Period, bump fun
 			return err
 		}
 	}
-	if pool.Last = d.lacks && d.wish.version == 0; pool.Last {
+	if pool.Last = d.lacks && (d.wish.version == 0 || !last.IsZero()); pool.Last { // what is nobody's is had before anybody gives up, whatever the others answer
 		granted, _, _ = r.q.accounts.DrawBlock(p, pool)
 	}
 	d.granted, d.wished = int64(granted), d.wish.version

@@ -15,19 +15,30 @@ type Waiting struct{ all []*Waiter }
 
 // Waiter is one who waits.
 type Waiter struct {
-	got  chan bool
-	seen bool // by a round: its outcome is the waiter's
+	got   chan bool
+	until time.Time
+	seen  bool // by a round: its outcome is the waiter's
 }
 
-// Join adds one, who is to Wait without the lock.
-func (w *Waiting) Join() *Waiter {
-	one := &Waiter{got: make(chan bool, 1)}
+// Join adds one, who is to Wait without the lock, until a moment at the latest.
+func (w *Waiting) Join(until time.Time) *Waiter {
+	one := &Waiter{got: make(chan bool, 1), until: until}
 	w.all = append(w.all, one)
 	return one
 }
 
 // Len is how many wait.
 func (w *Waiting) Len() int { return len(w.all) }
+
+// First is the moment at which the first of them waits no longer; zero = nobody waits.
+func (w *Waiting) First() (first time.Time) {
+	for _, one := range w.all {
+		if first.IsZero() || one.until.Before(first) {
+			first = one.until
+		}
+	}
+	return first
+}
 
 // Look begins a round: its outcome is of all who wait now. It gives how many they are.
 func (w *Waiting) Look() int {
@@ -60,9 +71,9 @@ func (w *Waiting) Leave(one *Waiter) {
 	w.all = slices.DeleteFunc(w.all, func(other *Waiter) bool { return other == one })
 }
 
-// Wait gives the answer, or false once a moment has passed. Then it calls leave, which has it Leave under the owner's lock. It is called once.
-func (w *Waiter) Wait(until time.Time, leave func()) bool {
-	late := time.NewTimer(time.Until(until))
+// Wait gives the answer, or false once its moment has passed. Then it calls leave, which has it Leave under the owner's lock. It is called once.
+func (w *Waiter) Wait(leave func()) bool {
+	late := time.NewTimer(time.Until(w.until))
 	defer late.Stop()
 	select {
 	case more := <-w.got:

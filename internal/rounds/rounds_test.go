@@ -12,8 +12,8 @@ func TestAnswer_IsOfThoseWhomTheRoundHasSeen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var w rounds.Waiting
 		wait := func() <-chan bool {
-			one, got := w.Join(), make(chan bool, 1)
-			go func() { got <- one.Wait(time.Now().Add(time.Minute), func() { t.Error("who was answered has left") }) }()
+			one, got := w.Join(time.Now().Add(time.Minute)), make(chan bool, 1)
+			go func() { got <- one.Wait(func() { t.Error("who was answered has left") }) }()
 			return got
 		}
 		early := wait()
@@ -37,14 +37,17 @@ func TestAnswer_IsOfThoseWhomTheRoundHasSeen(t *testing.T) {
 func TestWait_EndsAtItsMoment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var w rounds.Waiting
-		one, other := w.Join(), w.Join()
 		began := time.Now()
-		if one.Wait(began.Add(time.Second), func() { w.Leave(one) }) || time.Since(began) != time.Second {
+		other, one := w.Join(began.Add(2*time.Second)), w.Join(began.Add(time.Second))
+		if first := w.First(); !first.Equal(began.Add(time.Second)) {
+			t.Errorf("the first waits until %s, want the one with the sooner moment", first)
+		}
+		if one.Wait(func() { w.Leave(one) }) || time.Since(began) != time.Second {
 			t.Errorf("got true, or an end after %s; want false after 1s", time.Since(began))
 		}
 		w.Leave(one) // once more
 		w.Look()
-		if n := w.Answer(true); n != 1 || !other.Wait(time.Now().Add(time.Second), func() {}) {
+		if n := w.Answer(true); n != 1 || !other.Wait(func() {}) {
 			t.Errorf("answered %d, want the other alone, with true", n)
 		}
 	})

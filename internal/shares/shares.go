@@ -147,10 +147,10 @@ func (s *Shares) Ask(of account.Limited, until time.Time) bool {
 		a = &ask{next: now}
 		s.asks[of] = a
 	}
-	w := a.waiting.Join()
+	w := a.waiting.Join(until)
 	s.mu.Unlock()
 	rounds.Nudge(s.wake)
-	return w.Wait(until, func() { s.leave(of, w) })
+	return w.Wait(func() { s.leave(of, w) })
 }
 
 // leave undoes the waiting of an Ask. What was asked of the others for it is taken back by the next look.
