@@ -38,6 +38,7 @@ type Config struct {
 	BodyLimit       fleet.Bytes             // of one request; 0 = 32 MiB
 	Accounts        *account.Accounts       // of all organisations; nil = its own, with memory for 32 bodies of BodyLimit
 	MaxConnections  int                     // of callers at once; 0 = no limit
+	MaxBoth         int                     // callers' connections and those to engines, together; 0 = no limit
 	Keepalive       string                  // off, comment or chunk, for tokens that name none; empty = comment
 	StreamHeartbeat time.Duration           // silence after which a stream gets a keep-alive; 0 = 15 s
 	EventLimit      fleet.Bytes             // of one event of a stream; 0 = 32 MiB
@@ -88,16 +89,26 @@ func New(c Config) (*Router, error) {
 	r := &Router{
 		c:       c,
 		asks:    map[string]fasthttp.RequestHandler{},
-		engines: upstream.New(upstream.Config{Dial: c.Dial}),
 		metrics: newMetrics(),
 	}
-	r.conns = edge.New(edge.Config{Listener: "public", Max: c.MaxConnections, TLS: c.TLS, Metrics: r.metrics.set, Log: c.Log})
+	r.connect()
 	r.unknown = r.metrics.forModel("")
 	r.idle.New = func() any { return newExchange(r) }
 	r.Configure(c.Models, c.Price)
 	r.applyBudgets()
 	r.app = r.routes()
 	return r, nil
+}
+
+// connect makes the two ends, callers' connections and those to engines, which share the process's descriptors.
+func (r *Router) connect() {
+	callers := edge.Config{Listener: "public", Max: r.c.MaxConnections, TLS: r.c.TLS, Metrics: r.metrics.set, Log: r.c.Log}
+	engines := upstream.Config{Dial: r.c.Dial}
+	if both := r.c.MaxBoth; both > 0 {
+		callers.Room = func() int { return both - r.engines.Open() }
+		engines.MaxConns = func() int { return both - r.conns.Count() }
+	}
+	r.conns, r.engines = edge.New(callers), upstream.New(engines)
 }
 
 func (c Config) withDefaults() Config {

@@ -13,10 +13,10 @@ func TestConnectionsIn(t *testing.T) {
 		want                    edge.Room
 		wrong                   string
 	}{
-		{descriptors: 65536, want: edge.Room{Public: 28416, Admin: 512}},
-		{descriptors: 65536, configured: 1000, want: edge.Room{Public: 1000, Admin: 512}},
-		{descriptors: 1024, configured: 1000, wrong: "api.max_connections is 1000, but with the limit of 1024 open files (ulimit -n) there is room for 416"},
-		{configured: 1 << 20, want: edge.Room{Public: 1 << 20, Admin: 512}}, // the limit is not known
+		{descriptors: 65536, want: edge.Room{Public: 42624, Both: 56832, Admin: 512}},
+		{descriptors: 65536, configured: 1000, want: edge.Room{Public: 1000, Both: 56832, Admin: 512}},
+		{descriptors: 1024, configured: 1000, wrong: "api.max_connections is 1000, but with the limit of 1024 open files (ulimit -n) there is room for 624"},
+		{configured: 1 << 20, want: edge.Room{Public: 1 << 20, Both: 1879047680, Admin: 512}}, // the limit is not known
 	} {
 		got, err := connectionsIn(tt.descriptors, tt.configured)
 		if tt.wrong != "" {

@@ -193,7 +193,7 @@ func (s *server) openAPIs(context.Context) (err error) {
 	s.router, err = router.New(router.Config{
 		Activator: s.activator, Tenants: s.tenants, Ledger: s.ledger, Models: cfg.Models, Price: cfg.Price,
 		TLS: listenerTLS(s.c.Certs.api), PathAliases: cfg.API.PathAliases, CORSOrigins: cfg.API.CORSOrigins, BodyLimit: cfg.API.BodyLimit, Keepalive: cfg.API.Keepalive,
-		StreamHeartbeat: cfg.API.StreamHeartbeat, EventLimit: cfg.API.EventLimit, Accounts: s.accounts, MaxConnections: room.Public,
+		StreamHeartbeat: cfg.API.StreamHeartbeat, EventLimit: cfg.API.EventLimit, Accounts: s.accounts, MaxConnections: room.Public, MaxBoth: room.Both,
 		OpenAPI: admin.PublicOpenAPI(), Ready: s.unready, Degraded: s.degraded, Console: s.console.Caller(), AccessLog: s.accessLog, Tracer: s.tracer, Log: s.log("router"),
 	})
 	if err != nil {

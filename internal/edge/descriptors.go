@@ -3,6 +3,7 @@ package edge
 // Room is how many connections a process may have open at once.
 type Room struct {
 	Public int // of callers
+	Both   int // of callers and to engines, together
 	Admin  int // of operators
 }
 
@@ -15,10 +16,10 @@ const (
 	roomLeast = 8
 )
 
-// RoomIn shares out descriptors. Each request of a caller may need a second one, to its engine: so callers get half of what is left when the
-// server has what it needs itself.
+// RoomIn shares out descriptors. Each request of a caller needs a second one while an engine works on it, but many may wait for each that is worked
+// on: so callers and engines share what is left when the server has what it needs itself, and a quarter of it is the engines' alone.
 func RoomIn(descriptors int) Room {
 	admin := min(max(descriptors/16, roomLeast), adminMost)
-	kept := max(descriptors/8, keptLeast)
-	return Room{Admin: admin, Public: max((descriptors-kept-admin)/2, roomLeast)}
+	both := max(descriptors-max(descriptors/8, keptLeast)-admin, 2*roomLeast)
+	return Room{Admin: admin, Both: both, Public: both - both/4}
 }

@@ -147,9 +147,25 @@ func TestConn_NoRequestBeginsOnceItIsBeingClosed(t *testing.T) {
 	}
 }
 
+func TestRoom_IsWhatOthersLeave(t *testing.T) {
+	room := 100
+	p := &party{t: t, all: New(Config{Listener: "public", Max: 80, Room: func() int { return room }, Metrics: metrics.NewSet()})}
+	all := p.call("192.0.2.1", 40)
+	p.work(all)
+	room = 50
+	if got := open(p.call("192.0.2.2", 20)); got != 10 || p.all.Count() != 50 {
+		t.Errorf("got %d of 20 new ones, and %d in all; want 10, for which others were closed, and 50", got, p.all.Count())
+	}
+	room = 100
+	if p.call("192.0.2.3", 60); p.all.Count() != 80 {
+		t.Errorf("got %d, want 80 where there is room again", p.all.Count())
+	}
+}
+
 func TestRoomIn(t *testing.T) {
 	for descriptors, want := range map[int]Room{
-		64: {Public: 8, Admin: 8}, 800: {Public: 325, Admin: 50}, 1024: {Public: 416, Admin: 64}, 65536: {Public: 28416, Admin: 512},
+		64: {Public: 12, Both: 16, Admin: 8}, 800: {Public: 488, Both: 650, Admin: 50}, 1024: {Public: 624, Both: 832, Admin: 64},
+		20000: {Public: 12741, Both: 16988, Admin: 512}, 65536: {Public: 42624, Both: 56832, Admin: 512},
 	} {
 		if got := RoomIn(descriptors); got != want {
 			t.Errorf("%d: got %+v, want %+v", descriptors, got, want)

@@ -105,7 +105,7 @@ func (c *Call) exchange(k *conn, r *Request) error {
 // drop closes the connection, unless Abort has done so.
 func (c *Call) drop() {
 	if k := c.own.Swap(nil); k != nil {
-		k.nc.Close()
+		c.client.end(k)
 	}
 }
 
@@ -157,7 +157,7 @@ func (c *Call) Close() {
 	}
 	c.conn = nil
 	if c.err != nil && c.err != io.EOF || !c.done || !c.reusable || k.r < k.w {
-		k.nc.Close()
+		c.client.end(k)
 		return
 	}
 	k.shrink()

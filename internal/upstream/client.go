@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,6 +15,11 @@ type Config struct {
 	MaxIdlePerHost  int           // more are closed instead of kept; 0 = 256
 	MaxDialsPerHost int           // dials under way at once, so that a herd does not overflow an engine's backlog; 0 = 64
 	HeadLimit       int           // of an answer's head, in bytes; 0 = 64 KiB
+
+	// MaxConns says how many connections there may be now, idle ones included; nil = any number. It is asked before each dial, under the client's lock.
+	// Where there are as many, idle ones are closed, and else who needs one waits for it, as part of his dial's time; then the error is Exhausted
+	// (package socket), as where the process itself has no descriptor left.
+	MaxConns func() int
 
 	// Dial makes the connections; nil: TCP. Ctx ends with the dial's time or with an abort.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
@@ -46,11 +52,14 @@ func (c Config) withDefaults() Config {
 type Client struct {
 	cfg Config
 
-	mu     sync.Mutex       // guards what follows
-	hosts  map[string]*host // host:port -> what we hold of it
-	sweep  *time.Timer      // closes connections that have been idle too long
-	due    bool             // sweep is running
-	closed bool
+	open atomic.Int64 // connections, idle ones and dials under way included; changed under mu
+
+	mu      sync.Mutex       // guards what follows
+	hosts   map[string]*host // host:port -> what we hold of it
+	waiting []chan struct{}  // of those who wait for a connection that there may be; closed when they have it
+	sweep   *time.Timer      // closes connections that have been idle too long
+	due     bool             // sweep is running
+	closed  bool
 }
 
 // host is what the client holds of one engine. Guarded by Client.mu.
@@ -73,13 +82,7 @@ func (c *Client) Close() {
 	if c.sweep != nil {
 		c.sweep.Stop()
 	}
-	for addr, h := range c.hosts {
-		for _, k := range h.idle {
-			k.nc.Close()
-		}
-		h.idle = nil
-		c.forget(addr, h)
-	}
+	c.dropAll()
 }
 
 func (c *Client) host(addr string) *host {
@@ -105,7 +108,7 @@ func (c *Client) idle(addr string, now time.Time) *conn {
 		if k == nil || k.usable(now.Add(-c.cfg.IdleConn)) {
 			return k
 		}
-		k.nc.Close()
+		c.end(k)
 	}
 }
 
@@ -129,9 +132,10 @@ func (c *Client) keep(k *conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	h := c.host(k.addr)
-	if c.closed || len(h.idle) >= c.cfg.MaxIdlePerHost {
+	if c.closed || len(h.idle) >= c.cfg.MaxIdlePerHost || len(c.waiting) > 0 {
 		c.forget(k.addr, h)
 		k.nc.Close()
+		c.release()
 		return
 	}
 	h.idle = append(h.idle, k)
@@ -161,13 +165,10 @@ func (c *Client) sweepIdle() {
 	for addr, h := range c.hosts {
 		n := 0
 		for n < len(h.idle) && now.Sub(h.idle[n].since) >= c.cfg.IdleConn {
-			h.idle[n].nc.Close()
 			n++
 		}
-		rest := copy(h.idle, h.idle[n:])
-		clear(h.idle[rest:])
-		h.idle = h.idle[:rest]
-		if rest > 0 {
+		c.drop(h, n)
+		if len(h.idle) > 0 {
 			if left := c.cfg.IdleConn - now.Sub(h.idle[0].since); next < 0 || left < next {
 				next = left
 			}

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"net"
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/internal/socket"
@@ -56,6 +57,20 @@ func (c *Client) dialInTurn(ctx context.Context, addr string) (*conn, error) {
 		c.forget(addr, h)
 		c.mu.Unlock()
 	}()
+	if err := c.take(ctx); err != nil {
+		return nil, err
+	}
+	nc, err := c.dialOnce(ctx, h, addr)
+	if err != nil {
+		c.mu.Lock()
+		c.release()
+		c.mu.Unlock()
+		return nil, err
+	}
+	return newConn(nc, addr), nil
+}
+
+func (c *Client) dialOnce(ctx context.Context, h *host, addr string) (net.Conn, error) {
 	select {
 	case h.gate <- struct{}{}:
 		defer func() { <-h.gate }()
@@ -66,24 +81,12 @@ func (c *Client) dialInTurn(ctx context.Context, addr string) (*conn, error) {
 	if socket.Exhausted(err) && c.dropIdle() {
 		nc, err = c.cfg.Dial(ctx, "tcp", addr)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return newConn(nc, addr), nil
+	return nc, err
 }
 
 // dropIdle closes all idle connections, for the sake of their descriptors, and reports whether there was any.
-func (c *Client) dropIdle() (some bool) {
+func (c *Client) dropIdle() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for addr, h := range c.hosts {
-		for i, k := range h.idle {
-			some = true
-			k.nc.Close()
-			h.idle[i] = nil
-		}
-		h.idle = h.idle[:0]
-		c.forget(addr, h)
-	}
-	return some
+	return c.dropAll()
 }
