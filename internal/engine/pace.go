@@ -7,16 +7,16 @@ import (
 
 const (
 	// paceFirst and paceMost bound the pause between two looks at an engine that does not answer yet and writes nothing. It grows with the wait,
-	// so that half of it, which is what it adds to a start on average, is below a hundredth of that. A look with its timer takes some 100 µs of CPU.
-	paceFirst, paceMost = 1 * time.Millisecond, 50 * time.Millisecond
-	paceShare           = 64 // of the wait
+	// so that half of it, which is what it adds to a start on average, is a sixty-fourth of that. A look with its timer takes up to 250 µs of CPU.
+	paceFirst, paceMost = 1 * time.Millisecond, 100 * time.Millisecond
+	paceShare           = 32 // of the wait
 
 	// Servers write a line when they begin to listen, some just before it: what an engine writes brings about so many looks at once, outputGap and
 	// its multiples apart.
 	outputLooks = 3
 	outputGap   = 2 * time.Millisecond
 	// An engine that writes all the time, as progress bars do, is not looked at more often than this because of it, but for so many looks in a row.
-	outputEvery = paceMost
+	outputEvery = 50 * time.Millisecond
 	outputBurst = 20
 )
 

@@ -58,9 +58,9 @@ func TestPace_AddsLittleToAStart(t *testing.T) {
 	for _, c := range []struct{ waited, want time.Duration }{
 		{0, time.Millisecond},
 		{10 * time.Millisecond, time.Millisecond},
-		{128 * time.Millisecond, 2 * time.Millisecond},
-		{2 * time.Second, 31250 * time.Microsecond},
-		{time.Minute, 50 * time.Millisecond},
+		{128 * time.Millisecond, 4 * time.Millisecond},
+		{2 * time.Second, 62500 * time.Microsecond},
+		{time.Minute, 100 * time.Millisecond},
 	} {
 		if got := engine.PauseAfter(c.waited); got != c.want {
 			t.Errorf("after %v: got a pause of %v, want %v", c.waited, got, c.want)
@@ -83,22 +83,25 @@ func TestPace_LooksAtOnceWhenTheEngineWrites(t *testing.T) {
 	}
 }
 
-// Twenty looks a second is what 5 ms of CPU a second allow with room to spare.
+// Ten looks a second are what 5 ms of CPU a second allow with room to spare, and twenty where the engine writes all the time.
 func TestPace_IsBounded(t *testing.T) {
-	for name, write := range map[string]func(chan<- struct{}){
-		"silent":         func(chan<- struct{}) {},
-		"a progress bar": func(o chan<- struct{}) { lines(o, 600, 100*time.Millisecond) },
-		"a chatterbox":   func(o chan<- struct{}) { lines(o, 60_000, time.Millisecond) },
+	for name, c := range map[string]struct {
+		write  func(chan<- struct{})
+		second int // looks in it
+	}{
+		"silent":         {func(chan<- struct{}) {}, 10},
+		"a progress bar": {func(o chan<- struct{}) { lines(o, 600, 100*time.Millisecond) }, 20},
+		"a chatterbox":   {func(o chan<- struct{}) { lines(o, 60_000, time.Millisecond) }, 20},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				at := looks(t, time.Minute, write)
-				if most := 60*20 + 400; len(at) > most { // the young start's, and a burst
+				at := looks(t, time.Minute, c.write)
+				if most := 60*c.second + 250; len(at) > most { // the young start's, and a burst
 					t.Errorf("got %d looks in a minute, want at most %d", len(at), most)
 				}
 				last := time.Duration(0)
 				for _, look := range at {
-					if look-last > 51*time.Millisecond {
+					if look-last > 101*time.Millisecond {
 						t.Errorf("not looked at from %v to %v", last, look)
 					}
 					last = look
