@@ -84,8 +84,10 @@ func (c *heldCmd) hold(ctx context.Context, server *pilotlight) ([]*client, erro
 // holdAll sends a request many times, and waits until the server says that all wait for the model.
 func (p *pilotlight) holdAll(ctx context.Context, model string, request []byte, requests int) ([]*client, error) {
 	held := make([]*client, 0, requests)
-	for range requests {
-		one, err := p.dial()
+	target := p.target
+	for i := range requests {
+		target.from = loopback(byte(10 + i%2)) // one address may not have them all
+		one, err := target.dial()
 		if err != nil {
 			return held, err
 		}

@@ -64,7 +64,12 @@ func (c *serversCmd) Run(ctx context.Context, o *options) error {
 		}
 		r.Findings = append(r.Findings, summarize(name+": requests per second", "1/s", rate[n]), summarize(name+": CPU of all servers per request", "us", cpu[n]))
 		if n > 1 {
-			r.Findings = append(r.Findings, summarize(name+" / 1 server, CPU per request", "x", ratios(cpu[n], cpu[1])))
+			worth := ratios(cpu[1], cpu[n])
+			for i := range worth {
+				worth[i] *= float64(n)
+			}
+			r.Findings = append(r.Findings, summarize(name+" / 1 server, CPU per request", "x", ratios(cpu[n], cpu[1])),
+				summarize(name+" / 1 server, requests per second on CPUs of their own", "x", worth))
 		}
 	}
 	return r.write(o)

@@ -49,10 +49,10 @@ func newStage(ctx context.Context, o *options) (*stage, error) {
 	return s, nil
 }
 
-// roomFor gives servers the descriptors for so many connections from one address, of which they keep others for engines and for other addresses.
-func (s *stage) roomFor(connections int) {
-	if connections > 1000 {
-		s.descriptors = 4 * connections
+// roomFor gives servers the descriptors for so many callers, of which they keep an eighth and some for themselves and a quarter of the rest for engines.
+func (s *stage) roomFor(callers int) {
+	if callers > 1000 {
+		s.descriptors = (callers*4/3 + 600) * 8 / 7
 	}
 }
 
