@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -105,9 +106,14 @@ func (c *peersCmd) streams(ctx context.Context, o *options, targets []*target) (
 		}
 		able = append(able, t)
 	}
-	delay := samples{}
+	delay, cut := samples{}, samples{}
 	cpu, err := cost(o.Pairs, able, func(t *target) (int, error) {
 		all, err := load.load(ctx, t, c.Streams)
+		lost := new(cutError)
+		if errors.As(err, &lost) && t != able[0] {
+			err = nil // others' streams are counted, ours have to be whole
+		}
+		cut[t.name] = append(cut[t.name], float64(lost.cut))
 		var delays []time.Duration
 		for _, one := range all {
 			delays = append(delays, one.delays...)
@@ -124,7 +130,8 @@ func (c *peersCmd) streams(ctx context.Context, o *options, targets []*target) (
 		found = append(
 			found,
 			summarize(t.name+" CPU per event"+at, "us", cpu[t.name]),
-			summarize(t.name+" delay p50"+at, "us", delay[t.name]))
+			summarize(t.name+" delay p50"+at, "us", delay[t.name]),
+			summarize(t.name+" streams that were not whole"+at, "n", cut[t.name]))
 		if t != able[0] {
 			found = append(found, summarize("pilotlight / "+t.name+", CPU per event"+at, "x", ratios(cpu["pilotlight"], cpu[t.name])))
 		}

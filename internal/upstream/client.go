@@ -17,8 +17,8 @@ type Config struct {
 	HeadLimit       int           // of an answer's head, in bytes; 0 = 64 KiB
 
 	// MaxConns says how many connections there may be now, idle ones included; nil = any number. It is asked before each dial, under the client's lock.
-	// Where there are as many, idle ones are closed, and else who needs one waits for it, as part of his dial's time; then the error is Exhausted
-	// (package socket), as where the process itself has no descriptor left.
+	// Where there are as many, idle ones are closed, and else who needs one waits for it, as long as a dial may take; then the error is Exhausted (package
+	// socket), as where the process itself has no descriptor left.
 	MaxConns func() int
 
 	// Dial makes the connections; nil: TCP. Ctx ends with the dial's time or with an abort.

@@ -22,7 +22,7 @@ func (c *Client) connect(call *Call, r *Request, fresh bool) (k *conn, reused bo
 
 // dial makes a connection when it is the call's turn. Abort ends it at any moment.
 func (c *Client) dial(call *Call, r *Request) (*conn, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), c.cfg.DialTimeout)
+	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	if !call.deadline.IsZero() {
 		var cancelToo context.CancelFunc
@@ -46,7 +46,24 @@ func (c *Client) dial(call *Call, r *Request) (*conn, error) {
 	return nil, &DialError{Addr: r.Addr, Err: err}
 }
 
+// dialInTurn waits until there may be one connection more, and then has the whole of a dial's time: who has waited tells nothing of the engine.
 func (c *Client) dialInTurn(ctx context.Context, addr string) (*conn, error) {
+	if err := c.take(ctx); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.DialTimeout)
+	defer cancel()
+	nc, err := c.dialOnce(ctx, addr)
+	if err != nil {
+		c.mu.Lock()
+		c.release()
+		c.mu.Unlock()
+		return nil, err
+	}
+	return newConn(nc, addr), nil
+}
+
+func (c *Client) dialOnce(ctx context.Context, addr string) (net.Conn, error) {
 	c.mu.Lock()
 	h := c.host(addr)
 	h.users++
@@ -57,20 +74,6 @@ func (c *Client) dialInTurn(ctx context.Context, addr string) (*conn, error) {
 		c.forget(addr, h)
 		c.mu.Unlock()
 	}()
-	if err := c.take(ctx); err != nil {
-		return nil, err
-	}
-	nc, err := c.dialOnce(ctx, h, addr)
-	if err != nil {
-		c.mu.Lock()
-		c.release()
-		c.mu.Unlock()
-		return nil, err
-	}
-	return newConn(nc, addr), nil
-}
-
-func (c *Client) dialOnce(ctx context.Context, h *host, addr string) (net.Conn, error) {
 	select {
 	case h.gate <- struct{}{}:
 		defer func() { <-h.gate }()

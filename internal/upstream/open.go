@@ -13,7 +13,7 @@ var errFull = fmt.Errorf("all connections to engines that there may be are in us
 // Open is how many connections there are, idle ones and dials under way included.
 func (c *Client) Open() int { return int(c.open.Load()) }
 
-// take has there be one connection more, once there may be. Who comes first has it first.
+// take has there be one connection more, once there may be; for that it waits as long as a dial may take. Who comes first has it first.
 func (c *Client) take(ctx context.Context) error {
 	c.mu.Lock()
 	if len(c.waiting) == 0 && c.fits() {
@@ -24,6 +24,8 @@ func (c *Client) take(ctx context.Context) error {
 	mine := make(chan struct{})
 	c.waiting = append(c.waiting, mine)
 	c.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.DialTimeout)
+	defer cancel()
 	select {
 	case <-mine:
 		return nil
