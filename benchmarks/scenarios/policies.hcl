@@ -13,6 +13,5 @@ does_not_show = [
   "Real arrivals beyond these [traces](../traces/): how they were made is told there.",
 ]
 notes = [
-  "The committed report is of node8 alone. On the same day `adaptive` cost 2,197 on fleet40 and 2,489 on fleet64, means of the same seeds: 16 and 19 % above the goals.",
   "More policies, a clairvoyant, another simulator's figures beside ours, where the waits are, and what was tried: [policies/](policies/).",
 ]
