@@ -38,7 +38,7 @@ type Config struct {
 	BodyLimit       fleet.Bytes             // of one request; 0 = 32 MiB
 	Accounts        *account.Accounts       // of all organisations; nil = its own, with memory for 32 bodies of BodyLimit
 	MaxConnections  int                     // of callers at once; 0 = no limit
-	MaxBoth         int                     // callers' connections and those to engines, together; 0 = no limit
+	MaxBoth         int                     // callers' connections and those to engines, together, with MaxConnections; 0 = no limit
 	Keepalive       string                  // off, comment or chunk, for tokens that name none; empty = comment
 	StreamHeartbeat time.Duration           // silence after which a stream gets a keep-alive; 0 = 15 s
 	EventLimit      fleet.Bytes             // of one event of a stream; 0 = 32 MiB

@@ -17,7 +17,7 @@ import (
 type Config struct {
 	Listener string       // its name in metrics and logs: public or admin
 	Max      int          // connections open at once; 0 = no limit
-	Room     func() int   // those that there is room for at the moment, less than Max may be; nil = always Max. It is asked under the lock
+	Room     func() int   // of Max, which is required then, those that there is room for at the moment; nil = all. It is asked under the lock
 	TLS      *tls.Config  // that callers have to speak; nil = none. Its NextProtos must be http/1.1 alone
 	Metrics  *metrics.Set // where its metrics are kept
 	Log      *slog.Logger // nil = discard
