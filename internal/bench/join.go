@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
@@ -19,40 +18,6 @@ func MatchByAnswer(exchanges []Exchange) []Joined {
 	joined := make([]Joined, len(exchanges))
 	for i := range exchanges {
 		joined[i] = Joined{exchanges[i], exchanges[i].Receipt}
-	}
-	return joined
-}
-
-// MatchByTime finds the receipt of each exchange where the harness sent no ID: that of the request which the server received next to the exchange's start,
-// and not further from it than slack, nor behind its end. Each receipt is given once, the nearest pairs first.
-func MatchByTime(exchanges []Exchange, receipts []Receipt, slack time.Duration) []Joined {
-	joined := make([]Joined, len(exchanges))
-	for i := range exchanges {
-		joined[i].Exchange = exchanges[i]
-	}
-	receipts = slices.Clone(receipts)
-	slices.SortFunc(receipts, func(a, b Receipt) int { return a.ReceivedAt.Compare(b.ReceivedAt) })
-	type pair struct {
-		exchange, receipt int
-		apart             time.Duration
-	}
-	var pairs []pair
-	for i := range exchanges {
-		e := &exchanges[i]
-		from, _ := slices.BinarySearchFunc(receipts, e.Start.Add(-slack), func(r Receipt, at time.Time) int { return r.ReceivedAt.Compare(at) })
-		for k := from; k < len(receipts) && receipts[k].ReceivedAt.Sub(e.Start) <= slack; k++ {
-			if e.End.IsZero() || !receipts[k].ReceivedAt.After(e.End) {
-				pairs = append(pairs, pair{i, k, receipts[k].ReceivedAt.Sub(e.Start).Abs()})
-			}
-		}
-	}
-	slices.SortStableFunc(pairs, func(a, b pair) int { return cmp.Compare(a.apart, b.apart) })
-	taken := make([]bool, len(receipts))
-	for _, p := range pairs {
-		if joined[p.exchange].Receipt == nil && !taken[p.receipt] {
-			taken[p.receipt] = true
-			joined[p.exchange].Receipt = &receipts[p.receipt]
-		}
 	}
 	return joined
 }

@@ -1,12 +1,15 @@
 package bench_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"github.com/pilotlight-io/pilotlight/internal/bench"
 )
@@ -100,7 +103,8 @@ func TestReadHarness_SaysWhatItTakes(t *testing.T) {
 	}
 }
 
-// Two that began together are told apart by who is nearer, whatever the order; what is too far away, or came after the end, belongs to nobody.
+// Two that began together are told apart by who was first, whatever the order that they are given in; what is too far away belongs to nobody. The server's clock
+// may be ahead by more than an answer lasts.
 func TestMatchByTime_GivesEachReceiptOnce(t *testing.T) {
 	exchanges := []bench.Exchange{
 		{ID: "early", Start: at(0), End: at(900_000)},
@@ -121,9 +125,80 @@ func TestMatchByTime_GivesEachReceiptOnce(t *testing.T) {
 			got[j.ID] = j.Receipt.RequestID
 		}
 	}
-	if diff := cmp.Diff(map[string]string{"early": "r-early", "late": "r-late", "short": "", "far": ""}, got); diff != "" {
+	if diff := cmp.Diff(map[string]string{"early": "r-early", "late": "r-late", "short": "r-short", "far": ""}, got); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// A busy harness begins its next request before the server has received the last: as many records as requests are theirs in order, however near another's may be.
+func TestMatchByTime_KeepsOrderUnderLoad(t *testing.T) {
+	const count, way, lasts = 50, 5_000, 8_000 // µs
+	var exchanges []bench.Exchange
+	var receipts []bench.Receipt
+	for i := range int64(count) {
+		exchanges = append(exchanges, bench.Exchange{ID: fmt.Sprint(i), Start: at(i * 1_000), End: at(i*1_000 + lasts)})
+		receipts = append(receipts, bench.Receipt{RequestID: fmt.Sprint(i), ReceivedAt: at(i*1_000 + way)})
+	}
+	for _, j := range bench.MatchByTime(exchanges, receipts, 250*ms) {
+		if j.Receipt == nil || j.Receipt.RequestID != j.ID {
+			t.Errorf("%s: got %+v, want its own record", j.ID, j.Receipt)
+		}
+	}
+}
+
+// Whatever began when, as many get a record as can, and of such matches the nearest is taken.
+func TestMatchByTime_IsTheBest(t *testing.T) {
+	const slack = 5 * time.Microsecond
+	rapid.Check(t, func(t *rapid.T) {
+		var exchanges []bench.Exchange
+		for _, us := range rapid.SliceOfN(rapid.Int64Range(0, 20), 0, 5).Draw(t, "starts") {
+			exchanges = append(exchanges, bench.Exchange{Start: at(us)})
+		}
+		var receipts []bench.Receipt
+		for _, us := range rapid.SliceOfN(rapid.Int64Range(0, 20), 0, 6).Draw(t, "received") {
+			receipts = append(receipts, bench.Receipt{RequestID: fmt.Sprint(len(receipts)), ReceivedAt: at(us)})
+		}
+		var matched int
+		var apart time.Duration
+		given := map[string]bool{}
+		for i, j := range bench.MatchByTime(exchanges, receipts, slack) {
+			if !j.Start.Equal(exchanges[i].Start) {
+				t.Fatalf("exchange %d is not in its place", i)
+			}
+			if j.Receipt == nil {
+				continue
+			}
+			matched++
+			off := j.Receipt.ReceivedAt.Sub(j.Start).Abs()
+			apart += off
+			if given[j.Receipt.RequestID] || off > slack {
+				t.Fatalf("a receipt was given twice, or to one %v away", off)
+			}
+			given[j.Receipt.RequestID] = true
+		}
+		if wantMatched, wantApart := bestMatch(exchanges, receipts, slack); matched != wantMatched || apart != wantApart {
+			t.Fatalf("got %d matched, %v apart in all, want %d and %v", matched, apart, wantMatched, wantApart)
+		}
+	})
+}
+
+// bestMatch tries each way to give receipts to exchanges: the most that can be matched, and how far apart they are at the least, added up.
+func bestMatch(exchanges []bench.Exchange, receipts []bench.Receipt, slack time.Duration) (matched int, apart time.Duration) {
+	if len(exchanges) == 0 {
+		return 0, 0
+	}
+	matched, apart = bestMatch(exchanges[1:], receipts, slack)
+	for k := range receipts {
+		off := receipts[k].ReceivedAt.Sub(exchanges[0].Start).Abs()
+		if off > slack {
+			continue
+		}
+		rest, more := bestMatch(exchanges[1:], slices.Delete(slices.Clone(receipts), k, k+1), slack)
+		if rest+1 > matched || rest+1 == matched && more+off < apart {
+			matched, apart = rest+1, more+off
+		}
+	}
+	return matched, apart
 }
 
 func TestSplitByStart_TellsWaitFromModel(t *testing.T) {
