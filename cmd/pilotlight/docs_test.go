@@ -38,7 +38,7 @@ func TestDocs_CommandsRun(t *testing.T) {
 	}
 }
 
-// ownTest are pages whose commands have a test of their own.
+// ownTest are pages whose commands and programs have a test of their own.
 var ownTest = map[string]string{"harnesses.md": "TestHarnesses"}
 
 // pages are all that people read.

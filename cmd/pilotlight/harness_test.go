@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"net/http"
 	"net/http/httptest"
@@ -30,11 +31,13 @@ type harness struct {
 var harnesses = []harness{
 	{"aiperf", strings.NewReplacer("--concurrency 8 --request-count 200 --isl 500 --osl 100", "--concurrency 2 --request-count 12 --isl 20 --osl 16"), "run1", 12},
 	{"guidellm", strings.NewReplacer("max_requests,count=200", "max_requests,count=12", "prompt_tokens=500,output_tokens=100", "prompt_tokens=20,output_tokens=16"), "benchmarks.json", 12},
+	{"k6", strings.NewReplacer("--iterations 200", "--iterations 12"), "points.json", 12},
 	{"pilotlight", strings.NewReplacer("--for 1m", "--for 1s", "--requests 1000", "--requests 40", "--for 10m", "--for 10m --speed 300", "--runs 5", "--runs 1"), "", 0},
 }
 
 // TestHarnesses runs the commands of docs/harnesses.md: harnesses of others, as they are, and ours, against a model that is cold. What others have written is
-// joined with the receipts: what they took for the model's first token is told from the start, and what was billed is what the ledger has.
+// joined with the receipts: what they took for the model's first token is told from the start, and what was billed is what the ledger has. What k6 has counted is
+// held against the ledger itself.
 func TestHarnesses(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs other harnesses, of which each takes half a minute; not in short runs")
@@ -65,7 +68,11 @@ func TestHarnesses(t *testing.T) {
 				t.Fatalf("%s has no block for %s, or one of other sizes than are made smaller here:\n%s", harnessesPage, h.name, block)
 			}
 			dir := s.runHarnessBlock(t, h, block)
-			if h.sent == 0 {
+			switch {
+			case h.sent == 0:
+				return
+			case h.name == "k6":
+				checkK6(t, s, h, filepath.Join(dir, h.out))
 				return
 			}
 			var rows []bench.JoinRow
@@ -85,7 +92,12 @@ func (s *devServer) runHarnessBlock(t *testing.T, h harness, block string) (dir 
 	t.Helper()
 	dir = t.TempDir()
 	bin := filepath.Join(t.TempDir(), "bin")
-	if h.name != "pilotlight" {
+	switch h.name {
+	case "pilotlight":
+	case "k6":
+		needK6(t)
+		write(t, filepath.Join(dir, "load.js"), scriptOf(t))
+	default:
 		interpreter(t, h.name, h.name) // is it there, as pinned?
 		bin += ":" + filepath.Join(os.Getenv("PILOTLIGHT_CLIENTS"), h.name, "bin")
 	}
@@ -104,11 +116,76 @@ func (s *devServer) runHarnessBlock(t *testing.T, h harness, block string) (dir 
 	shell := exec.CommandContext(t.Context(), "bash", "-euc", strings.ReplaceAll(block, "http://127.0.0.1:8080", base))
 	shell.Dir = dir
 	shell.Env = append(os.Environ(), "HOME="+t.TempDir(), "PATH="+bin+":"+os.Getenv("PATH"), "BASE="+base, "MODEL="+h.name, "PILOTLIGHT_TOKEN="+s.Token,
-		"PILOTLIGHT_API="+s.API, addrVariable+"="+s.Admin, adminTokenVariable+"="+admin)
+		"PILOTLIGHT_API="+s.API, addrVariable+"="+s.Admin, adminTokenVariable+"="+admin, "K6_OUT=json="+h.out)
 	if out, err := shell.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", h.name, err, out)
 	}
 	return dir
+}
+
+// needK6 skips where the k6 that the page was tried with is not installed. That is so where all else that is optional is required: it is under the AGPL.
+func needK6(t *testing.T) {
+	t.Helper()
+	const version = "v1.8.1"
+	out, err := exec.CommandContext(t.Context(), "k6", "version").Output()
+	if err != nil || !strings.HasPrefix(string(out), "k6 "+version+" ") {
+		t.Skipf("no k6 %s: go install go.k6.io/k6@%s (%v)", version, version, err)
+	}
+}
+
+// scriptOf gives the script of k6's section.
+func scriptOf(t *testing.T) string {
+	t.Helper()
+	blocks := blocksOf(t, harnessesPage)
+	i := slices.IndexFunc(blocks, func(b block) bool { return b.lang == "js" })
+	if i < 0 {
+		t.Fatalf("%s has no script", harnessesPage)
+	}
+	return blocks[i].text
+}
+
+// checkK6 holds what k6 has counted, with the tag that the script gives it, against the ledger's own records of the model.
+func checkK6(t *testing.T, s *devServer, h harness, path string) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, want := map[string]int{}, map[string]int{} // metric and start -> requests
+	var held, wantHeld float64                      // ms, of all
+	for line := range strings.Lines(string(text)) {
+		var p struct {
+			Type, Metric string
+			Data         struct {
+				Value float64
+				Tags  struct{ Start string }
+			}
+		}
+		if err := json.Unmarshal([]byte(line), &p); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		if p.Type != "Point" || !strings.HasPrefix(p.Metric, "pilotlight_") {
+			continue
+		}
+		got[p.Metric+" "+p.Data.Tags.Start]++
+		switch {
+		case p.Metric != "pilotlight_model":
+			held += p.Data.Value
+		case p.Data.Value <= 0 || p.Data.Value > 1000:
+			t.Errorf("%s: the model took %v ms of an answer, want what is left without the wait", p.Data.Tags.Start, p.Data.Value)
+		}
+	}
+	for _, r := range s.records(t) {
+		if r.Model == h.name {
+			for _, part := range []string{"queue", "activate", "model"} {
+				want["pilotlight_"+part+" "+string(r.Start)]++
+			}
+			wantHeld += (r.Queue + r.Activate).Seconds() * 1000
+		}
+	}
+	if !maps.Equal(got, want) || got["pilotlight_model cold"] == 0 || math.Abs(held-wantHeld) > 1 || held < 100 {
+		t.Errorf("got %v, held for %.3f ms; want %v, held for %.3f, of %d requests, the first cold", got, held, want, wantHeld, h.sent)
+	}
 }
 
 // checkJoin holds rows of bench join against the ledger's own records of the model that the harness has asked for.
