@@ -73,6 +73,7 @@ func New(c Config) (*Console, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
+	_, _ = templates(), assets() // one that is broken is noticed here, and by no visitor
 	seal, err := newSealer(c.Key)
 	if err != nil {
 		return nil, err

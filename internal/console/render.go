@@ -12,6 +12,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -26,8 +27,9 @@ var templateFiles embed.FS
 //go:embed assets/*.css assets/*.js assets/*.svg assets/vendor/*.js assets/vendor/*.css
 var assetFiles embed.FS
 
-// assets are the files that pages load, by name. What is loaded is named with its hash, so that a browser keeps it for good.
-var assets = readAssets()
+// assets are the files that pages load, by name. What is loaded is named with its hash, so that a browser keeps it for good. Like the templates they are
+// read by the first console, not by every command that starts.
+var assets = sync.OnceValue(readAssets)
 
 type assetFile struct {
 	data []byte
@@ -58,7 +60,7 @@ func readAssets() map[string]assetFile {
 }
 
 func asset(c *fiber.Ctx) error {
-	a, ok := assets[c.Params("name")]
+	a, ok := assets()[c.Params("name")]
 	if !ok || c.Params("hash") != a.hash {
 		return errNoPage
 	}
@@ -67,8 +69,13 @@ func asset(c *fiber.Ctx) error {
 	return c.Send(a.data)
 }
 
-var templates = template.Must(template.New("").Funcs(template.FuncMap{
-	"asset": func(base, name string) string { return base + "/assets/" + assets[name].hash + "/" + name },
+var templates = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("").Funcs(functions).ParseFS(templateFiles, "templates/*.html"))
+})
+
+// functions are what templates may call.
+var functions = template.FuncMap{
+	"asset": func(base, name string) string { return base + "/assets/" + assets()[name].hash + "/" + name },
 	"usd":   usd, "about": about, "took": took, "count": count, "moment": moment, "day": func(t time.Time) string { return t.UTC().Format("2006-01-02") },
 	"stamp": func(t time.Time) string { return t.UTC().Format(time.RFC3339) }, "us": func(n int64) time.Duration { return time.Duration(n) * time.Microsecond },
 	"modelPath": modelPath, "permille": func(n int) string { return "w" + strconv.Itoa((n+5)/10) },
@@ -94,7 +101,7 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 		}
 		return m
 	},
-}).ParseFS(templateFiles, "templates/*.html"))
+}
 
 // frame is what every page has around what it shows.
 type frame struct {
@@ -128,11 +135,11 @@ func (s *side) render(c *fiber.Ctx, v *visit, status int, name, title string, pa
 		}
 	}
 	var inner, b bytes.Buffer
-	if err := templates.ExecuteTemplate(&inner, name, f); err != nil {
+	if err := templates().ExecuteTemplate(&inner, name, f); err != nil {
 		return fmt.Errorf("drawing the page %s: %w", name, err)
 	}
 	f.Page = template.HTML(inner.String()) // drawn by our own templates
-	if err := templates.ExecuteTemplate(&b, "layout", f); err != nil {
+	if err := templates().ExecuteTemplate(&b, "layout", f); err != nil {
 		return fmt.Errorf("drawing the page %s: %w", name, err)
 	}
 	c.Set(fiber.HeaderContentType, "text/html; charset=utf-8")

@@ -92,7 +92,7 @@ func (h *Hub) publish(t *topic) {
 
 func (h *Hub) draw(template string, shows any) []byte {
 	var b bytes.Buffer
-	if err := templates.ExecuteTemplate(&b, template, shows); err != nil {
+	if err := templates().ExecuteTemplate(&b, template, shows); err != nil {
 		h.log.Error("drawing a part of a page failed", "template", template, "reason", err)
 	}
 	return b.Bytes()
