@@ -234,9 +234,8 @@ func TestFault_ALargeEventIsRelayedAndOneAboveTheLimitCountsAgainstNobody(t *tes
 		if a := w.do(call{body: chat(chatModel, stream)}); a.err != nil || len(a.text) != len(large)+len("data: [DONE]\n\n") {
 			t.Errorf("got %d bytes, %v; want an event of 5 MiB", len(a.text), a.err)
 		}
-		w.engines.swap(func(rw http.ResponseWriter, _ *http.Request) {
-			events(rw, token("a"), token(strings.Repeat("x", 33<<20)), "data: [DONE]\n\n")
-		})
+		above := token(strings.Repeat("x", 33<<20))
+		w.engines.swap(func(rw http.ResponseWriter, _ *http.Request) { events(rw, token("a"), above, "data: [DONE]\n\n") })
 		for range 6 {
 			a := w.do(call{body: chat(chatModel, stream)})
 			if !strings.Contains(a.text, `"code":"engine_error"`) || !errors.Is(a.err, io.ErrUnexpectedEOF) {
