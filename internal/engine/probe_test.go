@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"io"
 	"net"
 	"net/http"
@@ -20,7 +21,11 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain has more tests run at once than there are cores: those that are parallel wait, and compute next to nothing.
+func TestMain(m *testing.M) {
+	_ = flag.Set("test.parallel", "8") // -parallel, which is read later, beats it
+	goleak.VerifyTestMain(m)
+}
 
 const token = `{"choices":[{"message":{"content":"hi"}}],"usage":{"completion_tokens":1}}`
 

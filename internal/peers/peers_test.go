@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"net"
@@ -21,7 +22,11 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/peers"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain has more tests run at once than there are cores: those that are parallel wait, and compute next to nothing.
+func TestMain(m *testing.M) {
+	_ = flag.Set("test.parallel", "8") // -parallel, which is read later, beats it
+	goleak.VerifyTestMain(m)
+}
 
 const key = "a servers key of more than 24 characters"
 
@@ -384,6 +389,7 @@ func TestHub_RefusesWhoShowsNoKeyOrSpeaksAnotherVersion(t *testing.T) {
 }
 
 func TestLink_ASilentLeaderIsLeft(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	ln, err := net.Listen("tcp", "127.0.0.1:0") // accepts, and says nothing
 	if err != nil {
@@ -467,6 +473,7 @@ func TestLink_OperatorsCallsReachTheLeader(t *testing.T) {
 }
 
 func TestConfigs_DifferencesAreSaidAndUnknownModelsAnswered(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	l, f := &leader{mail: make(chan []*protocol.Table)}, newFollower()
 	l.lead(1)

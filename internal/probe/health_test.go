@@ -22,6 +22,7 @@ func inSlot(id, addr string, state fleet.State) fleet.Observation {
 }
 
 func TestProber_FindsAnEngineThatHangs(t *testing.T) {
+	t.Parallel()
 	p, e := probeBy(quick), ready(t)
 	f := follow(t, p)
 	p.Observe(placed(at("a", e.addr())))
@@ -35,6 +36,7 @@ func TestProber_FindsAnEngineThatHangs(t *testing.T) {
 }
 
 func TestProber_SaysThatAHangIsTheEnginesFault(t *testing.T) {
+	t.Parallel()
 	p, e := probeBy(quick), ready(t)
 	f := follow(t, p)
 	p.Observe(placed(at("a", e.addr())))
@@ -46,6 +48,7 @@ func TestProber_SaysThatAHangIsTheEnginesFault(t *testing.T) {
 }
 
 func TestProber_LooksAfterWhatAnEarlierWatchFoundReady(t *testing.T) {
+	t.Parallel()
 	p, e := probeBy(quick), ready(t)
 	first := follow(t, p)
 	p.Observe(placed(at("a", e.addr())))
@@ -58,6 +61,7 @@ func TestProber_LooksAfterWhatAnEarlierWatchFoundReady(t *testing.T) {
 }
 
 func TestProber_LooksNoLongerAfterWhatIsGone(t *testing.T) {
+	t.Parallel()
 	p, e := probeBy(quick), ready(t)
 	f := follow(t, p)
 	p.Observe(placed(at("a", e.addr())))
@@ -84,6 +88,7 @@ func TestProber_AsksAnEngineInASlotOnlyWhenItIsMissed(t *testing.T) {
 }
 
 func TestProber_DoesNotAskWhatIsParkedInASlot(t *testing.T) {
+	t.Parallel()
 	for _, state := range []fleet.State{fleet.Parking, fleet.Asleep, fleet.Resuming, fleet.Starting} {
 		p, e := newProber(), ready(t)
 		f := follow(t, p)
@@ -136,6 +141,7 @@ func TestConfigure_AnEngineOnItsWayIsAskedThoughItsModelIsGone(t *testing.T) {
 }
 
 func TestAskAgain_TellsWhatIsReadyAndHowManyRequestsItServes(t *testing.T) {
+	t.Parallel()
 	p, busy := newProber(), ready(t)
 	f := follow(t, p)
 	p.Observe(placed(at("a", busy.addr())))

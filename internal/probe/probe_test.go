@@ -3,6 +3,7 @@ package probe_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -20,7 +21,11 @@ import (
 	"github.com/pilotlight-io/pilotlight/internal/probe"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain has more tests run at once than there are cores: those that are parallel wait, and compute next to nothing.
+func TestMain(m *testing.M) {
+	_ = flag.Set("test.parallel", "8") // -parallel, which is read later, beats it
+	goleak.VerifyTestMain(m)
+}
 
 // fakeEngine is one that takes its time.
 type fakeEngine struct {
@@ -203,6 +208,7 @@ func TestProber_SaysThatNobodyListenedYet(t *testing.T) {
 
 // TestProber_SaysWhoCountsNothing: that is more than that nobody was asked.
 func TestProber_SaysWhoCountsNothing(t *testing.T) {
+	t.Parallel()
 	p, e := newProber(), ready(t)
 	e.metrics.Store("no list")
 	f := follow(t, p)
@@ -222,6 +228,7 @@ func TestProber_AsksSeveralAtOnce(t *testing.T) {
 }
 
 func TestProber_StopsAskingWhatIsGone(t *testing.T) {
+	t.Parallel()
 	gone := at("a", "")
 	gone.Gone = true
 	failing := at("a", "")
@@ -284,6 +291,7 @@ func TestProber_FollowsAnInstanceToItsNewAddress(t *testing.T) {
 }
 
 func TestProber_AsksAgainBeforeAMissedEngineIsGivenUp(t *testing.T) {
+	t.Parallel()
 	missed := map[string]fleet.Observation{"critical": liveness(health("a", fleet.Critical)), "absent": liveness()}
 	for name, bad := range missed {
 		t.Run(name, func(t *testing.T) {

@@ -26,6 +26,7 @@ func (m *member) spend(n int) (took int) {
 
 // TestBlock_OfACrashedServer is held until the server is back, which has its log; then what was not spent is everybody's again, to the nano-dollar.
 func TestBlock_OfACrashedServer(t *testing.T) {
+	t.Parallel()
 	const all, open, ended = 100, 5, 7
 	c := newCluster(t, all*least)
 	c.live, c.within = 0, 8*time.Second // the one as in a server, the other longer, but no longer than needed: who is refused waits for so long
@@ -79,6 +80,7 @@ func TestBlock_StoppedServersGiveBack(t *testing.T) {
 
 // TestDraw_FromAStoreThatHangs: what was drawn is spent meanwhile, and nobody waits for long.
 func TestDraw_FromAStoreThatHangs(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 1000*least) // so that a block is worth ten requests
 	c.within = 0                   // as in a server
 	a, b := c.start("a", 0), c.start("b", 0)
@@ -115,6 +117,7 @@ func TestDraw_FromAStoreThatHangs(t *testing.T) {
 
 // TestBlock_EndsWithTheRaise: what was drawn while a raise stood is not spent after it.
 func TestBlock_EndsWithTheRaise(t *testing.T) {
+	t.Parallel()
 	const base = 20
 	c := newCluster(t, base*least)
 	until := time.Now().Add(2 * time.Second)

@@ -5,6 +5,7 @@ package slot_test
 import (
 	"bufio"
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -53,7 +54,8 @@ func TestMain(m *testing.M) {
 		fakeEngine(strings.Fields(os.Getenv(fakeVariable)), os.Args[1:])
 	case os.Getenv(supervisorVariable) != "":
 		supervise(os.Getenv(supervisorVariable))
-	default:
+	default: // More tests run at once than there are cores: those that are parallel wait, and compute next to nothing.
+		_ = flag.Set("test.parallel", "8") // -parallel, which is read later, beats it
 		goleak.VerifyTestMain(m)
 	}
 }

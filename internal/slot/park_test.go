@@ -225,6 +225,7 @@ func TestHealth_EngineThatHangsIsKilled(t *testing.T) {
 
 // TestStop_KillsAnEngineThatHangs has one that was already silent when its end was ordered.
 func TestStop_KillsAnEngineThatHangs(t *testing.T) {
+	t.Parallel()
 	const grace = 20 * time.Second
 	rule := engine.HealthRule{Every: 20 * time.Millisecond, Within: 200 * time.Millisecond, Misses: 5}
 	w := start(t, options{gpus: 1, grace: grace, health: rule}, sim(small, 1))
@@ -256,6 +257,7 @@ func TestPark_OrderedTwiceIsDoneOnce(t *testing.T) {
 
 // TestMove_OrderedAnewIsTheSameMove repeats each order under a new number, as whoever has not had the answer does.
 func TestMove_OrderedAnewIsTheSameMove(t *testing.T) {
+	t.Parallel()
 	w := start(t, options{gpus: 1}, sim(small, 1, "--sim-speed", "4"))
 	w.hot("i1", small, 0, 1)
 	numbered := func(i fleet.Sighting) bool { return i.Act == w.seq }
@@ -307,6 +309,7 @@ func TestParked_EngineThatDoesNotStopIsKilledSoon(t *testing.T) {
 }
 
 func TestResume_ThatFailsKillsTheEngine(t *testing.T) {
+	t.Parallel()
 	for name, row := range map[string]struct {
 		fault, want string
 		short       bool
@@ -387,6 +390,7 @@ func killed(w *world) {
 }
 
 func TestResume_HealthPassesOnceATokenIsThere(t *testing.T) {
+	t.Parallel()
 	w := start(t, options{gpus: 1, moveWithin: time.Second}, sim(small, 1))
 	if i := w.parked("i1", small, 0, 1); i.Health != fleet.Critical {
 		t.Errorf("parked, its health is %s", i.Health)
