@@ -33,6 +33,7 @@ func TestDocumentHasEveryRouteAndNoOther(t *testing.T) {
 }
 
 func TestUnknownParametersAreRefusedEverywhere(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, route := range admin.Routes() {
 		method, path, _ := strings.Cut(route, " ")
@@ -44,6 +45,7 @@ func TestUnknownParametersAreRefusedEverywhere(t *testing.T) {
 }
 
 func TestTokenIsNeeded(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	open := []string{"GET /healthz", "GET /readyz", "GET /openapi.json"}
 	for _, route := range append(admin.Routes(), "GET /api/nothing", "GET /") {
@@ -64,6 +66,7 @@ func TestTokenIsNeeded(t *testing.T) {
 }
 
 func TestLoopbackListenerAnswersOnlyToLoopbackNames(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for host, want := range map[string]int{
 		"localhost": 200, "localhost:8081": 200, "127.0.0.1": 200, "127.9.9.9:1": 200, "[::1]:8081": 200, "admin.localhost": 200,
@@ -81,6 +84,7 @@ func TestLoopbackListenerAnswersOnlyToLoopbackNames(t *testing.T) {
 }
 
 func TestHead_AnswersWhereALoadBalancerLooks(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, path := range []string{"/healthz", "/readyz", "/openapi.json"} {
 		if status, body, _ := w.ask("HEAD", path, ""); status != 200 || body != "" {
@@ -93,6 +97,7 @@ func TestHead_AnswersWhereALoadBalancerLooks(t *testing.T) {
 }
 
 func TestWrongPathsAndMethods(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for request, want := range map[string]string{
 		"GET /":                        "404 not_found",
@@ -122,6 +127,7 @@ func TestWrongPathsAndMethods(t *testing.T) {
 }
 
 func TestBadBodies(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	_, err := w.client.CreateOrg(t.Context(), admin.NewOrg{Name: "acme"})
 	check(t, err)
@@ -201,6 +207,7 @@ func TestBadBodies(t *testing.T) {
 }
 
 func TestLargeAndEncodedBodiesAreRefused(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	if status, body, _ := w.ask("POST", "/api/orgs", `{"name":"x"}`, "Content-Encoding", "gzip"); status != 415 {
 		t.Errorf("gzip: got %d %s, want 415", status, body)
@@ -214,6 +221,7 @@ func TestLargeAndEncodedBodiesAreRefused(t *testing.T) {
 }
 
 func TestReadiness(t *testing.T) {
+	t.Parallel()
 	var cause error
 	w := newWorld(t, func(c *admin.Config) { c.Ready = func() error { return cause } })
 	if err := w.client.Ready(t.Context()); err != nil {
@@ -226,6 +234,7 @@ func TestReadiness(t *testing.T) {
 }
 
 func TestMetricsAreThoseOfAllSetsAndTheProcess(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	var b strings.Builder
 	check(t, w.client.Metrics(t.Context(), &b))
@@ -237,6 +246,7 @@ func TestMetricsAreThoseOfAllSetsAndTheProcess(t *testing.T) {
 }
 
 func TestClient_SaysWhatToDo(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	wrong := *w.client
 	wrong.Token = "wrong"
@@ -274,6 +284,7 @@ type roundTrip func(*http.Request) *http.Response
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r), nil }
 
 func TestNew_NeedsItsParts(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	c := admin.Config{Fleet: w.fleet, Tuner: w.fleet, Config: w.fleet, Tenants: w.tenants, Ledger: w.ledger, Audit: w.audit, Admins: admins(t)}
 	if _, err := admin.New(c); err != nil {

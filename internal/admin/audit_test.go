@@ -157,6 +157,7 @@ func (oneOrphan) StopOrphan(_ context.Context, id, _ string) (fleet.Orphan, erro
 
 // TestAudit_DryRunsChangeNothing, and so have no entry.
 func TestAudit_DryRunsChangeNothing(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, path := range []string{"/api/config?dry_run=true", "/api/import?dry_run=true"} {
 		if status, body, _ := w.ask("POST", path, `{"name": "p.hcl", "content": "org \"a\" {}"}`); status != 200 {
@@ -170,6 +171,7 @@ func TestAudit_DryRunsChangeNothing(t *testing.T) {
 
 // TestAudit_SaysWhatWasAndWhatIs of organisations and tokens, an import's each by itself.
 func TestAudit_SaysWhatWasAndWhatIs(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	ask := func(method, path, body string) {
 		t.Helper()
@@ -203,6 +205,7 @@ func TestAudit_SaysWhatWasAndWhatIs(t *testing.T) {
 
 // TestAudit_NoSecretOfATokenOrAURL: neither what was answered, nor what was sent, nor the admin token is in the log.
 func TestAudit_NoSecretOfATokenOrAURL(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.ask("POST", "/api/orgs", `{"name": "acme"}`)
 	_, body, _ := w.ask("POST", "/api/tokens", `{"org": "acme", "name": "n"}`)
@@ -224,6 +227,7 @@ func TestAudit_NoSecretOfATokenOrAURL(t *testing.T) {
 
 // TestAudit_IsReadPageByPage with every filter, by the client.
 func TestAudit_IsReadPageByPage(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for i := range 5 {
 		w.ask("POST", "/api/orgs", fmt.Sprintf(`{"name": "org-%d"}`, i))

@@ -12,6 +12,7 @@ import (
 )
 
 func TestConfigure(t *testing.T) {
+	t.Parallel()
 	w, file := newWorld(t), admin.ConfigFile{Name: "p.hcl", Content: "price {}\n"}
 	said, err := w.client.Configure(t.Context(), file, true)
 	check(t, err)
@@ -29,6 +30,7 @@ func TestConfigure(t *testing.T) {
 }
 
 func TestConfigure_TakesAFileOfThousandsOfModels(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	file := admin.ConfigFile{Name: "p.hcl", Content: strings.Repeat("# a model\n", 300_000)}
 	if _, err := w.client.Configure(t.Context(), file, false); err != nil || len(w.fleet.files) != 1 {
@@ -37,6 +39,7 @@ func TestConfigure_TakesAFileOfThousandsOfModels(t *testing.T) {
 }
 
 func TestConfigure_AnswersWhatTheServerRefuses(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	content := "content"
 	w.fleet.failure = &openai.Error{Status: 400, Code: openai.CodeInvalidRequest, Type: "invalid_request_error", Param: &content, Message: "p.hcl:2: no\np.hcl:5: nor this"}

@@ -58,6 +58,7 @@ func TestEdge_NoTokenNoMemory(t *testing.T) {
 
 // A head that can be read in two ways is refused here as it is at the public listener.
 func TestEdge_HeadsAreStrict(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for name, head := range map[string]string{
 		"bare LF":         "X: a\nY: b\r\n",
@@ -76,6 +77,7 @@ func TestEdge_HeadsAreStrict(t *testing.T) {
 
 // What the head condemns is said before the body is invited.
 func TestEdge_ExpectIsAnsweredBeforeTheBody(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	ask := "POST /api/orgs HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nConnection: close\r\nContent-Length: 15\r\n"
 	if got := w.raw(ask + "\r\n"); !strings.HasPrefix(got, "HTTP/1.1 401 ") || !strings.Contains(got, "invalid_api_key") {
@@ -87,6 +89,7 @@ func TestEdge_ExpectIsAnsweredBeforeTheBody(t *testing.T) {
 }
 
 func TestEdge_ConnectionsAreBounded(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(c *admin.Config) { c.MaxConnections = 8 })
 	var silent []net.Conn
 	for range 50 {

@@ -32,6 +32,7 @@ func take(w *world, after string, n int) ([]admin.Event, error) {
 }
 
 func TestEvents_ResumeAfterTheLast(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, state := range []fleet.State{fleet.Starting, fleet.Ready, fleet.Stopping} {
 		w.fleet.notice("acme/a", state)
@@ -52,6 +53,7 @@ func TestEvents_ResumeAfterTheLast(t *testing.T) {
 }
 
 func TestEvents_IDOfAnotherLifeStartsAtTheOldest(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.fleet.notice("acme/a", fleet.Starting)
 	events, err := take(w, "OTHERLIFE-7", 1)
@@ -62,6 +64,7 @@ func TestEvents_IDOfAnotherLifeStartsAtTheOldest(t *testing.T) {
 }
 
 func TestEvents_FromNowOnSkipWhatWas(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.fleet.notice("acme/a", fleet.Starting)
 	got := make(chan admin.Event, 1)
@@ -109,6 +112,7 @@ func until(t *testing.T, r *bufio.Reader, prefix string) {
 }
 
 func TestEvents_LastEventIDHeader(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.fleet.notice("acme/a", fleet.Starting)
 	w.fleet.notice("acme/b", fleet.Starting)
@@ -127,6 +131,7 @@ func TestEvents_LastEventIDHeader(t *testing.T) {
 
 // TestEvents_SaysWhatWasMissed has a client come back after the fleet has forgotten what came next.
 func TestEvents_SaysWhatWasMissed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.fleet.notice("acme/a", fleet.Starting)
 	events, err := take(w, "", 1)
@@ -150,6 +155,7 @@ func TestEvents_SaysWhatWasMissed(t *testing.T) {
 }
 
 func TestEvents_DepartureIsSeenAtOnceAndLeaksNothing(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t) // no comment is due within 15 s: nothing is written that could fail
 	conn, _ := raw(t, w, "")
 	eventually(t, "the stream is followed", func() bool { return w.fleet.following() == 1 })
@@ -158,6 +164,7 @@ func TestEvents_DepartureIsSeenAtOnceAndLeaksNothing(t *testing.T) {
 }
 
 func TestEvents_SilenceIsBrokenByComments(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(c *admin.Config) { c.Heartbeat = 5 * time.Millisecond })
 	_, r := raw(t, w, "")
 	until(t, r, ": still here")
@@ -165,6 +172,7 @@ func TestEvents_SilenceIsBrokenByComments(t *testing.T) {
 }
 
 func TestEvents_EndWithTheServer(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	ended := make(chan error, 1)
 	go func() {

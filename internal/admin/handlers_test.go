@@ -18,6 +18,7 @@ import (
 )
 
 func TestOrgs(t *testing.T) {
+	t.Parallel()
 	w, ctx := newWorld(t), t.Context()
 	created, err := w.client.CreateOrg(ctx, admin.NewOrg{Name: "acme", Models: []string{"acme/a"}})
 	check(t, err)
@@ -43,6 +44,7 @@ func TestOrgs(t *testing.T) {
 }
 
 func TestOrgSuspend_NowIsACut(t *testing.T) {
+	t.Parallel()
 	w, ctx := newWorld(t), t.Context()
 	_, err := w.client.CreateOrg(ctx, admin.NewOrg{Name: "acme"})
 	check(t, err)
@@ -59,6 +61,7 @@ func TestOrgSuspend_NowIsACut(t *testing.T) {
 }
 
 func TestOrgChange_IsAllOrNothing(t *testing.T) {
+	t.Parallel()
 	w, ctx := newWorld(t), t.Context()
 	_, err := w.client.CreateOrg(ctx, admin.NewOrg{Name: "acme"})
 	check(t, err)
@@ -73,6 +76,7 @@ func TestOrgChange_IsAllOrNothing(t *testing.T) {
 }
 
 func TestTokens(t *testing.T) {
+	t.Parallel()
 	w, ctx := newWorld(t), t.Context()
 	_, err := w.client.CreateOrg(ctx, admin.NewOrg{Name: "acme"})
 	check(t, err)
@@ -113,6 +117,7 @@ func TestTokens(t *testing.T) {
 }
 
 func TestModels(t *testing.T) {
+	t.Parallel()
 	w, ctx := newWorld(t), t.Context()
 	models, err := w.client.Models(ctx)
 	check(t, err)
@@ -130,6 +135,7 @@ func TestModels(t *testing.T) {
 }
 
 func TestStartAndStop(t *testing.T) {
+	t.Parallel()
 	w, ctx := newWorld(t), t.Context()
 	_, err := w.client.StartModel(ctx, "acme/a", 10*time.Minute)
 	check(t, err)
@@ -149,6 +155,7 @@ func TestStartAndStop(t *testing.T) {
 }
 
 func TestModelMayBeCalledLikeAnAction(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	m, err := w.client.Model(t.Context(), "acme/a/start")
 	if err != nil || m.State != "cold" {
@@ -160,6 +167,7 @@ func TestModelMayBeCalledLikeAnAction(t *testing.T) {
 }
 
 func TestFleetErrorsAreMapped(t *testing.T) {
+	t.Parallel()
 	full, odd := errors.New("no GPUs"), errors.New("secret detail of 10.0.0.1")
 	w := newWorld(t, func(c *admin.Config) {
 		c.Errors = func(err error) *openai.Error {
@@ -180,6 +188,7 @@ func TestFleetErrorsAreMapped(t *testing.T) {
 }
 
 func TestExplain_TellsInFieldsAndInSentences(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	e, err := w.client.Explain(t.Context(), "acme/a")
 	check(t, err)
@@ -198,6 +207,7 @@ func TestExplain_TellsInFieldsAndInSentences(t *testing.T) {
 }
 
 func TestInstancesActivationsPools(t *testing.T) {
+	t.Parallel()
 	w, ctx := newWorld(t), t.Context()
 	instances, err := w.client.Instances(ctx)
 	check(t, err)
@@ -223,6 +233,7 @@ func TestInstancesActivationsPools(t *testing.T) {
 }
 
 func TestEmptyFleetShowsEmptyLists(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.fleet.snapshot = &fleet.Snapshot{At: began}
 	for _, path := range []string{"/api/models", "/api/instances", "/api/activations", "/api/pools", "/api/orgs", "/api/tokens", "/api/usage", "/api/usage/records"} {
@@ -233,6 +244,7 @@ func TestEmptyFleetShowsEmptyLists(t *testing.T) {
 }
 
 func TestUsageAndRecords(t *testing.T) {
+	t.Parallel()
 	w, ctx := newWorld(t), t.Context()
 	for i := range 3 {
 		check(t, w.ledger.Append(&ledger.Record{

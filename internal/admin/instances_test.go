@@ -12,6 +12,7 @@ import (
 // TestInstance_ShowsWhatItWasLaunchedWith has instances that were launched as the config has it now, otherwise, of a model that the config no longer
 // has, and of whom nothing is said.
 func TestInstance_ShowsWhatItWasLaunchedWith(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	now := w.fleet.snapshot
 	m := now.Models[0].Model
@@ -57,6 +58,7 @@ func TestInstance_ShowsWhatItWasLaunchedWith(t *testing.T) {
 }
 
 func TestPool_CountsTheMemoryThatParkedEnginesWereLaunchedWith(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	now := w.fleet.snapshot
 	now.Models[1].Model.ParkedMemory = 32 << 30

@@ -10,6 +10,7 @@ import (
 )
 
 func TestInvoices(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	first := time.Now().UTC().AddDate(0, -2, 0)
 	month := first.Format("2006-01")
@@ -59,6 +60,7 @@ func TestInvoices(t *testing.T) {
 }
 
 func TestInvoices_SayWhatIsWrong(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	month := time.Now().UTC().Format("2006-01")
 	for _, row := range []struct {

@@ -15,6 +15,7 @@ import (
 func ptr[T any](v T) *T { return &v }
 
 func TestLimits_OfAnOrg(t *testing.T) {
+	t.Parallel()
 	w, ctx := newWorld(t), t.Context()
 	created, err := w.client.CreateOrg(ctx, admin.NewOrg{Name: "acme", LimitsChange: admin.LimitsChange{
 		RPM: ptr(60), Concurrency: ptr(8), BudgetUSD: ptr("25"), BudgetPeriod: ptr(tenant.Weekly), BudgetSoft: ptr(true),
@@ -53,6 +54,7 @@ func TestLimits_OfAnOrg(t *testing.T) {
 }
 
 func TestLimits_OfAToken(t *testing.T) {
+	t.Parallel()
 	w, ctx := newWorld(t), t.Context()
 	_, err := w.client.CreateOrg(ctx, admin.NewOrg{Name: "acme", LimitsChange: admin.LimitsChange{RPM: ptr(10)}})
 	check(t, err)

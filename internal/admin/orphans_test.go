@@ -33,6 +33,7 @@ func (f *fakeOrphans) StopOrphan(_ context.Context, id, cluster string) (fleet.O
 }
 
 func TestOrphans(t *testing.T) {
+	t.Parallel()
 	f := &fakeOrphans{orphan: fleet.Orphan{
 		ID: "pilotlight-old-slot-s1", Kind: fleet.OrphanSlot, Why: fleet.OrphanOfCluster, Cluster: "old", Pool: "h100", Node: "gpu-1", GPUs: 8,
 		Since: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
@@ -77,6 +78,7 @@ func TestOrphans(t *testing.T) {
 }
 
 func TestOrphans_ABackEndMayHaveNone(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	if list, err := w.client.Orphans(t.Context()); err != nil || list == nil || len(list) > 0 {
 		t.Errorf("got %v, %v, want an empty list", list, err)

@@ -12,6 +12,7 @@ import (
 )
 
 func TestPool_ShowsWhatSitsWhere(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	now := w.fleet.snapshot
 	now.Models[1].Model.ParkedMemory = 32 << 30
@@ -35,6 +36,7 @@ func TestPool_ShowsWhatSitsWhere(t *testing.T) {
 }
 
 func TestTunePool(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	pool, err := w.client.TunePool(t.Context(), "local", map[string]string{"max_parked_per_gpu": "6", "slots.min": "1", "slots.max": "2", "slot_idle": ""})
 	check(t, err)
@@ -51,6 +53,7 @@ func TestTunePool(t *testing.T) {
 }
 
 func TestTunePool_RefusesWhatIsNoSetting(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, row := range []struct{ body, param, says string }{
 		{``, "", "empty"},

@@ -12,6 +12,7 @@ import (
 )
 
 func TestQueue(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	began := began.Truncate(time.Microsecond)
 	w.fleet.waiting = []fleet.Waiting{

@@ -31,6 +31,7 @@ func may(role access.Role, route string) bool {
 
 // TestRoles_EveryRouteOfEveryRole asks each route with each role's token: what is refused names the role that is needed, and changes nothing.
 func TestRoles_EveryRouteOfEveryRole(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	asked := 0
 	for _, route := range admin.Routes() {
@@ -70,6 +71,7 @@ func TestRoles_EveryRouteOfEveryRole(t *testing.T) {
 
 // TestRoles_AreInTheAuditLog: by name, what is refused included.
 func TestRoles_AreInTheAuditLog(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.ask("POST", "/api/orgs", `{"name": "acme"}`, "Authorization", "Bearer "+tokens[access.Operator])
 	w.ask("POST", "/api/orgs", `{"name": "zoo"}`, "Authorization", "Bearer "+tokens[access.Auditor])

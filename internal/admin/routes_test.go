@@ -11,6 +11,7 @@ import (
 
 // Every route is asked without the admin token and with others, among them an organisation's with every scope.
 func TestRoutes_OpenOnlyToTheAdminToken(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	_, err := w.tenants.CreateOrg(t.Context(), tenant.NewOrg{Name: "acme"})
 	check(t, err)

@@ -10,6 +10,7 @@ import (
 )
 
 func TestServers(t *testing.T) {
+	t.Parallel()
 	want := []admin.ServerInfo{{
 		Host: "node-1", PID: 4711, Version: "v1.2.3", Leader: true, Term: 7, StartedAt: admin.Time{Time: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)},
 		API: "10.0.0.7:8080", Admin: "127.0.0.1:8081",

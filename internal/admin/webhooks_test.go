@@ -34,6 +34,7 @@ func (f *fakeWebhooks) Resume(_ context.Context, name, from string) (webhook.Sta
 }
 
 func TestWebhooks_AreListedAndResumed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(c *admin.Config) { c.Webhooks = &fakeWebhooks{} })
 	ctx := t.Context()
 	list, err := w.client.Webhooks(ctx)
@@ -56,6 +57,7 @@ func TestWebhooks_AreListedAndResumed(t *testing.T) {
 }
 
 func TestWebhooks_ThereMayBeNone(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	if list, err := w.client.Webhooks(t.Context()); err != nil || len(list) != 0 {
 		t.Errorf("got %+v, %v", list, err)

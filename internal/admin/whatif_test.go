@@ -38,6 +38,7 @@ func (f *teller) WhatIf(ctx context.Context, pool string, changes map[string]str
 func withTeller(f *teller) func(*admin.Config) { return func(c *admin.Config) { c.WhatIf = f } }
 
 func TestWhatIf(t *testing.T) {
+	t.Parallel()
 	f := &teller{answer: &whatif.Answer{
 		Simulated: true, Pool: "local", From: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), Requests: 7, Now: whatif.Outcome{ColdStarts: 2},
 		Changes: []whatif.Change{{Key: "slots.max", Now: "4", Then: "2"}}, Difference: []string{"a"}, Assumptions: []string{"b"},
@@ -54,6 +55,7 @@ func TestWhatIf(t *testing.T) {
 }
 
 func TestWhatIf_Refusals(t *testing.T) {
+	t.Parallel()
 	f := &teller{}
 	w := newWorld(t, withTeller(f))
 	for _, row := range []struct {
@@ -78,6 +80,7 @@ func TestWhatIf_Refusals(t *testing.T) {
 
 // Who leaves ends the simulation.
 func TestWhatIf_EndsWithItsClient(t *testing.T) {
+	t.Parallel()
 	f := &teller{began: make(chan struct{}), ended: make(chan error, 1)}
 	w := newWorld(t, withTeller(f))
 	c, err := net.Dial("tcp", strings.TrimPrefix(w.base, "http://"))

@@ -3,6 +3,7 @@ package admin_test
 import (
 	"bytes"
 	"context"
+	"flag"
 	"io"
 	"maps"
 	"net"
@@ -28,7 +29,9 @@ import (
 
 const adminToken = "a-token-of-twenty-four-characters"
 
+// TestMain has more tests run at once than there are cores: each waits for a tenth of a second until its server has ended.
 func TestMain(m *testing.M) {
+	_ = flag.Set("test.parallel", "8") // -parallel, which is read later, beats it
 	storetest.Quick()
 	// fasthttp keeps its Date header fresh for as long as the process lives, and its pool's cleaner notices its end only
 	// when it next wakes, within 10 s.
