@@ -25,6 +25,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Values[devsKey{}] = map[string]*devServer{}
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // under -race each of the many processes would end a second later
+			env.Setenv("GOGC", "400")                 // most of the many processes end before they have made any garbage to speak of
 			env.Setenv("XDG_DATA_HOME", filepath.Join(env.WorkDir, "data"))
 			traces, err := filepath.Abs("../../benchmarks/traces")
 			env.Setenv("TRACES", traces)
