@@ -1,9 +1,9 @@
 # Several Pilotlight servers of one cluster, as one service on Nomad behind Consul: pilotlight.service.consul is those that are ready.
 #
-#   nomad job run -var count=2 -var secrets=pilotlight/server -var "config=$(cat pilotlight.hcl)" pilotlight-servers.nomad.hcl
+#   nomad job run -var count=2 -var secrets=nomad/jobs/pilotlight -var "config=$(cat pilotlight.hcl)" pilotlight-servers.nomad.hcl
 #
 # They share a Postgres store; each node keeps a ledger of its own outside the allocation, which it outlives, so there is at most one server a node. The nodes need
-# the raw_exec driver enabled and the program at the path given. On an update one is replaced after the other: the others serve meanwhile.
+# the raw_exec driver enabled, the program at the path given, and the directory that the ledger's lies in. On an update one is replaced after the other: the others serve meanwhile.
 
 variable "program" {
   description = "path of the static binary on the nodes"
@@ -12,7 +12,7 @@ variable "program" {
 }
 
 variable "config" {
-  description = "text of pilotlight.hcl, the same for all; relative paths in it are relative to local/ of the task, so give that of the ledger in full"
+  description = "text of pilotlight.hcl, the same for all, with what a node has of its own between [[[ and ]]]; relative paths in it are relative to local/ of the task, so give that of the ledger in full"
   type        = string
   default     = <<-EOT
     api {
@@ -115,9 +115,9 @@ job "pilotlight" {
       distinct_hosts = true
     }
 
-    restart {
+    restart { # for as long as it takes: who is away at the start, the database say, may come back
       attempts = 10
-      interval = "10m"
+      interval = "30s"
       delay    = "2s"
       mode     = "delay"
     }

@@ -2,7 +2,7 @@
 #
 #   nomad job run -var node=NAME -var "config=$(cat pilotlight.hcl)" pilotlight.nomad.hcl
 #
-# The node needs the raw_exec driver enabled and the program at the path given. The database and the ledger lie on its disk, outside
+# The node needs the raw_exec driver enabled, the program at the path given, and the directory of the database. The database and the ledger lie on its disk, outside
 # the allocation, which they outlive: name the node, so that the next allocation finds them.
 
 variable "program" {
@@ -112,9 +112,9 @@ job "pilotlight" {
     count          = 1
     shutdown_delay = "2s"
 
-    restart {
+    restart { # for as long as it takes: who is away at the start, the database say, may come back
       attempts = 10
-      interval = "10m"
+      interval = "30s"
       delay    = "2s"
       mode     = "delay"
     }

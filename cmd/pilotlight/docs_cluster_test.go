@@ -35,11 +35,34 @@ func (p *docPage) startCluster(t *testing.T, bin, public, operators string) (rep
 	if err := os.MkdirAll(lib, 0o700); err != nil {
 		t.Fatal(err)
 	}
+	buildStatic(t, program)
+	linkTools(t, bin)
+	for name, value := range c.Environment() {
+		p.env = append(p.env, name+"="+value)
+	}
+	return []string{
+		"front-1", c.Nodes[0].Name, "/usr/local/bin/pilotlight", program, "/var/lib/pilotlight", lib, "default     = 8080", "default     = " + public,
+		"default     = 8081", "default     = " + operators,
+		`backend "nomad" {}`, fmt.Sprintf("admin {\n  addr = \"127.0.0.1:%s\"\n}\nbackend \"nomad\" {\n  addr = %q\n  consul {\n    addr = %q\n  }\n}",
+			operators, c.Nomad.Addr, c.Consul.Addr),
+		`engine "trtllm" {}`, "engine \"trtllm\" {\n    args = [\"--sim-speed\", \"100\", \"--sim-container-start\", \"0s\"]\n  }",
+		`CONSUL_HTTP_TOKEN="$slot_token"`, fmt.Sprintf(`CONSUL_HTTP_TOKEN="$slot_token" CONSUL_HTTP_ADDR=%q`, c.Nodes[0].Consul.Addr),
+	}
+}
+
+// buildStatic builds the program as nodes have it.
+func buildStatic(t *testing.T, program string) {
+	t.Helper()
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, "github.com/pilotlight-io/pilotlight/cmd/pilotlight")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building the program: %v\n%s", err, out)
 	}
+}
+
+// linkTools puts Nomad's and Consul's programs into a directory.
+func linkTools(t *testing.T, bin string) {
+	t.Helper()
 	for name, find := range map[string]func(context.Context) (string, error){"nomad": cluster.Nomad, "consul": cluster.Consul} {
 		path, err := find(t.Context())
 		if err != nil {
@@ -48,17 +71,6 @@ func (p *docPage) startCluster(t *testing.T, bin, public, operators string) (rep
 		if err := os.Symlink(path, filepath.Join(bin, name)); err != nil {
 			t.Fatal(err)
 		}
-	}
-	for name, value := range c.Environment() {
-		p.env = append(p.env, name+"="+value)
-	}
-	return []string{
-		"front-1", c.Nodes[0].Name, "/usr/local/bin/pilotlight", program, "/var/lib/pilotlight", lib, "default     = 8080", "default     = " + public,
-		"default     = 8081", "default     = " + operators,
-		`backend "nomad" {}`, fmt.Sprintf("api {\n  addr = \"127.0.0.1:%s\"\n}\nadmin {\n  addr = \"127.0.0.1:%s\"\n}\nbackend \"nomad\" {\n  addr = %q\n  consul {\n    addr = %q\n  }\n}",
-			public, operators, c.Nomad.Addr, c.Consul.Addr),
-		`engine "trtllm" {}`, "engine \"trtllm\" {\n    args = [\"--sim-speed\", \"100\", \"--sim-container-start\", \"0s\"]\n  }",
-		`CONSUL_HTTP_TOKEN="$slot_token"`, fmt.Sprintf(`CONSUL_HTTP_TOKEN="$slot_token" CONSUL_HTTP_ADDR=%q`, c.Nodes[0].Consul.Addr),
 	}
 }
 

@@ -33,6 +33,10 @@ type Config struct {
 
 	// NodePool and Datacenter say where a node is, by its number from 1. nil, or "" for a node: default and dc1.
 	NodePool, Datacenter func(node int) string
+
+	// IPv6 says of a node, by its number from 1, whether its jobs' address is ::1 and not 127.0.0.1: jobs of two nodes can then listen on one static port.
+	// nil: none.
+	IPv6 func(node int) bool
 }
 
 // Cluster is one Nomad server, one Consul server, and nodes with a Nomad client and a Consul agent each: two Nomad clients on

@@ -112,6 +112,7 @@ client {
   servers            = ["127.0.0.1:%d"]
   node_pool          = %q
   network_interface  = "lo"
+  preferred_address_family = %q
   min_dynamic_port   = %d
   max_dynamic_port   = %d
   cpu_total_compute  = 64000
@@ -134,7 +135,7 @@ plugin "nvidia-gpu" {
     unhealthy_file = %q
   }
 }
-%s%s`, w.tools.plugins, place(w.cfg.Datacenter, n, "dc1"), w.nomadRPC, place(w.cfg.NodePool, n, "default"), low, high,
+%s%s`, w.tools.plugins, place(w.cfg.Datacenter, n, "dc1"), w.nomadRPC, place(w.cfg.NodePool, n, "default"), w.family(n), low, high,
 		w.unwanted(), w.cfg.GPUs, n, unhealthy, w.nomadConsul(consul), w.nomadDocker()))
 	return Node{Name: nomad.Name, Nomad: nomad, Consul: consul, Unhealthy: unhealthy}
 }
@@ -147,6 +148,14 @@ func place(of func(int) string, node int, fallback string) string {
 		}
 	}
 	return fallback
+}
+
+// family is that of the address that a node's jobs have.
+func (w *writer) family(node int) string {
+	if w.cfg.IPv6 != nil && w.cfg.IPv6(node) {
+		return "ipv6"
+	}
+	return "ipv4"
 }
 
 // unwanted are the drivers that a node does not look for.
