@@ -11,7 +11,9 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -32,6 +34,8 @@ type jobFile struct {
 	dir     string                // with all that nodes have: programs, ledgers
 	env     []string              // of commands
 	servers map[string]*devServer // node -> the server there
+	config  string                // text of the config, without models
+	submit  string                // the command that runs the job
 }
 
 func newJobFile(t *testing.T) *jobFile {
@@ -43,7 +47,7 @@ func newJobFile(t *testing.T) *jobFile {
 		ln.Close()
 	}
 	j := &jobFile{T: t, dir: t.TempDir(), ports: map[string]string{}, servers: map[string]*devServer{}, cluster: startCluster(t, cluster.Config{
-		Nodes: 3, ACL: true, IPv6: func(node int) bool { return node == 2 },
+		Nodes: 3, GPUs: 16, ACL: true, IPv6: func(node int) bool { return node == 2 },
 		NodePool: func(node int) string { return []string{"", "", "gpu"}[node-1] },
 	})}
 	var err error
@@ -121,29 +125,36 @@ func (j *jobFile) commands(with string) string {
 func (j *jobFile) start(file, database string, models ...string) {
 	j.Helper()
 	page := j.commands("nomad-jobs/" + file)
-	config := regexp.MustCompile(`(?s)<<'END'\n(.*)\nEND\n`).FindStringSubmatch(page)
+	config := regexp.MustCompile(`(?s)<<'END'\n(.*?)model `).FindStringSubmatch(page)
 	if config == nil {
 		j.Fatalf("the page has no config:\n%s", page)
 	}
-	var simulated strings.Builder
-	for _, id := range models {
-		fmt.Fprintf(&simulated, "model %q {\n  engine \"sim\" {\n    driver  = \"raw_exec\"\n    command = [%q]\n    args    = [\"--sim-container-start\", \"0s\", \"--sim-load-time\", \"1s\"]\n    cpu     = 100\n  }\n}\n",
-			id, filepath.Join(j.dir, "bin", "trtsim"))
-	}
-	text, _, _ := strings.Cut(config[1], "model ")
-	ours := filepath.Join(j.dir, "ours.hcl")
-	write(j.T, ours, j.replace(text,
+	j.config = j.replace(config[1],
 		`addr = "0.0.0.0:8080"`, "addr = \"[[[ env `NOMAD_ADDR_api` ]]]\"",
 		`backend "nomad" {`, fmt.Sprintf("admin {\n  addr = \"[[[ env `NOMAD_ADDR_admin` ]]]\"\n}\nservers {\n  addr      = \"[[[ env `NOMAD_ADDR_servers` ]]]\"\n"+
 			"  advertise = \"[[[ env `NOMAD_ADDR_servers` ]]]\"\n}\nbackend \"nomad\" {\n  addr = %q\n  node_pool = \"gpu\"", j.cluster.Nomad.Addr),
 		"/var/lib/pilotlight", j.dir+"/[[[ env `node.unique.name` ]]]",
-	)+simulated.String())
+	)
+	j.write(models...)
 	variables := fmt.Sprintf("-var program=%s/bin/pilotlight", j.dir)
 	for name, port := range j.ports {
 		variables += fmt.Sprintf(" -var %s=%s", name, port)
 	}
-	j.shell(j.commands("nomad acl policy apply pilotlight ") + j.replace(page,
-		"$(cat pilotlight.hcl)", "$(cat "+ours+")", "nomad job run ", "nomad job run "+variables+" ", "postgres://pilotlight@db.internal/pilotlight?sslmode=verify-full", database))
+	page = j.replace(page, "$(cat pilotlight.hcl)", "$(cat ours.hcl)", "nomad job run ", "nomad job run "+variables+" ",
+		"postgres://pilotlight@db.internal/pilotlight?sslmode=verify-full", database)
+	j.submit = page[strings.Index(page, "nomad job run "):]
+	j.shell(j.commands("nomad acl policy apply pilotlight ") + page)
+}
+
+// write writes the config with these models.
+func (j *jobFile) write(models ...string) {
+	j.Helper()
+	text := j.config
+	for _, id := range models {
+		text += fmt.Sprintf("model %q {\n  engine \"sim\" {\n    driver  = \"raw_exec\"\n    command = [%q]\n    args    = [\"--sim-container-start\", \"0s\", \"--sim-load-time\", \"1s\"]\n"+
+			"    cpu     = 100\n  }\n}\n", id, filepath.Join(j.dir, "bin", "trtsim"))
+	}
+	write(j.T, filepath.Join(j.dir, "ours.hcl"), text)
 }
 
 // replace has each text of pairs replaced, all of which must be there.
@@ -257,24 +268,62 @@ func (j *jobFile) allocations() map[string]string {
 	return out
 }
 
-// passing counts the servers that callers find in Consul.
-func (j *jobFile) passing() int {
-	j.Helper()
-	var entries []json.RawMessage
+// passing are the servers that callers find in Consul.
+func (j *jobFile) passing() (found []*devServer, err error) {
 	request, err := http.NewRequestWithContext(j.Context(), http.MethodGet, j.cluster.Consul.Addr+"/v1/health/service/pilotlight?passing=true", nil)
 	if err != nil {
-		j.Fatal(err)
+		return nil, err
 	}
 	request.Header.Set("X-Consul-Token", j.cluster.Token)
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		j.Fatal(err)
+		return nil, err
 	}
 	defer response.Body.Close()
-	if err := json.NewDecoder(response.Body).Decode(&entries); err != nil {
-		j.Fatal(err)
+	var entries []struct {
+		Service struct {
+			Address string
+			Port    int
+		}
 	}
-	return len(entries)
+	if err := json.NewDecoder(response.Body).Decode(&entries); err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		at := "http://" + net.JoinHostPort(e.Service.Address, strconv.Itoa(e.Service.Port)) + "/v1"
+		for _, s := range j.servers {
+			if s.API == at {
+				found = append(found, s)
+			}
+		}
+	}
+	return found, nil
+}
+
+// asks has every server that callers find in Consul asked for a hot model, again and again until end is called. There must always be one, and no request may fail.
+func (j *jobFile) asks(model string) (end func()) {
+	ctx, cancel := context.WithCancel(j.Context())
+	var asking sync.WaitGroup
+	asking.Go(func() {
+		n := 0
+		for ctx.Err() == nil {
+			found, err := j.passing()
+			if err != nil || len(found) == 0 {
+				j.Errorf("Consul has the servers %v, %v", found, err)
+			}
+			for _, s := range found {
+				if a, err := s.chat(j.Context(), model, true); err != nil || !a.whole() {
+					j.Errorf("a request to %s for a hot model: %+v, %v", s.API, a, err)
+				}
+				n++
+			}
+			time.Sleep(20 * time.Millisecond) // between two callers
+		}
+		j.Logf("%d requests for a hot model meanwhile", n)
+	})
+	end = sync.OnceFunc(func() { cancel(); asking.Wait() })
+	j.Cleanup(end) // also where the test has failed
+	return end
 }
 
 // wakes asks a server for a cold model.
@@ -287,17 +336,18 @@ func (j *jobFile) wakes(node, model string) {
 	j.Logf("%s through %s: %v from cold", model, node, time.Since(began).Round(time.Millisecond))
 }
 
-// TestNomad_JobFileOfSeveralServers has the allocation of who leads stopped: the other one leads, and then the next one that Nomad starts is with it.
+// TestNomad_JobFileOfSeveralServers has the allocation of who leads stopped: the other one leads, and then the next one that Nomad starts is with it. Then the job is
+// updated with another config.
 func TestNomad_JobFileOfSeveralServers(t *testing.T) {
 	j := newJobFile(t)
 	began := time.Now()
 	models := []string{"meta-llama/Meta-Llama-3-8B-Instruct", "mistralai/Mistral-7B-Instruct-v0.3", "meta-llama/Meta-Llama-3-70B-Instruct"}
 	j.start("pilotlight-servers.nomad.hcl", storetest.ServerOf(t).Database(t), models...)
 	t.Logf("nomad job run: %v", time.Since(began).Round(time.Millisecond))
-	if n := j.passing(); n != 2 {
-		t.Errorf("after the deployment %d servers pass in Consul, want 2", n)
-	}
 	j.find()
+	if found, err := j.passing(); err != nil || len(found) != 2 {
+		t.Errorf("after the deployment Consul has the servers %v, %v, want two", found, err)
+	}
 	leader, other := j.awaitTogether()
 	j.servers[leader].newToken(t)
 	j.servers[other].Token = j.servers[leader].Token
@@ -336,5 +386,20 @@ func TestNomad_JobFileOfSeveralServers(t *testing.T) {
 	if err != nil || ended.ClientStatus != api.AllocClientStatusComplete {
 		t.Errorf("the allocation that was stopped is %+v, %v, want complete", ended.ClientStatus, err)
 	}
-	t.Logf("all in %v", time.Since(began).Round(time.Millisecond))
+
+	// An update replaces both, one after the other.
+	before, end := j.allocations(), j.asks(models[0])
+	began = time.Now()
+	const added = "mistralai/Mixtral-8x22B-Instruct-v0.1"
+	j.write(append(models, added)...)
+	j.shell(j.submit)
+	end()
+	t.Logf("an update: %v", time.Since(began).Round(time.Millisecond))
+	j.awaitTogether()
+	for node, alloc := range j.allocations() {
+		if alloc == before[node] {
+			t.Errorf("the update has left the allocation of %s", node)
+		}
+	}
+	j.wakes(other, added)
 }
