@@ -78,6 +78,7 @@ var lowercase = regexp.MustCompile(`^[a-z-]+$`)
 // commandsOf gives the commands of a block of sh, each as its words: one a line, or several with && between, but for lines that go on behind a backslash.
 func commandsOf(t *testing.T, text string) (commands [][]string) {
 	t.Helper()
+	dir := t.TempDir() // for what a line writes
 	for line := range strings.Lines(strings.NewReplacer("\\\n", " ", " && ", "\n").Replace(text)) {
 		line, _, _ = strings.Cut(strings.TrimSpace(line), " #")
 		if line == "" || line[0] == '#' {
@@ -85,7 +86,9 @@ func commandsOf(t *testing.T, text string) (commands [][]string) {
 		}
 		// The shell knows best what a word is. What it would run or expand is no part of a flag's name.
 		quoted := regexp.MustCompile(`\$\([^)]*\)|\$\w+`).ReplaceAllString(line, "X")
-		out, err := exec.CommandContext(t.Context(), "bash", "-c", "printf '%s\\n' "+quoted).Output()
+		shell := exec.CommandContext(t.Context(), "bash", "-c", "printf '%s\\n' "+quoted)
+		shell.Dir = dir
+		out, err := shell.Output()
 		if err != nil {
 			t.Errorf("%s: %v", line, err)
 			continue
