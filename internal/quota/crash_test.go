@@ -45,9 +45,13 @@ func TestBlock_OfACrashedServer(t *testing.T) {
 	if left != (ended-3)*least {
 		t.Fatalf("got %d in the log of the one that crashed, want %d", left, (ended-3)*least)
 	}
+	var held int64 // what it owes, and what its block had beyond, which is much where it was drawn while a request was being billed
+	if err := b.store.DB().QueryRow("SELECT granted FROM quota_blocks WHERE server = 'a'").Scan(&held); err != nil || held < (open+ended)*least {
+		t.Fatalf("got a block of %d, %v; want what it owes in it", held, err)
+	}
 	took := b.spend(all)
-	if most := all - open - ended; took > most || took < most-3 { // what a block holds beyond what is owed
-		t.Errorf("got %d requests of the other, want at most %d, and nearly as many", took, most)
+	if want := int((all*least - held) / least); took != want {
+		t.Errorf("got %d requests of the other, want the %d that %d leave", took, want, held)
 	}
 	a = c.start("a", left)
 	for stop := time.Now().Add(time.Minute); took < all-ended && time.Now().Before(stop); {

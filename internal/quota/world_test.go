@@ -3,6 +3,7 @@ package quota_test
 import (
 	"context"
 	"database/sql"
+	"log/slog"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -63,7 +64,7 @@ func (c *cluster) start(name string, left fleet.NanoUSD) *member {
 	}
 	m := &member{cluster: c, name: name, store: s, log: left}
 	m.move()
-	if m.quota, err = quota.New(quota.Config{Store: s, Server: name, LiveFor: c.live}); err != nil {
+	if m.quota, err = quota.New(quota.Config{Store: s, Server: name, LiveFor: c.live, Log: slog.New(slog.NewTextHandler(c.Output(), nil)).With("server", name)}); err != nil {
 		c.Fatal(err)
 	}
 	m.accounts = account.New(account.Config{Memory: 1, Cost: ledger.Cost, Quota: m.quota, DrawWithin: c.within})
