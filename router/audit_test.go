@@ -12,6 +12,7 @@ import (
 
 // TestAudit_TokensOfAnOrganisationsPeople: what they change is in the audit log under their token's ID, and what they fail to do is not: they could fill it.
 func TestAudit_TokensOfAnOrganisationsPeople(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{})
 		secret, id := w.newToken("acme", tenant.NewToken{Scopes: []tenant.Scope{tenant.ScopeTokensManage, tenant.ScopeInference}})

@@ -82,6 +82,7 @@ var budgetBills = []bill{
 func TestBills_Budget(t *testing.T) { testBills(t, budgetBills) }
 
 func TestBudget_IsUsedUp(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{})
 		w.heat(chatModel)
@@ -120,6 +121,7 @@ func TestBudget_IsUsedUp(t *testing.T) {
 }
 
 func TestBudget_OfAToken(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{})
 		w.heat(chatModel)
@@ -169,6 +171,7 @@ func TestBudget_OfAToken(t *testing.T) {
 // nano-dollar more than its budget, what it has spent is the sum of its records, and a budget that covers all of it exactly refuses nobody: all, that is, of
 // what is paid for; that an engine will die, whose request then costs nothing, nobody knows while it runs.
 func TestBudgets_OfManyClients(t *testing.T) {
+	t.Parallel()
 	const orgs = 20
 	clients, seeds := 1000, uint64(2)
 	if testing.Short() {

@@ -18,6 +18,7 @@ import (
 func contains(b []byte, s string) bool { return bytes.Contains(b, []byte(s)) }
 
 func TestChat_WholeAnswerFromCold(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{load: 30 * time.Second})
 		a := w.do(call{body: chat(chatModel), header: map[string]string{"X-Request-Id": "my-1"}})
@@ -45,6 +46,7 @@ func TestChat_WholeAnswerFromCold(t *testing.T) {
 
 // TestChat_BillsTheGPUsThatItsInstanceHolds: the config has changed since the instance was launched.
 func TestChat_BillsTheGPUsThatItsInstanceHolds(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{model: func(m *fleet.Model) {
 			if m.ID == chatModel {
@@ -66,6 +68,7 @@ func TestChat_BillsTheGPUsThatItsInstanceHolds(t *testing.T) {
 }
 
 func TestChat_StreamHasWholeEventsAndAReceipt(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{load: time.Second})
 		a := w.do(call{body: chat(chatModel, stream, withUsage)})
@@ -92,6 +95,7 @@ func TestChat_StreamHasWholeEventsAndAReceipt(t *testing.T) {
 
 // An event is one chunk however large it is: in pieces, each would be a write of its own, and a wake-up of its caller.
 func TestChat_AnEventLeavesAsOneChunk(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{})
 		w.heat(chatModel)
@@ -118,6 +122,7 @@ func TestChat_AnEventLeavesAsOneChunk(t *testing.T) {
 }
 
 func TestChat_StreamWithoutUsageAskedHasNoUsageEvent(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{})
 		a := w.do(call{body: chat(chatModel, stream)})

@@ -11,6 +11,7 @@ import (
 
 // Two requests with their engine's connections and a third one's caller are all that there is room for.
 func TestMaxBoth_ARequestWaitsForAConnectionToItsEngine(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		takes   time.Duration // the engine, for an answer
 		status  int           // of the third

@@ -12,6 +12,7 @@ import (
 const page = "https://chat.example.com"
 
 func TestCORS_OnlyListedOriginsMayRead(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{router: func(c *router.Config) { c.CORSOrigins = []string{page, "http://localhost:5173"} }})
 		w.heat(chatModel)
@@ -53,6 +54,7 @@ func TestCORS_OnlyListedOriginsMayRead(t *testing.T) {
 }
 
 func TestCORS_PreflightsOfListedOriginsAreAnswered(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{router: func(c *router.Config) { c.CORSOrigins = []string{page} }})
 		asks := map[string]string{
@@ -82,6 +84,7 @@ func TestCORS_PreflightsOfListedOriginsAreAnswered(t *testing.T) {
 }
 
 func TestCORS_AnyOriginMayBeListed(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{router: func(c *router.Config) { c.CORSOrigins = []string{"*"} }})
 		a := w.do(call{method: "GET", path: "/v1/models", header: map[string]string{"Origin": "null"}})
@@ -92,6 +95,7 @@ func TestCORS_AnyOriginMayBeListed(t *testing.T) {
 }
 
 func TestCORS_IsOffByDefault(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{})
 		for _, method := range []string{"GET", "OPTIONS"} {

@@ -132,6 +132,7 @@ func TestDeparture_BeforeTheRequestIsHandled(t *testing.T) {
 }
 
 func TestDeparture_InMemory(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{load: time.Hour})
 		c := w.dial()
@@ -149,6 +150,7 @@ func TestDeparture_InMemory(t *testing.T) {
 }
 
 func TestDeparture_HalfOfThoseQueuedFreeTheirPlaces(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{load: time.Minute})
 		var all []*raw
@@ -179,6 +181,7 @@ func TestDeparture_HalfOfThoseQueuedFreeTheirPlaces(t *testing.T) {
 
 // Pipelined requests on one connection are answered in order, each once, in memory (where the watch reads ahead) too.
 func TestPipelining_RequestsAreAnsweredInOrder(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{load: time.Second})
 		c := w.dial()
@@ -205,6 +208,7 @@ func TestPipelining_RequestsAreAnsweredInOrder(t *testing.T) {
 }
 
 func TestHerd_AThousandRequestsToAColdModel(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{load: time.Minute, gpus: 1})
 		answers := make(chan answer, 1000)

@@ -29,6 +29,7 @@ func twoHot(t *testing.T, more ...setup) *world {
 }
 
 func TestEngine_FailsBeforeTheFirstByte_AnotherIsAsked(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name string
 		fail http.HandlerFunc
@@ -75,6 +76,7 @@ func TestEngine_FailsBeforeTheFirstByte_AnotherIsAsked(t *testing.T) {
 }
 
 func TestEngine_FailsTwice_Is502AndCostsNothing(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := twoHot(t)
 		w.engines.swap(func(rw http.ResponseWriter, r *http.Request) {
@@ -94,6 +96,7 @@ func TestEngine_FailsTwice_Is502AndCostsNothing(t *testing.T) {
 }
 
 func TestEngine_CallersErrorPassesAndIsNotRetried(t *testing.T) {
+	t.Parallel()
 	for body, code := range map[string]string{
 		`{"error":"1 validation error for ChatCompletionRequest: top_p: less than 1"}`:                                                                     "invalid_request",
 		`{"object":"error","message":"The prompt length (9000) should not exceed max_num_tokens (8192)","type":"BadRequestError","param":null,"code":400}`: "context_length_exceeded",
@@ -119,6 +122,7 @@ func TestEngine_CallersErrorPassesAndIsNotRetried(t *testing.T) {
 }
 
 func TestEngine_DiesMidStream_NeverLooksComplete(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name string
 		end  func(http.ResponseWriter)
@@ -155,6 +159,7 @@ func TestEngine_DiesMidStream_NeverLooksComplete(t *testing.T) {
 }
 
 func TestEngine_TimeLimits(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{})
 		w.heat(chatModel)
@@ -193,6 +198,7 @@ func TestEngine_TimeLimits(t *testing.T) {
 }
 
 func TestEngine_ATotalThatAWholeAnswerExceedsIsBilled(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{model: func(m *fleet.Model) { m.Timeouts.FirstByte, m.Timeouts.Total = 0, 5*time.Minute }})
 		w.heat(chatModel)
@@ -206,6 +212,7 @@ func TestEngine_ATotalThatAWholeAnswerExceedsIsBilled(t *testing.T) {
 }
 
 func TestEngine_GetsARequestWrittenAnew(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{})
 		var got atomic.Pointer[string]
@@ -243,6 +250,7 @@ func TestEngine_GetsARequestWrittenAnew(t *testing.T) {
 }
 
 func TestEngine_LargeAnswers(t *testing.T) {
+	t.Parallel()
 	const large = `{"id":"c-1","object":"chat.completion","created":1,"model":"m","choices":[{"text":%q}]}`
 	for _, size := range []int{20 << 10, 3 << 20, 40 << 20} {
 		synctest.Test(t, func(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 var noScopes tenant.NewToken // the usual ones
 
 func TestErrors_OfRequests(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{})
 		narrow, _ := w.newToken("acme", tenant.NewToken{Models: []string{rareModel}})
@@ -93,6 +94,7 @@ func TestErrors_OfRequests(t *testing.T) {
 }
 
 func TestErrors_AllowedControlFieldPasses(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{})
 		if a := w.do(call{body: chat(rareModel, `,"lora_request":{"lora_name":"x"}`)}); a.StatusCode != 200 {
@@ -102,6 +104,7 @@ func TestErrors_AllowedControlFieldPasses(t *testing.T) {
 }
 
 func TestErrors_QueueFull(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{load: time.Minute, model: func(m *fleet.Model) { m.Queue.Limit = 4 }})
 		answers := make(chan answer, 5)
@@ -126,6 +129,7 @@ func TestErrors_QueueFull(t *testing.T) {
 }
 
 func TestErrors_ActivationFailed(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{load: time.Second})
 		w.host.fail = "exit status 1"
@@ -134,6 +138,7 @@ func TestErrors_ActivationFailed(t *testing.T) {
 }
 
 func TestErrors_Overloaded(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{load: time.Minute, router: func(c *router.Config) { c.Accounts = account.New(account.Config{Memory: 64 << 10}) }})
 		first := make(chan answer, 1)
@@ -196,6 +201,7 @@ func TestAmounts_AreShownAsEverywhere(t *testing.T) {
 }
 
 func TestMethods_HeadAndOptions(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{})
 		a := w.do(call{method: http.MethodHead, path: "/v1/models"})

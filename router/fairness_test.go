@@ -16,6 +16,7 @@ import (
 // An organisation that hoards, dawdles and errs costs another neither an answer nor time, and leaves nothing behind. The benchmark fairness has the
 // same in full size.
 func TestFairness(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		accounts := account.New(account.Config{Memory: 32 << 20})
 		w := newWorld(t, setup{router: func(c *router.Config) { c.Accounts = accounts; c.BodyLimit = 4 << 20; c.MaxConnections = 200 }})

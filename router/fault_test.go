@@ -24,6 +24,7 @@ func echo(rw http.ResponseWriter, r *http.Request) {
 
 // TestFault_EchoedWordsAreTheCallers: words that an engine in trouble might use, in a caller's own request.
 func TestFault_EchoedWordsAreTheCallers(t *testing.T) {
+	t.Parallel()
 	for name, body := range map[string]string{
 		"a content part of type cuda":       fmt.Sprintf(`{"model":%q,"messages":[{"role":"user","content":[{"type":"cuda","text":"hi"}]}]}`, chatModel),
 		"a tool called run_cuda_kernel":     chat(chatModel, `,"tools":[{"type":"function","function":{"name":"run_cuda_kernel"}}]`),
@@ -56,6 +57,7 @@ func TestFault_EchoedWordsAreTheCallers(t *testing.T) {
 
 // TestFault_StandsInTheContent: an answer of status 200 that is an error carries its own status.
 func TestFault_StandsInTheContent(t *testing.T) {
+	t.Parallel()
 	const callers, engines = `{"error":{"message":"no such tool","type":"BadRequestError","code":400}}`, `{"error":{"message":"boom","type":"InternalServerError","code":500}}`
 	for _, tt := range []struct {
 		name, mode string
@@ -103,6 +105,7 @@ func TestFault_StandsInTheContent(t *testing.T) {
 
 // TestFault_WhatIsNoAnswerIsTheEngines: of status 200, but nothing that a probe would take for an answer.
 func TestFault_WhatIsNoAnswerIsTheEngines(t *testing.T) {
+	t.Parallel()
 	zipped := func(w http.ResponseWriter, kind, text string) {
 		w.Header().Set("Content-Type", kind)
 		w.Header().Set("Content-Encoding", "gzip")
@@ -152,6 +155,7 @@ func TestFault_WhatIsNoAnswerIsTheEngines(t *testing.T) {
 
 // TestFault_SpellingsOfAWholeStream: how engines end a stream that is whole.
 func TestFault_SpellingsOfAWholeStream(t *testing.T) {
+	t.Parallel()
 	const stop = `data: {"id":"c-1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}`
 	const usage = `"usage":{"prompt_tokens":5,"total_tokens":8,"completion_tokens":3}}`
 	for name, pieces := range map[string][]string{
@@ -184,6 +188,7 @@ func TestFault_SpellingsOfAWholeStream(t *testing.T) {
 
 // TestFault_UsageThatWasNeverToldIsNotZero: neither in the caller's receipt nor in the record.
 func TestFault_UsageThatWasNeverToldIsNotZero(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{})
 		w.engines.swap(func(rw http.ResponseWriter, _ *http.Request) { events(rw, token("a"), "data: [DONE]\n\n") })
@@ -198,6 +203,7 @@ func TestFault_UsageThatWasNeverToldIsNotZero(t *testing.T) {
 }
 
 func TestFault_AWholeErrorIsSaidInTheEnginesWords(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{})
 		w.engines.swap(func(rw http.ResponseWriter, _ *http.Request) {
@@ -213,6 +219,7 @@ func TestFault_AWholeErrorIsSaidInTheEnginesWords(t *testing.T) {
 }
 
 func TestFault_EventLimitIsSettable(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{router: func(c *router.Config) { c.EventLimit = 64 << 10 }})
 		for _, size := range []int{60 << 10, 70 << 10, 60 << 10} {
@@ -227,6 +234,7 @@ func TestFault_EventLimitIsSettable(t *testing.T) {
 }
 
 func TestFault_ALargeEventIsRelayedAndOneAboveTheLimitCountsAgainstNobody(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := oneHot(t)
 		large := token(strings.Repeat("x", 5<<20))

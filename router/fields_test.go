@@ -12,6 +12,7 @@ import (
 
 // What steers an engine never reaches one, wherever it stands; the error's param names it.
 func TestFields_WhatSteersTheEngineIsRefused(t *testing.T) {
+	t.Parallel()
 	part := func(p string) string {
 		return `{"model":"` + chatModel + `","messages":[{"role":"user","content":[{"type":"text","text":"a"},` + p + `]}]}`
 	}
@@ -38,6 +39,7 @@ func TestFields_WhatSteersTheEngineIsRefused(t *testing.T) {
 }
 
 func TestFields_InertOnesAreDropped(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{})
 		var mu sync.Mutex

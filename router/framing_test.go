@@ -126,6 +126,7 @@ func TestFraming_OfRequests(t *testing.T) {
 
 // What an engine frames badly never reaches a caller as a complete answer.
 func TestFraming_OfAnswers(t *testing.T) {
+	t.Parallel()
 	whole := `{"object":"chat.completion","choices":[]}`
 	for name, reply := range map[string]string{
 		"length too long":      fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(whole)+5, whole),
@@ -318,6 +319,7 @@ func TestSlowReader_HoldsTheEngineBackAndIsBounded(t *testing.T) {
 }
 
 func TestSlowReader_IsCutAfterAStalledWrite(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{})
 		w.heat(chatModel)
@@ -341,6 +343,7 @@ func TestSlowReader_IsCutAfterAStalledWrite(t *testing.T) {
 
 // A steady upload may take longer than the limit for a request's head; a stalled one may not.
 func TestUpload_SteadyPassesAndStalledIs408(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{})
 		body := chat(chatModel, `,"user":"`+strings.Repeat("y", 512<<10)+`"`)
@@ -371,6 +374,7 @@ func TestUpload_SteadyPassesAndStalledIs408(t *testing.T) {
 }
 
 func TestHead_HalfSentIs408(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{})
 		for _, sent := range []string{"POST /v1/chat/comple", "GET /v1/models HTTP/1.1\r\nHost: a\r\n"} {

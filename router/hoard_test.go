@@ -34,6 +34,7 @@ func (w *world) wantAnswer(c *raw, status int, code string) {
 
 // Who announces much and sends little holds little, and not for long.
 func TestHoard_AnnouncedBodiesCostNobodyElse(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		accounts := account.New(account.Config{Memory: 1 << 30})
 		w := newWorld(t, setup{router: func(c *router.Config) { c.Accounts = accounts }})
@@ -67,6 +68,7 @@ func TestHoard_AnnouncedBodiesCostNobodyElse(t *testing.T) {
 
 // Bodies that wait for one model take no memory from whoever asks another.
 func TestHoard_BodiesThatWaitCostNobodyElse(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{load: time.Minute, router: func(c *router.Config) { c.BodyLimit = 1 << 20 }})
 		w.heat(chatModel)
@@ -105,6 +107,7 @@ func TestHoard_BodiesThatWaitCostNobodyElse(t *testing.T) {
 
 // Where several organisations have taken all, a waiting request of the greediest is ended for one that is within its share.
 func TestHoard_MemoryIsTakenBack(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		accounts := account.New(account.Config{Memory: 16 << 20})
 		w := newWorld(t, setup{load: time.Minute, router: func(c *router.Config) { c.Accounts = accounts; c.BodyLimit = 4 << 20 }})
@@ -145,6 +148,7 @@ func TestHoard_MemoryIsTakenBack(t *testing.T) {
 
 // An upload that goes on is ended for an organisation within its share as one that waits is.
 func TestHoard_UploadsAreEndedForOthers(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		accounts := account.New(account.Config{Memory: 16 << 20})
 		w := newWorld(t, setup{router: func(c *router.Config) { c.Accounts = accounts; c.BodyLimit = 4 << 20 }})
@@ -189,6 +193,7 @@ func TestHoard_UploadsAreEndedForOthers(t *testing.T) {
 
 // Whoever is still sending when its upload is ended is told why: what it has left to send is read before the answer.
 func TestHoard_AnEndedUploadIsToldWhy(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		accounts := account.New(account.Config{Memory: 16 << 20})
 		w := newWorld(t, setup{router: func(c *router.Config) { c.Accounts = accounts; c.BodyLimit = 4 << 20 }})

@@ -14,6 +14,7 @@ import (
 
 // An organisation's people read its invoices, and check them with nothing but what they are given.
 func TestInvoices_OfTheOrgAndItsReceipts(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{})
 		month := time.Now().UTC().AddDate(0, 0, -1).Format("2006-01") // the one before

@@ -16,6 +16,7 @@ import (
 )
 
 func TestKeepalive_CommentsUntilTheFirstToken(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{load: 40 * time.Second})
 		a := w.do(call{body: chat(chatModel, stream)})
@@ -42,6 +43,7 @@ func TestKeepalive_CommentsUntilTheFirstToken(t *testing.T) {
 }
 
 func TestKeepalive_GoOnWhileTheEngineIsSilent(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{})
 		w.engines.swap(func(rw http.ResponseWriter, r *http.Request) {
@@ -60,6 +62,7 @@ func TestKeepalive_GoOnWhileTheEngineIsSilent(t *testing.T) {
 }
 
 func TestKeepalive_ModesByRequestTokenAndConfig(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name, request, token string
 		want                 string // what comes first
@@ -91,6 +94,7 @@ func TestKeepalive_ModesByRequestTokenAndConfig(t *testing.T) {
 
 // A client's accumulator takes the first chunk's ID for the stream's, and drops the chunks of another.
 func TestKeepalive_AllChunksOfAStreamHaveOneID(t *testing.T) {
+	t.Parallel()
 	for name, load := range map[string]time.Duration{"cold": 40 * time.Second, "hot": 0} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -111,6 +115,7 @@ func TestKeepalive_AllChunksOfAStreamHaveOneID(t *testing.T) {
 }
 
 func TestKeepalive_EarlyFailureIsARealError(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{load: time.Hour})
 		a := w.do(call{body: chat(chatModel, stream), header: map[string]string{"X-Pilotlight-Max-Wait": "10s"}})
@@ -122,6 +127,7 @@ func TestKeepalive_EarlyFailureIsARealError(t *testing.T) {
 }
 
 func TestKeepalive_LateFailureIsAnErrorEvent(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{load: time.Hour})
 		a := w.do(call{body: chat(chatModel, stream), header: map[string]string{"X-Pilotlight-Max-Wait": "20s"}})
@@ -142,6 +148,7 @@ func TestKeepalive_LateFailureIsAnErrorEvent(t *testing.T) {
 }
 
 func TestKeepalive_EngineFailureBehindOneIsRetriedOnce(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{load: 20 * time.Second, model: func(m *fleet.Model) { m.MaxConcurrency = 1 }})
 		calls := 0
@@ -162,6 +169,7 @@ func TestKeepalive_EngineFailureBehindOneIsRetriedOnce(t *testing.T) {
 }
 
 func TestKeepalive_CallerThatLeavesBehindOneIsDropped(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{load: time.Hour})
 		ctx, leave := context.WithCancel(context.Background())

@@ -52,6 +52,7 @@ func standing(limit, remaining int, reset string) map[string]string {
 }
 
 func TestLimits_AreToldOnEveryAnswer(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, speaks())
 		w.heat(chatModel)
@@ -102,6 +103,7 @@ func TestLimits_AreToldOnEveryAnswer(t *testing.T) {
 }
 
 func TestLimits_RetryAfterIsTrue(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, speaks())
 		w.heat(chatModel)
@@ -171,6 +173,7 @@ func TestLimits_RefusedBeforeTheBody(t *testing.T) {
 }
 
 func TestLimits_AtOnceCountsWhoWaitsAndWhoUploads(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{load: time.Minute})
 		secret := w.limited(0, 1)
@@ -238,6 +241,7 @@ func TestLimits_OneAfterTheOther(t *testing.T) {
 }
 
 func TestLimits_ManyCallersNeverMoreAtOnce(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		accounts := account.New(account.Config{Memory: 1 << 30})
 		w := newWorld(t, setup{router: func(c *router.Config) { c.Accounts = accounts }})

@@ -54,6 +54,7 @@ func (w *world) ask(body string) <-chan answer {
 }
 
 func TestInstanceLost_RequestWithoutAFirstByteGoesToAnother(t *testing.T) {
+	t.Parallel()
 	for name, lose := range map[string]func(*world, string){
 		"failed": (*world).fail,
 		"gone":   func(w *world, id string) { w.host.set(id, func(s *fleet.Sighting) { s.Gone = true }) },
@@ -86,6 +87,7 @@ func TestInstanceLost_RequestWithoutAFirstByteGoesToAnother(t *testing.T) {
 }
 
 func TestInstanceLost_TwiceIsAnError(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := twoHot(t)
 		taken := w.hanging(2)
@@ -106,6 +108,7 @@ func TestInstanceLost_TwiceIsAnError(t *testing.T) {
 // TestInstanceLost_NotBilledWhenTheCallerLeavesAfterwards: of two instances that hang, one is lost, and its caller leaves while the other is
 // asked, or is waited for.
 func TestInstanceLost_NotBilledWhenTheCallerLeavesAfterwards(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name   string
 		setup  setup
@@ -140,6 +143,7 @@ func TestInstanceLost_NotBilledWhenTheCallerLeavesAfterwards(t *testing.T) {
 
 // TestInstanceLost_NotBilledWhenKeepalivesReachNobody: the caller's connection stands, but nothing of it is read any more.
 func TestInstanceLost_NotBilledWhenKeepalivesReachNobody(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := twoHot(t, setup{load: 5 * time.Minute, gpus: 1})
 		taken := w.hanging(1)
@@ -157,6 +161,7 @@ func TestInstanceLost_NotBilledWhenKeepalivesReachNobody(t *testing.T) {
 }
 
 func TestInstanceLost_StreamThatHasBegunGoesOn(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := twoHot(t)
 		began := make(chan string, 1)
@@ -216,6 +221,7 @@ func TestInstanceLost_OnlyItsOwnRequestsMove(t *testing.T) {
 }
 
 func TestInstanceLost_WhileTheServerEndsIsToldSo(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := twoHot(t)
 		taken := w.hanging(1)

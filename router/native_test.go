@@ -52,6 +52,7 @@ func answerNatively(w http.ResponseWriter, r *http.Request) {
 }
 
 func TestNative_IsPassedThrough(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, own())
 		var body string
@@ -87,6 +88,7 @@ func TestNative_IsPassedThrough(t *testing.T) {
 
 // What a translated request may not carry, one that is passed through may not either.
 func TestNative_IsHeldToTheSameRules(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, own())
 		w.engines.swap(func(http.ResponseWriter, *http.Request) { t.Error("an engine was asked") })
@@ -101,6 +103,7 @@ func TestNative_IsHeldToTheSameRules(t *testing.T) {
 }
 
 func TestNative_FailuresAndKeepalives(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, own(setup{load: 40 * time.Second}))
 		w.engines.swap(answerNatively)

@@ -32,6 +32,7 @@ func (w *world) offered(ids ...string) (models []*fleet.Model) {
 func withPrice(c *router.Config) { c.Price = firstPrice }
 
 func TestConfigure_WhoIsServedGoesOnAtThePriceOfItsDispatch(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{router: withPrice})
 		w.engines.swap(func(rw http.ResponseWriter, r *http.Request) {
@@ -61,6 +62,7 @@ func TestConfigure_WhoIsServedGoesOnAtThePriceOfItsDispatch(t *testing.T) {
 }
 
 func TestConfigure_WhoWaitsPaysThePriceOfItsDispatch(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{router: withPrice, load: 40 * time.Second})
 		var a answer
@@ -76,6 +78,7 @@ func TestConfigure_WhoWaitsPaysThePriceOfItsDispatch(t *testing.T) {
 }
 
 func TestConfigure_AnAddedModelHasItsMetricsAtOnce(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{router: func(c *router.Config) { c.Models = c.Models[:1] }})
 		line := fmt.Sprintf(`pilotlight_requests_total{model=%q,code="200"}`, rareModel)
@@ -94,6 +97,7 @@ func TestConfigure_AnAddedModelHasItsMetricsAtOnce(t *testing.T) {
 
 // TestConfigure_WhoWaitedGoesOnWithTheModelOfItsLease: an engine of another kind takes other fields, and has other time limits.
 func TestConfigure_WhoWaitedGoesOnWithTheModelOfItsLease(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{})
 		was := w.offered(rareModel)[0]

@@ -13,6 +13,7 @@ import (
 )
 
 func TestPanic_CostsItsRequestOnly(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var armed atomic.Bool
 		var w *world

@@ -8,6 +8,7 @@ import (
 )
 
 func TestPaths_NearlyRightOnesAreToldTheRightOne(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{})
 		for _, row := range []struct{ method, path, says string }{
@@ -48,6 +49,7 @@ func TestPaths_NearlyRightOnesAreToldTheRightOne(t *testing.T) {
 }
 
 func TestQuery_UnknownParametersAreRefused(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{})
 		for _, row := range []struct{ method, path, param, says string }{
@@ -80,6 +82,7 @@ func TestQuery_UnknownParametersAreRefused(t *testing.T) {
 }
 
 func TestHealth_IsAnAliasForThoseWhoBeginWithIt(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{})
 		for _, path := range []string{"/health", "/healthz"} {

@@ -11,6 +11,7 @@ import (
 
 // TestQueue_AnOperatorEndsAWait: who waits is told so, and that a retry cannot help.
 func TestQueue_AnOperatorEndsAWait(t *testing.T) {
+	t.Parallel()
 	for mode, status := range map[string]int{"": 503, stream: 200} { // the stream has got keep-alives
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, setup{load: time.Hour})

@@ -17,6 +17,7 @@ import (
 )
 
 func TestModels_OnlyThoseThatTheTokenMayUse(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{})
 		w.heat(chatModel)
@@ -65,6 +66,7 @@ func TestModels_OnlyThoseThatTheTokenMayUse(t *testing.T) {
 }
 
 func TestUsage_OfTheOrgAndReceiptsOfTheToken(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{})
 		plain, _ := w.newToken("acme", noScopes)
@@ -115,6 +117,7 @@ func TestUsage_OfTheOrgAndReceiptsOfTheToken(t *testing.T) {
 }
 
 func TestOpenPaths_NeedNoToken(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		waiting := errors.New("no answer yet from Nomad")
 		degraded := []string{"nomad cannot be reached"}
@@ -143,6 +146,7 @@ func TestOpenPaths_NeedNoToken(t *testing.T) {
 }
 
 func TestAliases_ServeTheSameAPI(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{})
 		a := w.do(call{path: "/api/integrations/dgx/v1/chat/completions", body: chat(chatModel, stream)})
@@ -153,6 +157,7 @@ func TestAliases_ServeTheSameAPI(t *testing.T) {
 }
 
 func TestRequestID_IsKeptIfVisibleElseReplaced(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{})
 		for id, kept := range map[string]bool{
@@ -168,6 +173,7 @@ func TestRequestID_IsKeptIfVisibleElseReplaced(t *testing.T) {
 }
 
 func TestMaxWait_IsClampedToTheModels(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{load: time.Hour})
 		for header, want := range map[string]time.Duration{"2s": 2 * time.Second, "5h": 9 * time.Minute, "": 9 * time.Minute} {
@@ -185,6 +191,7 @@ func TestMaxWait_IsClampedToTheModels(t *testing.T) {
 }
 
 func TestOnlyHot_IsServedByAHotModel(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{})
 		w.heat(chatModel)
@@ -196,6 +203,7 @@ func TestOnlyHot_IsServedByAHotModel(t *testing.T) {
 }
 
 func TestMetrics_AreBoundedAndHavePrometheusBuckets(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{load: time.Second})
 		if got := w.metric(`pilotlight_requests_total{model="` + chatModel + `",code="200"}`); got != "0" {

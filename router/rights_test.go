@@ -55,6 +55,7 @@ func errorOf(text string) (code, message string) {
 }
 
 func TestRights_WhoWaitsIsEndedWithinASecond(t *testing.T) {
+	t.Parallel()
 	for name, lost := range withdrawals {
 		for mode, status := range map[string]int{"": lost.status, stream: 200} { // the stream has got keep-alives
 			t.Run(name+mode, func(t *testing.T) {
@@ -83,6 +84,7 @@ func TestRights_WhoWaitsIsEndedWithinASecond(t *testing.T) {
 
 // A token that expires is like one that is revoked, though nobody does anything at that moment.
 func TestRights_WhoWaitsPastTheTokensExpiryIsEnded(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{load: time.Hour})
 		secret, _ := w.newToken("acme", tenant.NewToken{ExpiresAt: time.Now().Add(time.Minute)})
@@ -97,6 +99,7 @@ func TestRights_WhoWaitsPastTheTokensExpiryIsEnded(t *testing.T) {
 
 // Others of the organisation, and other organisations, wait on.
 func TestRights_OnlyWhoLostThemIsEnded(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{load: 2 * time.Minute})
 		mate, _ := w.newToken("acme", tenant.NewToken{})
@@ -118,6 +121,7 @@ func TestRights_OnlyWhoLostThemIsEnded(t *testing.T) {
 }
 
 func TestRights_AnUploadIsEndedWithinASecond(t *testing.T) {
+	t.Parallel()
 	for name, lost := range withdrawals {
 		if name == "without its model" { // which one it asks for is not known yet
 			continue
@@ -153,6 +157,7 @@ func TestRights_AnUploadIsEndedWithinASecond(t *testing.T) {
 
 // What a body asks for is held against what the token may when all of it has come.
 func TestRights_AModelTakenAwayDuringTheUpload(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{})
 		c := w.dial()
@@ -189,6 +194,7 @@ func (w *world) slowly(tokens int) {
 }
 
 func TestRights_WhatAnEngineWorksOnFinishes(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"revoked", "suspended", "without its model"} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -210,6 +216,7 @@ func TestRights_WhatAnEngineWorksOnFinishes(t *testing.T) {
 }
 
 func TestRights_ACutEndsWhatAnEngineWorksOn(t *testing.T) {
+	t.Parallel()
 	for mode, status := range map[string]int{stream: 200, "": 403} {
 		t.Run(mode, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -251,6 +258,7 @@ func TestRights_ACutEndsWhatAnEngineWorksOn(t *testing.T) {
 
 // The engine that a revoked request was on has failed before its first byte: no other one is asked.
 func TestRights_NoRetryForWhoLostThem(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := twoHot(t)
 		taken := w.hanging(1)
@@ -269,6 +277,7 @@ func TestRights_NoRetryForWhoLostThem(t *testing.T) {
 
 // The operator takes a field out of the model's allow list while a request that carries it waits.
 func TestRights_AFieldThatIsNoLongerAllowedReachesNoEngine(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{load: 40 * time.Second})
 		answered := w.ask(chat(rareModel, `,"lora_request":{"lora_name":"x"}`))

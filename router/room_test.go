@@ -40,6 +40,7 @@ func (f weakFile) WriteAt(b []byte, at int64) (int, error) {
 
 // On a full disk no engine works for what could not be recorded; those who were admitted are recorded, all of them.
 func TestAdmission_NeedsRoomForTheRecord(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		disk := &weak{}
 		w := newWorld(t, setup{ledger: func(c *ledger.Config) { c.Disk = disk }})
@@ -92,6 +93,7 @@ func TestAdmission_NeedsRoomForTheRecord(t *testing.T) {
 
 // An answer whose record cannot be written is not whole: its end is withheld, whatever of it is out, and nobody pays for it.
 func TestAnswer_WithoutItsRecordIsNotWhole(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		disk := &weak{}
 		w := newWorld(t, setup{ledger: func(c *ledger.Config) { c.Disk = disk }})

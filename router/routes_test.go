@@ -39,6 +39,7 @@ var openRoutes = []string{"GET /healthz", "GET /health", "GET /readyz", "GET /op
 
 // Every route is asked with every token that must not open it, so that one that is added cannot be forgotten.
 func TestRoutes_OpenOnlyToTokensWithTheirRights(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{})
 		all := tenant.NewToken{Scopes: tenant.Scopes()}
@@ -137,6 +138,7 @@ func TestRoutes_OpenOnlyToTokensWithTheirRights(t *testing.T) {
 
 // Every route is in the OpenAPI document, and no other.
 func TestRoutes_AreThoseOfTheDocument(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{})
 		var served, documented []string

@@ -69,6 +69,7 @@ func (w *world) inflight(model string) int {
 }
 
 func TestShutdown_WaitersAndLateComersAreTold(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{load: time.Hour})
 		answers := make(chan answer, 3)
@@ -99,6 +100,7 @@ func TestShutdown_WaitersAndLateComersAreTold(t *testing.T) {
 }
 
 func TestShutdown_WhatOutlastsTheDrainIsCancelled(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{router: func(c *router.Config) { c.DrainTimeout = 5 * time.Second }})
 		w.heat(chatModel)

@@ -18,6 +18,7 @@ import (
 const roleChunk = `data: {"id":"c-1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}` + "\n\n"
 
 func TestSilence_KeepalivesGoOnBetweenEvents(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name, mode, alive string
 		idle              func(http.ResponseWriter) // what the engine does for 50 s
@@ -50,6 +51,7 @@ func TestSilence_KeepalivesGoOnBetweenEvents(t *testing.T) {
 }
 
 func TestSilence_IsNotBilledWhereItEndsAStream(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{})
 		w.heat(chatModel)
@@ -71,6 +73,7 @@ func TestSilence_IsNotBilledWhereItEndsAStream(t *testing.T) {
 }
 
 func TestDone_EndsTheCallersStreamAtOnce(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{})
 		w.heat(chatModel)
@@ -96,6 +99,7 @@ func TestDone_EndsTheCallersStreamAtOnce(t *testing.T) {
 }
 
 func TestShortage_OfOurOwnIsNotTheEngines(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var short atomic.Bool
 		var w *world
@@ -125,6 +129,7 @@ func TestShortage_OfOurOwnIsNotTheEngines(t *testing.T) {
 
 // TestPooled_ARequestIsCarriedOutTwiceAtMost: it kills each engine that it is sent to, over a connection that has served another before.
 func TestPooled_ARequestIsCarriedOutTwiceAtMost(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := twoHot(t)
 		w.do(call{body: chat(chatModel)})

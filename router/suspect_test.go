@@ -62,6 +62,7 @@ func (w *world) wantOthersUnharmed() {
 
 // TestSuspect_OneBadCallHarmsNobodyElse: an engine answers 500 to one particular request, which a stock client sends again and again.
 func TestSuspect_OneBadCallHarmsNobodyElse(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := oneHot(t)
 		w.having("poison", func(rw http.ResponseWriter, _ *http.Request) { http.Error(rw, "boom", 500) })
@@ -82,6 +83,7 @@ func TestSuspect_OneBadCallHarmsNobodyElse(t *testing.T) {
 
 // TestSuspect_TimeLimitsCountAgainstNobody: six long streams, which deliver a token each 0.1 s, reach the model's total.
 func TestSuspect_TimeLimitsCountAgainstNobody(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := oneHot(t, func(m *fleet.Model) { m.Timeouts.Total = 20 * time.Second })
 		w.having("long", func(rw http.ResponseWriter, r *http.Request) {
@@ -114,6 +116,7 @@ func TestSuspect_TimeLimitsCountAgainstNobody(t *testing.T) {
 
 // TestSuspect_AFailingEngineIsFoundOut: the server's own requests fail, too.
 func TestSuspect_AFailingEngineIsFoundOut(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := twoHot(t)
 		var which atomic.Pointer[string] // the first that is asked
@@ -148,6 +151,7 @@ func TestSuspect_AFailingEngineIsFoundOut(t *testing.T) {
 
 // TestSuspect_ARequestThatKillsItsEnginesRefusesNobodyElse: it is sent again and again, and each engine that gets it dies.
 func TestSuspect_ARequestThatKillsItsEnginesRefusesNobodyElse(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{load: 5 * time.Second, model: func(m *fleet.Model) { m.Instances.Max = 2 }})
 		w.heat(chatModel)

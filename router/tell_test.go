@@ -40,6 +40,7 @@ func seen(w *world) func() http.Header {
 }
 
 func TestTraceparentIsPassedOn(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{})
 		head := seen(w)
@@ -218,6 +219,7 @@ func TestTraceOfARetry(t *testing.T) {
 
 // TestAccessLog holds the line of each request against its usage record.
 func TestAccessLog(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
 		log, err := telemetry.NewAccessLog(telemetry.AccessLogConfig{Path: telemetry.Stdout, Stdout: &out})

@@ -56,6 +56,7 @@ func manage[T any](w *world, method, path, secret, body string, status int) (ans
 }
 
 func TestTokens_AnOrganisationsPeopleMakeListAndRevokeThem(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{})
 		secret := w.manager("acme", tenant.NewToken{Scopes: []tenant.Scope{tenant.ScopeInference, tenant.ScopeModelsRead}})
@@ -104,6 +105,7 @@ func TestTokens_AnOrganisationsPeopleMakeListAndRevokeThem(t *testing.T) {
 }
 
 func TestTokens_OfOthersDoNotExist(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{})
 		secret := w.manager("acme", tenant.NewToken{})
@@ -123,6 +125,7 @@ func TestTokens_OfOthersDoNotExist(t *testing.T) {
 }
 
 func TestTokens_GiveNoMoreThanTheirMakerHas(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{})
 		end := time.Now().Add(10 * 24 * time.Hour)
@@ -157,6 +160,7 @@ func TestTokens_GiveNoMoreThanTheirMakerHas(t *testing.T) {
 }
 
 func TestTokens_BadRequestsNameTheField(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{})
 		secret := w.manager("acme", tenant.NewToken{Scopes: []tenant.Scope{tenant.ScopeInference, tenant.ScopeModelsRead}})
@@ -195,6 +199,7 @@ func TestTokens_BadRequestsNameTheField(t *testing.T) {
 }
 
 func TestTokens_ComeInPages(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{})
 		secret := w.manager("acme", tenant.NewToken{})
@@ -236,6 +241,7 @@ func TestTokens_ComeInPages(t *testing.T) {
 
 // A token that another server has just revoked, of which this one has not heard yet, makes no more tokens.
 func TestTokens_ARevokedMakerMakesNone(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{})
 		secret := w.manager("acme", tenant.NewToken{})

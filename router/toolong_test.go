@@ -11,6 +11,7 @@ import (
 )
 
 func TestContextLength_CertainlyExceededStartsNothing(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{}) // with contexts of 8,192 tokens
 		long := strings.Repeat("abcdefgh", 8192*256/8)
@@ -36,6 +37,7 @@ func TestContextLength_CertainlyExceededStartsNothing(t *testing.T) {
 }
 
 func TestContextLength_ExceededByTheEnginesWord(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		kind fleet.EngineKind
 		body string

@@ -52,6 +52,7 @@ func eventTypes(t *testing.T, text string) (types []string, last map[string]stri
 }
 
 func TestTranslation_EnginesGetAChatAndCallersTheirOwnAPI(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, speaks())
 		var path, body string
@@ -88,6 +89,7 @@ func TestTranslation_EnginesGetAChatAndCallersTheirOwnAPI(t *testing.T) {
 }
 
 func TestTranslation_Streams(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, speaks())
 		w.heat(chatModel)
@@ -118,6 +120,7 @@ func TestTranslation_Streams(t *testing.T) {
 
 // Keep-alives come in the dialect's own events while a model starts, in order with what follows.
 func TestTranslation_Keepalives(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		call    call
 		mode    string
@@ -156,6 +159,7 @@ func TestTranslation_Keepalives(t *testing.T) {
 }
 
 func TestTranslation_KeepalivesGoOnInMidStream(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		call   call
 		mode   string
@@ -197,6 +201,7 @@ func pausing(then http.HandlerFunc) http.HandlerFunc {
 
 // A failure behind keep-alives, and one in the middle, is the dialect's own event; nobody pays.
 func TestTranslation_FailuresInStreams(t *testing.T) {
+	t.Parallel()
 	cut := func(rw http.ResponseWriter, _ *http.Request) { events(rw, token("a")); die(rw) }
 	strange := func(rw http.ResponseWriter, _ *http.Request) {
 		events(rw, token("a"), `data: {"choices":[{"index":0,"delta":{"content":7}}]}`+"\n\n", usageChunk, "data: [DONE]\n\n")
@@ -234,6 +239,7 @@ func TestTranslation_FailuresInStreams(t *testing.T) {
 }
 
 func TestTranslation_FailureBehindKeepalives(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		call call
 		says string
@@ -254,6 +260,7 @@ func TestTranslation_FailureBehindKeepalives(t *testing.T) {
 
 // An answer that is no chat is the engine's failure, told before anything is committed.
 func TestTranslation_AnswersThatAreNone(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, speaks())
 		w.heat(chatModel)
@@ -268,6 +275,7 @@ func TestTranslation_AnswersThatAreNone(t *testing.T) {
 
 // Anthropic's callers get Anthropic's errors, wherever a request fails; others OpenAI's.
 func TestTranslation_ErrorsInTheDialectsShape(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, speaks())
 		image := `{"model":"` + chatModel + `","max_tokens":9,"messages":[{"role":"user","content":[{"type":"image","source":{"type":"url","url":"http://10.0.0.1/x"}}]}]}`
@@ -319,6 +327,7 @@ func TestTranslation_ErrorsInTheDialectsShape(t *testing.T) {
 }
 
 func TestTranslation_TokenOfItsOwn(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, speaks())
 		c := messages()
@@ -333,6 +342,7 @@ func TestTranslation_TokenOfItsOwn(t *testing.T) {
 
 // What OpenAI's and the engines' tables say of a chat holds for one that was translated too.
 func TestTranslation_FirstAttemptThatFailsIsRetried(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := speaks()
 		add := s.model
@@ -355,6 +365,7 @@ func TestTranslation_FirstAttemptThatFailsIsRetried(t *testing.T) {
 }
 
 func TestTranslation_EmbeddingsArePassedThrough(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{model: func(m *fleet.Model) { m.Endpoints = []fleet.Endpoint{fleet.EndpointEmbeddings} }})
 		w.engines.swap(func(rw http.ResponseWriter, r *http.Request) {

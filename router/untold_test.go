@@ -10,6 +10,7 @@ import (
 
 // Usage that the engine never told is null in records and receipts: 0 would say that it had counted.
 func TestReceipt_TokensThatTheEngineNeverToldAreNull(t *testing.T) {
+	t.Parallel()
 	const whole = `{"id":"c-1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"hello"},"finish_reason":"stop"}]%s}`
 	said := map[string]http.HandlerFunc{
 		"whole, untold": func(w http.ResponseWriter, r *http.Request) {
