@@ -100,11 +100,11 @@ func TestConsole(t *testing.T) {
 
 	// A table is searched and sorted without JavaScript, too.
 	b.script(false)
-	b.do(chromedp.Navigate(s.Admin+"/models"), chromedp.SendKeys("#q", "405b"), chromedp.Submit("#q"), chromedp.WaitVisible("#models table"))
+	b.do(chromedp.Navigate(s.Admin+"/models"), chromedp.SendKeys("#q", "405b"), chromedp.Submit("#q"), chromedp.WaitVisible(`#q[value="405b"]`), chromedp.WaitVisible("#models table"))
 	if rows := get(b, chromedp.Text("#models tbody")); !strings.Contains(rows, "405B") || strings.Contains(rows, "8B-Instruct") {
 		t.Errorf("without JavaScript a search for 405b gives %q", rows)
 	}
-	b.do(chromedp.Navigate(s.Admin+"/models"), chromedp.Click(`//th/a[text()="GPUs"]`), chromedp.WaitVisible(`th[aria-sort=ascending]`))
+	b.do(chromedp.Navigate(s.Admin+"/models"), chromedp.Click(`//th/a[text()="GPUs"]`), chromedp.WaitVisible(`//th[@aria-sort="ascending"]/a[text()="GPUs"]`))
 	b.script(true)
 
 	// The keyboard is enough: over the skip link to a model, and an answer.

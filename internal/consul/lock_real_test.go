@@ -3,6 +3,7 @@
 package consul_test
 
 import (
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -27,6 +28,7 @@ func newCable(t *testing.T, to string) *cable {
 		t.Fatal(err)
 	}
 	proxy := httputil.NewSingleHostReverseProxy(target)
+	proxy.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // broken connections are what it is for
 	transport := &http.Transport{}
 	proxy.Transport = transport
 	c := &cable{}

@@ -4,6 +4,7 @@ package consul_test
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -29,6 +30,7 @@ func TestRealConsul_KilledSupervisorsLeaveWithinAMinute(t *testing.T) {
 			t.Fatal(err)
 		}
 		forward := httputil.NewSingleHostReverseProxy(target)
+		forward.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // broken connections are what it is for
 		forward.Transport = &http.Transport{}
 		line := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if killed.Load() {
