@@ -252,6 +252,12 @@ func (b *lockedBuffer) String() string {
 	return b.buf.String()
 }
 
+func (b *lockedBuffer) Len() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Len()
+}
+
 // config writes a config file for a test and gives its path.
 func writeConfig(t *testing.T, text string) string {
 	t.Helper()

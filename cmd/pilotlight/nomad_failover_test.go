@@ -13,10 +13,11 @@ import (
 // failover is what a run of crashes and handovers has come to. Times are in milliseconds.
 type failover struct {
 	What     string         `json:"what"`
-	Crashes  replaced       `json:"crashes"`   // kill -9 of the server that leads, until another leads
-	Handover replaced       `json:"handovers"` // it is told to stop, until another leads
-	Calm     hotRequests    `json:"calm"`      // requests for a hot model while nothing happens
-	During   hotRequests    `json:"during"`    // those while the lead moves, of the servers that live on
+	Crashes  replaced       `json:"crashes"`                      // kill -9 of the server that leads, until another leads
+	Handover replaced       `json:"handovers"`                    // it is told to stop, until another leads
+	Calm     hotRequests    `json:"calm"`                         // requests for a hot model while nothing happens, of the same servers and as long, after each move
+	During   hotRequests    `json:"during"`                       // those while the lead moves, of the servers that live on
+	Slower   float64        `json:"during_slower_than_calm_p999"` // the share of them; of the calm ones it is a thousandth
 	Machine  map[string]any `json:"machine"`
 }
 
@@ -33,6 +34,7 @@ type hotRequests struct {
 	P50      float64 `json:"p50_ms"`
 	P999     float64 `json:"p999_ms"`
 	Max      float64 `json:"max_ms"`
+	Slowest  float64 `json:"median_of_slowest_ms"` // of each time
 }
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
@@ -61,29 +63,35 @@ func TestNomad_Failover(t *testing.T) {
 	for range 3 {
 		m.begin()
 	}
-	leader, others := m.leader()
+	leader, _ := m.leader()
 	leader.mustChat(t, hot, true)
 	if err := holdHot(t, leader, hot); err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range others {
+	for _, s := range m.all {
 		s.mustChat(t, hot, true)
 	}
-	calm := &tally{}
-	loads := m.loads(others, hot, calm)
-	time.Sleep(30 * time.Second)
-	loads()
-	during := &tally{}
-	move := func(end func(*devServer)) time.Duration {
+	var calm, during []*tally
+	under := func(others []*devServer, into *[]*tally, do func()) (lasted time.Duration) {
+		began, asked := time.Now(), &tally{}
+		ended := m.loads(others, hot, asked)
+		do()
+		ended()
+		*into = append(*into, asked)
+		return time.Since(began)
+	}
+	move := func(end func(*devServer)) (took time.Duration) {
 		leader, others := m.leader()
-		loads := m.loads(others, hot, during)
-		time.Sleep(time.Second)
-		m.forget(leader)
-		took := m.leadAfter(func() { end(leader) }, others...)
-		time.Sleep(time.Second)
-		loads()
+		lasted := under(others, &during, func() {
+			time.Sleep(time.Second)
+			m.forget(leader)
+			took = m.leadAfter(func() { end(leader) }, others...)
+			time.Sleep(time.Second)
+		})
 		<-leader.ended
 		m.begin().mustChat(t, hot, true)
+		time.Sleep(time.Second)
+		under(others, &calm, func() { time.Sleep(lasted) })
 		return took
 	}
 	var crashes, handovers []time.Duration
@@ -93,8 +101,9 @@ func TestNomad_Failover(t *testing.T) {
 	}
 	found := failover{
 		What:    "three servers, a Consul of one agent, a Nomad of four nodes and a Postgres on one machine",
-		Crashes: replacedIn(crashes), Handover: replacedIn(handovers), Calm: calm.sum(), During: during.sum(), Machine: map[string]any{"at": time.Now().UTC().Format(time.RFC3339)},
+		Crashes: replacedIn(crashes), Handover: replacedIn(handovers), Calm: sum(calm...), During: sum(during...), Machine: map[string]any{"at": time.Now().UTC().Format(time.RFC3339)},
 	}
+	found.Slower = slower(during, found.Calm.P999)
 	text, err := json.MarshalIndent(found, "", "  ")
 	if err != nil {
 		t.Fatal(err)
@@ -110,6 +119,9 @@ func TestNomad_Failover(t *testing.T) {
 	}
 	if found.During.Errors > 0 {
 		t.Errorf("%d hot requests failed", found.During.Errors)
+	}
+	if found.Slower > 0.01 {
+		t.Errorf("%.2f%% of the hot requests took longer than the p99.9 of calm ones, want a tenth of a percent, as of those", 100*found.Slower)
 	}
 }
 

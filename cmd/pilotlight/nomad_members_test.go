@@ -136,9 +136,13 @@ func (m *members) leader() (leader *devServer, others []*devServer) {
 // leadAfter does what ends a leader, and gives how long it takes until another of those leads.
 func (m *members) leadAfter(end func(), others ...*devServer) time.Duration {
 	m.Helper()
+	counts, read := make([]int, len(others)), make([]int, len(others))
 	led := func() (n int) {
-		for _, s := range others {
-			n += strings.Count(s.stderr.String(), "this server leads\"")
+		for i, s := range others {
+			if length := s.stderr.Len(); length > read[i] { // what is measured must not wait for who measures
+				counts[i], read[i] = strings.Count(s.stderr.String(), "this server leads\""), length
+			}
+			n += counts[i]
 		}
 		return n
 	}
@@ -172,15 +176,40 @@ func (t *tally) note(took time.Duration, failed string) {
 	}
 }
 
-func (t *tally) sum() hotRequests {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	slices.Sort(t.took)
-	h := hotRequests{Requests: len(t.took), Errors: len(t.failed)}
-	if n := len(t.took); n > 0 {
-		h.P50, h.P999, h.Max = ms(t.took[n/2]), ms(t.took[min(n*999/1000, n-1)]), ms(t.took[n-1])
+// sum gives the figures of what was noted at several times.
+func sum(of ...*tally) hotRequests {
+	var all, slowest []time.Duration
+	h := hotRequests{}
+	for _, t := range of {
+		t.mu.Lock()
+		if len(t.took) > 0 {
+			slowest = append(slowest, slices.Max(t.took))
+		}
+		all, h.Errors = append(all, t.took...), h.Errors+len(t.failed)
+		t.mu.Unlock()
+	}
+	slices.Sort(all)
+	slices.Sort(slowest)
+	if h.Requests = len(all); h.Requests > 0 {
+		h.P50, h.P999, h.Max = ms(all[h.Requests/2]), ms(all[min(h.Requests*999/1000, h.Requests-1)]), ms(all[h.Requests-1])
+		h.Slowest = ms(slowest[len(slowest)/2])
 	}
 	return h
+}
+
+// slower gives the share of what was noted that took longer than so many milliseconds.
+func slower(of []*tally, limit float64) float64 {
+	n, all := 0, 0
+	for _, t := range of {
+		t.mu.Lock()
+		for _, took := range t.took {
+			if all++; ms(took) > limit {
+				n++
+			}
+		}
+		t.mu.Unlock()
+	}
+	return float64(n) / float64(max(all, 1))
 }
 
 // loads has each of these servers asked for a hot model again and again, until end is called. No request may fail.
@@ -286,7 +315,7 @@ func TestNomad_SeveralServersServeTogether(t *testing.T) {
 	}
 	waits()
 	end()
-	t.Logf("hot requests: %+v", hots.sum())
+	t.Logf("hot requests: %+v", sum(&hots))
 	<-leader.ended
 	if leader.err != nil {
 		t.Errorf("the one that was told to stop: %v", leader.err)
@@ -338,7 +367,7 @@ func TestNomad_HotModelsAreServedWithoutConsulOrALeader(t *testing.T) {
 	gate.open.Store(false)
 	time.Sleep(away)
 	end()
-	t.Logf("without Consul for %v: %+v", away, hots.sum())
+	t.Logf("without Consul for %v: %+v", away, sum(&hots))
 	if text := getText(t, leader.Admin+"/readyz", http.StatusOK); !strings.Contains(text, "nothing is started") {
 		t.Errorf("readyz of who led says %s", text)
 	}
@@ -348,7 +377,7 @@ func TestNomad_HotModelsAreServedWithoutConsulOrALeader(t *testing.T) {
 	end = m.loads(others, hot, &hots)
 	time.Sleep(away)
 	end()
-	t.Logf("without Consul and a leader for %v: %+v", away, hots.sum())
+	t.Logf("without Consul and a leader for %v: %+v", away, sum(&hots))
 	took := m.leadAfter(func() { gate.open.Store(true) }, others...)
 	t.Logf("the one that is left led %v after Consul was back", took)
 	others[0].mustChat(t, hot, true)

@@ -60,7 +60,7 @@ func TestNomad_RollingUpgradeLosesNothing(t *testing.T) {
 		time.Sleep(2 * time.Second)
 	}
 	end()
-	sum := hots.sum()
+	sum := sum(&hots)
 	t.Logf("while both servers were replaced: %+v", sum)
 	m.awaitRecords(before + sum.Requests)
 	servers, err := m.all[1].admin(t).Servers(t.Context())
