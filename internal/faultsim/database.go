@@ -2,10 +2,8 @@ package faultsim
 
 import (
 	"context"
-	"errors"
 	"math/rand/v2"
 	"slices"
-	"sync"
 	"time"
 )
 
@@ -13,20 +11,16 @@ import (
 // It is away, slow, loses transactions or their answers, and commits some of which nobody waits for any more. Whatever it does takes a random while, so that one
 // thing happens at a time, and a seed is one history. It is safe for concurrent use.
 type Database[C any] struct {
+	Ways      // their mu guards what follows clone, reached and committed
 	clone     func(*C) *C
 	reached   func(state string)
 	committed func()
 
-	mu     sync.Mutex // guards all below, and every Link
 	now    *C
 	owners map[any]*Tx[C] // of the locks of rows
 	queues map[any][]*waiter[C]
 	links  []*Link[C] // that listen
-	faults
 }
-
-// faults are those of a database, or of the way to it; each until a moment.
-type faults struct{ away, slow, lossy, deaf time.Time }
 
 type waiter[C any] struct {
 	tx  *Tx[C]
@@ -45,168 +39,60 @@ func (d *Database[C]) Look(f func(*C)) {
 	f(d.now)
 }
 
-// Away has nobody reach it until a moment.
-func (d *Database[C]) Away(until time.Time) { d.set(&d.away, until) }
-
-// Slow has it take its time until a moment.
-func (d *Database[C]) Slow(until time.Time) { d.set(&d.slow, until) }
-
-// Heal ends its faults.
-func (d *Database[C]) Heal() {
-	d.set(&d.away, time.Time{})
-	d.set(&d.slow, time.Time{})
-}
-
-func (d *Database[C]) set(fault *time.Time, until time.Time) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	*fault = until
-}
-
 // Link is the way of one server to it, for one life: two goroutines may use it, one of them to listen.
 type Link[C any] struct {
-	d      *Database[C]
-	random *rand.Rand
-	ears   *rand.Rand
-	dead   bool
-	told   func(string)
-	faults
+	*Way
+	d    *Database[C]
+	ears *rand.Rand
+	told func(string)
 }
-
-// ErrBroken says that a connection broke.
-var ErrBroken = errors.New("the connection broke")
 
 // Link makes a way to it.
 func (d *Database[C]) Link(seed uint64) *Link[C] {
-	return &Link[C]{d: d, random: rand.New(rand.NewPCG(seed, 1)), ears: rand.New(rand.NewPCG(seed, 2))}
-}
-
-// Away has the server reach the database no more until a moment.
-func (l *Link[C]) Away(until time.Time) { l.d.set(&l.away, until) }
-
-// Slow has it take its time.
-func (l *Link[C]) Slow(until time.Time) { l.d.set(&l.slow, until) }
-
-// Lossy has some transactions fail, one way or the other.
-func (l *Link[C]) Lossy(until time.Time) { l.d.set(&l.lossy, until) }
-
-// Deaf has it told nothing.
-func (l *Link[C]) Deaf(until time.Time) { l.d.set(&l.deaf, until) }
-
-// Heal ends its faults.
-func (l *Link[C]) Heal() {
-	l.d.mu.Lock()
-	defer l.d.mu.Unlock()
-	l.faults = faults{}
-}
-
-// Die has the server be no more: nothing of it reaches the database but what is there already.
-func (l *Link[C]) Die() {
-	l.d.mu.Lock()
-	defer l.d.mu.Unlock()
-	l.dead = true
-}
-
-// Unwell is until when something fails.
-func (l *Link[C]) Unwell() (last time.Time) {
-	l.d.mu.Lock()
-	defer l.d.mu.Unlock()
-	for _, until := range []time.Time{l.d.away, l.d.slow, l.away, l.slow, l.lossy, l.deaf} {
-		if until.After(last) {
-			last = until
-		}
-	}
-	return last
-}
-
-// pause is what a statement takes.
-func (l *Link[C]) pause(ctx context.Context) error {
-	l.d.mu.Lock()
-	now, took := time.Now(), time.Duration(20_000+l.random.IntN(1_000_000))
-	if now.Before(l.slow) || now.Before(l.d.slow) {
-		took += time.Duration(l.random.IntN(60_000_000))
-	}
-	away := now.Before(l.away) || now.Before(l.d.away)
-	if away && l.random.IntN(3) == 0 {
-		took += time.Hour // it hangs, and does not say so
-	}
-	late := time.Duration(1 + l.random.IntN(100_000))
-	l.d.mu.Unlock()
-	slept := time.NewTimer(took)
-	defer slept.Stop()
-	select {
-	case <-ctx.Done():
-		time.Sleep(late)
-		return ctx.Err()
-	case <-slept.C:
-	}
-	l.d.mu.Lock()
-	defer l.d.mu.Unlock()
-	if away || l.dead {
-		return ErrBroken
-	}
-	return nil
+	return &Link[C]{Way: d.NewWay(seed), d: d, ears: rand.New(rand.NewPCG(seed, 2))}
 }
 
 // Read calls f with what is committed.
 func (l *Link[C]) Read(ctx context.Context, f func(*C)) error {
-	if err := l.pause(ctx); err != nil {
+	if err := l.Pause(ctx); err != nil {
 		return err
 	}
 	l.d.Look(f)
 	return nil
 }
 
-// What becomes of transactions while they are lossy.
-const (
-	lostBefore = 1 + iota // it is undone
-	lostAnswer            // it is committed, and its server hears of an error
-	lostLater             // so it is, or undone, after its server has heard of an error
-	fates      = 6
-)
-
 // Write is a transaction. It commits if f gives nil.
 func (l *Link[C]) Write(ctx context.Context, f func(*Tx[C]) error) error {
-	if err := l.pause(ctx); err != nil {
+	if err := l.Pause(ctx); err != nil {
 		return err
 	}
-	l.d.mu.Lock()
-	fate := 0
-	if time.Now().Before(l.lossy) {
-		fate = l.random.IntN(fates)
-	}
-	l.d.mu.Unlock()
+	fate := l.Fate()
 	tx := &Tx[C]{link: l}
 	err := f(tx)
 	if err == nil {
-		err = l.pause(ctx)
+		err = l.Pause(ctx)
 	}
 	switch {
 	case err != nil:
 		tx.end(false)
 		return err
-	case fate == lostBefore:
+	case fate == LostBefore:
 		tx.end(false)
-		l.d.reached("a transaction was lost")
+		l.d.reached(fate.String())
 		return ErrBroken
-	case fate == lostLater:
-		l.d.reached("a commit was on its way when its server gave it up")
-		l.d.mu.Lock()
-		late, commits := time.Duration(1+l.random.IntN(4_000_000_000)), l.random.IntN(3) > 0
-		l.d.mu.Unlock()
+	case fate == LostLater:
+		l.d.reached(fate.String())
+		late, commits := l.Late()
 		time.AfterFunc(late, func() { tx.end(commits) })
 		return ErrBroken
 	}
 	tx.end(true)
-	if err := l.pause(ctx); err != nil || fate == lostAnswer {
-		l.d.reached("a commit's answer was lost")
+	if err := l.Pause(ctx); err != nil || fate == LostAnswer {
+		l.d.reached(LostAnswer.String())
 		return ErrBroken
 	}
 	return nil
 }
-
-// LateMost is how long a transaction may go on of which its server has given up.
-const LateMost = 5 * time.Second
 
 // Listen calls told with what transactions tell when they are committed, until ctx is done.
 func (l *Link[C]) Listen(ctx context.Context, told func(what string)) error {
@@ -242,7 +128,7 @@ type Tx[C any] struct {
 
 // Lock has the transaction be the only one that writes a row, from now to its end.
 func (tx *Tx[C]) Lock(ctx context.Context, row any) error {
-	if err := tx.link.pause(ctx); err != nil {
+	if err := tx.link.Pause(ctx); err != nil {
 		return err
 	}
 	d := tx.link.d
@@ -262,7 +148,7 @@ func (tx *Tx[C]) Lock(ctx context.Context, row any) error {
 	d.reached("a transaction waited for a row")
 	select {
 	case <-w.got:
-		return tx.link.pause(ctx)
+		return tx.link.Pause(ctx)
 	case <-ctx.Done():
 	}
 	d.mu.Lock()
@@ -273,7 +159,7 @@ func (tx *Tx[C]) Lock(ctx context.Context, row any) error {
 
 // View is a copy of what the transaction sees.
 func (tx *Tx[C]) View(ctx context.Context) (*C, error) {
-	if err := tx.link.pause(ctx); err != nil {
+	if err := tx.link.Pause(ctx); err != nil {
 		return nil, err
 	}
 	d := tx.link.d
@@ -289,7 +175,7 @@ func (tx *Tx[C]) View(ctx context.Context) (*C, error) {
 // Change changes the content, for others once it is committed.
 func (tx *Tx[C]) Change(ctx context.Context, f func(*C)) error {
 	tx.changes = append(tx.changes, f)
-	return tx.link.pause(ctx)
+	return tx.link.Pause(ctx)
 }
 
 // Tell has those who listen told something, if it is committed; the same thing once.

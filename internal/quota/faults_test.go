@@ -23,10 +23,10 @@ func TestFaults(t *testing.T) {
 		return
 	}
 	faultsim.Run(t, faultsim.World{Play: func(tape *faultsim.Tape) error {
-		f := &faults{SharedHistory: faultsim.SharedHistory[content]{
+		f := &faults{SharedHistory: faultsim.SharedHistory[content]{BubbleHistory: faultsim.BubbleHistory{
 			History: faultsim.History{Tape: tape}, Settles: settledSoon,
 			Faults: []time.Duration{100 * time.Millisecond, time.Second, 5 * time.Second, 30 * time.Second, 3 * time.Minute},
-		}}
+		}}}
 		return f.PlayBubble(t, f.play, budgetModel, "who was refused")
 	}, Rare: []string{
 		"reached: a transaction was lost", "reached: a commit's answer was lost", "reached: a commit was on its way when its server gave it up", "reached: a transaction waited for a row",
