@@ -35,7 +35,7 @@ func Backup(ctx context.Context, path, to string) (err error) {
 			err = errors.Join(err, os.Remove(to))
 		}
 	}()
-	db, err := pool(abs, 1, nil)
+	db, err := sqliteFile{}.pool(abs, 1, nil)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"net/url"
@@ -21,13 +22,16 @@ const application = 0x50694c69
 // because the driver's allocator rounds up to a power of two; and none of that is Go's heap, so that no limit of the heap holds for it.
 const writerCache = 8 << 10
 
-// sqliteFile is the dialect of an SQLite file: its path.
-type sqliteFile string
+// sqliteFile is the dialect of an SQLite file.
+type sqliteFile struct {
+	path    string
+	through func(driver.Connector) driver.Connector // nil = connections are the driver's
+}
 
-func (f sqliteFile) place() string { return string(f) }
+func (f sqliteFile) place() string { return f.path }
 
 func (f sqliteFile) open(ctx context.Context) (c connections, err error) {
-	abs, err := filepath.Abs(string(f))
+	abs, err := filepath.Abs(f.path)
 	if err != nil {
 		return c, fmt.Errorf("%w: %w", ErrUnwritable, err)
 	}
@@ -38,10 +42,10 @@ func (f sqliteFile) open(ctx context.Context) (c connections, err error) {
 		return c, err
 	}
 	common := []string{"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)"}
-	if c.writer, err = pool(abs, 1, append(common, fmt.Sprintf("cache_size(-%d)", writerCache), "wal_autocheckpoint(4000)")); err != nil {
+	if c.writer, err = f.pool(abs, 1, append(common, fmt.Sprintf("cache_size(-%d)", writerCache), "wal_autocheckpoint(4000)")); err != nil {
 		return c, err
 	}
-	if c.readers, err = pool(abs, Readers, append(common, "query_only(1)")); err != nil {
+	if c.readers, err = f.pool(abs, Readers, append(common, "query_only(1)")); err != nil {
 		return c, errors.Join(err, c.writer.Close())
 	}
 	c.reading = &sql.TxOptions{ReadOnly: true}
@@ -82,15 +86,31 @@ func (sqliteFile) notify(context.Context, *sql.Tx, string, string) error { retur
 func (sqliteFile) leisure(context.Context, *sql.Tx) error { return nil }
 
 // pool opens connections to the file, n at most.
-func pool(path string, n int, pragmas []string) (*sql.DB, error) {
-	db, err := sql.Open("sqlite", dsn(path, pragmas...))
+func (f sqliteFile) pool(path string, n int, pragmas []string) (*sql.DB, error) {
+	name := dsn(path, pragmas...)
+	db, err := sql.Open("sqlite", name)
 	if err != nil {
 		return nil, err
+	}
+	if f.through != nil {
+		db = sql.OpenDB(f.through(connector{db.Driver(), name}))
 	}
 	db.SetMaxOpenConns(n)
 	db.SetMaxIdleConns(n)
 	return db, nil
 }
+
+// connector makes connections of a driver to one database.
+type connector struct {
+	driver driver.Driver
+	name   string
+}
+
+// Connect makes one.
+func (c connector) Connect(context.Context) (driver.Conn, error) { return c.driver.Open(c.name) }
+
+// Driver is theirs.
+func (c connector) Driver() driver.Driver { return c.driver }
 
 // touch creates the file with our mode, and gets the operating system's own words where that fails: SQLite would only
 // say "unable to open database file".

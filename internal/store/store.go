@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"time"
@@ -20,7 +21,14 @@ type Store struct {
 
 // Open opens or creates the SQLite file at path, readable by its owner only, and brings its tables up to date. Its
 // directory must exist. The error is ErrUnwritable, ErrCorrupt, ErrForeign or ErrNewer where one of these is the cause.
-func Open(ctx context.Context, path string) (*Store, error) { return open(ctx, sqliteFile(path)) }
+func Open(ctx context.Context, path string) (*Store, error) {
+	return open(ctx, sqliteFile{path: path})
+}
+
+// OpenThrough is Open over connections that through makes of the driver's: for tests, in which a database is away, is slow, or loses what it is told.
+func OpenThrough(ctx context.Context, path string, through func(driver.Connector) driver.Connector) (*Store, error) {
+	return open(ctx, sqliteFile{path, through})
+}
 
 // OpenPostgres connects to the Postgres database of a URL (postgres://user:password@host:port/database?…, or key=value pairs, with what PG*
 // variables and .pgpass say), and brings its tables up to date. They are in the first schema of the search path, which is to hold nothing else. The
