@@ -33,8 +33,7 @@ type faults struct {
 	faultsim.History
 	config Config
 	l      *Ledger // nil = it could not be opened
-	disk   *forgetful
-	full   bool
+	disk   forgetful
 	away   bool // the store is
 	clock  time.Time
 
@@ -51,19 +50,6 @@ type made struct {
 	doubtful bool // an fsync of it has failed: only a move makes it durable
 	moved    bool // a move has gone well since
 	gone     bool // a power cut has come before it was durable: it may be there or not
-}
-
-// fullDisk is a disk that makes no files while it is full.
-type fullDisk struct {
-	*forgetful
-	f *faults
-}
-
-func (d fullDisk) Create(path string, size int64) (File, error) {
-	if d.f.full {
-		return nil, errFull
-	}
-	return d.forgetful.Create(path, size)
 }
 
 func playFaults(tape *faultsim.Tape, parent string) error {
@@ -124,14 +110,14 @@ func (f *faults) ctx() context.Context {
 
 // open begins a life of the ledger, if it can.
 func (f *faults) open() {
-	f.config.Disk = fullDisk{f.disk, f}
+	f.config.Disk = f.disk
 	l, err := Open(f.ctx(), f.config)
 	f.Note("opens: %v", f.said(err))
 	if f.l = l; err == nil {
 		return
 	}
 	f.Reached("the ledger could not be opened")
-	if f.l = nil; !f.full && !f.away && f.disk.failing == 0 {
+	if f.l = nil; !f.disk.Full && !f.away && f.disk.Failing == 0 {
 		f.Fail("it cannot be opened, and nothing is in its way: %v", err)
 	}
 }
@@ -157,9 +143,9 @@ func (f *faults) stepAppend() {
 		m.answered, m.durable = err == nil, err == nil && f.config.Durability == Sync
 		if err != nil {
 			f.Reached("a record was withheld")
-			m.unsaid = f.full
+			m.unsaid = f.disk.Full
 		}
-		if err != nil && !f.full && f.disk.failing == 0 {
+		if err != nil && !f.disk.Full && f.disk.Failing == 0 {
 			f.Fail("%s was not taken, and nothing is in its way: %v", m.id, err)
 		}
 		f.records = append(f.records, m)
@@ -174,7 +160,7 @@ func (f *faults) stepMove() {
 	f.Note("moves: %v", f.said(err))
 	if err != nil {
 		f.Reached("a move failed")
-		if !f.away && f.disk.failing == 0 {
+		if !f.away && f.disk.Failing == 0 {
 			f.Fail("a move failed, and nothing is in its way: %v", err)
 		}
 		return
@@ -204,7 +190,7 @@ func (f *faults) stepSync() {
 
 func (f *faults) stepSort() {
 	if f.ready() && !f.away {
-		if err := f.l.Sort(context.Background()); err != nil && f.disk.failing == 0 {
+		if err := f.l.Sort(context.Background()); err != nil && f.disk.Failing == 0 {
 			f.Fail("sorting failed: %v", err)
 		}
 	}
@@ -224,7 +210,7 @@ func (f *faults) stepKill() {
 
 // stepRestart ends the process in good order.
 func (f *faults) stepRestart() {
-	if f.l == nil || f.away || f.full || f.disk.failing > 0 {
+	if f.l == nil || f.away || f.disk.Full || f.disk.Failing > 0 {
 		return
 	}
 	if err := f.l.Close(); err != nil {
@@ -240,7 +226,7 @@ func (f *faults) stepPowerCut() {
 	}
 	next := f.disk.cutPower()
 	f.close()
-	next.random = f.random()
+	next.Random = f.random()
 	f.disk = next
 	for _, m := range f.records {
 		switch {
@@ -254,9 +240,9 @@ func (f *faults) stepPowerCut() {
 	f.open()
 }
 
-func (f *faults) stepFull()    { f.full = !f.full }
+func (f *faults) stepFull()    { f.disk.Full = !f.disk.Full }
 func (f *faults) stepAway()    { f.away = !f.away }
-func (f *faults) stepFailing() { f.disk.failing = faultsim.Pick(f.Tape, []int{0, 0, 10, 50}) }
+func (f *faults) stepFailing() { f.disk.Failing = faultsim.Pick(f.Tape, []int{0, 0, 10, 50}) }
 
 func (f *faults) stepClock() {
 	jump := faultsim.Pick(f.Tape, []time.Duration{time.Second, time.Minute, 26 * time.Hour, -time.Hour, -50 * time.Hour})
@@ -267,7 +253,7 @@ func (f *faults) stepClock() {
 
 func (f *faults) calmDown() {
 	f.Note("calm")
-	f.full, f.away, f.disk.failing = false, false, 0
+	f.disk.Full, f.away, f.disk.Failing = false, false, 0
 	f.check()
 	f.stepKill()
 	f.check()
@@ -278,7 +264,7 @@ func (f *faults) check() {
 	if f.away || !f.ready() {
 		return
 	}
-	if f.stepMove(); f.Broken() || f.disk.failing > 0 {
+	if f.stepMove(); f.Broken() || f.disk.Failing > 0 {
 		return
 	}
 	found, last, sums := make(map[string]int), make(map[[2]string]Hash), make(map[string]int64)

@@ -101,10 +101,10 @@ func TestSync_WhatWasAnsweredSurvivesAPowerCutAndWhatWasWithheldIsNeverBilled(t 
 	known := &outcomes{seen: map[string]outcome{}}
 	disk := newForgetful(random)
 	for n := range cuts {
-		disk.failing = []int{0, 0, 5, 30}[n%4]
+		disk.Failing = []int{0, 0, 5, 30}[n%4]
 		disk = liveUntilPowerCut(t, dir, s, disk, known, 1+random.IntN(100))
 	}
-	disk.failing = 0
+	disk.Failing = 0
 	l, err := Open(t.Context(), Config{Dir: filepath.Join(dir, "ledger"), Store: s, Durability: Sync, Disk: disk})
 	if err != nil {
 		t.Fatal(err)
@@ -130,7 +130,7 @@ func TestSync_WhatWasAnsweredSurvivesAPowerCutAndWhatWasWithheldIsNeverBilled(t 
 }
 
 // liveUntilPowerCut appends from four goroutines until the power is cut, some time after so many records, and gives the disk that is there then.
-func liveUntilPowerCut(t *testing.T, dir string, s *store.Store, disk *forgetful, known *outcomes, after int) *forgetful {
+func liveUntilPowerCut(t *testing.T, dir string, s *store.Store, disk forgetful, known *outcomes, after int) forgetful {
 	t.Helper()
 	l, err := Open(t.Context(), Config{Dir: filepath.Join(dir, "ledger"), Store: s, Durability: Sync, Disk: disk, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
