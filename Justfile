@@ -38,7 +38,7 @@ hunt:
 
 # simulated faults from fresh seeds: so many steps in each world, or so long ("10m"); PILOTLIGHT_FAULTS_RESULT names a file to which the outcome is added
 simulate-faults budget="10m":
-    STORE=sqlite PILOTLIGHT_FAULTS={{ budget }} go test -v -count=1 -p 1 -timeout 0 -run '^TestFaults$' ./activator/plan ./internal/slot ./internal/ledger ./internal/quota ./internal/shares
+    STORE=sqlite PILOTLIGHT_FAULTS={{ budget }} go test -v -count=1 -p 1 -timeout 0 -run '^TestFaults$' ./activator/plan ./internal/slot ./internal/ledger ./internal/quota ./internal/shares ./internal/joined
 
 # kill the whole server at 500 random points under load, and keep the outcome
 crash points="500":

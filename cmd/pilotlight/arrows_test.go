@@ -46,9 +46,11 @@ var arrows = map[string][]string{
 	"internal/engine":       {"internal/socket", "internal/fleet"},
 	"internal/export":       {"internal/ledger", "internal/fleet"},
 	// For tests: it plays histories of simulated worlds.
-	"internal/faultsim":   {},
-	"internal/fleet":      {},
-	"internal/invoice":    {"internal/ledger", "internal/fleet"},
+	"internal/faultsim": {},
+	"internal/fleet":    {},
+	"internal/invoice":  {"internal/ledger", "internal/fleet"},
+	// A test of servers without their routers, and nothing else.
+	"internal/joined":     {},
 	"internal/handover":   {},
 	"internal/hashchain":  {},
 	"internal/httpserver": {},

@@ -16,9 +16,9 @@ import (
 type Disk struct {
 	Random  *rand.Rand // used under mu
 	Failing int        // fsyncs of the next hundred that fail
-	Full    bool       // no file can be made
 
 	mu      sync.Mutex       // guards what follows
+	full    bool             // no file can be made
 	files   map[string]*File // as processes see them
 	removed []string         // in order, since the directory was fsynced
 	gone    map[string]*File // what these were
@@ -47,7 +47,7 @@ func (d *Disk) CutPower() *Disk {
 	defer d.mu.Unlock()
 	d.off = true
 	next := NewDisk(d.Random)
-	next.Failing, next.Full = d.Failing, d.Full
+	next.Failing, next.full = d.Failing, d.full
 	back := len(d.removed) - d.Random.IntN(len(d.removed)+1) // names go in the order in which they were removed
 	for _, path := range d.removed[back:] {
 		d.files[path] = d.gone[path]
@@ -75,6 +75,20 @@ func (f *File) writeBack() {
 	}
 }
 
+// SetFull has no file be made, or be made again.
+func (d *Disk) SetFull(full bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.full = full
+}
+
+// IsFull reports whether no file can be made.
+func (d *Disk) IsFull() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.full
+}
+
 func (d *Disk) do(f func() error) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -87,7 +101,7 @@ func (d *Disk) do(f func() error) error {
 // Create makes a file of so many zeros.
 func (d *Disk) Create(path string, size int64) (file *File, err error) {
 	err = d.do(func() error {
-		if d.Full {
+		if d.full {
 			return syscall.ENOSPC
 		}
 		f := &File{disk: d, data: make([]byte, size)}

@@ -3,12 +3,25 @@ package faultsim
 import (
 	"fmt"
 	"slices"
+	"testing"
+
+	"github.com/anishathalye/porcupine"
 )
 
 // SharedHistory is what the histories of servers that share a Database have in common. A world embeds it.
 type SharedHistory[C any] struct {
 	BubbleHistory
 	Store *Database[C]
+}
+
+// PlayBubble is BubbleHistory's, and then holds that the model allows some order of what was done, which explains what is named.
+func (h *SharedHistory[C]) PlayBubble(t *testing.T, play func() error, model porcupine.Model, explains string) error {
+	err := h.BubbleHistory.PlayBubble(t, play)
+	if err == nil {
+		h.CheckLinear(model, h.ops, explains)
+		err = h.broken
+	}
+	return err
 }
 
 // Play is BubbleHistory's.

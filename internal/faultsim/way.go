@@ -40,6 +40,7 @@ func (a *Ways) set(fault *time.Time, until time.Time) {
 // Way is that of one server, for one life.
 type Way struct {
 	Silent time.Duration // the longest that one waits who is told nothing; 0 = an hour
+	AtOnce bool          // who is done waiting leaves at once: it holds a mutex meanwhile
 
 	ways   *Ways
 	random *rand.Rand
@@ -110,7 +111,9 @@ func (w *Way) Pause(ctx context.Context) error {
 	defer slept.Stop()
 	select {
 	case <-ctx.Done():
-		time.Sleep(late)
+		if !w.AtOnce {
+			time.Sleep(late)
+		}
 		return ctx.Err()
 	case <-slept.C:
 	}

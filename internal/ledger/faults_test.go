@@ -117,7 +117,7 @@ func (f *faults) open() {
 		return
 	}
 	f.Reached("the ledger could not be opened")
-	if f.l = nil; !f.disk.Full && !f.away && f.disk.Failing == 0 {
+	if f.l = nil; !f.disk.IsFull() && !f.away && f.disk.Failing == 0 {
 		f.Fail("it cannot be opened, and nothing is in its way: %v", err)
 	}
 }
@@ -143,9 +143,9 @@ func (f *faults) stepAppend() {
 		m.answered, m.durable = err == nil, err == nil && f.config.Durability == Sync
 		if err != nil {
 			f.Reached("a record was withheld")
-			m.unsaid = f.disk.Full
+			m.unsaid = f.disk.IsFull()
 		}
-		if err != nil && !f.disk.Full && f.disk.Failing == 0 {
+		if err != nil && !f.disk.IsFull() && f.disk.Failing == 0 {
 			f.Fail("%s was not taken, and nothing is in its way: %v", m.id, err)
 		}
 		f.records = append(f.records, m)
@@ -210,7 +210,7 @@ func (f *faults) stepKill() {
 
 // stepRestart ends the process in good order.
 func (f *faults) stepRestart() {
-	if f.l == nil || f.away || f.disk.Full || f.disk.Failing > 0 {
+	if f.l == nil || f.away || f.disk.IsFull() || f.disk.Failing > 0 {
 		return
 	}
 	if err := f.l.Close(); err != nil {
@@ -240,7 +240,7 @@ func (f *faults) stepPowerCut() {
 	f.open()
 }
 
-func (f *faults) stepFull()    { f.disk.Full = !f.disk.Full }
+func (f *faults) stepFull()    { f.disk.SetFull(!f.disk.IsFull()) }
 func (f *faults) stepAway()    { f.away = !f.away }
 func (f *faults) stepFailing() { f.disk.Failing = faultsim.Pick(f.Tape, []int{0, 0, 10, 50}) }
 
@@ -253,7 +253,8 @@ func (f *faults) stepClock() {
 
 func (f *faults) calmDown() {
 	f.Note("calm")
-	f.disk.Full, f.away, f.disk.Failing = false, false, 0
+	f.disk.SetFull(false)
+	f.away, f.disk.Failing = false, 0
 	f.check()
 	f.stepKill()
 	f.check()

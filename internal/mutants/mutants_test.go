@@ -91,7 +91,7 @@ func worldOf(m *mutants.Mutant) (pkg string, is bool) {
 	switch room := strings.Split(m.Path, "/testdata/")[0]; room {
 	case "activator/plan", "activator/dispatch", "activator/roster":
 		return "./activator/plan", true
-	case "internal/slot", "internal/ledger", "internal/quota", "internal/shares":
+	case "internal/slot", "internal/ledger", "internal/quota", "internal/shares", "internal/joined":
 		return "./" + room, true
 	default:
 		return "", false

@@ -93,6 +93,9 @@ func (f sqliteFile) pool(path string, n int, pragmas []string) (*sql.DB, error) 
 		return nil, err
 	}
 	if f.through != nil {
+		if err := db.Close(); err != nil {
+			return nil, err
+		}
 		db = sql.OpenDB(f.through(connector{db.Driver(), name}))
 	}
 	db.SetMaxOpenConns(n)

@@ -6,3 +6,6 @@ import "flag"
 
 // Quick parses the flags, and no more: where there is memory for files is not known here.
 func Quick() { flag.Parse() }
+
+// InMemory does nothing, as there.
+func InMemory() {}
