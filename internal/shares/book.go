@@ -29,9 +29,10 @@ type book interface {
 // transaction has written that limit's row, or that server's.
 type page interface {
 	beat(ctx context.Context, server string) (known bool, err error)
-	join(ctx context.Context, server string) error // it has no shares then
+	join(ctx context.Context, server string) error
 	leave(ctx context.Context, server string) error
 	giveUp(ctx context.Context, server string, beats int64) (gone bool, err error) // unless it has others
+	drop(ctx context.Context, server string) error                                 // all its shares
 
 	touch(ctx context.Context, of account.Limited) error // writes a limit's row
 	shares(ctx context.Context, of account.Limited) ([]row, error)
@@ -114,26 +115,21 @@ func (s sheet) beat(ctx context.Context, server string) (known bool, err error) 
 
 func (s sheet) join(ctx context.Context, server string) error {
 	_, err := s.changes(ctx, "INSERT INTO share_servers (server, beats) VALUES ($1, 1) ON CONFLICT (server) DO UPDATE SET beats = share_servers.beats + 1", server)
-	if err == nil {
-		_, err = s.changes(ctx, "DELETE FROM shares WHERE server = $1", server)
-	}
 	return err
 }
 
 func (s sheet) leave(ctx context.Context, server string) error {
 	_, err := s.changes(ctx, "DELETE FROM share_servers WHERE server = $1", server)
-	if err == nil {
-		_, err = s.changes(ctx, "DELETE FROM shares WHERE server = $1", server)
-	}
 	return err
 }
 
 func (s sheet) giveUp(ctx context.Context, server string, beats int64) (gone bool, err error) {
-	gone, err = s.changes(ctx, "DELETE FROM share_servers WHERE server = $1 AND beats = $2", server, beats)
-	if err == nil && gone {
-		_, err = s.changes(ctx, "DELETE FROM shares WHERE server = $1", server)
-	}
-	return gone, err
+	return s.changes(ctx, "DELETE FROM share_servers WHERE server = $1 AND beats = $2", server, beats)
+}
+
+func (s sheet) drop(ctx context.Context, server string) error {
+	_, err := s.changes(ctx, "DELETE FROM shares WHERE server = $1", server)
+	return err
 }
 
 func (s sheet) touch(ctx context.Context, of account.Limited) error {

@@ -32,6 +32,7 @@ func TestFaults(t *testing.T) {
 		"reached: a transaction was lost", "reached: a commit's answer was lost", "reached: a commit was on its way when its server gave it up", "reached: a transaction waited for a row",
 		"reached: a server was given up", "reached: a server that was given up had requests that ran on", "reached: requests ran beyond a lowered limit",
 		"reached: all of a limit was had at one server", "reached: a dead server's shares were had", "reached: a request was refused at once", "reached: a request waited for a share, and got it",
+		"reached: a request was admitted in the last seconds of its server's lease",
 	}}, 60, 8)
 }
 
@@ -46,6 +47,8 @@ type faults struct {
 
 	mu      sync.Mutex               // guards all below, and the servers' requests
 	known   map[string]bool          // servers that the store knew after the last commit
+	beats   map[string]int64         // of servers, as the store had them then
+	heard   map[string]time.Time     // when those were last others
 	left    map[string]bool          // those that have ended in order
 	orphans map[account.Limited]int  // requests that ever ran on when their server was given up
 	raised  map[account.Limited]bool // limits that have been made higher
@@ -85,6 +88,7 @@ const (
 )
 
 func (f *faults) play() error {
+	f.beats, f.heard = map[string]int64{}, map[string]time.Time{}
 	f.known, f.left, f.orphans, f.raised = map[string]bool{}, map[string]bool{}, map[account.Limited]int{}, map[account.Limited]bool{}
 	f.Store = faultsim.NewDatabase(newContent(), (*content).clone, f.Count, f.look)
 	f.limits = map[account.Limited]int{{Org: faultsOrg}: 1 + f.Choose(9)}
@@ -237,6 +241,9 @@ func (s *server) begin(claim *account.Claim, strict bool) *request {
 	if took > 0 {
 		f.Count("a request waited for a share, and got it")
 	}
+	if time.Since(f.heard[s.name]) > leaseFor-10*time.Second {
+		f.Count("a request was admitted in the last seconds of its server's lease")
+	}
 	s.open = append(s.open, r)
 	f.Did(op{kind: opAdmitted, limit: claim.OrgLimits.Concurrency, raised: f.raised[account.Limited{Org: faultsOrg}]}, called)
 	f.checkAdmitted(r, claim)
@@ -323,7 +330,7 @@ func (f *faults) endOne(r *request) {
 
 func (f *faults) stepMinutes() {
 	if f.Choose(3) == 0 {
-		time.Sleep(faultsim.Pick(f.Tape, []time.Duration{20 * time.Second, time.Minute, 5*time.Minute + 5*time.Second, 5*time.Minute + 30*time.Second}))
+		time.Sleep(faultsim.Pick(f.Tape, []time.Duration{20 * time.Second, time.Minute, leaseFor - 5*time.Second, leaseFor + 5*time.Second, leaseFor + 30*time.Second}))
 	}
 }
 
@@ -467,8 +474,11 @@ func (f *faults) lookAt(now *content) {
 		}
 	}
 	clear(f.known)
-	for name := range now.beats {
+	for name, beats := range now.beats {
 		f.known[name] = true
+		if f.beats[name] != beats {
+			f.beats[name], f.heard[name] = beats, time.Now()
+		}
 	}
 	for of, most := range f.most {
 		if sum := now.sum(of); sum > most+f.orphans[of] {

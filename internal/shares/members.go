@@ -61,7 +61,7 @@ func (s *Shares) join(ctx context.Context) error {
 		if err := p.join(ctx, s.server); err != nil {
 			return fmt.Errorf("joining those who share limits: %w", err)
 		}
-		return s.tell(ctx, p, tellFreed)
+		return s.free(ctx, p, s.server)
 	})
 	if err == nil {
 		s.accounts.Lease(began.Add(leaseFor))
@@ -122,7 +122,7 @@ func (s *Shares) giveUp(ctx context.Context, server string, beats int64) error {
 		if !gone {
 			return nil // it has just said something
 		}
-		return s.tell(ctx, p, tellFreed)
+		return s.free(ctx, p, server)
 	})
 	if err == nil && gone {
 		delete(s.others, server)
@@ -140,9 +140,17 @@ func (s *Shares) leaveAll(ctx context.Context) {
 		if err := p.leave(ctx, s.server); err != nil {
 			return err
 		}
-		return s.tell(ctx, p, tellFreed)
+		return s.free(ctx, p, s.server)
 	})
 	if err != nil {
 		s.log.WarnContext(ctx, "what this server had of limits was not given back; the next start does it, or the others after a while", "reason", err, "for", goneAfter)
 	}
+}
+
+// free has nobody have a server's shares.
+func (s *Shares) free(ctx context.Context, p page, server string) error {
+	if err := p.drop(ctx, server); err != nil {
+		return fmt.Errorf("freeing the shares of server %s: %w", server, err)
+	}
+	return s.tell(ctx, p, tellFreed)
 }

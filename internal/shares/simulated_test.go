@@ -28,12 +28,6 @@ func (c *content) clone() *content {
 	return n
 }
 
-func (c *content) drop(server string) {
-	for _, rows := range c.shares {
-		delete(rows, server)
-	}
-}
-
 // sum is what all servers have of a limit.
 func (c *content) sum(of account.Limited) (sum int) {
 	for _, r := range c.shares[of] {
@@ -107,20 +101,14 @@ func (p simulatedPage) join(ctx context.Context, server string) error {
 	if err := p.Lock(ctx, server); err != nil {
 		return err
 	}
-	return p.Change(ctx, func(c *content) {
-		c.beats[server]++
-		c.drop(server)
-	})
+	return p.Change(ctx, func(c *content) { c.beats[server]++ })
 }
 
 func (p simulatedPage) leave(ctx context.Context, server string) error {
 	if err := p.Lock(ctx, server); err != nil {
 		return err
 	}
-	return p.Change(ctx, func(c *content) {
-		delete(c.beats, server)
-		c.drop(server)
-	})
+	return p.Change(ctx, func(c *content) { delete(c.beats, server) })
 }
 
 func (p simulatedPage) giveUp(ctx context.Context, server string, beats int64) (bool, error) {
@@ -134,9 +122,14 @@ func (p simulatedPage) giveUp(ctx context.Context, server string, beats int64) (
 	if got, known := c.beats[server]; !known || got != beats {
 		return false, nil
 	}
-	return true, p.Change(ctx, func(c *content) {
-		delete(c.beats, server)
-		c.drop(server)
+	return true, p.Change(ctx, func(c *content) { delete(c.beats, server) })
+}
+
+func (p simulatedPage) drop(ctx context.Context, server string) error {
+	return p.Change(ctx, func(c *content) {
+		for _, rows := range c.shares {
+			delete(rows, server)
+		}
 	})
 }
 
