@@ -10,7 +10,7 @@ import (
 type op struct {
 	kind    opKind
 	day     int64 // whose period it is
-	least   int64 // that the request is to have, in nano-dollars
+	least   int64 // that the request is to have, in nano-dollars; of one that was refused, and what those who run may owe in vain at that moment
 	cost    int64 // that it is billed in the end, of one that was admitted
 	unknown bool  // it is never billed, and owes nobody knows how much until then
 	limit   int64

@@ -61,7 +61,7 @@ func (s *server) boot(ctx context.Context, life int) bool {
 			return false
 		}
 	}
-	quota := newQuota(simulated{s.link}, Config{Server: s.name, DeniedFor: f.memory})
+	quota := newQuota(simulated{s.link, s.name}, Config{Server: s.name, DeniedFor: f.memory})
 	accounts := account.New(account.Config{Memory: 1, Cost: ledger.Cost, Quota: drawers{s, quota, rand.New(rand.NewPCG(uint64(life), 5))}})
 	for at, cost := range spent {
 		if at.token == "" {
@@ -82,7 +82,7 @@ func (s *server) boot(ctx context.Context, life int) bool {
 	if s.life != life {
 		return false
 	}
-	s.quota, s.accounts, s.up = quota, accounts, true
+	s.quota, s.accounts, s.up, s.since = quota, accounts, true, time.Now()
 	return true
 }
 
@@ -97,7 +97,13 @@ func (d drawers) Draw(of account.Period, until time.Time) bool {
 	d.s.f.mu.Lock()
 	late := time.Duration(1 + d.jitter.IntN(5000))
 	d.s.f.mu.Unlock()
+	began := time.Now()
 	got := d.quota.Draw(of, until)
+	if now := time.Now(); !got && now.After(began) && of.Org == faultsOrg {
+		d.s.f.mu.Lock()
+		d.s.denied = now
+		d.s.f.mu.Unlock()
+	}
 	time.Sleep(late)
 	return got
 }
@@ -161,6 +167,9 @@ type order struct {
 	free, strict bool          // its engine fails: nobody pays; nothing fails
 }
 
+// least is what its first microsecond costs.
+func (o order) least() int64 { return 1000 * int64(o.gpus) }
+
 // come has a request come to a server.
 func (f *faults) come(s *server) {
 	o := order{
@@ -194,13 +203,13 @@ func (f *faults) serve(s *server, o order) {
 		panic(err)
 	}
 	defer charge.Settle()
-	if ok, _ := f.ask(s, life, o, 1, func() error { return charge.MaySpend(rate) }); !ok {
+	if ok, _ := f.ask(s, life, o, func() error { return charge.MaySpend(rate) }); !ok {
 		return
 	}
 	admitted := time.Now()
 	time.Sleep(o.waits)
-	r := &request{done: make(chan struct{}), cut: make(chan struct{})}
-	ok, called := f.ask(s, life, o, 1000*int64(o.gpus), func() error { return charge.Spend(rate, o.proven == 0, r) })
+	r := &request{gpus: o.gpus, done: make(chan struct{}), cut: make(chan struct{})}
+	ok, called := f.ask(s, life, o, func() error { return charge.Spend(rate, o.proven == 0, r) })
 	if !ok {
 		return
 	}
@@ -220,7 +229,7 @@ func (f *faults) serve(s *server, o order) {
 	if admitted.Unix()/86400 != day {
 		f.Count("a request was dispatched in another period than it was admitted in")
 	}
-	spends := f.admitted(day, int64(o.gpus)*1000, called)
+	spends := f.admitted(day, o.least(), called)
 	f.mu.Unlock()
 	from := sent
 	if o.proven > 0 {
@@ -252,7 +261,8 @@ func (f *faults) serve(s *server, o order) {
 	if s.life != life {
 		return // it has died with its server
 	}
-	cost := int64(ledger.Cost(max(billed.Sub(from), 0), rate.GPUs, rate.Price))
+	spent := spell{from, billed, o.gpus}
+	cost := spent.cost()
 	s.open = slices.DeleteFunc(s.open, func(other *request) bool { return other == r })
 	if cost == 0 && !o.free && ends.Sub(from) >= time.Microsecond {
 		f.Count("a request was let in, and billed nothing")
@@ -263,13 +273,35 @@ func (f *faults) serve(s *server, o order) {
 	if cost > 0 {
 		s.logged++
 		s.log = append(s.log, record{s.logged, o.token, day, cost})
-		f.bill(s, o.token, day, cost)
+		f.bill(s, o.token, day, spent)
 	}
 	f.ended(spends, cost, o.free)
 }
 
-// ask asks whether there is something left for a request, and gives the moment at which it did.
-func (f *faults) ask(s *server, life int, o order, least int64, do func() error) (ok bool, called int64) {
+// occupy has a server look at another organisation's budget all the time, until a moment: it changes, as many do that are set by a program.
+func (f *faults) occupy(s *server, until time.Time, random *rand.Rand) {
+	f.mu.Lock()
+	life, accounts, up := s.life, s.accounts, s.up
+	f.mu.Unlock()
+	for k := 0; up && time.Now().Before(until); k++ {
+		accounts.SetBudget(othersOrg, "", account.Budget{Limit: fleet.NanoUSD(time.Minute) + fleet.NanoUSD(k%2), Period: "daily", Window: daily})
+		if k == 0 {
+			charge := new(account.Charge)
+			if err := accounts.Admit(charge, &account.Claim{Org: othersOrg, Token: "t"}, nil); err != nil {
+				panic(err)
+			}
+			_ = charge.MaySpend(perNano(1)) // so that there is a block of it
+			charge.Settle()
+		}
+		time.Sleep(time.Duration(42_000_000 + random.IntN(8_000_000)))
+		f.mu.Lock()
+		up = s.up && s.life == life
+		f.mu.Unlock()
+	}
+}
+
+// ask asks whether there is something left for a request, and gives the moment at which it did. What is less than its first microsecond costs is of no use to it.
+func (f *faults) ask(s *server, life int, o order, do func() error) (ok bool, called int64) {
 	f.mu.Lock()
 	if s.life != life {
 		f.mu.Unlock()
@@ -305,8 +337,18 @@ func (f *faults) ask(s *server, life int, o order, least int64, do func() error)
 		f.Count("a request was refused at once")
 	}
 	known := f.memory > 0 && began.Before(s.denied.Add(f.memory+time.Millisecond))
-	if s.denied = time.Now(); why.Token == "" {
-		f.Did(&op{kind: opRefused, day: began.Unix() / 86400, least: least, limit: int64(f.budget.Limit), strict: o.strict && atOnce && !known && f.Healthy(began)}, called)
+	if why.Token == "" {
+		f.Did(&op{kind: opRefused, day: began.Unix() / 86400, least: o.least() + f.uncut(), limit: int64(f.budget.Limit), strict: o.strict && atOnce && !known && f.Healthy(began)}, called)
 	}
 	return false, 0
+}
+
+// uncut is what those who run may owe beyond what they will be billed: they are cut to whole microseconds, a little after they have used a budget up; mu is held.
+func (f *faults) uncut() (sum int64) {
+	for _, s := range f.servers {
+		for _, r := range s.open {
+			sum += 1000 * int64(r.gpus)
+		}
+	}
+	return sum
 }

@@ -1,6 +1,7 @@
 package quota
 
 import (
+	"math/rand/v2"
 	"slices"
 	"testing/synctest"
 	"time"
@@ -172,9 +173,9 @@ func (f *faults) stepBudget() {
 func (f *faults) change(of *account.Budget, token string, next account.Budget) {
 	f.Note("  %q: %d, %v", token, next.Limit, next.Raise)
 	f.mu.Lock()
-	before := &f.before[0]
+	before, terms := &f.before[0], &f.terms[0]
 	if token != "" {
-		before = &f.before[1]
+		before, terms = &f.before[1], &f.terms[1]
 	}
 	if time.Since(f.changed) >= changedWithin {
 		f.before = [2]fleet.NanoUSD{}
@@ -184,6 +185,7 @@ func (f *faults) change(of *account.Budget, token string, next account.Budget) {
 		*before = max(*before, of.Raise.Limit)
 	}
 	*of, f.changed = next, time.Now()
+	*terms = append(*terms, term{next, time.Now()})
 	for period := range f.most {
 		f.mostOf(period)
 	}
@@ -200,6 +202,22 @@ func (f *faults) change(of *account.Budget, token string, next account.Budget) {
 	}
 	f.Unwell(time.Now().Add(changedWithin))
 	f.Unwell(next.Raise.Until.Add(settledSoon))
+}
+
+// stepBusy has a server be busy with others for a while.
+func (f *faults) stepBusy() {
+	s := f.find(true)
+	if s == nil {
+		return
+	}
+	f.Note("  %s", s.name)
+	until, random := time.Now().Add(faultsim.Pick(f.Tape, []time.Duration{2 * time.Second, 10 * time.Second})), rand.New(rand.NewPCG(uint64(f.Choose(1<<30)), 7))
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if time.Now().After(s.busy) {
+		s.busy = until
+		f.clients.Go(func() { f.occupy(s, until, random) })
+	}
 }
 
 // calmDown ends all faults. After a stated time all that is left can be spent, to the nano-dollar, whoever asks, and who is refused then is refused soon.

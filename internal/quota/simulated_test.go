@@ -18,6 +18,7 @@ type content struct {
 	versions int64
 	heard    map[string]time.Time
 	blocks   map[account.Period]map[string]block
+	drawn    map[account.Period]map[string]time.Time // when it was last worked out how large a server's block is to be; the real tables do not have that
 	spent    map[spentAt]int64
 	moved    map[string]int // records of each log
 }
@@ -29,16 +30,23 @@ type spentAt struct {
 }
 
 func newContent() *content {
-	return &content{heard: map[string]time.Time{}, blocks: map[account.Period]map[string]block{}, spent: map[spentAt]int64{}, moved: map[string]int{}}
+	return &content{
+		heard: map[string]time.Time{}, blocks: map[account.Period]map[string]block{}, drawn: map[account.Period]map[string]time.Time{}, spent: map[spentAt]int64{}, moved: map[string]int{},
+	}
 }
 
 func (c *content) clone() *content {
 	n := *c
-	n.heard, n.spent, n.moved, n.blocks = maps.Clone(c.heard), maps.Clone(c.spent), maps.Clone(c.moved), map[account.Period]map[string]block{}
-	for of, blocks := range c.blocks {
-		n.blocks[of] = maps.Clone(blocks)
-	}
+	n.heard, n.spent, n.moved, n.blocks, n.drawn = maps.Clone(c.heard), maps.Clone(c.spent), maps.Clone(c.moved), cloneEach(c.blocks), cloneEach(c.drawn)
 	return &n
+}
+
+func cloneEach[V any](all map[account.Period]map[string]V) map[account.Period]map[string]V {
+	n := make(map[account.Period]map[string]V, len(all))
+	for of, some := range all {
+		n[of] = maps.Clone(some)
+	}
+	return n
 }
 
 // spentIn gives what logs have brought of a period, by server.
@@ -74,7 +82,10 @@ func (c *content) String() string {
 }
 
 // simulated is the book of one life of a server.
-type simulated struct{ *faultsim.Link[content] }
+type simulated struct {
+	*faultsim.Link[content]
+	server string
+}
 
 // write takes the lock of the one writer first.
 func (s simulated) write(ctx context.Context, f func(page) error) error {
@@ -82,7 +93,19 @@ func (s simulated) write(ctx context.Context, f func(page) error) error {
 		if err := tx.Lock(ctx, "writer"); err != nil {
 			return err
 		}
-		return f(simulatedPage{tx})
+		p := &simulatedPage{Tx: tx}
+		if err := f(p); err != nil || len(p.drew) == 0 {
+			return err
+		}
+		at := time.Now()
+		return tx.Change(ctx, func(c *content) {
+			for _, of := range p.drew {
+				if c.drawn[of] == nil {
+					c.drawn[of] = map[string]time.Time{}
+				}
+				c.drawn[of][s.server] = at
+			}
+		})
 	})
 }
 
@@ -130,9 +153,12 @@ func (s simulated) spentBy(ctx context.Context, but string, from int64) (map[spe
 	return all, err
 }
 
-type simulatedPage struct{ *faultsim.Tx[content] }
+type simulatedPage struct {
+	*faultsim.Tx[content]
+	drew []account.Period // whose blocks were looked at
+}
 
-func (p simulatedPage) now(ctx context.Context) (time.Time, error) {
+func (p *simulatedPage) now(ctx context.Context) (time.Time, error) {
 	c, err := p.View(ctx)
 	if err != nil {
 		return time.Time{}, err
@@ -140,7 +166,7 @@ func (p simulatedPage) now(ctx context.Context) (time.Time, error) {
 	return time.Now().Add(c.ahead), nil
 }
 
-func (p simulatedPage) heard(ctx context.Context, from, to time.Time) (all []string, err error) {
+func (p *simulatedPage) heard(ctx context.Context, from, to time.Time) (all []string, err error) {
 	c, err := p.View(ctx)
 	if err != nil {
 		return nil, err
@@ -153,15 +179,16 @@ func (p simulatedPage) heard(ctx context.Context, from, to time.Time) (all []str
 	return all, nil
 }
 
-func (p simulatedPage) blocks(ctx context.Context, of account.Period) (map[string]block, error) {
+func (p *simulatedPage) blocks(ctx context.Context, of account.Period) (map[string]block, error) {
 	c, err := p.View(ctx)
 	if err != nil {
 		return nil, err
 	}
+	p.drew = append(p.drew, of)
 	return maps.Clone(c.blocks[of]), nil
 }
 
-func (p simulatedPage) spent(ctx context.Context, of account.Period) (all []spentOn, err error) {
+func (p *simulatedPage) spent(ctx context.Context, of account.Period) (all []spentOn, err error) {
 	c, err := p.View(ctx)
 	if err != nil {
 		return nil, err
@@ -174,7 +201,7 @@ func (p simulatedPage) spent(ctx context.Context, of account.Period) (all []spen
 	return all, nil
 }
 
-func (p simulatedPage) put(ctx context.Context, of account.Period, server string, b block) error {
+func (p *simulatedPage) put(ctx context.Context, of account.Period, server string, b block) error {
 	return p.Change(ctx, func(c *content) {
 		if c.blocks[of] == nil {
 			c.blocks[of] = map[string]block{}
@@ -183,7 +210,7 @@ func (p simulatedPage) put(ctx context.Context, of account.Period, server string
 	})
 }
 
-func (p simulatedPage) bump(ctx context.Context) (version int64, err error) {
+func (p *simulatedPage) bump(ctx context.Context) (version int64, err error) {
 	if err := p.Change(ctx, func(c *content) { c.versions++ }); err != nil {
 		return 0, err
 	}
@@ -194,11 +221,11 @@ func (p simulatedPage) bump(ctx context.Context) (version int64, err error) {
 	return c.versions, nil
 }
 
-func (p simulatedPage) beat(ctx context.Context, server string, at time.Time) error {
+func (p *simulatedPage) beat(ctx context.Context, server string, at time.Time) error {
 	return p.Change(ctx, func(c *content) { c.heard[server] = at })
 }
 
-func (p simulatedPage) leave(ctx context.Context, server string, before int64) error {
+func (p *simulatedPage) leave(ctx context.Context, server string, before int64) error {
 	return p.Change(ctx, func(c *content) {
 		delete(c.heard, server)
 		for of := range c.blocks {
