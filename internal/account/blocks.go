@@ -117,7 +117,7 @@ func (a *Accounts) DrawBlock(of Period, pool Pool) (granted fleet.NanoUSD, enoug
 		end = at
 	}
 	if !pool.Asked {
-		p.block.wanted, p.block.least = 0, 0
+		p.block.forgetWants()
 	}
 	b, own := &p.of.budget, func(sum fleet.NanoUSD) fleet.NanoUSD { return plus(sum, -p.block.others) }
 	fact, owed := own(m.owed(p, end)), own(m.owed(p, at))
@@ -169,7 +169,7 @@ func (a *Accounts) Grant(of Period, told bool) {
 	}
 	at, b := a.since(time.Now()), &p.block
 	if told {
-		b.wanted, b.least = 0, 0
+		b.forgetWants()
 	}
 	more := b.next > b.granted
 	b.granted, b.raised, b.renewAt = b.next, b.nextRaised, math.MaxInt64

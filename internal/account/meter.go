@@ -83,7 +83,7 @@ func (m *meter) admits(token *spending, least fleet.NanoUSD, now time.Time) *Bud
 		}
 		e := p.exceeded(m.name, at)
 		if e.ofBlock = m.ofBlock(p, at, least); e.ofBlock {
-			p.block.want(least)
+			p.block.want(e, least)
 		} else {
 			m.tell(p, at, true)
 		}

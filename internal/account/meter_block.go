@@ -28,21 +28,42 @@ const ahead = 5 * time.Minute
 type block struct {
 	others  fleet.NanoUSD // what other servers have spent, as far as that is known; it is in the period's spent
 	granted fleet.NanoUSD // what this one may spend, in all
-	raised  bool          // it was drawn while a raise stood, and ends with that
+	raised  bool          // it was drawn before the end of a raise, and ends with that
 	renewAt fleet.NanoUSD // spent by this one: then more is drawn ahead; math.MaxInt64 = that was asked for, or there is none
 	wanted  fleet.NanoUSD // by all requests that wait for more of it
 	least   fleet.NanoUSD // by the one of them that wants least
+	wave    uint64        // counts how often both were forgotten
 
 	next       fleet.NanoUSD // what is to be granted once the store knows
 	nextRaised bool
 }
 
 // want notes what a request lacks that is to wait.
-func (b *block) want(least fleet.NanoUSD) {
+func (b *block) want(e *BudgetError, least fleet.NanoUSD) {
 	if b.wanted == 0 || least < b.least {
 		b.least = least
 	}
 	b.wanted = plus(b.wanted, least)
+	e.least, e.wave = least, b.wave
+}
+
+// forgetWants has nobody want anything.
+func (b *block) forgetWants() {
+	b.wanted, b.least = 0, 0
+	b.wave++
+}
+
+// unwant undoes want once the request does not wait any more: else more would be drawn for it, which others may need.
+func (m *meter) unwant(e *BudgetError) {
+	m.lock()
+	defer m.mu.Unlock()
+	p := m.find(e.of)
+	if p == nil || p.block.wave != e.wave {
+		return
+	}
+	if p.block.wanted -= e.least; p.block.wanted <= 0 {
+		p.block.forgetWants()
+	}
 }
 
 // nothing is less than any period has spent.
@@ -58,6 +79,13 @@ func (m *meter) allowed(p *period, at int64) fleet.NanoUSD {
 		return nothing
 	}
 	return min(limit, plus(p.block.others, p.block.granted))
+}
+
+// endBlock leaves nothing of a block that has ended with a raise, whatever budget comes.
+func (m *meter) endBlock(p *period, at int64) {
+	if end := p.of.budget.end; p.block.raised && at >= end {
+		p.block.granted = min(p.block.granted, plus(m.owed(p, max(end-1, 0)), -p.block.others))
+	}
 }
 
 // ofBlock reports whether a period that does not hold any more would hold if the block were larger.
@@ -93,7 +121,13 @@ func (m *meter) drawing(do func() error) error {
 		return err
 	}
 	for until := time.Now().Add(m.all.within); ; err = do() {
-		if used := (*BudgetError)(nil); !errors.As(err, &used) || !used.ofBlock || !m.all.quota.Draw(used.of, until) {
+		used := (*BudgetError)(nil)
+		if !errors.As(err, &used) || !used.ofBlock {
+			return err
+		}
+		more := m.all.quota.Draw(used.of, until)
+		m.unwant(used)
+		if !more {
 			return err
 		}
 	}

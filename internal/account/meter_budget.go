@@ -108,10 +108,13 @@ func (m *meter) set(token string, b Budget, now time.Time) {
 // replace gives a spending another budget.
 func (m *meter) replace(s *spending, next limits, at int64) {
 	anew := s.budget.Limit == 0 || next.Limit == 0 || s.budget.Period != next.Period
+	for _, p := range s.periods {
+		m.endBlock(p, at)
+	}
 	s.budget = next
 	for _, p := range s.periods {
 		p.floor, p.round = next.since, 0
-		p.block.raised = p.block.raised && next.end > at
+		p.block.raised = next.end > at
 	}
 	k := ofToken
 	if s == &m.org {
@@ -208,6 +211,8 @@ type BudgetError struct {
 
 	ofBlock bool // what this server has drawn of it is used up: there may be more
 	of      Period
+	least   fleet.NanoUSD // that the request wants of it
+	wave    uint64        // of the block's wants, in which that is
 }
 
 func (e *BudgetError) Error() string {
