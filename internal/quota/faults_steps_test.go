@@ -1,6 +1,7 @@
 package quota
 
 import (
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing/synctest"
@@ -258,16 +259,59 @@ func (f *faults) calmDown() {
 	}
 }
 
-// spendAll has one request spend all that is left.
+// spendAll has one request spend all that is left. Another server may die shortly before: it answers nothing any more, and what it holds is not to be had.
 func (f *faults) spendAll(s *server) {
 	of := periodOf("", time.Now().Unix()/86400)
 	f.mu.Lock()
 	up := s.up
+	f.mu.Unlock()
+	if !up {
+		f.Fail("%s does not serve", s.name)
+		return
+	}
+	before := f.sum(of)
+	f.clients.Go(func() { f.serve(s, order{token: "t1", gpus: 1, runs: 30 * time.Minute}) })
+	if f.Choose(2) == 0 {
+		f.dieBeforeTheEnd(s, of)
+	}
+	f.clients.Wait()
+	got := f.sum(of) - before
+	left := got + f.left(of)
+	f.Note("  %d of %d", got, left)
+	if want := max(left, 0); got > want || got <= want-1000 { // a microsecond costs a thousand
+		f.Fail("%s could spend %d of the %d that were left", s.name, got, want)
+	}
+	if left >= 1000 {
+		f.Count("what was left was spent to the microsecond")
+	}
+}
+
+// dieBeforeTheEnd has a server crash shortly before another, which spends a nano-dollar in each nanosecond, needs what this one holds.
+func (f *faults) dieBeforeTheEnd(spends *server, of account.Period) {
+	s := faultsim.PickWhere(f.Tape, f.servers, func(s *server) bool { return s.begun && s != spends })
+	if s == nil {
+		return
+	}
+	f.mu.Lock()
+	held := int64(0)
+	f.Store.Look(func(c *content) { held = c.blocks[of][s.name].granted - f.billed[of][s.name] })
+	f.mu.Unlock()
+	if held >= 1000 {
+		f.Count("a server died that held what another needed soon")
+	}
+	time.Sleep(time.Duration(max(f.left(of)-held, 0)) - time.Duration(f.Choose(2500))*time.Millisecond)
+	f.crash(s)
+}
+
+// left is what is left of the organisation's budget for servers that serve.
+func (f *faults) left(of account.Period) int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	left := int64(f.budget.Limit)
 	f.Store.Look(func(c *content) {
-		spent := map[string]int64{}
-		for name, n := range f.billed[of] {
-			spent[name] = n
+		spent := maps.Clone(f.billed[of])
+		if spent == nil {
+			spent = map[string]int64{}
 		}
 		for name, b := range c.blocks[of] {
 			if !f.serves(name) { // only its log knows
@@ -278,21 +322,7 @@ func (f *faults) spendAll(s *server) {
 			left -= n
 		}
 	})
-	f.mu.Unlock()
-	if !up {
-		f.Fail("%s does not serve", s.name)
-		return
-	}
-	before := f.sum(of)
-	f.serve(s, order{token: "t1", gpus: 1, runs: 30 * time.Minute})
-	got := f.sum(of) - before
-	f.Note("  %d of %d", got, left)
-	if want := max(left, 0); got > want || got <= want-1000 { // a microsecond costs a thousand
-		f.Fail("%s could spend %d of the %d that were left", s.name, got, want)
-	}
-	if left >= 1000 {
-		f.Count("what was left was spent to the microsecond")
-	}
+	return left
 }
 
 // refuse has one request more come when nothing is left. It waits for servers that answer, and for none that is no more.

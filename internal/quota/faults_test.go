@@ -34,6 +34,7 @@ func TestFaults(t *testing.T) {
 		"reached: a request was refused", "reached: a request was ended by its budget", "reached: a request was dispatched in another period than it was admitted in",
 		"reached: a server died with a log that never came", "reached: a server died with requests that ran", "reached: what was left was spent to the microsecond",
 		"reached: a request was refused at once", "reached: a block was drawn from others", "reached: something was spent after a raise had ended", "reached: a busy server was asked for what it does not need",
+		"reached: a server died that held what another needed soon",
 	}}, 40, 8)
 }
 
