@@ -14,6 +14,7 @@
 //     store has one writer at a time.
 //  3. A block that becomes smaller is smaller in the meter first, then in the store; one that becomes larger is larger in the store first. It never
 //     becomes smaller than what is owed.
+//  4. A block that was drawn before the end of a raise ends with that: then a server spends nothing until it has drawn anew.
 //
 // Never over: by 2 the sum of max(G, M) is at most the limit after each transaction, and stays so between them, for M grows only as far as S; by 1 and 3
 // S <= G as the store has it, at any moment and wherever a crash, a lost answer or a slow store comes in between. So the sum of S is at most the limit.

@@ -10,11 +10,26 @@ import (
 type op struct {
 	kind    opKind
 	day     int64 // whose period it is
-	least   int64 // that the request is to have, in nano-dollars; of one that was refused, and what those who run may owe in vain at that moment
+	least   int64 // that the request is to have, in nano-dollars
 	cost    int64 // that it is billed in the end, of one that was admitted
 	unknown bool  // it is never billed, and owes nobody knows how much until then
 	limit   int64
 	strict  bool // it was refused before it had waited for long, and nothing had failed
+	debts   []debt
+}
+
+// debt is what one that ran owed at the moment at which another was refused. It may be billed less: it is cut a little after it has used a budget up.
+type debt struct {
+	by  *op
+	sum int64
+}
+
+// inVain is what those who ran owed beyond what they were billed.
+func (o *op) inVain() (sum int64) {
+	for _, d := range o.debts {
+		sum += max(d.sum-d.by.cost, 0)
+	}
+	return sum
 }
 
 type opKind string
@@ -56,7 +71,7 @@ var budgetModel = porcupine.Model{
 			s.unknown--
 			return s.unknown >= 0, s
 		case o.kind == opRefused:
-			return !o.strict || s.unknown > 0 || s.sum+o.least > o.limit, s
+			return !o.strict || s.unknown > 0 || s.sum+o.least+o.inVain() > o.limit, s
 		case o.unknown:
 			s.unknown++
 		default:

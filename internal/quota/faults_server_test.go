@@ -230,12 +230,19 @@ func (f *faults) serve(s *server, o order) {
 		f.Count("a request was dispatched in another period than it was admitted in")
 	}
 	spends := f.admitted(day, o.least(), called)
+	r.spends = spends
+	if o.proven == 0 {
+		r.from = sent
+	}
 	f.mu.Unlock()
 	from := sent
 	if o.proven > 0 {
 		time.Sleep(o.proven)
 		from = time.Now()
 		charge.Proven(from)
+		f.mu.Lock()
+		r.from = from
+		f.mu.Unlock()
 	}
 	over := time.NewTimer(o.runs)
 	defer over.Stop()
@@ -338,17 +345,21 @@ func (f *faults) ask(s *server, life int, o order, do func() error) (ok bool, ca
 	}
 	known := f.memory > 0 && began.Before(s.denied.Add(f.memory+time.Millisecond))
 	if why.Token == "" {
-		f.Did(&op{kind: opRefused, day: began.Unix() / 86400, least: o.least() + f.uncut(), limit: int64(f.budget.Limit), strict: o.strict && atOnce && !known && f.Healthy(began)}, called)
+		f.Did(&op{kind: opRefused, day: began.Unix() / 86400, least: o.least(), debts: f.debts(), limit: int64(f.budget.Limit), strict: o.strict && atOnce && !known && f.Healthy(began)}, called)
 	}
 	return false, 0
 }
 
-// uncut is what those who run may owe beyond what they will be billed: they are cut to whole microseconds, a little after they have used a budget up; mu is held.
-func (f *faults) uncut() (sum int64) {
+// debts gives what those who run owe at this moment, the microsecond that has begun included; mu is held.
+func (f *faults) debts() (all []debt) {
 	for _, s := range f.servers {
 		for _, r := range s.open {
-			sum += 1000 * int64(r.gpus)
+			now := spell{r.from, time.Now().Add(time.Microsecond), r.gpus}
+			if r.from.IsZero() {
+				now.until = now.from
+			}
+			all = append(all, debt{r.spends, now.cost()})
 		}
 	}
-	return sum
+	return all
 }

@@ -106,6 +106,8 @@ type term struct {
 // request is one that runs.
 type request struct {
 	gpus   int
+	from   time.Time // it is paid for from then on; zero = not yet
+	spends *op
 	done   chan struct{} // closed by the world, when it is to end
 	ending bool          // it is closed
 	cut    chan struct{}
