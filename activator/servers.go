@@ -211,7 +211,7 @@ func (s Servers) Farewell() *protocol.Report {
 	defer a.leasing.Unlock()
 	r := &protocol.Report{}
 	a.dispatcher.Report(a.now(), r)
-	return &protocol.Report{From: r.From, Incarnation: r.Incarnation + 1, Seq: 1}
+	return &protocol.Report{From: r.From, Incarnation: r.Incarnation + 1, Seq: 1, Farewell: true}
 }
 
 // Vouched has every instance asked about, by ask, that this server could lease but for the age of its last table, where that has expired or is about to

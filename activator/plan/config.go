@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/pilotlight-io/pilotlight/activator/protocol"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
@@ -20,15 +21,16 @@ type Config struct {
 	Models    []*fleet.Model
 	Pools     []fleet.Pool
 	Learned   []fleet.Learned
-	Term      uint64        // this life; larger than any before
-	Epoch     time.Time     // the moment that is 0 on this planner's clock
-	Seed      uint64        // of the jitter
-	IdleCost  float64       // what idle GPU time in a pool's slots counts, 0 to 1: they are held anyway
-	Patience  time.Duration // 0 = 10 s
-	Residence time.Duration // 0 = 60 s
-	TTL       time.Duration // how long a table is good for; 0 = for ever: every dispatcher lives and dies with this process
-	Resend    time.Duration // what is not acknowledged for so long is said again, whole; 0 = never: no table is lost
-	Self      string        // the dispatcher that lives and dies with this process, though others do not; "" = none does
+	Term      uint64             // this life; larger than any before
+	Epoch     time.Time          // the moment that is 0 on this planner's clock
+	Seed      uint64             // of the jitter
+	IdleCost  float64            // what idle GPU time in a pool's slots counts, 0 to 1: they are held anyway
+	Patience  time.Duration      // 0 = 10 s
+	Residence time.Duration      // 0 = 60 s
+	TTL       time.Duration      // how long a table is good for; 0 = for ever: every dispatcher lives and dies with this process
+	Resend    time.Duration      // what is not acknowledged for so long is said again, whole; 0 = never: no table is lost
+	Former    *protocol.Handover // what the planner before has left; nil = it did not end in order
+	Self      string             // the dispatcher that lives and dies with this process, though others do not; "" = none does
 }
 
 const (

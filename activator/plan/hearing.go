@@ -38,9 +38,15 @@ func (p *hearing) hear(now time.Duration, r *protocol.Report) bool {
 	if p.paused == "" {
 		d.pledged = r.Stamp
 	}
+	d.left = r.Farewell
 	p.hearHeld(now, n, r)
 	for i := range r.Demands {
 		p.hearDemand(now, d, &r.Demands[i])
+	}
+	if p.succession.hear(d) {
+		for _, i := range p.instances {
+			p.changed(i)
+		}
 	}
 	return true
 }
@@ -71,7 +77,7 @@ func (p *hearing) peerOf(id string) int {
 // reborn forgets what an earlier life of a dispatcher held: it died with its connections.
 func (p *hearing) reborn(now time.Duration, n int) {
 	d := p.peers[n]
-	d.whole, d.tell, d.known, d.plain, d.pledged = true, true, false, 0, 0
+	d.whole, d.tell, d.known, d.left, d.plain, d.pledged = true, true, false, false, 0, 0
 	d.unsettled = d.unsettled[:0]
 	clear(d.unfound)
 	for _, i := range p.instances {

@@ -24,6 +24,9 @@ var rareAnywhere = reached(
 	"a former leader told a server of its shares",
 	"a lease was granted on a former leader's word",
 	"a leader was certain again",
+	"an instance of a former leader went as soon as all were heard whom that had named",
+	"a leader handed over before all were heard whom the former had named",
+	"a handover was too old to be believed",
 	"an instance went on the engine's word alone",
 	"two servers leased one instance at once",
 	"a busy instance made room",
@@ -48,6 +51,7 @@ func reached(states ...string) []string {
 
 // noteTaken counts what is rare of an act that takes an engine away.
 func (h *history) noteTaken(e *process) {
+	h.noteInherited(e)
 	for n, d := range h.planner.peers {
 		if i := h.planner.instanceOf[e.ID]; i != nil && n < len(i.holds) && d.lapsed {
 			h.reach("an instance went on the engine's word alone")

@@ -149,7 +149,7 @@ func (h *history) stepGoServer() {
 		return
 	}
 	h.note("%s ends in order", s.id)
-	farewell := &protocol.Report{From: s.id, Incarnation: s.life + 1, Seq: 1}
+	farewell := &protocol.Report{From: s.id, Incarnation: s.life + 1, Seq: 1, Farewell: true}
 	h.send(s.n, "report", func() { h.tellLeader(s, farewell) })
 	s.life++
 	s.restart()

@@ -30,6 +30,7 @@ type history struct {
 
 	planner *Planner
 	former  *leader // nil = nobody leads on who was replaced
+	lock    lock
 	unsure  bool    // the leader is not certain to lead
 	view    View
 	term    uint64
@@ -154,6 +155,8 @@ func (h *history) chooseKinds() {
 		all = append(all,
 			kind{Name: "leader crashes", Do: h.stepCrashPlanner},
 			kind{Name: "leader is replaced and lives on", Do: h.stepReplaceLeader},
+			kind{Name: "leader hands over", Do: h.stepHandOver},
+			kind{Name: "leader hands over", Do: h.stepHandOver},
 			kind{Name: "leader is not certain to lead", Do: h.stepUnsure},
 			kind{Name: "server ends in order", Do: h.stepGoServer})
 	} else {
@@ -217,7 +220,7 @@ func (h *history) startPlanner() {
 		pools = []fleet.Pool{h.pool}
 	}
 	h.planner = New(Config{
-		Policy: h.policy, Models: h.models, Pools: pools, Term: h.term, Epoch: h.epoch, Seed: h.term, TTL: h.ttl, Resend: time.Second, Self: h.self,
+		Policy: h.policy, Models: h.models, Pools: pools, Term: h.term, Epoch: h.epoch, Seed: h.term, TTL: h.ttl, Resend: time.Second, Self: h.self, Former: h.takeLock(),
 	})
 	h.failed, h.places = make(map[string][]failedStart), make(map[string]string)
 	h.heard = make(map[string]map[string]protocol.Demand)

@@ -26,6 +26,7 @@ type peer struct {
 	tableAt         time.Duration
 	unackedAt       time.Duration // since when a table is not acknowledged; valid while that is so
 	lapsed          bool          // its tables had expired when last looked at
+	left            bool          // it has said farewell
 
 	whole     bool        // its next table must be a whole one
 	shares    []*instance // whose shares its next table must tell

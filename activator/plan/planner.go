@@ -78,6 +78,14 @@ func (p *Planner) Hear(now time.Duration, r *protocol.Report) bool {
 // Term is this planner's life.
 func (p *Planner) Term() uint64 { return p.cfg.Term }
 
+// HandOver ends the planner in order, and gives what the one of the next term may go by; nil = it need not know anything. The planner must not be used any more.
+func (p *Planner) HandOver(now time.Duration) *protocol.Handover {
+	if p.cfg.TTL == 0 {
+		return nil
+	}
+	return p.handOver(now)
+}
+
 // Observe takes what a source says. It is false where that is older than what the source said before.
 func (p *Planner) Observe(now time.Duration, o *fleet.Observation) bool {
 	p.begin(now)

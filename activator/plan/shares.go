@@ -58,10 +58,10 @@ func (p *sharing) revoked(now time.Duration, i *instance) bool {
 	return p.isProven(now, i)
 }
 
-// isProven reports whether nobody but the dispatchers that are known can have a lease on an adopted instance: it was not ready yet when this life began, or what an
-// earlier planner gave has expired, and nothing of it can be left. Until then only what was confirmed is divided.
+// isProven reports whether nobody but the dispatchers that are known can have a lease on an adopted instance: it was not ready yet when this life began, or all have been heard
+// who may have one by the word of the planner before, or what an earlier planner gave has expired, and nothing of it can be left. Until then only what was confirmed is divided.
 func (p *sharing) isProven(now time.Duration, i *instance) bool {
-	if i.trust == adopted && (p.cfg.TTL == 0 || p.neverServed(i) || p.emptySince(now, i, p.started+p.cfg.TTL)) {
+	if i.trust == adopted && (p.cfg.TTL == 0 || p.neverServed(i) || p.accountedFor(i) || p.emptySince(now, i, p.started+p.cfg.TTL)) {
 		i.trust = proven
 	}
 	return i.trust != adopted

@@ -27,6 +27,8 @@ type state struct {
 	instanceOf map[string]*instance
 	peers      []*peer
 
+	succession succession // what those before have left
+
 	prefix   string // of the IDs of this life
 	made     uint64 // instances and slots made in this life
 	acted    uint64 // acts of this life
@@ -78,12 +80,12 @@ type state struct {
 }
 
 func newState(cfg Config) *state {
-	prefix := strconv.FormatUint(cfg.Term, 36) + "-"
+	prefix := strconv.FormatUint(cfg.Term, termBase) + "-"
 	return &state{
 		cfg: cfg, prefix: prefix, unshown: unshown{all: true}, random: cfg.Seed, leavesLeast: stopTime, remeasure: true, rounds: 1,
 		roster:  roster.New(roster.Config{Epoch: cfg.Epoch, Term: cfg.Term, Fenced: cfg.TTL > 0, Prefix: prefix}),
 		modelOf: make(map[string]*model), poolOf: make(map[string]*pool), slotOf: make(map[string]*slot),
-		nodeOf: make(map[string]*node), instanceOf: make(map[string]*instance),
+		nodeOf: make(map[string]*node), instanceOf: make(map[string]*instance), succession: newSuccession(cfg.Term, cfg.Former),
 	}
 }
 
@@ -261,7 +263,7 @@ func (s *state) newID(kind string) string {
 	return s.prefix + kind + formatID(s.made)
 }
 
-func formatID(n uint64) string { return strconv.FormatUint(n, 36) }
+func formatID(n uint64) string { return strconv.FormatUint(n, termBase) }
 
 // at gives a moment of this planner's clock as a time.
 func (s *state) at(now time.Duration) time.Time { return s.cfg.Epoch.Add(now) }

@@ -18,6 +18,7 @@ type Report struct {
 	Demands         []Demand
 	Held            []Held   // instances with slots or leases. Of a whole report: one that is not listed has neither
 	Condemned       []string // instances whose engines keep failing requests of this server's own: they are to be replaced
+	Farewell        bool     // the dispatcher has ended: nothing is held any more, and nothing will be
 }
 
 // Demand is what one dispatcher sees of one model.
