@@ -1,6 +1,11 @@
 package plan
 
-import "github.com/pilotlight-io/pilotlight/activator/protocol"
+import (
+	"slices"
+	"time"
+
+	"github.com/pilotlight-io/pilotlight/activator/protocol"
+)
 
 // lock is what stands in the lock that says who leads: what the leader has left that gave it up last. Whoever takes it writes that over.
 type lock struct {
@@ -18,6 +23,11 @@ func (h *history) stepHandOver() {
 // handOver has the leader say who may have leases, give the lead up, and serve on as one that follows; or it dies, before that is written or after. What it had ordered is still on its
 // way. The next one may hand over at once.
 func (h *history) handOver() {
+	s, silent := pick(h, h.servers), h.choose(3) == 0
+	if silent && s.id != h.self {
+		h.cut[s.n] = true
+		h.pass(h.ttl + time.Second)
+	}
 	h.note("the leader hands over")
 	acts, left := h.actsOnTheirWay(), h.planner.HandOver(h.now)
 	if len(h.planner.succession.unheard) > 0 {
@@ -36,6 +46,27 @@ func (h *history) handOver() {
 	}
 	h.crashPlanner()
 	h.net = append(h.net, acts...)
+	if !silent && h.choose(2) == 0 && s.id != h.self {
+		h.overhear(s)
+	}
+}
+
+// overhear has the leader hear something of what a server has said before, and nothing of it after that.
+func (h *history) overhear(s *server) {
+	h.note("of %s arrives what it has said before", s.id)
+	for range 1 + h.choose(2) {
+		var said []packet
+		for _, m := range append(slices.Clone(h.net), h.drawer...) {
+			if m.server == s.n && m.what == "report" {
+				said = append(said, m)
+			}
+		}
+		if len(said) > 0 {
+			pick(h, said).deliver()
+			h.settle()
+		}
+	}
+	h.cut[s.n] = true
 }
 
 // takeLock gives what the next leader finds in the lock. It may have read that before another had the lock for a while, or died.
