@@ -117,7 +117,7 @@ func New(cfg Config) (*Activator, error) {
 		dispatcher: dispatch.New(dispatch.Config{ID: cmp.Or(cfg.Server, "self"), Incarnation: cfg.Life, Models: cfg.Models}),
 	}
 	if !a.follows {
-		a.planner = newPlanner(a, cfg.Term, cfg.Learned)
+		a.planner = newPlanner(a, &Tenure{Term: cfg.Term, Learned: cfg.Learned})
 		a.watches = newWatches(a, cfg.Observers)
 	}
 	a.breakers = newBreakers(a.dispatcher, cfg.Probe != nil)
@@ -127,9 +127,9 @@ func New(cfg Config) (*Activator, error) {
 }
 
 // newPlanner makes a planner of the config in force.
-func newPlanner(a *Activator, term uint64, learned []fleet.Learned) *plan.Planner {
+func newPlanner(a *Activator, t *Tenure) *plan.Planner {
 	c := plan.Config{
-		Policy: a.cfg.Policy, Models: a.models, Pools: a.pools, Learned: learned, Term: term, Epoch: a.epoch, Seed: a.cfg.Seed, IdleCost: a.cfg.IdleCost,
+		Policy: a.cfg.Policy, Models: a.models, Pools: a.pools, Learned: t.Learned, Term: t.Term, Former: t.Former, Epoch: a.epoch, Seed: a.cfg.Seed, IdleCost: a.cfg.IdleCost,
 	}
 	if a.cfg.Server != "" {
 		c.Self, c.TTL, c.Resend = a.cfg.Server, tablesLast, resendAfter

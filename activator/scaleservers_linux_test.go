@@ -49,7 +49,7 @@ func newSharers(ctx context.Context, b *testing.B, g *sync.WaitGroup, servers in
 		g.Go(func() { a.Run(ctx) })
 	}
 	leader := s.servers[0]
-	g.Go(func() { ServersOf(leader).Lead(ctx, 1, nil) })
+	g.Go(func() { ServersOf(leader).Lead(ctx, Tenure{Term: 1}) })
 	for leading := false; !leading; time.Sleep(time.Millisecond) {
 		leader.planning.Lock()
 		leading = leader.planner != nil

@@ -33,15 +33,23 @@ type Servers struct{ of *Activator }
 // ServersOf gives an activator among the others of its cluster. Its Config has a Server.
 func ServersOf(a *Activator) Servers { return Servers{a} }
 
-// Lead makes the planner of a term and watches the observers until ctx is done; then there is none here any more, and what it had under way is cut short. It
-// may be called again, with a larger term. The back end must refuse older terms by then.
-func (s Servers) Lead(ctx context.Context, term uint64, learned []fleet.Learned) {
+// Tenure is what a server begins to lead with. Term is required.
+type Tenure struct {
+	Term    uint64                   // larger than any before; the back end must refuse older ones by now
+	Learned []fleet.Learned          // what activations took in earlier lives
+	Former  *protocol.Handover       // what the server that led before has left; nil = it did not end in order
+	Left    func(*protocol.Handover) // called once this one gives nothing out any more, with what it leaves to the next; nil = nobody is told
+}
+
+// Lead makes the planner of a tenure and watches the observers until ctx is done; then there is none here any more, and what it had under way is cut short. It
+// may be called again, with a larger term.
+func (s Servers) Lead(ctx context.Context, t Tenure) {
 	a := s.of
 	ctx, end := context.WithCancelCause(ctx)
 	a.published.mu.Lock()
 	a.planning.Lock()
 	a.published.view = plan.View{}
-	a.planner, a.heard, a.tenure = newPlanner(a, term, learned), 0, ctx
+	a.planner, a.heard, a.tenure = newPlanner(a, &t), 0, ctx
 	a.watches = newWatches(a, a.cfg.Observers)
 	watches := a.watches
 	follow(a, false)
@@ -53,21 +61,26 @@ func (s Servers) Lead(ctx context.Context, term uint64, learned []fleet.Learned)
 		watching.Go(func() { w.run(ctx) })
 	}
 	<-ctx.Done()
-	stepDown(a)
+	left := stepDown(a)
 	end(errSteppedDown)
+	if t.Left != nil {
+		t.Left(left)
+	}
 	watching.Wait()
 }
 
-// stepDown ends the planner.
-func stepDown(a *Activator) {
+// stepDown ends the planner, and gives what it leaves to the next.
+func stepDown(a *Activator) *protocol.Handover {
 	a.planning.Lock()
 	defer a.planning.Unlock()
+	left := a.planner.HandOver(a.now())
 	a.planner, a.watches, a.due = nil, nil, never
 	a.acts.drop()
 	for _, box := range a.mail {
 		box.end()
 	}
 	follow(a, true)
+	return left
 }
 
 // follow notes whether the planner is elsewhere. It is called with planning held.

@@ -30,6 +30,7 @@ type member struct {
 	stop   context.CancelFunc // the whole server
 	ended  sync.WaitGroup
 	depose context.CancelFunc // nil = it does not lead
+	left   *protocol.Handover // by its last lead
 	led    sync.WaitGroup
 	unlink context.CancelFunc // from the leader; nil = it has no link
 	linked sync.WaitGroup
@@ -90,12 +91,17 @@ func (s *site) begin(cfg activator.Config) *member {
 }
 
 // lead has a server lead, and all others follow it.
-func (s *site) lead(m *member) {
+func (s *site) lead(m *member) { s.succeed(m, nil) }
+
+// succeed has a server lead by what the one before has left.
+func (s *site) succeed(m *member, former *protocol.Handover) {
 	s.term++
 	ctx, cancel := context.WithCancel(context.Background())
 	m.depose = cancel
 	term := s.term
-	m.led.Go(func() { activator.ServersOf(m.a).Lead(ctx, term, nil) })
+	m.led.Go(func() {
+		activator.ServersOf(m.a).Lead(ctx, activator.Tenure{Term: term, Former: former, Left: func(h *protocol.Handover) { m.left = h }})
+	})
 	synctest.Wait()
 	for _, o := range s.servers {
 		if o != m {
