@@ -168,10 +168,15 @@ func (l *lead) claim(ctx context.Context) error {
 	return nil
 }
 
-// run fences what could not be fenced before, and suspends the activator while it is not certain that nobody else leads. It returns nil, having given
-// the lead up, when ctx is done, and errTakenOver when another server has taken over.
+// run keeps the lead until ctx is done, and gives it up.
 func (l *lead) run(ctx context.Context, a *activator.Activator, backend activator.Backend) error {
 	defer l.yield()
+	return l.keep(ctx, a, backend)
+}
+
+// keep fences what could not be fenced before, and suspends the activator while it is not certain that nobody else leads. It returns nil when ctx is done, and
+// errTakenOver when another server has taken over.
+func (l *lead) keep(ctx context.Context, a *activator.Activator, backend activator.Backend) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var fencing sync.WaitGroup
 	defer fencing.Wait()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/VictoriaMetrics/metrics"
 
 	"github.com/pilotlight-io/pilotlight/activator"
+	"github.com/pilotlight-io/pilotlight/activator/protocol"
 	"github.com/pilotlight-io/pilotlight/internal/config"
 	"github.com/pilotlight-io/pilotlight/internal/consul"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
@@ -47,6 +49,8 @@ type member struct {
 	ties atomic.Pointer[ties]  // to the others; nil = the key is not known yet
 	met  atomic.Bool           // it has led and heard what runs, or followed, once
 	part atomic.Pointer[shown] // of the config in force
+
+	heirs atomic.Bool // it has led last, and there are others who may lead next
 }
 
 // ties are a member's to the others.
@@ -164,17 +168,49 @@ func (m *member) contend(ctx context.Context, s *server) error {
 	m.c.Log.Info("this server leads", "term", l.term, "took", time.Since(began).Round(time.Millisecond))
 	survey.Wait() // the planner's own observers tell from now on
 	leading, stop := context.WithCancel(ctx)
+	left := make(chan *protocol.Handover, 1)
 	var planning sync.WaitGroup
-	planning.Go(func() { activator.ServersOf(s.activator).Lead(leading, l.term, learned) })
-	err = l.run(leading, s.activator, s.backEnd.Backend) // it gives the lock up where ctx is done
-	m.now.Store(nil)
+	planning.Go(func() {
+		activator.ServersOf(s.activator).Lead(leading, activator.Tenure{Term: l.term, Learned: learned, Former: m.former(l), Left: func(h *protocol.Handover) { left <- h }})
+	})
+	err = l.keep(ctx, s.activator, s.backEnd.Backend)
 	stop()
+	if h := <-left; err == nil {
+		m.leave(l, s, h)
+	}
+	m.now.Store(nil)
+	l.yield()
 	planning.Wait()
 	if t := m.ties.Load(); t != nil {
 		t.hub.Forget()
 	}
 	m.c.Log.Info("this server leads no more", "term", l.term, "reason", err)
 	return err
+}
+
+// former gives what the server that led before has left; nil = nothing that can be read.
+func (m *member) former(l *lead) *protocol.Handover {
+	text := l.lock.Found()
+	if text == nil {
+		return nil
+	}
+	h, err := protocol.DecodeHandover(text)
+	if err != nil {
+		m.c.Log.Warn("what the server has left that led before is not understood: engines that were found, and do not say how many they serve, are kept as after a crash", "term", l.term, "reason", err)
+		return nil
+	}
+	return h
+}
+
+// leave has what the next server may go by left in the lock.
+func (m *member) leave(l *lead, s *server, h *protocol.Handover) {
+	m.heirs.Store(slices.ContainsFunc(h.Holders, func(o protocol.Holder) bool { return o.Server != s.ledger.Server() }))
+	text, err := h.Encode(consul.LeavesMost)
+	if err != nil || text == nil {
+		m.c.Log.Warn("nothing is left for the next server: too many might have leases", "term", l.term, "reason", err)
+		return
+	}
+	l.lock.Leave(text)
 }
 
 // remember reads anew from the store what a planner begins with.

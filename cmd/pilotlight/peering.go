@@ -20,8 +20,9 @@ import (
 )
 
 const (
-	keyAgain   = 2 * time.Second
-	farewellIn = time.Second
+	keyAgain      = 2 * time.Second
+	farewellIn    = time.Second
+	farewellAgain = 20 * time.Millisecond // who leads next is known by the lock before it has begun
 )
 
 // peering follows whoever leads, answers the others while this server does, and has instances vouched for where no leader is heard, until ctx is done. Then it says
@@ -69,11 +70,36 @@ func (m *member) peering(ctx context.Context, s *server) error {
 	return nil
 }
 
+// farewell tells whoever leads that this server ends. One that has led last waits for the next: that one keeps what this one might hold until it has heard.
 func (m *member) farewell(s *server, t *ties) {
 	ctx, cancel := context.WithTimeout(context.Background(), farewellIn)
 	defer cancel()
-	if err := t.link.Farewell(ctx, activator.ServersOf(s.activator).Farewell()); err != nil {
+	if m.heirs.Load() {
+		m.awaitLeader(ctx)
+	}
+	bye := activator.ServersOf(s.activator).Farewell()
+	err := t.link.Farewell(ctx, bye)
+	for m.heirs.Load() && errors.Is(err, peers.ErrNotLeading) && ctx.Err() == nil {
+		time.Sleep(farewellAgain)
+		err = t.link.Farewell(ctx, bye)
+	}
+	if err != nil {
 		m.c.Log.Info("the server that leads was not told that this one ends", "reason", err)
+	}
+}
+
+// awaitLeader waits until another server has the lock, or ctx is done.
+func (m *member) awaitLeader(ctx context.Context) {
+	for {
+		at, changed := m.leader()
+		if at != "" {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-changed:
+		}
 	}
 }
 

@@ -52,6 +52,7 @@ func (l *Lock) contend(ctx context.Context) error {
 		return nil
 	}
 	if pair.Session == "" && !l.overtaken(last) {
+		l.finds(&last)
 		ours, err := l.acquire(ctx, l.session, l.largest())
 		if sessionLost(err) {
 			l.session = ""
@@ -154,14 +155,27 @@ func (l *Lock) leave(ctx context.Context) {
 	l.mu.Lock()
 	l.confirmed = time.Time{}
 	l.mu.Unlock()
-	value, _ := json.Marshal(claim{Server: l.cfg.Server, ID: l.id, Term: l.largest()})
 	if l.session != "" {
-		_, _, _ = l.client.KV().Release(&api.KVPair{Key: LockKey(l.cfg.Cluster), Value: value, Session: l.session}, l.write(ctx))
+		left := l.left()
+		if err := l.release(ctx, left); err != nil && left != nil {
+			l.cfg.Log.Warn("nothing is left for the next server: the lock does not take it", "reason", err)
+			_ = l.release(ctx, nil)
+		}
 		_, _ = l.client.Session().Destroy(l.session, l.write(ctx))
 	}
 	if l.registered {
 		_ = l.client.Agent().ServiceDeregisterOpts(l.id, l.query(ctx, false))
 	}
+}
+
+// release gives the lock up, if it is ours, and in the same moment leaves something there.
+func (l *Lock) release(ctx context.Context, left json.RawMessage) error {
+	value, err := json.Marshal(claim{Server: l.cfg.Server, ID: l.id, Term: l.largest(), Left: left})
+	if err != nil {
+		return err
+	}
+	_, _, err = l.client.KV().Release(&api.KVPair{Key: LockKey(l.cfg.Cluster), Value: value, Session: l.session}, l.write(ctx))
+	return err
 }
 
 func (l *Lock) query(ctx context.Context, consistent bool) *api.QueryOptions {

@@ -28,6 +28,9 @@ const (
 	forgetServerAfter = "1m"
 )
 
+// LeavesMost is how many bytes a server may leave in the lock for the next one: Consul takes values of 512 KiB.
+const LeavesMost = 384 << 10
+
 // LockKey is the key of a cluster's leadership lock.
 func LockKey(cluster string) string { return "pilotlight/" + cluster + "/leader" }
 
@@ -62,12 +65,15 @@ type Lock struct {
 	registered bool
 	renewed    time.Time
 	index      uint64 // of the key while it is another's; 0 = not known
+	misread    string // the value of which the log has said that it cannot be read
 
 	mu        sync.Mutex // guards what follows, and session where it is written
 	standing  Standing
-	confirmed time.Time // when the lock was last known to be ours: asking began then
-	held      string    // session that holds it
-	claimed   uint64    // our term; 0 = none yet
+	confirmed time.Time       // when the lock was last known to be ours: asking began then
+	held      string          // session that holds it
+	claimed   uint64          // our term; 0 = none yet
+	found     json.RawMessage // what stood in the lock for us when we took it; nil = nothing
+	leaves    json.RawMessage // what we leave there
 	looked    chan struct{}
 	changed   chan struct{}
 }
@@ -95,10 +101,11 @@ type Standing struct {
 
 // claim is the lock's value.
 type claim struct {
-	Server string `json:"server"`
-	ID     string `json:"id"` // of the server's check
-	At     string `json:"at,omitempty"`
-	Term   uint64 `json:"term"`
+	Server string          `json:"server"`
+	ID     string          `json:"id"` // of the server's check
+	At     string          `json:"at,omitempty"`
+	Term   uint64          `json:"term"`
+	Left   json.RawMessage `json:"left,omitempty"` // for the next server, by one that has given the lock up
 }
 
 // NewLock makes a lock that waits. It connects to nothing yet.
@@ -109,6 +116,9 @@ func NewLock(cfg LockConfig) (*Lock, error) {
 	if cfg.Server == "" {
 		host, _ := os.Hostname()
 		cfg.Server = fmt.Sprintf("%s (process %d)", host, os.Getpid())
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	client, idle, err := connect(cfg.Addr, cfg.Token, cfg.Log)
 	if err != nil {
@@ -162,6 +172,21 @@ func (l *Lock) Claim(ctx context.Context, term uint64) (bool, error) {
 	return true, nil
 }
 
+// Found gives what the server that had the lock before has left for this one; nil = nothing, it has not given the lock up in order. It is not certain that nobody had the lock in between: who
+// leaves something says in which term.
+func (l *Lock) Found() []byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.found
+}
+
+// Leave has a JSON text of LeavesMost bytes or less left for the next server, when Run gives the lock up. A server that has claimed no term leaves what it has found.
+func (l *Lock) Leave(text []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.leaves = text
+}
+
 // Confirm returns nil once it is certain that no other server can have the lock at this moment: it was ours when Consul was asked last, and that was less
 // than the lock delay ago. It waits for that until ctx is done. The error is fleet.ErrFenced where another server has taken over.
 func (l *Lock) Confirm(ctx context.Context) error {
@@ -185,8 +210,7 @@ func (l *Lock) Confirm(ctx context.Context) error {
 
 // saw notes what the key says.
 func (l *Lock) saw(pair *api.KVPair) claim {
-	var last claim
-	_ = json.Unmarshal(pair.Value, &last) // somebody's hand was in it: then it says nothing
+	last := l.read(pair)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	at := last.At
@@ -204,6 +228,39 @@ func (l *Lock) saw(pair *api.KVPair) claim {
 		l.enter(Taken)
 	}
 	return last
+}
+
+// read gives what the key says. Where somebody's hand was in it, that is nothing.
+func (l *Lock) read(pair *api.KVPair) claim {
+	var last claim
+	err := json.Unmarshal(pair.Value, &last)
+	if err == nil || len(pair.Value) == 0 {
+		return last
+	}
+	if said := string(pair.Value); l.misread != said {
+		l.misread = said
+		l.cfg.Log.Warn("what stands in the leadership lock cannot be read", "reason", err)
+	}
+	return claim{}
+}
+
+// finds notes what stands in the lock for us. Taking it, or a try of which no answer comes, writes that over.
+func (l *Lock) finds(last *claim) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.claimed == 0 {
+		l.found = last.Left
+	}
+}
+
+// left gives what we leave to the next server.
+func (l *Lock) left() json.RawMessage {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.claimed == 0 {
+		return l.found
+	}
+	return l.leaves
 }
 
 // largest is the largest term that is known, ours included: a Consul that has lost everything hears it again.

@@ -3,11 +3,14 @@
 package consul_test
 
 import (
+	"bytes"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -96,4 +99,55 @@ func TestRealConsul_LockHasOneHolderThroughHandoverCutAndRestart(t *testing.T) {
 	}
 	third.untilStage(consul.Unsure)
 	third.untilStage(consul.Holding)
+}
+
+// TestRealConsul_TheLockCarriesWhatIsLeft: as much as may be left, from who gives the lock up to the next, and never past one who was cut off.
+func TestRealConsul_TheLockCarriesWhatIsLeft(t *testing.T) {
+	s := newSite(t, time.Nanosecond)
+	long := fmt.Appendf(nil, "%q", strings.Repeat("x", consul.LeavesMost-2))
+	first := contend(t, s.agent.Addr, "one")
+	first.lead(7)
+	first.Leave(long)
+	second := contend(t, s.agent.Addr, "two")
+	second.until("told of the first", func(s consul.Standing) bool { return s.Term == 7 })
+	first.stop()
+	began := time.Now()
+	second.untilStage(consul.Holding)
+	t.Logf("with %d bytes left the second had the lock after %v", len(long), time.Since(began))
+	if got := second.Found(); !bytes.Equal(got, long) {
+		t.Fatalf("the second finds %d bytes, want %d", len(got), len(long))
+	}
+	second.lead(8)
+	second.Leave([]byte(`{"term":8}`))
+	pair, _, err := s.api.KV().Get(consul.LockKey("blue"), nil)
+	if err != nil || len(pair.Value) > 1000 {
+		t.Errorf("while the second leads the value has %d bytes, %v, want that what it found is gone", len(pair.Value), err)
+	}
+	sessions, _, err := s.api.Session().List(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, one := range sessions { // as where it is cut off
+		if one.ID == pair.Session {
+			_, err = s.api.Session().Destroy(one.ID, nil)
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	second.stop() // what it leaves now comes too late
+	third := contend(t, s.agent.Addr, "three")
+	third.untilStage(consul.Holding)
+	if got := third.Found(); got != nil {
+		t.Errorf("after one that has lost the lock the third finds %s", got)
+	}
+	third.lead(9)
+	third.Leave(fmt.Appendf(nil, "%q", strings.Repeat("x", 600<<10))) // more than Consul takes
+	third.stop()
+	began = time.Now()
+	fourth := contend(t, s.agent.Addr, "four")
+	fourth.untilStage(consul.Holding)
+	if took := time.Since(began); took > 900*time.Millisecond || fourth.Found() != nil {
+		t.Errorf("after one that had too much to leave the next has the lock after %v, and finds %d bytes", took, len(fourth.Found()))
+	}
 }

@@ -1,12 +1,14 @@
 package consul_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -31,6 +33,7 @@ type registry struct {
 	refuses   string    // part of the path of what the token may not do; "" = it may do all
 	shutUp    bool      // nothing is answered
 	destroyed int
+	most      int // bytes of a value; 0 = any
 }
 
 func newRegistry(t *testing.T) *registry {
@@ -90,6 +93,10 @@ func (r *registry) read(w http.ResponseWriter, q *http.Request) {
 }
 
 func (r *registry) put(w http.ResponseWriter, q *http.Request, body string) {
+	if r.most > 0 && len(body) > r.most {
+		http.Error(w, "Request body too large", http.StatusRequestEntityTooLarge)
+		return
+	}
 	if session := q.URL.Query().Get("release"); session != "" {
 		if r.holder == session {
 			r.holder, r.value = "", body
@@ -270,6 +277,80 @@ func TestLock_OneThatLooksKnowsWhoLeadsAndNeverDoes(t *testing.T) {
 	until("")
 	begin("two", false)
 	until("two:8082")
+}
+
+// TestLock_TheNextFindsWhatWasLeft: what is left by who gives the lock up, until somebody claims a term.
+func TestLock_TheNextFindsWhatWasLeft(t *testing.T) {
+	t.Parallel()
+	r := newRegistry(t)
+	finds := func(c *contender, want string) {
+		t.Helper()
+		c.untilStage(consul.Holding)
+		if got := string(c.Found()); got != want {
+			t.Errorf("it finds %q, want %q", got, want)
+		}
+	}
+	first := contend(t, r.URL, "one")
+	first.lead(7)
+	finds(first, "")
+	first.Leave([]byte(`{"to":"the next"}`))
+	first.stop()
+	second := contend(t, r.URL, "two") // it does not get as far as to lead
+	finds(second, `{"to":"the next"}`)
+	second.stop()
+	third := contend(t, r.URL, "three")
+	finds(third, `{"to":"the next"}`)
+	third.lead(8)
+	third.Leave([]byte(`{"to":"nobody"}`))
+	r.with(func() { // it dies
+		r.lose(r.holder)
+		r.holder, r.delayed = "another", time.Time{}
+	})
+	third.untilStage(consul.Taken)
+	third.stop()
+	r.with(func() { r.holder = "" })
+	fourth := contend(t, r.URL, "four")
+	finds(fourth, "")
+	fourth.lead(9)
+	r.with(func() { r.most = 1000 })
+	fourth.Leave(fmt.Appendf(nil, "%q", strings.Repeat("x", 1000)))
+	began := time.Now()
+	fourth.stop()
+	finds(contend(t, r.URL, "five"), "")
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("the lock was free after %v: it was not given up where what was left was too long", took)
+	}
+}
+
+// TestLock_AValueThatCannotBeReadSaysNothing: and the log says that, once.
+func TestLock_AValueThatCannotBeReadSaysNothing(t *testing.T) {
+	t.Parallel()
+	for name, value := range map[string]string{"no JSON": `{"server":"one","term":`, "another type": `{"term":"seven","left":{"holders":[]}}`} {
+		t.Run(name, func(t *testing.T) {
+			r := newRegistry(t)
+			r.with(func() { r.value, r.holder = value, "another" })
+			var said bytes.Buffer
+			l, err := consul.NewLock(consul.LockConfig{Addr: r.URL, Cluster: "blue", Server: "two", Log: slog.New(slog.NewTextHandler(&said, nil))})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			var running sync.WaitGroup
+			running.Go(func() { _ = l.Run(ctx) })
+			c := &contender{Lock: l, t: t}
+			time.Sleep(600 * time.Millisecond) // it looks at it more than once
+			r.with(func() { r.holder = "" })
+			c.untilStage(consul.Holding)
+			if s, _ := c.Standing(); s.Term != 0 || c.Found() != nil {
+				t.Errorf("it has read %+v, and found %q", s, c.Found())
+			}
+			cancel()
+			running.Wait()
+			if n := strings.Count(said.String(), "cannot be read"); n != 1 {
+				t.Errorf("the log says it %d times, want once:\n%s", n, said.String())
+			}
+		})
+	}
 }
 
 func TestLock_LostSessionIsGotAgainWithTheSameTermIfNobodyElseLedMeanwhile(t *testing.T) {

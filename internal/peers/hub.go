@@ -144,6 +144,7 @@ func (h *Hub) serveReport(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, errors.Join(ErrBadMessage, err))
 		return
 	}
+	t.Report.Farewell = t.Report.Farewell || t.Farewell // earlier builds say so beside the report
 	got, taken, err := h.cfg.Leader.Hear(t.Report)
 	if errors.Is(err, activator.ErrFollows) {
 		err = ErrNotLeading

@@ -295,6 +295,11 @@ func TestLink_CarriesTablesAndReportsInOrder(t *testing.T) {
 	if all := h.Members(); len(all) != 0 {
 		t.Errorf("after the farewell the hub knows %+v", all)
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if last := l.heard[len(l.heard)-1]; !last.Farewell {
+		t.Errorf("a build that says farewell beside its report is not understood: %+v", last)
+	}
 }
 
 func TestLink_FollowsWhoeverLeadsNext(t *testing.T) {
