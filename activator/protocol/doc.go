@@ -1,7 +1,7 @@
-// Package protocol is what the planner and the dispatchers say to each other, and nothing else: Table, Report, and the order of
-// their versions.
+// Package protocol is what the planner and the dispatchers say to each other, and one planner to the next, and nothing else: Table, Report, Handover, and the
+// order of their versions.
 //
-// Each message is the whole state, or, where it says that it is partial, what has changed since the message before. Either side
+// Each message but a Handover is the whole state, or, where it says that it is partial, what has changed since the message before. Either side
 // ignores what is older than what it has taken. So messages may be lost, late, doubled and in any order: the next whole one mends
 // everything. Durations, never moments, cross the wire, so that the two sides need no common clock.
 package protocol

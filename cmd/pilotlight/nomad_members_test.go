@@ -429,3 +429,40 @@ func TestNomad_AServerWithAnotherConfig(t *testing.T) {
 		t.Error("its instance was drained")
 	}
 }
+
+// TestNomad_IdleEnginesGoAfterAHandover: also such as do not say how many requests they serve, whether the server that led ends at once or has a stream to finish.
+func TestNomad_IdleEnginesGoAfterAHandover(t *testing.T) {
+	m := newMembers(t, "heirs", memberModels()[0])
+	m.f.models = memberModels()[:1] // whose engines count nothing
+	m.f.models[0].settings = `idle_after = "5s"`
+	model := m.f.models[0].id
+	m.begin()
+	m.begin()
+	for _, streams := range []bool{false, true} {
+		leader, others := m.leader()
+		for _, s := range []*devServer{leader, others[0]} {
+			s.mustChat(t, model, true)
+		}
+		var streamed <-chan *answer
+		if streams {
+			streamed = leader.stream(t, model, 1500) // 3 s
+		}
+		m.forget(leader)
+		took := m.leadAfter(func() { _ = leader.cmd.Process.Signal(syscall.SIGINT) }, others...)
+		began := time.Now()
+		if streams {
+			if a := <-streamed; !a.whole() {
+				t.Errorf("a stream of the server that ended was cut: %v", a.err)
+			}
+		}
+		<-leader.ended
+		eventually(t, time.Minute, func() string {
+			if jobs := runningJobs(t, m.f.cluster, m.f.name); len(jobs) != 0 {
+				return fmt.Sprintf("the jobs %v run, %v after the handover", jobs, time.Since(began))
+			}
+			return ""
+		})
+		t.Logf("with a stream %v: another server led after %v, the idle engine was gone %v later", streams, took, time.Since(began))
+		m.begin()
+	}
+}
