@@ -73,7 +73,7 @@ func (s Servers) Lead(ctx context.Context, t Tenure) {
 func stepDown(a *Activator) *protocol.Handover {
 	a.planning.Lock()
 	defer a.planning.Unlock()
-	left := a.planner.HandOver(a.now())
+	left := plan.HandOver(a.planner, a.now())
 	a.planner, a.watches, a.due = nil, nil, never
 	a.acts.drop()
 	for _, box := range a.mail {

@@ -41,40 +41,6 @@ func (s *state) doubt(i *instance) {
 	}
 }
 
-// accountedFor reports whether everybody was heard who may have leases on an instance of an earlier planner. While it is not known to be ready, what they have of it stays as it is.
-func (s *state) accountedFor(i *instance) bool {
-	return len(s.succession.unheard) == 0 && s.succession.covers(i.ID) && !i.mayServe()
-}
-
-// handOver says what the planner of the next term may go by. Nothing may be given out after that.
-func (s *state) handOver(now time.Duration) *protocol.Handover {
-	h := &protocol.Handover{Term: s.cfg.Term, Since: s.succession.since, Holders: slices.Clone(s.succession.unheard)}
-	for n, d := range s.peers {
-		if s.mayHold(now, n) {
-			h.Holders = append(h.Holders, protocol.Holder{Server: d.id, Life: d.incarnation})
-		}
-	}
-	for _, i := range s.instances {
-		if i.trust != adopted && termOf(i.ID) < h.Since {
-			h.Known = append(h.Known, i.ID)
-		}
-	}
-	return h
-}
-
-// mayHold reports whether a dispatcher may have leases, or get some by a table that is good still.
-func (s *state) mayHold(now time.Duration, n int) bool {
-	d := s.peers[n]
-	switch {
-	case d.left:
-		return false
-	case d.near || now < d.lapsedAt() || !d.known || d.foreign || len(d.unfound) > 0:
-		return true
-	default:
-		return slices.ContainsFunc(s.instances, func(i *instance) bool { return i.holds[n].bound() > 0 })
-	}
-}
-
 // takeHeld takes what a dispatcher holds on an instance.
 func (s *state) takeHeld(now time.Duration, i *instance, n int, held *protocol.Held) {
 	h, slots := &i.holds[n], 0

@@ -29,7 +29,7 @@ func (h *history) handOver() {
 		h.pass(h.ttl + time.Second)
 	}
 	h.note("the leader hands over")
-	acts, left := h.actsOnTheirWay(), h.planner.HandOver(h.now)
+	acts, left := h.actsOnTheirWay(), HandOver(h.planner, h.now)
 	if len(h.planner.succession.unheard) > 0 {
 		h.reach("a leader handed over before all were heard whom the former had named")
 	}

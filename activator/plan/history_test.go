@@ -31,7 +31,7 @@ type history struct {
 	planner *Planner
 	former  *leader // nil = nobody leads on who was replaced
 	lock    lock
-	unsure  bool    // the leader is not certain to lead
+	unsure  bool // the leader is not certain to lead
 	view    View
 	term    uint64
 	policy  *wisher

@@ -78,14 +78,6 @@ func (p *Planner) Hear(now time.Duration, r *protocol.Report) bool {
 // Term is this planner's life.
 func (p *Planner) Term() uint64 { return p.cfg.Term }
 
-// HandOver ends the planner in order, and gives what the one of the next term may go by; nil = it need not know anything. The planner must not be used any more.
-func (p *Planner) HandOver(now time.Duration) *protocol.Handover {
-	if p.cfg.TTL == 0 {
-		return nil
-	}
-	return p.handOver(now)
-}
-
 // Observe takes what a source says. It is false where that is older than what the source said before.
 func (p *Planner) Observe(now time.Duration, o *fleet.Observation) bool {
 	p.begin(now)
@@ -200,6 +192,12 @@ func (p *Planner) TakeNews() []roster.News { return p.roster.TakeNews() }
 
 // Sources tells how each source stands, in the order of their names.
 func (p *Planner) Sources() []fleet.SourceStatus { return p.roster.Sources() }
+
+// HandOver ends a planner in order, and gives what the one of the next term may go by. The planner must not be used any more.
+func HandOver(p *Planner, now time.Duration) *protocol.Handover {
+	h := handover{p.state}
+	return h.leave(now)
+}
 
 func take[T any](s *[]T) []T {
 	t := *s

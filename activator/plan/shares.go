@@ -72,6 +72,11 @@ func (p *sharing) neverServed(i *instance) bool {
 	return i.seen != nil && i.seen.Refused && i.seen.RefusedAt >= p.started
 }
 
+// accountedFor reports whether everybody was heard who may have leases on an instance of an earlier planner. While it is not known to be ready, what they have of it stays as it is.
+func (p *sharing) accountedFor(i *instance) bool {
+	return len(p.succession.unheard) == 0 && p.succession.covers(i.ID) && !i.mayServe()
+}
+
 func (p *sharing) shareOut(now time.Duration, i *instance) {
 	proven := p.isProven(now, i)
 	switch {

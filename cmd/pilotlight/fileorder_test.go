@@ -32,7 +32,7 @@ var rooms = map[string]room{
 	"activator/protocol": {files: []string{"doc", "table", "report", "handover"}},
 	"activator/plan": {files: []string{
 		"doc", "planner", "operate", "view", "changes", "snapshot", "explain", "ahead", "orders", "decide", "claims", "slotroom", "move", "reconcile", "adopt", "slotsight", "slotkeeper", "limits", "slotreplace",
-		"outlook", "parking", "find", "ease", "noderoom", "room", "victims", "lifecycle", "blame", "occupy", "doubt", "shares", "division", "hearing", "demand", "fits", "record", "former", "state", "unshown", "model",
+		"outlook", "parking", "find", "ease", "noderoom", "room", "victims", "lifecycle", "blame", "occupy", "doubt", "handover", "shares", "division", "hearing", "demand", "fits", "record", "former", "state", "unshown", "model",
 		"node", "slot", "pool", "instance", "place", "succession", "peer", "nouns", "standing", "hold", "kinds", "order", "estimate", "alarm", "config",
 	}},
 	"activator/roster": {files: []string{"doc", "roster", "place", "sight", "existence", "liveness", "instance", "slot", "source", "state", "nouns"}},
