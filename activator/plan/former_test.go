@@ -184,6 +184,23 @@ func TestFormer_EnginesAreAskedForWhatNobodyReports(t *testing.T) {
 	asked(false)
 }
 
+// TestFormer_ThatServesNobodyIsNotSharedOutWhilePromisesHold: somebody may go by one, and send a request in the next moment.
+func TestFormer_ThatServesNobodyIsNotSharedOutWhilePromisesHold(t *testing.T) {
+	g := newTerm(t, nil, 0)
+	w := g.asks("m")
+	s := foundOnNode()
+	g.is(s)
+	s.Phase, s.Running = fleet.PhaseReady, 0
+	for range 11 {
+		g.pass(time.Second)
+		g.probed(s)
+		g.wantWaits(w)
+	}
+	g.pass(2 * time.Second)
+	g.probed(s)
+	g.wantServed(w)
+}
+
 // TestFormer_ThatCountsNothingIsSharedOutWhenItsLongestRequestMustHaveEnded: and at that moment, though nobody says anything.
 func TestFormer_ThatCountsNothingIsSharedOutWhenItsLongestRequestMustHaveEnded(t *testing.T) {
 	g := newTerm(t, nil, 0)
