@@ -41,15 +41,15 @@ func (s *state) doubt(i *instance) {
 	}
 }
 
-// takeHeld takes what a dispatcher holds on an instance.
+// takeHeld takes what a dispatcher holds on an instance. What it says before it has met this planner may be older than it comes: the next word is better. From then on a share that has
+// expired may be vouched for again.
 func (s *state) takeHeld(now time.Duration, i *instance, n int, held *protocol.Held) {
-	h, slots := &i.holds[n], 0
-	if s.peers[n].foreign {
-		slots = max(held.Slots, h.foreign) // what has expired since may be vouched for again
-		if claim := max(held.Slots, held.Leases); claim > h.claimed {
-			i.confirmed += claim - h.claimed
-			h.claimed = claim
-		}
+	d, h, slots := s.peers[n], &i.holds[n], 0
+	switch {
+	case d.foreign && d.known:
+		slots = max(held.Slots, h.foreign)
+	case d.foreign:
+		slots = held.Slots
 	}
 	if h.leases != held.Leases || h.foreign != slots {
 		s.changed(i)
@@ -58,6 +58,18 @@ func (s *state) takeHeld(now time.Duration, i *instance, n int, held *protocol.H
 		s.unshown.model(i.m)
 	}
 	h.leases, h.foreign, h.idleAt = held.Leases, slots, now-held.Idle
+	if d.foreign && d.known {
+		i.confirm(n)
+	}
+}
+
+// confirm counts what a dispatcher has of an earlier planner among the slots that may be divided.
+func (i *instance) confirm(n int) {
+	h := &i.holds[n]
+	if claim := max(h.foreign, h.leases); claim > h.claimed {
+		i.confirmed += claim - h.claimed
+		h.claimed = claim
+	}
 }
 
 // shareable gives the slots of an instance that may be divided. While somebody unknown may have some, those are what others had when this planner's life began, or later: an

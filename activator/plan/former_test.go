@@ -253,3 +253,37 @@ func TestFormer_WhatIsConfirmedIsDividedAmongThoseWhoAreHeard(t *testing.T) {
 		t.Errorf("%d slots were shared out, want the 3 that were confirmed: another server may have the fourth", most)
 	}
 }
+
+// TestFormer_WhatComesLateIsNotConfirmed: a dispatcher had more when it said so than when it met this planner. Another server may have that by now, heard or not.
+func TestFormer_WhatComesLateIsNotConfirmed(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		said []protocol.Report
+	}{
+		{name: "and then it answers", said: []protocol.Report{{Seq: 5, AckTerm: 6, AckSeq: 8}, {Seq: 9, AckTerm: 7, AckSeq: 1, Held: []protocol.Held{{Instance: "6-1", Slots: 1}}}}},
+		{name: "and then it answers in part", said: []protocol.Report{
+			{Seq: 5, AckTerm: 6, AckSeq: 8}, {Seq: 9, AckTerm: 6, AckSeq: 9, Held: []protocol.Held{{Instance: "6-1", Slots: 1}}}, {Seq: 10, Partial: true, AckTerm: 7, AckSeq: 1},
+		}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			g := newTerm(t, nil, 2)
+			row.said[0].Held = []protocol.Held{{Instance: "6-1", Slots: 2}}
+			s := foundOnNode()
+			g.is(s)
+			for _, r := range row.said {
+				r.From, r.Incarnation = "other", 3
+				g.p.Hear(g.now, &r)
+				g.step()
+			}
+			i := g.p.instanceOf["6-1"]
+			if got := i.slotsFor(1); got != 1 {
+				t.Errorf("%d slots are confirmed to it, want the 1 that it has", got)
+			}
+			s.Phase = fleet.PhaseReady
+			g.probed(s)
+			if got := i.shareable(); got != 3 {
+				t.Errorf("%d slots may be divided, want the 3 that were confirmed: a server that was not heard may have the fourth", got)
+			}
+		})
+	}
+}

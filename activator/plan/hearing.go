@@ -28,18 +28,17 @@ func (p *hearing) hear(now time.Duration, r *protocol.Report) bool {
 	if r.AckTerm != d.ackTerm || r.AckSeq != d.ackSeq {
 		d.ackTerm, d.ackSeq, d.unackedAt = r.AckTerm, r.AckSeq, now
 	}
-	if known := r.AckTerm == p.cfg.Term; known != d.known {
-		d.known, d.whole, d.tell = known, true, true
-		p.markEverything()
-		for _, i := range p.instances {
-			p.markShares(i)
-		}
-	}
+	met := p.meet(n, r)
 	if p.paused == "" {
 		d.pledged = r.Stamp
 	}
 	d.left = r.Farewell
 	p.hearHeld(now, n, r)
+	if met && d.foreign {
+		for _, i := range p.instances {
+			i.confirm(n) // also what a partial report does not say again
+		}
+	}
 	for i := range r.Demands {
 		p.hearDemand(now, d, &r.Demands[i])
 	}
@@ -49,6 +48,23 @@ func (p *hearing) hear(now time.Duration, r *protocol.Report) bool {
 		}
 	}
 	return true
+}
+
+// meet notes whether a report answers this planner, and reports whether it is the first that does.
+func (p *hearing) meet(n int, r *protocol.Report) bool {
+	d, known := p.peers[n], r.AckTerm == p.cfg.Term
+	if known == d.known {
+		return false
+	}
+	d.known, d.whole, d.tell = known, true, true
+	p.markEverything()
+	for _, i := range p.instances {
+		if known && !r.Partial {
+			i.holds[n].foreign = 0 // as was said before; now it is said anew
+		}
+		p.markShares(i)
+	}
+	return known
 }
 
 // peerOf gives the number of a dispatcher, making it known.

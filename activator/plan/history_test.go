@@ -156,6 +156,7 @@ func (h *history) chooseKinds() {
 			kind{Name: "leader crashes", Do: h.stepCrashPlanner},
 			kind{Name: "leader is replaced and lives on", Do: h.stepReplaceLeader},
 			kind{Name: "leader hands over", Do: h.stepHandOver},
+			kind{Name: "leader hands over", Do: h.stepHandOver},
 			kind{Name: "leader is not certain to lead", Do: h.stepUnsure},
 			kind{Name: "server ends in order", Do: h.stepGoServer})
 	} else {
