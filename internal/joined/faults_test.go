@@ -41,7 +41,7 @@ func TestFaults(t *testing.T) {
 // rare are the states that a long run has to reach.
 var rare = []string{
 	"reached: a server led", "reached: a server died that led", "reached: a server was stopped that led", "reached: a server died with requests", "reached: a server could not open at once",
-	"reached: a leader was not certain to lead", "reached: a leader was replaced and lived on", "reached: an act of an older term was refused",
+	"reached: a leader was not certain to lead", "reached: a leader was replaced and lived on", "reached: a leader found what the one before had left", "reached: an act of an older term was refused",
 	"reached: an engine died with requests on it", "reached: a parked engine was resumed", "reached: a lease was granted on an engine that was gone",
 	"reached: a request was asked of a second engine", "reached: a request waited for an engine", "reached: a request was ended by its budget",
 	"reached: " + faultsim.LostBefore.String(), "reached: " + faultsim.LostAnswer.String(), "reached: " + faultsim.LostLater.String(), "reached: a transaction waited for another",

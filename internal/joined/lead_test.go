@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pilotlight-io/pilotlight/activator"
+	"github.com/pilotlight-io/pilotlight/activator/protocol"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
@@ -65,11 +66,17 @@ func (l *life) contendOnce(ctx context.Context) error {
 	l.tenure.Store(t)
 	leading, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var planning sync.WaitGroup
-	planning.Go(func() { activator.ServersOf(l.activator).Lead(leading, term, learned) })
+	left := make(chan *protocol.Handover, 1)
+	planning.Go(func() {
+		activator.ServersOf(l.activator).Lead(leading, activator.Tenure{Term: term, Learned: learned, Former: c.former(), Left: func(h *protocol.Handover) { left <- h }})
+	})
 	err = l.lead(ctx, t)
+	stop()
+	if h := <-left; err == nil {
+		err = c.hand(h)
+	}
 	giveUp()
 	l.tenure.Store(nil)
-	stop()
 	planning.Wait()
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pilotlight-io/pilotlight/activator/protocol"
 	"github.com/pilotlight-io/pilotlight/internal/faultsim"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
@@ -29,6 +30,7 @@ type lock struct {
 	free    time.Time // nobody gets it before
 	term    uint64    // the largest that was claimed
 	by      *contender
+	left    []byte // by who gave it up last, for the next; nil = nothing
 }
 
 // seen is what a look at the lock finds.
@@ -49,6 +51,8 @@ func (l *lock) look(c *contender) seen {
 	}
 	if l.holder == nil && c != nil && !now.Before(l.free) {
 		l.holder = c
+		c.find(l.left)
+		l.left = nil
 	}
 	if c != nil && l.holder == c {
 		l.renewed = now
@@ -75,7 +79,7 @@ func (l *lock) leave(c *contender) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.holder == c {
-		l.holder = nil
+		l.holder, l.left = nil, c.note()
 	}
 }
 
@@ -99,10 +103,49 @@ type contender struct {
 	claimed   uint64        // 0 = none yet
 	seen      uint64        // the largest term
 	looked    chan struct{} // closed after each look
+	found     []byte        // what was left for it
+	leaves    []byte        // what it leaves
 }
 
 func (l *life) newContender() *contender {
 	return &contender{of: l, stage: waits, looked: make(chan struct{})}
+}
+
+// find notes what was left for it.
+func (c *contender) find(left []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.found = left
+}
+
+// note gives what it leaves to the next: where it has not led, what it has found.
+func (c *contender) note() []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.claimed == 0 {
+		return c.found
+	}
+	return c.leaves
+}
+
+// former gives what the leader before has left; nil = nothing.
+func (c *contender) former() *protocol.Handover {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if h, err := protocol.DecodeHandover(c.found); err == nil {
+		c.of.w.Count("a leader found what the one before had left")
+		return h
+	}
+	return nil
+}
+
+// hand leaves something to the next leader, when the lock is given up.
+func (c *contender) hand(h *protocol.Handover) error {
+	text, err := h.Encode(1 << 20)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.leaves = text
+	return err
 }
 
 // run looks at the lock until ctx is done; then it gives it up.
