@@ -32,7 +32,7 @@ race:
 mutants:
     MUTANTS=all go test -v -count=1 -timeout 60m -run TestMutants ./internal/mutants
 
-# have the simulated faults look for each planted bug of the core, and keep how long that takes
+# have the simulated faults look for each planted bug, and keep how long that takes; PILOTLIGHT_FAULTS="5m" has them look from fresh seeds, for so long each
 hunt:
     PILOTLIGHT_FAULTS_MUTANTS="$PWD/benchmarks/results/faults-mutants.json" MUTANTS="${MUTANTS:-all}" go test -v -count=1 -timeout 0 -run TestMutants_AreFoundByFaults ./internal/mutants
 
