@@ -73,11 +73,20 @@ type Ledger struct {
 	sorted     run           // the sorter's: the last run that it made
 	unpacked   []byte        // the sorter's, too: what it was made of
 
-	moving       sync.Mutex // one mover at a time, across its I/O; guards moved and mover
+	moving       baton // one mover at a time, across its I/O; guards moved and mover
 	moved        place
 	mover        move
 	movedRecords atomic.Uint64 // of those appended in this life
 }
+
+// baton is a mutex that may be held for as long as I/O takes: tests in virtual time see that whoever waits for it only waits.
+type baton chan struct{}
+
+// Lock waits until nobody has it.
+func (b baton) Lock() { b <- struct{}{} }
+
+// Unlock gives it back.
+func (b baton) Unlock() { <-b }
 
 // Open opens the log in c.Dir, and moves what a former life left in it into the store before it returns. The error is
 // ErrLocked or ErrNewer where one of these is the cause. Close the ledger when done.
@@ -150,7 +159,7 @@ func newLedger(c Config) (*Ledger, error) {
 	l := &Ledger{
 		store: c.Store, corrected: c.Corrected, log: c.Log, durability: c.Durability, retention: c.Retention, fsyncs: own,
 		wal:     &wal{dir: c.Dir, disk: c.Disk, certain: c.Durability == Sync, cuts: map[string]int64{}, tail: tail{limit: tailMemory}},
-		readers: newGate(queriesAtOnce, queriesOfOrg),
+		readers: newGate(queriesAtOnce, queriesOfOrg), moving: make(baton, 1),
 		sorted:  run{parts: map[string]*part{}},
 		written: make(chan struct{}, 1), unsynced: make(chan struct{}, 1), unsorted: make(chan struct{}, 1), pruning: make(chan struct{}, 1),
 	}
