@@ -97,6 +97,8 @@ func (f sqliteFile) pool(path string, n int, pragmas []string) (*sql.DB, error) 
 			return nil, err
 		}
 		db = sql.OpenDB(f.through(connector{db.Driver(), name}))
+		db.SetMaxIdleConns(n)
+		return db, nil // of those that wait for one of few connections, database/sql takes any: there one at a time writes all the same
 	}
 	db.SetMaxOpenConns(n)
 	db.SetMaxIdleConns(n)

@@ -26,6 +26,7 @@ func Open(ctx context.Context, path string) (*Store, error) {
 }
 
 // OpenThrough is Open over connections that through makes of the driver's: for tests, in which a database is away, is slow, or loses what it is told.
+// There are as many as are asked for: who writes is to be the only one.
 func OpenThrough(ctx context.Context, path string, through func(driver.Connector) driver.Connector) (*Store, error) {
 	return open(ctx, sqliteFile{path, through})
 }
