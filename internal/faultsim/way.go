@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"hash/fnv"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -43,6 +44,7 @@ type Way struct {
 	AtOnce bool          // who is done waiting leaves at once: it holds a mutex meanwhile
 
 	ways   *Ways
+	seed   uint64
 	random *rand.Rand
 	dead   bool
 	faults
@@ -53,7 +55,7 @@ var ErrBroken = errors.New("the connection broke")
 
 // NewWay makes a way.
 func (a *Ways) NewWay(seed uint64) *Way {
-	return &Way{ways: a, random: rand.New(rand.NewPCG(seed, 1))}
+	return &Way{ways: a, seed: seed, random: rand.New(rand.NewPCG(seed, 1))}
 }
 
 // Away has the server reach what is shared no more until a moment.
@@ -94,18 +96,32 @@ func (w *Way) Unwell() (last time.Time) {
 	return last
 }
 
+// choices decide about what is begun now. Where it has a name they are of that and the moment, and of nothing that others have begun before: so one history stays
+// one where several begin something at once. mu is held.
+func (w *Way) choices(name []string) *rand.Rand {
+	if len(name) == 0 {
+		return w.random
+	}
+	h := fnv.New64a()
+	for _, part := range name {
+		_, _ = h.Write([]byte(part))
+	}
+	return rand.New(rand.NewPCG(w.seed^h.Sum64(), uint64(time.Now().UnixNano())))
+}
+
 // Pause is what a statement takes.
-func (w *Way) Pause(ctx context.Context) error {
+func (w *Way) Pause(ctx context.Context, name ...string) error {
 	w.ways.mu.Lock()
-	now, took := time.Now(), time.Duration(20_000+w.random.IntN(1_000_000))
+	random := w.choices(name)
+	now, took := time.Now(), time.Duration(20_000+random.IntN(1_000_000))
 	if now.Before(w.slow) || now.Before(w.ways.slow) {
-		took += time.Duration(w.random.IntN(60_000_000))
+		took += time.Duration(random.IntN(60_000_000))
 	}
 	away := now.Before(w.away) || now.Before(w.ways.away)
-	if away && w.random.IntN(3) == 0 { // it hangs, and does not say so
+	if away && random.IntN(3) == 0 { // it hangs, and does not say so
 		took += cmp.Or(w.Silent, time.Hour)
 	}
-	late := time.Duration(1 + w.random.IntN(100_000))
+	late := time.Duration(1 + random.IntN(100_000))
 	w.ways.mu.Unlock()
 	slept := time.NewTimer(took)
 	defer slept.Stop()
@@ -152,21 +168,22 @@ func (f Fate) String() string {
 }
 
 // Fate gives that of a transaction which begins now.
-func (w *Way) Fate() Fate {
+func (w *Way) Fate(name ...string) Fate {
 	w.ways.mu.Lock()
 	defer w.ways.mu.Unlock()
 	if !time.Now().Before(w.lossy) {
 		return Kept
 	}
-	return Fate(w.random.IntN(fates))
+	return Fate(w.choices(name).IntN(fates))
 }
 
 // LateMost is how long a transaction may go on of which its server has given up.
 const LateMost = 5 * time.Second
 
 // Late gives how long one goes on that is LostLater, and whether it commits.
-func (w *Way) Late() (after time.Duration, commits bool) {
+func (w *Way) Late(name ...string) (after time.Duration, commits bool) {
 	w.ways.mu.Lock()
 	defer w.ways.mu.Unlock()
-	return time.Duration(1 + w.random.IntN(4_000_000_000)), w.random.IntN(3) > 0
+	random := w.choices(name)
+	return time.Duration(1 + random.IntN(4_000_000_000)), random.IntN(3) > 0
 }

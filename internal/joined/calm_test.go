@@ -37,6 +37,7 @@ func (w *world) calm() {
 	}
 	time.Sleep(movedIn)
 	w.wantRecords()
+	w.wantMeters()
 	w.wantRest()
 	w.settle()
 }
@@ -180,6 +181,21 @@ func (w *world) wantRecords() {
 	for of, left := range sums {
 		if left != 0 {
 			w.Broke("the records of %s/%s cost %s more than what servers have spent of its budget", of.Org, of.Token, left)
+		}
+	}
+}
+
+// wantMeters holds that every server knows to the nano-dollar what was spent of each budget.
+func (w *world) wantMeters() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	day := time.Now().Unix() / 86400
+	for of := range w.budgets {
+		want := w.spent[account.Period{Org: of.Org, Token: of.Token, From: day, To: day + 1}]
+		for _, l := range w.lives() {
+			if b, ok := l.accounts.Balance(of.Org, of.Token); !ok || b.Spent != want {
+				w.Broke("server %d says that %s were spent of the budget of %s/%s, and the records say %s", l.s.n, b.Spent, of.Org, of.Token, want)
+			}
 		}
 	}
 }

@@ -3,6 +3,7 @@ package joined_test
 import (
 	"context"
 	"database/sql/driver"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -75,11 +76,9 @@ type connector struct {
 	way *faultsim.Way
 }
 
-// Connect makes one, that does not wait for the machine's disk.
-func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
-	if err := c.way.Pause(ctx); err != nil {
-		return nil, err
-	}
+// Connect makes one, that does not wait for the machine's disk. It takes no time: whether a connection is used again where a transaction's time was over is left
+// to chance by database/sql.
+func (c connector) Connect(context.Context) (driver.Conn, error) {
 	inner, err := c.Connector.Connect(context.Background())
 	if err != nil {
 		return nil, err
@@ -121,26 +120,42 @@ func (c *conn) Close() error {
 }
 
 // pause is what a statement takes. It ends with the transaction's context, too: who ends that holds a mutex until the statement has ended.
-func (c *conn) pause(ctx context.Context) error {
+func (c *conn) pause(ctx context.Context, what string) error {
 	if c.within != nil {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithCancel(ctx)
 		defer cancel()
 		defer context.AfterFunc(c.within, cancel)()
 	}
-	return c.way.Pause(ctx)
+	return c.way.Pause(ctx, what)
+}
+
+// callers names what has called its caller, so that transactions which are begun at once are told apart.
+func callers() (names []string) {
+	var pcs [64]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs[:])])
+	for {
+		frame, more := frames.Next()
+		if names = append(names, frame.Function); !more {
+			return names
+		}
+	}
 }
 
 func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
-	if err := c.way.Pause(ctx); err != nil {
+	t := &tx{c: c, writes: !opts.ReadOnly}
+	if err := c.way.Pause(ctx, callers()...); err != nil {
 		return nil, err
 	}
-	t := &tx{c: c, writes: !opts.ReadOnly}
 	if t.writes {
 		if err := c.d.lock(ctx); err != nil {
 			return nil, err
 		}
-		t.fate = c.way.Fate()
+		t.fate = c.way.Fate("locked")
+		if err := c.way.Pause(ctx, "locked"); err != nil { // whose lock it was goes on, too
+			c.d.unlock()
+			return nil, err
+		}
 	}
 	inner, err := c.Conn.(driver.ConnBeginTx).BeginTx(context.Background(), opts)
 	if err != nil && t.writes {
@@ -151,22 +166,22 @@ func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, e
 }
 
 func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
-	if err := c.pause(ctx); err != nil {
+	if err := c.pause(ctx, query); err != nil {
 		return nil, err
 	}
 	inner, err := c.Conn.(driver.ConnPrepareContext).PrepareContext(context.Background(), query)
-	return stmt{inner, c}, err
+	return stmt{inner, c, query}, err
 }
 
 func (c *conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
-	if err := c.pause(ctx); err != nil {
+	if err := c.pause(ctx, query); err != nil {
 		return nil, err
 	}
 	return c.Conn.(driver.ExecerContext).ExecContext(context.Background(), query, args)
 }
 
 func (c *conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	if err := c.pause(ctx); err != nil {
+	if err := c.pause(ctx, query); err != nil {
 		return nil, err
 	}
 	return c.Conn.(driver.QueryerContext).QueryContext(context.Background(), query, args)
@@ -175,18 +190,19 @@ func (c *conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 // stmt is a prepared statement.
 type stmt struct {
 	driver.Stmt
-	c *conn
+	c     *conn
+	query string
 }
 
 func (s stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
-	if err := s.c.pause(ctx); err != nil {
+	if err := s.c.pause(ctx, s.query); err != nil {
 		return nil, err
 	}
 	return s.Stmt.(driver.StmtExecContext).ExecContext(context.Background(), args)
 }
 
 func (s stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
-	if err := s.c.pause(ctx); err != nil {
+	if err := s.c.pause(ctx, s.query); err != nil {
 		return nil, err
 	}
 	return s.Stmt.(driver.StmtQueryContext).QueryContext(context.Background(), args)
@@ -202,7 +218,7 @@ type tx struct {
 
 func (t *tx) Commit() error {
 	t.c.within = nil
-	err := t.c.way.Pause(context.Background())
+	err := t.c.way.Pause(context.Background(), "commit")
 	switch {
 	case err != nil:
 		_ = t.Rollback()
@@ -219,7 +235,7 @@ func (t *tx) Commit() error {
 	}
 	err = t.Tx.Commit()
 	t.c.d.unlock()
-	if err == nil && (t.c.way.Pause(context.Background()) != nil || t.fate == faultsim.LostAnswer) {
+	if err == nil && (t.c.way.Pause(context.Background(), "commit") != nil || t.fate == faultsim.LostAnswer) {
 		t.c.d.reached(faultsim.LostAnswer.String())
 		err = faultsim.ErrBroken
 	}
@@ -242,7 +258,7 @@ func (t *tx) goOn() {
 	c.mu.Lock()
 	c.late = true
 	c.mu.Unlock()
-	after, commits := c.way.Late()
+	after, commits := c.way.Late("commit")
 	time.AfterFunc(after, func() {
 		end := t.Tx.Rollback
 		if commits {

@@ -23,7 +23,7 @@ type engines struct {
 	parks bool
 
 	mu      sync.Mutex // guards all below, and each engine
-	random  *rand.Rand
+	seed    uint64
 	slots   []fleet.Slot
 	all     []*engine // in the order of their launches
 	stopped map[string]bool
@@ -66,7 +66,7 @@ const (
 
 // soon has something be done to an engine later, unless it has moved on; mu is held.
 func (b *engines) soon(e *engine, least, more time.Duration, from fleet.State, do func()) {
-	time.AfterFunc(least+time.Duration(b.random.Int64N(int64(more))), func() {
+	time.AfterFunc(least+time.Duration(b.random(e).Int64N(int64(more))), func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		if !e.gone && e.State == from {
@@ -74,6 +74,11 @@ func (b *engines) soon(e *engine, least, more time.Duration, from fleet.State, d
 			b.tell()
 		}
 	})
+}
+
+// random is of what becomes of an engine at this moment.
+func (b *engines) random(e *engine) *rand.Rand {
+	return rand.New(rand.NewPCG(b.seed^hashOf(e.ID, 0), uint64(time.Now().UnixNano())))
 }
 
 // tell has all who watch look again; mu is held.
@@ -124,7 +129,7 @@ func unreached(err error) error {
 }
 
 func (r reach) Fence(ctx context.Context, term uint64) error {
-	if err := r.way.Pause(ctx); err != nil {
+	if err := r.way.Pause(ctx, "fence"); err != nil {
 		return unreached(err)
 	}
 	r.b.mu.Lock()
@@ -134,25 +139,41 @@ func (r reach) Fence(ctx context.Context, term uint64) error {
 	if older {
 		return fleet.ErrFenced
 	}
-	return unreached(r.way.Pause(ctx))
+	return unreached(r.way.Pause(ctx, "fence"))
 }
 
 // turn has what is begun at once, of which each has a name of its own, go on one after the other.
-func turn(name string, number uint64) {
+func turn(name string, number uint64) { time.Sleep(time.Duration(1 + hashOf(name, number)%1_000_000)) }
+
+func hashOf(name string, number uint64) uint64 {
 	h := fnv.New64a()
 	_, _ = fmt.Fprint(h, name, number)
-	time.Sleep(time.Duration(1 + h.Sum64()%1_000_000))
+	return h.Sum64()
 }
 
 func (r reach) Do(ctx context.Context, act fleet.Act) error {
 	turn(act.Instance, act.Seq)
-	if err := r.way.Pause(ctx); err != nil {
+	if err := r.way.Pause(ctx, act.Instance, string(act.Kind)); err != nil {
 		return unreached(err)
+	}
+	switch r.way.Fate(act.Instance, string(act.Kind)) {
+	case faultsim.LostBefore:
+		return fleet.ErrUnreachable
+	case faultsim.LostLater:
+		after, arrives := r.way.Late(act.Instance, string(act.Kind))
+		if arrives {
+			r.b.w.Count("an act came late")
+			time.AfterFunc(after, func() { _ = r.b.carryOut(act) })
+		}
+		return fleet.ErrUnreachable
+	case faultsim.LostAnswer:
+		_ = r.b.carryOut(act)
+		return fleet.ErrUnreachable
 	}
 	if err := r.b.carryOut(act); err != nil {
 		return err
 	}
-	return unreached(r.way.Pause(ctx)) // though it was carried out
+	return unreached(r.way.Pause(ctx, act.Instance, string(act.Kind))) // though it was carried out
 }
 
 func (b *engines) carryOut(act fleet.Act) error {
@@ -193,7 +214,7 @@ func (b *engines) launch(act *fleet.Act, e *engine) error {
 	}, phase: fleet.PhaseLoading, most: act.Config.MaxConcurrency, act: act.Seq, calls: map[*call]bool{}, lost: make(chan struct{})}
 	b.alone(e)
 	b.all = append(b.all, e)
-	fails := b.random.IntN(8) == 0 && time.Now().Before(b.fails)
+	fails := b.random(e).IntN(8) == 0 && time.Now().Before(b.fails)
 	b.soon(e, time.Second, 8*time.Second, fleet.Starting, func() {
 		if fails {
 			b.end(e, startFailure)
@@ -255,7 +276,7 @@ func (b *engines) resume(act *fleet.Act, e *engine) error {
 	e.State, e.act = fleet.Resuming, act.Seq
 	b.soon(e, 500*time.Millisecond, 2*time.Second, fleet.Resuming, func() {
 		b.w.Count("a parked engine was resumed")
-		e.State, e.unproven = fleet.Ready, b.random.IntN(2) == 0
+		e.State, e.unproven = fleet.Ready, b.random(e).IntN(2) == 0
 		b.soon(e, time.Millisecond, 500*time.Millisecond, fleet.Ready, func() { e.unproven = false })
 	})
 	return nil
@@ -273,11 +294,11 @@ func (r reach) Watch(ctx context.Context, tell func(fleet.Observation)) error {
 		delete(r.b.ears, ear)
 	}()
 	for {
-		if err := r.way.Pause(ctx); err != nil {
+		if err := r.way.Pause(ctx, "watch"); err != nil {
 			return unreached(err)
 		}
 		o := r.b.list()
-		if err := r.way.Pause(ctx); err != nil {
+		if err := r.way.Pause(ctx, "watch"); err != nil {
 			return unreached(err)
 		}
 		tell(o)
@@ -313,14 +334,14 @@ func (b *engines) list() fleet.Observation {
 // vouches reports whether an instance's own place says that it is ready, and that no newer planner has been there.
 func (r reach) vouches(ctx context.Context, term uint64, instance string) bool {
 	turn(instance, term)
-	if r.way.Pause(ctx) != nil {
+	if r.way.Pause(ctx, "vouch", instance) != nil {
 		return false
 	}
 	r.b.mu.Lock()
 	e := r.b.find(instance)
 	good := r.b.term <= term && e != nil && !e.gone && e.State == fleet.Ready
 	r.b.mu.Unlock()
-	return good && r.way.Pause(ctx) == nil
+	return good && r.way.Pause(ctx, "vouch", instance) == nil
 }
 
 var errRefused = errors.New("connection refused")

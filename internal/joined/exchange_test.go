@@ -21,6 +21,7 @@ type order struct {
 	runs       time.Duration // and until its end
 	leaves     time.Duration // the caller has left by then; 0 = it stays
 	onlyHot    bool
+	hasty      bool // it leaves in the moment in which its wait is over
 }
 
 // answer is what the caller is told, in a word.
@@ -38,6 +39,9 @@ const (
 	notServed  answer = "refused by the activator"
 	serverEnds answer = "shutting down"
 )
+
+// woken is more than an engine takes after a resume until it has made a token, for which nobody pays.
+const woken = time.Second
 
 // Why a request was ended from outside.
 var (
@@ -184,6 +188,11 @@ func (x *exchange) acquire(number int, avoid string) (*activator.Lease, answer) 
 		select {
 		case <-waiter.Ready():
 			x.turn()
+			if x.o.hasty {
+				w.Count("a caller left as its wait was over")
+				waiter.Leave()
+				return nil, callerGone
+			}
 			lease, err = waiter.Answer()
 		case <-x.gone:
 			x.turn()
@@ -350,6 +359,9 @@ func (x *exchange) settle(s *sending) answer {
 			from = s.sent
 		}
 		r.Billed = ledger.Billed(s.status, from, x.charge.Bill(s.sent, from, s.at))
+	}
+	if served := s.at.Sub(s.sent); r.Billed > served || s.status == ledger.Complete && served-r.Billed > woken && !w.budgeted(x.o) {
+		w.Broke("%s bills %s of %s in which an engine served: %+v", l.name, r.Billed, served, r)
 	}
 	r.ID = ledger.NewID()
 	err := x.room.Append(&r)

@@ -153,11 +153,11 @@ func (c *contender) run(ctx context.Context) {
 	lock := c.of.w.lock
 	for ctx.Err() == nil {
 		asked := time.Now()
-		got, err := c.of.ask(ctx, func() seen { return lock.look(c) })
+		got, err := c.of.ask(ctx, "contend", func() seen { return lock.look(c) })
 		c.conclude(asked, got, err)
 		c.of.sleep(ctx, lookEvery)
 	}
-	if leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookWithin); c.of.lockWay.Pause(leaving) == nil {
+	if leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookWithin); c.of.lockWay.Pause(leaving, "leave") == nil {
 		cancel()
 		lock.leave(c)
 	} else {
@@ -166,14 +166,14 @@ func (c *contender) run(ctx context.Context) {
 }
 
 // ask asks the lock something.
-func (l *life) ask(ctx context.Context, what func() seen) (s seen, err error) {
+func (l *life) ask(ctx context.Context, name string, what func() seen) (s seen, err error) {
 	ctx, cancel := context.WithTimeout(ctx, lookWithin)
 	defer cancel()
-	if err := l.lockWay.Pause(ctx); err != nil {
+	if err := l.lockWay.Pause(ctx, name); err != nil {
 		return seen{}, err
 	}
 	s = what()
-	return s, l.lockWay.Pause(ctx)
+	return s, l.lockWay.Pause(ctx, name)
 }
 
 func (c *contender) conclude(asked time.Time, got seen, err error) {
@@ -249,7 +249,7 @@ func (c *contender) begin(ctx context.Context) (term uint64, fenced bool, err er
 	if term, err = c.of.store.NextTerm(ctx, time.Now(), above); err != nil {
 		return 0, false, err
 	}
-	got, err := c.of.ask(ctx, func() seen { return seen{ours: c.of.w.lock.claim(c, term)} })
+	got, err := c.of.ask(ctx, "claim", func() seen { return seen{ours: c.of.w.lock.claim(c, term)} })
 	if err != nil || !got.ours {
 		return 0, false, fmt.Errorf("%w: %w", errNotOurs, err)
 	}

@@ -16,12 +16,11 @@ type network struct {
 	mu    sync.Mutex // guards what follows
 	cut   map[[2]int]time.Time
 	lossy time.Time
-	ways  map[[2]int]*rand.Rand // from one server to another
 	seed  uint64
 }
 
 func newNetwork(seed uint64) *network {
-	return &network{cut: map[[2]int]time.Time{}, ways: map[[2]int]*rand.Rand{}, seed: seed}
+	return &network{cut: map[[2]int]time.Time{}, seed: seed}
 }
 
 const (
@@ -53,13 +52,9 @@ func (n *network) heal() {
 	n.lossy = time.Time{}
 }
 
-// random is of what goes from one server to another; mu is held.
+// random is of what goes from one server to another at this moment.
 func (n *network) random(from, to *life) *rand.Rand {
-	way := [2]int{from.s.n, to.s.n}
-	if n.ways[way] == nil {
-		n.ways[way] = rand.New(rand.NewPCG(n.seed, uint64(10*way[0]+way[1])))
-	}
-	return n.ways[way]
+	return rand.New(rand.NewPCG(n.seed+uint64(10*from.s.n+to.s.n), uint64(time.Now().UnixNano())))
 }
 
 // apart reports whether one server does not reach another.

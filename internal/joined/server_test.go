@@ -59,9 +59,9 @@ type life struct {
 	drain   sync.Once
 	ended   chan struct{}
 
-	mu     sync.Mutex // guards what follows
-	jitter *rand.Rand
-	open   map[*exchange]bool // its requests
+	seed uint64
+	mu   sync.Mutex         // guards what follows
+	open map[*exchange]bool // its requests
 }
 
 const (
@@ -80,7 +80,7 @@ func (w *world) start(s *server) {
 	ctx, kill := context.WithCancel(context.Background())
 	l := &life{
 		w: w, s: s, way: w.database.NewWay(seed), lockWay: w.lock.NewWay(seed + 1), engineWay: w.engines.NewWay(seed + 2), kill: kill,
-		jitter: rand.New(rand.NewPCG(seed, 7)), open: map[*exchange]bool{}, drained: make(chan struct{}), ended: make(chan struct{}),
+		seed: seed, open: map[*exchange]bool{}, drained: make(chan struct{}), ended: make(chan struct{}),
 	}
 	l.way.Silent, l.engineWay.Silent, l.lockWay.Silent = silentMost, slotsSilent, lookWithin
 	l.way.AtOnce = true // database/sql holds some
@@ -99,11 +99,9 @@ func (w *world) start(s *server) {
 
 func (l *life) dead() bool { return l.killed.Load() }
 
-// random gives 0 to n-1 nanoseconds.
+// random gives 0 to n-1 nanoseconds, of the moment: who asks in which order at the same moment is not known.
 func (l *life) random(n time.Duration) time.Duration {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return time.Duration(l.jitter.Int64N(int64(n)))
+	return time.Duration(rand.New(rand.NewPCG(l.seed^uint64(n), uint64(time.Now().UnixNano()))).Int64N(int64(n)))
 }
 
 // sleep waits for about a while; false = ctx is done.
@@ -286,7 +284,7 @@ func (l *life) peer(ctx context.Context) {
 // look follows who has the lock.
 func (l *life) look(ctx context.Context) {
 	for {
-		if got, err := l.ask(ctx, func() seen { return l.w.lock.look(nil) }); err == nil {
+		if got, err := l.ask(ctx, "look", func() seen { return l.w.lock.look(nil) }); err == nil {
 			l.leader.Store(got.at)
 		}
 		if !l.sleep(ctx, lookEvery) {

@@ -24,6 +24,7 @@ func (w *world) chooseKinds() []faultsim.Kind {
 		{Name: "server cut off from the lock", Do: w.stepCutLock},
 		{Name: "lock away", Do: w.stepLockAway},
 		{Name: "server cut off from the engines", Do: w.stepCutEngines},
+		{Name: "acts lost and late", Do: w.stepLoseActs},
 		{Name: "servers cut off from each other", Do: w.stepSever},
 		{Name: "messages lost, late and doubled", Do: w.stepLose},
 		{Name: "server crashes", Do: w.stepCrash},
@@ -58,7 +59,7 @@ func (w *world) stepCome() {
 		of := faultsim.Pick(w.Tape, tokens)
 		o := order{
 			org: of.Org, token: of.Token, model: faultsim.Pick(w.Tape, w.models).ID, first: time.Duration(1 + w.Choose(500_000_000)),
-			runs: time.Duration(1 + w.Choose(faultsim.Pick(w.Tape, []int{1_000_000, 3_000_000_000, 20_000_000_000}))), onlyHot: w.Choose(8) == 0,
+			runs: time.Duration(1 + w.Choose(faultsim.Pick(w.Tape, []int{1_000_000, 3_000_000_000, 20_000_000_000}))), onlyHot: w.Choose(8) == 0, hasty: w.Choose(12) == 0,
 		}
 		if w.Choose(6) == 0 {
 			o.leaves = time.Duration(1 + w.Choose(20_000_000_000))
@@ -107,6 +108,10 @@ func (w *world) stepLockAway() { w.lock.Away(w.Until()) }
 
 func (w *world) stepCutEngines() {
 	w.fault(func(l *life, until time.Time) { l.engineWay.Away(until) })
+}
+
+func (w *world) stepLoseActs() {
+	w.fault(func(l *life, until time.Time) { l.engineWay.Lossy(until) })
 }
 
 // fault has something be wrong with a server until a moment.
