@@ -87,7 +87,7 @@ func (s *backend) ordered(act fleet.Act) {
 		s.h.checkLaunch(&act)
 	}
 	if act.Kind == fleet.ActLaunch || act.Kind == fleet.ActResume {
-		s.h.noteUnheard(&act)
+		s.h.noteUncounted(&act)
 	}
 	if act.Kind == fleet.ActDropSlot {
 		s.h.checkDrop(act.Slot)

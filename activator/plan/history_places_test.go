@@ -100,23 +100,26 @@ func (h *history) ended(id string) bool {
 	return e != nil && e.ended
 }
 
-// noteUnheard remembers which slots had not been heard when a launch or a resume was ordered.
-func (h *history) noteUnheard(act *fleet.Act) {
-	slots := make(map[string]bool)
+// noteUncounted remembers whose engines need not be counted as holding GPUs when a launch or a resume is ordered: slots that have not been heard, of whose the planner does not
+// know, and what is being parked, which is about to be free. The park may be refused while the order is on its way.
+func (h *history) noteUncounted(act *fleet.Act) {
+	of := make(map[string]bool)
 	for _, o := range h.backend.engines {
 		if h.supervised && o.Slot != "" && !h.told.complete[fleet.SlotSource+o.Slot] {
-			slots[o.Slot] = true
+			of[o.Slot] = true
+		}
+		if h.planner.InstanceState(o.ID) == fleet.Parking {
+			of[o.ID] = true
 		}
 	}
-	h.unheard[act.Instance] = slots
+	h.notMost[act.Instance] = of
 }
 
-// checkMost holds instances.max against what is really there, when one is about to hold its GPUs. What is in a slot that had not been heard when this was ordered was not
-// known, and what is being parked does not count: it is about to be free.
+// checkMost holds instances.max against what is really there, when one is about to hold its GPUs.
 func (h *history) checkMost(e *process) {
 	n := 1
 	for _, o := range h.backend.engines {
-		if o != e && o.Model == e.Model && o.holds() && !h.unheard[e.ID][o.Slot] && h.planner.InstanceState(o.ID) != fleet.Parking {
+		if o != e && o.Model == e.Model && o.holds() && !h.notMost[e.ID][o.Slot] && !h.notMost[e.ID][o.ID] && h.planner.InstanceState(o.ID) != fleet.Parking {
 			n++
 		}
 	}

@@ -42,7 +42,7 @@ type history struct {
 	begun   uint64                                // activations seen
 	failed  map[string][]failedStart              // model -> its last failed start in this planner's life
 	places  map[string]string                     // instance -> where the planner has it, or had it
-	unheard map[string]map[string]bool            // instance -> slots that had not been heard when its launch or resume was ordered
+	notMost map[string]map[string]bool            // instance -> slots and instances that need not be counted against instances.max when its launch or resume was ordered
 	heard   map[string]map[string]protocol.Demand // server -> model -> what this planner last heard
 	told    *told                                 // what this planner was told of places
 	held    map[string]time.Duration              // model -> held by the operator until
@@ -85,7 +85,7 @@ type kind = faultsim.Kind
 func newHistory(t *faultsim.Tape, w world) *history {
 	h := &history{
 		History: faultsim.History{Tape: t}, world: w, epoch: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), now: time.Second,
-		unheard: make(map[string]map[string]bool), uncounted: make(map[string]bool),
+		notMost: make(map[string]map[string]bool), uncounted: make(map[string]bool),
 		held: make(map[string]time.Duration), cut: make([]bool, 2),
 	}
 	h.ttl = pick(h, []time.Duration{0, 20 * time.Second, 60 * time.Second})
