@@ -157,7 +157,9 @@ func (a *API) serveWatch(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	})
+	began := time.Now()
 	a.slot.watch(ctx, func(o fleet.Observation) {
+		o.At = began.Add(o.At.Sub(began)) // the moments of one stream are as far apart as they were, however the clock is set meanwhile
 		data, err := json.Marshal(o)
 		if err != nil || s.send(fmt.Sprintf("id: %d-%d\ndata: %s\n\n", o.Term, o.Seq, data)) != nil {
 			cancel()

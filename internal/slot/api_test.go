@@ -4,6 +4,7 @@ package slot_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -244,6 +245,36 @@ func TestRestartedSlot_ContinuesItsNumbersAndItsTerm(t *testing.T) {
 	time.Sleep(time.Millisecond)
 	if after := last(0); after.Term != 7 || after.Seq <= before.Seq {
 		t.Errorf("got number %d of term %d after number %d of term 7", after.Seq, after.Term, before.Seq)
+	}
+}
+
+func TestClient_TellsMomentsOfThisMachinesClock(t *testing.T) {
+	theirs := time.Date(2019, 1, 1, 0, 0, 0, 0, time.UTC)
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		for n := range 2 {
+			data, err := json.Marshal(fleet.Observation{Seq: uint64(n), At: theirs.Add(time.Duration(n) * time.Hour)})
+			if err != nil {
+				t.Error(err)
+			}
+			fmt.Fprintf(w, "data: %s\n\n", data)
+		}
+	}))
+	defer elsewhere.Close()
+	c, err := slot.NewClient(slot.ClientConfig{Addr: elsewhere.Listener.Addr().String(), Key: slotKey, Plain: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	began := time.Now()
+	var at []time.Time
+	if err := c.Watch(t.Context(), func(o fleet.Observation) { at = append(at, o.At) }); err == nil || len(at) != 2 {
+		t.Fatalf("got moments %v and error %v, want two, and the stream's end", at, err)
+	}
+	if first := at[0].Sub(began); first < 0 || first > time.Minute || at[1].Sub(at[0]) != time.Hour {
+		t.Errorf("asked at %v, got %v, want the first then, and the second an hour later", began, at)
+	}
+	if at[1] == at[1].Round(0) {
+		t.Errorf("%v is of the wall clock alone, which may be set", at[1])
 	}
 }
 

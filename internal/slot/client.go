@@ -186,8 +186,8 @@ func (c *Client) follow(ctx context.Context, tell func(fleet.Observation), alive
 	}
 	lines := bufio.NewScanner(resp.Body)
 	lines.Buffer(nil, eventMost)
-	var ahead time.Duration // of the supervisor's clock, at most
-	for first := true; lines.Scan(); {
+	var began time.Time // the supervisor's moment that was asked here, or later
+	for lines.Scan() {
 		alive()
 		data, found := bytes.CutPrefix(lines.Bytes(), []byte("data: "))
 		if !found {
@@ -197,10 +197,10 @@ func (c *Client) follow(ctx context.Context, tell func(fleet.Observation), alive
 		if err := json.Unmarshal(data, &o); err != nil {
 			return unreachable(fmt.Errorf("reading an observation: %w", err))
 		}
-		if first {
-			first, ahead = false, o.At.Sub(asked)
+		if began.IsZero() {
+			began = o.At
 		}
-		o.At = o.At.Add(-ahead)
+		o.At = asked.Add(o.At.Sub(began)) // with asked's reading of the monotonic clock: this machine's may be set, too
 		tell(o)
 	}
 	return unreachable(cmp.Or(lines.Err(), io.ErrUnexpectedEOF))
