@@ -2,9 +2,11 @@ package protocol_test
 
 import (
 	"fmt"
+	"math"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/pilotlight-io/pilotlight/activator/protocol"
 )
@@ -48,4 +50,29 @@ func TestDecodeHandover_RefusesWhatMayMeanMore(t *testing.T) {
 			t.Errorf("%s: got %+v, want an error", name, h)
 		}
 	}
+}
+
+// FuzzDecodeHandover takes what may stand in the lock: what is understood names who is waited for, and can be left to the next server as it is.
+func FuzzDecodeHandover(f *testing.F) {
+	f.Add([]byte(`{"term":9,"since":4,"known":["3-1"],"holders":[{"server":"one","life":7}]}`))
+	f.Add([]byte(`{"term":9,"since":9,"holders":[null]}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		h, err := protocol.DecodeHandover(text)
+		if err != nil {
+			return
+		}
+		for _, o := range h.Holders {
+			if o.Server == "" || h.Since > h.Term {
+				t.Errorf("%s is taken for %+v", text, h)
+			}
+		}
+		again, err := h.Encode(math.MaxInt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := protocol.DecodeHandover(again)
+		if diff := cmp.Diff(h, got, cmpopts.EquateEmpty()); diff != "" || err != nil {
+			t.Errorf("%s, read again: %v, -want +got:\n%s", again, err, diff)
+		}
+	})
 }
