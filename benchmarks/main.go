@@ -19,6 +19,7 @@
 //	go run ./benchmarks abuse       first tokens beside a held herd, a crowd of streams and bad clients
 //	go run ./benchmarks ledger      reads of ten million usage records while more arrive
 //	go run ./benchmarks soak        memory, goroutines and descriptors over two hours
+//	go run ./benchmarks fuzz        every fuzz target for ten minutes
 //	go run ./benchmarks extend      a longer trace of a trace, with a daily profile and models that rise together
 //	go run ./benchmarks compare REV the Go benchmarks of REV and of the working tree, in turns
 package main
@@ -75,6 +76,7 @@ type cli struct {
 	Abuse      abuseCmd      `cmd:"" help:"First tokens beside thousands of held requests, thousands of streams and bad clients, all at once."`
 	Ledger     ledgerCmd     `cmd:"" help:"Reads of many usage records while more arrive, by the Go benchmark beside the ledger."`
 	Soak       soakCmd       `cmd:"" help:"Memory, goroutines and descriptors over hours of all kinds of callers."`
+	Fuzz       fuzzCmd       `cmd:"" help:"Every fuzz target that stands beside the code, for a while each."`
 	Extend     extendCmd     `cmd:"" help:"Two weeks with a daily profile and models that rise together, made of a trace of one week."`
 	Compare    compareCmd    `cmd:"" help:"The Go benchmarks of two revisions, in turns, and what benchstat makes of them."`
 	NetHTTP    netHTTPCmd    `cmd:"" name:"net-http" hidden:"" help:"A router of Go's standard library, to measure beside."`
