@@ -17,6 +17,8 @@ import (
 
 // name gives a server another log, and so another name.
 func (f *faults) name(s *server) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.names++
 	s.name, s.log, s.logged = fmt.Sprint("s", f.names), nil, 0
 }

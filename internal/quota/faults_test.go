@@ -244,8 +244,6 @@ func (f *faults) lookAtWishes(of account.Period, blocks map[string]block) {
 		if open && took > wishedSoon && s.up && s.since.Before(since) && f.Healthy(since) {
 			f.Broke("%s has not answered in %s what others wish of period %v", s.name, took, of)
 		}
-		if open && s.up && s.since.Before(since) && f.Healthy(since) {
-		}
 		wished := drew && slices.ContainsFunc(f.servers, func(other *server) bool { return blocks[other.name].wished > mine.answered })
 		if !wished {
 			if open && time.Now().Before(s.busy) && f.Healthy(since) {
