@@ -100,8 +100,20 @@ func fuzzTargets(ctx context.Context) ([]fuzzTarget, error) {
 	return found, nil
 }
 
-// fuzzProgress is what `go test -fuzz` says every three seconds and at the end.
-var fuzzProgress = regexp.MustCompile(`execs: (\d+) .*\(total: (\d+)\)`)
+// fuzzProgress is what `go test -fuzz` says every three seconds and at the end: of the kept inputs, with which it begins, and then of those that it tries.
+var fuzzProgress = regexp.MustCompile(`gathering baseline coverage: (\d+)/(\d+) completed|execs: (\d+) .*\(total: (\d+)\)`)
+
+// progress gives the last of it.
+func progress(out []byte) (inputs, kept int, said bool) {
+	all := fuzzProgress.FindAllSubmatch(out, -1)
+	if len(all) == 0 {
+		return 0, 0, false
+	}
+	last := all[len(all)-1]
+	inputs, err := strconv.Atoi(string(last[1]) + string(last[3]))
+	kept, err2 := strconv.Atoi(string(last[2]) + string(last[4]))
+	return inputs, kept, err == nil && err2 == nil
+}
 
 // run runs one. An input that reaches new code is not made smaller for long: where what runs beside the target, a database say, makes the coverage differ from one
 // try to the next, that takes a minute of each, in which nothing new is tried: FuzzImport got no further than its kept inputs (https://go.dev/issue/51484 has the like).
@@ -112,15 +124,11 @@ func (c *fuzzCmd) run(ctx context.Context, t *fuzzTarget) error {
 	if err != nil && !timeIsUp(out) {
 		return fmt.Errorf("%s of %s: %w\n%s", t.name, t.of, err, out)
 	}
-	all := fuzzProgress.FindAllSubmatch(out, -1)
-	if len(all) == 0 {
+	said := false
+	if t.inputs, t.kept, said = progress(out); !said {
 		return fmt.Errorf("%s of %s says nothing of what it tried:\n%s", t.name, t.of, out)
 	}
-	last := all[len(all)-1]
-	if t.inputs, err = strconv.Atoi(string(last[1])); err == nil {
-		t.kept, err = strconv.Atoi(string(last[2]))
-	}
-	return err
+	return nil
 }
 
 // timeIsUp reports whether a run has failed by nothing but the end of its time, as now and then before Go 1.27 (https://go.dev/issue/75804).

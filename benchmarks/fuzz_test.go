@@ -15,8 +15,20 @@ func TestFuzzTargets_AreThoseOfAllPackages(t *testing.T) {
 			t.Errorf("got %v, want %v among them", all, want)
 		}
 	}
-	if m := fuzzProgress.FindStringSubmatch("fuzz: elapsed: 40s, execs: 22803 (766/sec), new interesting: 240 (total: 256)"); len(m) != 3 || m[1] != "22803" || m[2] != "256" {
-		t.Errorf("got %q, want the inputs and those that are kept", m)
+}
+
+func TestProgress_IsWhatWasSaidLast(t *testing.T) {
+	const kept = "fuzz: elapsed: 3s, gathering baseline coverage: 94/674 completed\n"
+	for out, want := range map[string][2]int{
+		kept: {94, 674},
+		kept + "fuzz: elapsed: 40s, execs: 22803 (766/sec), new interesting: 240 (total: 256)\nPASS\n": {22803, 256},
+	} {
+		if inputs, kept, said := progress([]byte(out)); !said || inputs != want[0] || kept != want[1] {
+			t.Errorf("%q: got %d, %d, %t, want %v", out, inputs, kept, said, want)
+		}
+	}
+	if _, _, said := progress([]byte("PASS\n")); said {
+		t.Error("a run that said nothing has said something")
 	}
 }
 
