@@ -171,6 +171,9 @@ func (c *Cluster) start(ctx context.Context, cfg Config) error {
 	if err := c.bootstrap(ctx); err != nil {
 		return err
 	}
+	if err := c.awaitKeys(ctx); err != nil {
+		return err
+	}
 	nodes, nodeCtx := errgroup.WithContext(ctx)
 	for _, n := range c.Nodes {
 		nodes.Go(func() error {

@@ -5,6 +5,7 @@ package cluster
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"net/http"
 )
@@ -28,6 +29,21 @@ func (c *Cluster) bootstrap(ctx context.Context) error {
 		}
 		if pause(ctx) != nil {
 			return fmt.Errorf("waiting for Nomad's first token: %w", err)
+		}
+	}
+}
+
+// awaitKeys waits until the Nomad server can sign. A node whose registration comes between the election and the first key is refused, and tries
+// again only 15 to 30 s later.
+func (c *Cluster) awaitKeys(ctx context.Context) error {
+	for {
+		var set struct{ Keys []json.RawMessage }
+		err := c.ask(ctx, http.MethodGet, c.Nomad.Addr+"/.well-known/jwks.json", nil, &set)
+		if err == nil && len(set.Keys) > 0 {
+			return nil
+		}
+		if stop := pause(ctx); stop != nil {
+			return fmt.Errorf("waiting for Nomad's first key: %w; it has %d (%v)", stop, len(set.Keys), err)
 		}
 	}
 }
