@@ -117,7 +117,7 @@ func (h *history) checkNotice(n *fleet.Notice) {
 		h.checkRoomForSlot(n, id)
 	} else if found && n.To == fleet.Draining {
 		m := h.planner.modelOf[wanted]
-		if m == nil || m.pending() == 0 {
+		if (m == nil || m.pending() == 0) && !h.reserved[wanted] { // the wish for one of before may have been dropped in the same step, once it had made room
 			h.fail("%s was moved for %s, which has no reservation", n.Instance, wanted)
 		}
 	}
@@ -166,9 +166,13 @@ type failedStart struct {
 	ofPlace bool // the place was to blame
 }
 
-// notePlaces remembers where the planner has its instances.
+// notePlaces remembers where the planner has its instances, and what it reserves for whom.
 func (h *history) notePlaces() {
+	clear(h.reserved)
 	for _, i := range h.planner.instances {
+		if i.reserved != nil || i.activates() {
+			h.reserved[i.Model] = true
+		}
 		if i.at != nil {
 			h.places[i.ID] = i.at.common().id
 		}

@@ -28,30 +28,31 @@ type history struct {
 	parks      bool            // the engines of slots can be parked
 	uncounted  map[string]bool // models whose engines do not say how many requests they serve, until the faults end
 
-	planner *Planner
-	former  *leader // nil = nobody leads on who was replaced
-	lock    lock
-	unsure  bool // the leader is not certain to lead
-	view    View
-	term    uint64
-	policy  *wisher
-	servers []*server
-	net     []packet
-	drawer  []packet // copies that the network has kept, to bring them late
-	backend *backend
-	begun   uint64                                // activations seen
-	failed  map[string][]failedStart              // model -> its last failed start in this planner's life
-	places  map[string]string                     // instance -> where the planner has it, or had it
-	notMost map[string]map[string]bool            // instance -> slots and instances that need not be counted against instances.max when its launch or resume was ordered
-	heard   map[string]map[string]protocol.Demand // server -> model -> what this planner last heard
-	told    *told                                 // what this planner was told of places
-	held    map[string]time.Duration              // model -> held by the operator until
-	cut     []bool                                // servers that the network does not reach
-	kinds   []kind                                // of steps of this history, some more than once
-	eager   int                                   // of 4 steps, so many are followed by delivery of everything
-	calmAt  time.Duration                         // when the faults ended; 0 = not yet
-	moment  int64
-	ops     []porcupine.Operation // on leases
+	planner  *Planner
+	former   *leader // nil = nobody leads on who was replaced
+	lock     lock
+	unsure   bool // the leader is not certain to lead
+	view     View
+	term     uint64
+	policy   *wisher
+	servers  []*server
+	net      []packet
+	drawer   []packet // copies that the network has kept, to bring them late
+	backend  *backend
+	begun    uint64                                // activations seen
+	failed   map[string][]failedStart              // model -> its last failed start in this planner's life
+	places   map[string]string                     // instance -> where the planner has it, or had it
+	reserved map[string]bool                       // models that had a reservation, or one that was started, after the last step
+	notMost  map[string]map[string]bool            // instance -> slots and instances that need not be counted against instances.max when its launch or resume was ordered
+	heard    map[string]map[string]protocol.Demand // server -> model -> what this planner last heard
+	told     *told                                 // what this planner was told of places
+	held     map[string]time.Duration              // model -> held by the operator until
+	cut      []bool                                // servers that the network does not reach
+	kinds    []kind                                // of steps of this history, some more than once
+	eager    int                                   // of 4 steps, so many are followed by delivery of everything
+	calmAt   time.Duration                         // when the faults ended; 0 = not yet
+	moment   int64
+	ops      []porcupine.Operation // on leases
 }
 
 // packet is one message on its way.
@@ -222,7 +223,7 @@ func (h *history) startPlanner() {
 	h.planner = New(Config{
 		Policy: h.policy, Models: h.models, Pools: pools, Term: h.term, Epoch: h.epoch, Seed: h.term, TTL: h.ttl, Resend: time.Second, Self: h.self, Former: h.takeLock(),
 	})
-	h.failed, h.places = make(map[string][]failedStart), make(map[string]string)
+	h.failed, h.places, h.reserved = make(map[string][]failedStart), make(map[string]string), make(map[string]bool)
 	h.heard = make(map[string]map[string]protocol.Demand)
 	h.begun, h.told, h.unsure = 0, newTold(), false
 	h.held = make(map[string]time.Duration)
