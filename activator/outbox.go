@@ -2,7 +2,6 @@ package activator
 
 import (
 	"slices"
-	"sync"
 
 	"github.com/pilotlight-io/pilotlight/activator/protocol"
 )
@@ -21,9 +20,8 @@ func sortMail(a *Activator, tables []*protocol.Table) []*protocol.Table {
 	})
 }
 
-// outbox is the tables that one server has not been sent yet.
+// outbox is the tables that one server has not been sent yet. It is used with planning held: who sends takes all that a step had for its server at once.
 type outbox struct {
-	mu    sync.Mutex // guards what follows
 	mail  []*protocol.Table
 	over  bool
 	fresh chan struct{} // pokes who sends
@@ -31,8 +29,6 @@ type outbox struct {
 }
 
 func (b *outbox) add(t *protocol.Table) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	if len(b.mail) == mailMost {
 		b.mail = nil // its reader is slow: what it lacks it is told again, whole
 	}
@@ -40,15 +36,7 @@ func (b *outbox) add(t *protocol.Table) {
 	poke(b.fresh)
 }
 
-func (b *outbox) take() []*protocol.Table {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return take(&b.mail)
-}
-
 func (b *outbox) end() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	if !b.over {
 		b.over = true
 		close(b.ended)

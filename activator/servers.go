@@ -158,7 +158,10 @@ func (s Servers) Tables(ctx context.Context, server string, f func([]*protocol.T
 			return ErrFollows
 		case <-box.fresh:
 		}
-		if tables := box.take(); len(tables) > 0 {
+		a.planning.Lock()
+		tables := take(&box.mail)
+		a.planning.Unlock()
+		if len(tables) > 0 {
 			if err := f(tables); err != nil {
 				return err
 			}

@@ -43,6 +43,35 @@ func TestTape_OneSeedIsOneHistory(t *testing.T) {
 	}
 }
 
+func TestTwice_ShowsWhereAWorldIsLeftToChance(t *testing.T) {
+	same := World{Play: func(tape *Tape) error {
+		_ = counter(tape)
+		return nil
+	}}
+	if err := same.twice(1); err != nil {
+		t.Error(err)
+	}
+	plays := 0
+	chance := World{Play: func(tape *Tape) error {
+		plays++
+		tape.Note("one")
+		tape.Note("play %d", plays)
+		return nil
+	}}
+	if err := chance.twice(1); err == nil || err.Error() != `seed 1 is more than one history, from note 1 on: ["play 1"], and ["play 2"]` {
+		t.Errorf("got %v", err)
+	}
+	longer := World{Play: func(tape *Tape) error {
+		if plays++; plays%2 == 0 {
+			tape.Note("one")
+		}
+		return nil
+	}}
+	if err := longer.twice(1); err == nil {
+		t.Error("got nil for one history with a note and one without")
+	}
+}
+
 func TestShrink_FindsTheShortestHistory(t *testing.T) {
 	tape := newTape(0, false)
 	for seed := uint64(0); counter(tape) == nil; seed++ {

@@ -1,6 +1,7 @@
 package faultsim
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -69,6 +70,9 @@ func Run(t *testing.T, w World, n, short int) {
 			t.Logf("seed %d kept its promises when it was played again: the world is not deterministic", r.failure)
 		}
 		t.FailNow()
+	}
+	if err := w.twice(r.first); err != nil {
+		t.Error(err)
 	}
 	r.wantRare(t, o)
 	if path := os.Getenv(resultEnv); path != "" {
@@ -165,6 +169,22 @@ func (r *run) note(seed uint64, tape *Tape, err error) {
 	if err != nil && (!r.failed || seed < r.failure) {
 		r.failed, r.failure = true, seed
 	}
+}
+
+// twice plays the history of a seed twice. The error says where the two differ: such a failure could not be played again.
+func (w *World) twice(seed uint64) error {
+	once, again := newTape(seed, true), newTape(seed, true)
+	if err := errors.Join(w.play(once), w.play(again)); err != nil {
+		return err
+	}
+	if once.sum == again.sum {
+		return nil
+	}
+	k := 0
+	for k < min(len(once.log), len(again.log)) && once.log[k] == again.log[k] {
+		k++
+	}
+	return fmt.Errorf("seed %d is more than one history, from note %d on: %q, and %q", seed, k, once.log[k:min(k+1, len(once.log))], again.log[k:min(k+1, len(again.log))])
 }
 
 // rareAfter is a number of histories that reach what can be reached.

@@ -134,7 +134,8 @@ func (x *exchange) serve() answer {
 		return serverEnds
 	}
 	claim := w.claim(x.o)
-	err := l.accounts.Admit(&x.charge, &claim, nil)
+	err := l.accounts.Admit(&x.charge, &claim, nil) // it may have waited until another one left
+	x.turn()
 	if refusal := (*account.LimitError)(nil); errors.As(err, &refusal) {
 		return overLimit
 	} else if err != nil {

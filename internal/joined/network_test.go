@@ -3,6 +3,7 @@ package joined_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -52,9 +53,9 @@ func (n *network) heal() {
 	n.lossy = time.Time{}
 }
 
-// random is of what goes from one server to another at this moment.
-func (n *network) random(from, to *life) *rand.Rand {
-	return rand.New(rand.NewPCG(n.seed+uint64(10*from.s.n+to.s.n), uint64(time.Now().UnixNano())))
+// random is of what goes from one server to another at this moment. What goes at the same moment has another name.
+func (n *network) random(from, to *life, what string) *rand.Rand {
+	return rand.New(rand.NewPCG(n.seed^hashOf(what, uint64(10*from.s.n+to.s.n)), uint64(time.Now().UnixNano())))
 }
 
 // apart reports whether one server does not reach another.
@@ -65,13 +66,13 @@ func (n *network) apart(from, to *life) bool {
 }
 
 // fate is what becomes of a message: how much later it arrives, each time.
-func (n *network) fate(from, to *life) (late []time.Duration) {
+func (n *network) fate(from, to *life, what string) (late []time.Duration) {
 	if n.apart(from, to) {
 		return nil
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	r := n.random(from, to)
+	r := n.random(from, to, what)
 	first := time.Duration(30_000 + r.IntN(2_000_000))
 	if !time.Now().Before(n.lossy) {
 		return []time.Duration{first}
@@ -88,8 +89,8 @@ func (n *network) fate(from, to *life) (late []time.Duration) {
 }
 
 // pass waits for what a message takes; false = it is lost.
-func (n *network) pass(ctx context.Context, from, to *life) bool {
-	late := n.fate(from, to)
+func (n *network) pass(ctx context.Context, from, to *life, what string) bool {
+	late := n.fate(from, to, what)
 	if len(late) == 0 {
 		from.pause(ctx, sendWithin)
 		return false
@@ -98,8 +99,8 @@ func (n *network) pass(ctx context.Context, from, to *life) bool {
 }
 
 // send has a message arrive later, once, twice or not at all.
-func (n *network) send(from, to *life, arrives func()) {
-	for _, late := range n.fate(from, to) {
+func (n *network) send(from, to *life, what string, arrives func()) {
+	for _, late := range n.fate(from, to, what) {
 		time.AfterFunc(late, func() {
 			if !to.dead() {
 				arrives()
@@ -136,7 +137,7 @@ func (l *life) follow(ctx context.Context, at *life) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	net := l.w.net
-	if !net.pass(ctx, l, at) || at.tenure.Load() == nil {
+	if !net.pass(ctx, l, at, "stream") || at.tenure.Load() == nil {
 		return
 	}
 	var all sync.WaitGroup
@@ -146,7 +147,7 @@ func (l *life) follow(ctx context.Context, at *life) {
 		_ = activator.ServersOf(at.activator).Tables(ctx, l.name, func(tables []*protocol.Table) error {
 			for _, t := range tables {
 				told := copied(t)
-				net.send(at, l, func() { activator.ServersOf(l.activator).Take(told) })
+				net.send(at, l, fmt.Sprint("table ", t.Seq), func() { activator.ServersOf(l.activator).Take(told) })
 			}
 			return nil
 		})
@@ -172,7 +173,7 @@ func (l *life) report(ctx context.Context, at *life) bool {
 		return false
 	}
 	told := copied(r)
-	late := l.w.net.fate(l, at)
+	late := l.w.net.fate(l, at, "report")
 	if len(late) == 0 {
 		l.pause(ctx, sendWithin)
 		return false
@@ -185,7 +186,7 @@ func (l *life) report(ctx context.Context, at *life) bool {
 		again := copied(r)
 		time.AfterFunc(later, func() { _, _, _ = activator.ServersOf(at.activator).Hear(again) })
 	}
-	if err != nil || !l.w.net.pass(ctx, at, l) {
+	if err != nil || !l.w.net.pass(ctx, at, l, "answer") {
 		return false
 	}
 	if taken {
@@ -202,7 +203,7 @@ func (l *life) farewell() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), farewellIn)
 	defer cancel()
-	if r := activator.ServersOf(l.activator).Farewell(); l.w.net.pass(ctx, l, at) {
+	if r := activator.ServersOf(l.activator).Farewell(); l.w.net.pass(ctx, l, at, "farewell") {
 		_, _, _ = activator.ServersOf(at.activator).Hear(copied(r))
 	}
 }

@@ -151,6 +151,7 @@ func (f *faults) start(s *server) {
 	f.mu.Unlock()
 	life, accounts := s.shares, s.accounts
 	s.running.Go(func() { _ = life.Run(ctx, accounts) })
+	synctest.Wait() // before anything else happens
 	f.Unwell(time.Now().Add(2 * time.Second))
 	f.Note("%s starts", s.name)
 }
