@@ -21,7 +21,8 @@ func (m *model) avoids(now time.Duration, s *site) bool {
 }
 
 // blame counts a failure. The place is suspected first, and the model only when another place fails too, or when there is no other. An engine that had
-// been ready has not failed to start: one request may have been the end of it, and nobody else is refused for that.
+// been ready has not failed to start: one request may have been the end of it, and nobody else is refused for that. No place is known of one that was
+// adopted where none had room for it.
 func (l *lifecycle) blame(now time.Duration, i *instance, cause fleet.Cause, why string) {
 	served := i.served && (i.State == fleet.Ready || i.State == fleet.Draining)
 	m := i.m
@@ -39,9 +40,10 @@ func (l *lifecycle) blame(now time.Duration, i *instance, cause fleet.Cause, why
 	m.search = true
 	l.reconsider(m)
 	l.tell(now, fleet.Event{Kind: fleet.EventFailed, Model: m.ID, N: 1, From: i.from})
-	elsewhere := i.at != nil && m.GPUs > 0 && l.elsewhere(now, m, i.at)
+	placed := i.at != nil && i.at.common().id != "" && m.GPUs > 0
+	elsewhere := placed && l.elsewhere(now, m, i.at)
 	switch {
-	case cause == fleet.CausePlace && (elsewhere || i.at != nil && m.GPUs > 0 && l.another(now, m, i.at)):
+	case cause == fleet.CausePlace && (elsewhere || placed && l.another(now, m, i.at)):
 		l.avoid(now, i.at, why)
 		return
 	case elsewhere && (m.suspect == "" || m.suspect == i.at.common().id):

@@ -114,3 +114,29 @@ func TestBlame_ExplainGivesTheLastFailure(t *testing.T) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
+
+// TestBlame_TheModelWhereNoPlaceIsKnown: one that an earlier life has launched, and that no node had room for, has ended nowhere: no other place is known to be better.
+func TestBlame_TheModelWhereNoPlaceIsKnown(t *testing.T) {
+	m := &fleet.Model{ID: "m", GPUs: 1, MaxConcurrency: 4, IdleAfter: time.Minute, Instances: fleet.Range{Max: 4}}
+	p := New(Config{Policy: autoscaler.NewFixed(autoscaler.FixedConfig{}), Models: []*fleet.Model{m}, Term: 2, Epoch: time.Unix(0, 0)})
+	listed := fleet.Observation{Source: "s", Complete: true, Nodes: []fleet.Node{{ID: "n0", GPUs: 8, Used: 8}}, Instances: []fleet.Sighting{
+		{Instance: fleet.Instance{ID: "1-1", Model: "m", State: fleet.Starting, GPUs: 1}, Phase: fleet.PhaseSubmitted},
+	}}
+	p.Observe(0, &listed)
+	p.Hear(0, &protocol.Report{From: "d", Incarnation: 1, Seq: 1, Demands: []protocol.Demand{{Model: "m", Waiting: 1, Arrivals: 1}}})
+	p.Step(0)
+	if i := p.instanceOf["1-1"]; i == nil || i.State != fleet.Starting {
+		t.Fatalf("it was not adopted: %+v", i)
+	}
+	listed.Instances, listed.Nodes = nil, []fleet.Node{{ID: "n0", GPUs: 8}, {ID: "n1", GPUs: 8}}
+	p.Observe(time.Second, &listed)
+	p.Step(time.Second)
+	if m := p.modelOf["m"]; m.failures != 1 || m.retryAt <= time.Second || p.instanceOf["1-1"] != nil {
+		t.Errorf("got %d failures and another try at %s, want one and that it waits", m.failures, m.retryAt)
+	}
+	for _, act := range p.TakeActs() {
+		if act.Kind == fleet.ActLaunch {
+			t.Error("it is started again at once")
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -92,6 +93,10 @@ func (h *history) checkNotice(n *fleet.Notice) {
 	}
 	h.checkSources(n)
 	h.noteRoom(n)
+	h.notices++
+	if n.From == "" && n.To == fleet.Starting {
+		h.starts[n.Instance] = h.notices
+	}
 	if n.To == fleet.Ready { // its place is in order, and so is its model
 		for k := range h.failed[n.Model] {
 			h.failed[n.Model][k].ofPlace = true
@@ -106,7 +111,7 @@ func (h *history) checkNotice(n *fleet.Notice) {
 	case n.From == fleet.Starting && (n.To == fleet.Failed || n.To == ""):
 		e := h.backend.find(n.Instance)
 		ofPlace := strings.Contains(n.Reason, fleet.ErrUnreachable.Error()) || strings.Contains(n.Reason, fleet.ErrPlaceClosed.Error()) || e != nil && e.cause == fleet.CausePlace
-		h.failed[n.Model] = append(h.failed[n.Model], failedStart{at: h.now, place: h.places[n.Instance], ofPlace: ofPlace})
+		h.failed[n.Model] = append(h.failed[n.Model], failedStart{at: h.now, notice: h.notices, place: h.places[n.Instance], ofPlace: ofPlace})
 	case strings.HasPrefix(n.Reason, "nobody waits for it any more: "):
 		h.checkAbandoned(n)
 	case n.From == fleet.Starting && n.To == fleet.Stopping && n.Reason != "stopped by the operator" && n.Reason != "had failed":
@@ -162,6 +167,7 @@ func (h *history) own(id string) bool { return strings.HasPrefix(id, h.planner.p
 // failedStart is a start that has failed in this planner's life.
 type failedStart struct {
 	at      time.Duration
+	notice  int
 	place   string
 	ofPlace bool // the place was to blame
 }
@@ -182,8 +188,12 @@ func (h *history) notePlaces() {
 // checkBackoff holds that a failed start is repeated at once only elsewhere, and only once.
 func (h *history) checkBackoff(m *model, i *instance) {
 	places, own := make(map[string]bool), make(map[string]bool)
+	started := math.MaxInt
+	if i != nil && h.starts[i.ID] > 0 {
+		started = h.starts[i.ID]
+	}
 	for _, f := range h.failed[m.ID] {
-		if h.now < f.at+time.Second {
+		if h.now < f.at+time.Second && f.notice < started { // what fails in the same step may fail in a later round of it
 			places[f.place] = true
 			if !f.ofPlace {
 				own[f.place] = true

@@ -39,9 +39,11 @@ type history struct {
 	net      []packet
 	drawer   []packet // copies that the network has kept, to bring them late
 	backend  *backend
-	begun    uint64                                // activations seen
-	failed   map[string][]failedStart              // model -> its last failed start in this planner's life
-	places   map[string]string                     // instance -> where the planner has it, or had it
+	begun    uint64                   // activations seen
+	failed   map[string][]failedStart // model -> its last failed start in this planner's life
+	places   map[string]string        // instance -> where the planner has it, or had it
+	notices  int
+	starts   map[string]int                        // instance -> the notice of its start
 	reserved map[string]bool                       // models that had a reservation, or one that was started, after the last step
 	notMost  map[string]map[string]bool            // instance -> slots and instances that need not be counted against instances.max when its launch or resume was ordered
 	heard    map[string]map[string]protocol.Demand // server -> model -> what this planner last heard
@@ -223,7 +225,7 @@ func (h *history) startPlanner() {
 	h.planner = New(Config{
 		Policy: h.policy, Models: h.models, Pools: pools, Term: h.term, Epoch: h.epoch, Seed: h.term, TTL: h.ttl, Resend: time.Second, Self: h.self, Former: h.takeLock(),
 	})
-	h.failed, h.places, h.reserved = make(map[string][]failedStart), make(map[string]string), make(map[string]bool)
+	h.failed, h.places, h.starts, h.reserved = make(map[string][]failedStart), make(map[string]string), make(map[string]int), make(map[string]bool)
 	h.heard = make(map[string]map[string]protocol.Demand)
 	h.begun, h.told, h.unsure = 0, newTold(), false
 	h.held = make(map[string]time.Duration)
