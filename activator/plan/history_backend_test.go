@@ -42,7 +42,7 @@ type process struct {
 	missed   bool // the probe has missed an answer of it
 	dead     bool // its death is noted
 	unplaced fleet.Unplaced
-	moved    bool   // its streams died with what ran before
+	moved    int    // so often it was started anew, each time at another address: its streams died with what ran before
 	listens  bool   // the probe has found something at its address
 	taking   int64  // when a stop or a park was ordered last
 	ended    bool   // stopping because its slot shuts down
@@ -99,7 +99,7 @@ func (s *backend) ordered(act fleet.Act) {
 	e.taking = s.h.tick()
 	e.stopping = e.stopping || act.Kind == fleet.ActStop
 	s.h.noteTaken(e)
-	if n := s.h.leasesOn(act.Instance); n > 0 && !e.gone && !e.moved && !e.ended && !e.hangs { // what its slot ends is ended anyway, and one that hangs serves nobody
+	if n := s.h.leasesOn(act.Instance); n > 0 && !e.gone && !e.ended && !e.hangs { // what its slot ends is ended anyway, and one that hangs serves nobody
 		s.h.fail("%s: %s with %d leases", act.Instance, act.Kind, n)
 	}
 }

@@ -83,7 +83,7 @@ func (h *history) did(kind leaseKind, instance string, most int, began int64) {
 
 // noteDeath records that an engine is no more what it was, where that is so.
 func (h *history) noteDeath(e *process) {
-	if e != nil && (e.gone || e.moved || e.ended || e.hangs) && !e.dead {
+	if e != nil && (e.gone || e.moved > 0 || e.ended || e.hangs) && !e.dead {
 		e.dead = true
 		h.did(engineDied, e.ID, 0, h.tick())
 	}

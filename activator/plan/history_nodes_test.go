@@ -28,7 +28,7 @@ func (s *backend) place(e *process) {
 			e.unplaced = fleet.UnplacedExhausted
 		}
 		if n.Condition.TakesLaunches() && s.free(n) >= e.GPUs {
-			e.Node, e.Addr, e.unplaced, e.phase = n.ID, e.ID+"@"+n.ID, "", fleet.PhasePlaced
+			e.Node, e.Addr, e.unplaced, e.phase = n.ID, fmt.Sprint(e.ID, "@", n.ID, "/", e.moved), "", fleet.PhasePlaced
 			return
 		}
 	}
@@ -115,7 +115,7 @@ func (h *history) stepNode() {
 		for _, e := range h.backend.engines {
 			if !e.gone && e.Node == n.ID && e.State != fleet.Stopping && h.choose(2) == 0 { // the back end starts it anew elsewhere
 				e.State, e.Node, e.Addr, e.phase = fleet.Starting, "", "", fleet.PhaseSubmitted
-				e.moved = true
+				e.moved++
 				n.Condition = fleet.PlaceDraining
 			}
 		}

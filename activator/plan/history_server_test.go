@@ -259,11 +259,12 @@ func (s *server) closeBreakers() {
 	}
 }
 
+// leasesOn counts the leases on what runs now at an instance's address.
 func (h *history) leasesOn(instance string) int {
-	n := 0
+	n, e := 0, h.backend.find(instance)
 	for _, s := range h.servers {
 		for _, l := range s.leases {
-			if l.Instance == instance {
+			if e != nil && l.Instance == instance && l.Addr == e.Addr {
 				n++
 			}
 		}
