@@ -110,8 +110,18 @@ func (w *world) stepCutEngines() {
 	w.fault(func(l *life, until time.Time) { l.engineWay.Away(until) })
 }
 
+// stepLoseActs has acts of the server that leads be lost, or come late: after the next one leads, it may be.
 func (w *world) stepLoseActs() {
-	w.fault(func(l *life, until time.Time) { l.engineWay.Lossy(until) })
+	s := w.leading()
+	if s == nil {
+		return
+	}
+	s.life.engineWay.Lossy(w.Until())
+	w.stepCome()
+	time.Sleep(time.Duration(w.Choose(1_000_000_000)))
+	if w.Choose(3) == 0 && s.life != nil {
+		w.stop(s)
+	}
 }
 
 // fault has something be wrong with a server until a moment.
