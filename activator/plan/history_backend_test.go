@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pilotlight-io/pilotlight/activator/dispatch"
 	"github.com/pilotlight-io/pilotlight/internal/fleet"
 )
 
@@ -50,6 +51,11 @@ type process struct {
 }
 
 func (e *process) dedicated() bool { return e.Slot == "" }
+
+// serves reports whether a lease is on what runs now: who was told of another address asks where nobody listens.
+func (e *process) serves(l *dispatch.Lease) bool {
+	return e.Addr != "" && l.Instance == e.ID && l.Addr == e.Addr
+}
 
 func newBackend(h *history) *backend {
 	s := emptyBackend(h)

@@ -169,7 +169,7 @@ func (s *server) granted(ask *dispatch.Ask, l *dispatch.Lease, a *asked) {
 	if n := h.leasesOn(l.Instance); n > l.Model.MaxConcurrency && !e.gone {
 		h.fail("%d leases on %s, which takes %d", n, l.Instance, l.Model.MaxConcurrency)
 	}
-	if e.stopping && !e.gone && !e.hangs { // one that hangs serves nobody
+	if e.stopping && e.serves(l) && !e.gone && !e.hangs { // one that hangs serves nobody
 		h.fail("%s: a lease on %s, which is being stopped", s.id, l.Instance)
 	}
 	s.noteGrant(e, l)
@@ -259,12 +259,12 @@ func (s *server) closeBreakers() {
 	}
 }
 
-// leasesOn counts the leases on what runs now at an instance's address.
+// leasesOn counts the leases on what runs now of an instance.
 func (h *history) leasesOn(instance string) int {
 	n, e := 0, h.backend.find(instance)
 	for _, s := range h.servers {
 		for _, l := range s.leases {
-			if e != nil && l.Instance == instance && l.Addr == e.Addr {
+			if e != nil && e.serves(l) {
 				n++
 			}
 		}
