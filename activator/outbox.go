@@ -23,7 +23,6 @@ func sortMail(a *Activator, tables []*protocol.Table) []*protocol.Table {
 // outbox is the tables that one server has not been sent yet. It is used with planning held: who sends takes all that a step had for its server at once.
 type outbox struct {
 	mail  []*protocol.Table
-	over  bool
 	fresh chan struct{} // pokes who sends
 	ended chan struct{} // closed when there will be no more
 }
@@ -34,13 +33,6 @@ func (b *outbox) add(t *protocol.Table) {
 	}
 	b.mail = append(b.mail, t)
 	poke(b.fresh)
-}
-
-func (b *outbox) end() {
-	if !b.over {
-		b.over = true
-		close(b.ended)
-	}
 }
 
 func unlisten(a *Activator, server string, box *outbox) {

@@ -77,8 +77,9 @@ func stepDown(a *Activator) *protocol.Handover {
 	a.planner, a.watches, a.due = nil, nil, never
 	a.acts.drop()
 	for _, box := range a.mail {
-		box.end()
+		close(box.ended)
 	}
+	clear(a.mail)
 	follow(a, true)
 	return left
 }
@@ -145,7 +146,7 @@ func (s Servers) Tables(ctx context.Context, server string, f func([]*protocol.T
 		return ErrFollows
 	}
 	if old := a.mail[server]; old != nil {
-		old.end()
+		close(old.ended)
 	}
 	a.mail[server] = box
 	a.planning.Unlock()

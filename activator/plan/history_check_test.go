@@ -171,18 +171,17 @@ func (h *history) own(id string) bool { return strings.HasPrefix(id, h.planner.p
 // failedStart is a start that has failed in this planner's life.
 type failedStart struct {
 	at      time.Duration
-	notice  int
+	notice  int // of its failure
 	place   string
 	ofPlace bool // the place was to blame
 }
 
 // notePlaces remembers where the planner has its instances, and what it reserves for whom.
 func (h *history) notePlaces() {
-	clear(h.reserved)
+	for _, m := range h.planner.models {
+		h.reserved[m.ID] = m.pending() > 0
+	}
 	for _, i := range h.planner.instances {
-		if i.reserved != nil || i.activates() {
-			h.reserved[i.Model] = true
-		}
 		if i.at != nil {
 			h.places[i.ID] = i.at.common().id
 		}

@@ -264,7 +264,7 @@ func (h *history) leasesOn(instance string) int {
 	n, e := 0, h.backend.find(instance)
 	for _, s := range h.servers {
 		for _, l := range s.leases {
-			if e != nil && e.serves(l) {
+			if e.serves(l) {
 				n++
 			}
 		}

@@ -39,10 +39,10 @@ type history struct {
 	net      []packet
 	drawer   []packet // copies that the network has kept, to bring them late
 	backend  *backend
-	begun    uint64                   // activations seen
-	failed   map[string][]failedStart // model -> its last failed start in this planner's life
-	places   map[string]string        // instance -> where the planner has it, or had it
-	notices  int
+	begun    uint64                                // activations seen
+	failed   map[string][]failedStart              // model -> its last failed start in this planner's life
+	places   map[string]string                     // instance -> where the planner has it, or had it
+	notices  int                                   // seen
 	starts   map[string]int                        // instance -> the notice of its start
 	reserved map[string]bool                       // models that had a reservation, or one that was started, after the last step
 	notMost  map[string]map[string]bool            // instance -> slots and instances that need not be counted against instances.max when its launch or resume was ordered

@@ -116,10 +116,11 @@ func (w *world) stepLoseActs() {
 	if s == nil {
 		return
 	}
+	w.Note("  server %d", s.n)
 	s.life.engineWay.Lossy(w.Until())
 	w.stepCome()
 	time.Sleep(time.Duration(w.Choose(1_000_000_000)))
-	if w.Choose(3) == 0 && s.life != nil {
+	if w.Choose(3) == 0 {
 		w.stop(s)
 	}
 }
