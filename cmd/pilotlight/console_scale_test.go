@@ -31,7 +31,7 @@ const (
 	largeModels, largeSlots = 1000, 500 // with eight instances each
 	changesEach             = 100 * time.Millisecond
 	sentAtMost              = 48 << 10 // bytes a second
-	busyAtMost              = 0.25     // of the main thread's time
+	changeAtMost            = 0.1      // of the main thread's work to draw the whole page, for one change
 )
 
 // largeFleet is a fleet of 1,000 models and 4,000 instances in 500 slots, one of which changes ten times a second.
@@ -178,12 +178,13 @@ func serveConsole(t *testing.T, f fleet.Control) (link string, sent *atomic.Int6
 	t.Cleanup(func() {
 		cancel()
 		_ = server.Shutdown()
+		_ = ln.Close() // a server that has not begun to serve does not know it yet
 		running.Wait()
 	})
 	return "http://" + ln.Addr().String() + c.SignInLink(""), sent
 }
 
-// mainThread gives how long the page's main thread has worked, in seconds of its CPU time.
+// mainThread gives how long the page's main thread has worked since the page began to load, in seconds of its CPU time.
 func (b *browser) mainThread() float64 {
 	b.t.Helper()
 	all, err := chromedp.Call(b.ctx, performance.GetMetrics, cdp.Empty{})
@@ -199,8 +200,9 @@ func (b *browser) mainThread() float64 {
 	return 0
 }
 
-// TestConsole_LargeFleetIsSmooth: the page of a fleet of 1,000 models and 4,000 instances with ten changes a second stays live, for few bytes a second and
-// little of the browser's main thread. With PILOTLIGHT_MEASURE=FILE the figures are written there.
+// TestConsole_LargeFleetIsSmooth: the page of a fleet of 1,000 models and 4,000 instances with ten changes a second stays live, for few bytes a second, and a
+// change is little work for the browser's main thread beside drawing the page, however fast the machine is. With PILOTLIGHT_MEASURE=FILE the figures are
+// written there.
 func TestConsole_LargeFleetIsSmooth(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it needs a browser")
@@ -216,24 +218,24 @@ func TestConsole_LargeFleetIsSmooth(t *testing.T) {
 	if n := get(b, chromedp.Evaluate[int64](`document.querySelectorAll("#slots .slot").length`)); n != largeSlots {
 		t.Fatalf("the page has %d slots, want %d", n, largeSlots)
 	}
-	b.do(chromedp.Evaluate[chromedp.Void](`window.tasks = []; new PerformanceObserver((l) => { for (const e of l.getEntries()) window.tasks.push(e.duration) }).observe({type: "longtask"});
-		window.frames60 = 0; const frame = () => { window.frames60++; requestAnimationFrame(frame) }; requestAnimationFrame(frame)`))
+	b.do(chromedp.Evaluate[chromedp.Void](`window.tasks = []; new PerformanceObserver((l) => { for (const e of l.getEntries()) window.tasks.push(e.duration) }).observe({type: "longtask"})`))
 	time.Sleep(2 * time.Second) // what loading has left is not what is measured
 
 	const span = 10 * time.Second
-	busy, bytes, frames, began := b.mainThread(), sent.Load(), get(b, chromedp.Evaluate[float64]("window.frames60")), time.Now()
+	drawn, bytes, began := b.mainThread(), sent.Load(), time.Now()
 	for ticker := time.NewTicker(changesEach); time.Since(began) < span; <-ticker.C {
 		f.change()
 	}
 	last := fmt.Sprint("i-", f.changes*7919%len(f.now.Instances)/8, "-", f.changes*7919%len(f.now.Instances)%8)
 	b.until(fmt.Sprintf(`document.querySelector('.gpu[title="%s"].draining') !== null`, last)) // the last change has come
 	took := time.Since(began).Seconds()
+	busy := b.mainThread() - drawn
 	figures := map[string]any{
 		"models": largeModels, "instances": len(f.now.Instances), "changes_per_second": float64(f.changes) / took,
-		"page_bytes": first, "sent_bytes_per_second": float64(sent.Load()-bytes) / took, "main_thread_share": (b.mainThread() - busy) / took,
-		"frames_per_second": (get(b, chromedp.Evaluate[float64]("window.frames60")) - frames) / took,
-		"tasks_over_50_ms":  get(b, chromedp.Evaluate[[]float64]("window.tasks")),
-		"bounds":            map[string]any{"sent_bytes_per_second": sentAtMost, "main_thread_share": busyAtMost},
+		"page_bytes": first, "sent_bytes_per_second": float64(sent.Load()-bytes) / took,
+		"page_drawn_in_cpu_seconds": drawn, "change_over_page": busy / float64(f.changes) / drawn, "main_thread_share": busy / took,
+		"tasks_over_50_ms": get(b, chromedp.Evaluate[[]float64]("window.tasks")),
+		"bounds":           map[string]any{"sent_bytes_per_second": sentAtMost, "change_over_page": changeAtMost},
 	}
 	text, err := json.MarshalIndent(figures, "", "  ")
 	if err != nil {
@@ -248,8 +250,8 @@ func TestConsole_LargeFleetIsSmooth(t *testing.T) {
 	if got := figures["sent_bytes_per_second"].(float64); got > sentAtMost || got == 0 {
 		t.Errorf("the page is sent %.0f bytes a second, want at most %d, and some", got, sentAtMost)
 	}
-	if got := figures["main_thread_share"].(float64); got > busyAtMost || got == 0 {
-		t.Errorf("the main thread works %.2f of the time, want at most %.2f, and some", got, busyAtMost)
+	if got := figures["change_over_page"].(float64); got > changeAtMost || got <= 0 {
+		t.Errorf("a change is %.3f of the work to draw the page, want at most %.1f, and some", got, changeAtMost)
 	}
 	b.quiet()
 }
