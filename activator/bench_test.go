@@ -61,6 +61,7 @@ func BenchmarkActivator_HotAcquireWhileDeciding(b *testing.B) {
 		}
 	}
 	for _, i := range a.Snapshot().Instances {
+		i.Addr = "addr"
 		s := fleet.Sighting{Phase: fleet.PhaseReady, Instance: i.Instance, Running: -1}
 		o.Instances = append(o.Instances, s)
 	}

@@ -52,6 +52,7 @@ func hotActivator(t testing.TB, policy Policy, models []*fleet.Model) *Activator
 		t.Fatal(err)
 	}
 	for _, i := range a.Snapshot().Instances {
+		i.Addr = "addr"
 		s := fleet.Sighting{Phase: fleet.PhaseReady, Instance: i.Instance, Running: -1}
 		tell(a, fleet.Observation{Source: "local", Instances: []fleet.Sighting{s}})
 	}

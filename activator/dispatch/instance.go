@@ -23,9 +23,10 @@ func (b BreakerState) String() string { return [...]string{"closed", "half-open"
 // instance is one instance as a dispatcher knows it: a share of its slots, and the leases on them. It outlives its share while
 // leases live.
 type instance struct {
-	id, addr  string
-	queue     int // of its model, among the dispatcher's
-	place     int // among the dispatcher's instances
+	id        string
+	addr      string // "" = not known yet
+	queue     int    // of its model, among the dispatcher's
+	place     int    // among the dispatcher's instances
 	gpus      int
 	slots     int // 0 = revoked
 	leases    int
@@ -46,9 +47,9 @@ func newInstance(id string, queue int, now time.Duration) *instance {
 	return &instance{id: id, queue: queue, hash: fnv(id), idleSince: now}
 }
 
-// hasRoom reports whether one more lease is allowed.
+// hasRoom reports whether one more lease is allowed, and it is known where its requests would go.
 func (i *instance) hasRoom() bool {
-	return i.leases < i.slots && i.breaker == BreakerClosed
+	return i.leases < i.slots && i.breaker == BreakerClosed && i.addr != ""
 }
 
 // preferredTo orders two instances with room.

@@ -38,6 +38,23 @@ func TestTable_PartialLeavesTheRest(t *testing.T) {
 	w.wantWaiting(w.ask(dispatch.Ask{Model: "b"}))
 }
 
+// A planner that has just begun may share an engine out of which it has not heard yet where Nomad has moved it.
+func TestTable_ShareWithoutAnAddressIsNotLeased(t *testing.T) {
+	w := newWorld(t, model("a"))
+	nowhere := share("i", "a", 2)
+	nowhere.Addr = ""
+	w.tell(nowhere)
+	waits := w.ask(dispatch.Ask{Model: "a"})
+	w.wantWaiting(waits)
+	w.send(true, partial(share("i", "a", 2)))
+	w.wantOn(waits, "i")
+	w.send(true, partial(nowhere))
+	w.wantWaiting(w.ask(dispatch.Ask{Model: "a"}))
+	if i, _ := w.d.Instance("i"); i.Slots != 2 || i.Leases != 1 {
+		t.Errorf("got %+v, want its share kept, and its lease", i)
+	}
+}
+
 func TestTable_PartialNeedsTheOneBefore(t *testing.T) {
 	w := newWorld(t, model("a"))
 	w.send(false, partial(share("i", "a", 1))) // nothing to add to

@@ -90,6 +90,9 @@ func (d *Dispatcher) takeShare(now time.Duration, s *protocol.Share) {
 		d.affect(q)
 		d.markHeld(i)
 	}
+	if i.addr != s.Addr {
+		d.affect(q) // it may be leased from now on
+	}
 	i.addr, i.gpus, i.spare, i.from, i.unproven = s.Addr, s.GPUs, s.Spare, s.From, s.Unproven
 	if i.gpus == 0 {
 		i.gpus = q.model.GPUs

@@ -54,7 +54,7 @@ func (e *process) dedicated() bool { return e.Slot == "" }
 
 // serves reports whether a lease is on what runs now: who was told of another address asks where nobody listens.
 func (e *process) serves(l *dispatch.Lease) bool {
-	return e != nil && e.Addr != "" && l.Instance == e.ID && l.Addr == e.Addr
+	return e != nil && l.Instance == e.ID && l.Addr == e.Addr
 }
 
 func newBackend(h *history) *backend {

@@ -172,6 +172,9 @@ func (s *server) granted(ask *dispatch.Ask, l *dispatch.Lease, a *asked) {
 	if e.stopping && e.serves(l) && !e.gone && !e.hangs { // one that hangs serves nobody
 		h.fail("%s: a lease on %s, which is being stopped", s.id, l.Instance)
 	}
+	if l.Addr == "" {
+		h.fail("%s: a lease on %s, of which it does not know where it is", s.id, l.Instance)
+	}
 	s.noteGrant(e, l)
 	s.checkBreaker(l)
 	s.checkOrder(ask, a)

@@ -28,7 +28,7 @@ type Table struct {
 type Share struct {
 	Instance string
 	Model    string
-	Addr     string
+	Addr     string // where it serves; "" = not known yet, so nothing of it is leased
 	Slots    int
 	GPUs     int           // of the instance as it was launched; 0 = as many as the model has in the config
 	Spare    bool          // use it only when the others are full, so that it can become idle

@@ -100,7 +100,7 @@ func (s *simulation) perform(act *fleet.Act) {
 		}
 		m := s.byModel[act.Model]
 		e = &engine{
-			Instance: fleet.Instance{ID: act.Instance, Model: act.Model, Slot: act.Slot, Node: act.Slot, GPU: act.GPU, GPUs: act.GPUs},
+			Instance: fleet.Instance{ID: act.Instance, Model: act.Model, Slot: act.Slot, Node: act.Slot, GPU: act.GPU, GPUs: act.GPUs, Addr: act.Instance},
 			profile:  &s.cfg.Profiles[m], model: m, since: s.now,
 		}
 		s.engines[e.ID] = e

@@ -54,7 +54,7 @@ func (s *simulation) parkAll(slots []fleet.Slot) []*engine {
 		homes.enter(p, node, gpu)
 		e := &engine{
 			Instance: fleet.Instance{
-				ID: engineID(n), Model: p.Model, Slot: slots[node].ID, Node: slots[node].Node, GPU: gpu, GPUs: p.GPUs,
+				ID: engineID(n), Model: p.Model, Slot: slots[node].ID, Node: slots[node].Node, GPU: gpu, GPUs: p.GPUs, Addr: engineID(n),
 			},
 			profile: p, model: m, slept: true,
 		}
