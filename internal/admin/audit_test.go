@@ -32,7 +32,7 @@ func (w *world) doings() map[string]doing {
 	check(w.t, err)
 	_, other, err := w.tenants.CreateToken(ctx, tenant.NewToken{Org: "acme"})
 	check(w.t, err)
-	month := time.Now().UTC().AddDate(0, -1, 0)
+	month := inAClosableMonth()
 	record := &ledger.Record{
 		Org: "acme", TokenID: token.ID, Model: "acme/a", Instance: "i-1", GPUs: 2, Start: fleet.Hot, ReceivedAt: month, DispatchedAt: month,
 		Billed: time.Second, Upstream: time.Second, Price: 8_250_000_000, Status: ledger.Complete,
