@@ -10,31 +10,36 @@ import (
 )
 
 func TestSourcesOf_CoverTheDaysOnce(t *testing.T) {
+	const around = 200 // days before and after those that are summed up
 	for summed := firstDay(670) - 40; summed < firstDay(671)+40; summed += 13 {
-		for start := summed - 70; start < summed+5; start += 3 {
-			for end := start; end < summed+70; end += 3 {
-				for _, days := range []extent{{start, end}, {math.MinInt64, end}, {start, math.MaxInt64}, {math.MinInt64, math.MaxInt64}} {
-					count := map[int64]int{}
-					for _, s := range sourcesOf(grouping{}, days, summed) {
-						for day := summed - 200; day < summed+200; day++ {
-							period := day
-							if s.period == "month" {
-								period = monthOf(day)
-							}
-							if period >= s.start && period < s.end && (s.period == "day" || day < summed) {
-								count[day]++
-							}
-						}
+		all := []extent{{math.MinInt64, math.MaxInt64}}
+		for start := summed - 70; start < summed+70; start += 3 {
+			all = append(all, extent{start, math.MaxInt64}, extent{math.MinInt64, start})
+			for end := start; end < summed+70 && start < summed+5; end += 3 {
+				all = append(all, extent{start, end})
+			}
+		}
+		for _, days := range all {
+			var count [2 * around]int
+			for _, s := range sourcesOf(grouping{}, days, summed) {
+				for n := range count {
+					day := summed - around + int64(n)
+					period := day
+					if s.period == "month" {
+						period = monthOf(day)
 					}
-					for day := summed - 200; day < summed+200; day++ {
-						want := 0
-						if day >= days.start && day < days.end {
-							want = 1
-						}
-						if count[day] != want {
-							t.Fatalf("days %v, summed to %d: day %d is there %d times", days, summed, day, count[day])
-						}
+					if period >= s.start && period < s.end && (s.period == "day" || day < summed) {
+						count[n]++
 					}
+				}
+			}
+			for n, got := range count {
+				want := 0
+				if day := summed - around + int64(n); day >= days.start && day < days.end {
+					want = 1
+				}
+				if got != want {
+					t.Fatalf("days %v, summed to %d: day %d is there %d times", days, summed, summed-around+int64(n), got)
 				}
 			}
 		}
