@@ -437,7 +437,10 @@ func TestParking_SnapshotShowsWhoSleepsWhere(t *testing.T) {
 	}, parking())
 }
 
+// TestParking_AllSizesGetTheirTurn: who waits has its turn after all that waited before it. Those that are parked on the same GPUs go one after another, so
+// it may be up to six turns, of a residence (a minute) and a swap each; three and more come about once in 500 runs.
 func TestParking_AllSizesGetTheirTurn(t *testing.T) {
+	const most = 6 * 70 * time.Second
 	models := []*fleet.Model{model("large", 8, hour)}
 	for i, gpus := range []int{1, 1, 1, 1, 2, 2, 2, 4, 4} {
 		models = append(models, model(fmt.Sprint("m", i), gpus, hour, func(m *fleet.Model) { m.Queue.MaxWait = time.Hour }))
@@ -466,16 +469,16 @@ func TestParking_AllSizesGetTheirTurn(t *testing.T) {
 		}
 		time.Sleep(10 * time.Minute)
 		for range 3 {
-			if c := w.serve("large", time.Second); c.took > 4*time.Minute {
-				t.Errorf("the large model waited %s", c.took)
+			if c := w.serve("large", time.Second); c.took > most {
+				t.Errorf("the large model waited %s, want %s at most", c.took, most)
 			}
 			time.Sleep(3 * time.Minute)
 		}
 		close(over)
 		users.Wait()
 		for i, took := range longest {
-			if took > 6*time.Minute {
-				t.Errorf("m%d waited %s", i, took)
+			if took > most {
+				t.Errorf("m%d waited %s, want %s at most", i, took, most)
 			}
 		}
 	}, parking())
