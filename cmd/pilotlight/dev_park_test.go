@@ -30,7 +30,7 @@ func (a *answer) activated(t *testing.T) time.Duration {
 
 // TestDev_SwapsParkedModels has the eight models of the catalogue share 8 GPUs. The two that take all of them go in turn.
 func TestDev_SwapsParkedModels(t *testing.T) {
-	const speed = 20
+	const speed = 50
 	s := startDev(t, t.TempDir(), "--sim-speed", fmt.Sprint(speed), "--sim-seed", "0", "--sim-load-time", "2s")
 	for _, m := range config.Catalogue() {
 		s.mustChat(t, m.ID, true)

@@ -56,6 +56,7 @@ func TestReadVariables(t *testing.T) {
 // dev works for anybody. Where it is not root's, its engines are its own user's, and the kernel is told to hide its environment from them: it holds, for example,
 // the tokens of whoever has typed the command.
 func TestDev_OfAUserWithoutRights(t *testing.T) {
+	t.Parallel()
 	if os.Geteuid() != 0 {
 		required(t, "only root can become somebody else: run the tests as root, too")
 	}

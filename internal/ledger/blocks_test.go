@@ -39,6 +39,7 @@ func replay(t *testing.T, s *store.Store, segment []byte, sort bool) {
 
 // A segment comes back from a backup, whole, cut or damaged, before or after the good one: what there is counts once.
 func TestOpen_TheSameSegmentAgainBringsOnlyWhatIsMissing(t *testing.T) {
+	t.Parallel()
 	data, ends := unmoved(t)
 	spoil := func(at int) []byte {
 		bad := bytes.Clone(data)
@@ -166,6 +167,7 @@ func TestRecords_PagesGrowWhileTwoServersWrite(t *testing.T) {
 
 // Whatever time a query cuts out, and however the records lie in blocks, it gives the sums of the records themselves.
 func TestUsage_IsTheSumOfItsRecords(t *testing.T) {
+	t.Parallel()
 	l, _ := newLedger(t)
 	random := rand.New(rand.NewPCG(1, 2))
 	start := time.Date(2026, 3, 30, 0, 0, 0, 0, time.UTC)

@@ -43,6 +43,7 @@ func wantCheck(t *testing.T, s *store.Store, records int64, differences ...strin
 }
 
 func TestCheckStore_NamesEachSumThatItsRecordsDoNotMake(t *testing.T) {
+	t.Parallel()
 	_, c := ofManyDays(t)
 	wantCheck(t, c.Store, 61)
 	day := noon.UnixMicro() / 86_400_000_000
@@ -56,6 +57,7 @@ func TestCheckStore_NamesEachSumThatItsRecordsDoNotMake(t *testing.T) {
 }
 
 func TestCheckStore_NamesABlockThatCannotBeRead(t *testing.T) {
+	t.Parallel()
 	_, c := ofManyDays(t)
 	ledger.Exec(t, c.Store, "UPDATE usage_blocks SET data = $1", []byte("damaged"))
 	found, err := ledger.CheckStore(t.Context(), c.Store)
@@ -66,6 +68,7 @@ func TestCheckStore_NamesABlockThatCannotBeRead(t *testing.T) {
 
 // A ledger that moves to another store, from one kind to the other too, has the same records there, counts what its log still holds once, and goes on.
 func TestCopy_TheLedgerGoesOnInTheOther(t *testing.T) {
+	t.Parallel()
 	l, c := ofManyDays(t)
 	want := all(t, l)
 	before, _, err := l.Usage(t.Context(), ledger.Query{})

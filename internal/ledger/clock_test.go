@@ -82,6 +82,7 @@ func TestRetention_DeletesNothingByAClockThatJumped(t *testing.T) {
 }
 
 func TestRetention_GoesOnAfterAShortStop(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l, _ := jumped(t, 23*time.Hour)
 		stop := run(t, l)

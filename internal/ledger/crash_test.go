@@ -65,6 +65,7 @@ func childCommand(t *testing.T, dir, mode string) *exec.Cmd {
 // A kill -9 at any moment loses no record whose Append had returned, and doubles none: in appending, syncing, moving,
 // rotating and replaying, since each life replays the one before.
 func TestKilledAtAnyMoment_EveryAcknowledgedRecordIsThereOnce(t *testing.T) {
+	t.Parallel()
 	lives := 12
 	if testing.Short() {
 		lives = 4

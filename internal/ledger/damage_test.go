@@ -75,6 +75,7 @@ func reopen(t testing.TB, s *store.Store, segment []byte) (records []ledger.Reco
 }
 
 func TestOpen_TornAtEveryByte(t *testing.T) {
+	t.Parallel()
 	s := openStore(t, filepath.Join(t.TempDir(), "p.db"))
 	data, ends := unmoved(t)
 	for cut := range len(data) + 1 {
@@ -108,6 +109,7 @@ func TestOpen_TornAtEveryByte(t *testing.T) {
 }
 
 func TestOpen_DamageInTheMiddleLosesOnlyWhatItTouches(t *testing.T) {
+	t.Parallel()
 	s := openStore(t, filepath.Join(t.TempDir(), "p.db"))
 	data, ends := unmoved(t)
 	for at := range data {

@@ -119,6 +119,7 @@ func jsonLine(t *testing.T, r ledger.Record) []byte {
 // Whatever comes when, is corrected, closed, sorted and killed: each record is on one invoice, each invoice is what its receipts add up to, and
 // all invoices together are all records.
 func TestInvoices_HaveEachRecordOnce(t *testing.T) {
+	t.Parallel()
 	histories := 40
 	if testing.Short() {
 		histories = 6

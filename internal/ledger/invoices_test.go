@@ -41,6 +41,7 @@ func closeMonth(t *testing.T, l *ledger.Ledger, month string) *ledger.Closed {
 }
 
 func TestCloseMonth_WaitsForTheEndOfTheMonthAndAnHour(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) { // begins on 2000-01-01
 		l, _ := newLedger(t)
 		appendAll(t, l, dated(1, time.Now()))

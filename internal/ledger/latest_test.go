@@ -15,6 +15,7 @@ import (
 
 // TestLatest_IsRecordsBackwards: whatever of the records lies in the log, in blocks or in runs, pages of the latest are all records, newest first.
 func TestLatest_IsRecordsBackwards(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(8) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 1))

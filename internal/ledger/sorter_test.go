@@ -38,6 +38,7 @@ func mixed(t *testing.T, l *ledger.Ledger, n int) (records []*ledger.Record) {
 
 // However the records lie, in blocks, runs or both, lists, receipts and cursors are the same.
 func TestSort_ChangesNoAnswer(t *testing.T) {
+	t.Parallel()
 	l, c := newLedger(t)
 	records := mixed(t, l, 150)
 	before := all(t, l)

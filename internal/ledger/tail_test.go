@@ -28,6 +28,7 @@ func changes(t *testing.T, l *Ledger) (blocks, version int64) {
 
 // Each query once moved what was there: a receipt after each request made a block of each, and a tenth of the requests.
 func TestQueries_WriteNothing(t *testing.T) {
+	t.Parallel()
 	storetest.SkipOnPostgres(t, "data_version")
 	l := open(t, Async)
 	_, before := changes(t, l)

@@ -56,6 +56,7 @@ func restarted(t *testing.T, l *Ledger) []string {
 // What an Append has failed with is in no answer of the ledger and in none of the next life's, whatever failed; the same record can be appended
 // again, and what comes later is not held up.
 func TestAppend_ThatFailsLeavesNothing(t *testing.T) {
+	t.Parallel()
 	storetest.SkipOnPostgres(t, "it copies the file")
 	for name, row := range map[string]struct {
 		durability   Durability
